@@ -1,0 +1,28 @@
+/**
+ * The one source of time. Everything that compares or stores an instant reads it here, so that a test can stop it.
+ *
+ * Units: epoch **milliseconds** as a float; the digits after the point are microseconds, which a JWT's NumericDate and
+ * PostgreSQL's `timestamptz` both keep and a JavaScript `Date` loses.
+ */
+export abstract class Clock {
+  abstract now(): number;
+}
+
+/**
+ * The machine's clock. It follows wall-clock corrections (NTP) like `Date.now()`, and adds the microseconds that have
+ * passed inside the current millisecond, so that two events of one process in the same millisecond keep their order.
+ */
+export class SystemClock extends Clock {
+  private millisecond = 0;
+  private enteredAt = 0;
+
+  now(): number {
+    const millisecond = Date.now();
+    const ticks = performance.now();
+    if (millisecond !== this.millisecond) {
+      this.millisecond = millisecond;
+      this.enteredAt = ticks;
+    }
+    return millisecond + Math.min(Math.floor((ticks - this.enteredAt) * 1000), 999) / 1000;
+  }
+}
