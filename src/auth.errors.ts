@@ -1,0 +1,57 @@
+/**
+ * What each error tells besides its code. A fact is safe to log and to show: never a token, a hash or a password.
+ */
+export interface AuthErrorFacts {
+  /** The host's configuration cannot be used. `mistakes` lists all of them, each with its remedy. */
+  INVALID_CONFIG: { mistakes: readonly string[] };
+  /** The tables or functions of this module are missing or older than the code: run the migrations. */
+  SCHEMA_MISSING: { detail: string };
+  /** No credentials, or credentials that are malformed, unknown, expired or revoked. Which of them is not told. */
+  UNAUTHENTICATED: Record<never, never>;
+  /** Wrong password, unknown account and disabled account alike. */
+  INVALID_CREDENTIALS: Record<never, never>;
+  /** A state-changing request that a browser sent from a foreign site. */
+  CROSS_ORIGIN_REQUEST: { origin: string };
+  /** Input of the wrong shape. `fields` maps the field to what is expected of it, never to what was sent. */
+  INVALID_INPUT: { fields: Readonly<Record<string, string>> };
+  /** The user has no session of that handle. A foreign session's handle is answered the same. */
+  SESSION_NOT_FOUND: Record<never, never>;
+  /** A service was asked to act for a user id that no account has. */
+  USER_NOT_FOUND: Record<never, never>;
+  /** There is no account at all yet. */
+  SETUP_INCOMPLETE: Record<never, never>;
+  /** More passwords wait to be hashed than the queue holds. `retryAfter` is in whole seconds. */
+  HASHER_OVERLOADED: { retryAfter: number };
+  /** The database (or the host's own directory) did not answer. The caller's credentials were not judged. */
+  STORE_UNAVAILABLE: { part: string };
+}
+
+/** Stable: a code is never renamed, and never changes its meaning. */
+export type AuthErrorCode = keyof AuthErrorFacts;
+
+/**
+ * Every error this module throws. `code` says what happened, `facts` with which values, `message` what to do about it.
+ * It knows nothing of HTTP: `http/auth-error.filter.ts` holds the one table from code to status.
+ */
+export class AuthError<Code extends AuthErrorCode = AuthErrorCode> extends Error {
+  constructor(
+    readonly code: Code,
+    message: string,
+    readonly facts: AuthErrorFacts[Code],
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = 'AuthError';
+  }
+}
+
+/** True for an `AuthError` of this code; narrows its facts. */
+export function isAuthError<Code extends AuthErrorCode>(error: unknown, code: Code): error is AuthError<Code> {
+  return error instanceof AuthError && error.code === code;
+}
+
+/** What a guard or controller throws for a fault of a port that is no `AuthError` itself: an outage, not an answer. */
+export function asAuthError(error: unknown, part: string): AuthError {
+  if (error instanceof AuthError) return error;
+  return new AuthError('STORE_UNAVAILABLE', `${part} failed; look at the cause.`, { part }, { cause: error });
+}

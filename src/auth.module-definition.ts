@@ -1,0 +1,40 @@
+import { ConfigurableModuleBuilder, type ModuleMetadata, type Type } from '@nestjs/common';
+import type { AuthOptions, RouteOptions } from './config/auth-options.js';
+import type { UserDirectory } from './user/user.directory.js';
+
+/**
+ * What decides which providers exist, and so is written beside `useFactory` in `forRootAsync`, not returned by it.
+ */
+export interface AuthModuleExtras {
+  /** Mounts the routes of `AuthController`. Default: none. */
+  routes?: RouteOptions;
+  /** Guards every handler of the application unless it is `@Public()`. Default true. */
+  globalGuard?: boolean;
+  /** The host's `UserDirectory`. Default: `TypeOrmUserDirectory` on the table `users`. */
+  users?: Type<UserDirectory>;
+  /** Modules that provide what the host's directory injects. */
+  imports?: ModuleMetadata['imports'];
+  /** Name of the TypeORM DataSource, where it is not the default one. */
+  dataSource?: string;
+  /** Services can be injected without importing AuthModule again. Default true. */
+  isGlobal?: boolean;
+}
+
+const EXTRAS: AuthModuleExtras = {
+  routes: undefined,
+  globalGuard: true,
+  users: undefined,
+  imports: undefined,
+  dataSource: undefined,
+  isGlobal: true,
+};
+
+export const {
+  ConfigurableModuleClass,
+  MODULE_OPTIONS_TOKEN: AUTH_OPTIONS,
+  OPTIONS_TYPE,
+  ASYNC_OPTIONS_TYPE,
+} = new ConfigurableModuleBuilder<AuthOptions>({ moduleName: 'Auth' })
+  .setClassMethodName('forRoot')
+  .setExtras(EXTRAS)
+  .build();

@@ -1,0 +1,100 @@
+import {
+  Module,
+  RequestMethod,
+  type DynamicModule,
+  type MiddlewareConsumer,
+  type NestModule,
+  type Provider,
+} from '@nestjs/common';
+import { APP_FILTER, APP_GUARD } from '@nestjs/core';
+import { getDataSourceToken } from '@nestjs/typeorm';
+import cookieParser from 'cookie-parser';
+import type { DataSource } from 'typeorm';
+import {
+  ASYNC_OPTIONS_TYPE,
+  AUTH_OPTIONS,
+  ConfigurableModuleClass,
+  OPTIONS_TYPE,
+  type AuthModuleExtras,
+} from './auth.module-definition.js';
+import { Clock, SystemClock } from './common/clock.js';
+import { AuthConfig } from './config/auth-config.js';
+import type { AuthOptions } from './config/auth-options.js';
+import { PreparedStatements } from './database/prepared-statement.js';
+import { AuthErrorFilter } from './http/auth-error.filter.js';
+import { authControllerAt } from './http/auth.controller.js';
+import { OriginGuard } from './http/origin.guard.js';
+import { SessionCookie } from './http/session-cookie.js';
+import { SessionGuard } from './http/session.guard.js';
+import { SessionService } from './session/session.service.js';
+import { SessionStore } from './session/session.store.js';
+import { TypeOrmSessionStore } from './session/typeorm-session.store.js';
+import { PasswordHasher } from './user/password-hasher.js';
+import { TypeOrmUserDirectory } from './user/typeorm-user.directory.js';
+import { UserDirectory } from './user/user.directory.js';
+
+/**
+ * Sessions behind one guard. `forRoot({ secrets })` is enough: it guards every handler, and everything it provides can
+ * be injected anywhere. It needs a TypeORM DataSource of type `postgres` with `authEntities` and `authMigrations`.
+ *
+ * Fails at boot, with one error that lists every mistake, when the options or the schema are not right.
+ */
+@Module({})
+export class AuthModule extends ConfigurableModuleClass implements NestModule {
+  static override forRoot(options: typeof OPTIONS_TYPE): DynamicModule {
+    return assemble(super.forRoot(options), options);
+  }
+
+  static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    return assemble(super.forRootAsync(options), { ...options, imports: [] });
+  }
+
+  /** `request.cookies` for the host's handlers; a cookie-parser that the host mounted before keeps its result. */
+  configure(consumer: MiddlewareConsumer): void {
+    consumer.apply(cookieParser()).forRoutes({ path: '{*path}', method: RequestMethod.ALL });
+  }
+}
+
+function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicModule {
+  const { routes, globalGuard = true, users, imports = [], dataSource, isGlobal = true } = extras;
+  const directory: Provider[] = users
+    ? [{ provide: UserDirectory, useClass: users }]
+    : [TypeOrmUserDirectory, { provide: UserDirectory, useExisting: TypeOrmUserDirectory }];
+  const guards: Provider[] = [
+    { provide: APP_GUARD, useExisting: OriginGuard },
+    { provide: APP_GUARD, useExisting: SessionGuard },
+  ];
+  const services: Provider[] = [
+    { provide: Clock, useClass: SystemClock },
+    {
+      provide: AuthConfig,
+      useFactory: (options: AuthOptions) => AuthConfig.from(routes === undefined ? options : { ...options, routes }),
+      inject: [AUTH_OPTIONS],
+    },
+    {
+      provide: PreparedStatements,
+      useFactory: (source: DataSource) => new PreparedStatements(source),
+      inject: [getDataSourceToken(dataSource)],
+    },
+    PasswordHasher,
+    ...directory,
+    { provide: SessionStore, useClass: TypeOrmSessionStore },
+    SessionService,
+    SessionCookie,
+    SessionGuard,
+    OriginGuard,
+  ];
+  return {
+    ...definition,
+    global: isGlobal,
+    imports: [...(definition.imports ?? []), ...imports],
+    controllers: routes ? [authControllerAt(routes.path)] : [],
+    providers: [
+      ...(definition.providers ?? []),
+      ...services,
+      { provide: APP_FILTER, useClass: AuthErrorFilter },
+      ...(globalGuard ? guards : []),
+    ],
+    exports: services,
+  };
+}

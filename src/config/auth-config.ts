@@ -1,0 +1,192 @@
+import { AuthError } from '../auth.errors.js';
+import { days, type Duration } from '../common/duration.js';
+import {
+  CookieSettings,
+  PasswordSettings,
+  SessionSettings,
+  type AuthOptions,
+  type RouteOptions,
+} from './auth-options.js';
+
+const MINIMUM_SECRET_LENGTH = 32;
+const LONGEST_LIFETIME = days(400);
+const COOKIE_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
+const OPTIONS = ['secrets', 'session', 'cookie', 'password', 'trustedOrigins', 'routes'];
+
+/**
+ * The host's options, defaults filled in, validated once at boot and frozen. Everything inside the module reads this.
+ */
+export class AuthConfig {
+  private constructor(
+    readonly secrets: readonly string[],
+    readonly session: Readonly<SessionSettings>,
+    readonly cookie: Readonly<CookieSettings>,
+    readonly password: Readonly<PasswordSettings>,
+    readonly trustedOrigins: readonly string[],
+    readonly routes: Readonly<RouteOptions> | undefined,
+  ) {}
+
+  /** Throws one `INVALID_CONFIG` that lists every mistake, each with its remedy. The options are left untouched. */
+  static from(options: AuthOptions & { routes?: RouteOptions }): AuthConfig {
+    const check = new Mistakes();
+    check.keys('', options, OPTIONS);
+    const secrets = check.secrets(options?.secrets);
+    const session = check.settings('session', new SessionSettings(), options?.session);
+    const cookie = check.settings('cookie', new CookieSettings(), options?.cookie);
+    const password = check.settings('password', new PasswordSettings(), options?.password);
+    const trustedOrigins = check.origins(options?.trustedOrigins);
+    const routes = options?.routes;
+
+    check.duration('session.ttl', session.ttl);
+    check.duration('session.absoluteLifetime', session.absoluteLifetime);
+    check.that(
+      session.extendBelow === 0 || (isPositive(session.extendBelow) && session.extendBelow < session.ttl),
+      'session.extendBelow must be 0 (never extend) or shorter than session.ttl, for example days(7).',
+    );
+    check.that(
+      !(session.ttl > session.absoluteLifetime),
+      'session.ttl is longer than session.absoluteLifetime: shorten the one or lengthen the other.',
+    );
+    check.integer('session.maxPerUser', session.maxPerUser, 1, 10_000);
+
+    check.that(
+      typeof cookie.name === 'string' && COOKIE_NAME.test(cookie.name) && !/^__(host|secure)-/i.test(cookie.name),
+      "cookie.name must be a cookie name (RFC 6265 token) without the '__Host-' prefix: the module adds that itself.",
+    );
+    check.that(typeof cookie.secure === 'boolean', 'cookie.secure must be true or false.');
+    check.that(
+      ['lax', 'strict', 'none'].includes(cookie.sameSite),
+      "cookie.sameSite must be 'lax', 'strict' or 'none'.",
+    );
+    check.that(
+      cookie.sameSite !== 'none' || cookie.secure === true,
+      "cookie.sameSite 'none' needs cookie.secure: browsers drop the cookie otherwise. Serve over https, or use 'lax'.",
+    );
+
+    check.integer('password.memoryCost', password.memoryCost, 8 * Math.max(1, password.parallelism), 4_194_304);
+    check.integer('password.timeCost', password.timeCost, 1, 1_000);
+    check.integer('password.parallelism', password.parallelism, 1, 255);
+    check.integer('password.concurrency', password.concurrency, 1, 1_024);
+    check.integer('password.queue', password.queue, 0, 1_000_000);
+
+    if (routes !== undefined) {
+      check.keys('routes.', routes, ['path', 'clearSiteData']);
+      check.that(
+        typeof routes?.path === 'string' && routes.path.trim() !== '',
+        "routes.path must be a path such as 'auth'; leave `routes` out to mount no routes.",
+      );
+    }
+
+    check.throwIfAny();
+    return Object.freeze(
+      new AuthConfig(
+        Object.freeze([...secrets]),
+        Object.freeze(session),
+        Object.freeze(cookie),
+        Object.freeze(password),
+        Object.freeze([...trustedOrigins]),
+        routes && Object.freeze({ ...routes }),
+      ),
+    );
+  }
+
+  /** The cookie's name on the wire: with `__Host-` while `secure` is on (RFC 6265bis 4.1.3.2). */
+  get cookieName(): string {
+    return this.cookie.secure ? `__Host-${this.cookie.name}` : this.cookie.name;
+  }
+}
+
+const isPositive = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value) && value > 0;
+
+/** Collects what is wrong, so that a host repairs its configuration in one go. */
+class Mistakes {
+  private readonly found: string[] = [];
+
+  that(holds: boolean, remedy: string): void {
+    if (!holds) this.found.push(remedy);
+  }
+
+  keys(prefix: string, value: unknown, known: readonly string[]): void {
+    if (!isRecord(value)) {
+      this.found.push(`${prefix === '' ? 'The options' : prefix.slice(0, -1)} must be an object.`);
+      return;
+    }
+    for (const key of Object.keys(value)) {
+      this.that(known.includes(key), `${prefix}${key} is not an option; known are ${known.join(', ')}.`);
+    }
+  }
+
+  /** The defaults with what the host wrote laid over them; an option set to `undefined` keeps its default. */
+  settings<Settings extends object>(
+    name: string,
+    defaults: Settings,
+    written: Partial<Settings> | undefined,
+  ): Settings {
+    if (written === undefined) return defaults;
+    this.keys(`${name}.`, written, Object.keys(defaults));
+    if (!isRecord(written)) return defaults;
+    const values = Object.entries(written).filter(([, value]) => value !== undefined);
+    return Object.assign(defaults, Object.fromEntries(values));
+  }
+
+  secrets(value: unknown): readonly string[] {
+    const remedy = "Make one with: node -p \"require('crypto').randomBytes(48).toString('base64url')\"";
+    if (!Array.isArray(value) || value.length === 0) {
+      this.found.push(`secrets must be a list with at least one secret. ${remedy}`);
+      return [];
+    }
+    value.forEach((secret: unknown, index) => {
+      this.that(
+        typeof secret === 'string' && [...secret].length >= MINIMUM_SECRET_LENGTH,
+        `secrets[${index}] must be a string of at least ${MINIMUM_SECRET_LENGTH} characters. ${remedy}`,
+      );
+    });
+    this.that(new Set(value).size === value.length, 'secrets has the same secret twice: remove one of the two.');
+    return value as string[];
+  }
+
+  origins(value: unknown = []): readonly string[] {
+    if (!Array.isArray(value)) {
+      this.found.push("trustedOrigins must be a list, for example ['https://app.example.com'].");
+      return [];
+    }
+    value.forEach((origin: unknown, index) => {
+      this.that(
+        typeof origin === 'string' && isOrigin(origin),
+        `trustedOrigins[${index}] must be an origin such as 'https://app.example.com': scheme and host, no path, no '*'.`,
+      );
+    });
+    return value as string[];
+  }
+
+  duration(name: string, value: Duration): void {
+    this.that(
+      isPositive(value) && value <= LONGEST_LIFETIME,
+      `${name} must be a length of time between 1 ms and 400 days in milliseconds: write it as days(30) or hours(8).`,
+    );
+  }
+
+  integer(name: string, value: number, least: number, most: number): void {
+    this.that(
+      Number.isInteger(value) && value >= least && value <= most,
+      `${name} must be a whole number from ${least} to ${most}.`,
+    );
+  }
+
+  throwIfAny(): void {
+    if (this.found.length === 0) return;
+    const mistakes = Object.freeze([...this.found]);
+    const list = mistakes.map((mistake) => `\n  - ${mistake}`).join('');
+    throw new AuthError('INVALID_CONFIG', `AuthModule cannot start, its options need mending:${list}`, { mistakes });
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isOrigin(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const url = new URL(value);
+  return url.origin === value && (url.protocol === 'https:' || url.protocol === 'http:');
+}

@@ -1,0 +1,85 @@
+import { availableParallelism } from 'node:os';
+import { days, type Duration } from '../common/duration.js';
+
+/** How long a session lives, and how many of them one user may have. */
+export class SessionSettings {
+  /**
+   * Idle timeout: a session that is not used for this long ends. Default 30 days (seed 002; NIST 800-63B AAL1 allows
+   * up to 30 days). It is pushed forward by use, see `extendBelow`.
+   */
+  ttl: Duration = days(30);
+
+  /**
+   * A used session is extended to a full `ttl` again once **less** than this is left; with exactly this much left
+   * nothing is written. Default 7 days, so an active session costs one write in 23 days. It is also the resolution of
+   * `lastSeenAt`: set it to `days(29)` to know the day a session was last used. 0 turns extension off.
+   */
+  extendBelow: Duration = days(7);
+
+  /**
+   * Absolute lifetime, counted from the authentication: no activity extends a session past it. Default 90 days, at
+   * most 400; "unlimited" cannot be written (OWASP ASVS 7.3.2, NIST 800-63B 2.1.3).
+   */
+  absoluteLifetime: Duration = days(90);
+
+  /** At most this many sessions a user; one more login ends the least recently used. Default 25. */
+  maxPerUser: number = 25;
+}
+
+/** The session cookie. HttpOnly and Path=/ are always set, Domain never. */
+export class CookieSettings {
+  /** Without a prefix: `__Host-` is added while `secure` is on. Default `session`. */
+  name: string = 'session';
+
+  /**
+   * Default true, whatever NODE_ENV says. Turn it off only for development over plain http; the `__Host-` prefix goes
+   * with it, since browsers refuse the one without the other.
+   */
+  secure: boolean = true;
+
+  /** Default `lax`: sent on top-level navigation, not on cross-site POST. `none` needs `secure`. */
+  sameSite: 'lax' | 'strict' | 'none' = 'lax';
+}
+
+/** How passwords are hashed (argon2id) and how much of that may go on at once. Read by the default user directory. */
+export class PasswordSettings {
+  /** Memory per hash in KiB. Default 19456 (19 MiB, OWASP password storage cheat sheet). */
+  memoryCost: number = 19_456;
+
+  /** Passes. Default 2 (OWASP). */
+  timeCost: number = 2;
+
+  /** Lanes. Default 1 (OWASP). */
+  parallelism: number = 1;
+
+  /** Hashes that run at once. Default: the number of cores, so that logins never take more than the machine has. */
+  concurrency: number = availableParallelism();
+
+  /** Hashes that wait when `concurrency` are running; one more is answered 503 at once. Default 128. */
+  queue: number = 128;
+}
+
+/** What the host writes in `AuthModule.forRoot({ … })`. Only `secrets` has no default. */
+export interface AuthOptions {
+  /**
+   * Master secrets, each at least 32 characters: the first signs, all verify. Rotate by putting the new one first and
+   * dropping the old one when the longest-lived value signed with it has expired.
+   */
+  secrets: readonly string[];
+  session?: Partial<SessionSettings>;
+  cookie?: Partial<CookieSettings>;
+  password?: Partial<PasswordSettings>;
+  /**
+   * Other origins whose pages may send state-changing requests, such as `https://app.example.com`. The request's own
+   * host is always trusted. Default none.
+   */
+  trustedOrigins?: readonly string[];
+}
+
+/** The HTTP routes of this module; without `routes` it mounts none. */
+export interface RouteOptions {
+  /** Where they are mounted, below the host's global prefix: `auth` gives `POST /auth/login` and so on. */
+  path: string;
+  /** Logout also answers `Clear-Site-Data: "cache", "cookies", "storage"`. Default false. */
+  clearSiteData?: boolean;
+}

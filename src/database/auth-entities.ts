@@ -1,0 +1,5 @@
+import { SessionEntity } from '../session/session.entity.js';
+import { UserEntity } from '../user/user.entity.js';
+
+/** The entities of this module, for `TypeOrmModule.forRoot({ entities: [...authEntities, …] })`. */
+export const authEntities = [UserEntity, SessionEntity];

@@ -1,0 +1,110 @@
+import { Injectable } from '@nestjs/common';
+import type { DataSource } from 'typeorm';
+import { AuthError } from '../auth.errors.js';
+
+/** One SQL statement with a name of its own, so that PostgreSQL parses and plans it once per connection. */
+export interface Statement {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface StatementResult<Row> {
+  readonly rows: Row[];
+  readonly rowCount: number;
+}
+
+/** The part of a `pg` pool that is used here. */
+interface Pool {
+  query(query: {
+    name?: string;
+    text: string;
+    values: unknown[];
+  }): Promise<{ rows: unknown[]; rowCount: number | null }>;
+}
+
+const UNDEFINED_TABLE = '42P01';
+const UNDEFINED_COLUMN = '42703';
+const UNDEFINED_FUNCTION = '42883';
+const INVALID_STATEMENT_NAME = '26000';
+const FEATURE_NOT_SUPPORTED = '0A000';
+const DEADLOCK_DETECTED = '40P01';
+const SERIALIZATION_FAILURE = '40001';
+
+/** Refused before anything ran: the connection lost the statement (a pooler, DISCARD), or a column changed its type. */
+const STALE_STATEMENT = new Set([INVALID_STATEMENT_NAME, FEATURE_NOT_SUPPORTED]);
+/** Rolled back as a whole by PostgreSQL, which asks for exactly this: try again. */
+const TRY_AGAIN = new Set([DEADLOCK_DETECTED, SERIALIZATION_FAILURE]);
+const ATTEMPTS = 3;
+
+/**
+ * Runs named prepared statements on the DataSource's own connection pool, without TypeORM's query runner and without
+ * hydrating an entity: one round trip, plain rows. The hot path of every store goes through here.
+ *
+ * A fault of the database is thrown as `STORE_UNAVAILABLE` (or `SCHEMA_MISSING`), so that an outage is never mistaken
+ * for "not found". An error that names the caller's data (SQLSTATE classes 22 and 23) is thrown as it is.
+ */
+@Injectable()
+export class PreparedStatements {
+  constructor(private readonly dataSource: DataSource) {
+    if (dataSource.options.type !== 'postgres') {
+      const mistake = `The DataSource is of type '${dataSource.options.type}': AuthModule needs 'postgres'.`;
+      throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
+    }
+  }
+
+  async run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const { rows, rowCount } = await this.pool.query({ ...statement, values });
+        return { rows: rows as Row[], rowCount: rowCount ?? 0 };
+      } catch (error) {
+        const code = sqlState(error);
+        if (code !== undefined && STALE_STATEMENT.has(code) && statement.name) {
+          return this.run({ name: '', text: statement.text }, values);
+        }
+        if (code !== undefined && TRY_AGAIN.has(code) && attempt < ATTEMPTS) continue;
+        throw toAuthError(error, code, statement.name);
+      }
+    }
+  }
+
+  /** The pool that TypeORM opened; its primary when the DataSource has replicas, since a replica lags behind a revocation. */
+  private get pool(): Pool {
+    return (this.dataSource.driver as unknown as { master: Pool }).master;
+  }
+}
+
+/** PostgreSQL's five-character error code, where the error is one of the server's. */
+export function sqlState(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+}
+
+function toAuthError(error: unknown, code: string | undefined, statement: string): unknown {
+  if (code === UNDEFINED_TABLE || code === UNDEFINED_COLUMN || code === UNDEFINED_FUNCTION) {
+    const detail = (error as Error).message;
+    return new AuthError(
+      'SCHEMA_MISSING',
+      `The schema of nestjs-latchkey is not there (${detail}). Add authMigrations to the DataSource's migrations and run them.`,
+      { detail },
+      { cause: error },
+    );
+  }
+  if (code?.startsWith('22') || code?.startsWith('23')) return error;
+  return new AuthError(
+    'STORE_UNAVAILABLE',
+    'The database did not answer. Look at the cause; requests are answered again as soon as it is back.',
+    { part: statement },
+    { cause: error },
+  );
+}
+
+/** Epoch milliseconds to the argument of `to_timestamp`, which takes seconds. */
+export function toEpochSeconds(milliseconds: number): number {
+  return milliseconds / 1000;
+}
+
+/** `date_part('epoch', …)` to epoch milliseconds, at PostgreSQL's microsecond. */
+export function fromEpochSeconds(seconds: number): number {
+  return Math.round(seconds * 1e6) / 1000;
+}

@@ -1,0 +1,98 @@
+import type { ExecutionContext } from '@nestjs/common';
+import type { AuthenticatedSession } from '../session/session.js';
+
+/** What an authenticated request carries for the decorators. */
+export interface RequestAuth extends AuthenticatedSession {
+  /** How the token came: the browser's cookie, or `Authorization: Bearer`. */
+  readonly transport: 'cookie' | 'bearer';
+}
+
+/** The part of a request that is read here; Express, Fastify and a WebSocket handshake all have it. */
+export interface AuthRequest {
+  headers: Record<string, string | string[] | undefined>;
+  method?: string;
+  socket?: { remoteAddress?: string };
+  [AUTH]?: RequestAuth | undefined;
+}
+
+const AUTH = Symbol('nestjs-latchkey.auth');
+
+interface GraphQLContext {
+  req?: AuthRequest;
+  request?: AuthRequest;
+  extra?: { request?: AuthRequest };
+  res?: unknown;
+  reply?: unknown;
+}
+
+interface SocketClient {
+  /** socket.io */
+  handshake?: AuthRequest;
+  /** ws, where the host's adapter or gateway keeps the upgrade request on the client, as the older ws did itself */
+  upgradeReq?: AuthRequest;
+  request?: AuthRequest;
+}
+
+/**
+ * The request that carries the credentials: the HTTP request itself, the one in a GraphQL context (`req`, `request` or,
+ * for graphql-ws subscriptions, `extra.request`), or the handshake of a WebSocket. `null` where there is none, as for a
+ * message from a broker: then nobody is authenticated.
+ */
+export function requestOf(context: ExecutionContext): AuthRequest | null {
+  const request = candidateOf(context);
+  return request && typeof request === 'object' && typeof request.headers === 'object' && request.headers !== null
+    ? request
+    : null;
+}
+
+function candidateOf(context: ExecutionContext): AuthRequest | null | undefined {
+  switch (context.getType<string>()) {
+    case 'http':
+      return context.switchToHttp().getRequest<AuthRequest>();
+    case 'graphql': {
+      const graphql = context.getArgByIndex<GraphQLContext | undefined>(2);
+      return graphql?.req ?? graphql?.request ?? graphql?.extra?.request;
+    }
+    case 'ws': {
+      const client = context.switchToWs().getClient<SocketClient | undefined>();
+      return client?.handshake ?? client?.upgradeReq ?? client?.request;
+    }
+    default:
+      return null;
+  }
+}
+
+/** The response to put a header on, or `null` where there is none (sockets, brokers, some GraphQL set-ups). */
+export function responseOf(context: ExecutionContext): object | null {
+  switch (context.getType<string>()) {
+    case 'http':
+      return context.switchToHttp().getResponse<object>();
+    case 'graphql': {
+      const graphql = context.getArgByIndex<GraphQLContext | undefined>(2);
+      const response = graphql?.res ?? graphql?.reply;
+      return typeof response === 'object' ? response : null;
+    }
+    default:
+      return null;
+  }
+}
+
+/** What the guard found for this request, or `null`. */
+export function authOf(request: AuthRequest | null): RequestAuth | null {
+  return request?.[AUTH] ?? null;
+}
+
+export function attachAuth(request: AuthRequest, auth: RequestAuth | null): void {
+  request[AUTH] = auth ?? undefined;
+}
+
+/** One header as text; a header that came as a list is joined the way RFC 9110 5.2 joins repeated fields. */
+export function headerOf(request: AuthRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}
+
+/** The address of the peer, IPv4 in its own spelling also on a dual-stack socket. */
+export function peerAddressOf(request: AuthRequest): string | null {
+  return request.socket?.remoteAddress?.replace(/^::ffff:(?=\d+\.)/i, '') ?? null;
+}

@@ -1,0 +1,191 @@
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  Header,
+  HttpCode,
+  Param,
+  Post,
+  Req,
+  Res,
+  UseGuards,
+  type Type,
+} from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { asAuthError, AuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { sessionIdOf, type Session } from '../session/session.js';
+import { SessionService, type IssuedSession, type ListedSession } from '../session/session.service.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { headerOf, peerAddressOf, type AuthRequest } from './auth-request.js';
+import { CurrentSession, CurrentUser, Public } from './auth.decorators.js';
+import { bearerOf } from './credentials.js';
+import { parseLoginBody } from './login-body.js';
+import { OriginGuard } from './origin.guard.js';
+import { SessionCookie } from './session-cookie.js';
+import { SessionGuard } from './session.guard.js';
+
+const NO_STORE = ['Cache-Control', 'no-store'] as const;
+
+/**
+ * Login, logout and the user's own sessions (seed 004). Statuses: 200, 401, 403 (origin), 404 (handle), 422 (body),
+ * 503 (fault, or no account yet). Mounted by `routes: { path }` only, through `authControllerAt`.
+ */
+@UseGuards(OriginGuard, SessionGuard)
+export class AuthController {
+  constructor(
+    private readonly sessions: SessionService,
+    private readonly users: UserDirectory,
+    private readonly cookie: SessionCookie,
+    private readonly config: AuthConfig,
+    private readonly clock: Clock,
+    private readonly adapterHost: HttpAdapterHost,
+  ) {}
+
+  /** Opens a session, sets the cookie, and ends the session of the cookie that came along. The body has no token. */
+  @Public()
+  @Post('login')
+  @HttpCode(200)
+  @Header(...NO_STORE)
+  async login(@Req() request: AuthRequest, @Res({ passthrough: true }) response: object, @Body() body: unknown) {
+    const presented = this.cookie.read(headerOf(request, 'cookie'));
+    const { user, issued } = await this.logIn(request, body, presented);
+    this.setCookie(response, this.cookie.set(issued.token, issued.session));
+    return { user, expiresAt: iso(issued.session.expiresAt) };
+  }
+
+  /** The same for clients without cookies: the token is in the body, and no cookie is set. */
+  @Public()
+  @Post('token')
+  @HttpCode(200)
+  @Header(...NO_STORE)
+  async token(@Req() request: AuthRequest, @Body() body: unknown) {
+    const { user, issued } = await this.logIn(request, body, bearerOf(request));
+    return { token: issued.token, tokenType: 'Bearer', user, expiresAt: iso(issued.session.expiresAt) };
+  }
+
+  /**
+   * Ends the session of every credential that was sent, cookie and bearer alike (R5), and clears the cookie. Always
+   * 200, also with none or a dead one. When the database is away it is 503, and the cookie stays for the next try.
+   */
+  @Public()
+  @Post('logout')
+  @HttpCode(200)
+  @Header(...NO_STORE)
+  async logout(@Req() request: AuthRequest, @Res({ passthrough: true }) response: object) {
+    const bearer = bearerOf(request);
+    const tokens = this.cookie.values(headerOf(request, 'cookie'));
+    await this.sessions.revokeTokens(bearer === null ? tokens : [...tokens, bearer]);
+    this.forget(response);
+    return { message: 'Logged out.' };
+  }
+
+  /** Who am I, and until when. */
+  @Get('session')
+  @Header(...NO_STORE)
+  session(@CurrentUser() user: AuthUser, @CurrentSession() session: Session) {
+    return { valid: true, user: shown(user), session: listed(session, session) };
+  }
+
+  /** The user's live sessions, most recently used first; no tokens, no ids. */
+  @Get('sessions')
+  @Header(...NO_STORE)
+  async list(@CurrentUser('id') userId: string, @CurrentSession() current: Session) {
+    const sessions = await this.sessions.listForUser(userId);
+    return sessions.map((session) => listed(session, current));
+  }
+
+  /** Ends one of the user's own sessions. 404 for any other handle, a foreign one included. */
+  @Delete('sessions/:handle')
+  @HttpCode(200)
+  @Header(...NO_STORE)
+  async revoke(
+    @CurrentUser('id') userId: string,
+    @CurrentSession() current: Session,
+    @Param('handle') handle: string,
+    @Res({ passthrough: true }) response: object,
+  ) {
+    if (!(await this.sessions.revokeByHandle(userId, handle))) {
+      throw new AuthError('SESSION_NOT_FOUND', 'The user has no session of this handle: list them anew.', {});
+    }
+    if (handle.toLowerCase() === current.handle) this.forget(response);
+    return { message: 'Session ended.' };
+  }
+
+  /** Ends all sessions of the user, this one too. */
+  @Post('logout-all')
+  @HttpCode(200)
+  @Header(...NO_STORE)
+  async logoutAll(@CurrentUser('id') userId: string, @Res({ passthrough: true }) response: object) {
+    const ended = await this.sessions.revokeAllForUser(userId);
+    this.forget(response);
+    return { message: 'Logged out everywhere.', ended };
+  }
+
+  private async logIn(request: AuthRequest, body: unknown, presented: string | null) {
+    const { email, password } = parseLoginBody(body);
+    const authenticatedAt = this.clock.now();
+    const user = await this.verify(email, password);
+    const id = presented === null ? null : sessionIdOf(presented);
+    const issued: IssuedSession = await this.sessions.rotate(id === null ? null : { id }, user.id, {
+      authenticatedAt,
+      ip: peerAddressOf(request),
+      userAgent: headerOf(request, 'user-agent'),
+    });
+    return { user: shown(user), issued };
+  }
+
+  private async verify(login: string, password: string): Promise<AuthUser> {
+    try {
+      const user = await this.users.verifyCredentials(login, password);
+      if (user && (user.disabledAt ?? null) === null) return user;
+      if (!(await this.users.hasAccounts())) {
+        throw new AuthError('SETUP_INCOMPLETE', 'Nobody can log in before the first account is created.', {});
+      }
+    } catch (error) {
+      throw asAuthError(error, 'The user directory');
+    }
+    throw new AuthError('INVALID_CREDENTIALS', 'Unknown account, wrong password or disabled account.', {});
+  }
+
+  private forget(response: object): void {
+    this.setCookie(response, this.cookie.clear());
+    if (this.config.routes?.clearSiteData) {
+      this.adapterHost.httpAdapter.setHeader(response, 'Clear-Site-Data', '"cache", "cookies", "storage"');
+    }
+  }
+
+  private setCookie(response: object, header: string): void {
+    this.adapterHost.httpAdapter.appendHeader?.(response, 'Set-Cookie', header);
+  }
+}
+
+/** A controller of its own for every module instance, so that two apps in one process can mount different paths. */
+export function authControllerAt(path: string): Type<AuthController> {
+  class MountedAuthController extends AuthController {}
+  Controller(path)(MountedAuthController);
+  return MountedAuthController;
+}
+
+function shown({ id, email }: AuthUser) {
+  return { id, email };
+}
+
+function listed(session: ListedSession, current: Session) {
+  const { handle, createdAt, authenticatedAt, lastSeenAt, expiresAt, absoluteExpiresAt, ip, userAgent } = session;
+  return {
+    handle,
+    current: handle === current.handle,
+    createdAt: iso(createdAt),
+    authenticatedAt: iso(authenticatedAt),
+    lastSeenAt: iso(lastSeenAt),
+    expiresAt: iso(expiresAt),
+    absoluteExpiresAt: iso(absoluteExpiresAt),
+    ip,
+    userAgent,
+  };
+}
+
+const iso = (instant: number): string => new Date(instant).toISOString();

@@ -1,0 +1,33 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import type { AuthUser } from '../user/user.directory.js';
+import { authOf, requestOf } from './auth-request.js';
+
+/** What a handler asks of the guard. Without a decorator a handler is `required`: deny by default. */
+export type Access = 'public' | 'optional' | 'required';
+
+/** @internal The one metadata key; on a method it overrides the one on its class. */
+export const AccessMetadata = Reflector.createDecorator<Access>();
+
+/** Open to everybody. The guard looks at nothing and runs no query; `@CurrentUser()` is `null`. */
+export const Public = () => AccessMetadata('public');
+
+/** Open to everybody, and whoever is logged in is known: `@CurrentUser()` is the user or `null`. */
+export const OptionalAuth = () => AccessMetadata('optional');
+
+/** For logged-in users only: the default, to be said where the class is `@Public()`. */
+export const Authenticated = () => AccessMetadata('required');
+
+/**
+ * The user of the request, or one field of it: `@CurrentUser() user: AuthUser`, `@CurrentUser('email') email: string`.
+ * Which transport brought the credentials makes no difference. `null` where nobody is logged in.
+ */
+export const CurrentUser = createParamDecorator((field: keyof AuthUser | undefined, context: ExecutionContext) => {
+  const user = authOf(requestOf(context))?.user ?? null;
+  return field && user ? user[field] : user;
+});
+
+/** The session of the request, or `null` where nobody is logged in. */
+export const CurrentSession = createParamDecorator(
+  (_: undefined, context: ExecutionContext) => authOf(requestOf(context))?.session ?? null,
+);

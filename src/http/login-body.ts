@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import { AuthError } from '../auth.errors.js';
+import { LONGEST_LOGIN, normalizeLogin } from '../user/login-name.js';
+import { PASSWORD_LENGTH } from '../user/password-hasher.js';
+
+const EMAIL = `must be a string of 1 to ${LONGEST_LOGIN} characters without control characters`;
+const PASSWORD = `must be a string of 1 to ${PASSWORD_LENGTH.most} characters`;
+
+/**
+ * Body of login and token. A password that is too short for a new account may still be that of an old one, so here the
+ * only lower bound is one character; the upper one keeps the hash from being handed megabytes.
+ */
+const LoginBody = z.object({
+  email: z
+    .string(EMAIL)
+    .max(4 * LONGEST_LOGIN, EMAIL)
+    .transform(normalizeLogin)
+    .refine((email) => email !== '' && [...email].length <= LONGEST_LOGIN && !/\p{Cc}/u.test(email), EMAIL),
+  password: z
+    .string(PASSWORD)
+    .min(1, PASSWORD)
+    .max(4 * PASSWORD_LENGTH.most, PASSWORD)
+    .refine((password) => [...password.normalize('NFC')].length <= PASSWORD_LENGTH.most, PASSWORD),
+});
+
+export type LoginBody = z.infer<typeof LoginBody>;
+
+/** Throws `INVALID_INPUT` that names the fields and what they must be, never what was sent. */
+export function parseLoginBody(body: unknown): LoginBody {
+  const parsed = LoginBody.safeParse(body ?? {});
+  if (parsed.success) return parsed.data;
+  const fields = Object.fromEntries(
+    parsed.error.issues.map(({ path, message }) => [String(path[0] ?? 'body'), message]),
+  );
+  if (fields['body']) fields['body'] = 'must be a JSON object';
+  throw new AuthError('INVALID_INPUT', `Not a login: ${Object.keys(fields).join(', ')}.`, { fields });
+}

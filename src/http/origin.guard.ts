@@ -1,0 +1,60 @@
+import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { AuthError } from '../auth.errors.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { headerOf, requestOf, type AuthRequest } from './auth-request.js';
+import { bearerOf } from './credentials.js';
+import { SessionCookie } from './session-cookie.js';
+
+const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
+
+/**
+ * Refuses state-changing requests that a browser sends from a foreign page (CSRF, login CSRF; OWASP ASVS 3.5, R29):
+ * unsafe methods, and WebSocket messages, whose handshake is a GET that no same-origin policy holds back.
+ *
+ * - `Sec-Fetch-Site: same-origin` or `none` is ours; else `Origin` must be the request's own host or one of
+ *   `trustedOrigins`. Without either header it was no browser of these years: a cookie of ours is SameSite then.
+ * - A request with a bearer token and without our cookie passes: a foreign page cannot set `Authorization` without the
+ *   host's CORS consent, and nothing is sent along by itself.
+ */
+@Injectable()
+export class OriginGuard implements CanActivate {
+  constructor(
+    private readonly config: AuthConfig,
+    private readonly cookie: SessionCookie,
+  ) {}
+
+  canActivate(context: ExecutionContext): boolean {
+    const request = requestOf(context);
+    if (!request) return true;
+    const unsafe = context.getType() === 'ws' || !SAFE_METHODS.has((request.method ?? 'POST').toUpperCase());
+    if (!unsafe || this.isTrusted(request) || this.isBearerOnly(request)) return true;
+    const origin = printable(headerOf(request, 'origin') ?? 'not told');
+    throw new AuthError(
+      'CROSS_ORIGIN_REQUEST',
+      `A page of another origin (${origin}) sent this request. List the origin in trustedOrigins if it is yours.`,
+      { origin },
+    );
+  }
+
+  private isTrusted(request: AuthRequest): boolean {
+    const site = headerOf(request, 'sec-fetch-site');
+    if (site === 'same-origin' || site === 'none') return true;
+    const origin = headerOf(request, 'origin');
+    if (origin === undefined) return site === undefined;
+    if (this.config.trustedOrigins.includes(origin)) return true;
+    return site === undefined && isOwnHost(origin, headerOf(request, 'host') ?? headerOf(request, ':authority'));
+  }
+
+  private isBearerOnly(request: AuthRequest): boolean {
+    return bearerOf(request) !== null && this.cookie.values(headerOf(request, 'cookie')).length === 0;
+  }
+}
+
+/** Hosts only: behind a proxy that ends TLS the scheme we see is not the browser's. */
+function isOwnHost(origin: string, host: string | undefined): boolean {
+  return host !== undefined && URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
+}
+
+function printable(header: string): string {
+  return header.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 100);
+}

@@ -1,0 +1,57 @@
+import { Injectable } from '@nestjs/common';
+import { serialize, type SerializeOptions } from 'cookie';
+import { days } from '../common/duration.js';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import type { Session } from '../session/session.js';
+
+/** RFC 6265bis 5.6.2: browsers cap a cookie's age at 400 days (R36). */
+const LONGEST_MAX_AGE = days(400);
+
+/** The session cookie on the wire: reads it out of a Cookie header, writes and clears it with the same attributes. */
+@Injectable()
+export class SessionCookie {
+  readonly name: string;
+  private readonly attributes: SerializeOptions;
+
+  constructor(
+    config: AuthConfig,
+    private readonly clock: Clock,
+  ) {
+    this.name = config.cookieName;
+    const { secure, sameSite } = config.cookie;
+    this.attributes = { path: '/', httpOnly: true, secure, sameSite };
+  }
+
+  /**
+   * The token in a Cookie header, or `null` when there is none. Also `null` when there are two of our name: somebody
+   * else put one there, and which is ours cannot be told (R30). That is why the raw header is read, and not
+   * `request.cookies`, in which the first of them would have won.
+   */
+  read(header: string | undefined): string | null {
+    const values = this.values(header);
+    return values.length === 1 ? values[0]! : null;
+  }
+
+  /** Every value under our exact name; logout ends them all. */
+  values(header: string | undefined): string[] {
+    if (!header?.includes(this.name)) return [];
+    const values: string[] = [];
+    for (const pair of header.split(';')) {
+      const equals = pair.indexOf('=');
+      if (equals !== -1 && pair.slice(0, equals).trim() === this.name) values.push(pair.slice(equals + 1).trim());
+    }
+    return values;
+  }
+
+  /** `Set-Cookie` for this token, with Max-Age = whole seconds left to the session, never below 0. */
+  set(token: string, session: Pick<Session, 'expiresAt'>): string {
+    const remaining = Math.min(session.expiresAt - this.clock.now(), LONGEST_MAX_AGE);
+    return serialize(this.name, token, { ...this.attributes, maxAge: Math.max(0, Math.floor(remaining / 1000)) });
+  }
+
+  /** `Set-Cookie` that removes it: Max-Age=0 under the same attributes, which `__Host-` needs to be obeyed. */
+  clear(): string {
+    return serialize(this.name, '', { ...this.attributes, maxAge: 0 });
+  }
+}

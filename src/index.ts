@@ -1,0 +1,40 @@
+export { AuthModule } from './auth.module.js';
+export type { AuthModuleExtras } from './auth.module-definition.js';
+export { AuthError, isAuthError } from './auth.errors.js';
+export type { AuthErrorCode, AuthErrorFacts } from './auth.errors.js';
+
+export { Clock, SystemClock } from './common/clock.js';
+export { days, hours, minutes, seconds } from './common/duration.js';
+export type { Duration } from './common/duration.js';
+export { AuthConfig } from './config/auth-config.js';
+export type {
+  AuthOptions,
+  CookieSettings,
+  PasswordSettings,
+  RouteOptions,
+  SessionSettings,
+} from './config/auth-options.js';
+
+export { authEntities } from './database/auth-entities.js';
+export { authMigrations } from './database/auth-migrations.js';
+export { authSchemaFor } from './database/auth-schema.js';
+
+export { normalizeLogin } from './user/login-name.js';
+export { PasswordHasher } from './user/password-hasher.js';
+export { TypeOrmUserDirectory } from './user/typeorm-user.directory.js';
+export { UserDirectory } from './user/user.directory.js';
+export type { AuthUser } from './user/user.directory.js';
+export { UserEntity } from './user/user.entity.js';
+
+export type { AuthenticatedSession, Session } from './session/session.js';
+export { SessionEntity } from './session/session.entity.js';
+export type { UserIdType } from './session/session.entity.js';
+export { SessionService } from './session/session.service.js';
+export type { IssuedSession, ListedSession, SessionContext } from './session/session.service.js';
+export { SessionStore } from './session/session.store.js';
+export type { Extension, NewSession } from './session/session.store.js';
+
+export { Authenticated, CurrentSession, CurrentUser, OptionalAuth, Public } from './http/auth.decorators.js';
+export { OriginGuard } from './http/origin.guard.js';
+export { SessionCookie } from './http/session-cookie.js';
+export { SessionGuard } from './http/session.guard.js';

@@ -1,0 +1,148 @@
+import { Injectable } from '@nestjs/common';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import {
+  extendedExpiry,
+  isLive,
+  newSessionToken,
+  sessionIdOf,
+  type AuthenticatedSession,
+  type Session,
+} from './session.js';
+import { SessionStore } from './session.store.js';
+
+/** Where a session comes from; shown in the user's list of sessions. */
+export interface SessionContext {
+  ip?: string | null;
+  userAgent?: string | null;
+}
+
+/** A session and the one time its token can be seen: nothing that is stored leads back to it. */
+export interface IssuedSession {
+  readonly token: string;
+  readonly session: Session;
+}
+
+/** What may be shown of a session: no id, no token. */
+export type ListedSession = Omit<Session, 'id' | 'userId'>;
+
+const LONGEST_USER_AGENT = 512;
+const LONGEST_IP = 45;
+const HANDLE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/**
+ * Opaque sessions in the database: a random token for the client, its SHA-256 for us (seed 002).
+ *
+ * Every method throws `STORE_UNAVAILABLE` when the storage has a fault; a session that is missing, malformed, expired
+ * or revoked is `null`, `false` or 0. All of them are safe to call concurrently from any number of processes.
+ */
+@Injectable()
+export class SessionService {
+  constructor(
+    private readonly store: SessionStore,
+    private readonly clock: Clock,
+    private readonly config: AuthConfig,
+  ) {}
+
+  /**
+   * A new session for a user who has just proved who they are. `authenticatedAt` (epoch ms, default now) is when that
+   * proof began: pass the instant before the password was read, so that a password change meanwhile ends the session.
+   * Throws `USER_NOT_FOUND`.
+   */
+  create(userId: string, context: SessionContext & { authenticatedAt?: number } = {}): Promise<IssuedSession> {
+    return this.rotate(null, userId, { ...context, authenticatedAt: context.authenticatedAt ?? this.clock.now() });
+  }
+
+  /**
+   * The live session of this token and its user, or `null`. A token of the wrong length or alphabet costs no query;
+   * any other costs one prepared statement.
+   */
+  async lookup(token: string): Promise<AuthenticatedSession | null> {
+    const id = sessionIdOf(token);
+    const found = id === null ? null : await this.store.find(id);
+    return found && isLive(found, this.clock.now()) ? found : null;
+  }
+
+  /**
+   * Ends `current` and opens a session with a new token, in one transaction. Call it at every login and every change
+   * of privilege (session fixation: OWASP ASVS 7.2.4, R1).
+   *
+   * With `authenticatedAt` the user has proved who they are again: a full new lifetime, and the new session comes even
+   * if `current` is gone already or belonged to somebody else. Without it the new session carries the authentication
+   * and absolute lifetime of `current`, and is `null` when `current` is gone or over: revoked meanwhile stays revoked.
+   */
+  rotate(
+    current: Pick<Session, 'id'> | null,
+    userId: string,
+    context: SessionContext & { authenticatedAt: number },
+  ): Promise<IssuedSession>;
+  rotate(current: Pick<Session, 'id'>, userId: string, context?: SessionContext): Promise<IssuedSession | null>;
+  async rotate(
+    current: Pick<Session, 'id'> | null,
+    userId: string,
+    context: SessionContext & { authenticatedAt?: number } = {},
+  ): Promise<IssuedSession | null> {
+    const { ttl, absoluteLifetime, maxPerUser } = this.config.session;
+    const token = newSessionToken();
+    const session = await this.store.open({
+      id: sessionIdOf(token)!,
+      userId,
+      now: this.clock.now(),
+      ttl,
+      absoluteLifetime,
+      maxPerUser,
+      authenticatedAt: context.authenticatedAt ?? null,
+      replaces: current?.id ?? null,
+      ip: printable(context.ip, LONGEST_IP),
+      userAgent: printable(context.userAgent, LONGEST_USER_AGENT),
+    });
+    return session && { token, session };
+  }
+
+  /**
+   * The session with its new expiry when this call moved it, or `null`: enough time is left, the absolute lifetime
+   * allows no more, the session was revoked meanwhile, or a concurrent request has just extended it.
+   */
+  async maybeExtend(session: Session): Promise<Session | null> {
+    const now = this.clock.now();
+    const wanted = extendedExpiry(session, now, this.config.session);
+    if (wanted === null) return null;
+    const { extendBelow } = this.config.session;
+    const expiresAt = await this.store.extend({ id: session.id, now, expiresAt: wanted, extendBelow });
+    return expiresAt === null ? null : { ...session, expiresAt, lastSeenAt: now };
+  }
+
+  /** Ends one session, by `session.id`. Idempotent: false when there was none. */
+  async revoke(id: string): Promise<boolean> {
+    return (await this.store.delete([id])) > 0;
+  }
+
+  /** Ends the sessions of these tokens, whatever else is among them. Idempotent; how many there were. */
+  revokeTokens(tokens: readonly string[]): Promise<number> {
+    return this.store.delete(tokens.map(sessionIdOf).filter((id) => id !== null));
+  }
+
+  /** Ends the user's session of this public handle. False for an unknown handle and for somebody else's (R16). */
+  async revokeByHandle(userId: string, handle: string): Promise<boolean> {
+    return HANDLE.test(handle) && (await this.store.deleteByHandle(userId, handle));
+  }
+
+  /** Ends every session of the user, but `except` where given; how many. */
+  revokeAllForUser(userId: string, { except }: { except?: Pick<Session, 'id'> } = {}): Promise<number> {
+    return this.store.deleteByUser(userId, except?.id);
+  }
+
+  /** The user's live sessions, most recently used first. */
+  async listForUser(userId: string): Promise<ListedSession[]> {
+    const now = this.clock.now();
+    const sessions = await this.store.listByUser(userId);
+    return sessions
+      .filter((found) => isLive(found, now))
+      .map(({ session: { id: _, userId: __, ...listed } }) => listed);
+  }
+}
+
+/** Header values come from outside: control characters out, cut to what the list shows. */
+function printable(value: string | null | undefined, longest: number): string | null {
+  return value ? value.replaceAll(/\p{Cc}/gu, ' ').slice(0, longest) : null;
+}

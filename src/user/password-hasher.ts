@@ -1,0 +1,89 @@
+import { Injectable } from '@nestjs/common';
+import { Algorithm, hash, verify, type Options } from '@node-rs/argon2';
+import { AuthError } from '../auth.errors.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { randomToken } from '../crypto/random.js';
+
+/** Shortest and longest password that is accepted for an account, in characters (code points) after NFC. */
+export const PASSWORD_LENGTH = { least: 8, most: 1024 } as const;
+
+const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/;
+const RETRY_AFTER_SECONDS = 1;
+
+/**
+ * argon2id with a bound on how much of it happens at once: `password.concurrency` hashes run, `password.queue` more
+ * wait, and the next is refused with `HASHER_OVERLOADED` before any work, so that a flood of logins takes neither the
+ * machine nor its memory from everybody else (OWASP ASVS 15.1.3).
+ *
+ * Passwords are compared in Unicode NFC and are never truncated (NIST 800-63B 3.1.1.2).
+ */
+@Injectable()
+export class PasswordHasher {
+  private readonly options: Options;
+  private readonly concurrency: number;
+  private readonly queue: number;
+  private readonly waiting: (() => void)[] = [];
+  private running = 0;
+  private dummy: Promise<string> | undefined;
+
+  constructor(config: AuthConfig) {
+    const { memoryCost, timeCost, parallelism, concurrency, queue } = config.password;
+    this.options = { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost, timeCost, parallelism };
+    this.concurrency = concurrency;
+    this.queue = queue;
+  }
+
+  /** The PHC string to store. Throws `HASHER_OVERLOADED`. */
+  hash(password: string): Promise<string> {
+    return this.inTurn(() => hash(password.normalize('NFC'), this.options));
+  }
+
+  /**
+   * Whether this is the password of the stored hash. With `null` (no such account, no password set) it does the same
+   * work against a dummy and answers false. A stored value that is no argon2 hash is a password that never matches.
+   * Throws `HASHER_OVERLOADED`.
+   */
+  async matches(storedHash: string | null, password: string): Promise<boolean> {
+    const usable = storedHash?.startsWith('$argon2') ? storedHash : null;
+    this.dummy ??= hash(randomToken(), this.options);
+    const dummy = await this.dummy;
+    return this.inTurn(async () => {
+      const matches = await verify(usable ?? dummy, password.normalize('NFC')).catch(() => false);
+      return usable !== null && matches;
+    });
+  }
+
+  /** Whether the hash was made with other parameters than the ones in force, so that it should be made again. */
+  isOutdated(storedHash: string): boolean {
+    const [, memoryCost, timeCost, parallelism] = PHC.exec(storedHash) ?? [];
+    return (
+      Number(memoryCost) !== this.options.memoryCost ||
+      Number(timeCost) !== this.options.timeCost ||
+      Number(parallelism) !== this.options.parallelism
+    );
+  }
+
+  private async inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.running < this.concurrency) this.running++;
+    else await this.enqueue();
+    try {
+      return await work();
+    } finally {
+      const next = this.waiting.shift();
+      if (next) next();
+      else this.running--;
+    }
+  }
+
+  /** Resolves when a finished hash hands its place over. */
+  private enqueue(): Promise<void> {
+    if (this.waiting.length >= this.queue) {
+      throw new AuthError(
+        'HASHER_OVERLOADED',
+        `${this.queue} passwords are waiting to be hashed. Retry later; raise password.queue or add cores if this lasts.`,
+        { retryAfter: RETRY_AFTER_SECONDS },
+      );
+    }
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * A user as guards and handlers see it. Hosts add their own fields by module augmentation:
+ *
+ * ```ts
+ * declare module 'nestjs-latchkey' { interface AuthUser { roles: string[] } }
+ * ```
+ */
+export interface AuthUser {
+  /** Always a string, also where the table's key is an integer. */
+  id: string;
+  email: string;
+  /** Epoch ms; set: the account has no valid session, token or login. */
+  disabledAt?: number | null;
+  /** Epoch ms; what was authenticated or issued up to and at this instant is revoked. */
+  tokensInvalidatedAfter?: number | null;
+}
+
+/**
+ * Who the users are: the host's port. `TypeOrmUserDirectory` on the table `users` is the default; a host with a table
+ * or a service of its own extends this class and passes it as `AuthModule.forRoot({ users: MyDirectory })`.
+ *
+ * Every method answers a missing account with `null`. It throws for faults only, and a fault is never an answer: the
+ * request gets 503 and keeps its cookie.
+ */
+export abstract class UserDirectory {
+  /** The account of this id, disabled or not (`disabledAt` tells), or `null` when there is none. */
+  abstract findById(id: string): Promise<AuthUser | null>;
+
+  /** The account of this login name in the spelling of `normalizeLogin`, disabled or not, or `null`. */
+  abstract findByLogin(login: string): Promise<AuthUser | null>;
+
+  /**
+   * The account whose password this is. `null` for an unknown account, a wrong password and a disabled account alike,
+   * after the same work: hash a dummy where there is no hash to compare with (R37).
+   */
+  abstract verifyCredentials(login: string, password: string): Promise<AuthUser | null>;
+
+  /**
+   * Whether any account exists; login answers 503 "setup not complete" while none does. Asked after a refused login
+   * only. A directory that cannot tell keeps this default.
+   */
+  async hasAccounts(): Promise<boolean> {
+    return true;
+  }
+}

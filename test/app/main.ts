@@ -1,0 +1,46 @@
+/* oxlint-disable no-console */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { NestFactory } from '@nestjs/core';
+import { TypeOrmUserDirectory } from 'nestjs-latchkey';
+import { startEmbeddedPostgres } from 'nestjs-latchkey/testing';
+import { curlLines } from '../support/readme.js';
+
+const ADA = { email: 'ada@example.com', password: 'correct horse battery staple' };
+const project = new URL('../../', import.meta.url);
+const port = Number(process.env['PORT'] ?? 3000);
+
+// `npm start`: the app of the README, with the two things that a real deployment brings itself, a database and a secret.
+const postgres = process.env['DATABASE_URL']
+  ? null
+  : await startEmbeddedPostgres({ dataDirectory: new URL('.data/postgres', project).pathname });
+process.env['DATABASE_URL'] ??= postgres!.url;
+process.env['AUTH_SECRET'] ??= randomBytes(48).toString('base64url');
+
+try {
+  const { AppModule } = await import('./app.module.js');
+  const app = await NestFactory.create(AppModule, { logger: ['error', 'warn'] });
+  const users = app.get(TypeOrmUserDirectory);
+  if (!(await users.findByLogin(ADA.email))) await users.create(ADA.email, ADA.password);
+  await app.listen(port);
+
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      void app
+        .close()
+        .then(() => postgres?.stop())
+        .then(() => process.exit(0));
+    });
+  }
+
+  console.log(`nestjs-latchkey demo: http://localhost:${port}   account: ${ADA.email} / ${ADA.password}`);
+  console.log(`\nTry it:\n`);
+  for (const line of curlLines(readFileSync(new URL('README.md', project), 'utf8'))) {
+    console.log(`  ${line.replaceAll('localhost:3000', `localhost:${port}`)}`);
+  }
+  console.log('\nCtrl-C stops it.');
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  await postgres?.stop();
+  process.exit(1);
+}
