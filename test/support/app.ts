@@ -1,0 +1,97 @@
+import { Module, type INestApplication, type ModuleMetadata, type Type } from '@nestjs/common';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Test, type TestingModuleBuilder } from '@nestjs/testing';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import {
+  authEntities,
+  authMigrations,
+  AuthModule,
+  Clock,
+  TypeOrmUserDirectory,
+  type AuthModuleExtras,
+  type AuthOptions,
+  type AuthUser,
+} from 'nestjs-latchkey';
+import { FrozenClock } from 'nestjs-latchkey/testing';
+import type { EntitySchema, MigrationInterface, MixedList } from 'typeorm';
+import { spyOnQueries, type QuerySpy } from './query-spy.js';
+
+export type Platform = 'express' | 'fastify';
+export const PLATFORMS: readonly Platform[] = ['express', 'fastify'];
+
+export const SECRET = 'a test secret that is long enough: 0123456789';
+export const PASSWORD = 'correct horse battery staple';
+
+/** Hashes that cost a millisecond: what they guard against is not what these tests are about. */
+export const CHEAP_HASHES = { memoryCost: 8, timeCost: 1 };
+
+export interface TestAppOptions {
+  url: string;
+  platform?: Platform;
+  auth?: Partial<AuthOptions> & AuthModuleExtras;
+  controllers?: Type[];
+  providers?: ModuleMetadata['providers'];
+  imports?: ModuleMetadata['imports'];
+  entities?: MixedList<(new () => object) | EntitySchema>;
+  migrations?: (new () => MigrationInterface)[];
+  override?: (builder: TestingModuleBuilder) => TestingModuleBuilder;
+  configure?: (app: INestApplication) => void;
+}
+
+export interface TestApp {
+  readonly app: INestApplication;
+  readonly clock: FrozenClock;
+  readonly queries: QuerySpy;
+  /** Address of the listening server. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** A listening application with AuthModule on a real database and a clock that stands still. */
+export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
+  const clock = new FrozenClock();
+  const root = TypeOrmModule.forRoot({
+    type: 'postgres',
+    url: options.url,
+    entities: options.entities ?? [...authEntities],
+    migrations: options.migrations ?? [...authMigrations],
+    migrationsRun: true,
+    retryAttempts: 0,
+  });
+  const auth = AuthModule.forRoot({
+    secrets: [SECRET],
+    password: CHEAP_HASHES,
+    routes: { path: 'auth' },
+    ...options.auth,
+  });
+
+  @Module({
+    imports: [root, auth, ...(options.imports ?? [])],
+    controllers: options.controllers ?? [],
+    providers: options.providers ?? [],
+  })
+  class TestAppModule {}
+
+  let builder = Test.createTestingModule({ imports: [TestAppModule] })
+    .overrideProvider(Clock)
+    .useValue(clock);
+  if (options.override) builder = options.override(builder);
+  const module = await builder.compile();
+  const app = module.createNestApplication<INestApplication>(adapterFor(options.platform ?? 'express'), {
+    logger: false,
+  });
+  options.configure?.(app);
+  await app.listen(0, '127.0.0.1');
+  const { port } = app.getHttpServer().address() as { port: number };
+  return { app, clock, queries: spyOnQueries(app), url: `http://127.0.0.1:${port}`, close: () => app.close() };
+}
+
+function adapterFor(platform: Platform): ExpressAdapter {
+  return platform === 'express' ? new ExpressAdapter() : (new FastifyAdapter() as unknown as ExpressAdapter);
+}
+
+/** An account with the password `PASSWORD`. */
+export function createUser(app: INestApplication | NestFastifyApplication, email: string): Promise<AuthUser> {
+  return app.get(TypeOrmUserDirectory).create(email, PASSWORD);
+}

@@ -1,0 +1,2 @@
+// Plain JavaScript, so that Jest leaves it to Node; the import goes through our loader, which knows TypeScript.
+export default async () => (await import('./test-server.ts')).startTestServer();
