@@ -186,7 +186,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function isOrigin(value: string): boolean {
-  if (!URL.canParse(value)) return false;
+  if (!URL.canParse(value) || value.includes('*')) return false;
   const url = new URL(value);
   return url.origin === value && (url.protocol === 'https:' || url.protocol === 'http:');
 }

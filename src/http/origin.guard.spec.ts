@@ -1,0 +1,90 @@
+import { describe, expect, it } from '@jest/globals';
+import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { FrozenClock } from '../testing/frozen-clock.js';
+import { OriginGuard } from './origin.guard.js';
+import { SessionCookie } from './session-cookie.js';
+
+const config = AuthConfig.from({ secrets: ['x'.repeat(32)], trustedOrigins: ['https://app.example.com'] });
+const guard = new OriginGuard(config, new SessionCookie(config, new FrozenClock()));
+
+function passes(method: string, headers: Record<string, string>, type = 'http'): boolean {
+  const request = { method, headers: { host: 'api.example.com', ...headers } };
+  const args =
+    type === 'graphql' ? [{}, {}, { req: request }, {}] : type === 'ws' ? [{ handshake: request }, {}] : [request, {}];
+  const context = new ExecutionContextHost(args);
+  context.setType(type);
+  try {
+    return guard.canActivate(context);
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'CROSS_ORIGIN_REQUEST' });
+    return false;
+  }
+}
+
+describe('R29: OriginGuard', () => {
+  it.each<[string, string, Record<string, string>, boolean]>([
+    ['a safe method from anywhere', 'GET', { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }, true],
+    ['HEAD from anywhere', 'HEAD', { origin: 'https://evil.example' }, true],
+    ['no browser headers (curl)', 'POST', {}, true],
+    [
+      'same-origin by Fetch-Metadata',
+      'POST',
+      { 'sec-fetch-site': 'same-origin', origin: 'https://api.example.com' },
+      true,
+    ],
+    ['typed by the user', 'POST', { 'sec-fetch-site': 'none' }, true],
+    ['cross-site', 'POST', { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' }, false],
+    ['cross-site without Origin', 'POST', { 'sec-fetch-site': 'cross-site' }, false],
+    ['a sister domain', 'POST', { 'sec-fetch-site': 'same-site', origin: 'https://other.example.com' }, false],
+    [
+      'cross-site that claims our host',
+      'POST',
+      { 'sec-fetch-site': 'cross-site', origin: 'https://api.example.com' },
+      false,
+    ],
+    ['a value nobody knows', 'POST', { 'sec-fetch-site': 'same-origin, cross-site' }, false],
+    ['a trusted origin, same-site', 'POST', { 'sec-fetch-site': 'same-site', origin: 'https://app.example.com' }, true],
+    [
+      'a trusted origin, cross-site',
+      'POST',
+      { 'sec-fetch-site': 'cross-site', origin: 'https://app.example.com' },
+      true,
+    ],
+    ['own host in Origin, old browser', 'POST', { origin: 'https://api.example.com' }, true],
+    [
+      'own host in Origin in capitals of Host',
+      'POST',
+      { origin: 'https://api.example.com', host: 'API.example.com' },
+      true,
+    ],
+    ['own host on another port', 'POST', { origin: 'https://api.example.com:8443' }, false],
+    ['a foreign Origin, old browser', 'POST', { origin: 'https://evil.example' }, false],
+    ['a host that begins like ours', 'POST', { origin: 'https://api.example.com.evil.example' }, false],
+    ['Origin: null (sandboxed frame)', 'POST', { origin: 'null' }, false],
+    ['two origins', 'POST', { origin: 'https://api.example.com, https://evil.example' }, false],
+    ['binary in Origin', 'POST', { origin: '\xff\xfe' }, false],
+    ['DELETE from a foreign page', 'DELETE', { origin: 'https://evil.example' }, false],
+    ['a method in lower case', 'post', { origin: 'https://evil.example' }, false],
+    ['a bearer token without our cookie', 'POST', { origin: 'https://spa.example', authorization: 'Bearer abc' }, true],
+    [
+      'a bearer token beside our cookie',
+      'POST',
+      { origin: 'https://spa.example', authorization: 'Bearer abc', cookie: '__Host-session=x' },
+      false,
+    ],
+    ['a Basic header is no bearer token', 'POST', { origin: 'https://spa.example', authorization: 'Basic abc' }, false],
+  ])('%s', (_, method, headers, expected) => {
+    expect(passes(method, headers)).toBe(expected);
+  });
+
+  it('checks GraphQL by its HTTP method', () => {
+    expect(passes('POST', { origin: 'https://evil.example' }, 'graphql')).toBe(false);
+    expect(passes('GET', { origin: 'https://evil.example' }, 'graphql')).toBe(true);
+  });
+
+  it('F3: checks the Origin of a WebSocket handshake, although it is a GET', () => {
+    expect(passes('GET', { origin: 'https://evil.example' }, 'ws')).toBe(false);
+    expect(passes('GET', { origin: 'https://api.example.com' }, 'ws')).toBe(true);
+  });
+});

@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from '@jest/globals';
+import { days, seconds } from '../common/duration.js';
+import { SessionSettings } from '../config/auth-options.js';
+import { extendedExpiry, isLive, newSessionToken, sessionIdOf, type Session } from './session.js';
+
+const vectors = JSON.parse(readFileSync('test/vectors/xtablo-session.json', 'utf8')) as {
+  valid: { raw_hex: string; cookie_value: string; session_id: string }[];
+  must_be_not_found_without_a_query: { name: string; value: string }[];
+  implementation_dependent: { name: string; value: string }[];
+};
+
+const NOW = Date.UTC(2025, 0, 1);
+const user = { id: '1', email: 'ada@example.com' };
+const session: Session = {
+  id: 'a'.repeat(64),
+  handle: 'h',
+  userId: '1',
+  createdAt: NOW,
+  expiresAt: NOW + days(30),
+  absoluteExpiresAt: NOW + days(90),
+  authenticatedAt: NOW,
+  lastSeenAt: NOW,
+  ip: null,
+  userAgent: null,
+};
+
+describe('session token', () => {
+  it.each(vectors.valid)('vector $raw_hex: the id is the SHA-256 of the raw bytes', ({ cookie_value, session_id }) => {
+    expect(sessionIdOf(cookie_value)).toBe(session_id);
+  });
+
+  it.each(vectors.must_be_not_found_without_a_query)('refused without a query: $name', ({ value }) => {
+    expect(sessionIdOf(value)).toBeNull();
+  });
+
+  it.each(vectors.implementation_dependent)('one spelling only: $name is refused', ({ value }) => {
+    expect(sessionIdOf(value)).toBeNull();
+  });
+
+  it.each([
+    ['31 bytes', 31],
+    ['33 bytes', 33],
+    ['64 hex characters', 48],
+  ])('refused: %s', (_, length) => {
+    expect(sessionIdOf(Buffer.alloc(length, 7).toString('base64url'))).toBeNull();
+  });
+
+  it.each([
+    ['a padded token', `${newSessionToken()}=`],
+    ['a trailing newline', `${newSessionToken()}\n`],
+    ['64 hex characters', 'ab'.repeat(32)],
+    ['a list', [newSessionToken()] as unknown as string],
+    ['nothing', undefined as unknown as string],
+    ['a megabyte', 'A'.repeat(1_000_000)],
+  ])('refused: %s', (_, token) => {
+    expect(sessionIdOf(token)).toBeNull();
+  });
+
+  it('is 43 characters of base64url, and never the same', () => {
+    const tokens = new Set(Array.from({ length: 1000 }, newSessionToken));
+    expect(tokens.size).toBe(1000);
+    for (const token of tokens) expect(token).toMatch(/^[A-Za-z0-9_-]{43}$/);
+    for (const token of tokens) expect(sessionIdOf(token)).toMatch(/^[0-9a-f]{64}$/);
+  });
+});
+
+describe('isLive', () => {
+  it.each<[string, Partial<Session>, object, boolean]>([
+    ['a fresh session', {}, {}, true],
+    ['one microsecond before expiry', { expiresAt: NOW + 0.001 }, {}, true],
+    ['expired at the exact instant', { expiresAt: NOW }, {}, false],
+    ['past its absolute lifetime, at the exact instant', { absoluteExpiresAt: NOW }, {}, false],
+    ['of a disabled user', {}, { disabledAt: NOW - days(1) }, false],
+    ['of a user disabled at the epoch', {}, { disabledAt: 0 }, false],
+    ['authenticated at the cutoff', {}, { tokensInvalidatedAfter: NOW }, false],
+    [
+      'authenticated a microsecond after the cutoff',
+      { authenticatedAt: NOW + 0.001 },
+      { tokensInvalidatedAfter: NOW },
+      true,
+    ],
+    ['with null cutoff and disabling', {}, { tokensInvalidatedAfter: null, disabledAt: null }, true],
+  ])('%s', (_, overrides, state, live) => {
+    expect(isLive({ session: { ...session, ...overrides }, user: { ...user, ...state } }, NOW)).toBe(live);
+  });
+});
+
+describe('extendedExpiry', () => {
+  const settings = new SessionSettings();
+  const withRemaining = (remaining: number, absolute = days(90)) =>
+    extendedExpiry({ ...session, expiresAt: NOW + remaining, absoluteExpiresAt: NOW + absolute }, NOW, settings);
+
+  it.each([
+    ['29 days left', days(29), null],
+    ['exactly 7 days left', days(7), null],
+    ['6 d 23 h 59 m 59 s left', days(7) - seconds(1), NOW + days(30)],
+    ['over at this instant', 0, null],
+    ['over for a day', -days(1), null],
+  ])('%s', (_, remaining, expected) => {
+    expect(withRemaining(remaining)).toBe(expected);
+  });
+
+  it('is capped by the absolute lifetime', () => {
+    expect(withRemaining(days(1), days(20))).toBe(NOW + days(20));
+  });
+
+  it('writes nothing when the cap is reached already', () => {
+    expect(withRemaining(days(1), days(1))).toBeNull();
+  });
+
+  it('writes nothing when extension is turned off', () => {
+    const off = Object.assign(new SessionSettings(), { extendBelow: 0 });
+    expect(extendedExpiry({ ...session, expiresAt: NOW + 1 }, NOW, off)).toBeNull();
+  });
+});

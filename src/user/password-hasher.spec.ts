@@ -1,0 +1,84 @@
+import { describe, expect, it } from '@jest/globals';
+import { AuthConfig } from '../config/auth-config.js';
+import type { PasswordSettings } from '../config/auth-options.js';
+import { PasswordHasher } from './password-hasher.js';
+
+const cheap = { memoryCost: 64, timeCost: 1 };
+const hasherWith = (password: Partial<PasswordSettings>) =>
+  new PasswordHasher(AuthConfig.from({ secrets: ['x'.repeat(32)], password }));
+
+describe('PasswordHasher', () => {
+  const hasher = hasherWith(cheap);
+
+  it('makes argon2id with the OWASP parameters by default', async () => {
+    expect(await hasherWith({}).hash('correct horse')).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+  });
+
+  it('tells right from wrong, and one hash is never another', async () => {
+    const hash = await hasher.hash('correct horse');
+    expect(hash).not.toBe(await hasher.hash('correct horse'));
+    expect(await hasher.matches(hash, 'correct horse')).toBe(true);
+    expect(await hasher.matches(hash, 'Correct horse')).toBe(false);
+  });
+
+  it('compares every one of 1024 characters', async () => {
+    const long = '😀'.repeat(1024);
+    const hash = await hasher.hash(long);
+    expect(await hasher.matches(hash, long)).toBe(true);
+    expect(await hasher.matches(hash, `${'😀'.repeat(1023)}😁`)).toBe(false);
+  });
+
+  it('knows a password in either Unicode spelling', async () => {
+    const hash = await hasher.hash('zoe\u0301 likes cafe\u0301');
+    expect(await hasher.matches(hash, 'zo\u00e9 likes caf\u00e9')).toBe(true);
+  });
+
+  it.each([
+    ['no account', null],
+    ['no password set', ''],
+    ['a value that is no hash', 'plaintext'],
+    ['a broken hash', '$argon2id$v=19$m=64,t=1,p=1$broken'],
+    ['a hash of another kind', '$2b$10$abcdefghijklmnopqrstuv'],
+  ])('%s never matches', async (_, stored) => {
+    expect(await hasher.matches(stored, 'correct horse')).toBe(false);
+  });
+
+  it('R37: without a hash it does the work of one', async () => {
+    const slow = hasherWith({ timeCost: 3 });
+    const hash = await slow.hash('correct horse');
+    const time = async (stored: string | null) => {
+      const start = performance.now();
+      await slow.matches(stored, 'wrong');
+      return performance.now() - start;
+    };
+    await time(null);
+    const known = Math.min(await time(hash), await time(hash), await time(hash));
+    const unknown = Math.min(await time(null), await time(null), await time(null));
+    expect(unknown / known).toBeGreaterThan(0.5);
+    expect(unknown / known).toBeLessThan(2);
+  });
+
+  it('sees that parameters changed', async () => {
+    const hash = await hasher.hash('correct horse');
+    expect(hasher.isOutdated(hash)).toBe(false);
+    expect(hasherWith({ memoryCost: 128, timeCost: 1 }).isOutdated(hash)).toBe(true);
+    expect(hasherWith({ memoryCost: 64, timeCost: 2 }).isOutdated(hash)).toBe(true);
+    expect(hasher.isOutdated('$2b$10$abc')).toBe(true);
+  });
+
+  it('runs `concurrency` hashes at once, lets `queue` wait, and refuses the next before any work', async () => {
+    const bounded = hasherWith({ ...cheap, concurrency: 2, queue: 3 });
+    const results = await Promise.allSettled(Array.from({ length: 9 }, () => bounded.hash('correct horse')));
+    const refused = results.filter((result) => result.status === 'rejected');
+    expect(refused).toHaveLength(4);
+    for (const { reason } of refused)
+      expect(reason).toMatchObject({ code: 'HASHER_OVERLOADED', facts: { retryAfter: 1 } });
+    await expect(bounded.hash('correct horse')).resolves.toMatch(/^\$argon2id/);
+  });
+
+  it('frees its place when a hash fails', async () => {
+    const bounded = hasherWith({ ...cheap, concurrency: 1, queue: 0 });
+    await expect(bounded.hash(undefined as unknown as string)).rejects.toThrow(TypeError);
+    await expect(bounded.hash('correct horse')).resolves.toMatch(/^\$argon2id/);
+  });
+});
