@@ -6,6 +6,8 @@ import type { DataSource } from 'typeorm';
 export interface QuerySpy {
   /** Texts since the last `reset`, oldest first. */
   readonly statements: readonly string[];
+  /** Names of the prepared ones. */
+  readonly names: readonly string[];
   /** Those that change something. */
   readonly writes: readonly string[];
   reset(): void;
@@ -27,22 +29,26 @@ interface Pool {
 export function spyOnQueries(app: INestApplicationContext): QuerySpy {
   const pool = (app.get<DataSource>(getDataSourceToken()).driver as unknown as { master: Pool }).master;
   const statements: string[] = [];
+  const names: string[] = [];
   pool.on('acquire', (client) => {
     if (client.spied) return;
     client.spied = true;
     const query = client.query.bind(client);
     client.query = (statement, ...rest) => {
+      if (typeof statement !== 'string' && statement.name) names.push(statement.name);
       statements.push(typeof statement === 'string' ? statement : (statement.text ?? ''));
       return query(statement, ...rest);
     };
   });
   return {
     statements,
+    names,
     get writes() {
       return statements.filter((text) => /insert|update|delete|latchkey_/i.test(text));
     },
     reset: () => {
       statements.length = 0;
+      names.length = 0;
     },
   };
 }

@@ -1,0 +1,275 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { days, minutes, seconds } from '../../src/common/duration.js';
+import { newSessionToken, sessionIdOf, type Session } from '../../src/session/session.js';
+import type { NewSession, SessionStore } from '../../src/session/session.store.js';
+
+/** What a store's own spec gives the suite: the store, two users it knows, and another program's hand on the data. */
+export interface SessionStoreSubject {
+  store: SessionStore;
+  ada: string;
+  bob: string;
+  /** An id that no user has, or `null` where the storage cannot tell (text ids without a foreign key). */
+  unknownUser: string | null;
+  /** How many sessions are stored for a user, dead ones too. */
+  count(userId: string): Promise<number>;
+  close(): Promise<void>;
+}
+
+const NOW = Date.UTC(2025, 0, 1) + 0.125;
+const newId = () => sessionIdOf(newSessionToken())!;
+
+/** The contract of `SessionStore`, run against every implementation. */
+export function sessionStoreContract(name: string, start: () => Promise<SessionStoreSubject>): void {
+  describe(`SessionStore contract: ${name}`, () => {
+    let subject: SessionStoreSubject;
+    let store: SessionStore;
+    beforeAll(async () => {
+      subject = await start();
+      store = subject.store;
+    });
+    afterAll(() => subject?.close());
+    beforeEach(async () => {
+      await store.deleteByUser(subject.ada);
+      await store.deleteByUser(subject.bob);
+    });
+
+    const opening = (overrides: Partial<NewSession> = {}): NewSession => ({
+      id: newId(),
+      userId: subject.ada,
+      now: NOW,
+      ttl: days(30),
+      absoluteLifetime: days(90),
+      authenticatedAt: NOW - 5,
+      replaces: null,
+      maxPerUser: 25,
+      ip: '203.0.113.7',
+      userAgent: 'test',
+      ...overrides,
+    });
+    const open = async (overrides: Partial<NewSession> = {}): Promise<Session> =>
+      (await store.open(opening(overrides)))!;
+
+    it('keeps what was opened, to the microsecond, and finds it with its user', async () => {
+      const session = await open();
+      expect(session).toEqual({
+        id: session.id,
+        handle: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        userId: subject.ada,
+        createdAt: NOW,
+        expiresAt: NOW + days(30),
+        absoluteExpiresAt: NOW + days(90),
+        authenticatedAt: NOW - 5,
+        lastSeenAt: NOW,
+        ip: '203.0.113.7',
+        userAgent: 'test',
+      });
+      const found = await store.find(session.id);
+      expect(found?.session).toEqual(session);
+      expect(found?.user).toMatchObject({ id: subject.ada });
+    });
+
+    it('answers a missing session with null', async () => {
+      expect(await store.find(newId())).toBeNull();
+    });
+
+    it('refuses to open a session for a user that there is not', async () => {
+      if (subject.unknownUser === null) return;
+      await expect(open({ userId: subject.unknownUser })).rejects.toMatchObject({ code: 'USER_NOT_FOUND' });
+    });
+
+    it('never lets the idle timeout run past the absolute lifetime', async () => {
+      const session = await open({ ttl: days(30), absoluteLifetime: days(10) });
+      expect(session.expiresAt).toBe(NOW + days(10));
+    });
+
+    describe('replaces', () => {
+      it('ends the old session and opens the new one', async () => {
+        const old = await open();
+        const session = await open({ replaces: old.id });
+        expect(await store.find(old.id)).toBeNull();
+        expect(await store.find(session.id)).not.toBeNull();
+        expect(session.handle).not.toBe(old.handle);
+      });
+
+      it('after an authentication: also when the old session is gone', async () => {
+        expect(await store.open(opening({ replaces: newId() }))).not.toBeNull();
+      });
+
+      it("after an authentication: ends another user's session that the browser still had", async () => {
+        const bobs = await open({ userId: subject.bob });
+        await open({ replaces: bobs.id });
+        expect(await store.find(bobs.id)).toBeNull();
+      });
+
+      it('stores nothing when the new one cannot be stored', async () => {
+        if (subject.unknownUser === null) return;
+        const old = await open();
+        await expect(open({ replaces: old.id, userId: subject.unknownUser })).rejects.toMatchObject({
+          code: 'USER_NOT_FOUND',
+        });
+        expect(await store.find(old.id)).not.toBeNull();
+      });
+
+      it('a mere rotation carries the authentication and the absolute lifetime', async () => {
+        const old = await open();
+        const session = await open({ replaces: old.id, authenticatedAt: null, now: NOW + days(20) });
+        expect(session).toMatchObject({
+          authenticatedAt: old.authenticatedAt,
+          absoluteExpiresAt: old.absoluteExpiresAt,
+          createdAt: NOW + days(20),
+          expiresAt: NOW + days(50),
+        });
+      });
+
+      it('a mere rotation cannot outlive the absolute lifetime, however often', async () => {
+        let session = await open();
+        for (let i = 1; i <= 5; i++) {
+          session = await open({ replaces: session.id, authenticatedAt: null, now: NOW + days(i * 17) });
+        }
+        expect(session.expiresAt).toBe(NOW + days(90));
+        const last = await store.open(opening({ replaces: session.id, authenticatedAt: null, now: NOW + days(90) }));
+        expect(last).toBeNull();
+      });
+
+      it.each<[string, () => Promise<Partial<NewSession>>]>([
+        ['gone', async () => ({ replaces: newId() })],
+        ['over at this instant', async () => ({ replaces: (await open()).id, now: NOW + days(30) })],
+        ["somebody else's", async () => ({ replaces: (await open({ userId: subject.bob })).id })],
+        ['not given', async () => ({ replaces: null })],
+      ])('a mere rotation of a session that is %s opens none and changes nothing', async (_, make) => {
+        const overrides = await make();
+        const before = [await subject.count(subject.ada), await subject.count(subject.bob)];
+        expect(await store.open(opening({ ...overrides, authenticatedAt: null }))).toBeNull();
+        expect([await subject.count(subject.ada), await subject.count(subject.bob)]).toEqual(before);
+      });
+
+      it('of 20 parallel mere rotations of one session exactly one wins', async () => {
+        const old = await open();
+        const results = await Promise.all(
+          Array.from({ length: 20 }, () => store.open(opening({ replaces: old.id, authenticatedAt: null }))),
+        );
+        expect(results.filter((session) => session !== null)).toHaveLength(1);
+        expect(await subject.count(subject.ada)).toBe(1);
+      });
+    });
+
+    describe('R38: the cap', () => {
+      it('ends the least recently used', async () => {
+        const sessions: Session[] = [];
+        for (let i = 0; i < 3; i++) sessions.push(await open({ now: NOW + minutes(i), maxPerUser: 3 }));
+        await store.extend({
+          id: sessions[0]!.id,
+          now: NOW + days(25),
+          expiresAt: NOW + days(55),
+          extendBelow: days(7),
+        });
+        const last = await open({ now: NOW + days(26), maxPerUser: 3 });
+        const left = (await store.listByUser(subject.ada)).map(({ session }) => session.id);
+        expect(left).toEqual([last.id, sessions[0]!.id, sessions[2]!.id]);
+      });
+
+      it('counts each user alone', async () => {
+        const bobs = await open({ userId: subject.bob, maxPerUser: 1 });
+        await open({ maxPerUser: 1 });
+        await open({ maxPerUser: 1 });
+        expect(await store.find(bobs.id)).not.toBeNull();
+        expect(await subject.count(subject.ada)).toBe(1);
+      });
+
+      it('ends an expired session before a live one', async () => {
+        const live = await open({ now: NOW - days(2), ttl: days(30) });
+        await open({ now: NOW - days(1), ttl: seconds(1) });
+        await open({ maxPerUser: 2 });
+        expect(await store.find(live.id)).not.toBeNull();
+      });
+
+      it('holds while 60 logins happen at once', async () => {
+        await Promise.all(Array.from({ length: 60 }, () => open({ maxPerUser: 5 })));
+        expect(await subject.count(subject.ada)).toBe(5);
+      });
+    });
+
+    describe('extend', () => {
+      const extension = (id: string, now: number, expiresAt = now + days(30)) => ({
+        id,
+        now,
+        expiresAt,
+        extendBelow: days(7),
+      });
+
+      it('moves the expiry and the last use, and answers the new expiry', async () => {
+        const { id } = await open();
+        const now = NOW + days(24);
+        expect(await store.extend(extension(id, now))).toBe(now + days(30));
+        expect((await store.find(id))!.session).toMatchObject({ expiresAt: now + days(30), lastSeenAt: now });
+      });
+
+      it('R35: never moves the authentication', async () => {
+        const { id, authenticatedAt } = await open();
+        await store.extend(extension(id, NOW + days(24)));
+        expect((await store.find(id))!.session.authenticatedAt).toBe(authenticatedAt);
+      });
+
+      it('never sets an expiry past the absolute lifetime', async () => {
+        const { id } = await open({ absoluteLifetime: days(40) });
+        expect(await store.extend(extension(id, NOW + days(24)))).toBe(NOW + days(40));
+      });
+
+      it.each<[string, number]>([
+        ['exactly the threshold is left', days(23)],
+        ['it is over at this very instant', days(30)],
+        ['it was over yesterday', days(31)],
+      ])('writes nothing when %s', async (_, later) => {
+        const session = await open();
+        expect(await store.extend(extension(session.id, NOW + later))).toBeNull();
+        expect((await store.find(session.id))!.session).toEqual(session);
+      });
+
+      it('R18: never brings a deleted session back', async () => {
+        const { id } = await open();
+        await store.delete([id]);
+        expect(await store.extend(extension(id, NOW + days(24)))).toBeNull();
+        expect(await store.find(id)).toBeNull();
+      });
+
+      it('of 20 concurrent extensions one writes', async () => {
+        const { id } = await open();
+        const results = await Promise.all(
+          Array.from({ length: 20 }, (_, i) => store.extend(extension(id, NOW + days(24) + i))),
+        );
+        expect(results.filter((expiresAt) => expiresAt !== null)).toHaveLength(1);
+      });
+    });
+
+    it('deletes by id, idempotently, and says how many there were', async () => {
+      const [a, b] = [await open(), await open()];
+      expect(await store.delete([a.id, b.id, newId()])).toBe(2);
+      expect(await store.delete([a.id])).toBe(0);
+      expect(await store.delete([])).toBe(0);
+    });
+
+    it('R16: deletes by handle for the owner only', async () => {
+      const session = await open();
+      expect(await store.deleteByHandle(subject.bob, session.handle)).toBe(false);
+      expect(await store.find(session.id)).not.toBeNull();
+      expect(await store.deleteByHandle(subject.ada, session.handle)).toBe(true);
+      expect(await store.find(session.id)).toBeNull();
+    });
+
+    it("deletes all of a user's sessions but one, and nobody else's", async () => {
+      const [kept, , bobs] = [await open(), await open(), await open({ userId: subject.bob })];
+      expect(await store.deleteByUser(subject.ada, kept.id)).toBe(1);
+      expect(await store.find(kept.id)).not.toBeNull();
+      expect(await store.deleteByUser(subject.ada)).toBe(1);
+      expect(await store.find(bobs.id)).not.toBeNull();
+    });
+
+    it('lists the most recently used first, with the user', async () => {
+      const ids = [];
+      for (let i = 0; i < 3; i++) ids.push((await open({ now: NOW + i })).id);
+      const listed = await store.listByUser(subject.ada);
+      expect(listed.map(({ session }) => session.id)).toEqual(ids.toReversed());
+      expect(listed[0]!.user.id).toBe(subject.ada);
+    });
+  });
+}
