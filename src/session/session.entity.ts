@@ -1,4 +1,4 @@
-import { Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { Column, Entity, ForeignKey, Generated, Index, PrimaryColumn } from 'typeorm';
 import { UserEntity } from '../user/user.entity.js';
 
 /** PostgreSQL types that a host's user ids may have; `authSchemaFor` makes the session table fit. */
@@ -19,7 +19,8 @@ export abstract class SessionColumns {
   expiresAt!: Date;
 
   /** Public name of the session. Found through `user_id`, so it needs no index of its own. */
-  @Column({ type: 'uuid', default: () => 'gen_random_uuid()' })
+  @Column({ type: 'uuid' })
+  @Generated('uuid')
   handle!: string;
 
   /** Null in a row of another program: `created_at` stands in for it. */

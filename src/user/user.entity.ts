@@ -1,4 +1,4 @@
-import { Column, Entity, PrimaryColumn, Unique } from 'typeorm';
+import { Column, Entity, PrimaryGeneratedColumn, Unique } from 'typeorm';
 
 /**
  * `users` of seed 002, column for column, with two nullable columns of our own after them. Another program that knows
@@ -7,7 +7,7 @@ import { Column, Entity, PrimaryColumn, Unique } from 'typeorm';
 @Entity('users')
 @Unique('users_email_key', ['email'])
 export class UserEntity {
-  @PrimaryColumn({ type: 'uuid', default: () => 'gen_random_uuid()', primaryKeyConstraintName: 'users_pkey' })
+  @PrimaryGeneratedColumn('uuid', { primaryKeyConstraintName: 'users_pkey' })
   id!: string;
 
   /** Case-insensitive; written in the spelling of `normalizeLogin`. */

@@ -1,0 +1,62 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import request from 'supertest';
+import { PASSWORD } from '../support/app.js';
+import { startAppProcess, type AppProcess } from '../support/app-process.js';
+import { cookieOf } from '../support/cookies.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+
+describe('two processes on one database', () => {
+  let db: TestDatabase;
+  let one: AppProcess;
+  let two: AppProcess;
+  beforeAll(async () => {
+    db = await createTestDatabase();
+    [one, two] = await Promise.all([startAppProcess(db.url), startAppProcess(db.url)]);
+    await one.createUser('ada@example.com', PASSWORD);
+  }, 60_000);
+  afterAll(async () => {
+    await Promise.all([one?.stop(), two?.stop()]);
+    await db?.drop();
+  });
+
+  const login = async (process: AppProcess) =>
+    cookieOf(
+      await request(process.url).post('/auth/login').send({ email: 'ada@example.com', password: PASSWORD }).expect(200),
+    );
+  const notes = (process: AppProcess, cookie: string) => request(process.url).get('/notes').set('Cookie', cookie);
+
+  it('agree after a logout', async () => {
+    const cookie = await login(one);
+    await notes(two, cookie).expect(200);
+    await request(two.url).post('/auth/logout').set('Cookie', cookie).expect(200);
+    await notes(one, cookie).expect(401);
+    await notes(two, cookie).expect(401);
+  });
+
+  it('agree after logout-all', async () => {
+    const cookies = [await login(one), await login(two)];
+    await request(one.url).post('/auth/logout-all').set('Cookie', cookies[0]!).expect(200);
+    for (const cookie of cookies) {
+      await notes(one, cookie).expect(401);
+      await notes(two, cookie).expect(401);
+    }
+  });
+
+  it('R17: agree after the account is disabled, and after it is deleted', async () => {
+    const cookie = await login(one);
+    await db.query('UPDATE users SET disabled_at = now()');
+    await notes(one, cookie).expect(401);
+    await notes(two, cookie).expect(401);
+    await db.query('UPDATE users SET disabled_at = NULL');
+    await db.query('DELETE FROM users');
+    await notes(one, cookie).expect(401);
+    await notes(two, cookie).expect(401);
+    await one.createUser('ada@example.com', PASSWORD);
+  });
+
+  it('R38: 60 logins spread over both leave 25 sessions', async () => {
+    await Promise.all(Array.from({ length: 60 }, (_, i) => login(i % 2 ? one : two)));
+    const [row] = await db.query<{ n: number }>('SELECT count(*)::int AS n FROM sessions');
+    expect(row!.n).toBe(25);
+  }, 60_000);
+});

@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { PasswordHasher, TypeOrmUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { CHEAP_HASHES, createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+
+describe('TypeOrmUserDirectory', () => {
+  let db: TestDatabase;
+  let t: TestApp;
+  let users: TypeOrmUserDirectory;
+  let ada: AuthUser;
+  beforeAll(async () => {
+    db = await createTestDatabase();
+    t = await startTestApp({ url: db.url });
+    users = t.app.get(TypeOrmUserDirectory);
+  });
+  afterAll(async () => {
+    await t?.close();
+    await db?.drop();
+  });
+  beforeEach(async () => {
+    await db.query('DELETE FROM users');
+    ada = await createUser(t.app, 'ada@example.com');
+  });
+
+  const hashOf = async (id: string) =>
+    (await db.query<{ password_hash: string }>('SELECT password_hash FROM users WHERE id = $1', [id]))[0]!
+      .password_hash;
+
+  it('stores argon2id, never the password', async () => {
+    expect(await hashOf(ada.id)).toMatch(/^\$argon2id\$v=19\$m=8,t=1,p=1\$/);
+    expect(JSON.stringify(await db.query('SELECT * FROM users'))).not.toContain(PASSWORD);
+  });
+
+  it('finds by id and by login, and answers null for what is not there', async () => {
+    expect(await users.findById(ada.id)).toMatchObject({ email: 'ada@example.com' });
+    expect(await users.findByLogin('ada@example.com')).toMatchObject({ id: ada.id });
+    expect(await users.findById('00000000-0000-4000-8000-000000000000')).toBeNull();
+    expect(await users.findById('nonsense')).toBeNull();
+    expect(await users.findByLogin('nobody@example.com')).toBeNull();
+  });
+
+  it('never shows the hash', async () => {
+    for (const user of [await users.findById(ada.id), await users.verifyCredentials('ada@example.com', PASSWORD)]) {
+      expect(JSON.stringify(user)).not.toContain('argon2');
+    }
+  });
+
+  it('hashes again when the parameters changed, once, and only over the hash that was verified', async () => {
+    const old = await hashOf(ada.id);
+    const other = await startTestApp({ url: db.url, auth: { password: { ...CHEAP_HASHES, timeCost: 2 } } });
+    const directory = other.app.get(TypeOrmUserDirectory);
+    expect(await directory.verifyCredentials('ada@example.com', 'wrong')).toBeNull();
+    expect(await hashOf(ada.id)).toBe(old);
+    expect(await directory.verifyCredentials('ada@example.com', PASSWORD)).not.toBeNull();
+    const rehashed = await hashOf(ada.id);
+    expect(rehashed).toMatch(/m=8,t=2,p=1/);
+    await directory.verifyCredentials('ada@example.com', PASSWORD);
+    expect(await hashOf(ada.id)).toBe(rehashed);
+
+    const hasher = other.app.get(PasswordHasher);
+    const hash = hasher.hash.bind(hasher);
+    await users.setPassword(ada.id, PASSWORD); // outdated again, for `other`
+    hasher.hash = async (password) => {
+      await users.setPassword(ada.id, 'changed meanwhile');
+      return hash(password);
+    };
+    await directory.verifyCredentials('ada@example.com', PASSWORD);
+    expect(await users.verifyCredentials('ada@example.com', 'changed meanwhile')).not.toBeNull();
+    await other.close();
+  });
+
+  it('R37: hashes once for a known, an unknown, a disabled and a passwordless account', async () => {
+    await createUser(t.app, 'off@example.com').then(({ id }) => users.disable(id));
+    await db.query(`INSERT INTO users (email, password_hash) VALUES ('oauth@example.com', '')`);
+    const hasher = t.app.get(PasswordHasher);
+    const matches = hasher.matches.bind(hasher);
+    const asked: (string | null)[] = [];
+    hasher.matches = (stored, password) => {
+      asked.push(stored);
+      return matches(stored, password);
+    };
+    for (const login of ['ada@example.com', 'nobody@example.com', 'off@example.com', 'oauth@example.com']) {
+      expect(await users.verifyCredentials(login, 'wrong')).toBeNull();
+    }
+    expect(asked).toHaveLength(4);
+    expect(await users.verifyCredentials('off@example.com', PASSWORD)).toBeNull();
+    expect(await users.verifyCredentials('oauth@example.com', '')).toBeNull();
+    hasher.matches = matches;
+  });
+
+  it.each([
+    ['an address without @', 'ada', PASSWORD, 'email'],
+    ['an address with a blank', 'a da@example.com', PASSWORD, 'email'],
+    ['7 characters', 'x@example.com', '1234567', 'password'],
+    ['1025 characters', 'x@example.com', 'x'.repeat(1025), 'password'],
+    ['an address that is taken, in another spelling', ' ADA@example.com', PASSWORD, 'email'],
+  ])('create refuses %s', async (_, email, password, field) => {
+    await expect(users.create(email, password)).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      facts: { fields: { [field]: expect.any(String) } },
+    });
+  });
+
+  it('8 and 1024 characters are passwords, and every character counts', async () => {
+    for (const password of ['12345678', 'ü'.repeat(1024)]) {
+      await users.setPassword(ada.id, password);
+      expect(await users.verifyCredentials('ada@example.com', password)).not.toBeNull();
+      expect(await users.verifyCredentials('ada@example.com', password.slice(0, -1))).toBeNull();
+    }
+  });
+
+  it('says when there was nobody to change', async () => {
+    const nobody = '00000000-0000-4000-8000-000000000000';
+    expect(await users.disable(nobody)).toBe(false);
+    expect(await users.enable(nobody)).toBe(false);
+    expect(await users.setPassword(nobody, PASSWORD)).toBe(false);
+    expect(await users.setPassword('nonsense', PASSWORD)).toBe(false);
+  });
+
+  it('two accounts of one address at once: one of them', async () => {
+    const results = await Promise.allSettled(
+      Array.from({ length: 5 }, () => users.create('new@example.com', PASSWORD)),
+    );
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+  });
+});
