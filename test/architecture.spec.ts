@@ -1,0 +1,114 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize, relative } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import * as testingApi from 'nestjs-latchkey/testing';
+import * as api from 'nestjs-latchkey';
+
+/**
+ * The layers, lowest first. A file may import files of its own layer's folder and of layers above its line; features
+ * that stand side by side on one line do not import each other.
+ */
+const LAYERS: readonly (readonly string[])[] = [
+  ['common', 'auth.errors.ts'],
+  ['config'],
+  ['crypto'],
+  ['database/prepared-statement.ts'],
+  ['user', 'invalidation'],
+  ['session', 'jwt', 'ephemeral-token', 'rate-limit'],
+  ['http', 'cleanup', 'database', 'redis'],
+  ['auth.module-definition.ts'],
+  ['auth.module.ts'],
+  ['index.ts', 'testing'],
+];
+
+/** Where TypeORM may be imported at all. */
+const KNOWS_TYPEORM = /\.(entity|store|directory)\.ts$|-channel\.ts$|^database\/|^auth\.module\.ts$/;
+
+const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter(
+  (file) => file.endsWith('.ts') && !file.endsWith('.spec.ts'),
+);
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+}
+
+const imports: Import[] = files.flatMap((from) =>
+  [...readFileSync(join('src', from), 'utf8').matchAll(/(?:from|import\()\s*'([^']+)'/g)].map(([, specifier]) => ({
+    from,
+    to: specifier!.startsWith('.') ? normalize(join(dirname(from), specifier!)).replace(/\.js$/, '.ts') : specifier!,
+  })),
+);
+const inside = imports.filter(({ to }) => files.includes(to));
+
+/** Index of the layer and the unit in it; the longest name wins, so a file may stand apart from its folder. */
+function placeOf(file: string): { layer: number; unit: string } {
+  let place: { layer: number; unit: string } | undefined;
+  LAYERS.forEach((units, layer) => {
+    for (const unit of units) {
+      const holds = file === unit || file.startsWith(`${unit}/`);
+      if (holds && unit.length > (place?.unit.length ?? 0)) place = { layer, unit };
+    }
+  });
+  if (!place) throw new Error(`src/${file} is in no layer: add it to LAYERS.`);
+  return place;
+}
+
+function wrongImports(list: readonly Import[]): string[] {
+  return list
+    .filter(({ from, to }) => {
+      const [importer, imported] = [placeOf(from), placeOf(to)];
+      return imported.unit !== importer.unit && imported.layer >= importer.layer;
+    })
+    .map(({ from, to }) => `${from} -> ${to}`);
+}
+
+describe('architecture', () => {
+  it('every file is in a layer and imports only what stands below it', () => {
+    expect(wrongImports(inside)).toEqual([]);
+  });
+
+  it('sees a wrong import (negative control)', () => {
+    expect(wrongImports([{ from: 'session/session.service.ts', to: 'http/session.guard.ts' }])).toHaveLength(1);
+    expect(wrongImports([{ from: 'user/user.directory.ts', to: 'session/session.ts' }])).toHaveLength(1);
+    expect(wrongImports([{ from: 'http/session.guard.ts', to: 'session/session.service.ts' }])).toEqual([]);
+    expect(inside.length).toBeGreaterThan(50);
+  });
+
+  it('has no cycle', () => {
+    const seen = new Map<string, 'open' | 'done'>();
+    const visit = (file: string, path: string[]): string[] | null => {
+      if (seen.get(file) === 'open') return [...path, file];
+      if (seen.get(file) === 'done') return null;
+      seen.set(file, 'open');
+      for (const { to } of inside.filter(({ from }) => from === file)) {
+        const cycle = visit(to, [...path, file]);
+        if (cycle) return cycle;
+      }
+      seen.set(file, 'done');
+      return null;
+    };
+    for (const file of files) expect(visit(file, [])).toBeNull();
+  });
+
+  it('TypeORM stays in entities, stores, directories, channels and database/', () => {
+    const strays = imports.filter(({ from, to }) => to === 'typeorm' && !KNOWS_TYPEORM.test(from));
+    expect(strays).toEqual([]);
+  });
+
+  it('nobody inside imports the barrel', () => {
+    expect(inside.filter(({ to }) => /(^|\/)index\.ts$/.test(to))).toEqual([]);
+  });
+
+  it('only http knows requests', () => {
+    const strays = imports.filter(({ from, to }) => /^(express|fastify|cookie)$/.test(to) && !from.startsWith('http/'));
+    expect(strays.map(({ from }) => relative('.', from))).toEqual([]);
+  });
+
+  it('publishes what it published', () => {
+    expect({
+      'nestjs-latchkey': Object.keys(api).toSorted(),
+      'nestjs-latchkey/testing': Object.keys(testingApi).toSorted(),
+    }).toMatchSnapshot();
+  });
+});

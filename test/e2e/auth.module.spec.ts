@@ -1,0 +1,358 @@
+import {
+  Controller,
+  Get,
+  Injectable,
+  Module,
+  Req,
+  UseGuards,
+  type CanActivate,
+  type DynamicModule,
+} from '@nestjs/common';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { Test } from '@nestjs/testing';
+import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
+import cookieParser from 'cookie-parser';
+import {
+  authEntities,
+  authMigrations,
+  AuthModule,
+  authSchemaFor,
+  CurrentUser,
+  hours,
+  OriginGuard,
+  SessionGuard,
+  SessionService,
+  TypeOrmUserDirectory,
+  UserDirectory,
+  type AuthUser,
+} from 'nestjs-latchkey';
+import { signInAs } from 'nestjs-latchkey/testing';
+import request from 'supertest';
+import { DataSource } from 'typeorm';
+import {
+  CHEAP_HASHES,
+  createUser,
+  PASSWORD,
+  PLATFORMS,
+  SECRET,
+  startTestApp,
+  type TestAppOptions,
+} from '../support/app.js';
+import { cookieOf } from '../support/cookies.js';
+import { createTestDatabase } from '../support/database.js';
+
+@Controller('things')
+class ThingsController {
+  @Get()
+  guarded(@CurrentUser('email') email: string | null) {
+    return { email };
+  }
+
+  @Get('cookies')
+  cookies(@Req() request: { cookies?: object; raw?: { cookies?: object } }) {
+    return { ...(request.cookies ?? request.raw?.cookies) };
+  }
+}
+
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+async function start(options: Partial<TestAppOptions> = {}) {
+  const db = await createTestDatabase();
+  cleanups.push(() => db.drop());
+  const t = await startTestApp({ url: db.url, controllers: [ThingsController], ...options });
+  cleanups.push(() => t.close());
+  return { db, t };
+}
+
+/** The module wired by hand: what `startTestApp` does for all the other tests is the subject here. */
+async function boot(url: string, auth: DynamicModule, controllers = [ThingsController]) {
+  @Module({
+    imports: [
+      TypeOrmModule.forRoot({
+        type: 'postgres',
+        url,
+        entities: authEntities,
+        migrations: authMigrations,
+        retryAttempts: 0,
+      }),
+      auth,
+    ],
+    controllers,
+  })
+  class HostModule {}
+  const quiet = { log: () => {}, warn: () => {}, error: () => {} }; // a failed boot is what some tests are about
+  const module = await Test.createTestingModule({ imports: [HostModule] })
+    .setLogger(quiet)
+    .compile();
+  const app = module.createNestApplication({ logger: false });
+  cleanups.push(() => app.close());
+  await app.listen(0, '127.0.0.1');
+  return app;
+}
+
+describe('AuthModule', () => {
+  it('bad configuration: the process does not start and says why, all at once', async () => {
+    const db = await createTestDatabase();
+    cleanups.push(() => db.drop());
+    const auth = AuthModule.forRoot({ secrets: ['short'], session: { maxPerUser: -1 }, routes: { path: '' } });
+    const error = await boot(db.url, auth).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({
+      code: 'INVALID_CONFIG',
+      facts: { mistakes: [expect.any(String), expect.any(String), expect.any(String)] },
+    });
+  });
+
+  it('forRootAsync: options from a factory, routes and guard written beside it', async () => {
+    const db = await createTestDatabase();
+    cleanups.push(() => db.drop());
+    @Injectable()
+    class Settings {
+      readonly secret = SECRET;
+    }
+    @Module({ providers: [Settings], exports: [Settings] })
+    class SettingsModule {}
+    const app = await boot(
+      db.url,
+      AuthModule.forRootAsync({
+        imports: [SettingsModule],
+        inject: [Settings],
+        useFactory: (settings: Settings) => ({
+          secrets: [settings.secret],
+          password: CHEAP_HASHES,
+          session: { ttl: hours(8), extendBelow: hours(4), absoluteLifetime: hours(12) },
+        }),
+        routes: { path: 'api/auth' },
+      }),
+    );
+    await createUser(app, 'ada@example.com');
+    const server = app.getHttpServer();
+    const login = await request(server)
+      .post('/api/auth/login')
+      .send({ email: 'ada@example.com', password: PASSWORD })
+      .expect(200);
+    expect(login.get('Set-Cookie')![0]).toMatch(/Max-Age=(28800|28799)/);
+    await request(server).get('/things').expect(401);
+    await request(server).get('/things').set('Cookie', cookieOf(login)).expect(200);
+  });
+
+  it('forRootAsync fails at boot too', async () => {
+    const db = await createTestDatabase();
+    cleanups.push(() => db.drop());
+    const auth = AuthModule.forRootAsync({ useFactory: () => ({ secrets: [] }) });
+    await expect(boot(db.url, auth)).rejects.toMatchObject({ code: 'INVALID_CONFIG' });
+  });
+
+  it('without `routes` it mounts none', async () => {
+    const { t } = await start({ auth: { routes: undefined } });
+    const cookie = await signInAs(t.app, (await createUser(t.app, 'ada@example.com')).id);
+    await request(t.url).post('/auth/login').send({}).expect(404);
+    await request(t.url).get('/things').set('Cookie', cookie).expect(200);
+  });
+
+  it('two apps in one process mount different paths and know different users', async () => {
+    const [one, two] = [
+      await start({ auth: { routes: { path: 'one' } } }),
+      await start({ auth: { routes: { path: 'two' } } }),
+    ];
+    await createUser(one.t.app, 'ada@example.com');
+    const login = (url: string, path: string) =>
+      request(url).post(`/${path}/login`).send({ email: 'ada@example.com', password: PASSWORD });
+    await login(one.t.url, 'one').expect(200);
+    await login(two.t.url, 'two').expect(503);
+    await login(one.t.url, 'two').expect(404);
+  });
+
+  it.each(PLATFORMS)('mounts cookie-parser, for handlers that read request.cookies, on %s', async (platform) => {
+    const { t } = await start({ platform });
+    const cookie = await signInAs(t.app, (await createUser(t.app, 'ada@example.com')).id);
+    const answer = await request(t.url).get('/things/cookies').set('Cookie', `${cookie}; theme=dark`).expect(200);
+    expect(answer.body).toMatchObject({ theme: 'dark' });
+  });
+
+  it("leaves the host's own cookie-parser its result", async () => {
+    const { t } = await start({ configure: (app) => app.use(cookieParser('host secret')) });
+    const cookie = await signInAs(t.app, (await createUser(t.app, 'ada@example.com')).id);
+    await request(t.url).get('/things').set('Cookie', cookie).expect(200);
+  });
+
+  it.each(PLATFORMS)('works under a global prefix, on %s', async (platform) => {
+    const { t } = await start({ platform, configure: (app) => app.setGlobalPrefix('v1') });
+    await createUser(t.app, 'ada@example.com');
+    const login = await request(t.url)
+      .post('/v1/auth/login')
+      .send({ email: 'ada@example.com', password: PASSWORD })
+      .expect(200);
+    await request(t.url).get('/v1/things').set('Cookie', cookieOf(login)).expect(200);
+    await request(t.url).get('/v1/things').expect(401);
+  });
+
+  it('overrideProvider(SessionGuard) replaces the global guard in a test', async () => {
+    const allowAll: CanActivate = { canActivate: () => true };
+    const { t } = await start({ override: (builder) => builder.overrideProvider(SessionGuard).useValue(allowAll) });
+    expect((await request(t.url).get('/things').expect(200)).body).toEqual({ email: null });
+  });
+
+  it('globalGuard: false guards what says so, and nothing else', async () => {
+    @Controller('own')
+    @UseGuards(OriginGuard, SessionGuard)
+    class OwnController {
+      @Get()
+      own(@CurrentUser('email') email: string) {
+        return { email };
+      }
+    }
+    const { t } = await start({ auth: { globalGuard: false }, controllers: [ThingsController, OwnController] });
+    const cookie = await signInAs(t.app, (await createUser(t.app, 'ada@example.com')).id);
+    await request(t.url).get('/things').expect(200);
+    await request(t.url).get('/own').expect(401);
+    expect((await request(t.url).get('/own').set('Cookie', cookie).expect(200)).body).toEqual({
+      email: 'ada@example.com',
+    });
+    await request(t.url).get('/auth/session').expect(401);
+    await request(t.url).get('/auth/session').set('Cookie', cookie).expect(200);
+    await request(t.url).post('/auth/logout').set('Origin', 'https://evil.example').expect(403);
+  });
+
+  it('a guard on the route beside the global one asks the database once', async () => {
+    @Controller('twice')
+    class TwiceController {
+      @UseGuards(SessionGuard)
+      @Get()
+      twice() {
+        return {};
+      }
+    }
+    const { t } = await start({ controllers: [TwiceController] });
+    const cookie = await signInAs(t.app, (await createUser(t.app, 'ada@example.com')).id);
+    t.queries.reset();
+    await request(t.url).get('/twice').set('Cookie', cookie).expect(200);
+    expect(t.queries.statements).toHaveLength(1);
+  });
+
+  it('secure: false: a cookie that plain http keeps, without the prefix', async () => {
+    const { t } = await start({ auth: { cookie: { secure: false, name: 'sid' } } });
+    await createUser(t.app, 'ada@example.com');
+    const agent = request.agent(t.url);
+    const login = await agent.post('/auth/login').send({ email: 'ada@example.com', password: PASSWORD }).expect(200);
+    expect(login.get('Set-Cookie')![0]).toMatch(/^sid=[^;]+; Max-Age=2592000; Path=\/; HttpOnly; SameSite=Lax$/);
+    await agent.get('/things').expect(200);
+    await agent.post('/auth/logout').expect(200);
+    await agent.get('/things').expect(401);
+  });
+
+  it('K7: clearSiteData says so on logout, when it is asked for', async () => {
+    const { t } = await start({ auth: { routes: { path: 'auth', clearSiteData: true } } });
+    const answer = await request(t.url).post('/auth/logout').expect(200);
+    expect(answer.headers['clear-site-data']).toBe('"cache", "cookies", "storage"');
+    const { t: plain } = await start();
+    expect((await request(plain.url).post('/auth/logout').expect(200)).headers['clear-site-data']).toBeUndefined();
+  });
+
+  it('503 with Retry-After when the hasher is full; guarded requests go on', async () => {
+    const { t } = await start({ auth: { password: { memoryCost: 65_536, timeCost: 3, concurrency: 1, queue: 1 } } });
+    const ada = await createUser(t.app, 'ada@example.com');
+    const cookie = await signInAs(t.app, ada.id);
+    const logins = await Promise.all(
+      Array.from({ length: 8 }, () =>
+        request(t.url).post('/auth/login').send({ email: 'ada@example.com', password: 'wrong' }),
+      ),
+    );
+    const refused = logins.filter(({ status }) => status === 503);
+    expect(refused.length).toBeGreaterThan(0);
+    for (const { body, headers } of refused) {
+      expect(body.code).toBe('HASHER_OVERLOADED');
+      expect(headers['retry-after']).toBe('1');
+    }
+    await request(t.url).get('/things').set('Cookie', cookie).expect(200);
+  });
+
+  it('takes a DataSource by name', async () => {
+    const db = await createTestDatabase();
+    cleanups.push(() => db.drop());
+    @Module({
+      imports: [
+        TypeOrmModule.forRoot({
+          name: 'auth',
+          type: 'postgres',
+          url: db.url,
+          entities: authEntities,
+          retryAttempts: 0,
+        }),
+        AuthModule.forRoot({ secrets: [SECRET], password: CHEAP_HASHES, dataSource: 'auth' }),
+      ],
+    })
+    class HostModule {}
+    const module = await Test.createTestingModule({ imports: [HostModule] }).compile();
+    cleanups.push(() => module.close());
+    await module.init();
+    const ada = await module.get(TypeOrmUserDirectory).create('ada@example.com', PASSWORD);
+    const { token } = await module.get(SessionService).create(ada.id);
+    expect(await module.get(SessionService).lookup(token)).not.toBeNull();
+    expect(module.get<DataSource>(getDataSourceToken('auth')).isInitialized).toBe(true);
+  });
+});
+
+describe("a host's own directory and user table, end to end", () => {
+  interface Account {
+    id: number;
+    login: string;
+    pin: string;
+    blocked: boolean;
+  }
+
+  @Injectable()
+  class AccountDirectory extends UserDirectory {
+    constructor(private readonly dataSource: DataSource) {
+      super();
+    }
+    override findById(id: string) {
+      return this.find('id::text = $1', id);
+    }
+    override findByLogin(login: string) {
+      return this.find('login = $1', login);
+    }
+    override async verifyCredentials(login: string, password: string): Promise<AuthUser | null> {
+      const [account] = await this.dataSource.query<Account[]>('SELECT * FROM accounts WHERE login = $1', [login]);
+      return account && account.pin === password ? this.findById(String(account.id)) : null;
+    }
+    private async find(where: string, value: string): Promise<AuthUser | null> {
+      const [account] = await this.dataSource.query<Account[]>(`SELECT * FROM accounts WHERE ${where}`, [value]);
+      return account ? { id: String(account.id), email: account.login, disabledAt: account.blocked ? 1 : null } : null;
+    }
+  }
+
+  it.each(['integer', 'text', 'uuid'] as const)('keyed by %s: login, guard, list, logout, blocked', async (userId) => {
+    const id = { integer: '42', text: 'acct_42', uuid: '00000000-0000-4000-8000-000000000042' }[userId];
+    const db = await createTestDatabase({ migrated: false });
+    cleanups.push(() => db.drop());
+    await db.query(
+      `CREATE TABLE accounts (id ${userId} PRIMARY KEY, login text, pin text, blocked boolean DEFAULT false)`,
+    );
+    await db.query('INSERT INTO accounts VALUES ($1, $2, $3)', [id, 'ada', 'four digits']);
+    const schema = authSchemaFor({ userId });
+    const t = await startTestApp({
+      url: db.url,
+      ...schema,
+      auth: { users: AccountDirectory },
+      controllers: [ThingsController],
+    });
+    cleanups.push(() => t.close());
+
+    const login = await request(t.url).post('/auth/login').send({ email: 'ADA', password: 'four digits' }).expect(200);
+    expect(login.body.user).toEqual({ id, email: 'ada' });
+    const cookie = cookieOf(login);
+    await request(t.url).get('/things').set('Cookie', cookie).expect(200);
+    expect((await request(t.url).get('/auth/sessions').set('Cookie', cookie).expect(200)).body).toHaveLength(1);
+    await request(t.url).post('/auth/login').send({ email: 'ada', password: 'wrong' }).expect(401);
+    await db.query('UPDATE accounts SET blocked = true');
+    await request(t.url).get('/things').set('Cookie', cookie).expect(401);
+    await request(t.url).post('/auth/login').send({ email: 'ada', password: 'four digits' }).expect(401);
+    await db.query('UPDATE accounts SET blocked = false');
+    await request(t.url).post('/auth/logout').set('Cookie', cookie).expect(200);
+    await request(t.url).get('/things').set('Cookie', cookie).expect(401);
+    await db.query('DELETE FROM accounts');
+  });
+});

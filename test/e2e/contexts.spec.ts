@@ -1,0 +1,84 @@
+import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Public, SessionGuard, SessionService, type IssuedSession } from 'nestjs-latchkey';
+import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+
+class Resolver {
+  guarded() {}
+  @Public()
+  open() {}
+}
+
+describe('the guard outside HTTP', () => {
+  let db: TestDatabase;
+  let t: TestApp;
+  let guard: SessionGuard;
+  let issued: IssuedSession;
+  let cookie: string;
+  beforeAll(async () => {
+    db = await createTestDatabase();
+    t = await startTestApp({ url: db.url });
+    guard = t.app.get(SessionGuard);
+    issued = await t.app.get(SessionService).create((await createUser(t.app, 'ada@example.com')).id);
+    cookie = `__Host-session=${issued.token}`;
+  });
+  afterAll(async () => {
+    await t?.close();
+    await db?.drop();
+  });
+
+  const passes = (type: string, args: unknown[], handler: 'guarded' | 'open' = 'guarded') => {
+    const context = new ExecutionContextHost(args, Resolver, Resolver.prototype[handler]);
+    context.setType(type);
+    return guard.canActivate(context).catch((error: unknown) => {
+      expect(error).toMatchObject({ code: 'UNAUTHENTICATED' });
+      return false;
+    });
+  };
+  const headers = () => ({ headers: { cookie } });
+
+  it.each<[string, string, () => unknown[], boolean]>([
+    ['a GraphQL query on Express, { req }', 'graphql', () => [null, {}, { req: headers() }, {}], true],
+    [
+      'a GraphQL query without a response object',
+      'graphql',
+      () => [null, {}, { req: headers(), res: undefined }, {}],
+      true,
+    ],
+    ['a GraphQL query on Mercurius, { request }', 'graphql', () => [null, {}, { request: headers() }, {}], true],
+    [
+      'a graphql-ws subscription, { extra: { request } }',
+      'graphql',
+      () => [null, {}, { extra: { request: headers() } }, {}],
+      true,
+    ],
+    ['a GraphQL query without a request', 'graphql', () => [null, {}, {}, {}], false],
+    ['a GraphQL query without a context', 'graphql', () => [null, {}], false],
+    ['a socket.io message', 'ws', () => [{ handshake: headers() }, {}], true],
+    ['a ws message whose client keeps the upgrade request', 'ws', () => [{ upgradeReq: headers() }, {}], true],
+    ['a WebSocket without a handshake', 'ws', () => [{}, {}], false],
+    ['a message of a broker', 'rpc', () => [{ headers: headers().headers }, {}], false],
+    ['a context nobody knows', 'telegraf', () => [headers()], false],
+  ])('%s', async (_, type, args, expected) => {
+    expect(await passes(type, args())).toBe(expected);
+  });
+
+  it.each(['graphql', 'ws', 'rpc'])('@Public() is open in a %s context', async (type) => {
+    expect(await passes(type, [null, {}], 'open')).toBe(true);
+  });
+
+  it('a bearer token in the handshake works as well', async () => {
+    expect(await passes('ws', [{ handshake: { headers: { authorization: `Bearer ${issued.token}` } } }, {}])).toBe(
+      true,
+    );
+  });
+
+  it('a socket loses its session with the next message after the revocation', async () => {
+    const other = await t.app.get(SessionService).create(issued.session.userId);
+    const client = { handshake: { headers: { cookie: `__Host-session=${other.token}` } } };
+    expect(await passes('ws', [client, {}])).toBe(true);
+    await t.app.get(SessionService).revoke(other.session.id);
+    expect(await passes('ws', [client, {}])).toBe(false);
+  });
+});
