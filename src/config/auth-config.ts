@@ -59,7 +59,7 @@ export class AuthConfig {
       "cookie.sameSite must be 'lax', 'strict' or 'none'.",
     );
     check.that(
-      cookie.sameSite !== 'none' || cookie.secure === true,
+      cookie.sameSite !== 'none' || cookie.secure,
       "cookie.sameSite 'none' needs cookie.secure: browsers drop the cookie otherwise. Serve over https, or use 'lax'.",
     );
 

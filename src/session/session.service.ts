@@ -136,13 +136,16 @@ export class SessionService {
   async listForUser(userId: string): Promise<ListedSession[]> {
     const now = this.clock.now();
     const sessions = await this.store.listByUser(userId);
-    return sessions
-      .filter((found) => isLive(found, now))
-      .map(({ session: { id: _, userId: __, ...listed } }) => listed);
+    return sessions.filter((found) => isLive(found, now)).map(({ session }) => listed(session));
   }
 }
 
 /** Header values come from outside: control characters out, cut to what the list shows. */
 function printable(value: string | null | undefined, longest: number): string | null {
   return value ? value.replaceAll(/\p{Cc}/gu, ' ').slice(0, longest) : null;
+}
+
+function listed(session: Session): ListedSession {
+  const { id: _id, userId: _userId, ...rest } = session;
+  return rest;
 }

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { sha256Hex } from '../crypto/hash.js';
 import { enterableBinaries, unprivilegedOwner, type Owner } from './postgres-binaries.js';
 
@@ -32,6 +32,7 @@ export interface EmbeddedPostgres {
 
 const USER = 'postgres';
 const START_TIMEOUT_MS = 60_000;
+const SHUTDOWN_TIMEOUT_MS = 5_000;
 
 /** Runs the server until our end of the pipe closes, which it also does when this process is killed. */
 const SUPERVISOR = 'exec 3<&0; "$0" "$@" & server=$!; (read _ <&3; kill -INT $server) & wait $server';
@@ -98,6 +99,7 @@ function enterableFolder(wanted: string, owner: Owner): string {
   const canEnter = (folder: string) =>
     spawnSync('/bin/sh', ['-c', 'cd "$0"', folder], { ...owner, cwd: '/' }).status === 0;
   let folder = wanted;
+  mkdirSync(dirname(folder), { recursive: true });
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   if (owner.uid === undefined) return folder;
   chownSync(folder, owner.uid, owner.gid!);
@@ -149,9 +151,13 @@ function passwordOf(native: string, data: string, owner: Owner): string {
 /** A server whose parent was killed takes a moment to end. */
 async function untilUnused(data: string): Promise<void> {
   const pid = pidIn(join(data, 'postmaster.pid'));
-  for (const deadline = performance.now() + 5_000; pid !== null && isAlive(pid); await pause(50)) {
-    if (performance.now() < deadline) continue;
-    throw new Error(`${data} is in use by the server with pid ${pid}: stop it, or choose another dataDirectory.`);
+  if (pid === null) return;
+  const deadline = performance.now() + SHUTDOWN_TIMEOUT_MS;
+  while (isAlive(pid)) {
+    if (performance.now() > deadline) {
+      throw new Error(`${data} is in use by the server with pid ${pid}: stop it, or choose another dataDirectory.`);
+    }
+    await pause(50);
   }
 }
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, symlinkSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { arch, platform, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -26,7 +26,14 @@ export function enterableBinaries(owner: Owner): string {
   if (runsAs(owner, join(native, 'bin/initdb'))) return native;
   const copy = join(tmpdir(), `nestjs-latchkey-postgres-${sha256Hex(native).slice(0, 12)}-${process.getuid?.()}`);
   if (!runsAs(owner, join(copy, 'bin/initdb'))) {
-    cpSync(native, copy, { recursive: true, force: true, verbatimSymlinks: true });
+    const own = mkdtempSync(`${copy}-`);
+    chmodSync(own, 0o755);
+    cpSync(native, own, { recursive: true, verbatimSymlinks: true });
+    try {
+      renameSync(own, copy); // whole or not at all: another process may be copying too
+    } catch {
+      rmSync(own, { recursive: true });
+    }
   }
   return copy;
 }

@@ -24,13 +24,10 @@ try {
   if (!(await users.findByLogin(ADA.email))) await users.create(ADA.email, ADA.password);
   await app.listen(port);
 
+  let stopping: Promise<void> | undefined; // Ctrl-C arrives twice: from the terminal, and from npm
+  const stop = () => (stopping ??= app.close().then(() => postgres?.stop()));
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      void app
-        .close()
-        .then(() => postgres?.stop())
-        .then(() => process.exit(0));
-    });
+    process.on(signal, () => void stop().then(() => process.exit(0)));
   }
 
   console.log(`nestjs-latchkey demo: http://localhost:${port}   account: ${ADA.email} / ${ADA.password}`);

@@ -74,7 +74,7 @@ describe('R18: revoke against concurrent lookup, extend, rotate and login', () =
     await Promise.all(
       operations
         .map((operation) => ({ operation, order: random() }))
-        .sort((a, b) => a.order - b.order)
+        .toSorted((a, b) => a.order - b.order)
         .map(async ({ operation }) => {
           for (let pauses = Math.floor(random() * 12); pauses > 0; pauses--) await setImmediate();
           await operation();

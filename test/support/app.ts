@@ -78,7 +78,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     .useValue(clock);
   if (options.override) builder = options.override(builder);
   const module = await builder.compile();
-  const app = module.createNestApplication<INestApplication>(adapterFor(options.platform ?? 'express'), {
+  const app = module.createNestApplication(adapterFor(options.platform ?? 'express'), {
     logger: false,
   });
   options.configure?.(app);
