@@ -21,10 +21,10 @@ try {
     `INSERT INTO users (email, password_hash) SELECT 'user' || n || '@example.com', 'x' FROM generate_series(1, 10000) n`,
   );
   await db.query(
-    `WITH numbered AS (SELECT id, row_number() OVER () AS n FROM users)
+    `WITH numbered AS (SELECT id, row_number() OVER () AS number FROM users)
      INSERT INTO sessions (id, user_id, expires_at, authenticated_at, last_seen_at, absolute_expires_at)
-     SELECT encode(sha256(n::text::bytea), 'hex'), u.id, now() + interval '30 days', now(), now(), now() + interval '90 days'
-     FROM generate_series(1, $1::int) n JOIN numbered u ON u.n = 1 + n % 10000`,
+     SELECT encode(sha256(i::text::bytea), 'hex'), u.id, now() + interval '30 days', now(), now(), now() + interval '90 days'
+     FROM generate_series(1, $1::int) i JOIN numbered u ON u.number = 1 + i % 10000`,
     [rows],
   );
   await db.query('VACUUM ANALYZE');

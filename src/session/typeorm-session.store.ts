@@ -30,7 +30,8 @@ const FIND: Statement = {
   name: 'latchkey_session_find',
   text: `SELECT ${SESSION} FROM sessions s WHERE s.id = $1`,
 };
-const FIND_WITH_USER: Statement = {
+/** @internal Exported for the tests and `bench/`. */
+export const FIND_WITH_USER: Statement = {
   name: 'latchkey_session_find_with_user',
   text: `SELECT ${SESSION}, ${USER} FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1`,
 };
