@@ -1,8 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { days, minutes, seconds, SessionService, TypeOrmUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { FIND_WITH_USER } from '../../src/session/typeorm-session.store.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { withClient } from '../support/test-server.js';
 
 let db: TestDatabase;
 let t: TestApp;
@@ -160,6 +162,23 @@ describe('lookup (T: 4.3)', () => {
     const { token } = await sessions.create(ada.id, { authenticatedAt });
     expect(await sessions.lookup(token)).toBeNull();
   });
+});
+
+it('the lookup finds its row by the primary key, among 20,000 (1,000,000: bench/lookup-plan.ts)', async () => {
+  await db.query(
+    `INSERT INTO sessions (id, user_id, expires_at)
+     SELECT encode(sha256(i::text::bytea), 'hex'), $1, now() + interval '30 days' FROM generate_series(1, 20000) i`,
+    [bob.id],
+  );
+  await db.query('ANALYZE sessions');
+  const plan = await withClient(db.url, async (client) => {
+    await client.query(`PREPARE find AS ${FIND_WITH_USER.text}`);
+    const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN EXECUTE find('${'a'.repeat(64)}')`);
+    return rows.map((row) => row['QUERY PLAN']).join('\n');
+  });
+  expect(plan).toContain('Index Scan using sessions_pkey');
+  expect(plan).not.toMatch(/Seq Scan on sessions/);
+  await sessions.revokeAllForUser(bob.id);
 });
 
 describe('a row of another program, with only the columns of the seed', () => {

@@ -1,0 +1,4 @@
+import { startEmbeddedPostgres } from 'nestjs-latchkey/testing';
+
+const { pid, dataDirectory } = await startEmbeddedPostgres();
+process.send!({ pid, dataDirectory });
