@@ -8,6 +8,8 @@ export interface AuthErrorFacts {
   SCHEMA_MISSING: { detail: string };
   /** No credentials, or credentials that are malformed, unknown, expired or revoked. Which of them is not told. */
   UNAUTHENTICATED: Record<never, never>;
+  /** A page for guests only was asked for by somebody who is logged in; they belong at `redirectTo`. */
+  ALREADY_AUTHENTICATED: { redirectTo: string };
   /** Wrong password, unknown account and disabled account alike. */
   INVALID_CREDENTIALS: Record<never, never>;
   /** A state-changing request that a browser sent from a foreign site. */

@@ -34,7 +34,14 @@ export type { IssuedSession, ListedSession, SessionContext } from './session/ses
 export { SessionStore } from './session/session.store.js';
 export type { Extension, NewSession } from './session/session.store.js';
 
-export { Authenticated, CurrentSession, CurrentUser, OptionalAuth, Public } from './http/auth.decorators.js';
+export {
+  Authenticated,
+  CurrentSession,
+  CurrentUser,
+  OptionalAuth,
+  Public,
+  RedirectIfAuthenticated,
+} from './http/auth.decorators.js';
 export { OriginGuard } from './http/origin.guard.js';
 export { SessionCookie } from './http/session-cookie.js';
 export { SessionGuard } from './http/session.guard.js';

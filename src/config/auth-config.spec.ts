@@ -63,6 +63,10 @@ describe('AuthConfig', () => {
     ['an origin with a wildcard', { secrets, trustedOrigins: ['https://*.example.com'] }, /trustedOrigins\[0\]/],
     ['no origin', { secrets, trustedOrigins: ['null'] }, /trustedOrigins\[0\]/],
     ['half a hash at once', { secrets, password: { concurrency: 0.5 } }, /whole number/],
+    ['a login page elsewhere', { secrets, loginPage: 'https://evil.example' }, /loginPage/],
+    ['a login page on another host', { secrets, loginPage: '//evil.example' }, /loginPage/],
+    ['a login page with a backslash', { secrets, loginPage: '/\\evil.example' }, /loginPage/],
+    ['a login page with a line break', { secrets, loginPage: '/login\nX: y' }, /loginPage/],
     ['routes without a path', { secrets, routes: { path: '' } }, /routes\.path/],
   ])('refuses %s', (_, options, remedy) => {
     const mistakes = mistakesOf(options);

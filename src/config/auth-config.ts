@@ -11,7 +11,7 @@ import {
 const MINIMUM_SECRET_LENGTH = 32;
 const LONGEST_LIFETIME = days(400);
 const COOKIE_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
-const OPTIONS = ['secrets', 'session', 'cookie', 'password', 'trustedOrigins', 'routes'];
+const OPTIONS = ['secrets', 'session', 'cookie', 'password', 'trustedOrigins', 'loginPage', 'routes'];
 
 /**
  * The host's options, defaults filled in, validated once at boot and frozen. Everything inside the module reads this.
@@ -23,6 +23,7 @@ export class AuthConfig {
     readonly cookie: Readonly<CookieSettings>,
     readonly password: Readonly<PasswordSettings>,
     readonly trustedOrigins: readonly string[],
+    readonly loginPage: string | undefined,
     readonly routes: Readonly<RouteOptions> | undefined,
   ) {}
 
@@ -35,6 +36,7 @@ export class AuthConfig {
     const cookie = check.settings('cookie', new CookieSettings(), options?.cookie);
     const password = check.settings('password', new PasswordSettings(), options?.password);
     const trustedOrigins = check.origins(options?.trustedOrigins);
+    const loginPage = options?.loginPage;
     const routes = options?.routes;
 
     check.duration('session.ttl', session.ttl);
@@ -69,6 +71,10 @@ export class AuthConfig {
     check.integer('password.concurrency', password.concurrency, 1, 1_024);
     check.integer('password.queue', password.queue, 0, 1_000_000);
 
+    check.that(
+      loginPage === undefined || isLocalPath(loginPage),
+      "loginPage must be a path of this application such as '/login', not an address elsewhere.",
+    );
     if (routes !== undefined) {
       check.keys('routes.', routes, ['path', 'clearSiteData']);
       check.that(
@@ -85,6 +91,7 @@ export class AuthConfig {
         Object.freeze(cookie),
         Object.freeze(password),
         Object.freeze([...trustedOrigins]),
+        loginPage,
         routes && Object.freeze({ ...routes }),
       ),
     );
@@ -183,6 +190,11 @@ class Mistakes {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A path on this host, whatever a browser makes of it: no `//host`, no `/\\host`, no control characters (R28). */
+export function isLocalPath(value: unknown): boolean {
+  return typeof value === 'string' && /^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/.test(value);
 }
 
 function isOrigin(value: string): boolean {

@@ -74,6 +74,11 @@ export interface AuthOptions {
    * host is always trusted. Default none.
    */
   trustedOrigins?: readonly string[];
+  /**
+   * Path of the login page, such as `/login`, for applications that render their own pages: a browser that asks for
+   * HTML without a session is sent there (303; htmx by `HX-Redirect`) instead of being answered 401. Default: 401.
+   */
+  loginPage?: string;
 }
 
 /** The HTTP routes of this module; without `routes` it mounts none. */

@@ -1,10 +1,13 @@
 import { Catch, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { AuthError, isAuthError, type AuthErrorCode } from '../auth.errors.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { headerOf, type AuthRequest } from './auth-request.js';
 
 /** The one table from code to HTTP. The message is for the client; the error's own, for the operator, may say more. */
 const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   UNAUTHENTICATED: { status: 401, message: 'Authentication required.' },
+  ALREADY_AUTHENTICATED: { status: 403, message: 'You are logged in already.' },
   INVALID_CREDENTIALS: { status: 401, message: 'Wrong e-mail address or password.' },
   CROSS_ORIGIN_REQUEST: { status: 403, message: 'Requests from this origin are not accepted.' },
   SESSION_NOT_FOUND: { status: 404, message: 'You have no such session.' },
@@ -19,31 +22,52 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
 
 /**
  * Answers every `AuthError` with `{ statusCode, code, message }`, plus `fields` for wrong input. A fault is logged with
- * its cause; the client learns nothing of it. Outside HTTP the error goes on as it is, with its code.
+ * its cause; the client learns nothing of it. A browser that asks for a page may be sent to another one instead, see
+ * `loginPage` and `@RedirectIfAuthenticated`. GraphQL gets the code in `extensions`, a socket an `exception` event.
  */
 @Catch(AuthError)
 export class AuthErrorFilter implements ExceptionFilter<AuthError> {
   private readonly logger = new Logger('Auth');
 
-  constructor(private readonly adapterHost: HttpAdapterHost) {}
+  constructor(
+    private readonly adapterHost: HttpAdapterHost,
+    private readonly config: AuthConfig,
+  ) {}
 
   catch(error: AuthError, host: ArgumentsHost): unknown {
     const { status, message } = ANSWERS[error.code];
     if (status >= 500) this.logger.error(`${error.code}: ${error.message}${causeOf(error)}`);
 
     const body = { statusCode: status, code: error.code, message };
-    if (host.getType() === 'ws') return this.answerSocket(host, { status: 'error', ...body });
-    if (host.getType() !== 'http') return undefined;
+    const type = host.getType<string>();
+    if (type === 'ws') return this.answerSocket(host, { status: 'error', ...body });
+    // GraphQL takes a returned error for a thrown one, and shows its extensions.
+    if (type === 'graphql')
+      return Object.assign(new Error(message), { extensions: { code: error.code, statusCode: status } });
+    if (type !== 'http') return undefined;
 
     const response = host.switchToHttp().getResponse<object>();
     const adapter = this.adapterHost.httpAdapter;
     if (adapter.isHeadersSent(response)) return undefined;
     adapter.setHeader(response, 'Cache-Control', 'no-store');
+    const page = this.pageFor(error, host.switchToHttp().getRequest<AuthRequest>());
+    if (page?.by === 'htmx') adapter.setHeader(response, 'HX-Redirect', page.location);
+    if (page?.by === 'browser') return adapter.redirect(response, 303, page.location);
     if (status === 401) adapter.setHeader(response, 'WWW-Authenticate', 'Bearer');
     if (isAuthError(error, 'HASHER_OVERLOADED')) {
       adapter.setHeader(response, 'Retry-After', String(error.facts.retryAfter));
     }
     return adapter.reply(response, isAuthError(error, 'INVALID_INPUT') ? { ...body, ...error.facts } : body, status);
+  }
+
+  /** Where a browser is to go instead of reading an error. Never 302, after which it may repeat a POST (seed 002). */
+  private pageFor(error: AuthError, request: AuthRequest): { by: 'htmx' | 'browser'; location: string } | undefined {
+    const location = isAuthError(error, 'ALREADY_AUTHENTICATED')
+      ? error.facts.redirectTo
+      : error.code === 'UNAUTHENTICATED' && this.config.loginPage;
+    if (!location) return undefined;
+    if (headerOf(request, 'hx-request') === 'true') return { by: 'htmx', location };
+    return headerOf(request, 'accept')?.includes('text/html') ? { by: 'browser', location } : undefined;
   }
 
   /** As Nest's own filter does: an `exception` event. */

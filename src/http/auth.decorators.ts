@@ -1,10 +1,11 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
+import { isLocalPath } from '../config/auth-config.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { authOf, requestOf } from './auth-request.js';
 
 /** What a handler asks of the guard. Without a decorator a handler is `required`: deny by default. */
-export type Access = 'public' | 'optional' | 'required';
+export type Access = 'public' | 'optional' | 'required' | { readonly redirectTo: string };
 
 /** @internal The one metadata key; on a method it overrides the one on its class. */
 export const AccessMetadata = Reflector.createDecorator<Access>();
@@ -17,6 +18,15 @@ export const OptionalAuth = () => AccessMetadata('optional');
 
 /** For logged-in users only: the default, to be said where the class is `@Public()`. */
 export const Authenticated = () => AccessMetadata('required');
+
+/**
+ * For guests only, as a login page is: whoever is logged in is sent to `path` (303; htmx by `HX-Redirect`). Throws a
+ * `TypeError` for a path that leaves this application.
+ */
+export const RedirectIfAuthenticated = (path: string) => {
+  if (!isLocalPath(path)) throw new TypeError(`@RedirectIfAuthenticated needs a path such as '/', not '${path}'.`);
+  return AccessMetadata({ redirectTo: path });
+};
 
 /**
  * The user of the request, or one field of it: `@CurrentUser() user: AuthUser`, `@CurrentUser('email') email: string`.

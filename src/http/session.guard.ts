@@ -9,7 +9,7 @@ import { SessionCookie } from './session-cookie.js';
 
 /**
  * Lets a request through that carries a live session, and throws `UNAUTHENTICATED` (401) for every other, unless the
- * handler is `@Public()` or `@OptionalAuth()`. A fault throws `STORE_UNAVAILABLE` (503): nobody passes, and nobody
+ * handler is `@Public()`, `@OptionalAuth()` or `@RedirectIfAuthenticated()`. A fault throws `STORE_UNAVAILABLE` (503): nobody passes, and nobody
  * loses the cookie (R20).
  *
  * A request whose session needs no extension writes nothing; an extended cookie is set before the handler runs, so
@@ -34,6 +34,10 @@ export class SessionGuard implements CanActivate {
     if (response) this.adapterHost.httpAdapter.setHeader(response, 'Cache-Control', 'no-store');
 
     const auth = request && (await this.authenticate(request, context, response));
+    if (typeof access === 'object') {
+      if (!auth) return true;
+      throw new AuthError('ALREADY_AUTHENTICATED', 'This page is for guests only.', access);
+    }
     if (auth || access === 'optional') return true;
     throw new AuthError('UNAUTHENTICATED', 'Log in, or send the session cookie or bearer token of a live session.', {});
   }

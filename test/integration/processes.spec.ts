@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import request from 'supertest';
 import { PASSWORD } from '../support/app.js';
@@ -60,3 +61,16 @@ describe('two processes on one database', () => {
     expect(row!.n).toBe(25);
   }, 60_000);
 });
+
+it('bad configuration: the process does not start, and says why', async () => {
+  const db = await createTestDatabase();
+  const started = spawnSync('node', ['--import', './test/support/register.js', 'test/support/app-process.main.ts'], {
+    env: { ...process.env, DATABASE_URL: db.url, AUTH_SECRET: 'too short' },
+    encoding: 'utf8',
+    timeout: 30_000,
+  });
+  expect(started.status).not.toBe(0);
+  expect(started.stdout + started.stderr).toContain('secrets[0] must be a string of at least 32 characters');
+  expect(started.stdout + started.stderr).not.toContain('too short');
+  await db.drop();
+}, 40_000);
