@@ -4,3 +4,8 @@ import { randomBytes } from 'node:crypto';
 export function randomToken(): Buffer {
   return randomBytes(32);
 }
+
+/** base64url of 16 random bytes, 22 characters: names a token or a session, and proves nothing by being known. */
+export function randomId(): string {
+  return randomBytes(16).toString('base64url');
+}
