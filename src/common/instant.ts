@@ -3,6 +3,10 @@ export type Instant = number;
 
 const ISO_8601 =
   /^(\d{4}-\d{2}-\d{2})(?:[Tt _]([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:[.,](\d+))?)?([Zz]|([+-])([01]\d|2[0-3]):?([0-5]\d))?)?$/;
+/** The form that both systems write, read without any allocation: a session cookie has up to four of them. */
+const CANONICAL =
+  /^[1-9]\d{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{6})?Z$/;
+const ZERO = '0'.charCodeAt(0);
 const NUMBER = /^[+-]?\d+(?:\.\d+)?$/;
 const EARLIEST = Date.parse('0001-01-01T00:00:00Z');
 const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
@@ -37,15 +41,31 @@ function fromNumber(value: number): Instant {
 }
 
 function fromText(text: string): Instant | null {
+  if (CANONICAL.test(text)) return fromCanonical(text);
   const [, date, hour = '00', minute = '00', second = '00', fraction = '', , sign, offsetHours, offsetMinutes] =
     ISO_8601.exec(text) ?? [];
   if (date === undefined) return NUMBER.test(text) ? fromNumber(Number(text)) : null;
 
-  const local = Date.parse(`${date}T${hour}:${minute}:${second}Z`);
-  // `Date.parse` reads the 30th of February as a day in March.
-  if (Number.isNaN(local) || new Date(local).toISOString().slice(0, 10) !== date) return null;
+  const microsecond = Number(fraction.padEnd(6, '0').slice(0, 6));
+  const local = withinMonth(
+    Date.parse(`${date}T${hour}:${minute}:${second}Z`) + microsecond / 1000,
+    Number(date.slice(8)),
+  );
   const offset = sign === undefined ? 0 : Number(`${sign}1`) * (Number(offsetHours) * 60 + Number(offsetMinutes));
-  const precise = local + Number(fraction.padEnd(6, '0').slice(0, 6)) / 1000;
+  return local === null ? null : local - offset * 60_000;
+}
+
+function fromCanonical(text: string): Instant | null {
+  const two = (at: number) => text.charCodeAt(at) * 10 + text.charCodeAt(at + 1) - 11 * ZERO;
+  const whole = Date.UTC(two(0) * 100 + two(2), two(5) - 1, two(8), two(11), two(14), two(17));
+  const fraction = text.length === 20 ? 0 : (two(20) * 10_000 + two(22) * 100 + two(24)) / 1000;
+  return withinMonth(whole + fraction, two(8));
+}
+
+/** `Date` reads the 30th of February as a day in March: that, and what is no date at all, is `null`. */
+function withinMonth(parsed: number, day: number): Instant | null {
   // Python's last instant, `datetime.max`, would be rounded up into the year 10000.
-  return Math.min(precise, LATEST) - offset * 60_000;
+  const instant = Math.min(parsed, LATEST);
+  if (Number.isNaN(instant) || (day > 28 && new Date(instant).getUTCDate() !== day)) return null;
+  return instant;
 }

@@ -13,6 +13,8 @@ export type Opened =
 const LONGEST_VALUE = 16_384;
 /** What a payload may inflate to: a value of ours that is 16 KiB long could otherwise hold 16 MiB. */
 const LONGEST_PAYLOAD = 65_536;
+/** Small chunks, since most payloads are: Node allocates one before it knows how much there is to inflate. */
+const BOUNDED = { maxOutputLength: LONGEST_PAYLOAD, chunkSize: 1024 };
 const LONGEST_TIMESTAMP = 8;
 
 const BAD_SIGNATURE: Opened = { status: 'bad_signature' };
@@ -100,7 +102,7 @@ function payloadOf(segment: string): unknown {
   const bytes = bytesOf(deflated ? segment.slice(1) : segment);
   if (bytes === null) return undefined;
   try {
-    const json = deflated ? inflateSync(bytes, { maxOutputLength: LONGEST_PAYLOAD }) : bytes;
+    const json = deflated ? inflateSync(bytes, BOUNDED) : bytes;
     return isUtf8(json) ? (JSON.parse(json.toString()) as unknown) : undefined;
   } catch {
     return undefined;

@@ -46,17 +46,16 @@ export function identityToJson(identity: Identity): Record<string, string | null
  */
 export function identityFromJson(payload: unknown): Identity | null {
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return null;
-  const { sub, email = null, name = null, provider_id: providerId, sid, ...rest } = payload as Record<string, unknown>;
-  const issuedAt = parseInstant(rest.issued_at);
-  const expiresAt = parseInstant(rest.expires_at);
-  const authenticatedAt = rest.auth_time === undefined ? undefined : parseInstant(rest.auth_time);
-  const absoluteExpiresAt = rest.absolute_expires_at === undefined ? undefined : parseInstant(rest.absolute_expires_at);
+  const json = payload as Record<string, unknown>;
+  const { sub, email = null, name = null, provider_id: providerId, sid } = json;
+  if (typeof sub !== 'string' || typeof providerId !== 'string') return null;
+  if (!isTextOrNull(email) || !isTextOrNull(name) || !isSidOrMissing(sid)) return null;
 
-  if (typeof sub !== 'string' || !isTextOrNull(email) || !isTextOrNull(name) || typeof providerId !== 'string') {
-    return null;
-  }
+  const issuedAt = parseInstant(json.issued_at);
+  const expiresAt = parseInstant(json.expires_at);
+  const authenticatedAt = json.auth_time === undefined ? undefined : parseInstant(json.auth_time);
+  const absoluteExpiresAt = json.absolute_expires_at === undefined ? undefined : parseInstant(json.absolute_expires_at);
   if (issuedAt === null || expiresAt === null || authenticatedAt === null || absoluteExpiresAt === null) return null;
-  if (sid !== undefined && !isSid(sid)) return null;
   return { sub, email, name, providerId, issuedAt, expiresAt, sid, authenticatedAt, absoluteExpiresAt };
 }
 
@@ -64,6 +63,6 @@ function isTextOrNull(value: unknown): value is string | null {
   return value === null || typeof value === 'string';
 }
 
-function isSid(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= LONGEST_SID;
+function isSidOrMissing(value: unknown): value is string | undefined {
+  return value === undefined || (typeof value === 'string' && value !== '' && value.length <= LONGEST_SID);
 }
