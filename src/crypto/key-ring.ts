@@ -18,7 +18,8 @@ const OPAQUE_TOKEN = /^[0-9a-f]{32,}$/;
 @Injectable()
 export class KeyRing {
   readonly #masters: Keys;
-  readonly #derived = new Map<string, Keys>();
+  readonly #byPurpose = new Map<string, Keys>();
+  readonly #bySalt = new Map<string, Keys>();
 
   /** Throws a `TypeError` when there is no secret, or one with fewer than 32 characters (code points). */
   constructor({ secrets }: AuthConfig) {
@@ -33,7 +34,7 @@ export class KeyRing {
    * opaque token: its signature (see `masters`) is the same HMAC and would hand out the key.
    */
   forPurpose(purpose: string): Keys {
-    return this.derive('purpose', purpose, (master) => {
+    return derived(this.#byPurpose, purpose, this.#masters, (master) => {
       if (OPAQUE_TOKEN.test(purpose)) throw new TypeError('A purpose is a word, not a long hexadecimal number.');
       return createHmac('sha256', master).update(purpose).digest();
     });
@@ -41,7 +42,7 @@ export class KeyRing {
 
   /** SHA1(salt, "signer", master): the "django-concat" derivation of itsdangerous. */
   forSalt(salt: string): Keys {
-    return this.derive('salt', salt, (master) =>
+    return derived(this.#bySalt, salt, this.#masters, (master) =>
       createHash('sha1').update(salt).update('signer').update(master.export()).digest(),
     );
   }
@@ -50,24 +51,27 @@ export class KeyRing {
   get masters(): Keys {
     return this.#masters;
   }
+}
 
-  private derive(kind: string, name: string, derivation: (master: KeyObject) => Buffer): Keys {
-    const entry = `${kind}:${name}`;
-    const known = this.#derived.get(entry);
-    if (known !== undefined) return known;
+function derived(
+  cache: Map<string, Keys>,
+  name: string,
+  masters: Keys,
+  derivation: (master: KeyObject) => Buffer,
+): Keys {
+  const known = cache.get(name);
+  if (known !== undefined) return known;
+  if (typeof name !== 'string' || name === '') throw new TypeError('A purpose or salt must be a non-empty string.');
 
-    if (typeof name !== 'string' || name === '')
-      throw new TypeError(`The ${kind} of a key must be a non-empty string.`);
-    const [current, ...previous] = this.#masters;
-    const toKey = (master: KeyObject) => createSecretKey(derivation(master));
-    const keys: Keys = [toKey(current), ...previous.map(toKey)];
-    for (const oldest of this.#derived.keys()) {
-      if (this.#derived.size < MOST_DERIVED) break;
-      this.#derived.delete(oldest);
-    }
-    this.#derived.set(entry, keys);
-    return keys;
+  const [current, ...previous] = masters;
+  const toKey = (master: KeyObject) => createSecretKey(derivation(master));
+  const keys: Keys = [toKey(current), ...previous.map(toKey)];
+  for (const oldest of cache.keys()) {
+    if (cache.size < MOST_DERIVED) break;
+    cache.delete(oldest);
   }
+  cache.set(name, keys);
+  return keys;
 }
 
 function masterKey(secret: unknown): KeyObject {

@@ -42,11 +42,19 @@ const UNSIGNED = ['invalid signature', 'invalid algorithm', 'jwt signature is re
  */
 @Injectable()
 export class JwtCodecService {
+  private readonly signing: jwt.SignOptions;
+  private readonly verifying: jwt.VerifyOptions & { complete: true };
+
   constructor(
     private readonly keyRing: KeyRing,
     private readonly clock: Clock,
     private readonly config: AuthConfig,
-  ) {}
+  ) {
+    const { algorithm } = config.jwt;
+    this.signing = { algorithm, header: { alg: algorithm, typ: 'JWT' } };
+    // The times are checked on our clock, in `payloadFromJson`.
+    this.verifying = { algorithms: [algorithm], ignoreExpiration: true, ignoreNotBefore: true, complete: true };
+  }
 
   /**
    * Signs a token for `subject`. Its expiry is cut to the whole second, so it lives up to a second less than `ttl`; a
@@ -89,8 +97,7 @@ export class JwtCodecService {
 
   /** The claims go in as text: jsonwebtoken then neither checks them again nor replaces an `iat` of 0 by its own. */
   private sign(json: string, key: KeyObject): string {
-    const { algorithm } = this.config.jwt;
-    return jwt.sign(json, key, { algorithm, header: { alg: algorithm, typ: 'JWT' } });
+    return jwt.sign(json, key, this.signing);
   }
 
   private verify(token: string, keys: readonly KeyObject[]): jwt.Jwt {
@@ -99,9 +106,7 @@ export class JwtCodecService {
     }
     for (const key of keys) {
       try {
-        // Its times are checked on our clock, in `payloadFromJson`.
-        const options = { algorithms: [this.config.jwt.algorithm], ignoreExpiration: true, ignoreNotBefore: true };
-        return jwt.verify(token, key, { ...options, complete: true });
+        return jwt.verify(token, key, this.verifying);
       } catch (error) {
         if (!UNSIGNED.includes((error as Error).message)) throw new TokenError('malformed', 'The token is not a JWT.');
       }
