@@ -28,8 +28,9 @@ export function formatInstant(instant: Instant): string {
 }
 
 /**
- * What a Python system (pydantic) reads as a datetime: ISO 8601 with any number of digits of a second (from the
- * seventh on ignored), a date alone, unix seconds or milliseconds as a number or a text. Without an offset it is UTC. Anything else is `null`.
+ * What a Python system (pydantic) reads as a datetime: ISO 8601 with any number of digits of a second (from the seventh
+ * on ignored), a date alone, unix seconds or milliseconds as a number or a text. Without an offset it is UTC. Anything
+ * else is `null`.
  */
 export function parseInstant(value: unknown): Instant | null {
   const parsed = typeof value === 'number' ? fromNumber(value) : typeof value === 'string' ? fromText(value) : null;
@@ -46,11 +47,8 @@ function fromText(text: string): Instant | null {
     ISO_8601.exec(text) ?? [];
   if (date === undefined) return NUMBER.test(text) ? fromNumber(Number(text)) : null;
 
-  const microsecond = Number(fraction.padEnd(6, '0').slice(0, 6));
-  const local = withinMonth(
-    Date.parse(`${date}T${hour}:${minute}:${second}Z`) + microsecond / 1000,
-    Number(date.slice(8)),
-  );
+  const whole = Date.parse(`${date}T${hour}:${minute}:${second}Z`);
+  const local = assemble(whole, Number(fraction.padEnd(6, '0').slice(0, 6)), Number(date.slice(8)));
   const offset = sign === undefined ? 0 : Number(`${sign}1`) * (Number(offsetHours) * 60 + Number(offsetMinutes));
   return local === null ? null : local - offset * 60_000;
 }
@@ -58,14 +56,13 @@ function fromText(text: string): Instant | null {
 function fromCanonical(text: string): Instant | null {
   const two = (at: number) => text.charCodeAt(at) * 10 + text.charCodeAt(at + 1) - 11 * ZERO;
   const whole = Date.UTC(two(0) * 100 + two(2), two(5) - 1, two(8), two(11), two(14), two(17));
-  const fraction = text.length === 20 ? 0 : (two(20) * 10_000 + two(22) * 100 + two(24)) / 1000;
-  return withinMonth(whole + fraction, two(8));
+  const microsecond = text.length === 20 ? 0 : two(20) * 10_000 + two(22) * 100 + two(24);
+  return assemble(whole, microsecond, two(8));
 }
 
 /** `Date` reads the 30th of February as a day in March: that, and what is no date at all, is `null`. */
-function withinMonth(parsed: number, day: number): Instant | null {
+function assemble(whole: number, microsecond: number, day: number): Instant | null {
+  if (Number.isNaN(whole) || (day > 28 && new Date(whole).getUTCDate() !== day)) return null;
   // Python's last instant, `datetime.max`, would be rounded up into the year 10000.
-  const instant = Math.min(parsed, LATEST);
-  if (Number.isNaN(instant) || (day > 28 && new Date(instant).getUTCDate() !== day)) return null;
-  return instant;
+  return Math.min((whole * 1000 + microsecond) / 1000, LATEST);
 }
