@@ -40,6 +40,7 @@ export { SessionCookie } from './http/session-cookie.js';
 export { SessionGuard } from './http/session.guard.js';
 
 export type { TokenFault } from './auth.errors.js';
+export type { Instant } from './common/instant.js';
 export type { JwtSettings } from './config/auth-options.js';
 export { KeyRing } from './crypto/key-ring.js';
 export type { Keys } from './crypto/key-ring.js';

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import jwt from 'jsonwebtoken';
 import type { KeyObject } from 'node:crypto';
+import type { TokenFault } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { days, type Duration } from '../common/duration.js';
 import { AuthConfig } from '../config/auth-config.js';
@@ -104,14 +105,18 @@ export class JwtCodecService {
     if (typeof token !== 'string' || token.length > LONGEST_TOKEN) {
       throw new TokenError('malformed', 'The token is not a text, or too long.');
     }
+    let fault: TokenFault = 'malformed';
     for (const key of keys) {
       try {
         return jwt.verify(token, key, this.verifying);
       } catch (error) {
-        if (!UNSIGNED.includes((error as Error).message)) throw new TokenError('malformed', 'The token is not a JWT.');
+        fault = UNSIGNED.includes((error as Error).message) ? 'signature' : 'malformed';
       }
     }
-    throw new TokenError('signature', 'The token was not signed here for this purpose.');
+    throw new TokenError(
+      fault,
+      `The token ${fault === 'signature' ? 'was not signed here for this purpose' : 'is no JWT'}.`,
+    );
   }
 }
 

@@ -42,7 +42,7 @@ let warnings: unknown[];
 beforeEach(() => {
   clock.set(NOW);
   warnings = [];
-  jest.spyOn(Logger.prototype, 'warn').mockImplementation((message: unknown) => void warnings.push(message));
+  jest.spyOn(Logger.prototype, 'warn').mockImplementation((...args: unknown[]) => void warnings.push(...args));
 });
 afterEach(() => {
   jest.restoreAllMocks();
@@ -283,8 +283,7 @@ describe('SignedCookieSession', () => {
 
   it('never logs the value', () => {
     sessions().decode('a-value-that-is-a-secret.x.y');
-    expect(JSON.stringify(jest.mocked(Logger.prototype.warn).mock.calls)).not.toContain('secret');
-    expect(warnings).toHaveLength(1);
+    expect(warnings).toEqual([BAD_SIGNATURE]);
   });
 
   it.each([undefined, null, 5, {}, [], ['a.b.c']])('%p is no cookie', (value) => {
