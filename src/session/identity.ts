@@ -2,7 +2,7 @@ import { formatInstant, parseInstant, type Instant } from '../common/instant.js'
 
 /**
  * Who a signed session cookie speaks for (seed 000). The first six fields are those of the source system; the others
- * are ours: its reader ignores them, and a cookie that it wrote lacks them.
+ * are ours: its reader ignores them, a cookie that it wrote lacks them, and `decode` then makes them up.
  */
 export interface Identity {
   readonly sub: string;

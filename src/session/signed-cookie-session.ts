@@ -3,6 +3,7 @@ import { Clock } from '../common/clock.js';
 import type { Duration } from '../common/duration.js';
 import { microseconds } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
+import { sha256Hex } from '../crypto/hash.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import { randomId } from '../crypto/random.js';
 import { TimedSerializer, type Opened } from '../crypto/timed-serializer.js';
@@ -56,20 +57,30 @@ export class SignedCookieSession {
    * The identity, or `null` for a value that is tampered, expired, malformed or no string at all; never throws. Expired
    * means: signed more than `session.ttl` ago or in the future (whole seconds, as in the seed), or past the absolute
    * lifetime.
+   *
+   * What a cookie of the source system lacks is made up: its `sid` is the hash of its own bytes, so that a logout can
+   * end it too, and its absolute lifetime starts with its signature.
    */
-  decode(value: string): Identity | null {
+  decode(value: string): Required<Identity> | null {
     const now = this.clock.now();
     const opened = this.serializer.decode(value, { now, maxAge: this.config.session.ttl });
     if (opened.status !== 'ok') return this.refuse(opened.status);
     const identity = identityFromJson(opened.payload);
     if (identity === null) return this.refuse('no_identity');
-    return identity.absoluteExpiresAt !== undefined && now >= identity.absoluteExpiresAt ? null : identity;
+    const {
+      sid = sha256Hex(value),
+      authenticatedAt = identity.issuedAt,
+      absoluteExpiresAt = opened.signedAt + this.config.session.absoluteLifetime,
+    } = identity;
+    return now >= absoluteExpiresAt ? null : { ...identity, sid, authenticatedAt, absoluteExpiresAt };
   }
 
   /** The identity of a user who has just proved who they are; its absolute lifetime starts here. */
-  makeIdentity({ sub, providerId, email = null, name = null, ttl }: IdentityFacts): Identity {
+  makeIdentity({ sub, providerId, email = null, name = null, ttl }: IdentityFacts): Required<Identity> {
     const now = this.clock.now();
-    return this.issue({ sub, providerId, email, name, sid: randomId(), authenticatedAt: now }, now, ttl);
+    const absoluteExpiresAt = now + this.config.session.absoluteLifetime;
+    const login = { sid: randomId(), authenticatedAt: now, absoluteExpiresAt };
+    return this.issue({ sub, providerId, email, name, ...login }, now, ttl);
   }
 
   /**
@@ -83,21 +94,19 @@ export class SignedCookieSession {
   }
 
   /**
-   * The same user for a full `session.ttl` more, but never past the absolute lifetime, which stays where the login put
-   * it. A cookie of the source system has none: it counts from `issuedAt`, the earliest instant that cookie knows.
+   * The same user and login for a full `session.ttl` more, but never past the absolute lifetime, which stays where the
+   * login put it.
    */
-  reissue(identity: Identity): Identity {
-    const { issuedAt, sid = randomId(), authenticatedAt = issuedAt } = identity;
-    return this.issue({ ...identity, sid, authenticatedAt }, this.clock.now());
+  reissue(identity: Required<Identity>): Required<Identity> {
+    return this.issue(identity, this.clock.now());
   }
 
   private issue(
-    identity: Omit<Identity, 'issuedAt' | 'expiresAt'> & { authenticatedAt: number },
+    identity: Omit<Required<Identity>, 'issuedAt' | 'expiresAt'>,
     issuedAt: number,
     ttl: Duration = this.config.session.ttl,
-  ): Identity {
-    const { absoluteExpiresAt = identity.authenticatedAt + this.config.session.absoluteLifetime } = identity;
-    return { ...identity, issuedAt, expiresAt: Math.min(issuedAt + ttl, absoluteExpiresAt), absoluteExpiresAt };
+  ): Required<Identity> {
+    return { ...identity, issuedAt, expiresAt: Math.min(issuedAt + ttl, identity.absoluteExpiresAt) };
   }
 
   private refuse(reason: Exclude<Opened['status'], 'ok'> | 'no_identity'): null {
