@@ -12,6 +12,8 @@ export interface AuthErrorFacts {
   ALREADY_AUTHENTICATED: { redirectTo: string };
   /** Wrong password, unknown account and disabled account alike. */
   INVALID_CREDENTIALS: Record<never, never>;
+  /** A signed token that does not hold. What it was issued for cannot be done with it. */
+  INVALID_TOKEN: { reason: TokenFault };
   /** A state-changing request that a browser sent from a foreign site. */
   CROSS_ORIGIN_REQUEST: { origin: string };
   /** Input of the wrong shape. `fields` maps the field to what is expected of it, never to what was sent. */
@@ -27,6 +29,18 @@ export interface AuthErrorFacts {
   /** The database (or the host's own directory) did not answer. The caller's credentials were not judged. */
   STORE_UNAVAILABLE: { part: string };
 }
+
+/**
+ * Why a signed token was refused. For the log and for the words on a page ("this link has expired"); all of them mean
+ * that the token proves nothing.
+ *
+ * - `signature`: not signed with the configured algorithm by a key of the expected purpose; also a forged or cut one
+ * - `expired`: signed by us, and over (`now >= exp`)
+ * - `purpose`, `audience`: signed by us, for something or somebody else
+ * - `missing_claim`: one of sub, exp, iat, jti, purpose is missing or null
+ * - `malformed`: no JWT, a header that asks for more than a signature, or claims of the wrong type
+ */
+export type TokenFault = 'signature' | 'expired' | 'purpose' | 'audience' | 'missing_claim' | 'malformed';
 
 /** Stable: a code is never renamed, and never changes its meaning. */
 export type AuthErrorCode = keyof AuthErrorFacts;

@@ -45,3 +45,20 @@ export {
 export { OriginGuard } from './http/origin.guard.js';
 export { SessionCookie } from './http/session-cookie.js';
 export { SessionGuard } from './http/session.guard.js';
+
+export type { TokenFault } from './auth.errors.js';
+export type { Instant } from './common/instant.js';
+export type { JwtSettings } from './config/auth-options.js';
+export { KeyRing } from './crypto/key-ring.js';
+export type { Keys } from './crypto/key-ring.js';
+export { TimedSerializer } from './crypto/timed-serializer.js';
+export type { Opened } from './crypto/timed-serializer.js';
+export { JwtCodecService } from './jwt/jwt-codec.service.js';
+export type { EncodedToken, EncodeOptions } from './jwt/jwt-codec.service.js';
+export { TokenError } from './jwt/token-error.js';
+export { isPayloadBulkRevoked } from './jwt/token-payload.js';
+export type { TokenPayload, TokenPurpose, TokenPurposes } from './jwt/token-payload.js';
+export type { Identity } from './session/identity.js';
+export { SignedCookieSession } from './session/signed-cookie-session.js';
+export type { IdentityFacts } from './session/signed-cookie-session.js';
+export { SignedTokens } from './session/signed-token.js';

@@ -2,16 +2,17 @@ import { AuthError } from '../auth.errors.js';
 import { days, type Duration } from '../common/duration.js';
 import {
   CookieSettings,
+  JwtSettings,
   PasswordSettings,
   SessionSettings,
   type AuthOptions,
   type RouteOptions,
 } from './auth-options.js';
 
-const MINIMUM_SECRET_LENGTH = 32;
+export const MINIMUM_SECRET_LENGTH = 32;
 const LONGEST_LIFETIME = days(400);
 const COOKIE_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
-const OPTIONS = ['secrets', 'session', 'cookie', 'password', 'trustedOrigins', 'loginPage', 'routes'];
+const OPTIONS = ['secrets', 'session', 'cookie', 'password', 'jwt', 'trustedOrigins', 'loginPage', 'routes'];
 
 /**
  * The host's options, defaults filled in, validated once at boot and frozen. Everything inside the module reads this.
@@ -22,6 +23,7 @@ export class AuthConfig {
     readonly session: Readonly<SessionSettings>,
     readonly cookie: Readonly<CookieSettings>,
     readonly password: Readonly<PasswordSettings>,
+    readonly jwt: Readonly<JwtSettings>,
     readonly trustedOrigins: readonly string[],
     readonly loginPage: string | undefined,
     readonly routes: Readonly<RouteOptions> | undefined,
@@ -35,6 +37,7 @@ export class AuthConfig {
     const session = check.settings('session', new SessionSettings(), options?.session);
     const cookie = check.settings('cookie', new CookieSettings(), options?.cookie);
     const password = check.settings('password', new PasswordSettings(), options?.password);
+    const jwt = check.settings('jwt', new JwtSettings(), options?.jwt);
     const trustedOrigins = check.origins(options?.trustedOrigins);
     const loginPage = options?.loginPage;
     const routes = options?.routes;
@@ -72,6 +75,17 @@ export class AuthConfig {
     check.integer('password.queue', password.queue, 0, 1_000_000);
 
     check.that(
+      ['HS256', 'HS384', 'HS512'].includes(jwt.algorithm),
+      "jwt.algorithm must be 'HS256', 'HS384' or 'HS512'.",
+    );
+    check.duration('jwt.ttl', jwt.ttl);
+    check.that(
+      jwt.audience === null || (typeof jwt.audience === 'string' && jwt.audience !== ''),
+      "jwt.audience must be a text such as 'my-app', or null for none.",
+    );
+    check.that(typeof jwt.sessions === 'boolean', 'jwt.sessions must be true or false.');
+
+    check.that(
       loginPage === undefined || isLocalPath(loginPage),
       "loginPage must be a path of this application such as '/login', not an address elsewhere.",
     );
@@ -90,6 +104,7 @@ export class AuthConfig {
         Object.freeze(session),
         Object.freeze(cookie),
         Object.freeze(password),
+        Object.freeze(jwt),
         Object.freeze([...trustedOrigins]),
         loginPage,
         routes && Object.freeze({ ...routes }),

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { days, type Duration } from '../common/duration.js';
+import { days, hours, type Duration } from '../common/duration.js';
 
 /** How long a session lives, and how many of them one user may have. */
 export class SessionSettings {
@@ -59,6 +59,21 @@ export class PasswordSettings {
   queue: number = 128;
 }
 
+/** The signed tokens of `JwtCodecService`. */
+export class JwtSettings {
+  /** Signs, and is the only one that is accepted. Default `HS256`. Changing it ends every token that is out there. */
+  algorithm: 'HS256' | 'HS384' | 'HS512' = 'HS256';
+
+  /** Lifetime of a token that is encoded without one of its own. Default 2 hours (seed 001). */
+  ttl: Duration = hours(2);
+
+  /** Written into every token as `aud` and required of every token; with `null`, a token that has one is refused. */
+  audience: string | null = null;
+
+  /** Whether `Authorization: Bearer` with a JWT of purpose `session` authenticates a request. Default false. */
+  sessions: boolean = false;
+}
+
 /** What the host writes in `AuthModule.forRoot({ … })`. Only `secrets` has no default. */
 export interface AuthOptions {
   /**
@@ -69,6 +84,7 @@ export interface AuthOptions {
   session?: Partial<SessionSettings>;
   cookie?: Partial<CookieSettings>;
   password?: Partial<PasswordSettings>;
+  jwt?: Partial<JwtSettings>;
   /**
    * Other origins whose pages may send state-changing requests, such as `https://app.example.com`. The request's own
    * host is always trusted. Default none.

@@ -9,6 +9,7 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   UNAUTHENTICATED: { status: 401, message: 'Authentication required.' },
   ALREADY_AUTHENTICATED: { status: 403, message: 'You are logged in already.' },
   INVALID_CREDENTIALS: { status: 401, message: 'Wrong e-mail address or password.' },
+  INVALID_TOKEN: { status: 401, message: 'The token is not valid or has expired.' },
   CROSS_ORIGIN_REQUEST: { status: 403, message: 'Requests from this origin are not accepted.' },
   SESSION_NOT_FOUND: { status: 404, message: 'You have no such session.' },
   USER_NOT_FOUND: { status: 404, message: 'There is no such user.' },

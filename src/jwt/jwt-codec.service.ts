@@ -1,0 +1,130 @@
+import { Injectable } from '@nestjs/common';
+import jwt from 'jsonwebtoken';
+import type { KeyObject } from 'node:crypto';
+import type { TokenFault } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { days, type Duration } from '../common/duration.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { KeyRing } from '../crypto/key-ring.js';
+import { randomId } from '../crypto/random.js';
+import { TokenError } from './token-error.js';
+import {
+  payloadFromJson,
+  payloadToJson,
+  type TokenPayload,
+  type TokenPurpose,
+  type TokenPurposes,
+} from './token-payload.js';
+
+/** `ttl` defaults to `jwt.ttl`. `claims` may be left out where the purpose requires none. */
+export type EncodeOptions<Purpose extends TokenPurpose> = { purpose: Purpose; ttl?: Duration } & ClaimsOf<Purpose>;
+type ClaimsOf<Purpose extends TokenPurpose> =
+  Partial<TokenPurposes[Purpose]> extends TokenPurposes[Purpose]
+    ? { claims?: TokenPurposes[Purpose] }
+    : { claims: TokenPurposes[Purpose] };
+
+/** A token and what it says, as `decode` would give it. */
+export interface EncodedToken<Purpose extends TokenPurpose = TokenPurpose> {
+  readonly token: string;
+  readonly payload: TokenPayload<Purpose>;
+}
+
+/** A request line and its headers may be 16 KiB together (Node's default); a longer token is refused unread. */
+const LONGEST_TOKEN = 16_384;
+const LONGEST_LIFETIME = days(400);
+/** How jsonwebtoken words a token that is well-formed, and not signed as we sign. */
+const UNSIGNED = ['invalid signature', 'invalid algorithm', 'jwt signature is required'];
+
+/**
+ * JWTs, each for one purpose and signed with that purpose's own key; byte-compatible both ways with seed 001 (PyJWT).
+ * Stateless: ask `isPayloadBulkRevoked` and a store of revoked `jti` whether a valid token has been revoked since.
+ *
+ * One algorithm, set in the configuration; HMAC only. The first secret signs, all verify.
+ */
+@Injectable()
+export class JwtCodecService {
+  private readonly signing: jwt.SignOptions;
+  private readonly verifying: jwt.VerifyOptions & { complete: true };
+
+  constructor(
+    private readonly keyRing: KeyRing,
+    private readonly clock: Clock,
+    private readonly config: AuthConfig,
+  ) {
+    const { algorithm } = config.jwt;
+    this.signing = { algorithm, header: { alg: algorithm, typ: 'JWT' } };
+    // The times are checked on our clock, in `payloadFromJson`.
+    this.verifying = { algorithms: [algorithm], ignoreExpiration: true, ignoreNotBefore: true, complete: true };
+  }
+
+  /**
+   * Signs a token for `subject`. Its expiry is cut to the whole second, so it lives up to a second less than `ttl`; a
+   * `ttl` of 0 is over at once. Throws a `TypeError` or `RangeError` for arguments that make no token `decode` reads.
+   */
+  encode(
+    subject: string,
+    options?: Omit<EncodeOptions<'session'>, 'purpose'> & { purpose?: 'session' },
+  ): EncodedToken<'session'>;
+  encode<Purpose extends TokenPurpose>(subject: string, options: EncodeOptions<Purpose>): EncodedToken<Purpose>;
+  encode(
+    subject: string,
+    options: { purpose?: TokenPurpose; ttl?: Duration; claims?: Record<string, unknown> } = {},
+  ): EncodedToken {
+    const { purpose = 'session', ttl = this.config.jwt.ttl, claims = {} } = options;
+    if (typeof subject !== 'string') throw new TypeError('The subject of a token must be a string.');
+    if (!(ttl >= 0 && ttl <= LONGEST_LIFETIME)) throw new RangeError('The ttl of a token must be 0 to 400 days.');
+
+    const iat = this.clock.now();
+    const exp = Math.trunc((iat + ttl) / 1000) * 1000;
+    const payload: TokenPayload = { sub: subject, jti: randomId(), iat, exp, purpose, claims };
+    const token = this.sign(payloadToJson(payload, this.config.jwt.audience), this.keyRing.forPurpose(purpose)[0]);
+    if (token.length > LONGEST_TOKEN) throw new RangeError(`The token would have ${token.length} characters.`);
+    return { token, payload };
+  }
+
+  /**
+   * What the token says, if it is valid now and for this purpose. Throws a `TokenError` for everything else, whatever
+   * it is handed; the signature is checked before any claim is looked at.
+   */
+  decode<Purpose extends TokenPurpose = 'session'>(
+    token: string,
+    options: { purpose?: Purpose } = {},
+  ): TokenPayload<Purpose> {
+    const { purpose = 'session' as Purpose } = options;
+    const { header, payload } = this.verify(token, this.keyRing.forPurpose(purpose));
+    if (!isPlainHeader(header)) throw new TokenError('malformed', 'The header of the token asks for too much.');
+    return payloadFromJson(payload, { purpose, audience: this.config.jwt.audience, now: this.clock.now() });
+  }
+
+  /** The claims go in as text: jsonwebtoken then neither checks them again nor replaces an `iat` of 0 by its own. */
+  private sign(json: string, key: KeyObject): string {
+    return jwt.sign(json, key, this.signing);
+  }
+
+  private verify(token: string, keys: readonly KeyObject[]): jwt.Jwt {
+    if (typeof token !== 'string' || token.length > LONGEST_TOKEN) {
+      throw new TokenError('malformed', 'The token is not a text, or too long.');
+    }
+    let fault: TokenFault = 'malformed';
+    for (const key of keys) {
+      try {
+        return jwt.verify(token, key, this.verifying);
+      } catch (error) {
+        fault = UNSIGNED.includes((error as Error).message) ? 'signature' : 'malformed';
+      }
+    }
+    throw new TokenError(
+      fault,
+      `The token ${fault === 'signature' ? 'was not signed here for this purpose' : 'is no JWT'}.`,
+    );
+  }
+}
+
+/**
+ * A header that says how the token is signed and nothing else. `kid`, `jwk`, `jku`, `x5u` and their like choose a key,
+ * `crit` changes the rules; none of them is ever ours (R31).
+ */
+function isPlainHeader(header: jwt.JwtHeader): boolean {
+  const members = Object.keys(header).every((name) => name === 'alg' || name === 'typ');
+  return members && (header.typ === undefined || header.typ === 'JWT');
+}

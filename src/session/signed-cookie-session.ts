@@ -1,0 +1,116 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { Clock } from '../common/clock.js';
+import type { Duration } from '../common/duration.js';
+import { microseconds } from '../common/instant.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { sha256Hex } from '../crypto/hash.js';
+import { KeyRing } from '../crypto/key-ring.js';
+import { randomId } from '../crypto/random.js';
+import { TimedSerializer, type Opened } from '../crypto/timed-serializer.js';
+import { identityFromJson, identityToJson, type Identity } from './identity.js';
+
+/** What a login knows of its user. `ttl` defaults to `session.ttl`. */
+export interface IdentityFacts {
+  sub: string;
+  providerId: string;
+  email?: string | null;
+  name?: string | null;
+  ttl?: Duration;
+}
+
+/** Another salt is another key: a value that was signed for another use is no session cookie, nor the reverse. */
+const SALT = 'reflow-session-v1';
+
+/** What the operator reads, never with the value. An expired cookie is an everyday event and is not logged. */
+const WARNINGS = {
+  bad_signature: 'Session cookie failed signature verification',
+  bad_payload: 'Failed to decode session cookie',
+  no_identity: 'Session cookie payload failed Identity validation',
+};
+
+/**
+ * Stateless sessions: the cookie holds the identity itself, signed, and wire-compatible both ways with the itsdangerous
+ * `URLSafeTimedSerializer` of seed 000. Readable by whoever holds it, so put no secrets in an identity.
+ *
+ * It does not know of logout: the same bytes are valid until they expire. Ask a store about `sid` and `authenticatedAt`
+ * to end one session, or all of a user, earlier.
+ */
+@Injectable()
+export class SignedCookieSession {
+  private readonly logger = new Logger('Auth');
+  private readonly serializer: TimedSerializer;
+
+  constructor(
+    keyRing: KeyRing,
+    private readonly clock: Clock,
+    private readonly config: AuthConfig,
+  ) {
+    this.serializer = new TimedSerializer(keyRing.forSalt(SALT));
+  }
+
+  /** The cookie's value. Signing starts a full `session.ttl`, within the identity's absolute lifetime. */
+  encode(identity: Identity): string {
+    return this.serializer.encode(identityToJson(identity), { now: this.clock.now() });
+  }
+
+  /**
+   * The identity, or `null` for a value that is tampered, expired, malformed or no string at all; never throws. Expired
+   * means: signed more than `session.ttl` ago or in the future (whole seconds, as in the seed), or past the absolute
+   * lifetime.
+   *
+   * What a cookie of the source system lacks is made up: its `sid` is the hash of its own bytes, so that a logout can
+   * end it too, and its absolute lifetime starts with its signature.
+   */
+  decode(value: string): Required<Identity> | null {
+    const now = this.clock.now();
+    const opened = this.serializer.decode(value, { now, maxAge: this.config.session.ttl });
+    if (opened.status !== 'ok') return this.refuse(opened.status);
+    const identity = identityFromJson(opened.payload);
+    if (identity === null) return this.refuse('no_identity');
+    const {
+      sid = sha256Hex(value),
+      authenticatedAt = identity.issuedAt,
+      absoluteExpiresAt = opened.signedAt + this.config.session.absoluteLifetime,
+    } = identity;
+    return now >= absoluteExpiresAt ? null : { ...identity, sid, authenticatedAt, absoluteExpiresAt };
+  }
+
+  /** The identity of a user who has just proved who they are; its absolute lifetime starts here. */
+  makeIdentity({ sub, providerId, email = null, name = null, ttl }: IdentityFacts): Required<Identity> {
+    const now = this.clock.now();
+    const absoluteExpiresAt = now + this.config.session.absoluteLifetime;
+    const login = { sid: randomId(), authenticatedAt: now, absoluteExpiresAt };
+    return this.issue({ sub, providerId, email, name, ...login }, now, ttl);
+  }
+
+  /**
+   * Whether a used session is due for a new cookie: strictly more than half of its life is over, and a new one would
+   * live longer.
+   */
+  shouldReissue({ issuedAt, expiresAt, absoluteExpiresAt }: Identity): boolean {
+    if (absoluteExpiresAt !== undefined && expiresAt >= absoluteExpiresAt) return false;
+    const elapsed = microseconds(this.clock.now()) - microseconds(issuedAt);
+    return 2 * elapsed > microseconds(expiresAt) - microseconds(issuedAt);
+  }
+
+  /**
+   * The same user and login for a full `session.ttl` more, but never past the absolute lifetime, which stays where the
+   * login put it.
+   */
+  reissue(identity: Required<Identity>): Required<Identity> {
+    return this.issue(identity, this.clock.now());
+  }
+
+  private issue(
+    identity: Omit<Required<Identity>, 'issuedAt' | 'expiresAt'>,
+    issuedAt: number,
+    ttl: Duration = this.config.session.ttl,
+  ): Required<Identity> {
+    return { ...identity, issuedAt, expiresAt: Math.min(issuedAt + ttl, identity.absoluteExpiresAt) };
+  }
+
+  private refuse(reason: Exclude<Opened['status'], 'ok'> | 'no_identity'): null {
+    if (reason !== 'expired') this.logger.warn(WARNINGS[reason]);
+    return null;
+  }
+}
