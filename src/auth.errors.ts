@@ -14,6 +14,12 @@ export interface AuthErrorFacts {
   INVALID_CREDENTIALS: Record<never, never>;
   /** A signed token that does not hold. What it was issued for cannot be done with it. */
   INVALID_TOKEN: { reason: TokenFault };
+  /** A token that was valid until a logout ended it. */
+  TOKEN_REVOKED: Record<never, never>;
+  /** A valid token of an account that is disabled or gone. */
+  ACCOUNT_INACTIVE: Record<never, never>;
+  /** A valid token from before its user signed out everywhere, or changed the password. */
+  TOKENS_INVALIDATED: Record<never, never>;
   /** A state-changing request that a browser sent from a foreign site. */
   CROSS_ORIGIN_REQUEST: { origin: string };
   /** Input of the wrong shape. `fields` maps the field to what is expected of it, never to what was sent. */
@@ -26,6 +32,8 @@ export interface AuthErrorFacts {
   SETUP_INCOMPLETE: Record<never, never>;
   /** More passwords wait to be hashed than the queue holds. `retryAfter` is in whole seconds. */
   HASHER_OVERLOADED: { retryAfter: number };
+  /** The host's own implementation of a port lacks an operation. */
+  UNSUPPORTED: { operation: string };
   /** The database (or the host's own directory) did not answer. The caller's credentials were not judged. */
   STORE_UNAVAILABLE: { part: string };
 }

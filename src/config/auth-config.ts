@@ -55,9 +55,19 @@ export class AuthConfig {
     check.integer('session.maxPerUser', session.maxPerUser, 1, 10_000);
 
     check.that(
+      ['database', 'signed-cookie'].includes(session.scheme),
+      "session.scheme must be 'database' or 'signed-cookie'.",
+    );
+    check.that(
+      ['opaque', 'signed'].includes(session.tokenFormat),
+      "session.tokenFormat must be 'opaque' or 'signed'.",
+    );
+
+    check.that(
       typeof cookie.name === 'string' && COOKIE_NAME.test(cookie.name) && !/^__(host|secure)-/i.test(cookie.name),
       "cookie.name must be a cookie name (RFC 6265 token) without the '__Host-' prefix: the module adds that itself.",
     );
+    check.that(typeof cookie.hostPrefix === 'boolean', 'cookie.hostPrefix must be true or false.');
     check.that(typeof cookie.secure === 'boolean', 'cookie.secure must be true or false.');
     check.that(
       ['lax', 'strict', 'none'].includes(cookie.sameSite),
@@ -112,9 +122,9 @@ export class AuthConfig {
     );
   }
 
-  /** The cookie's name on the wire: with `__Host-` while `secure` is on (RFC 6265bis 4.1.3.2). */
+  /** The cookie's name on the wire: with `__Host-` while it is secure, unless the host says otherwise (RFC 6265bis 4.1.3.2). */
   get cookieName(): string {
-    return this.cookie.secure ? `__Host-${this.cookie.name}` : this.cookie.name;
+    return this.cookie.secure && this.cookie.hostPrefix ? `__Host-${this.cookie.name}` : this.cookie.name;
   }
 }
 

@@ -4,6 +4,18 @@ import { days, hours, type Duration } from '../common/duration.js';
 /** How long a session lives, and how many of them one user may have. */
 export class SessionSettings {
   /**
+   * `database` (default): an opaque token, a row for each session, everything revocable and listed. `signed-cookie`:
+   * the cookie holds the identity itself (seed 000), readable and writable by an itsdangerous system beside this one.
+   */
+  scheme: 'database' | 'signed-cookie' = 'database';
+
+  /**
+   * How the token of a database session is spelled: `opaque` (default, seed 002) or `signed` (seed 004,
+   * `raw.hexHmac`), for a team that moves from that system. Changing it ends every session.
+   */
+  tokenFormat: 'opaque' | 'signed' = 'opaque';
+
+  /**
    * Idle timeout: a session that is not used for this long ends. Default 30 days (seed 002; NIST 800-63B AAL1 allows
    * up to 30 days). It is pushed forward by use, see `extendBelow`.
    */
@@ -36,6 +48,12 @@ export class CookieSettings {
    * with it, since browsers refuse the one without the other.
    */
   secure: boolean = true;
+
+  /**
+   * Whether the cookie is called `__Host-…` while it is secure. Default true; turn it off only to go on reading the
+   * cookies of a system that you move from, since the prefix is what keeps other hosts of your domain from setting it.
+   */
+  hostPrefix: boolean = true;
 
   /** Default `lax`: sent on top-level navigation, not on cross-site POST. `none` needs `secure`. */
   sameSite: 'lax' | 'strict' | 'none' = 'lax';

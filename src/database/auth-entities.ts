@@ -1,5 +1,6 @@
+import { RevokedTokenEntity } from '../jwt/revoked-token.entity.js';
 import { SessionEntity } from '../session/session.entity.js';
 import { UserEntity } from '../user/user.entity.js';
 
 /** The entities of this module, for `TypeOrmModule.forRoot({ entities: [...authEntities, …] })`. */
-export const authEntities = [UserEntity, SessionEntity];
+export const authEntities = [UserEntity, SessionEntity, RevokedTokenEntity];

@@ -1,4 +1,6 @@
+import { RevokedTokenEntity } from '../jwt/revoked-token.entity.js';
 import { sessionEntityFor, type UserIdType } from '../session/session.entity.js';
+import { CreateRevokedTokens1763683200005 } from './migrations/1763683200005-create-revoked-tokens.js';
 import { createSessionsFor } from './migrations/1763683200002-create-sessions.js';
 
 /**
@@ -7,7 +9,7 @@ import { createSessionsFor } from './migrations/1763683200002-create-sessions.js
  */
 export function authSchemaFor({ userId }: { userId: UserIdType }) {
   return {
-    entities: [sessionEntityFor(userId)],
-    migrations: [createSessionsFor(userId, { referencesUsers: false })],
+    entities: [sessionEntityFor(userId), RevokedTokenEntity],
+    migrations: [createSessionsFor(userId, { referencesUsers: false }), CreateRevokedTokens1763683200005],
   };
 }

@@ -10,10 +10,14 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   ALREADY_AUTHENTICATED: { status: 403, message: 'You are logged in already.' },
   INVALID_CREDENTIALS: { status: 401, message: 'Wrong e-mail address or password.' },
   INVALID_TOKEN: { status: 401, message: 'The token is not valid or has expired.' },
+  TOKEN_REVOKED: { status: 401, message: 'The token has been revoked.' },
+  ACCOUNT_INACTIVE: { status: 401, message: 'The account is no longer active.' },
+  TOKENS_INVALIDATED: { status: 401, message: 'The session was ended; log in again.' },
   CROSS_ORIGIN_REQUEST: { status: 403, message: 'Requests from this origin are not accepted.' },
   SESSION_NOT_FOUND: { status: 404, message: 'You have no such session.' },
   USER_NOT_FOUND: { status: 404, message: 'There is no such user.' },
   INVALID_INPUT: { status: 422, message: 'The request is not valid.' },
+  UNSUPPORTED: { status: 500, message: 'Internal server error.' },
   INVALID_CONFIG: { status: 500, message: 'Internal server error.' },
   SETUP_INCOMPLETE: { status: 503, message: 'Setup not complete: no account exists yet.' },
   HASHER_OVERLOADED: { status: 503, message: 'Too many logins at once. Try again in a moment.' },
@@ -51,7 +55,7 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
     const adapter = this.adapterHost.httpAdapter;
     if (adapter.isHeadersSent(response)) return undefined;
     adapter.setHeader(response, 'Cache-Control', 'no-store');
-    const page = this.pageFor(error, host.switchToHttp().getRequest<AuthRequest>());
+    const page = this.pageFor(error, status, host.switchToHttp().getRequest<AuthRequest>());
     if (page?.by === 'htmx') adapter.setHeader(response, 'HX-Redirect', page.location);
     if (page?.by === 'browser') return adapter.redirect(response, 303, page.location);
     if (status === 401) adapter.setHeader(response, 'WWW-Authenticate', 'Bearer');
@@ -62,10 +66,10 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
   }
 
   /** Where a browser is to go instead of reading an error. Never 302, after which it may repeat a POST (seed 002). */
-  private pageFor(error: AuthError, request: AuthRequest): { by: 'htmx' | 'browser'; location: string } | undefined {
+  private pageFor(error: AuthError, status: number, request: AuthRequest): { by: 'htmx' | 'browser'; location: string } | undefined {
     const location = isAuthError(error, 'ALREADY_AUTHENTICATED')
       ? error.facts.redirectTo
-      : error.code === 'UNAUTHENTICATED' && this.config.loginPage;
+      : status === 401 && error.code !== 'INVALID_CREDENTIALS' && this.config.loginPage;
     if (!location) return undefined;
     if (headerOf(request, 'hx-request') === 'true') return { by: 'htmx', location };
     return headerOf(request, 'accept')?.includes('text/html') ? { by: 'browser', location } : undefined;

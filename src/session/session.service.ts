@@ -1,14 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
-import {
-  extendedExpiry,
-  isLive,
-  newSessionToken,
-  sessionIdOf,
-  type AuthenticatedSession,
-  type Session,
-} from './session.js';
+import { extendedExpiry, isLive, type AuthenticatedSession, type Session } from './session.js';
+import { SessionTokens } from './session-token.js';
 import { SessionStore } from './session.store.js';
 
 /** Where a session comes from; shown in the user's list of sessions. */
@@ -40,6 +34,7 @@ const HANDLE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 export class SessionService {
   constructor(
     private readonly store: SessionStore,
+    private readonly tokens: SessionTokens,
     private readonly clock: Clock,
     private readonly config: AuthConfig,
   ) {}
@@ -58,7 +53,7 @@ export class SessionService {
    * any other costs one prepared statement.
    */
   async lookup(token: string): Promise<AuthenticatedSession | null> {
-    const id = sessionIdOf(token);
+    const id = this.tokens.idOf(token);
     const found = id === null ? null : await this.store.find(id);
     return found && isLive(found, this.clock.now()) ? found : null;
   }
@@ -83,9 +78,9 @@ export class SessionService {
     context: SessionContext & { authenticatedAt?: number } = {},
   ): Promise<IssuedSession | null> {
     const { ttl, absoluteLifetime, maxPerUser } = this.config.session;
-    const token = newSessionToken();
+    const token = this.tokens.issue();
     const session = await this.store.open({
-      id: sessionIdOf(token)!,
+      id: this.tokens.idOf(token)!,
       userId,
       now: this.clock.now(),
       ttl,
@@ -112,6 +107,11 @@ export class SessionService {
     return expiresAt === null ? null : { ...session, expiresAt, lastSeenAt: now };
   }
 
+  /** The id of the session that this token would name, without a query; `null` for what is no token of ours. */
+  idOf(token: string): string | null {
+    return this.tokens.idOf(token);
+  }
+
   /** Ends one session, by `session.id`. Idempotent: false when there was none. */
   async revoke(id: string): Promise<boolean> {
     return (await this.store.delete([id])) > 0;
@@ -119,7 +119,7 @@ export class SessionService {
 
   /** Ends the sessions of these tokens, whatever else is among them. Idempotent; how many there were. */
   revokeTokens(tokens: readonly string[]): Promise<number> {
-    return this.store.delete(tokens.map(sessionIdOf).filter((id) => id !== null));
+    return this.store.delete(tokens.map((token) => this.tokens.idOf(token)).filter((id) => id !== null));
   }
 
   /** Ends the user's session of this public handle. False for an unknown handle and for somebody else's (R16). */

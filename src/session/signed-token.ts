@@ -3,6 +3,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { sha256Hex } from '../crypto/hash.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import { randomToken } from '../crypto/random.js';
+import { SessionTokens } from './session-token.js';
 
 /** What the token is made of: hexadecimal, from 16 bytes up. It is signed as text and hashed as text. */
 const RAW = /^[0-9a-f]{32,512}$/;
@@ -16,11 +17,13 @@ const LONGEST_TOKEN = 512 + 1 + 64;
  * Every method is `null` for a value that is unsigned, tampered, malformed or signed by no secret of the ring.
  */
 @Injectable()
-export class SignedTokens {
-  constructor(private readonly keyRing: KeyRing) {}
+export class SignedTokens extends SessionTokens {
+  constructor(private readonly keyRing: KeyRing) {
+    super();
+  }
 
   /** A fresh token of 32 random bytes, signed with the current secret: 129 characters. */
-  issue(): string {
+  override issue(): string {
     return this.sign(randomToken().toString('hex'));
   }
 
@@ -46,7 +49,7 @@ export class SignedTokens {
   }
 
   /** The row's id: hex SHA-256 of the **text** of the raw token, where plain session tokens hash its bytes. */
-  idOf(token: string): string | null {
+  override idOf(token: string): string | null {
     const raw = this.unwrap(token);
     return raw === null ? null : sha256Hex(raw);
   }

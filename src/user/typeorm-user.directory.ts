@@ -13,7 +13,7 @@ import { PASSWORD_LENGTH, PasswordHasher } from './password-hasher.js';
 import { UserDirectory, type AuthUser } from './user.directory.js';
 
 const UNIQUE_VIOLATION = '23505';
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 const COLUMNS = `id::text AS id, email::text AS email, password_hash,
   date_part('epoch', disabled_at) AS disabled_at,
@@ -45,6 +45,11 @@ const SET_PASSWORD: Statement = {
   name: 'latchkey_user_set_password',
   text: `UPDATE users SET password_hash = $2, updated_at = to_timestamp($3),
     tokens_invalidated_after = greatest(tokens_invalidated_after, to_timestamp($3)) WHERE id = $1`,
+};
+const INVALIDATE_TOKENS: Statement = {
+  name: 'latchkey_user_invalidate_tokens',
+  text: `UPDATE users SET updated_at = to_timestamp($2),
+    tokens_invalidated_after = greatest(tokens_invalidated_after, to_timestamp($2)) WHERE id = $1`,
 };
 const DISABLE: Statement = {
   name: 'latchkey_user_disable',
@@ -96,6 +101,10 @@ export class TypeOrmUserDirectory extends UserDirectory {
     if (!row || !matches) return null;
     if (this.hasher.isOutdated(row.password_hash)) await this.rehash(row, password);
     return toUser(row);
+  }
+
+  override invalidateTokens(id: string, cutoff: number): Promise<boolean> {
+    return this.update(INVALIDATE_TOKENS, [id, toEpochSeconds(cutoff)]);
   }
 
   /** Asks until the first account exists, then never again. */

@@ -1,3 +1,5 @@
+import { AuthError } from '../auth.errors.js';
+
 /**
  * A user as guards and handlers see it. Hosts add their own fields by module augmentation:
  *
@@ -34,6 +36,16 @@ export abstract class UserDirectory {
    * after the same work: hash a dummy where there is no hash to compare with (R37).
    */
   abstract verifyCredentials(login: string, password: string): Promise<AuthUser | null>;
+
+  /**
+   * Moves `tokensInvalidatedAfter` of the account to `cutoff` (epoch ms), never back, in one statement: "sign out
+   * everywhere" for what is self-contained. False when there is no such account. A directory that keeps no such field
+   * keeps this default, which throws `UNSUPPORTED`.
+   */
+  async invalidateTokens(_id: string, _cutoff: number): Promise<boolean> {
+    const message = 'This UserDirectory cannot end all tokens of a user: override invalidateTokens().';
+    throw new AuthError('UNSUPPORTED', message, { operation: 'invalidateTokens' });
+  }
 
   /**
    * Whether any account exists; login answers 503 "setup not complete" while none does. Asked after a refused login

@@ -1,0 +1,15 @@
+import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+
+/**
+ * Self-contained credentials that were ended before their time (seed 001): a JWT by its `jti`, a signed cookie by its
+ * `sid`. A row is needed until what it names has expired by itself.
+ */
+@Entity('revoked_tokens')
+export class RevokedTokenEntity {
+  @PrimaryColumn({ type: 'varchar', length: 64, primaryKeyConstraintName: 'revoked_tokens_pkey' })
+  jti!: string;
+
+  @Column({ type: 'timestamptz' })
+  @Index('revoked_tokens_exp_idx')
+  exp!: Date;
+}

@@ -1,0 +1,69 @@
+import { Injectable } from '@nestjs/common';
+import { AuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { RevokedTokenStore } from './revoked-token.store.js';
+import { isPayloadBulkRevoked } from './token-payload.js';
+
+/** What revocation needs to know of a self-contained credential: a JWT's claims, or a signed cookie's `sid` as `jti`. */
+export interface SelfContained {
+  readonly sub: string;
+  readonly jti: string;
+  /** Epoch ms: when it was issued, or its user authenticated. */
+  readonly iat: number;
+}
+
+/**
+ * Ends self-contained tokens before their time (OWASP ASVS 7.4.1): one by its `jti`, all of a user by a cutoff. Every
+ * method throws `STORE_UNAVAILABLE` when the storage has a fault; an outage never makes a token valid.
+ */
+@Injectable()
+export class TokenRevocationService {
+  constructor(
+    private readonly store: RevokedTokenStore,
+    private readonly users: UserDirectory,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Ends the token of this `jti`; `exp` (epoch ms) is when it would have ended by itself. Idempotent. */
+  async revoke(jti: string, exp: number): Promise<void> {
+    if (typeof jti !== 'string' || jti === '' || jti.length > 64 || !Number.isFinite(exp)) {
+      throw new TypeError('revoke() takes the jti (1 to 64 characters) and exp (epoch ms) of a decoded token.');
+    }
+    await this.store.revoke(jti, exp);
+  }
+
+  isRevoked(jti: string): Promise<boolean> {
+    return this.store.isRevoked(jti);
+  }
+
+  /**
+   * Ends everything the user has, in one statement: tokens issued and sessions authenticated up to this instant, opaque
+   * sessions included. What is issued from the next microsecond on is valid. False when there is no such account;
+   * throws `UNSUPPORTED` with a directory that has no `invalidateTokens`.
+   */
+  revokeAllForUser(userId: string): Promise<boolean> {
+    return this.users.invalidateTokens(userId, this.clock.now());
+  }
+
+  /**
+   * The user of a token whose signature holds, if it was not ended since. Throws, in the order of seed 001,
+   * `TOKEN_REVOKED`, `ACCOUNT_INACTIVE` (disabled or deleted) or `TOKENS_INVALIDATED`. One round trip.
+   */
+  async userOf({ sub, jti, iat }: SelfContained): Promise<AuthUser> {
+    const { revoked, user } = await this.store.stateOf(jti, sub);
+    if (revoked) throw new AuthError('TOKEN_REVOKED', 'The token was ended by a logout.', {});
+    if (!user || (user.disabledAt ?? null) !== null) {
+      throw new AuthError('ACCOUNT_INACTIVE', 'The account of the token is disabled or gone.', {});
+    }
+    if (isPayloadBulkRevoked({ iat }, user.tokensInvalidatedAfter ?? null)) {
+      throw new AuthError('TOKENS_INVALIDATED', 'The account has ended all tokens of that time; log in again.', {});
+    }
+    return user;
+  }
+
+  /** Deletes the entries of tokens that have expired by themselves; how many. Nothing depends on when it runs. */
+  purgeExpired(): Promise<number> {
+    return this.store.purge(this.clock.now());
+  }
+}
