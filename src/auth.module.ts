@@ -20,12 +20,23 @@ import {
 import { Clock, SystemClock } from './common/clock.js';
 import { AuthConfig } from './config/auth-config.js';
 import type { AuthOptions } from './config/auth-options.js';
+import { KeyRing } from './crypto/key-ring.js';
 import { PreparedStatements } from './database/prepared-statement.js';
 import { AuthErrorFilter } from './http/auth-error.filter.js';
 import { authControllerAt } from './http/auth.controller.js';
+import { BearerSessions } from './http/bearer-sessions.js';
+import { CookieWriter } from './http/cookie-writer.js';
 import { OriginGuard } from './http/origin.guard.js';
 import { SessionCookie } from './http/session-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
+import { DatabaseSessionScheme, SessionScheme } from './http/session-scheme.js';
+import { SignedCookieScheme } from './http/signed-cookie-scheme.js';
+import { JwtCodecService } from './jwt/jwt-codec.service.js';
+import { RevokedTokenStore } from './jwt/revoked-token.store.js';
+import { TokenRevocationService } from './jwt/token-revocation.service.js';
+import { OpaqueTokens, SessionTokens } from './session/session-token.js';
+import { SignedCookieSession } from './session/signed-cookie-session.js';
+import { SignedTokens } from './session/signed-token.js';
 import { SessionService } from './session/session.service.js';
 import { SessionStore } from './session/session.store.js';
 import { TypeOrmSessionStore } from './session/typeorm-session.store.js';
@@ -78,9 +89,35 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     },
     PasswordHasher,
     ...directory,
+    KeyRing,
+    JwtCodecService,
+    RevokedTokenStore,
+    TokenRevocationService,
     { provide: SessionStore, useClass: TypeOrmSessionStore },
+    {
+      provide: SessionTokens,
+      useFactory: ({ session }: AuthConfig, keyRing: KeyRing) =>
+        session.tokenFormat === 'signed' ? new SignedTokens(keyRing) : new OpaqueTokens(),
+      inject: [AuthConfig, KeyRing],
+    },
     SessionService,
+    SignedCookieSession,
+    {
+      provide: SessionScheme,
+      useFactory: (
+        { session }: AuthConfig,
+        sessions: SessionService,
+        cookies: SignedCookieSession,
+        revocation: TokenRevocationService,
+      ) =>
+        session.scheme === 'signed-cookie'
+          ? new SignedCookieScheme(cookies, revocation)
+          : new DatabaseSessionScheme(sessions),
+      inject: [AuthConfig, SessionService, SignedCookieSession, TokenRevocationService],
+    },
+    BearerSessions,
     SessionCookie,
+    CookieWriter,
     SessionGuard,
     OriginGuard,
   ];

@@ -62,3 +62,6 @@ export type { Identity } from './session/identity.js';
 export { SignedCookieSession } from './session/signed-cookie-session.js';
 export type { IdentityFacts } from './session/signed-cookie-session.js';
 export { SignedTokens } from './session/signed-token.js';
+export { RevokedTokenEntity } from './jwt/revoked-token.entity.js';
+export { TokenRevocationService } from './jwt/token-revocation.service.js';
+export type { SelfContained } from './jwt/token-revocation.service.js';

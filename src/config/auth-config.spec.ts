@@ -20,7 +20,14 @@ function mistakesOf(options: unknown): readonly string[] {
 describe('AuthConfig', () => {
   it('fills in the defaults of the design', () => {
     const config = AuthConfig.from({ secrets });
-    expect(config.session).toEqual({ scheme: 'database', tokenFormat: 'opaque', ttl: days(30), extendBelow: days(7), absoluteLifetime: days(90), maxPerUser: 25 });
+    expect(config.session).toEqual({
+      scheme: 'database',
+      tokenFormat: 'opaque',
+      ttl: days(30),
+      extendBelow: days(7),
+      absoluteLifetime: days(90),
+      maxPerUser: 25,
+    });
     expect(config.cookie).toEqual({ name: 'session', secure: true, hostPrefix: true, sameSite: 'lax' });
     expect(config.cookieName).toBe('__Host-session');
     expect(config.password).toMatchObject({ memoryCost: 19_456, timeCost: 2, parallelism: 1 });

@@ -58,10 +58,7 @@ export class AuthConfig {
       ['database', 'signed-cookie'].includes(session.scheme),
       "session.scheme must be 'database' or 'signed-cookie'.",
     );
-    check.that(
-      ['opaque', 'signed'].includes(session.tokenFormat),
-      "session.tokenFormat must be 'opaque' or 'signed'.",
-    );
+    check.that(['opaque', 'signed'].includes(session.tokenFormat), "session.tokenFormat must be 'opaque' or 'signed'.");
 
     check.that(
       typeof cookie.name === 'string' && COOKIE_NAME.test(cookie.name) && !/^__(host|secure)-/i.test(cookie.name),

@@ -66,7 +66,11 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
   }
 
   /** Where a browser is to go instead of reading an error. Never 302, after which it may repeat a POST (seed 002). */
-  private pageFor(error: AuthError, status: number, request: AuthRequest): { by: 'htmx' | 'browser'; location: string } | undefined {
+  private pageFor(
+    error: AuthError,
+    status: number,
+    request: AuthRequest,
+  ): { by: 'htmx' | 'browser'; location: string } | undefined {
     const location = isAuthError(error, 'ALREADY_AUTHENTICATED')
       ? error.facts.redirectTo
       : status === 401 && error.code !== 'INVALID_CREDENTIALS' && this.config.loginPage;

@@ -16,15 +16,19 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { asAuthError, AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
-import { sessionIdOf, type Session } from '../session/session.js';
-import { SessionService, type IssuedSession, type ListedSession } from '../session/session.service.js';
+import { TokenRevocationService } from '../jwt/token-revocation.service.js';
+import type { Session } from '../session/session.js';
+import { SessionService, type ListedSession } from '../session/session.service.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { headerOf, peerAddressOf, type AuthRequest } from './auth-request.js';
 import { CurrentSession, CurrentUser, Public } from './auth.decorators.js';
+import { BearerSessions } from './bearer-sessions.js';
+import { CookieWriter } from './cookie-writer.js';
 import { bearerOf } from './credentials.js';
 import { parseLoginBody } from './login-body.js';
 import { OriginGuard } from './origin.guard.js';
 import { SessionCookie } from './session-cookie.js';
+import { SessionScheme, type OpeningContext } from './session-scheme.js';
 import { SessionGuard } from './session.guard.js';
 
 const NO_STORE = ['Cache-Control', 'no-store'] as const;
@@ -37,8 +41,12 @@ const NO_STORE = ['Cache-Control', 'no-store'] as const;
 export class AuthController {
   constructor(
     private readonly sessions: SessionService,
+    private readonly scheme: SessionScheme,
+    private readonly bearer: BearerSessions,
+    private readonly revocation: TokenRevocationService,
     private readonly users: UserDirectory,
     private readonly cookie: SessionCookie,
+    private readonly writer: CookieWriter,
     private readonly config: AuthConfig,
     private readonly clock: Clock,
     private readonly adapterHost: HttpAdapterHost,
@@ -50,10 +58,10 @@ export class AuthController {
   @HttpCode(200)
   @Header(...NO_STORE)
   async login(@Req() request: AuthRequest, @Res({ passthrough: true }) response: object, @Body() body: unknown) {
-    const presented = this.cookie.read(headerOf(request, 'cookie'));
-    const { user, issued } = await this.logIn(request, body, presented);
-    this.setCookie(response, this.cookie.set(issued.token, issued.session));
-    return { user, expiresAt: iso(issued.session.expiresAt) };
+    const { user, context } = await this.verify(request, body);
+    const opened = await this.scheme.open(user, this.cookie.read(headerOf(request, 'cookie')), context);
+    this.writer.set(response, opened);
+    return { user: shown(user), expiresAt: iso(opened.expiresAt) };
   }
 
   /** The same for clients without cookies: the token is in the body, and no cookie is set. */
@@ -62,8 +70,9 @@ export class AuthController {
   @HttpCode(200)
   @Header(...NO_STORE)
   async token(@Req() request: AuthRequest, @Body() body: unknown) {
-    const { user, issued } = await this.logIn(request, body, bearerOf(request));
-    return { token: issued.token, tokenType: 'Bearer', user, expiresAt: iso(issued.session.expiresAt) };
+    const { user, context } = await this.verify(request, body);
+    const opened = await this.bearer.open(user, bearerOf(request), context);
+    return { token: opened.value, tokenType: 'Bearer', user: shown(user), expiresAt: iso(opened.expiresAt) };
   }
 
   /**
@@ -76,8 +85,8 @@ export class AuthController {
   @Header(...NO_STORE)
   async logout(@Req() request: AuthRequest, @Res({ passthrough: true }) response: object) {
     const bearer = bearerOf(request);
-    const tokens = this.cookie.values(headerOf(request, 'cookie'));
-    await this.sessions.revokeTokens(bearer === null ? tokens : [...tokens, bearer]);
+    await this.scheme.revoke(this.cookie.values(headerOf(request, 'cookie')));
+    if (bearer !== null) await this.bearer.revoke(bearer);
     this.forget(response);
     return { message: 'Logged out.' };
   }
@@ -114,30 +123,27 @@ export class AuthController {
     return { message: 'Session ended.' };
   }
 
-  /** Ends all sessions of the user, this one too. */
+  /** Ends all sessions of the user, this one too, and with them what is self-contained: signed cookies and JWTs. */
   @Post('logout-all')
   @HttpCode(200)
   @Header(...NO_STORE)
   async logoutAll(@CurrentUser('id') userId: string, @Res({ passthrough: true }) response: object) {
+    const { session, jwt } = this.config;
+    if (session.scheme === 'signed-cookie' || jwt.sessions) await this.revocation.revokeAllForUser(userId);
     const ended = await this.sessions.revokeAllForUser(userId);
     this.forget(response);
     return { message: 'Logged out everywhere.', ended };
   }
 
-  private async logIn(request: AuthRequest, body: unknown, presented: string | null) {
+  private async verify(request: AuthRequest, body: unknown): Promise<{ user: AuthUser; context: OpeningContext }> {
     const { email, password } = parseLoginBody(body);
     const authenticatedAt = this.clock.now();
-    const user = await this.verify(email, password);
-    const id = presented === null ? null : sessionIdOf(presented);
-    const issued: IssuedSession = await this.sessions.rotate(id === null ? null : { id }, user.id, {
-      authenticatedAt,
-      ip: peerAddressOf(request),
-      userAgent: headerOf(request, 'user-agent'),
-    });
-    return { user: shown(user), issued };
+    const user = await this.verifyCredentials(email, password);
+    const context = { authenticatedAt, ip: peerAddressOf(request), userAgent: headerOf(request, 'user-agent') };
+    return { user, context };
   }
 
-  private async verify(login: string, password: string): Promise<AuthUser> {
+  private async verifyCredentials(login: string, password: string): Promise<AuthUser> {
     try {
       const user = await this.users.verifyCredentials(login, password);
       if (user && (user.disabledAt ?? null) === null) return user;
@@ -151,14 +157,10 @@ export class AuthController {
   }
 
   private forget(response: object): void {
-    this.setCookie(response, this.cookie.clear());
+    this.writer.clear(response);
     if (this.config.routes?.clearSiteData) {
       this.adapterHost.httpAdapter.setHeader(response, 'Clear-Site-Data', '"cache", "cookies", "storage"');
     }
-  }
-
-  private setCookie(response: object, header: string): void {
-    this.adapterHost.httpAdapter.appendHeader?.(response, 'Set-Cookie', header);
   }
 }
 

@@ -1,16 +1,20 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { HttpAdapterHost, Reflector } from '@nestjs/core';
-import { asAuthError, AuthError } from '../auth.errors.js';
-import { SessionService } from '../session/session.service.js';
-import { attachAuth, authOf, requestOf, responseOf, type AuthRequest, type RequestAuth } from './auth-request.js';
+import { asAuthError, AuthError, type AuthErrorCode } from '../auth.errors.js';
+import { attachAuth, authOf, requestOf, responseOf, type RequestAuth } from './auth-request.js';
 import { AccessMetadata, type Access } from './auth.decorators.js';
-import { credentialsOf } from './credentials.js';
+import { BearerSessions } from './bearer-sessions.js';
+import { CookieWriter } from './cookie-writer.js';
+import { credentialsOf, type Credentials } from './credentials.js';
 import { SessionCookie } from './session-cookie.js';
+import { SessionScheme } from './session-scheme.js';
 
 /**
  * Lets a request through that carries a live session, and throws `UNAUTHENTICATED` (401) for every other, unless the
  * handler is `@Public()`, `@OptionalAuth()` or `@RedirectIfAuthenticated()`. A fault throws `STORE_UNAVAILABLE` (503): nobody passes, and nobody
  * loses the cookie (R20).
+ *
+ * A bearer JWT that does not hold is refused with its own code (`INVALID_TOKEN`, `TOKEN_REVOKED`, …).
  *
  * A request whose session needs no extension writes nothing; an extended cookie is set before the handler runs, so
  * that streamed answers carry it too (R40).
@@ -19,8 +23,10 @@ import { SessionCookie } from './session-cookie.js';
 export class SessionGuard implements CanActivate {
   constructor(
     private readonly reflector: Reflector,
-    private readonly sessions: SessionService,
+    private readonly scheme: SessionScheme,
+    private readonly bearer: BearerSessions,
     private readonly cookie: SessionCookie,
+    private readonly writer: CookieWriter,
     private readonly adapterHost: HttpAdapterHost,
   ) {}
 
@@ -29,11 +35,10 @@ export class SessionGuard implements CanActivate {
       this.reflector.getAllAndOverride(AccessMetadata, [context.getHandler(), context.getClass()]) ?? 'required';
     if (access === 'public') return true;
 
-    const request = requestOf(context);
     const response = responseOf(context);
     if (response) this.adapterHost.httpAdapter.setHeader(response, 'Cache-Control', 'no-store');
 
-    const auth = request && (await this.authenticate(request, context, response));
+    const auth = await this.authenticate(context, response, access === 'required');
     if (typeof access === 'object') {
       if (!auth) return true;
       throw new AuthError('ALREADY_AUTHENTICATED', 'This page is for guests only.', access);
@@ -42,11 +47,14 @@ export class SessionGuard implements CanActivate {
     throw new AuthError('UNAUTHENTICATED', 'Log in, or send the session cookie or bearer token of a live session.', {});
   }
 
+  /** With `tellsWhy`, a JWT that does not hold throws with its reason; else it is nobody's, like any other value. */
   private async authenticate(
-    request: AuthRequest,
     context: ExecutionContext,
     response: object | null,
+    tellsWhy: boolean,
   ): Promise<RequestAuth | null> {
+    const request = requestOf(context);
+    if (!request) return null;
     // A second guard on the same HTTP request asks nothing again; a socket's handshake outlives many messages.
     if (context.getType() === 'http' && authOf(request)) return authOf(request);
     attachAuth(request, null);
@@ -54,21 +62,26 @@ export class SessionGuard implements CanActivate {
     const credentials = credentialsOf(request, this.cookie);
     if (!credentials) return null;
     try {
-      const found = await this.sessions.lookup(credentials.token);
-      if (!found) return null;
-      const extended = await this.sessions.maybeExtend(found.session);
-      const auth = { user: found.user, session: extended ?? found.session, transport: credentials.transport };
+      const auth = await this.recognize(credentials, response);
       attachAuth(request, auth);
-      if (extended && response && credentials.transport === 'cookie') {
-        this.adapterHost.httpAdapter.appendHeader?.(
-          response,
-          'Set-Cookie',
-          this.cookie.set(credentials.token, extended),
-        );
-      }
       return auth;
     } catch (error) {
+      if (!tellsWhy && error instanceof AuthError && REFUSALS.has(error.code)) return null;
       throw asAuthError(error, 'The session lookup');
     }
   }
+
+  private async recognize({ token, transport }: Credentials, response: object | null): Promise<RequestAuth | null> {
+    if (transport === 'bearer') {
+      const found = await this.bearer.recognize(token);
+      return found && { ...found, transport };
+    }
+    const found = await this.scheme.recognize(token);
+    if (!found) return null;
+    if (found.reissue && response) this.writer.renew(response, found.reissue);
+    return { user: found.user, session: found.session, transport };
+  }
 }
+
+/** What `BearerSessions.recognize` throws of a token, as opposed to a fault. */
+const REFUSALS = new Set<AuthErrorCode>(['INVALID_TOKEN', 'TOKEN_REVOKED', 'ACCOUNT_INACTIVE', 'TOKENS_INVALIDATED']);

@@ -1,6 +1,9 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { AuthConfig } from '../config/auth-config.js';
-import { SessionService, type SessionContext } from '../session/session.service.js';
+import { Clock } from '../common/clock.js';
+import { SessionScheme } from '../http/session-scheme.js';
+import type { SessionContext } from '../session/session.service.js';
+import { UserDirectory } from '../user/user.directory.js';
 
 /**
  * Opens a real session for this user and returns the `Cookie` header that carries it, without a password:
@@ -14,6 +17,9 @@ export async function signInAs(
   userId: string,
   context: SessionContext & { authenticatedAt?: number } = {},
 ): Promise<string> {
-  const { token } = await app.get(SessionService, { strict: false }).create(userId, context);
-  return `${app.get(AuthConfig, { strict: false }).cookieName}=${token}`;
+  const user = await app.get(UserDirectory, { strict: false }).findById(userId);
+  if (!user) throw new TypeError(`signInAs: there is no user ${userId}.`);
+  const authenticatedAt = context.authenticatedAt ?? app.get(Clock, { strict: false }).now();
+  const { value } = await app.get(SessionScheme, { strict: false }).open(user, null, { ...context, authenticatedAt });
+  return `${app.get(AuthConfig, { strict: false }).cookieName}=${value}`;
 }

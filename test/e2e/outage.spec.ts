@@ -100,8 +100,8 @@ describe('R20: the guard denies when anything throws', () => {
     const { t, db } = await start({ auth: { users: BrokenDirectory } });
     await db.query(`INSERT INTO users (email, password_hash) VALUES ('ada@example.com', 'x')`);
     const [{ id }] = (await db.query('SELECT id FROM users')) as [{ id: string }];
-    const cookie = await signInAs(t.app, id);
-    await request(t.url).get('/guarded').set('Cookie', cookie).expect(503);
+    const { token } = await t.app.get(SessionService).create(id);
+    await request(t.url).get('/guarded').set('Authorization', `Bearer ${token}`).expect(503);
     await request(t.url).post('/auth/login').send({ email: 'ada@example.com', password: 'x' }).expect(503);
   });
 
