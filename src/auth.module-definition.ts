@@ -8,7 +8,10 @@ import type { UserDirectory } from './user/user.directory.js';
 export interface AuthModuleExtras {
   /** Mounts the routes of `AuthController`. Default: none. */
   routes?: RouteOptions;
-  /** Guards every handler of the application unless it is `@Public()`. Default true. */
+  /**
+   * Guards every handler of the application unless it is `@Public()`. Default true. Nest 11 applies no global guard to
+   * WebSocket gateways: put `@UseGuards(OriginGuard, SessionGuard)` on them there.
+   */
   globalGuard?: boolean;
   /** The host's `UserDirectory`. Default: `TypeOrmUserDirectory` on the table `users`. */
   users?: Type<UserDirectory>;

@@ -6,7 +6,7 @@ import {
   type NestModule,
   type Provider,
 } from '@nestjs/common';
-import { APP_FILTER, APP_GUARD } from '@nestjs/core';
+import { APP_FILTER, APP_GUARD, HttpAdapterHost } from '@nestjs/core';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import cookieParser from 'cookie-parser';
 import type { DataSource } from 'typeorm';
@@ -25,6 +25,7 @@ import { PreparedStatements } from './database/prepared-statement.js';
 import { AuthErrorFilter } from './http/auth-error.filter.js';
 import { authControllerAt } from './http/auth.controller.js';
 import { BearerSessions } from './http/bearer-sessions.js';
+import { bodyParseErrors } from './http/body-parse-errors.js';
 import { CookieWriter } from './http/cookie-writer.js';
 import { OriginGuard } from './http/origin.guard.js';
 import { SessionCookie } from './http/session-cookie.js';
@@ -52,8 +53,15 @@ import { UserDirectory } from './user/user.directory.js';
  */
 @Module({})
 export class AuthModule extends ConfigurableModuleClass implements NestModule {
+  constructor(
+    private readonly config: AuthConfig,
+    private readonly adapterHost: HttpAdapterHost,
+  ) {
+    super();
+  }
+
   static override forRoot(options: typeof OPTIONS_TYPE): DynamicModule {
-    return assemble(super.forRoot(options), options);
+    return assemble(super.forRoot(options ?? {}), options ?? {});
   }
 
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
@@ -62,12 +70,15 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
 
   /** `request.cookies` for the host's handlers; a cookie-parser that the host mounted before keeps its result. */
   configure(consumer: MiddlewareConsumer): void {
+    const { httpAdapter } = this.adapterHost;
+    if (this.config.routes && httpAdapter.getType() === 'express')
+      httpAdapter.use(bodyParseErrors(this.config.routes.path));
     consumer.apply(cookieParser()).forRoutes({ path: '{*path}', method: RequestMethod.ALL });
   }
 }
 
 function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicModule {
-  const { routes, globalGuard = true, users, imports = [], dataSource, isGlobal = true } = extras;
+  const { routes, globalGuard, users, imports = [], dataSource, isGlobal = true } = extras;
   const directory: Provider[] = users
     ? [{ provide: UserDirectory, useClass: users }]
     : [TypeOrmUserDirectory, { provide: UserDirectory, useExisting: TypeOrmUserDirectory }];
@@ -79,7 +90,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     { provide: Clock, useClass: SystemClock },
     {
       provide: AuthConfig,
-      useFactory: (options: AuthOptions) => AuthConfig.from(routes === undefined ? options : { ...options, routes }),
+      useFactory: (options: AuthOptions) => AuthConfig.from(options, routes),
       inject: [AUTH_OPTIONS],
     },
     {
@@ -118,6 +129,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     BearerSessions,
     SessionCookie,
     CookieWriter,
+    AuthErrorFilter,
     SessionGuard,
     OriginGuard,
   ];
@@ -129,8 +141,8 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     providers: [
       ...(definition.providers ?? []),
       ...services,
-      { provide: APP_FILTER, useClass: AuthErrorFilter },
-      ...(globalGuard ? guards : []),
+      { provide: APP_FILTER, useExisting: AuthErrorFilter },
+      ...(globalGuard === false ? [] : guards),
     ],
     exports: services,
   };

@@ -42,6 +42,7 @@ export {
   Public,
   RedirectIfAuthenticated,
 } from './http/auth.decorators.js';
+export { AuthErrorFilter } from './http/auth-error.filter.js';
 export { OriginGuard } from './http/origin.guard.js';
 export { SessionCookie } from './http/session-cookie.js';
 export { SessionGuard } from './http/session.guard.js';

@@ -8,7 +8,8 @@ const secrets = ['x'.repeat(32)];
 
 function mistakesOf(options: unknown): readonly string[] {
   try {
-    AuthConfig.from(options as AuthOptions);
+    const { routes, ...rest } = (options ?? {}) as AuthOptions & { routes?: RouteOptions };
+    AuthConfig.from(options === undefined ? (options as unknown as AuthOptions) : rest, routes);
     return [];
   } catch (error) {
     expect(error).toBeInstanceOf(AuthError);
@@ -59,7 +60,7 @@ describe('AuthConfig', () => {
     ['the same secret twice', { secrets: [...secrets, ...secrets] }, /twice/],
     ['16 characters of two UTF-16 units', { secrets: ['😀'.repeat(16)] }, /at least 32 characters/],
     ['an unknown option', { secrets, sesion: {} }, /sesion is not an option/],
-    ['an unknown setting', { secrets, session: { maxage: 1 } }, /session\.maxage is not an option; known are ttl/],
+    ['an unknown setting', { secrets, session: { maxage: 1 } }, /session\.maxage is not an option; known are scheme/],
     ['an absolute lifetime of 401 days', { secrets, session: { absoluteLifetime: days(401) } }, /400 days/],
     ['no absolute lifetime', { secrets, session: { absoluteLifetime: Number.POSITIVE_INFINITY } }, /400 days/],
     ['an idle timeout past the absolute one', { secrets, session: { absoluteLifetime: days(20) } }, /longer than/],
@@ -74,6 +75,12 @@ describe('AuthConfig', () => {
     ['a login page on another host', { secrets, loginPage: '//evil.example' }, /loginPage/],
     ['a login page with a backslash', { secrets, loginPage: '/\\evil.example' }, /loginPage/],
     ['a login page with a line break', { secrets, loginPage: '/login\nX: y' }, /loginPage/],
+    ['a secret of blanks', { secrets: [' '.repeat(40)] }, /at least 32 characters/],
+    ['a hole in a list', { secrets, trustedOrigins: Array.from({ length: 1 }) }, /trustedOrigins\[0\]/],
+    ['a bigint', { secrets, password: { parallelism: 1n } }, /password\.parallelism/],
+    ['half a millisecond', { secrets, session: { ttl: 0.5, extendBelow: 0 } }, /session\.ttl/],
+    ['a text for a flag', { secrets, routes: { path: 'auth', clearSiteData: 'false' } }, /clearSiteData/],
+    ['what belongs beside the factory', { secrets, globalGuard: false }, /write it beside useFactory/],
     ['routes without a path', { secrets, routes: { path: '' } }, /routes\.path/],
   ])('refuses %s', (_, options, remedy) => {
     const mistakes = mistakesOf(options);
@@ -91,14 +98,14 @@ describe('AuthConfig', () => {
 
   it('is frozen, and leaves what the host wrote alone', () => {
     const routes: RouteOptions = { path: 'auth' };
-    const options = { secrets: [...secrets], session: { ttl: days(1), extendBelow: undefined }, routes };
-    const config = AuthConfig.from({ ...options, session: { ttl: days(10), extendBelow: undefined } });
+    const options = { secrets: [...secrets], session: { ttl: days(10), extendBelow: undefined } };
+    const config = AuthConfig.from(options, routes);
     expect(config.session.extendBelow).toBe(days(7));
     for (const part of [config, config.session, config.cookie, config.password, config.secrets, config.routes]) {
       expect(Object.isFrozen(part)).toBe(true);
     }
     expect(Object.isFrozen(routes)).toBe(false);
-    expect(options.session).toEqual({ ttl: days(1), extendBelow: undefined });
+    expect(options.session).toEqual({ ttl: days(10), extendBelow: undefined });
   });
 
   it('takes the prefix off the cookie when it is not secure', () => {

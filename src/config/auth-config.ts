@@ -9,10 +9,13 @@ import {
   type RouteOptions,
 } from './auth-options.js';
 
+/** They decide which providers exist, so an asynchronous factory is too late for them. */
+const EXTRAS = ['routes', 'globalGuard', 'users', 'imports', 'dataSource', 'isGlobal'];
+
 export const MINIMUM_SECRET_LENGTH = 32;
 const LONGEST_LIFETIME = days(400);
 const COOKIE_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
-const OPTIONS = ['secrets', 'session', 'cookie', 'password', 'jwt', 'trustedOrigins', 'loginPage', 'routes'];
+const OPTIONS = ['secrets', 'session', 'cookie', 'password', 'jwt', 'trustedOrigins', 'loginPage'];
 
 /**
  * The host's options, defaults filled in, validated once at boot and frozen. Everything inside the module reads this.
@@ -30,7 +33,7 @@ export class AuthConfig {
   ) {}
 
   /** Throws one `INVALID_CONFIG` that lists every mistake, each with its remedy. The options are left untouched. */
-  static from(options: AuthOptions & { routes?: RouteOptions }): AuthConfig {
+  static from(options: AuthOptions, routes?: RouteOptions): AuthConfig {
     const check = new Mistakes();
     check.keys('', options, OPTIONS);
     const secrets = check.secrets(options?.secrets);
@@ -40,7 +43,6 @@ export class AuthConfig {
     const jwt = check.settings('jwt', new JwtSettings(), options?.jwt);
     const trustedOrigins = check.origins(options?.trustedOrigins);
     const loginPage = options?.loginPage;
-    const routes = options?.routes;
 
     check.duration('session.ttl', session.ttl);
     check.duration('session.absoluteLifetime', session.absoluteLifetime);
@@ -75,7 +77,8 @@ export class AuthConfig {
       "cookie.sameSite 'none' needs cookie.secure: browsers drop the cookie otherwise. Serve over https, or use 'lax'.",
     );
 
-    check.integer('password.memoryCost', password.memoryCost, 8 * Math.max(1, password.parallelism), 4_194_304);
+    const lanes = Number.isInteger(password.parallelism) ? Math.max(1, password.parallelism) : 1;
+    check.integer('password.memoryCost', password.memoryCost, 8 * lanes, 4_194_304);
     check.integer('password.timeCost', password.timeCost, 1, 1_000);
     check.integer('password.parallelism', password.parallelism, 1, 255);
     check.integer('password.concurrency', password.concurrency, 1, 1_024);
@@ -101,6 +104,10 @@ export class AuthConfig {
       check.that(
         typeof routes?.path === 'string' && routes.path.trim() !== '',
         "routes.path must be a path such as 'auth'; leave `routes` out to mount no routes.",
+      );
+      check.that(
+        [undefined, true, false].includes(routes?.clearSiteData),
+        'routes.clearSiteData must be true or false.',
       );
     }
 
@@ -141,7 +148,8 @@ class Mistakes {
       return;
     }
     for (const key of Object.keys(value)) {
-      this.that(known.includes(key), `${prefix}${key} is not an option; known are ${known.join(', ')}.`);
+      const beside = prefix === '' && EXTRAS.includes(key) ? ' here: write it beside useFactory' : '';
+      this.that(known.includes(key), `${prefix}${key} is not an option${beside}; known are ${known.join(', ')}.`);
     }
   }
 
@@ -164,9 +172,9 @@ class Mistakes {
       this.found.push(`secrets must be a list with at least one secret. ${remedy}`);
       return [];
     }
-    value.forEach((secret: unknown, index) => {
+    Array.from<unknown>(value).forEach((secret, index) => {
       this.that(
-        typeof secret === 'string' && [...secret].length >= MINIMUM_SECRET_LENGTH,
+        typeof secret === 'string' && secret.trim() !== '' && [...secret].length >= MINIMUM_SECRET_LENGTH,
         `secrets[${index}] must be a string of at least ${MINIMUM_SECRET_LENGTH} characters. ${remedy}`,
       );
     });
@@ -179,7 +187,7 @@ class Mistakes {
       this.found.push("trustedOrigins must be a list, for example ['https://app.example.com'].");
       return [];
     }
-    value.forEach((origin: unknown, index) => {
+    Array.from<unknown>(value).forEach((origin, index) => {
       this.that(
         typeof origin === 'string' && isOrigin(origin),
         `trustedOrigins[${index}] must be an origin such as 'https://app.example.com': scheme and host, no path, no '*'.`,
@@ -190,7 +198,7 @@ class Mistakes {
 
   duration(name: string, value: Duration): void {
     this.that(
-      isPositive(value) && value <= LONGEST_LIFETIME,
+      isPositive(value) && value >= 1 && value <= LONGEST_LIFETIME,
       `${name} must be a length of time between 1 ms and 400 days in milliseconds: write it as days(30) or hours(8).`,
     );
   }

@@ -28,7 +28,8 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
 /**
  * Answers every `AuthError` with `{ statusCode, code, message }`, plus `fields` for wrong input. A fault is logged with
  * its cause; the client learns nothing of it. A browser that asks for a page may be sent to another one instead, see
- * `loginPage` and `@RedirectIfAuthenticated`. GraphQL gets the code in `extensions`, a socket an `exception` event.
+ * `loginPage` and `@RedirectIfAuthenticated`. GraphQL gets the code in `extensions`. Nest applies no global filter to
+ * gateways: put `@UseFilters(AuthErrorFilter)` there, and a socket gets an `exception` event with the code.
  */
 @Catch(AuthError)
 export class AuthErrorFilter implements ExceptionFilter<AuthError> {
@@ -79,10 +80,18 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
     return headerOf(request, 'accept')?.includes('text/html') ? { by: 'browser', location } : undefined;
   }
 
-  /** As Nest's own filter does: an `exception` event. */
-  private answerSocket(host: ArgumentsHost, body: object): void {
-    host.switchToWs().getClient<{ emit?: (event: string, body: object) => void }>().emit?.('exception', body);
+  /** As Nest's own filter does: an `exception` event, for socket.io by `emit`, for a plain WebSocket as a message. */
+  private answerSocket(host: ArgumentsHost, data: object): void {
+    const client = host.switchToWs().getClient<SocketClient>();
+    if (client.handshake) client.emit?.('exception', data);
+    else client.send?.(JSON.stringify({ event: 'exception', data }));
   }
+}
+
+interface SocketClient {
+  handshake?: object;
+  emit?: (event: string, data: object) => void;
+  send?: (message: string) => void;
 }
 
 function causeOf(error: Error): string {

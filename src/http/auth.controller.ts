@@ -13,7 +13,7 @@ import {
   type Type,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { asAuthError, AuthError } from '../auth.errors.js';
+import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { TokenRevocationService } from '../jwt/token-revocation.service.js';
@@ -28,7 +28,7 @@ import { bearerOf } from './credentials.js';
 import { parseLoginBody } from './login-body.js';
 import { OriginGuard } from './origin.guard.js';
 import { SessionCookie } from './session-cookie.js';
-import { SessionScheme, type OpeningContext } from './session-scheme.js';
+import { SessionScheme, type CookieValue, type OpeningContext } from './session-scheme.js';
 import { SessionGuard } from './session.guard.js';
 
 const NO_STORE = ['Cache-Control', 'no-store'] as const;
@@ -59,7 +59,9 @@ export class AuthController {
   @Header(...NO_STORE)
   async login(@Req() request: AuthRequest, @Res({ passthrough: true }) response: object, @Body() body: unknown) {
     const { user, context } = await this.verify(request, body);
-    const opened = await this.scheme.open(user, this.cookie.read(headerOf(request, 'cookie')), context);
+    const [presented = null, ...others] = this.cookie.values(headerOf(request, 'cookie'));
+    await this.scheme.revoke(others);
+    const opened = await ofExisting(this.scheme.open(user, presented, context));
     this.writer.set(response, opened);
     return { user: shown(user), expiresAt: iso(opened.expiresAt) };
   }
@@ -71,7 +73,7 @@ export class AuthController {
   @Header(...NO_STORE)
   async token(@Req() request: AuthRequest, @Body() body: unknown) {
     const { user, context } = await this.verify(request, body);
-    const opened = await this.bearer.open(user, bearerOf(request), context);
+    const opened = await ofExisting(this.bearer.open(user, bearerOf(request), context));
     return { token: opened.value, tokenType: 'Bearer', user: shown(user), expiresAt: iso(opened.expiresAt) };
   }
 
@@ -169,6 +171,16 @@ export function authControllerAt(path: string): Type<AuthController> {
   class MountedAuthController extends AuthController {}
   Controller(path)(MountedAuthController);
   return MountedAuthController;
+}
+
+/** An account that was deleted while its password was checked is an unknown one. */
+async function ofExisting(opening: Promise<CookieValue>): Promise<CookieValue> {
+  try {
+    return await opening;
+  } catch (error) {
+    if (!isAuthError(error, 'USER_NOT_FOUND')) throw error;
+    throw new AuthError('INVALID_CREDENTIALS', 'The account was deleted while this login was under way.', {});
+  }
 }
 
 function shown({ id, email }: AuthUser) {

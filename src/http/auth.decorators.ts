@@ -2,7 +2,7 @@ import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { isLocalPath } from '../config/auth-config.js';
 import type { AuthUser } from '../user/user.directory.js';
-import { authOf, requestOf } from './auth-request.js';
+import { authOf, requestOf, type RequestAuth } from './auth-request.js';
 
 /** What a handler asks of the guard. Without a decorator a handler is `required`: deny by default. */
 export type Access = 'public' | 'optional' | 'required' | { readonly redirectTo: string };
@@ -33,11 +33,23 @@ export const RedirectIfAuthenticated = (path: string) => {
  * Which transport brought the credentials makes no difference. `null` where nobody is logged in.
  */
 export const CurrentUser = createParamDecorator((field: keyof AuthUser | undefined, context: ExecutionContext) => {
-  const user = authOf(requestOf(context))?.user ?? null;
+  const user = authIn(context)?.user ?? null;
   return field && user ? user[field] : user;
 });
 
 /** The session of the request, or `null` where nobody is logged in. */
 export const CurrentSession = createParamDecorator(
-  (_: undefined, context: ExecutionContext) => authOf(requestOf(context))?.session ?? null,
+  (_: undefined, context: ExecutionContext) => authIn(context)?.session ?? null,
 );
+
+const reflector = new Reflector();
+
+/** @internal What a handler asks of the guard. */
+export function accessOf(context: ExecutionContext): Access {
+  return reflector.getAllAndOverride(AccessMetadata, [context.getHandler(), context.getClass()]) ?? 'required';
+}
+
+/** A public handler knows nobody, also on a socket or in a GraphQL request where another handler was authenticated. */
+function authIn(context: ExecutionContext): RequestAuth | null {
+  return accessOf(context) === 'public' ? null : authOf(requestOf(context));
+}

@@ -30,7 +30,7 @@ export class BearerSessions {
       return { value: token, expiresAt: payload.exp };
     }
     const id = presented === null ? null : this.sessions.idOf(presented);
-    const { token, session } = await this.sessions.rotate(id === null ? null : { id }, user.id, context);
+    const { token, session } = await this.sessions.rotate(id === null ? null : { id }, user.id, { ...context, user });
     return { value: token, expiresAt: session.expiresAt };
   }
 

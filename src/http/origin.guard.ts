@@ -9,7 +9,7 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 
 /**
  * Refuses state-changing requests that a browser sends from a foreign page (CSRF, login CSRF; OWASP ASVS 3.5, R29):
- * unsafe methods, and WebSocket messages, whose handshake is a GET that no same-origin policy holds back.
+ * unsafe methods, and whatever comes over a WebSocket (graphql-ws too), whose handshake is a GET that no same-origin policy holds back.
  *
  * - `Sec-Fetch-Site: same-origin` or `none` is ours; else `Origin` must be the request's own host or one of
  *   `trustedOrigins`. Without either header it was no browser of these years: a cookie of ours is SameSite then.
@@ -26,7 +26,8 @@ export class OriginGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     const request = requestOf(context);
     if (!request) return true;
-    const unsafe = context.getType() === 'ws' || !SAFE_METHODS.has((request.method ?? 'POST').toUpperCase());
+    const isSocket = context.getType() === 'ws' || headerOf(request, 'upgrade') !== undefined;
+    const unsafe = isSocket || !SAFE_METHODS.has((request.method ?? 'POST').toUpperCase());
     if (!unsafe || this.isTrusted(request) || this.isBearerOnly(request)) return true;
     const origin = printable(headerOf(request, 'origin') ?? 'not told');
     throw new AuthError(

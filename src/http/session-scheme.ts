@@ -44,7 +44,7 @@ export class DatabaseSessionScheme extends SessionScheme {
 
   override async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
     const id = presented === null ? null : this.sessions.idOf(presented);
-    const { token, session } = await this.sessions.rotate(id === null ? null : { id }, user.id, context);
+    const { token, session } = await this.sessions.rotate(id === null ? null : { id }, user.id, { ...context, user });
     return { value: token, expiresAt: session.expiresAt };
   }
 

@@ -1,8 +1,8 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
-import { HttpAdapterHost, Reflector } from '@nestjs/core';
+import { HttpAdapterHost } from '@nestjs/core';
 import { asAuthError, AuthError, type AuthErrorCode } from '../auth.errors.js';
-import { attachAuth, authOf, requestOf, responseOf, type RequestAuth } from './auth-request.js';
-import { AccessMetadata, type Access } from './auth.decorators.js';
+import { attachAuth, authOf, requestOf, responseOf, type AuthRequest, type RequestAuth } from './auth-request.js';
+import { accessOf } from './auth.decorators.js';
 import { BearerSessions } from './bearer-sessions.js';
 import { CookieWriter } from './cookie-writer.js';
 import { credentialsOf, type Credentials } from './credentials.js';
@@ -22,7 +22,6 @@ import { SessionScheme } from './session-scheme.js';
 @Injectable()
 export class SessionGuard implements CanActivate {
   constructor(
-    private readonly reflector: Reflector,
     private readonly scheme: SessionScheme,
     private readonly bearer: BearerSessions,
     private readonly cookie: SessionCookie,
@@ -31,8 +30,7 @@ export class SessionGuard implements CanActivate {
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    const access: Access =
-      this.reflector.getAllAndOverride(AccessMetadata, [context.getHandler(), context.getClass()]) ?? 'required';
+    const access = accessOf(context);
     if (access === 'public') return true;
 
     const response = responseOf(context);
@@ -57,14 +55,21 @@ export class SessionGuard implements CanActivate {
     if (!request) return null;
     // A second guard on the same HTTP request asks nothing again; a socket's handshake outlives many messages.
     if (context.getType() === 'http' && authOf(request)) return authOf(request);
-    attachAuth(request, null);
+    const auth = await this.recognizeWithin(request, response, tellsWhy);
+    // Once, when it is known: on a socket, messages that were let through before may still be at work.
+    if (auth || !tellsWhy) attachAuth(request, auth);
+    return auth;
+  }
 
+  private async recognizeWithin(
+    request: AuthRequest,
+    response: object | null,
+    tellsWhy: boolean,
+  ): Promise<RequestAuth | null> {
     const credentials = credentialsOf(request, this.cookie);
     if (!credentials) return null;
     try {
-      const auth = await this.recognize(credentials, response);
-      attachAuth(request, auth);
-      return auth;
+      return await this.recognize(credentials, response);
     } catch (error) {
       if (!tellsWhy && error instanceof AuthError && REFUSALS.has(error.code)) return null;
       throw asAuthError(error, 'The session lookup');

@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
+import { AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
+import type { AuthUser } from '../user/user.directory.js';
 import { extendedExpiry, isLive, type AuthenticatedSession, type Session } from './session.js';
 import { SessionTokens } from './session-token.js';
 import { SessionStore } from './session.store.js';
@@ -9,6 +11,17 @@ import { SessionStore } from './session.store.js';
 export interface SessionContext {
   ip?: string | null;
   userAgent?: string | null;
+}
+
+/** What a session is opened on: a proof of who the user is. */
+export interface Authentication {
+  /** Epoch ms: when the proof began, before the password was read. */
+  authenticatedAt: number;
+  /**
+   * The account as it was read for the proof. Given, a login whose account was disabled or got a new password meanwhile
+   * is refused with `INVALID_CREDENTIALS`.
+   */
+  user?: Pick<AuthUser, 'tokensInvalidatedAfter'>;
 }
 
 /** A session and the one time its token can be seen: nothing that is stored leads back to it. */
@@ -44,7 +57,7 @@ export class SessionService {
    * proof began: pass the instant before the password was read, so that a password change meanwhile ends the session.
    * Throws `USER_NOT_FOUND`.
    */
-  create(userId: string, context: SessionContext & { authenticatedAt?: number } = {}): Promise<IssuedSession> {
+  create(userId: string, context: SessionContext & Partial<Authentication> = {}): Promise<IssuedSession> {
     return this.rotate(null, userId, { ...context, authenticatedAt: context.authenticatedAt ?? this.clock.now() });
   }
 
@@ -69,28 +82,37 @@ export class SessionService {
   rotate(
     current: Pick<Session, 'id'> | null,
     userId: string,
-    context: SessionContext & { authenticatedAt: number },
+    context: SessionContext & Authentication,
   ): Promise<IssuedSession>;
   rotate(current: Pick<Session, 'id'>, userId: string, context?: SessionContext): Promise<IssuedSession | null>;
   async rotate(
     current: Pick<Session, 'id'> | null,
     userId: string,
-    context: SessionContext & { authenticatedAt?: number } = {},
+    context: SessionContext & Partial<Authentication> = {},
   ): Promise<IssuedSession | null> {
     const { ttl, absoluteLifetime, maxPerUser } = this.config.session;
+    const { authenticatedAt, user } = context;
+    if (authenticatedAt !== undefined && !Number.isFinite(authenticatedAt)) {
+      throw new TypeError('authenticatedAt must be an instant in epoch milliseconds.');
+    }
+    const now = this.clock.now();
     const token = this.tokens.issue();
     const session = await this.store.open({
       id: this.tokens.idOf(token)!,
       userId,
-      now: this.clock.now(),
+      now,
       ttl,
       absoluteLifetime,
       maxPerUser,
-      authenticatedAt: context.authenticatedAt ?? null,
+      authenticatedAt: authenticatedAt === undefined ? null : Math.min(authenticatedAt, now),
+      cutoff: user && (user.tokensInvalidatedAfter ?? null),
       replaces: current?.id ?? null,
       ip: printable(context.ip, LONGEST_IP),
       userAgent: printable(context.userAgent, LONGEST_USER_AGENT),
     });
+    if (!session && authenticatedAt !== undefined) {
+      throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
+    }
     return session && { token, session };
   }
 

@@ -12,6 +12,12 @@ export interface NewSession {
    * absolute lifetime of the one it replaces, and there is none without it.
    */
   readonly authenticatedAt: number | null;
+  /**
+   * The account's `tokensInvalidatedAfter` as it was read with the password; `undefined`: not known. When the account is
+   * disabled or has another cutoff by now, nothing is opened: the login is out of date. Stores without a table of users
+   * leave that to the lookup.
+   */
+  readonly cutoff?: number | null;
   /** Id of the session that ends in the same transaction. */
   readonly replaces: string | null;
   readonly maxPerUser: number;
@@ -47,8 +53,8 @@ export abstract class SessionStore {
    * used go in the same transaction (R38). With `replaces` that session, of whichever user, is deleted in the same
    * transaction; when that fails, nothing is stored.
    *
-   * `null` only for a mere rotation (`authenticatedAt` null) whose old session is gone, over, or of another user: then
-   * nothing has changed. Throws `USER_NOT_FOUND` where the storage knows the users and there is none of this id.
+   * `null`, and nothing has changed: for a mere rotation (`authenticatedAt` null) whose old session is gone, over, or of
+   * another user, and for a login whose account has changed since (`cutoff`). Throws `USER_NOT_FOUND` where the storage knows the users and there is none of this id.
    */
   abstract open(session: NewSession): Promise<Session | null>;
 

@@ -1,5 +1,5 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { AuthError } from '../auth.errors.js';
+import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import {
   fromEpochSeconds,
@@ -7,6 +7,7 @@ import {
   sqlState,
   toEpochSeconds,
   type Statement,
+  type StatementResult,
 } from '../database/prepared-statement.js';
 import { TypeOrmUserDirectory, userOf } from '../user/typeorm-user.directory.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
@@ -39,7 +40,7 @@ export const FIND_WITH_USER: Statement = {
 const OPEN: Statement = {
   name: 'latchkey_session_open',
   text: `SELECT ${SESSION} FROM latchkey_open_session(
-    $1, $2, to_timestamp($3), make_interval(secs => $4), make_interval(secs => $5), to_timestamp($6), $7, $8, $9, $10) s`,
+    $1, $2, to_timestamp($3), make_interval(secs => $4), make_interval(secs => $5), to_timestamp($6), $7, $8, $9, $10, $11, to_timestamp($12)) s`,
 };
 /** `expires_at < now + extendBelow` also keeps the second of two concurrent callers from writing again. */
 const EXTEND: Statement = {
@@ -63,9 +64,10 @@ const DELETE_BY_USER: Statement = {
   name: 'latchkey_session_delete_by_user',
   text: 'SELECT latchkey_close_sessions($1, $2) AS deleted',
 };
-const CHECK_FUNCTIONS: Statement = {
+const CHECK: Statement = {
   name: '',
-  text: "SELECT 'latchkey_open_session'::regproc, 'latchkey_close_sessions'::regproc",
+  text: `SELECT 'latchkey_open_session'::regproc, 'latchkey_close_sessions'::regproc,
+    current_setting('transaction_isolation') AS isolation`,
 };
 const LIST: Statement = {
   name: 'latchkey_session_list',
@@ -119,7 +121,10 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
   /** Fails the boot where the schema is not there, instead of every request after it. */
   async onModuleInit(): Promise<void> {
     await this.find('');
-    await this.statements.run(CHECK_FUNCTIONS, []);
+    const { rows } = await this.statements.run<{ isolation: string }>(CHECK, []);
+    if (rows[0]?.isolation === 'read committed') return;
+    const mistake = `The database's default_transaction_isolation is '${rows[0]?.isolation}': set it to 'read committed' for this role. The locks of AuthModule are taken before a snapshot, which the other levels take first.`;
+    throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
   }
 
   override async find(id: string): Promise<AuthenticatedSession | null> {
@@ -128,7 +133,7 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
       return rows[0] ? this.withUser(rows[0]) : null;
     }
     const { rows } = await this.statements.run<SessionRow>(FIND, [id]);
-    const user = rows[0] && (await this.users.findById(rows[0].user_id));
+    const user = rows[0] && (await this.userOf(rows[0].user_id));
     return rows[0] && user ? { session: this.toSession(rows[0]), user } : null;
   }
 
@@ -144,6 +149,8 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
       session.userAgent,
       session.replaces,
       session.maxPerUser,
+      session.cutoff !== undefined,
+      session.cutoff === undefined || session.cutoff === null ? null : toEpochSeconds(session.cutoff),
     ]);
     return rows[0] ? this.toSession(rows[0]) : null;
   }
@@ -164,26 +171,44 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
   }
 
   override async deleteByHandle(userId: string, handle: string): Promise<boolean> {
-    return (await this.forUser(DELETE_BY_HANDLE, [userId, handle])).rowCount > 0;
+    return (await this.ofUser(DELETE_BY_HANDLE, [userId, handle])).rowCount > 0;
   }
 
   override async deleteByUser(userId: string, exceptId?: string): Promise<number> {
-    const { rows } = await this.forUser<{ deleted: number }>(DELETE_BY_USER, [userId, exceptId ?? null]);
+    const { rows } = await this.ofUser<{ deleted: number }>(DELETE_BY_USER, [userId, exceptId ?? null]);
     return rows[0]?.deleted ?? 0;
   }
 
   override async listByUser(userId: string): Promise<AuthenticatedSession[]> {
     if (this.joinsUsers) {
-      const { rows } = await this.forUser<SessionWithUserRow>(LIST_WITH_USER, [userId]);
+      const { rows } = await this.ofUser<SessionWithUserRow>(LIST_WITH_USER, [userId]);
       return rows.map((row) => this.withUser(row));
     }
-    const user = await this.users.findById(userId);
+    const user = await this.userOf(userId);
     if (!user) return [];
-    const { rows } = await this.forUser<SessionRow>(LIST, [userId]);
+    const { rows } = await this.ofUser<SessionRow>(LIST, [userId]);
     return rows.map((row) => ({ session: this.toSession(row), user }));
   }
 
-  private async forUser<Row>(statement: Statement, values: unknown[]): Promise<{ rows: Row[]; rowCount: number }> {
+  /** As `forUser`, for reading and deleting: an id that no user can have has no sessions. */
+  private async ofUser<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+    try {
+      return await this.forUser<Row>(statement, values);
+    } catch (error) {
+      if (isAuthError(error, 'USER_NOT_FOUND')) return { rows: [], rowCount: 0 };
+      throw error;
+    }
+  }
+
+  private async userOf(id: string): Promise<AuthUser | null> {
+    try {
+      return await this.users.findById(id);
+    } catch (error) {
+      throw asAuthError(error, 'The user directory');
+    }
+  }
+
+  private async forUser<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
     try {
       return await this.statements.run<Row>(statement, values);
     } catch (error) {

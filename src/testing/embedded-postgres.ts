@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { sha256Hex } from '../crypto/hash.js';
-import { enterableBinaries, unprivilegedOwner, type Owner } from './postgres-binaries.js';
+import { enterableBinaries, isOwnFolder, unprivilegedOwner, type Owner } from './postgres-binaries.js';
 
 export interface EmbeddedPostgresOptions {
   /** Kept between runs. Default: a temporary folder, deleted on `stop`. */
@@ -105,8 +105,12 @@ function enterableFolder(wanted: string, owner: Owner): string {
   chownSync(folder, owner.uid, owner.gid!);
   if (canEnter(folder)) return folder;
   folder = join('/var/tmp', `nestjs-latchkey-data-${sha256Hex(wanted).slice(0, 12)}`);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  chownSync(folder, owner.uid, owner.gid!);
+  if (!existsSync(folder)) {
+    mkdirSync(folder, { mode: 0o700 });
+    chownSync(folder, owner.uid, owner.gid!);
+  }
+  if (!isOwnFolder(folder, owner.uid))
+    throw new Error(`${folder} is not ours: remove it, or choose another dataDirectory.`);
   writeFileSync(join(wanted, 'MOVED'), `${folder}\n`);
   return folder;
 }
@@ -151,7 +155,7 @@ function passwordOf(native: string, data: string, owner: Owner): string {
 /** A server whose parent was killed takes a moment to end. */
 async function untilUnused(data: string): Promise<void> {
   const pid = pidIn(join(data, 'postmaster.pid'));
-  if (pid === null) return;
+  if (pid === null || !isPostgres(pid)) return;
   const deadline = performance.now() + SHUTDOWN_TIMEOUT_MS;
   while (isAlive(pid)) {
     if (performance.now() > deadline) {
@@ -166,6 +170,14 @@ function pidIn(file: string): number | null {
   return pid > 0 ? pid : null;
 }
 
+/** After a restart of the machine the number may be another program's; where it cannot be told, it may be ours. */
+function isPostgres(pid: number): boolean {
+  const commandLine = `/proc/${pid}/cmdline`;
+  return (
+    !existsSync('/proc/self') || (existsSync(commandLine) && readFileSync(commandLine, 'utf8').includes('postgres'))
+  );
+}
+
 function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
@@ -177,14 +189,17 @@ function isAlive(pid: number): boolean {
 function untilReady(server: ChildProcess): Promise<void> {
   return new Promise((ready, fail) => {
     let said = '';
-    const timer = setTimeout(() => fail(new Error(`PostgreSQL did not start in time: ${said}`)), START_TIMEOUT_MS);
+    const timer = setTimeout(() => {
+      server.stdin!.end();
+      fail(new Error(`PostgreSQL did not start in time: ${said}`));
+    }, START_TIMEOUT_MS);
     server.once('error', fail);
     server.once('exit', () => {
       clearTimeout(timer);
       fail(new Error(`PostgreSQL did not start: ${said}`));
     });
     server.stderr!.on('data', (chunk: Buffer) => {
-      if (said.length < 10_000) said += chunk.toString();
+      said = (said + chunk.toString()).slice(-10_000);
       if (!said.includes('database system is ready to accept connections')) return;
       clearTimeout(timer);
       ready();

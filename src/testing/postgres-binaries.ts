@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { arch, platform, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -25,13 +35,14 @@ export function enterableBinaries(owner: Owner): string {
   const native = installedBinaries();
   if (runsAs(owner, join(native, 'bin/initdb'))) return native;
   const copy = join(tmpdir(), `nestjs-latchkey-postgres-${sha256Hex(native).slice(0, 12)}-${process.getuid?.()}`);
-  if (!runsAs(owner, join(copy, 'bin/initdb'))) {
+  if (!existsSync(copy) || !isOwnFolder(copy, process.getuid?.())) {
     const own = mkdtempSync(`${copy}-`);
     chmodSync(own, 0o755);
     cpSync(native, own, { recursive: true, verbatimSymlinks: true });
     try {
       renameSync(own, copy); // whole or not at all: another process may be copying too
     } catch {
+      if (!isOwnFolder(copy, process.getuid?.())) return own;
       rmSync(own, { recursive: true });
     }
   }
@@ -64,4 +75,10 @@ function linkLibraries(native: string): void {
 
 function runsAs(owner: Owner, program: string): boolean {
   return existsSync(program) && spawnSync(program, ['--version'], { ...owner, cwd: '/' }).status === 0;
+}
+
+/** A real folder of this user's that nobody else can write to: names in a shared folder may be planted. */
+export function isOwnFolder(folder: string, uid: number | undefined): boolean {
+  const entry = lstatSync(folder);
+  return entry.isDirectory() && entry.uid === uid && (entry.mode & 0o022) === 0;
 }

@@ -8,6 +8,8 @@ import { randomToken } from '../crypto/random.js';
 export const PASSWORD_LENGTH = { least: 8, most: 1024 } as const;
 
 const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/;
+/** Whole, with salt and hash: anything less would be refused without any work. */
+const ARGON2 = /^\$argon2(?:id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}$/;
 const RETRY_AFTER_SECONDS = 1;
 
 /**
@@ -24,7 +26,7 @@ export class PasswordHasher {
   private readonly queue: number;
   private readonly waiting: (() => void)[] = [];
   private running = 0;
-  private dummy: Promise<string> | undefined;
+  private dummy: string | undefined;
 
   constructor(config: AuthConfig) {
     const { memoryCost, timeCost, parallelism, concurrency, queue } = config.password;
@@ -40,14 +42,15 @@ export class PasswordHasher {
 
   /**
    * Whether this is the password of the stored hash. With `null` (no such account, no password set) it does the same
-   * work against a dummy and answers false. A stored value that is no argon2 hash is a password that never matches.
+   * work against a dummy and answers false. A stored value that is no argon2 hash is a password that never matches. Until a hash of older
+   * parameters is renewed by its next login, checking it costs what those cost.
    * Throws `HASHER_OVERLOADED`.
    */
   async matches(storedHash: string | null, password: string): Promise<boolean> {
-    const usable = storedHash?.startsWith('$argon2') ? storedHash : null;
-    this.dummy ??= hash(randomToken(), this.options);
-    const dummy = await this.dummy;
+    const usable = storedHash !== null && ARGON2.test(storedHash) ? storedHash : null;
     return this.inTurn(async () => {
+      this.dummy ??= await hash(randomToken(), this.options);
+      const dummy = this.dummy;
       const matches = await verify(usable ?? dummy, password.normalize('NFC')).catch(() => false);
       return usable !== null && matches;
     });

@@ -41,20 +41,10 @@ const REHASH: Statement = {
   name: 'latchkey_user_rehash',
   text: 'UPDATE users SET password_hash = $3, updated_at = to_timestamp($4) WHERE id = $1 AND password_hash = $2',
 };
-const SET_PASSWORD: Statement = {
-  name: 'latchkey_user_set_password',
-  text: `UPDATE users SET password_hash = $2, updated_at = to_timestamp($3),
-    tokens_invalidated_after = greatest(tokens_invalidated_after, to_timestamp($3)) WHERE id = $1`,
-};
-const INVALIDATE_TOKENS: Statement = {
-  name: 'latchkey_user_invalidate_tokens',
-  text: `UPDATE users SET updated_at = to_timestamp($2),
-    tokens_invalidated_after = greatest(tokens_invalidated_after, to_timestamp($2)) WHERE id = $1`,
-};
-const DISABLE: Statement = {
-  name: 'latchkey_user_disable',
-  text: `UPDATE users SET disabled_at = coalesce(disabled_at, to_timestamp($2)), updated_at = to_timestamp($2),
-    tokens_invalidated_after = greatest(tokens_invalidated_after, to_timestamp($2)) WHERE id = $1`,
+/** Moves the cutoff, ends the sessions, and changes what is not null: see the migration. */
+const END_ACCESS: Statement = {
+  name: 'latchkey_user_end_access',
+  text: 'SELECT latchkey_end_access($1, to_timestamp($2), $3, $4) AS found',
 };
 const ENABLE: Statement = {
   name: 'latchkey_user_enable',
@@ -72,8 +62,10 @@ export interface UserRow {
 
 /**
  * The default `UserDirectory`: table `users`, argon2id. Besides the port it has what an application needs to manage
- * accounts. Everything that takes access away (`setPassword`, `disable`) moves `tokens_invalidated_after` in the same
- * statement, so that no session or token from before survives it, nor comes back when the account is enabled again.
+ * accounts. Everything that takes access away (`setPassword`, `disable`, `invalidateTokens`) moves the cutoff and deletes
+ * the sessions in one transaction, so that none from before survives it, nor comes back when the account is enabled
+ * again: also not one that a concurrent login opens with the old password, whatever the clocks of the processes say.
+ * A JWT or signed cookie is compared by its time of issue, so for those the processes' clocks must agree.
  */
 @Injectable()
 export class TypeOrmUserDirectory extends UserDirectory {
@@ -104,7 +96,7 @@ export class TypeOrmUserDirectory extends UserDirectory {
   }
 
   override invalidateTokens(id: string, cutoff: number): Promise<boolean> {
-    return this.update(INVALIDATE_TOKENS, [id, toEpochSeconds(cutoff)]);
+    return this.endAccess(id, cutoff);
   }
 
   /** Asks until the first account exists, then never again. */
@@ -135,17 +127,17 @@ export class TypeOrmUserDirectory extends UserDirectory {
   /** Ends every session and token of the account too, in the same statement. False when there is no such account. */
   async setPassword(id: string, password: string): Promise<boolean> {
     const hash = await this.hasher.hash(checkedPassword(password));
-    return this.update(SET_PASSWORD, [id, hash, this.now()]);
+    return this.endAccess(id, this.clock.now(), { hash });
   }
 
   /** Idempotent. From this statement on the account has no valid session, token or login. False when there is none. */
   disable(id: string): Promise<boolean> {
-    return this.update(DISABLE, [id, this.now()]);
+    return this.endAccess(id, this.clock.now(), { disables: true });
   }
 
   /** Lets a disabled account log in again; what it had before stays ended. False when there is no such account. */
-  enable(id: string): Promise<boolean> {
-    return this.update(ENABLE, [id, this.now()]);
+  async enable(id: string): Promise<boolean> {
+    return UUID.test(id) && (await this.statements.run(ENABLE, [id, this.now()])).rowCount > 0;
   }
 
   /** A full hasher only puts it off to the next login. */
@@ -164,9 +156,19 @@ export class TypeOrmUserDirectory extends UserDirectory {
     return rows[0] ?? null;
   }
 
-  private async update(statement: Statement, values: [id: string, ...rest: unknown[]]): Promise<boolean> {
-    if (!UUID.test(values[0])) return false;
-    return (await this.statements.run(statement, values)).rowCount > 0;
+  private async endAccess(
+    id: string,
+    cutoff: number,
+    { hash = null, disables = false }: { hash?: string | null; disables?: boolean } = {},
+  ): Promise<boolean> {
+    if (!UUID.test(id)) return false;
+    const { rows } = await this.statements.run<{ found: boolean }>(END_ACCESS, [
+      id,
+      toEpochSeconds(cutoff),
+      hash,
+      disables,
+    ]);
+    return rows[0]?.found === true;
   }
 
   private now(): number {

@@ -1,9 +1,10 @@
 /* oxlint-disable no-console */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { NestFactory } from '@nestjs/core';
 import { TypeOrmUserDirectory } from 'nestjs-latchkey';
-import { startEmbeddedPostgres } from 'nestjs-latchkey/testing';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { curlLines } from '../support/readme.js';
 
 const ADA = { email: 'ada@example.com', password: 'correct horse battery staple' };
@@ -11,13 +12,13 @@ const project = new URL('../../', import.meta.url);
 const port = Number(process.env['PORT'] ?? 3000);
 
 // `npm start`: the app of the README, with the two things that a real deployment brings itself, a database and a secret.
-const postgres = process.env['DATABASE_URL']
-  ? null
-  : await startEmbeddedPostgres({ dataDirectory: new URL('.data/postgres', project).pathname });
-process.env['DATABASE_URL'] ??= postgres!.url;
-process.env['AUTH_SECRET'] ??= randomBytes(48).toString('base64url');
-
+let postgres: EmbeddedPostgres | undefined;
 try {
+  if (!process.env['DATABASE_URL']) {
+    postgres = await startEmbeddedPostgres({ dataDirectory: fileURLToPath(new URL('.data/postgres', project)) });
+    process.env['DATABASE_URL'] = postgres.url;
+  }
+  process.env['AUTH_SECRET'] ??= randomBytes(48).toString('base64url');
   const { AppModule } = await import('./app.module.js');
   const app = await NestFactory.create(AppModule, { logger: ['error', 'warn'] });
   const users = app.get(TypeOrmUserDirectory);

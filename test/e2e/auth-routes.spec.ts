@@ -146,6 +146,51 @@ describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
       expect(t.queries.statements).toEqual([]);
     });
 
+    it('a body that is not JSON is refused without quoting it', async () => {
+      for (const body of [
+        '{"email":"a@b.c","password":hunter2secret}',
+        '{"password":"hunter2',
+        'hunter2',
+        '"hunter2"',
+        'null',
+        '5',
+      ]) {
+        const answer = await http().post('/auth/login').set('Content-Type', 'application/json').send(body);
+        expect(answer.text).not.toContain('hunter');
+        expect([400, 422]).toContain(answer.status);
+        if (platform === 'express')
+          expect(answer.body).toMatchObject({ code: 'INVALID_INPUT', fields: { body: 'must be a JSON object' } });
+      }
+    });
+
+    it('a cookie that came twice: both sessions end', async () => {
+      const [a, b] = [await signInAs(t.app, ada.id), await signInAs(t.app, ada.id)];
+      const answer = await login().set('Cookie', `${a}; ${b}`).expect(200);
+      for (const old of [a, b]) await http().get('/things').set('Cookie', old).expect(401);
+      await http().get('/things').set('Cookie', cookieOf(answer)).expect(200);
+    });
+
+    it('an account that is deleted or changed while its password is checked: 401 like any other', async () => {
+      const users = t.app.get(TypeOrmUserDirectory);
+      const verify = users.verifyCredentials.bind(users);
+      for (const meanwhile of [
+        (id: string) => users.setPassword(id, 'another password'),
+        (id: string) => users.disable(id),
+        (id: string) => db.query('DELETE FROM users WHERE id = $1', [id]),
+      ]) {
+        const account = await createUser(t.app, `race-${randomBytes(4).toString('hex')}@example.com`);
+        users.verifyCredentials = async (email, password) => {
+          const user = await verify(email, password);
+          await meanwhile(account.id);
+          return user;
+        };
+        const answer = await login(account.email).expect(401);
+        expect(answer.body.code).toBe('INVALID_CREDENTIALS');
+        expect(answer.headers['set-cookie']).toBeUndefined();
+      }
+      users.verifyCredentials = verify;
+    });
+
     it('1024 characters are a password, whatever they are', async () => {
       const long = '😀'.repeat(1024);
       const account = await t.app.get(TypeOrmUserDirectory).create(`long-${platform}@example.com`, long);

@@ -1,6 +1,15 @@
 import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Public, SessionGuard, SessionService, type IssuedSession } from 'nestjs-latchkey';
+import {
+  AuthError,
+  AuthErrorFilter,
+  CurrentUser,
+  OriginGuard,
+  Public,
+  SessionGuard,
+  SessionService,
+  type IssuedSession,
+} from 'nestjs-latchkey';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
@@ -81,4 +90,71 @@ describe('the guard outside HTTP', () => {
     await t.app.get(SessionService).revoke(other.session.id);
     expect(await passes('ws', [client, {}])).toBe(false);
   });
+
+  it('a public handler of a socket knows nobody, although another message was authenticated', async () => {
+    const client = { handshake: headers() };
+    expect(await passes('ws', [client, {}])).toBe(true);
+    const seenBy = (handler: 'guarded' | 'open') => {
+      const context = new ExecutionContextHost([client, {}], Resolver, Resolver.prototype[handler]);
+      context.setType('ws');
+      return currentUser('email', context);
+    };
+    expect(seenBy('guarded')).toBe('ada@example.com');
+    expect(seenBy('open')).toBeNull();
+  });
+
+  it('a message under way keeps its user while the next one is being looked up', async () => {
+    const client = { handshake: headers() };
+    expect(await passes('ws', [client, {}])).toBe(true);
+    const context = new ExecutionContextHost([client, {}], Resolver, Resolver.prototype.guarded);
+    context.setType('ws');
+    const next = passes('ws', [client, {}]);
+    expect(currentUser('email', context)).toBe('ada@example.com');
+    await next;
+  });
+
+  it('F3: a mutation over graphql-ws from a foreign page is refused, although its handshake was a GET', () => {
+    const origin = t.app.get(OriginGuard);
+    const request = {
+      method: 'GET',
+      headers: { host: 'api.example', origin: 'https://evil.example', upgrade: 'websocket' },
+    };
+    const context = new ExecutionContextHost(
+      [null, {}, { extra: { request } }, {}],
+      Resolver,
+      Resolver.prototype.guarded,
+    );
+    context.setType('graphql');
+    expect(() => origin.canActivate(context)).toThrow(expect.objectContaining({ code: 'CROSS_ORIGIN_REQUEST' }));
+  });
+
+  it('a socket gets the code: socket.io by emit, a plain WebSocket as a message; GraphQL in extensions', () => {
+    const filter = t.app.get(AuthErrorFilter);
+    const error = new AuthError('UNAUTHENTICATED', 'x', {});
+    const said: unknown[] = [];
+    const host = (type: string, args: unknown[]) => {
+      const context = new ExecutionContextHost(args);
+      context.setType(type);
+      return context;
+    };
+    filter.catch(error, host('ws', [{ handshake: {}, emit: (event: string, data: object) => said.push(event, data) }]));
+    filter.catch(error, host('ws', [{ send: (message: string) => said.push(JSON.parse(message)) }]));
+    const data = { status: 'error', statusCode: 401, code: 'UNAUTHENTICATED', message: 'Authentication required.' };
+    expect(said).toEqual(['exception', data, { event: 'exception', data }]);
+    expect(filter.catch(error, host('graphql', [null, {}, {}, {}]))).toMatchObject({
+      extensions: { code: 'UNAUTHENTICATED' },
+    });
+  });
 });
+
+/** What the decorator gives a handler, by the factory that Nest keeps of it. */
+function currentUser(field: 'email', context: ExecutionContextHost): unknown {
+  class Probe {
+    handler(@CurrentUser(field) _: unknown) {}
+  }
+  const metadata = Reflect.getMetadata('__routeArguments__', Probe, 'handler') as Record<
+    string,
+    { factory: (data: string, context: object) => unknown }
+  >;
+  return Object.values(metadata)[0]!.factory(field, context);
+}

@@ -181,6 +181,94 @@ it('the lookup finds its row by the primary key, among 20,000 (1,000,000: bench/
   await sessions.revokeAllForUser(bob.id);
 });
 
+describe('a password change against a login with the old password', () => {
+  const hold = (sql: string) => withClient(db.url, async (client) => client.query(sql));
+
+  it('a login that read the account before the change is refused, whatever the clocks say', async () => {
+    const before = (await users.findById(ada.id))!;
+    await users.setPassword(ada.id, 'a brand new password');
+    t.clock.advance(seconds(5));
+    const login = sessions.create(ada.id, { authenticatedAt: t.clock.now(), user: before });
+    await expect(login).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' });
+    expect(await sessions.listForUser(ada.id)).toEqual([]);
+  });
+
+  it('sessions of a process whose clock is ahead end too, also after disable and enable', async () => {
+    for (const endAccess of [
+      () => users.setPassword(ada.id, 'a brand new password'),
+      () => users.disable(ada.id).then(() => users.enable(ada.id)),
+      () => users.invalidateTokens(ada.id, t.clock.now()),
+    ]) {
+      t.clock.advance(seconds(2));
+      const { token } = await sessions.create(ada.id);
+      t.clock.advance(-seconds(1.5));
+      await endAccess();
+      expect(await sessions.lookup(token)).toBeNull();
+    }
+  });
+
+  it('a login right after the change is valid, also from a process whose clock is behind', async () => {
+    await users.setPassword(ada.id, 'a brand new password');
+    const user = (await users.verifyCredentials(ada.email, 'a brand new password'))!;
+    t.clock.advance(-seconds(2));
+    const { token } = await sessions.create(ada.id, { authenticatedAt: t.clock.now(), user });
+    expect(await sessions.lookup(token)).not.toBeNull();
+    t.clock.advance(seconds(2));
+  });
+
+  it('of a change that waits for the row and a login that came in between, the change wins', async () => {
+    await hold(
+      `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN NEW; END $$`,
+    );
+    await hold(`CREATE TRIGGER slow BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION slow()`);
+    const user = (await users.findById(ada.id))!;
+    const change = users.setPassword(ada.id, 'a brand new password');
+    const logins = await Promise.allSettled(
+      Array.from({ length: 20 }, () => sessions.create(ada.id, { authenticatedAt: t.clock.now() + 1000, user })),
+    );
+    await change;
+    await hold('DROP TRIGGER slow ON users');
+    await hold('DROP FUNCTION slow');
+    for (const login of logins) {
+      if (login.status === 'fulfilled') expect(await sessions.lookup(login.value.token)).toBeNull();
+    }
+    expect(await db.query('SELECT 1 FROM sessions WHERE user_id = $1', [ada.id])).toEqual([]);
+  });
+
+  it('200 random races: no session of the old password is left', async () => {
+    for (let i = 0; i < 200; i++) {
+      const user = (await users.findById(ada.id))!;
+      const [login] = await Promise.allSettled([
+        sessions.create(ada.id, { authenticatedAt: t.clock.now(), user }),
+        users.invalidateTokens(ada.id, t.clock.now()),
+      ]);
+      if (login.status === 'fulfilled') expect(await sessions.lookup(login.value.token)).toBeNull();
+    }
+  }, 30_000);
+
+  it('an authentication in the future or that is no instant', async () => {
+    const { session } = await sessions.create(ada.id, { authenticatedAt: t.clock.now() + days(100) });
+    expect(session.authenticatedAt).toBe(t.clock.now());
+    await expect(sessions.create(ada.id, { authenticatedAt: Number.NaN })).rejects.toThrow(TypeError);
+  });
+
+  it('the absolute lifetime counts from the authentication', async () => {
+    const { session } = await sessions.create(ada.id, { authenticatedAt: t.clock.now() - days(80) });
+    expect(session.expiresAt).toBe(t.clock.now() + days(10));
+  });
+});
+
+it('boot fails where the default isolation level would make the locks inexact', async () => {
+  const own = await createTestDatabase();
+  const name = new URL(own.url).pathname.slice(1);
+  await own.query(`ALTER DATABASE ${name} SET default_transaction_isolation = 'repeatable read'`);
+  await expect(startTestApp({ url: own.url })).rejects.toMatchObject({
+    code: 'INVALID_CONFIG',
+    message: expect.stringContaining("'read committed'"),
+  });
+  await own.drop();
+});
+
 describe('a row of another program, with only the columns of the seed', () => {
   const insert = async (createdAt: string, expiresAt: string) => {
     const raw = randomBytes(32);
@@ -222,6 +310,11 @@ describe('a row of another program, with only the columns of the seed', () => {
     expect(extended?.expiresAt).toBe(Date.UTC(2024, 9, 10) + days(90));
     expect((await sessions.lookup(token))?.session.expiresAt).toBe(extended!.expiresAt);
   });
+});
+
+it('an id that no user can have has no sessions', async () => {
+  expect(await sessions.listForUser('nope')).toEqual([]);
+  expect(await sessions.revokeAllForUser('nope')).toBe(0);
 });
 
 describe('revoke (T: 4.3)', () => {
