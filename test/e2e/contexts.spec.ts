@@ -19,6 +19,9 @@ class Resolver {
   open() {}
 }
 
+const handlerOf = (name: 'guarded' | 'open') =>
+  Object.getOwnPropertyDescriptor(Resolver.prototype, name)!.value as () => void;
+
 describe('the guard outside HTTP', () => {
   let db: TestDatabase;
   let t: TestApp;
@@ -38,7 +41,7 @@ describe('the guard outside HTTP', () => {
   });
 
   const passes = (type: string, args: unknown[], handler: 'guarded' | 'open' = 'guarded') => {
-    const context = new ExecutionContextHost(args, Resolver, Resolver.prototype[handler]);
+    const context = new ExecutionContextHost(args, Resolver, handlerOf(handler));
     context.setType(type);
     return guard.canActivate(context).catch((error: unknown) => {
       expect(error).toMatchObject({ code: 'UNAUTHENTICATED' });
@@ -95,7 +98,7 @@ describe('the guard outside HTTP', () => {
     const client = { handshake: headers() };
     expect(await passes('ws', [client, {}])).toBe(true);
     const seenBy = (handler: 'guarded' | 'open') => {
-      const context = new ExecutionContextHost([client, {}], Resolver, Resolver.prototype[handler]);
+      const context = new ExecutionContextHost([client, {}], Resolver, handlerOf(handler));
       context.setType('ws');
       return currentUser('email', context);
     };
@@ -106,7 +109,7 @@ describe('the guard outside HTTP', () => {
   it('a message under way keeps its user while the next one is being looked up', async () => {
     const client = { handshake: headers() };
     expect(await passes('ws', [client, {}])).toBe(true);
-    const context = new ExecutionContextHost([client, {}], Resolver, Resolver.prototype.guarded);
+    const context = new ExecutionContextHost([client, {}], Resolver, handlerOf('guarded'));
     context.setType('ws');
     const next = passes('ws', [client, {}]);
     expect(currentUser('email', context)).toBe('ada@example.com');
@@ -119,11 +122,7 @@ describe('the guard outside HTTP', () => {
       method: 'GET',
       headers: { host: 'api.example', origin: 'https://evil.example', upgrade: 'websocket' },
     };
-    const context = new ExecutionContextHost(
-      [null, {}, { extra: { request } }, {}],
-      Resolver,
-      Resolver.prototype.guarded,
-    );
+    const context = new ExecutionContextHost([null, {}, { extra: { request } }, {}], Resolver, handlerOf('guarded'));
     context.setType('graphql');
     expect(() => origin.canActivate(context)).toThrow(expect.objectContaining({ code: 'CROSS_ORIGIN_REQUEST' }));
   });
@@ -150,7 +149,7 @@ describe('the guard outside HTTP', () => {
 /** What the decorator gives a handler, by the factory that Nest keeps of it. */
 function currentUser(field: 'email', context: ExecutionContextHost): unknown {
   class Probe {
-    handler(@CurrentUser(field) _: unknown) {}
+    handler(@CurrentUser(field) _user: unknown) {}
   }
   const metadata = Reflect.getMetadata('__routeArguments__', Probe, 'handler') as Record<
     string,

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { authEntities, authMigrations, authSchemaFor } from 'nestjs-latchkey';
+import { authEntities, authMigrations, authSchemaFor, SessionService } from 'nestjs-latchkey';
 import { DataSource, type DataSourceOptions } from 'typeorm';
+import { startTestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 describe('migrations', () => {
@@ -36,6 +37,43 @@ describe('migrations', () => {
     expect(await objects()).toEqual(after);
     for (const _migration of migrations) await dataSource.undoLastMigration();
     await dataSource.destroy();
+  });
+
+  it('take over the tables of a source system with their rows, and give them back on revert', async () => {
+    const own = await createTestDatabase({ migrated: false });
+    await own.query('CREATE EXTENSION citext');
+    await own.query(`CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email citext NOT NULL UNIQUE,
+      password_hash text NOT NULL, created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now())`);
+    await own.query(`CREATE TABLE sessions (id text PRIMARY KEY, user_id uuid NOT NULL REFERENCES users (id),
+      created_at timestamptz NOT NULL DEFAULT now(), expires_at timestamptz NOT NULL)`);
+    await own.query(`INSERT INTO users (email, password_hash) VALUES ('ada@example.com', 'x')`);
+    const raw = Buffer.alloc(32, 7);
+    await own.query(
+      `INSERT INTO sessions (id, user_id, expires_at) SELECT encode(sha256($1), 'hex'), id, 'infinity' FROM users`,
+      [raw],
+    );
+    const columns = () =>
+      own.query(`SELECT table_name, column_name, data_type FROM information_schema.columns
+        WHERE table_name IN ('users', 'sessions') ORDER BY 1, 2`);
+    const before = await columns();
+
+    const t = await startTestApp({ url: own.url });
+    t.clock.set(Date.now());
+    expect(await t.app.get(SessionService).lookup(raw.toString('base64url'))).toMatchObject({
+      user: { email: 'ada@example.com' },
+    });
+    await t.close();
+
+    const dataSource = await new DataSource({
+      type: 'postgres',
+      url: own.url,
+      migrations: authMigrations,
+    }).initialize();
+    for (const _migration of authMigrations) await dataSource.undoLastMigration();
+    await dataSource.destroy();
+    expect(await columns()).toEqual(before);
+    expect(await own.query('SELECT email FROM users')).toEqual([{ email: 'ada@example.com' }]);
+    await own.drop();
   });
 
   it('the tables have the columns of the seed, by name and type', async () => {

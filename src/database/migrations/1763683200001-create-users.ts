@@ -1,4 +1,14 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
+import { createOrAdopt, dropOrRelease } from './own-table.js';
+
+const SEED = [
+  'id uuid NOT NULL DEFAULT gen_random_uuid() CONSTRAINT users_pkey PRIMARY KEY',
+  'email citext NOT NULL CONSTRAINT users_email_key UNIQUE',
+  'password_hash text NOT NULL',
+  'created_at timestamptz NOT NULL DEFAULT now()',
+  'updated_at timestamptz NOT NULL DEFAULT now()',
+];
+const OWN = ['tokens_invalidated_after timestamptz', 'disabled_at timestamptz'];
 
 /** Table `users` as in seed 002, and two nullable columns of our own. */
 export class CreateUsers1763683200001 implements MigrationInterface {
@@ -7,20 +17,11 @@ export class CreateUsers1763683200001 implements MigrationInterface {
 
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query('CREATE EXTENSION IF NOT EXISTS citext');
-    await queryRunner.query(`
-      CREATE TABLE users (
-        id uuid NOT NULL DEFAULT gen_random_uuid() CONSTRAINT users_pkey PRIMARY KEY,
-        email citext NOT NULL CONSTRAINT users_email_key UNIQUE,
-        password_hash text NOT NULL,
-        created_at timestamptz NOT NULL DEFAULT now(),
-        updated_at timestamptz NOT NULL DEFAULT now(),
-        tokens_invalidated_after timestamptz,
-        disabled_at timestamptz
-      )`);
+    await createOrAdopt(queryRunner, 'users', { seed: SEED, own: OWN });
   }
 
   /** The extension stays: other tables may use it by now. */
   async down(queryRunner: QueryRunner): Promise<void> {
-    await queryRunner.query('DROP TABLE users');
+    await dropOrRelease(queryRunner, 'users', OWN);
   }
 }

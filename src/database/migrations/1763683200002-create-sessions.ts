@@ -1,7 +1,17 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 import type { UserIdType } from '../../session/session.entity.js';
+import { createOrAdopt, dropOrRelease } from './own-table.js';
 
 const NAME = 'CreateSessions1763683200002';
+
+const OWN = [
+  'handle uuid NOT NULL DEFAULT gen_random_uuid()',
+  'last_seen_at timestamptz',
+  'authenticated_at timestamptz',
+  'absolute_expires_at timestamptz',
+  'ip text',
+  'user_agent text',
+];
 
 /**
  * A new password, disabling, "sign out everywhere": moves the cutoff forward, always by something, and deletes the
@@ -33,6 +43,12 @@ export function createSessionsFor(
   { referencesUsers }: { referencesUsers: boolean },
 ): new () => MigrationInterface {
   const foreignKey = referencesUsers ? 'CONSTRAINT sessions_user_id_fkey REFERENCES users (id) ON DELETE CASCADE' : '';
+  const seed = [
+    'id text NOT NULL CONSTRAINT sessions_pkey PRIMARY KEY',
+    `user_id ${userId} NOT NULL ${foreignKey}`,
+    'created_at timestamptz NOT NULL DEFAULT now()',
+    'expires_at timestamptz NOT NULL',
+  ];
   const lockUser = `PERFORM pg_advisory_xact_lock(hashtextextended('nestjs-latchkey:sessions:' || of_user::text, 0))`;
   // Waits for a password change or disabling that is under way, and holds up the next until this session is there to be
   // deleted. A login whose account changed since its password was read opens nothing. One that did not is valid, however
@@ -54,20 +70,8 @@ export function createSessionsFor(
     name = NAME;
 
     async up(queryRunner: QueryRunner): Promise<void> {
-      await queryRunner.query(`
-        CREATE TABLE sessions (
-          id text NOT NULL CONSTRAINT sessions_pkey PRIMARY KEY,
-          user_id ${userId} NOT NULL ${foreignKey},
-          created_at timestamptz NOT NULL DEFAULT now(),
-          expires_at timestamptz NOT NULL,
-          handle uuid NOT NULL DEFAULT gen_random_uuid(),
-          last_seen_at timestamptz,
-          authenticated_at timestamptz,
-          absolute_expires_at timestamptz,
-          ip text,
-          user_agent text
-        )`);
-      await queryRunner.query('CREATE INDEX sessions_user_id_idx ON sessions (user_id)');
+      await createOrAdopt(queryRunner, 'sessions', { seed, own: OWN });
+      await queryRunner.query('CREATE INDEX IF NOT EXISTS sessions_user_id_idx ON sessions (user_id)');
       await queryRunner.query(`
         CREATE FUNCTION latchkey_open_session(
           new_id text, of_user ${userId}, instant timestamptz, ttl interval, lifetime interval, authenticated timestamptz,
@@ -118,7 +122,7 @@ export function createSessionsFor(
       if (referencesUsers) await queryRunner.query('DROP FUNCTION latchkey_end_access');
       await queryRunner.query('DROP FUNCTION latchkey_close_sessions');
       await queryRunner.query('DROP FUNCTION latchkey_open_session');
-      await queryRunner.query('DROP TABLE sessions');
+      await dropOrRelease(queryRunner, 'sessions', OWN);
     }
   }
   return CreateSessions1763683200002;
