@@ -21,11 +21,20 @@ import { Clock, SystemClock } from './common/clock.js';
 import { AuthConfig } from './config/auth-config.js';
 import type { AuthOptions } from './config/auth-options.js';
 import { PreparedStatements } from './database/prepared-statement.js';
+import { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';
+import { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
+import { TypeOrmEphemeralTokenStore } from './ephemeral-token/typeorm-ephemeral-token.store.js';
 import { AuthErrorFilter } from './http/auth-error.filter.js';
 import { authControllerAt } from './http/auth.controller.js';
+import { ClientIp } from './http/client-ip.js';
 import { OriginGuard } from './http/origin.guard.js';
+import { RateLimitGuard } from './http/rate-limit.guard.js';
 import { SessionCookie } from './http/session-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
+import { LoginBackoff } from './rate-limit/backoff.js';
+import { RateLimitService } from './rate-limit/rate-limit.service.js';
+import { RateLimitStore } from './rate-limit/rate-limit.store.js';
+import { TypeOrmRateLimitStore } from './rate-limit/typeorm-rate-limit.store.js';
 import { SessionService } from './session/session.service.js';
 import { SessionStore } from './session/session.store.js';
 import { TypeOrmSessionStore } from './session/typeorm-session.store.js';
@@ -80,9 +89,16 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     ...directory,
     { provide: SessionStore, useClass: TypeOrmSessionStore },
     SessionService,
+    { provide: EphemeralTokenStore, useClass: TypeOrmEphemeralTokenStore },
+    EphemeralTokenService,
+    { provide: RateLimitStore, useClass: TypeOrmRateLimitStore },
+    RateLimitService,
+    LoginBackoff,
     SessionCookie,
     SessionGuard,
     OriginGuard,
+    ClientIp,
+    RateLimitGuard,
   ];
   return {
     ...definition,

@@ -18,10 +18,10 @@ export function canonicalAddress(text: string | null | undefined): string | null
 
 /**
  * Who an address is to a rate limit: an IPv4 address itself, of an IPv6 address its /64, since whoever has one address
- * of it has 2^64 (R24). `null` for anything that is no address.
+ * of it has 2^64 (R24). `null` for anything that is no address; what this answers, it answers again.
  */
 export function subjectOfAddress(text: string | null | undefined): string | null {
-  const address = parseAddress(text);
+  const address = parseAddress(text?.replace(/\/64$/, ''));
   if (!address) return null;
   if (address instanceof ipaddr.IPv4) return address.toString();
   return `${ipaddr.IPv6.networkAddressFromCIDR(`${address.toString()}/${IPV6_SUBJECT_PREFIX}`).toString()}/${IPV6_SUBJECT_PREFIX}`;

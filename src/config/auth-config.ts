@@ -254,13 +254,12 @@ class Mistakes {
       const ours = policies[event];
       this.typeName(name, event);
       this.that(event !== 'login_backoff', `${name} is taken: the back-off keeps its failures under that name.`);
-      this.keys(`${name}.`, policy, ours ? ['limit', 'window'] : ['limit', 'window', 'subject']);
+      this.keys(`${name}.`, policy, ['limit', 'window']);
       if (!isRecord(policy)) continue;
-      const { limit = ours?.limit, window = ours?.window, subject = ours?.subject ?? 'account' } = policy;
+      const { limit = ours?.limit, window = ours?.window } = policy;
       this.integer(`${name}.limit`, limit ?? Number.NaN, 1, 100_000);
       this.duration(`${name}.window`, window ?? Number.NaN);
-      this.that(['account', 'address'].includes(subject), `${name}.subject must be 'account' or 'address'.`);
-      policies[event] = Object.freeze({ limit: limit!, window: window!, subject });
+      policies[event] = Object.freeze({ limit: limit!, window: window! });
     }
     return Object.freeze(policies);
   }

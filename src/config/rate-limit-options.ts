@@ -4,18 +4,21 @@ import { minutes, seconds, type Duration } from '../common/duration.js';
  * What is limited. A host adds its own by module augmentation, and gives them a policy in `rateLimits.policies`:
  *
  * ```ts
- * declare module 'nestjs-latchkey' { interface RateLimitEvents { share_note: 'account' } }
+ * declare module 'nestjs-latchkey' { interface RateLimitEvents { share_note: true } }
  * AuthModule.forRoot({ …, rateLimits: { policies: { share_note: { limit: 20, window: hours(1) } } } });
  * ```
  */
 export interface RateLimitEvents {
-  login_attempt: 'account';
-  login_ip: 'address';
-  '2fa_attempt': 'account';
-  email_send: 'account';
-  password_reset_send: 'account';
-  password_reset_ip: 'address';
-  password_change: 'account';
+  /** Failed logins of one account. */
+  login_attempt: true;
+  /** Failed logins from one address. */
+  login_ip: true;
+  /** Wrong second factors of one account, across challenges and factors (R9). */
+  '2fa_attempt': true;
+  email_send: true;
+  password_reset_send: true;
+  password_reset_ip: true;
+  password_change: true;
 }
 
 export type RateLimitEvent = Extract<keyof RateLimitEvents, string>;
@@ -25,11 +28,6 @@ export interface RateLimitPolicy {
   limit: number;
   /** Sliding: an event counts while it is younger than this, and no longer at this exact age. */
   window: Duration;
-  /**
-   * What the subject is: the login name of an account (default), or the address of a client, of which all without a
-   * known one share a bucket of ten times the limit (R26).
-   */
-  subject?: 'account' | 'address';
 }
 
 /** Waiting time after failed logins, per address: `min(base * 2^(n-1), longest)` after the n-th failure in a row. */
@@ -45,13 +43,13 @@ export class BackoffSettings {
 export class RateLimitSettings {
   /** The seed's table (003). A host changes `limit` and `window` of these and adds its own. */
   policies: Record<string, RateLimitPolicy> = {
-    login_attempt: { limit: 10, window: minutes(15), subject: 'account' },
-    login_ip: { limit: 20, window: minutes(15), subject: 'address' },
-    '2fa_attempt': { limit: 5, window: minutes(15), subject: 'account' },
-    email_send: { limit: 3, window: minutes(10), subject: 'account' },
-    password_reset_send: { limit: 3, window: minutes(15), subject: 'account' },
-    password_reset_ip: { limit: 10, window: minutes(15), subject: 'address' },
-    password_change: { limit: 5, window: minutes(15), subject: 'account' },
+    login_attempt: { limit: 10, window: minutes(15) },
+    login_ip: { limit: 20, window: minutes(15) },
+    '2fa_attempt': { limit: 5, window: minutes(15) },
+    email_send: { limit: 3, window: minutes(10) },
+    password_reset_send: { limit: 3, window: minutes(15) },
+    password_reset_ip: { limit: 10, window: minutes(15) },
+    password_change: { limit: 5, window: minutes(15) },
   };
   backoff: BackoffSettings = new BackoffSettings();
   /**
@@ -61,7 +59,7 @@ export class RateLimitSettings {
   onStoreError: 'deny' | 'allow' = 'deny';
   /**
    * Blocked subjects that this process remembers, to refuse them without asking the database. Default 10,000, about
-   * 2 MB; 0 turns it off. Whoever is remembered is asked about again after a second, see `RateLimitService`.
+   * 5 MB; 0 turns it off. A remembered block is asked about again after a second, see `RateLimitService`.
    */
   rememberedBlocks: number = 10_000;
 }

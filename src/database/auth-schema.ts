@@ -1,5 +1,9 @@
+import { EphemeralTokenEntity } from '../ephemeral-token/ephemeral-token.entity.js';
+import { RateLimitEventEntity } from '../rate-limit/rate-limit-event.entity.js';
 import { sessionEntityFor, type UserIdType } from '../session/session.entity.js';
 import { createSessionsFor } from './migrations/1763683200002-create-sessions.js';
+import { CreateEphemeralTokens1763683200003 } from './migrations/1763683200003-create-ephemeral-tokens.js';
+import { CreateRateLimits1763683200004 } from './migrations/1763683200004-create-rate-limits.js';
 
 /**
  * Entities and migrations for a host that keeps users in a table or service of its own: no table `users`, no foreign
@@ -7,7 +11,11 @@ import { createSessionsFor } from './migrations/1763683200002-create-sessions.js
  */
 export function authSchemaFor({ userId }: { userId: UserIdType }) {
   return {
-    entities: [sessionEntityFor(userId)],
-    migrations: [createSessionsFor(userId, { referencesUsers: false })],
+    entities: [sessionEntityFor(userId), EphemeralTokenEntity, RateLimitEventEntity],
+    migrations: [
+      createSessionsFor(userId, { referencesUsers: false }),
+      CreateEphemeralTokens1763683200003,
+      CreateRateLimits1763683200004,
+    ],
   };
 }

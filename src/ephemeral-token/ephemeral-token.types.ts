@@ -52,7 +52,7 @@ const LONGEST_TEXT = 128;
 const LARGEST_PROVIDER_ID = 2_147_483_647;
 
 /** In which of the seed's columns a field of our types lies; optional ones end in `?`. */
-const COLUMNS: ReadonlyMap<string, Readonly<Record<string, Column | `${Column}?`>>> = new Map([
+const COLUMNS = new Map<string, Readonly<Record<string, Column | `${Column}?`>>>([
   ['pre_auth', { username: 'username', challengeId: 'challengeId?' }],
   [
     'oidc_state',
