@@ -53,9 +53,15 @@ export async function startContenders(databaseUrl: string, count = 2): Promise<C
 }
 
 async function message(child: ChildProcess): Promise<unknown> {
-  const exited = once(child, 'exit').then(([code]) => {
+  const done = new AbortController();
+  const { signal } = done;
+  const exited = once(child, 'exit', { signal }).then(([code]) => {
     throw new Error(`A contender ended with ${code}.`);
   });
   exited.catch(() => undefined);
-  return ((await Promise.race([once(child, 'message'), exited])) as unknown[])[0];
+  try {
+    return ((await Promise.race([once(child, 'message', { signal }), exited])) as unknown[])[0];
+  } finally {
+    done.abort();
+  }
 }
