@@ -198,7 +198,7 @@ class Mistakes {
 
   /** The rules of the types that are ours, `ttl` as the host wrote it, and those of the types that it adds. */
   tokenRules(written: Record<string, Partial<EphemeralTokenRule> | undefined> = {}): Map<string, EphemeralTokenRule> {
-    const rules = new Map<string, EphemeralTokenRule>(Object.entries(new EphemeralTokenSettings()));
+    const rules = new Map<string, EphemeralTokenRule>(Object.entries(Object.freeze(new EphemeralTokenSettings())));
     if (!this.record('ephemeralTokens', written)) return rules;
     for (const [type, rule] of Object.entries(written)) {
       if (rule === undefined) continue;
@@ -226,7 +226,7 @@ class Mistakes {
     const defaults = new RateLimitSettings();
     const host: RateLimitOptions = isRecord(written) ? written : {};
     const { policies: hostPolicies, backoff: hostBackoff, ...rest } = host;
-    if (written !== undefined) this.keys('rateLimits.', written, Object.keys(defaults));
+    if (written !== undefined) this.record('rateLimits', written);
     const settings = this.settings('rateLimits', defaults, rest);
     const policies = this.policies(defaults.policies, hostPolicies);
     const backoff = this.settings('rateLimits.backoff', defaults.backoff, hostBackoff);
