@@ -207,7 +207,7 @@ class Mistakes {
       this.typeName(name, type);
       this.keys(`${name}.`, rule, ours ? ['ttl'] : ['ttl', 'onePerUser', 'binding']);
       if (!isRecord(rule)) continue;
-      const merged = { ...ours, ...rule, ttl: rule.ttl ?? ours?.ttl ?? Number.NaN } as EphemeralTokenRule;
+      const merged: EphemeralTokenRule = { ...ours, ...rule, ttl: rule.ttl ?? ours?.ttl ?? Number.NaN };
       this.duration(`${name}.ttl`, merged.ttl);
       this.that(
         ['boolean', 'undefined'].includes(typeof merged.onePerUser),
@@ -239,7 +239,7 @@ class Mistakes {
     );
     this.that(['deny', 'allow'].includes(settings.onStoreError), "rateLimits.onStoreError must be 'deny' or 'allow'.");
     this.integer('rateLimits.rememberedBlocks', settings.rememberedBlocks, 0, 1_000_000);
-    return Object.freeze({ ...settings, policies, backoff: Object.freeze(backoff) });
+    return Object.freeze(Object.assign(settings, { policies, backoff: Object.freeze(backoff) }));
   }
 
   private policies(

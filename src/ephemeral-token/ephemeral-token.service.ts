@@ -141,7 +141,7 @@ export class EphemeralTokenService {
     if (rule) return rule;
     const known = [...this.config.ephemeralTokens.keys()].join(', ');
     throw new TypeError(
-      `No token type '${String(type)}'; known are ${known}. Add yours to EphemeralTokenFields and ephemeralTokens.`,
+      `No token type '${type}'; known are ${known}. Add yours to EphemeralTokenFields and ephemeralTokens.`,
     );
   }
 }

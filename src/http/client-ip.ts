@@ -37,7 +37,7 @@ export class ClientIp implements OnApplicationBootstrap {
     if (peer === null || !this.isProxy(peer)) return peer;
     const forwarded = headerOf(request, 'x-forwarded-for') ?? '';
     let nearest = peer;
-    for (const hop of forwarded.split(',').reverse()) {
+    for (const hop of forwarded.split(',').toReversed()) {
       const address = canonicalAddress(hop);
       // Only a proxy of ours can have written what is no address ("unknown"), and it does not know more either.
       if (address === null) return nearest;

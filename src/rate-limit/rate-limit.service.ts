@@ -154,7 +154,7 @@ export class RateLimitService {
     if (policy) return bucketOf(event, policy, subject);
     const known = Object.keys(policies).join(', ');
     throw new TypeError(
-      `No rate limit '${String(event)}'; known are ${known}. Add yours to RateLimitEvents and rateLimits.policies.`,
+      `No rate limit '${event}'; known are ${known}. Add yours to RateLimitEvents and rateLimits.policies.`,
     );
   }
 

@@ -86,7 +86,7 @@ describe('the tables of seed 003', () => {
           varchar('event_type', 20, 'NO'),
           plain('occurred_at', 'timestamp with time zone', 'NO'),
         ]);
-        for (const _migration of schema.migrations) await dataSource.undoLastMigration();
+        for (let undone = schema.migrations.length; undone > 0; undone--) await dataSource.undoLastMigration();
         const left = await db.query(
           `SELECT relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'auth\\_%'
          UNION ALL SELECT proname FROM pg_proc WHERE proname LIKE 'latchkey\\_%'`,
