@@ -52,6 +52,7 @@ export type { Bucket, Usage } from './rate-limit/rate-limit.policy.js';
 export { RateLimitService } from './rate-limit/rate-limit.service.js';
 export type { RateLimitDecision, RateLimitTarget, RateLimitVerdict } from './rate-limit/rate-limit.service.js';
 export { RateLimitStore } from './rate-limit/rate-limit.store.js';
+export type { Consumption } from './rate-limit/rate-limit.store.js';
 export type {
   BackoffSettings,
   RateLimitEvent,

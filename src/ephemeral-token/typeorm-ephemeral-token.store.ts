@@ -8,7 +8,8 @@ import {
 import { EphemeralTokenStore, type EphemeralTokenKey } from './ephemeral-token.store.js';
 import type { EphemeralTokenRow } from './ephemeral-token.types.js';
 
-const COLUMNS = `token, token_type, username, provider_id, nonce, code_verifier, challenge_id, user_id, payload,
+/** But `token` and `token_type`, which whoever asks knows. */
+const COLUMNS = `username, provider_id, nonce, code_verifier, challenge_id, user_id, payload,
   date_part('epoch', created_at) AS created_at, date_part('epoch', expires_at) AS expires_at`;
 const VALUES = '$1, $2, $3, $4, $5, $6, $7, $8, $9, to_timestamp($10), to_timestamp($11)';
 const ROW =
@@ -73,8 +74,6 @@ const CHECK_SCHEMA: Statement = {
 };
 
 interface TokenRow {
-  token: string;
-  token_type: string;
   username: string | null;
   provider_id: number | null;
   nonce: string | null;
@@ -136,14 +135,14 @@ export class TypeOrmEphemeralTokenStore extends EphemeralTokenStore implements O
   ): Promise<EphemeralTokenRow | null> {
     const values = [hash, type, toEpochSeconds(now), binding.value, binding.optional];
     const { rows } = await this.statements.run<TokenRow>(statement, values);
-    return rows[0] ? toRow(rows[0]) : null;
+    return rows[0] ? toRow(rows[0], type, hash) : null;
   }
 }
 
-function toRow(row: TokenRow): EphemeralTokenRow {
+function toRow(row: TokenRow, type: string, hash: string): EphemeralTokenRow {
   return {
-    type: row.token_type,
-    hash: row.token,
+    type,
+    hash,
     username: row.username,
     providerId: row.provider_id,
     nonce: row.nonce,

@@ -5,8 +5,8 @@ import { Clock } from '../common/clock.js';
 import { seconds } from '../common/duration.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { RateLimitEvent } from '../config/rate-limit-options.js';
-import { bucketOf, resetAt, secondsUntil, type Bucket, type Usage } from './rate-limit.policy.js';
-import { RateLimitStore } from './rate-limit.store.js';
+import { bucketOf, resetAt, secondsUntil, type Bucket } from './rate-limit.policy.js';
+import { RateLimitStore, type Consumption } from './rate-limit.store.js';
 
 /** What is limited, and for whom: a login name, an address, or `null` for a client whose address is not known. */
 export interface RateLimitTarget {
@@ -45,6 +45,8 @@ export interface RateLimitVerdict {
   readonly decisions: readonly RateLimitDecision[];
 }
 
+type Counted = Consumption['usage'][number];
+
 /** How long another process's `clear` may go unseen here. */
 const REMEMBERED_FOR = seconds(1);
 const PURGE_BATCH = 5_000;
@@ -63,7 +65,7 @@ const PURGE_BATCH = 5_000;
 @Injectable()
 export class RateLimitService {
   private readonly logger = new Logger('Auth');
-  private readonly blocked: LRUCache<string, { usage: Usage; until: number }> | null;
+  private readonly blocked: LRUCache<string, { usage: Counted; until: number }> | null;
   private forgotten = 0;
 
   constructor(
@@ -163,7 +165,7 @@ export class RateLimitService {
     return found && now < found.until ? decide(bucket, found.usage, now, false) : null;
   }
 
-  private remember(buckets: readonly Bucket[], usage: readonly Usage[], now: number): void {
+  private remember(buckets: readonly Bucket[], usage: Consumption['usage'], now: number): void {
     buckets.forEach((bucket, i) => {
       if (usage[i]!.used < bucket.limit) return;
       const until = Math.min(resetAt(bucket, usage[i]!, now), now + REMEMBERED_FOR);
@@ -187,7 +189,7 @@ export class RateLimitService {
 }
 
 /** `recorded`: the store counted it, after the usage that it answered. */
-function decide(bucket: Bucket, usage: Usage, now: number, recorded: boolean): RateLimitDecision {
+function decide(bucket: Bucket, usage: Counted, now: number, recorded: boolean): RateLimitDecision {
   const { event, limit, window } = bucket;
   const full = usage.used >= limit && !recorded;
   const reset = resetAt(bucket, usage, now);

@@ -1,5 +1,11 @@
 import type { Bucket, Usage } from './rate-limit.policy.js';
 
+/** What `consume` has decided, and what each bucket held before, in the order asked. */
+export interface Consumption {
+  readonly recorded: boolean;
+  readonly usage: readonly Omit<Usage, 'newest'>[];
+}
+
 /**
  * Where the events of rate limits are kept. What every implementation guarantees, and
  * `test/contract/rate-limit-store.contract.ts` checks:
@@ -11,10 +17,9 @@ import type { Bucket, Usage } from './rate-limit.policy.js';
  */
 export abstract class RateLimitStore {
   /**
-   * Records one event in each of these different buckets, or, where one of them is full, in none. The usage is that of
-   * before. A refusal writes nothing and waits for nobody, so that a hammered subject costs little.
+   * Records one event in each of these different buckets, or, where one of them is full, in none. A refusal writes nothing and waits for nobody, so that a hammered subject costs little.
    */
-  abstract consume(buckets: readonly Bucket[], now: number): Promise<{ recorded: boolean; usage: readonly Usage[] }>;
+  abstract consume(buckets: readonly Bucket[], now: number): Promise<Consumption>;
 
   /** What the bucket holds now. */
   abstract read(bucket: Bucket, now: number): Promise<Usage>;

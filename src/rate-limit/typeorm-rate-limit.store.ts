@@ -6,12 +6,16 @@ import {
   type Statement,
 } from '../database/prepared-statement.js';
 import type { Bucket, Usage } from './rate-limit.policy.js';
-import { RateLimitStore } from './rate-limit.store.js';
+import { RateLimitStore, type Consumption } from './rate-limit.store.js';
 
-/** The function looks first, and takes the subjects' advisory locks only where there seems to be room: see the migration. */
+/** The functions take the buckets' advisory locks before they count: see the migration. */
 const CONSUME: Statement = {
   name: 'latchkey_rate_consume',
-  text: 'SELECT recorded, used, oldest, newest FROM latchkey_consume_rate($1, $2, $3, $4, to_timestamp($5))',
+  text: 'SELECT recorded, used, oldest FROM latchkey_consume_rate($1, $2, $3, $4, to_timestamp($5))',
+};
+const CONSUME_SEVERAL: Statement = {
+  name: 'latchkey_rate_consume_several',
+  text: 'SELECT recorded, used, oldest FROM latchkey_consume_rates($1, $2, $3, $4, to_timestamp($5))',
 };
 const READ: Statement = {
   name: 'latchkey_rate_read',
@@ -43,15 +47,20 @@ const DELETE_UP_TO: Statement = {
 };
 const CHECK_SCHEMA: Statement = {
   name: '',
-  text: `SELECT 'latchkey_consume_rate'::regproc
+  text: `SELECT 'latchkey_consume_rate'::regproc, 'latchkey_consume_rates'::regproc
     FROM (SELECT id, username, event_type, occurred_at FROM auth_rate_limit_events LIMIT 0) t`,
 };
 
 interface ConsumedRow {
   recorded: boolean;
+  used: number;
+  oldest: number | null;
+}
+
+interface ConsumedSeveralRow {
+  recorded: boolean;
   used: number[];
   oldest: (number | null)[];
-  newest: (number | null)[];
 }
 
 interface UsageRow {
@@ -72,20 +81,9 @@ export class TypeOrmRateLimitStore extends RateLimitStore implements OnModuleIni
     await this.statements.run(CHECK_SCHEMA, []);
   }
 
-  override async consume(
-    buckets: readonly Bucket[],
-    now: number,
-  ): Promise<{ recorded: boolean; usage: readonly Usage[] }> {
-    const { rows } = await this.statements.run<ConsumedRow>(CONSUME, [
-      buckets.map(({ event }) => event),
-      buckets.map(({ subject }) => subject),
-      buckets.map(({ limit }) => limit),
-      buckets.map(({ window }) => window / 1000),
-      toEpochSeconds(now),
-    ]);
-    const { recorded, used, oldest, newest } = rows[0]!;
-    const usage = buckets.map((_, i) => toUsage({ used: used[i]!, oldest: oldest[i]!, newest: newest[i]! }));
-    return { recorded, usage };
+  override async consume(buckets: readonly Bucket[], now: number): Promise<Consumption> {
+    const [first, ...others] = buckets;
+    return first && others.length === 0 ? this.consumeOne(first, now) : this.consumeSeveral(buckets, now);
   }
 
   override async read({ event, subject, limit, window }: Bucket, now: number): Promise<Usage> {
@@ -108,12 +106,30 @@ export class TypeOrmRateLimitStore extends RateLimitStore implements OnModuleIni
   override async deleteUpTo(instant: number, limit: number): Promise<number> {
     return (await this.statements.run(DELETE_UP_TO, [toEpochSeconds(instant), limit])).rowCount;
   }
+
+  private async consumeOne({ event, subject, limit, window }: Bucket, now: number): Promise<Consumption> {
+    const values = [event, subject, limit, window / 1000, toEpochSeconds(now)];
+    const { recorded, used, oldest } = (await this.statements.run<ConsumedRow>(CONSUME, values)).rows[0]!;
+    return { recorded, usage: [{ used, oldest: toInstant(oldest) }] };
+  }
+
+  private async consumeSeveral(buckets: readonly Bucket[], now: number): Promise<Consumption> {
+    const { rows } = await this.statements.run<ConsumedSeveralRow>(CONSUME_SEVERAL, [
+      buckets.map(({ event }) => event),
+      buckets.map(({ subject }) => subject),
+      buckets.map(({ limit }) => limit),
+      buckets.map(({ window }) => window / 1000),
+      toEpochSeconds(now),
+    ]);
+    const { recorded, used, oldest } = rows[0]!;
+    return { recorded, usage: buckets.map((_, i) => ({ used: used[i]!, oldest: toInstant(oldest[i]!) })) };
+  }
 }
 
 function toUsage({ used, oldest, newest }: UsageRow): Usage {
-  return {
-    used,
-    oldest: oldest === null ? null : fromEpochSeconds(oldest),
-    newest: newest === null ? null : fromEpochSeconds(newest),
-  };
+  return { used, oldest: toInstant(oldest), newest: toInstant(newest) };
+}
+
+function toInstant(epochSeconds: number | null): number | null {
+  return epochSeconds === null ? null : fromEpochSeconds(epochSeconds);
 }

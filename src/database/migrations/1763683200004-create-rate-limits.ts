@@ -1,13 +1,32 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
+/** Locks are of a bucket, named by event and subject; both functions take the same. */
+const lockOf = (event: string, subject: string) =>
+  `hashtextextended('nestjs-latchkey:rate-limit:' || ${event} || ':' || ${subject}, 0)`;
+
+/** The newest events of a bucket that are younger than its window, as many as its limit. */
+const counted = (event: string, subject: string, limit: string, window: string) => `
+  (SELECT occurred_at FROM auth_rate_limit_events
+    WHERE username = ${subject} AND event_type = ${event} AND occurred_at > instant - make_interval(secs => ${window})
+    ORDER BY occurred_at DESC LIMIT ${limit}) counted`;
+
+const REFUSE_OTHER_ISOLATION = `
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'nestjs-latchkey counts exactly under read committed only, not under %',
+      current_setting('transaction_isolation') USING ERRCODE = 'invalid_transaction_state';
+  END IF`;
+
 /**
- * Table `auth_rate_limit_events` as in seed 003, the index that the window needs, and the function that decides.
+ * Table `auth_rate_limit_events` as in seed 003, the index that the window needs, and the functions that decide, about
+ * one bucket and about several.
  *
- * The function looks without a lock first and refuses at once: a hammered subject writes nothing and waits for nobody.
- * Only where there is room it takes the **advisory lock of each subject**, in the order of their keys so that two
- * callers never wait for each other, and counts again: the lock comes before that statement, whose snapshot is
- * therefore younger than whatever the lock's last holder has committed. That needs `read committed`, the default
- * isolation; under any other the function refuses to run.
+ * Only who has the **advisory lock of the bucket** may record, and counts after it has it: the statement that counts is
+ * then younger than whatever the lock's last holder has committed. (A lock taken inside that statement would come after
+ * its snapshot.) But nobody waits for the lock to be refused: who does not get it at once looks without it, and a full
+ * bucket is full. So a hammered subject writes nothing and queues nobody. Locks of several buckets are taken in the
+ * order of their keys, so that two callers never wait for each other.
+ *
+ * That needs `read committed`, the default isolation; under any other the functions refuse to run.
  *
  * Ids start again at 1 after 2,147,483,647: the seed's column is an integer, and rows live for minutes.
  */
@@ -27,49 +46,60 @@ export class CreateRateLimits1763683200004 implements MigrationInterface {
     );
     await queryRunner.query(`
       CREATE FUNCTION latchkey_consume_rate(
-        events text[], subjects text[], limits integer[], windows double precision[], instant timestamptz,
-        OUT recorded boolean, OUT used integer[], OUT oldest double precision[], OUT newest double precision[]
+        of_event text, of_subject text, max_events integer, of_window double precision, instant timestamptz,
+        OUT recorded boolean, OUT used integer, OUT oldest double precision
       ) LANGUAGE plpgsql AS $$
       DECLARE
-        is_full boolean;
-        counted record;
+        key bigint := ${lockOf('of_event', 'of_subject')};
+        locked boolean := pg_try_advisory_xact_lock(key);
       BEGIN
-        IF current_setting('transaction_isolation') <> 'read committed' THEN
-          RAISE EXCEPTION 'nestjs-latchkey counts exactly under read committed only, not under %',
-            current_setting('transaction_isolation') USING ERRCODE = 'invalid_transaction_state';
-        END IF;
-        FOR pass IN 1..2 LOOP
-          recorded := false;
-          is_full := false;
-          FOR i IN 1..cardinality(events) LOOP
-            SELECT count(*)::integer AS used, date_part('epoch', min(e.occurred_at)) AS oldest,
-                date_part('epoch', max(e.occurred_at)) AS newest
-              INTO counted
-              FROM (SELECT occurred_at FROM auth_rate_limit_events
-                WHERE username = subjects[i] AND event_type = events[i]
-                  AND occurred_at > instant - make_interval(secs => windows[i])
-                ORDER BY occurred_at DESC LIMIT limits[i]) e;
-            used[i] := counted.used;
-            oldest[i] := counted.oldest;
-            newest[i] := counted.newest;
-            is_full := is_full OR counted.used >= limits[i];
-          END LOOP;
-          IF is_full THEN
-            RETURN;
-          END IF;
-          IF pass = 1 THEN
-            PERFORM pg_advisory_xact_lock(ordered.key) FROM (
-              SELECT DISTINCT hashtextextended('nestjs-latchkey:rate-limit:' || event || ':' || subject, 0) AS key
-                FROM unnest(events, subjects) AS bucket (event, subject) ORDER BY key) ordered;
-          END IF;
+        ${REFUSE_OTHER_ISOLATION};
+        LOOP
+          SELECT count(*)::integer, date_part('epoch', min(occurred_at)) INTO used, oldest
+            FROM ${counted('of_event', 'of_subject', 'max_events', 'of_window')};
+          recorded := used < max_events;
+          EXIT WHEN locked OR NOT recorded;
+          PERFORM pg_advisory_xact_lock(key);
+          locked := true;
         END LOOP;
-        INSERT INTO auth_rate_limit_events (username, event_type, occurred_at)
-          SELECT subject, event, instant FROM unnest(events, subjects) AS bucket (event, subject);
-        recorded := true;
+        IF recorded THEN
+          INSERT INTO auth_rate_limit_events (username, event_type, occurred_at) VALUES (of_subject, of_event, instant);
+        END IF;
+      END $$`);
+    await queryRunner.query(`
+      CREATE FUNCTION latchkey_consume_rates(
+        events text[], subjects text[], limits integer[], windows double precision[], instant timestamptz,
+        OUT recorded boolean, OUT used integer[], OUT oldest double precision[]
+      ) LANGUAGE plpgsql AS $$
+      DECLARE
+        locked boolean := false;
+        bucket record;
+      BEGIN
+        ${REFUSE_OTHER_ISOLATION};
+        LOOP
+          recorded := true;
+          FOR i IN 1..cardinality(events) LOOP
+            SELECT count(*)::integer AS used, date_part('epoch', min(occurred_at)) AS oldest INTO bucket
+              FROM ${counted('events[i]', 'subjects[i]', 'limits[i]', 'windows[i]')};
+            used[i] := bucket.used;
+            oldest[i] := bucket.oldest;
+            recorded := recorded AND bucket.used < limits[i];
+          END LOOP;
+          EXIT WHEN locked OR NOT recorded;
+          PERFORM pg_advisory_xact_lock(ordered.key) FROM (
+            SELECT DISTINCT ${lockOf('b.event', 'b.subject')} AS key FROM unnest(events, subjects) AS b (event, subject)
+              ORDER BY key) ordered;
+          locked := true;
+        END LOOP;
+        IF recorded THEN
+          INSERT INTO auth_rate_limit_events (username, event_type, occurred_at)
+            SELECT b.subject, b.event, instant FROM unnest(events, subjects) AS b (event, subject);
+        END IF;
       END $$`);
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {
+    await queryRunner.query('DROP FUNCTION latchkey_consume_rates');
     await queryRunner.query('DROP FUNCTION latchkey_consume_rate');
     await queryRunner.query('DROP TABLE auth_rate_limit_events');
   }
