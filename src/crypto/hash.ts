@@ -15,7 +15,8 @@ const HASHED = 'sha256:';
  * texts never share a key; a text that looks like one of our hashes, or that PostgreSQL cannot hold, is hashed too.
  */
 export function columnKey(text: string, longest: number): string {
-  const fits = [...text].length <= longest && !text.startsWith(HASHED) && !/[\p{Cc}\p{Cs}]/u.test(text);
+  const short = text.length <= longest || Array.from(text).length <= longest;
+  const fits = short && !text.startsWith(HASHED) && !/[\p{Cc}\p{Cs}]/u.test(text);
   // JSON spells lone surrogates out, which UTF-8 would all turn into the same character.
   return fits ? text : HASHED + sha256Hex(JSON.stringify(text));
 }

@@ -170,6 +170,6 @@ function mistakeIn(column: Column, value: unknown): string | null {
   }
   if (typeof value !== 'string' || value === '') return 'must be a string that is not empty';
   if (column === 'username') return /\p{Cc}/u.test(value) ? 'must be a login name' : null;
-  const fits = [...value].length <= LONGEST_TEXT && !value.includes('\0');
+  const fits = Array.from(value).length <= LONGEST_TEXT && !value.includes('\0');
   return fits ? null : `must be at most ${LONGEST_TEXT} characters`;
 }

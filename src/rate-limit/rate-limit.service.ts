@@ -79,7 +79,18 @@ export class RateLimitService {
 
   /** Counts this event, or refuses it. Call it before the work that it limits. */
   async consume(event: RateLimitEvent, subject: string | null): Promise<RateLimitDecision> {
-    return (await this.consumeAll([{ event, subject }])).decisive;
+    const now = this.clock.now();
+    const bucket = this.bucket(event, subject);
+    const known = this.remembered(bucket, now);
+    if (known) return known;
+    const { forgotten } = this;
+    try {
+      const { recorded, usage } = await this.store.consume([bucket], now);
+      if (!recorded && forgotten === this.forgotten) this.remember([bucket], usage, now);
+      return decide(bucket, usage[0]!, now, recorded);
+    } catch (error) {
+      return this.withoutStore(bucket, now, error);
+    }
   }
 
   /** Decides about several in one round trip, such as account and address: all are counted, or none. */
