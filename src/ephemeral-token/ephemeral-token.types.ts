@@ -49,6 +49,8 @@ type Column = 'username' | 'providerId' | 'nonce' | 'codeVerifier' | 'challengeI
 
 const LONGEST_USERNAME = 150;
 const LONGEST_TEXT = 128;
+/** What JSON can spell and PostgreSQL's jsonb refuses: NUL and lone surrogates. */
+const NO_JSONB = /\\u(0000|d[89a-f])/;
 const LARGEST_PROVIDER_ID = 2_147_483_647;
 
 /** In which of the seed's columns a field of our types lies; optional ones end in `?`. */
@@ -133,9 +135,13 @@ export function toColumns(type: string, rule: EphemeralTokenRule, fields: object
     mistakes['resource'] = "must be 'type:id'";
   }
   if (ours) {
-    for (const field of given.keys()) if (!(field in ours)) mistakes[field] = `is no field of '${type}'`;
+    for (const field of given.keys()) if (!Object.hasOwn(ours, field)) mistakes[field] = `is no field of '${type}'`;
   } else {
-    columns.payload = Object.fromEntries([...given].filter(([field]) => field !== 'username'));
+    const payload = [...given].filter(([field]) => field !== 'username');
+    for (const entry of payload) {
+      if (NO_JSONB.test(JSON.stringify(entry))) mistakes[entry[0]] = 'must be well-formed text without NUL';
+    }
+    columns.payload = Object.fromEntries(payload);
     if (rule.binding !== undefined) {
       const value = given.get(rule.binding);
       if (typeof value === 'string' && value !== '') columns.challengeId = columnKey(value, LONGEST_TEXT);

@@ -10,7 +10,8 @@ import { RATE_LIMITS, type RateLimitBy, type RateLimitRule } from './rate-limit.
  *
  * - `by: 'ip'` (default): the client's address, see `trustedProxies`.
  * - `by: 'user'`: the login name of who is logged in; on a public route whoever is not, by address.
- * - `by: (request) => string | null`: anything, such as `(request) => request.body.email`.
+ * - `by: (request) => string`: anything, such as `(request) => request.body?.email`; what is no string (the client left
+ *   it out) is limited by address.
  *
  * Refused: 429 with the true `Retry-After`. `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers)
  * are on every answer.

@@ -50,9 +50,9 @@ export class RateLimitGuard implements CanActivate {
 
   private subject(by: RateLimitRule['by'], request: AuthRequest | null): string | null {
     if (!request) return null;
-    if (typeof by === 'function') return by(request);
-    const user = by === 'user' ? authOf(request)?.user : undefined;
-    return user ? user.email : this.clientIp.of(request);
+    const chosen = typeof by === 'function' ? by(request) : by === 'user' ? authOf(request)?.user.email : undefined;
+    // A field that the client left out, or sent as something else than text, must not be a way around the limit.
+    return typeof chosen === 'string' ? chosen : this.clientIp.of(request);
   }
 
   /** Structured fields of draft-ietf-httpapi-ratelimit-headers-11; `Retry-After` is the error filter's. */

@@ -2,7 +2,7 @@ import type { RateLimitEvent } from '../config/rate-limit-options.js';
 import type { AuthRequest } from './auth-request.js';
 
 /** Whom a limit counts. */
-export type RateLimitBy<Request = AuthRequest> = 'ip' | 'user' | ((request: Request) => string | null);
+export type RateLimitBy<Request = AuthRequest> = 'ip' | 'user' | ((request: Request) => string | null | undefined);
 
 export interface RateLimitRule {
   readonly event: RateLimitEvent;

@@ -215,6 +215,7 @@ describe('what a token looks like', () => {
     ['a resource without a type', 'slicer_download', { resource: '5' }, ['resource']],
     ['a login name with NUL', 'password_reset', { username: 'a\0' }, ['username']],
     ['no fields', 'password_reset', null as never, ['username']],
+    ['text that jsonb refuses', 'team_link', { teamId: 'a\0b' }, ['teamId']],
     ["a host's type without its binding", 'team_invite', { username: ADA }, ['teamId']],
   ])('%s is refused by name', async (_, type, fields, expected) => {
     const refused = await tokens.issue(type, fields as never).catch((error: unknown) => error);

@@ -44,7 +44,7 @@ class LimitedController {
   }
 
   @Public()
-  @RateLimit({ event: 'door', by: ({ headers }) => String(headers['x-door']) })
+  @RateLimit({ event: 'door', by: ({ headers }) => headers['x-door'] as string | undefined })
   @Get('door')
   door() {
     return { ok: true };
@@ -160,5 +160,11 @@ describe.each(PLATFORMS)('@RateLimit on %s', (platform) => {
     await get('/door').set('X-Door', 'front').expect(200);
     await get('/door').set('X-Door', 'back').expect(200);
     await get('/door').set('X-Door', 'FRONT').expect(429);
+  });
+
+  it('what the client leaves out is no way around: it is limited by address', async () => {
+    await get('/door').expect(200);
+    await get('/door').expect(429);
+    await get('/door', '203.0.113.2').expect(200);
   });
 });
