@@ -14,7 +14,7 @@ import {
   type RateLimitEvent,
 } from 'nestjs-latchkey';
 import { startEmbeddedPostgres } from 'nestjs-latchkey/testing';
-import pg from 'pg';
+import { Client, Pool } from 'pg';
 
 // npm install --prefix bench, then: node --import ./test/support/register.js bench/limits.ts [stored events …]
 // Durable commits, everything on this machine; medians of alternating rounds, so that a slow minute hits all alike.
@@ -41,7 +41,7 @@ try {
 
 async function measure(stored: number): Promise<void> {
   const database = `bench_${stored}`;
-  const admin = new pg.Client({ connectionString: postgres.url });
+  const admin = new Client({ connectionString: postgres.url });
   await admin.connect();
   await admin.query(`CREATE DATABASE ${database}`);
   await admin.end();
@@ -49,7 +49,7 @@ async function measure(stored: number): Promise<void> {
 
   const remembering = await start(url, 10_000);
   const asking = await start(url, 0);
-  const pool = new pg.Pool({ connectionString: url, max: CONCURRENCY });
+  const pool = new Pool({ connectionString: url, max: CONCURRENCY });
   pool.on('error', () => undefined);
   await pool.query(
     `INSERT INTO auth_rate_limit_events (username, event_type, occurred_at)
@@ -96,6 +96,7 @@ async function measure(stored: number): Promise<void> {
   const consumed: Record<string, number[]> = { 'bare DELETE … RETURNING through pg': [], 'ours, consume': [] };
   for (let round = 0; round < 2 * ROUNDS; round++) {
     const raw = Array.from({ length: perRound }, () => randomBytes(24));
+    const spelt = raw.map((bytes) => bytes.toString('base64url'));
     const hashes = raw.map((bytes) => bytes.toString('hex'));
     const insert = (columns: string, values: string) =>
       `INSERT INTO auth_ephemeral_tokens (${columns}) SELECT ${values} FROM unnest($1::text[]) h`;
@@ -132,8 +133,7 @@ async function measure(stored: number): Promise<void> {
           const values = [bare[i], 'slicer_download', 'archive:5', Date.now() / 1000];
           return (await pool.query({ ...remove, values })).rows[0];
         }),
-      () =>
-        timed('ours, consume', (i) => tokens.consume('slicer_download', raw[i]!.toString('base64url'), 'archive:5')),
+      () => timed('ours, consume', (i) => tokens.consume('slicer_download', spelt[i]!, 'archive:5')),
     ];
     for (const turn of round % 2 ? turns.toReversed() : turns) await turn();
   }

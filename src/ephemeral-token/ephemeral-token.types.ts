@@ -53,18 +53,26 @@ const LONGEST_TEXT = 128;
 const NO_JSONB = /\\u(0000|d[89a-f])/;
 const LARGEST_PROVIDER_ID = 2_147_483_647;
 
-/** In which of the seed's columns a field of our types lies; optional ones end in `?`. */
-const COLUMNS = new Map<string, Readonly<Record<string, Column | `${Column}?`>>>([
-  ['pre_auth', { username: 'username', challengeId: 'challengeId?' }],
-  [
-    'oidc_state',
-    { providerId: 'providerId', nonce: 'nonce', codeVerifier: 'codeVerifier', challengeId: 'challengeId?' },
-  ],
-  ['oidc_exchange', { username: 'username' }],
-  ['password_reset', { username: 'username' }],
-  ['email_otp_setup', { username: 'username', codeHash: 'nonce' }],
-  ['slicer_download', { resource: 'nonce' }],
+interface FieldColumn {
+  readonly field: string;
+  readonly column: Column;
+  readonly optional: boolean;
+}
+const at = (field: string, column: Column): FieldColumn => ({ field, column, optional: false });
+const USERNAME = at('username', 'username');
+const CHALLENGE: FieldColumn = { field: 'challengeId', column: 'challengeId', optional: true };
+
+/** In which of the seed's columns the fields of our types lie. */
+const COLUMNS = new Map<string, readonly FieldColumn[]>([
+  ['pre_auth', [USERNAME, CHALLENGE]],
+  ['oidc_state', [at('providerId', 'providerId'), at('nonce', 'nonce'), at('codeVerifier', 'codeVerifier'), CHALLENGE]],
+  ['oidc_exchange', [USERNAME]],
+  ['password_reset', [USERNAME]],
+  ['email_otp_setup', [USERNAME, at('codeHash', 'nonce')]],
+  ['slicer_download', [at('resource', 'nonce')]],
 ]);
+/** Of a type that a host adds, the login name has a column; the rest is payload. */
+const HOST_COLUMNS = [USERNAME];
 
 /** Bytes and canonical spelling: 43 characters, of the last of which the two spare bits are zero; the seed's 32. */
 const SHAPES = {
@@ -100,7 +108,7 @@ export function presentedBinding(
   value: string | null | undefined,
 ): PresentedBinding | null {
   if (value !== null && value !== undefined && (typeof value !== 'string' || value.includes('\0'))) return null;
-  if (COLUMNS.get(type)?.[rule.binding ?? ''] === 'nonce') {
+  if (type === 'slicer_download') {
     return value ? { column: 'nonce', value, optional: false } : null;
   }
   const ours = COLUMNS.has(type);
@@ -121,10 +129,9 @@ export function toColumns(type: string, rule: EphemeralTokenRule, fields: object
     payload: null,
   };
   const ours = COLUMNS.get(type);
-  for (const [field, where] of Object.entries(ours ?? (given.has('username') ? { username: 'username' } : {}))) {
-    const column = where.replace('?', '') as Column;
+  for (const { field, column, optional } of ours ?? (given.has('username') ? HOST_COLUMNS : [])) {
     const value = given.get(field);
-    if (where.endsWith('?') && (value === undefined || value === null)) continue;
+    if (optional && (value === undefined || value === null)) continue;
     const mistake = mistakeIn(column, value);
     if (mistake) mistakes[field] = mistake;
     else if (column === 'providerId') columns.providerId = value as number;
@@ -135,7 +142,8 @@ export function toColumns(type: string, rule: EphemeralTokenRule, fields: object
     mistakes['resource'] = "must be 'type:id'";
   }
   if (ours) {
-    for (const field of given.keys()) if (!Object.hasOwn(ours, field)) mistakes[field] = `is no field of '${type}'`;
+    const known = new Set(ours.map(({ field }) => field));
+    for (const field of given.keys()) if (!known.has(field)) mistakes[field] = `is no field of '${type}'`;
   } else {
     const payload = [...given].filter(([field]) => field !== 'username');
     for (const entry of payload) {
@@ -162,10 +170,9 @@ export function toColumns(type: string, rule: EphemeralTokenRule, fields: object
 /** The fields of a stored token, as they were issued. */
 export function toFields(row: EphemeralTokenRow): Record<string, unknown> {
   const fields: Record<string, unknown> = { ...row.payload };
-  const columns = COLUMNS.get(row.type) ?? (row.username === null ? {} : { username: 'username' as const });
-  for (const [field, where] of Object.entries(columns)) {
-    const value = row[where.replace('?', '') as Column];
-    if (value !== null && !(field in fields)) fields[field] = value;
+  for (const { field, column } of COLUMNS.get(row.type) ?? HOST_COLUMNS) {
+    const value = row[column];
+    if (value !== null && !Object.hasOwn(fields, field)) fields[field] = value;
   }
   return fields;
 }
