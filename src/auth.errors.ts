@@ -30,6 +30,8 @@ export interface AuthErrorFacts {
   USER_NOT_FOUND: Record<never, never>;
   /** There is no account at all yet. */
   SETUP_INCOMPLETE: Record<never, never>;
+  /** The event's limit is reached for this subject. `retryAfter` is in whole seconds, rounded up. */
+  RATE_LIMITED: { event: string; retryAfter: number; limit: number };
   /** More passwords wait to be hashed than the queue holds. `retryAfter` is in whole seconds. */
   HASHER_OVERLOADED: { retryAfter: number };
   /** The host's own implementation of a port lacks an operation. */

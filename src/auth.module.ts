@@ -22,12 +22,17 @@ import { AuthConfig } from './config/auth-config.js';
 import type { AuthOptions } from './config/auth-options.js';
 import { KeyRing } from './crypto/key-ring.js';
 import { PreparedStatements } from './database/prepared-statement.js';
+import { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';
+import { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
+import { TypeOrmEphemeralTokenStore } from './ephemeral-token/typeorm-ephemeral-token.store.js';
 import { AuthErrorFilter } from './http/auth-error.filter.js';
 import { authControllerAt } from './http/auth.controller.js';
 import { BearerSessions } from './http/bearer-sessions.js';
 import { bodyParseErrors } from './http/body-parse-errors.js';
 import { CookieWriter } from './http/cookie-writer.js';
+import { ClientIp } from './http/client-ip.js';
 import { OriginGuard } from './http/origin.guard.js';
+import { RateLimitGuard } from './http/rate-limit.guard.js';
 import { SessionCookie } from './http/session-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
 import { DatabaseSessionScheme, SessionScheme } from './http/session-scheme.js';
@@ -38,6 +43,10 @@ import { TokenRevocationService } from './jwt/token-revocation.service.js';
 import { OpaqueTokens, SessionTokens } from './session/session-token.js';
 import { SignedCookieSession } from './session/signed-cookie-session.js';
 import { SignedTokens } from './session/signed-token.js';
+import { LoginBackoff } from './rate-limit/backoff.js';
+import { RateLimitService } from './rate-limit/rate-limit.service.js';
+import { RateLimitStore } from './rate-limit/rate-limit.store.js';
+import { TypeOrmRateLimitStore } from './rate-limit/typeorm-rate-limit.store.js';
 import { SessionService } from './session/session.service.js';
 import { SessionStore } from './session/session.store.js';
 import { TypeOrmSessionStore } from './session/typeorm-session.store.js';
@@ -127,11 +136,18 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
       inject: [AuthConfig, SessionService, SignedCookieSession, TokenRevocationService],
     },
     BearerSessions,
+    { provide: EphemeralTokenStore, useClass: TypeOrmEphemeralTokenStore },
+    EphemeralTokenService,
+    { provide: RateLimitStore, useClass: TypeOrmRateLimitStore },
+    RateLimitService,
+    LoginBackoff,
     SessionCookie,
     CookieWriter,
     AuthErrorFilter,
     SessionGuard,
     OriginGuard,
+    ClientIp,
+    RateLimitGuard,
   ];
   return {
     ...definition,

@@ -66,3 +66,29 @@ export { SignedTokens } from './session/signed-token.js';
 export { RevokedTokenEntity } from './jwt/revoked-token.entity.js';
 export { TokenRevocationService } from './jwt/token-revocation.service.js';
 export type { SelfContained } from './jwt/token-revocation.service.js';
+export { EphemeralTokenEntity } from './ephemeral-token/ephemeral-token.entity.js';
+export { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';
+export { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
+export type { EphemeralTokenKey } from './ephemeral-token/ephemeral-token.store.js';
+export type { EphemeralTokenRow, PresentedBinding } from './ephemeral-token/ephemeral-token.types.js';
+export type { EphemeralTokenFields, EphemeralTokenRule, EphemeralTokenType } from './config/ephemeral-token-options.js';
+export { LoginBackoff } from './rate-limit/backoff.js';
+export type { BackoffState } from './rate-limit/backoff.js';
+export { RateLimitEventEntity } from './rate-limit/rate-limit-event.entity.js';
+export type { Bucket, Usage } from './rate-limit/rate-limit.policy.js';
+export { RateLimitService } from './rate-limit/rate-limit.service.js';
+export type { RateLimitDecision, RateLimitTarget, RateLimitVerdict } from './rate-limit/rate-limit.service.js';
+export { RateLimitStore } from './rate-limit/rate-limit.store.js';
+export type { Consumption } from './rate-limit/rate-limit.store.js';
+export type {
+  BackoffSettings,
+  RateLimitEvent,
+  RateLimitEvents,
+  RateLimitOptions,
+  RateLimitPolicy,
+} from './config/rate-limit-options.js';
+export { subjectOfAddress } from './common/ip-address.js';
+export { ClientIp } from './http/client-ip.js';
+export { RateLimit } from './http/rate-limit.decorator.js';
+export { RateLimitGuard } from './http/rate-limit.guard.js';
+export type { RateLimitBy } from './http/rate-limit.rule.js';

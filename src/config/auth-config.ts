@@ -1,5 +1,6 @@
 import { AuthError } from '../auth.errors.js';
 import { days, type Duration } from '../common/duration.js';
+import { parseNetwork, type Network } from '../common/ip-address.js';
 import {
   CookieSettings,
   JwtSettings,
@@ -8,6 +9,8 @@ import {
   type AuthOptions,
   type RouteOptions,
 } from './auth-options.js';
+import { EphemeralTokenSettings, type EphemeralTokenRule } from './ephemeral-token-options.js';
+import { RateLimitSettings, type RateLimitOptions, type RateLimitPolicy } from './rate-limit-options.js';
 
 /** They decide which providers exist, so an asynchronous factory is too late for them. */
 const EXTRAS = ['routes', 'globalGuard', 'users', 'imports', 'dataSource', 'isGlobal'];
@@ -15,7 +18,20 @@ const EXTRAS = ['routes', 'globalGuard', 'users', 'imports', 'dataSource', 'isGl
 export const MINIMUM_SECRET_LENGTH = 32;
 const LONGEST_LIFETIME = days(400);
 const COOKIE_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
-const OPTIONS = ['secrets', 'session', 'cookie', 'password', 'jwt', 'trustedOrigins', 'loginPage'];
+/** Tokens and events are columns of 20 characters, and events are names in a structured header field (RFC 9651). */
+const TYPE_NAME = /^[a-z0-9_]{1,20}$/;
+const OPTIONS = [
+  'secrets',
+  'session',
+  'cookie',
+  'password',
+  'jwt',
+  'trustedOrigins',
+  'trustedProxies',
+  'ephemeralTokens',
+  'rateLimits',
+  'loginPage',
+];
 
 /**
  * The host's options, defaults filled in, validated once at boot and frozen. Everything inside the module reads this.
@@ -30,6 +46,10 @@ export class AuthConfig {
     readonly trustedOrigins: readonly string[],
     readonly loginPage: string | undefined,
     readonly routes: Readonly<RouteOptions> | undefined,
+    readonly trustedProxies: readonly Network[],
+    /** By type, those that the host adds included. */
+    readonly ephemeralTokens: ReadonlyMap<string, Readonly<EphemeralTokenRule>>,
+    readonly rateLimits: Readonly<RateLimitSettings>,
   ) {}
 
   /** Throws one `INVALID_CONFIG` that lists every mistake, each with its remedy. The options are left untouched. */
@@ -43,6 +63,9 @@ export class AuthConfig {
     const jwt = check.settings('jwt', new JwtSettings(), options?.jwt);
     const trustedOrigins = check.origins(options?.trustedOrigins);
     const loginPage = options?.loginPage;
+    const trustedProxies = check.networks(options?.trustedProxies);
+    const ephemeralTokens = check.tokenRules(options?.ephemeralTokens);
+    const rateLimits = check.rateLimits(options?.rateLimits);
 
     check.duration('session.ttl', session.ttl);
     check.duration('session.absoluteLifetime', session.absoluteLifetime);
@@ -122,6 +145,9 @@ export class AuthConfig {
         Object.freeze([...trustedOrigins]),
         loginPage,
         routes && Object.freeze({ ...routes }),
+        Object.freeze(trustedProxies),
+        ephemeralTokens,
+        rateLimits,
       ),
     );
   }
@@ -194,6 +220,95 @@ class Mistakes {
       );
     });
     return value as string[];
+  }
+
+  networks(value: unknown = []): Network[] {
+    if (!Array.isArray(value)) {
+      this.found.push("trustedProxies must be a list, for example ['10.0.0.0/8'].");
+      return [];
+    }
+    return value.map(parseNetwork).filter((network, index): network is Network => {
+      const usable = typeof network !== 'string';
+      if (!usable) this.found.push(`trustedProxies[${index}] ${network}.`);
+      return usable;
+    });
+  }
+
+  /** The rules of the types that are ours, `ttl` as the host wrote it, and those of the types that it adds. */
+  tokenRules(written: Record<string, Partial<EphemeralTokenRule> | undefined> = {}): Map<string, EphemeralTokenRule> {
+    const rules = new Map<string, EphemeralTokenRule>(Object.entries(Object.freeze(new EphemeralTokenSettings())));
+    if (!this.record('ephemeralTokens', written)) return rules;
+    for (const [type, rule] of Object.entries(written)) {
+      if (rule === undefined) continue;
+      const name = `ephemeralTokens.${type}`;
+      const ours = rules.get(type);
+      this.typeName(name, type);
+      this.keys(`${name}.`, rule, ours ? ['ttl'] : ['ttl', 'onePerUser', 'binding']);
+      if (!isRecord(rule)) continue;
+      const merged: EphemeralTokenRule = { ...ours, ...rule, ttl: rule.ttl ?? ours?.ttl ?? Number.NaN };
+      this.duration(`${name}.ttl`, merged.ttl);
+      this.that(
+        ['boolean', 'undefined'].includes(typeof merged.onePerUser),
+        `${name}.onePerUser must be true or false.`,
+      );
+      this.that(
+        merged.binding === undefined || (typeof merged.binding === 'string' && merged.binding !== ''),
+        `${name}.binding must be the name of one of the token's fields.`,
+      );
+      rules.set(type, Object.freeze(merged));
+    }
+    return rules;
+  }
+
+  rateLimits(written: RateLimitOptions | undefined): Readonly<RateLimitSettings> {
+    const defaults = new RateLimitSettings();
+    const host: RateLimitOptions = isRecord(written) ? written : {};
+    const { policies: hostPolicies, backoff: hostBackoff, ...rest } = host;
+    if (written !== undefined) this.record('rateLimits', written);
+    const settings = this.settings('rateLimits', defaults, rest);
+    const policies = this.policies(defaults.policies, hostPolicies);
+    const backoff = this.settings('rateLimits.backoff', defaults.backoff, hostBackoff);
+    this.duration('rateLimits.backoff.base', backoff.base);
+    this.duration('rateLimits.backoff.longest', backoff.longest);
+    this.duration('rateLimits.backoff.window', backoff.window);
+    this.that(
+      !(backoff.longest > backoff.window),
+      'rateLimits.backoff.window is shorter than backoff.longest: a failure would be forgotten before its wait is over.',
+    );
+    this.that(['deny', 'allow'].includes(settings.onStoreError), "rateLimits.onStoreError must be 'deny' or 'allow'.");
+    this.integer('rateLimits.rememberedBlocks', settings.rememberedBlocks, 0, 1_000_000);
+    return Object.freeze(Object.assign(settings, { policies, backoff: Object.freeze(backoff) }));
+  }
+
+  private policies(
+    defaults: Readonly<Record<string, RateLimitPolicy>>,
+    written: Record<string, Partial<RateLimitPolicy> | undefined> = {},
+  ): Readonly<Record<string, RateLimitPolicy>> {
+    const policies: Record<string, RateLimitPolicy> = Object.assign(Object.create(null), defaults);
+    if (!this.record('rateLimits.policies', written)) return policies;
+    for (const [event, policy] of Object.entries(written)) {
+      if (policy === undefined) continue;
+      const name = `rateLimits.policies.${event}`;
+      const ours = policies[event];
+      this.typeName(name, event);
+      this.that(event !== 'login_backoff', `${name} is taken: the back-off keeps its failures under that name.`);
+      this.keys(`${name}.`, policy, ['limit', 'window']);
+      if (!isRecord(policy)) continue;
+      const { limit = ours?.limit, window = ours?.window } = policy;
+      this.integer(`${name}.limit`, limit ?? Number.NaN, 1, 100_000);
+      this.duration(`${name}.window`, window ?? Number.NaN);
+      policies[event] = Object.freeze({ limit: limit!, window: window! });
+    }
+    return Object.freeze(policies);
+  }
+
+  private record(name: string, value: unknown): boolean {
+    this.that(isRecord(value), `${name} must be an object.`);
+    return isRecord(value);
+  }
+
+  private typeName(name: string, value: string): void {
+    this.that(TYPE_NAME.test(value), `${name}: the name must be 1 to 20 of a-z, 0-9 and _.`);
   }
 
   duration(name: string, value: Duration): void {

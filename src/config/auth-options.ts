@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { days, hours, type Duration } from '../common/duration.js';
+import type { EphemeralTokenRule, EphemeralTokenType } from './ephemeral-token-options.js';
+import type { RateLimitOptions } from './rate-limit-options.js';
 
 /** How long a session lives, and how many of them one user may have. */
 export class SessionSettings {
@@ -113,6 +115,14 @@ export interface AuthOptions {
    * HTML without a session is sent there (303; htmx by `HX-Redirect`) instead of being answered 401. Default: 401.
    */
   loginPage?: string;
+  /**
+   * Addresses and networks (`10.0.0.0/8`) of the proxies in front, whose `X-Forwarded-For` is believed. Default none:
+   * the client is whoever opened the connection. List nothing that is no proxy of yours, or clients choose who they are.
+   */
+  trustedProxies?: readonly string[];
+  /** Other lifetimes for single-use tokens, and the rules of types that the host adds. */
+  ephemeralTokens?: { [Type in EphemeralTokenType]?: Partial<EphemeralTokenRule> };
+  rateLimits?: RateLimitOptions;
 }
 
 /** The HTTP routes of this module; without `routes` it mounts none. */

@@ -1,10 +1,14 @@
 import { CreateUsers1763683200001 } from './migrations/1763683200001-create-users.js';
 import { CreateRevokedTokens1763683200005 } from './migrations/1763683200005-create-revoked-tokens.js';
 import { createSessionsFor } from './migrations/1763683200002-create-sessions.js';
+import { CreateEphemeralTokens1763683200003 } from './migrations/1763683200003-create-ephemeral-tokens.js';
+import { CreateRateLimits1763683200004 } from './migrations/1763683200004-create-rate-limits.js';
 
 /** The migrations of this module, for `TypeOrmModule.forRoot({ migrations: [...authMigrations, …] })`. */
 export const authMigrations = [
   CreateUsers1763683200001,
   createSessionsFor('uuid', { referencesUsers: true }),
+  CreateEphemeralTokens1763683200003,
+  CreateRateLimits1763683200004,
   CreateRevokedTokens1763683200005,
 ];

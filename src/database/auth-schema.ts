@@ -1,7 +1,11 @@
 import { RevokedTokenEntity } from '../jwt/revoked-token.entity.js';
+import { EphemeralTokenEntity } from '../ephemeral-token/ephemeral-token.entity.js';
+import { RateLimitEventEntity } from '../rate-limit/rate-limit-event.entity.js';
 import { sessionEntityFor, type UserIdType } from '../session/session.entity.js';
 import { CreateRevokedTokens1763683200005 } from './migrations/1763683200005-create-revoked-tokens.js';
 import { createSessionsFor } from './migrations/1763683200002-create-sessions.js';
+import { CreateEphemeralTokens1763683200003 } from './migrations/1763683200003-create-ephemeral-tokens.js';
+import { CreateRateLimits1763683200004 } from './migrations/1763683200004-create-rate-limits.js';
 
 /**
  * Entities and migrations for a host that keeps users in a table or service of its own: no table `users`, no foreign
@@ -9,7 +13,12 @@ import { createSessionsFor } from './migrations/1763683200002-create-sessions.js
  */
 export function authSchemaFor({ userId }: { userId: UserIdType }) {
   return {
-    entities: [sessionEntityFor(userId), RevokedTokenEntity],
-    migrations: [createSessionsFor(userId, { referencesUsers: false }), CreateRevokedTokens1763683200005],
+    entities: [sessionEntityFor(userId), EphemeralTokenEntity, RateLimitEventEntity, RevokedTokenEntity],
+    migrations: [
+      createSessionsFor(userId, { referencesUsers: false }),
+      CreateEphemeralTokens1763683200003,
+      CreateRateLimits1763683200004,
+      CreateRevokedTokens1763683200005,
+    ],
   };
 }

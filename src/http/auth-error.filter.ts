@@ -18,6 +18,7 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   USER_NOT_FOUND: { status: 404, message: 'There is no such user.' },
   INVALID_INPUT: { status: 422, message: 'The request is not valid.' },
   UNSUPPORTED: { status: 500, message: 'Internal server error.' },
+  RATE_LIMITED: { status: 429, message: 'Too many requests. Try again later.' },
   INVALID_CONFIG: { status: 500, message: 'Internal server error.' },
   SETUP_INCOMPLETE: { status: 503, message: 'Setup not complete: no account exists yet.' },
   HASHER_OVERLOADED: { status: 503, message: 'Too many logins at once. Try again in a moment.' },
@@ -60,7 +61,7 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
     if (page?.by === 'htmx') adapter.setHeader(response, 'HX-Redirect', page.location);
     if (page?.by === 'browser') return adapter.redirect(response, 303, page.location);
     if (status === 401) adapter.setHeader(response, 'WWW-Authenticate', 'Bearer');
-    if (isAuthError(error, 'HASHER_OVERLOADED')) {
+    if (isAuthError(error, 'HASHER_OVERLOADED') || isAuthError(error, 'RATE_LIMITED')) {
       adapter.setHeader(response, 'Retry-After', String(error.facts.retryAfter));
     }
     return adapter.reply(response, isAuthError(error, 'INVALID_INPUT') ? { ...body, ...error.facts } : body, status);

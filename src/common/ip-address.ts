@@ -1,0 +1,68 @@
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+
+/** Bits of an IPv6 address that one customer usually has all of: what is below them is free to choose. */
+const IPV6_SUBJECT_PREFIX = 64;
+
+/** A parsed network: what `trustedProxies` is made of. */
+export type Network = readonly [address: ipaddr.IPv4 | ipaddr.IPv6, prefix: number];
+
+/**
+ * The canonical spelling of an address, or `null` for anything that is none: `::ffff:a.b.c.d` is `a.b.c.d` (R24), a
+ * zone is dropped, brackets and a port as some proxies write them too. Octal, hexadecimal and short IPv4 spellings are
+ * no addresses.
+ */
+export function canonicalAddress(text: string | null | undefined): string | null {
+  return parseAddress(text)?.toString() ?? null;
+}
+
+/**
+ * Who an address is to a rate limit: an IPv4 address itself, of an IPv6 address its /64, since whoever has one address
+ * of it has 2^64 (R24). `null` for anything that is no address; what this answers, it answers again.
+ */
+export function subjectOfAddress(text: string | null | undefined): string | null {
+  const address = parseAddress(text?.replace(/\/64$/, ''));
+  if (!address) return null;
+  if (address instanceof ipaddr.IPv4) return address.toString();
+  return `${ipaddr.IPv6.networkAddressFromCIDR(`${address.toString()}/${IPV6_SUBJECT_PREFIX}`).toString()}/${IPV6_SUBJECT_PREFIX}`;
+}
+
+/**
+ * The network of `10.0.0.0/8`, `2001:db8::/32` or a single address; else what is wrong with it, with the remedy.
+ * v4-mapped spellings are refused: proxy-addr took `::ffff:10.0.0.0/8` for a prefix of 8 bits of IPv6, which is the
+ * whole internet (R23, CVE-2026-90711).
+ */
+export function parseNetwork(text: unknown): Network | string {
+  if (typeof text !== 'string') return "must be a string such as '10.0.0.0/8' or '10.0.0.1'";
+  const [address = '', prefix, ...rest] = text.trim().split('/');
+  if (isIP(address) === 0 || address.includes('%') || rest.length > 0) {
+    return "must be an address or a network such as '10.0.0.1', '10.0.0.0/8' or '2001:db8::/32'";
+  }
+  if (isIP(address) === 6 && (ipaddr.parse(address) as ipaddr.IPv6).isIPv4MappedAddress()) {
+    return "must be written as IPv4, '10.0.0.0/8': IPv4 peers are matched as IPv4, also on a dual-stack socket";
+  }
+  const bits = isIP(address) === 4 ? 32 : 128;
+  const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN;
+  if (!(length <= bits)) return `must have a prefix length from 1 to ${bits}`;
+  if (length === 0) return 'trusts the whole internet, so that anybody names any address: list your proxies';
+  return [ipaddr.parse(address), length];
+}
+
+/** Whether the address (in any spelling) is in one of the networks. */
+export function isWithin(text: string, networks: readonly Network[]): boolean {
+  const address = parseAddress(text);
+  return address !== null && networks.some(([of, bits]) => address.kind() === of.kind() && address.match(of, bits));
+}
+
+function parseAddress(text: string | null | undefined): ipaddr.IPv4 | ipaddr.IPv6 | null {
+  if (typeof text !== 'string' || text.length > 64) return null;
+  const bare = withoutPort(text.trim()).replace(/%.*$/s, '');
+  if (isIP(bare) === 0) return null;
+  const address = ipaddr.parse(bare);
+  return address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() ? address.toIPv4Address() : address;
+}
+
+/** `[2001:db8::1]:443`, `[2001:db8::1]` and `192.0.2.1:443`; an IPv6 address without brackets has no port. */
+function withoutPort(text: string): string {
+  return /^\[(.+)\](?::\d+)?$/.exec(text)?.[1] ?? /^([\d.]+):\d+$/.exec(text)?.[1] ?? text;
+}

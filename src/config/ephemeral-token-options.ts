@@ -1,0 +1,53 @@
+import { hours, minutes, type Duration } from '../common/duration.js';
+
+/**
+ * The types of single-use tokens, and what each carries. A host adds its own by module augmentation, and gives them a
+ * rule in `ephemeralTokens`:
+ *
+ * ```ts
+ * declare module 'nestjs-latchkey' { interface EphemeralTokenFields { invite: { username: string; teamId: string } } }
+ * AuthModule.forRoot({ …, ephemeralTokens: { invite: { ttl: days(7), binding: 'teamId' } } });
+ * ```
+ *
+ * Fields are strings, numbers, booleans or plain objects of them. A field `username` is a login name: the token then
+ * belongs to that account, and ends with it.
+ */
+export interface EphemeralTokenFields {
+  /** The password was right and another factor is due. `challengeId` is the value of an HttpOnly cookie. */
+  pre_auth: { username: string; challengeId?: string };
+  /** Way out to an identity provider. `challengeId`, where given, binds the answer to this browser (R12). */
+  oidc_state: { providerId: number; nonce: string; codeVerifier: string; challengeId?: string };
+  /** From the provider's callback to the page. */
+  oidc_exchange: { username: string };
+  /** The mailed link. */
+  password_reset: { username: string };
+  /**
+   * Proof that the mailbox is the user's. A code of six digits can be guessed from its SHA-256 at once, so `codeHash`
+   * is `await passwordHasher.hash(code)`, compared with `passwordHasher.matches` (OWASP ASVS 6.5.2).
+   */
+  email_otp_setup: { username: string; codeHash: string };
+  /** One download of one resource, `type:id`. */
+  slicer_download: { resource: `${string}:${string}` };
+}
+
+export type EphemeralTokenType = Extract<keyof EphemeralTokenFields, string>;
+
+export interface EphemeralTokenRule {
+  /** How long a token of this type can be used, unless `issue` says otherwise. */
+  ttl: Duration;
+  /** A user has at most one outstanding token of this type: `issue` voids the earlier one, `consume` the rest (R39). */
+  onePerUser?: boolean;
+  /** The field that whoever presents the token has to repeat. */
+  binding?: string;
+}
+
+/** Lifetimes and rules of the seed (003). Of the types that are ours a host changes `ttl`; those it adds it describes. */
+export class EphemeralTokenSettings {
+  readonly pre_auth: EphemeralTokenRule = { ttl: minutes(5), binding: 'challengeId' };
+  readonly oidc_state: EphemeralTokenRule = { ttl: minutes(10), binding: 'challengeId' };
+  readonly oidc_exchange: EphemeralTokenRule = { ttl: minutes(2) };
+  readonly password_reset: EphemeralTokenRule = { ttl: hours(1), onePerUser: true };
+  /** OWASP ASVS 6.5.5: an out-of-band code lives at most 10 minutes. */
+  readonly email_otp_setup: EphemeralTokenRule = { ttl: minutes(10), onePerUser: true };
+  readonly slicer_download: EphemeralTokenRule = { ttl: minutes(5), binding: 'resource' };
+}

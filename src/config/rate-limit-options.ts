@@ -1,0 +1,73 @@
+import { minutes, seconds, type Duration } from '../common/duration.js';
+
+/**
+ * What is limited. A host adds its own by module augmentation, and gives them a policy in `rateLimits.policies`:
+ *
+ * ```ts
+ * declare module 'nestjs-latchkey' { interface RateLimitEvents { share_note: true } }
+ * AuthModule.forRoot({ …, rateLimits: { policies: { share_note: { limit: 20, window: hours(1) } } } });
+ * ```
+ */
+export interface RateLimitEvents {
+  /** Failed logins of one account. */
+  login_attempt: true;
+  /** Failed logins from one address. */
+  login_ip: true;
+  /** Wrong second factors of one account, across challenges and factors (R9). */
+  '2fa_attempt': true;
+  email_send: true;
+  password_reset_send: true;
+  password_reset_ip: true;
+  password_change: true;
+}
+
+export type RateLimitEvent = Extract<keyof RateLimitEvents, string>;
+
+export interface RateLimitPolicy {
+  /** This many in any `window`; one more is refused. */
+  limit: number;
+  /** Sliding: an event counts while it is younger than this, and no longer at this exact age. */
+  window: Duration;
+}
+
+/** Waiting time after failed logins, per address: `min(base * 2^(n-1), longest)` after the n-th failure in a row. */
+export class BackoffSettings {
+  /** After the first failure. Default half a second (seed 004). */
+  base: Duration = seconds(0.5);
+  /** Never longer than this. Default 5 seconds (seed 004). */
+  longest: Duration = seconds(5);
+  /** A failure of this age is forgotten. Default 15 minutes, as long as the failures of `login_ip` count. */
+  window: Duration = minutes(15);
+}
+
+export class RateLimitSettings {
+  /** The seed's table (003). A host changes `limit` and `window` of these and adds its own. */
+  policies: Record<string, RateLimitPolicy> = {
+    login_attempt: { limit: 10, window: minutes(15) },
+    login_ip: { limit: 20, window: minutes(15) },
+    '2fa_attempt': { limit: 5, window: minutes(15) },
+    email_send: { limit: 3, window: minutes(10) },
+    password_reset_send: { limit: 3, window: minutes(15) },
+    password_reset_ip: { limit: 10, window: minutes(15) },
+    password_change: { limit: 5, window: minutes(15) },
+  };
+  backoff: BackoffSettings = new BackoffSettings();
+  /**
+   * What a fault of the database means: `deny` (default) answers 503, `allow` lets everybody through unlimited until
+   * it is back. Both are logged.
+   */
+  onStoreError: 'deny' | 'allow' = 'deny';
+  /**
+   * Blocked subjects that this process remembers, to refuse them without asking the database. Default 10,000, about
+   * 5 MB; 0 turns it off. A remembered block is asked about again after a second, see `RateLimitService`.
+   */
+  rememberedBlocks: number = 10_000;
+}
+
+/** What the host writes: every part may be left out. */
+export interface RateLimitOptions {
+  policies?: { [Event in RateLimitEvent]?: Partial<RateLimitPolicy> };
+  backoff?: Partial<BackoffSettings>;
+  onStoreError?: 'deny' | 'allow';
+  rememberedBlocks?: number;
+}

@@ -1,0 +1,155 @@
+import { Injectable } from '@nestjs/common';
+import { AuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import type { Duration } from '../common/duration.js';
+import { AuthConfig } from '../config/auth-config.js';
+import type {
+  EphemeralTokenFields,
+  EphemeralTokenRule,
+  EphemeralTokenType,
+} from '../config/ephemeral-token-options.js';
+import { normalizeLogin } from '../user/login-name.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { EphemeralTokenStore, type EphemeralTokenKey } from './ephemeral-token.store.js';
+import {
+  accountKey,
+  ephemeralTokenHash,
+  newEphemeralToken,
+  presentedBinding,
+  toColumns,
+  toFields,
+  type BindingOf,
+  type EphemeralTokenRow,
+} from './ephemeral-token.types.js';
+
+const PURGE_BATCH = 5_000;
+
+/**
+ * Single-use tokens: password reset, second factor, identity provider, download link (seed 003).
+ *
+ * - Of any number of parallel consumers of one token, in any number of processes, exactly one gets its fields (R8).
+ * - `null` for everything that cannot be used: malformed (no query), unknown, spent, expired at the exact instant, of
+ *   another type, presented without its binding. Which it was is not told, and nothing is burnt by it.
+ * - A token with a `username` ends with that account: it is refused once the account is deleted, disabled or has had
+ *   its tokens invalidated (a new password does) since the issue, also when the name is given to somebody else.
+ * - Only its SHA-256 is stored. A fault throws `STORE_UNAVAILABLE`; then a token may have been spent.
+ */
+@Injectable()
+export class EphemeralTokenService {
+  constructor(
+    private readonly store: EphemeralTokenStore,
+    private readonly users: UserDirectory,
+    private readonly clock: Clock,
+    private readonly config: AuthConfig,
+  ) {}
+
+  /**
+   * A new token of this type. Of the types that a user has one of (`password_reset`, `email_otp_setup`) the earlier one
+   * is void from now on. Throws `INVALID_INPUT` for fields that are missing or do not fit, and `USER_NOT_FOUND` when
+   * `username` is the login name of no enabled account: look the account up first, and answer both cases the same.
+   */
+  async issue<Type extends EphemeralTokenType>(
+    type: Type,
+    fields: EphemeralTokenFields[Type],
+    { ttl }: { ttl?: Duration } = {},
+  ): Promise<string> {
+    const rule = this.rule(type);
+    const lifetime = ttl ?? rule.ttl;
+    if (!(lifetime > 0 && Number.isFinite(lifetime))) {
+      throw new TypeError('ttl must be a length of time in milliseconds: write it as minutes(5).');
+    }
+    const columns = toColumns(type, rule, fields);
+    const login = (fields as { username?: string }).username;
+    const user = columns.username === null || login === undefined ? null : await this.enabledUser(login);
+    const token = newEphemeralToken(type);
+    const now = this.clock.now();
+    const hash = ephemeralTokenHash(type, token)!;
+    await this.store.insert(
+      { ...columns, type, hash, userId: user?.id ?? null, createdAt: now, expiresAt: now + lifetime },
+      { voidsEarlier: rule.onePerUser === true },
+    );
+    return token;
+  }
+
+  /** The fields of a token that stays usable; for a page that shows what it is about to do. */
+  async peek<Type extends EphemeralTokenType>(
+    type: Type,
+    token: string,
+    ...[binding]: BindingOf<Type>
+  ): Promise<EphemeralTokenFields[Type] | null> {
+    const key = this.key(type, token, binding);
+    return key && this.fieldsOf<Type>(await this.store.find(key));
+  }
+
+  /**
+   * The fields, once. Call it before whatever the token allows, and do that only with what it answers. Of the types
+   * that a user has one of, success voids every other that is outstanding (R39).
+   */
+  async consume<Type extends EphemeralTokenType>(
+    type: Type,
+    token: string,
+    ...[binding]: BindingOf<Type>
+  ): Promise<EphemeralTokenFields[Type] | null> {
+    const key = this.key(type, token, binding);
+    const voidsRest = this.rule(type).onePerUser === true;
+    return key && this.fieldsOf<Type>(await this.store.take(key, { voidsRest }));
+  }
+
+  /**
+   * Voids every token of this account; how many. A directory of the host's calls it when it deletes or disables an
+   * account whose name may be given to another, so that nothing is left behind.
+   */
+  revokeAllForUser(username: string): Promise<number> {
+    return this.store.deleteByUser(accountKey(username));
+  }
+
+  /** Deletes what has expired, in batches that hold nobody up; how many. They cannot be used before that either. */
+  async purge(): Promise<number> {
+    const now = this.clock.now();
+    for (let deleted = 0; ;) {
+      const batch = await this.store.deleteExpired(now, PURGE_BATCH);
+      deleted += batch;
+      if (batch < PURGE_BATCH) return deleted;
+    }
+  }
+
+  private key(type: string, token: unknown, value: string | null | undefined): EphemeralTokenKey | null {
+    const binding = presentedBinding(type, this.rule(type), value);
+    const hash = ephemeralTokenHash(type, token);
+    return binding && hash !== null ? { type, hash, binding, now: this.clock.now() } : null;
+  }
+
+  /** After the token was taken, so that an account disabled meanwhile is seen. */
+  private async fieldsOf<Type extends EphemeralTokenType>(
+    row: EphemeralTokenRow | null,
+  ): Promise<EphemeralTokenFields[Type] | null> {
+    if (!row) return null;
+    const fields = toFields(row) as unknown as EphemeralTokenFields[Type];
+    if (row.username === null) return fields;
+    const user = await this.users.findByLogin((fields as { username: string }).username);
+    return user && isOwner(user, row) ? fields : null;
+  }
+
+  private async enabledUser(login: string): Promise<AuthUser> {
+    const user = await this.users.findByLogin(normalizeLogin(login));
+    if (user && (user.disabledAt ?? null) === null) return user;
+    throw new AuthError('USER_NOT_FOUND', 'There is no enabled account of this login name to issue a token for.', {});
+  }
+
+  private rule(type: string): EphemeralTokenRule {
+    const rule = this.config.ephemeralTokens.get(type);
+    if (rule) return rule;
+    const known = [...this.config.ephemeralTokens.keys()].join(', ');
+    throw new TypeError(
+      `No token type '${type}'; known are ${known}. Add yours to EphemeralTokenFields and ephemeralTokens.`,
+    );
+  }
+}
+
+function isOwner(user: AuthUser, row: EphemeralTokenRow): boolean {
+  return (
+    (user.disabledAt ?? null) === null &&
+    (row.userId === null || row.userId === user.id) &&
+    row.createdAt > (user.tokensInvalidatedAfter ?? Number.NEGATIVE_INFINITY)
+  );
+}

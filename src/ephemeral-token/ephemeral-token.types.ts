@@ -1,0 +1,188 @@
+import { randomBytes } from 'node:crypto';
+import { AuthError } from '../auth.errors.js';
+import type {
+  EphemeralTokenFields,
+  EphemeralTokenRule,
+  EphemeralTokenType,
+} from '../config/ephemeral-token-options.js';
+import { columnKey, sha256Hex } from '../crypto/hash.js';
+import { normalizeLogin } from '../user/login-name.js';
+
+/** A stored token: the seed's columns, and two of our own. Instants are epoch milliseconds. */
+export interface EphemeralTokenRow {
+  readonly type: string;
+  /** Lower-case hex SHA-256 of the token's raw bytes. */
+  readonly hash: string;
+  /** Key of the account it belongs to, see `accountKey`. */
+  readonly username: string | null;
+  readonly providerId: number | null;
+  readonly nonce: string | null;
+  readonly codeVerifier: string | null;
+  readonly challengeId: string | null;
+  /** Id of the account at the time of issue; `null` in a row of another program. */
+  readonly userId: string | null;
+  /** What has no column: the fields of types that a host adds, and a login name too long for its column. */
+  readonly payload: Readonly<Record<string, unknown>> | null;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+}
+
+/** What has to be repeated where the row has it. */
+export interface PresentedBinding {
+  readonly column: 'challengeId' | 'nonce';
+  readonly value: string | null;
+  /** Whether a row that is bound to nothing can be used by anybody; if not, by nobody. */
+  readonly optional: boolean;
+}
+
+export type PayloadColumns = Pick<
+  EphemeralTokenRow,
+  'username' | 'providerId' | 'nonce' | 'codeVerifier' | 'challengeId' | 'payload'
+>;
+
+/** `consume('slicer_download', token, resource)`: there the binding cannot be left out. */
+export type BindingOf<Type extends EphemeralTokenType> = Type extends 'slicer_download'
+  ? [resource: EphemeralTokenFields['slicer_download']['resource']]
+  : [binding?: string | null];
+
+type Column = 'username' | 'providerId' | 'nonce' | 'codeVerifier' | 'challengeId';
+
+const LONGEST_USERNAME = 150;
+const LONGEST_TEXT = 128;
+/** What JSON can spell and PostgreSQL's jsonb refuses: NUL and lone surrogates. */
+const NO_JSONB = /\\u(0000|d[89a-f])/;
+const LARGEST_PROVIDER_ID = 2_147_483_647;
+
+interface FieldColumn {
+  readonly field: string;
+  readonly column: Column;
+  readonly optional: boolean;
+}
+const at = (field: string, column: Column): FieldColumn => ({ field, column, optional: false });
+const USERNAME = at('username', 'username');
+const CHALLENGE: FieldColumn = { field: 'challengeId', column: 'challengeId', optional: true };
+
+/** In which of the seed's columns the fields of our types lie. */
+const COLUMNS = new Map<string, readonly FieldColumn[]>([
+  ['pre_auth', [USERNAME, CHALLENGE]],
+  ['oidc_state', [at('providerId', 'providerId'), at('nonce', 'nonce'), at('codeVerifier', 'codeVerifier'), CHALLENGE]],
+  ['oidc_exchange', [USERNAME]],
+  ['password_reset', [USERNAME]],
+  ['email_otp_setup', [USERNAME, at('codeHash', 'nonce')]],
+  ['slicer_download', [at('resource', 'nonce')]],
+]);
+/** Of a type that a host adds, the login name has a column; the rest is payload. */
+const HOST_COLUMNS = [USERNAME];
+
+/** Bytes and canonical spelling: 43 characters, of the last of which the two spare bits are zero; the seed's 32. */
+const SHAPES = {
+  long: { bytes: 32, spelling: /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/ },
+  short: { bytes: 24, spelling: /^[A-Za-z0-9_-]{32}$/ },
+} as const;
+
+const shapeOf = (type: string) => (type === 'slicer_download' ? SHAPES.short : SHAPES.long);
+
+/** A fresh token of this type: at least 192 bits of the system's CSPRNG as base64url without padding. */
+export function newEphemeralToken(type: string): string {
+  return randomBytes(shapeOf(type).bytes).toString('base64url');
+}
+
+/**
+ * What is stored of a token. `null` for anything that is not the canonical spelling of a token of this type, so that
+ * malformed input costs no query and a stored hash is no token (R33).
+ */
+export function ephemeralTokenHash(type: string, token: unknown): string | null {
+  if (typeof token !== 'string' || !shapeOf(type).spelling.test(token)) return null;
+  return sha256Hex(Buffer.from(token, 'base64url'));
+}
+
+/** The account's key in the column `username`: its login name, or a hash of one that is longer than the column. */
+export function accountKey(login: string): string {
+  return columnKey(normalizeLogin(login), LONGEST_USERNAME);
+}
+
+/** `null`: the presenter cannot be meant by any row. */
+export function presentedBinding(
+  type: string,
+  rule: EphemeralTokenRule,
+  value: string | null | undefined,
+): PresentedBinding | null {
+  if (value !== null && value !== undefined && (typeof value !== 'string' || value.includes('\0'))) return null;
+  if (type === 'slicer_download') {
+    return value ? { column: 'nonce', value, optional: false } : null;
+  }
+  const ours = COLUMNS.has(type);
+  const key = typeof value === 'string' && !ours ? columnKey(value, LONGEST_TEXT) : (value ?? null);
+  return { column: 'challengeId', value: key, optional: ours || rule.binding === undefined };
+}
+
+/** The fields as columns. Throws `INVALID_INPUT` that names those which are missing or do not fit, not their values. */
+export function toColumns(type: string, rule: EphemeralTokenRule, fields: object): PayloadColumns {
+  const given = new Map<string, unknown>(Object.entries(fields ?? {}).filter(([, value]) => value !== undefined));
+  const mistakes: Record<string, string> = {};
+  const columns: { -readonly [K in keyof PayloadColumns]: PayloadColumns[K] } = {
+    username: null,
+    providerId: null,
+    nonce: null,
+    codeVerifier: null,
+    challengeId: null,
+    payload: null,
+  };
+  const ours = COLUMNS.get(type);
+  for (const { field, column, optional } of ours ?? (given.has('username') ? HOST_COLUMNS : [])) {
+    const value = given.get(field);
+    if (optional && (value === undefined || value === null)) continue;
+    const mistake = mistakeIn(column, value);
+    if (mistake) mistakes[field] = mistake;
+    else if (column === 'providerId') columns.providerId = value as number;
+    else if (column === 'username') columns.username = accountKey(value as string);
+    else columns[column] = value as string;
+  }
+  if (type === 'slicer_download' && !mistakes['resource'] && !/^[^:]+:./s.test(columns.nonce ?? '')) {
+    mistakes['resource'] = "must be 'type:id'";
+  }
+  if (ours) {
+    const known = new Set(ours.map(({ field }) => field));
+    for (const field of given.keys()) if (!known.has(field)) mistakes[field] = `is no field of '${type}'`;
+  } else {
+    const payload = [...given].filter(([field]) => field !== 'username');
+    for (const entry of payload) {
+      if (NO_JSONB.test(JSON.stringify(entry))) mistakes[entry[0]] = 'must be well-formed text without NUL';
+    }
+    columns.payload = Object.fromEntries(payload);
+    if (rule.binding !== undefined) {
+      const value = given.get(rule.binding);
+      if (typeof value === 'string' && value !== '') columns.challengeId = columnKey(value, LONGEST_TEXT);
+      else mistakes[rule.binding] = 'must be a string that is not empty';
+    }
+  }
+  if (Object.keys(mistakes).length > 0) {
+    const names = Object.keys(mistakes).join(', ');
+    throw new AuthError('INVALID_INPUT', `Not the fields of a '${type}' token: ${names}.`, { fields: mistakes });
+  }
+  const login = given.get('username');
+  if (typeof login === 'string' && columns.username !== normalizeLogin(login)) {
+    columns.payload = { ...columns.payload, username: normalizeLogin(login) };
+  }
+  return columns;
+}
+
+/** The fields of a stored token, as they were issued. */
+export function toFields(row: EphemeralTokenRow): Record<string, unknown> {
+  const fields: Record<string, unknown> = { ...row.payload };
+  for (const { field, column } of COLUMNS.get(row.type) ?? HOST_COLUMNS) {
+    const value = row[column];
+    if (value !== null && !Object.hasOwn(fields, field)) fields[field] = value;
+  }
+  return fields;
+}
+
+function mistakeIn(column: Column, value: unknown): string | null {
+  if (column === 'providerId') {
+    return Number.isInteger(value) && Math.abs(value as number) <= LARGEST_PROVIDER_ID ? null : 'must be an integer';
+  }
+  if (typeof value !== 'string' || value === '') return 'must be a string that is not empty';
+  if (column === 'username') return /\p{Cc}/u.test(value) ? 'must be a login name' : null;
+  const fits = Array.from(value).length <= LONGEST_TEXT && !value.includes('\0');
+  return fits ? null : `must be at most ${LONGEST_TEXT} characters`;
+}

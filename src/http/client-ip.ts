@@ -1,0 +1,70 @@
+import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { canonicalAddress, isWithin } from '../common/ip-address.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { headerOf, type AuthRequest } from './auth-request.js';
+
+/** Addresses for documentation (RFC 5737): no proxy of anybody's. */
+const STRANGERS = ['203.0.113.1', '198.51.100.1'];
+
+interface ExpressLike {
+  get?(setting: string): unknown;
+}
+
+/**
+ * Whose request it is: the address of the peer, unless that is one of `trustedProxies`. Then `X-Forwarded-For` is read
+ * from the right, where each proxy has written whom it got the request from, to the first address that is no proxy of
+ * ours. What stands left of it is the client's to write, and counts for nothing (R25).
+ *
+ * It reads the socket, not `request.ip`: that depends on the adapter's `trust proxy`, which says who the client claims
+ * to be once it is on for everybody.
+ */
+@Injectable()
+export class ClientIp implements OnApplicationBootstrap {
+  private readonly logger = new Logger('Auth');
+
+  constructor(
+    private readonly config: AuthConfig,
+    private readonly adapterHost: HttpAdapterHost,
+  ) {}
+
+  /**
+   * The client's address in its canonical spelling, v4-mapped ones as IPv4; `null` where there is none, as on a unix
+   * socket. To a limiter that is a client too: pass the `null` on (R26).
+   */
+  of(request: AuthRequest): string | null {
+    const peer = canonicalAddress(request.socket?.remoteAddress);
+    if (peer === null || !this.isProxy(peer)) return peer;
+    const forwarded = headerOf(request, 'x-forwarded-for') ?? '';
+    let nearest = peer;
+    for (const hop of forwarded.split(',').toReversed()) {
+      const address = canonicalAddress(hop);
+      // Only a proxy of ours can have written what is no address ("unknown"), and it does not know more either.
+      if (address === null) return nearest;
+      nearest = address;
+      if (!this.isProxy(address)) return address;
+    }
+    return nearest;
+  }
+
+  /** Others read `request.ip`: the host's own limits and logs, which such a setting turns over to the client. */
+  onApplicationBootstrap(): void {
+    if (!trustsEverybody(this.adapterHost.httpAdapter?.getInstance<ExpressLike | undefined>())) return;
+    this.logger.warn(
+      "The HTTP adapter believes X-Forwarded-For from anybody ('trust proxy' is true), so request.ip is whatever the " +
+        'client writes. Name your proxies instead. AuthModule uses its own trustedProxies and is not affected.',
+    );
+  }
+
+  private isProxy(address: string): boolean {
+    return isWithin(address, this.config.trustedProxies);
+  }
+}
+
+/** Express compiles its setting into a function of (address, hop). */
+function trustsEverybody(instance: ExpressLike | undefined): boolean {
+  if (typeof instance?.get !== 'function' || !('enabled' in instance)) return false;
+  const trust = instance.get('trust proxy fn');
+  if (typeof trust !== 'function') return false;
+  return STRANGERS.every((address, hop) => (trust as (address: string, hop: number) => unknown)(address, hop + 9));
+}

@@ -1,0 +1,37 @@
+import { SetMetadata, UseGuards } from '@nestjs/common';
+import type { RateLimitEvent } from '../config/rate-limit-options.js';
+import type { AuthRequest } from './auth-request.js';
+import { RateLimitGuard } from './rate-limit.guard.js';
+import { RATE_LIMITS, type RateLimitBy, type RateLimitRule } from './rate-limit.rule.js';
+
+/**
+ * Limits this handler, however it is reached: the limit is on the action, not on a URL that can be spelt in other ways
+ * (R22). Several of them on one handler are decided together, in one round trip: all are counted or none.
+ *
+ * - `by: 'ip'` (default): the client's address, see `trustedProxies`.
+ * - `by: 'user'`: the login name of who is logged in; on a public route whoever is not, by address.
+ * - `by: (request) => string`: anything, such as `(request) => request.body?.email`; what is no string (the client left
+ *   it out) is limited by address.
+ *
+ * Refused: 429 with the true `Retry-After`. `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers)
+ * are on every answer.
+ *
+ * @example
+ * ```ts
+ * @RateLimit({ event: 'email_send', by: 'user' })
+ * @Post('share') share() { … }
+ * ```
+ */
+export function RateLimit<Request extends AuthRequest = AuthRequest>(rule: {
+  event: RateLimitEvent;
+  by?: RateLimitBy<Request>;
+}): MethodDecorator {
+  return (target, key, descriptor: PropertyDescriptor) => {
+    const handler = descriptor.value as object;
+    const others = (Reflect.getMetadata(RATE_LIMITS, handler) as RateLimitRule[] | undefined) ?? [];
+    const added: RateLimitRule = { event: rule.event, by: (rule.by ?? 'ip') as RateLimitRule['by'] };
+    // Decorators apply from the bottom up; the rules are to stand as they are written.
+    SetMetadata(RATE_LIMITS, [added, ...others])(target, key, descriptor);
+    if (others.length === 0) UseGuards(RateLimitGuard)(target, key, descriptor);
+  };
+}

@@ -1,0 +1,74 @@
+import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { HttpAdapterHost, Reflector } from '@nestjs/core';
+import { asAuthError, AuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { secondsUntil } from '../rate-limit/rate-limit.policy.js';
+import { RateLimitService, type RateLimitDecision, type RateLimitVerdict } from '../rate-limit/rate-limit.service.js';
+import { authOf, requestOf, responseOf, type AuthRequest } from './auth-request.js';
+import { ClientIp } from './client-ip.js';
+import { RATE_LIMITS, type RateLimitRule } from './rate-limit.rule.js';
+
+/**
+ * Enforces a handler's `@RateLimit`, which brings this guard along: it runs after the guards of the application and of
+ * the controller, so that `by: 'user'` knows the user. Throws `RATE_LIMITED` (429), and `STORE_UNAVAILABLE` (503) when
+ * the database is away and `onStoreError` is `deny`.
+ */
+@Injectable()
+export class RateLimitGuard implements CanActivate {
+  constructor(
+    private readonly reflector: Reflector,
+    private readonly limits: RateLimitService,
+    private readonly clientIp: ClientIp,
+    private readonly clock: Clock,
+    private readonly adapterHost: HttpAdapterHost,
+  ) {}
+
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    const rules = this.reflector.get<RateLimitRule[] | undefined>(RATE_LIMITS, context.getHandler());
+    if (!rules) return true;
+    const request = requestOf(context);
+    const verdict = await this.decide(rules.map(({ event, by }) => ({ event, subject: this.subject(by, request) })));
+    const response = responseOf(context);
+    if (response) this.answer(response, verdict);
+    if (verdict.allowed) return true;
+    const { event, retryAfter, limit } = verdict.decisive;
+    throw new AuthError('RATE_LIMITED', `The limit of ${event} is reached (${limit}). Retry in ${retryAfter} s.`, {
+      event,
+      retryAfter,
+      limit,
+    });
+  }
+
+  private async decide(targets: Parameters<RateLimitService['consumeAll']>[0]): Promise<RateLimitVerdict> {
+    try {
+      return await this.limits.consumeAll(targets);
+    } catch (error) {
+      // An unknown event is a mistake of the host's, not an outage.
+      throw error instanceof TypeError ? error : asAuthError(error, 'The rate limiter');
+    }
+  }
+
+  private subject(by: RateLimitRule['by'], request: AuthRequest | null): string | null {
+    if (!request) return null;
+    const chosen = typeof by === 'function' ? by(request) : by === 'user' ? authOf(request)?.user.email : undefined;
+    // A field that the client left out, or sent as something else than text, must not be a way around the limit.
+    return typeof chosen === 'string' ? chosen : this.clientIp.of(request);
+  }
+
+  /** Structured fields of draft-ietf-httpapi-ratelimit-headers-11; `Retry-After` is the error filter's. */
+  private answer(response: object, { decisions }: RateLimitVerdict): void {
+    const now = this.clock.now();
+    const list = (item: (decision: RateLimitDecision) => string) => decisions.map(item).join(', ');
+    const { httpAdapter } = this.adapterHost;
+    httpAdapter.setHeader(
+      response,
+      'RateLimit-Policy',
+      list(({ event, limit, window }) => `"${event}";q=${limit};w=${Math.ceil(window / 1000)}`),
+    );
+    httpAdapter.setHeader(
+      response,
+      'RateLimit',
+      list(({ event, remaining, resetAt }) => `"${event}";r=${Math.max(0, remaining)};t=${secondsUntil(resetAt, now)}`),
+    );
+  }
+}

@@ -1,0 +1,13 @@
+import type { RateLimitEvent } from '../config/rate-limit-options.js';
+import type { AuthRequest } from './auth-request.js';
+
+/** Whom a limit counts. */
+export type RateLimitBy<Request = AuthRequest> = 'ip' | 'user' | ((request: Request) => string | null | undefined);
+
+export interface RateLimitRule {
+  readonly event: RateLimitEvent;
+  readonly by: RateLimitBy;
+}
+
+/** @internal Metadata key of a handler's rules. */
+export const RATE_LIMITS = Symbol('nestjs-latchkey.rate-limits');

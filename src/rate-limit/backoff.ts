@@ -1,0 +1,78 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { isAuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { subjectOfAddress } from '../common/ip-address.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { backoffDelay, backoffSteps, secondsUntil, type Bucket } from './rate-limit.policy.js';
+import { RateLimitStore } from './rate-limit.store.js';
+
+export interface BackoffState {
+  readonly allowed: boolean;
+  /** Failures in a row, as far as they still lengthen the wait. */
+  readonly failures: number;
+  /** When the wait is over, epoch milliseconds: from that exact instant on the next login is looked at. */
+  readonly resetAt: number;
+  /** Whole seconds left, rounded up; 0 where it is allowed. */
+  readonly retryAfter: number;
+}
+
+const EVENT = 'login_backoff';
+
+/**
+ * Growing waits after failed logins from one address, shared by all instances (seed 004): 0.5, 1, 2, 4, 5, 5 s from
+ * the last failure, which a success resets. A login during the wait is refused unseen and lengthens nothing.
+ *
+ * It slows one who waits for each answer. Guesses sent at the same moment all find the same state: what bounds those is
+ * `login_ip`, which is exact. Clients whose address is not known have that limit only: with one wait for all of them,
+ * any one could keep the others out.
+ */
+@Injectable()
+export class LoginBackoff {
+  private readonly logger = new Logger('Auth');
+  private readonly steps: number;
+
+  constructor(
+    private readonly store: RateLimitStore,
+    private readonly clock: Clock,
+    private readonly config: AuthConfig,
+  ) {
+    this.steps = backoffSteps(config.rateLimits.backoff);
+  }
+
+  /** Whether a login from this address is looked at now. Call it before the password is. */
+  async check(address: string | null): Promise<BackoffState> {
+    const now = this.clock.now();
+    const free: BackoffState = { allowed: true, failures: 0, resetAt: now, retryAfter: 0 };
+    const bucket = this.bucket(address);
+    if (!bucket) return free;
+    try {
+      const { used, newest } = await this.store.read(bucket, now);
+      if (newest === null) return free;
+      const resetAt = newest + backoffDelay(used, this.config.rateLimits.backoff);
+      const allowed = now >= resetAt;
+      return { allowed, failures: used, resetAt, retryAfter: allowed ? 0 : secondsUntil(resetAt, now) };
+    } catch (error) {
+      if (this.config.rateLimits.onStoreError === 'deny' || !isAuthError(error, 'STORE_UNAVAILABLE')) throw error;
+      this.logger.error('Failed logins are not slowed down: the database did not answer.');
+      return free;
+    }
+  }
+
+  /** A login from this address was refused for its credentials. */
+  async recordFailure(address: string | null): Promise<void> {
+    const bucket = this.bucket(address);
+    if (bucket) await this.store.record(bucket, this.clock.now());
+  }
+
+  /** A login from this address succeeded. */
+  async reset(address: string | null): Promise<void> {
+    const bucket = this.bucket(address);
+    if (bucket) await this.store.clear(bucket);
+  }
+
+  private bucket(address: string | null): Bucket | null {
+    const subject = subjectOfAddress(address);
+    if (subject === null) return null;
+    return { event: EVENT, subject, limit: this.steps, window: this.config.rateLimits.backoff.window };
+  }
+}

@@ -1,0 +1,239 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
+import { isAuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { seconds } from '../common/duration.js';
+import { AuthConfig } from '../config/auth-config.js';
+import type { RateLimitEvent } from '../config/rate-limit-options.js';
+import { bucketOf, resetAt, secondsUntil, type Bucket } from './rate-limit.policy.js';
+import { RateLimitStore, type Consumption } from './rate-limit.store.js';
+
+/** What is limited, and for whom: a login name, an address, or `null` for a client whose address is not known. */
+export interface RateLimitTarget {
+  readonly event: RateLimitEvent;
+  readonly subject: string | null;
+}
+
+/** A decision about one bucket, explained. */
+export interface RateLimitDecision {
+  readonly event: RateLimitEvent;
+  readonly allowed: boolean;
+  readonly limit: number;
+  /** Length of the sliding window in milliseconds. */
+  readonly window: number;
+  /** What is left after this decision. */
+  readonly remaining: number;
+  /** When the next unit comes back: epoch milliseconds. From that exact instant on, one more is allowed. */
+  readonly resetAt: number;
+  /** Whole seconds to wait, rounded up; 0 where this bucket does not refuse. */
+  readonly retryAfter: number;
+  /**
+   * `within_limit`; `limit_reached`, by the store or by what this process remembers of it; `refused_together`: there was
+   * room, but another of the buckets refused; `store_unavailable`: allowed by `onStoreError: 'allow'`, counted nowhere.
+   */
+  readonly why: 'within_limit' | 'limit_reached' | 'refused_together' | 'store_unavailable';
+  /** The instant under which `consume` recorded it, for `refund`. */
+  readonly recordedAt: number | null;
+}
+
+/** Several decided together. */
+export interface RateLimitVerdict {
+  readonly allowed: boolean;
+  /** The one to answer with: of those that refuse the one that takes longest, else the one with the least left. */
+  readonly decisive: RateLimitDecision;
+  /** In the order they were asked; only those that refuse, where that was known without asking the store. */
+  readonly decisions: readonly RateLimitDecision[];
+}
+
+type Counted = Consumption['usage'][number];
+
+/** How long another process's `clear` may go unseen here. */
+const REMEMBERED_FOR = seconds(1);
+const PURGE_BATCH = 5_000;
+
+/**
+ * Rate limits over a sliding window, exact under concurrency across processes: whatever arrives at once, never more
+ * than `limit` events in any window (seed 003, without its TOCTOU).
+ *
+ * A refused subject is remembered in this process until `resetAt`, at most a second, and refused without a query
+ * meanwhile. `clear` and `refund` here forget it at once; those of another process are seen within that second.
+ * The memory holds `rateLimits.rememberedBlocks` subjects and no more (R34).
+ *
+ * Subjects are normalised: `Ａlice@…` and `alice@…` are one, as are all addresses of an IPv6 /64. Those that are too
+ * long for their column are hashed, never cut.
+ */
+@Injectable()
+export class RateLimitService {
+  private readonly logger = new Logger('Auth');
+  private readonly blocked: LRUCache<string, { usage: Counted; until: number }> | null;
+  private forgotten = 0;
+
+  constructor(
+    private readonly store: RateLimitStore,
+    private readonly clock: Clock,
+    private readonly config: AuthConfig,
+  ) {
+    const { rememberedBlocks } = config.rateLimits;
+    this.blocked = rememberedBlocks === 0 ? null : new LRUCache({ max: rememberedBlocks });
+  }
+
+  /** Counts this event, or refuses it. Call it before the work that it limits. */
+  async consume(event: RateLimitEvent, subject: string | null): Promise<RateLimitDecision> {
+    const now = this.clock.now();
+    const bucket = this.bucket(event, subject);
+    const known = this.remembered(bucket, now);
+    if (known) return known;
+    const { forgotten } = this;
+    try {
+      const { recorded, usage } = await this.store.consume([bucket], now);
+      if (!recorded && forgotten === this.forgotten) this.remember([bucket], usage, now);
+      return decide(bucket, usage[0]!, now, recorded);
+    } catch (error) {
+      return this.withoutStore(bucket, now, error);
+    }
+  }
+
+  /** Decides about several in one round trip, such as account and address: all are counted, or none. */
+  async consumeAll(targets: readonly RateLimitTarget[]): Promise<RateLimitVerdict> {
+    if (targets.length === 0) throw new TypeError('consumeAll needs at least one event to decide about.');
+    const now = this.clock.now();
+    const buckets = distinct(targets.map((target) => this.bucket(target.event, target.subject)));
+    const known = buckets.flatMap((bucket) => this.remembered(bucket, now) ?? []);
+    if (known.length > 0) return verdict(known);
+
+    const { forgotten } = this;
+    try {
+      const { recorded, usage } = await this.store.consume(buckets, now);
+      const decisions = buckets.map((bucket, i) => decide(bucket, usage[i]!, now, recorded));
+      if (!recorded && forgotten === this.forgotten) this.remember(buckets, usage, now);
+      return verdict(decisions);
+    } catch (error) {
+      return verdict(buckets.map((bucket) => this.withoutStore(bucket, now, error)));
+    }
+  }
+
+  /** Whether one more would be allowed now, counting nothing. Between this and `record` others may come in. */
+  async check(event: RateLimitEvent, subject: string | null): Promise<RateLimitDecision> {
+    const now = this.clock.now();
+    const bucket = this.bucket(event, subject);
+    const known = this.remembered(bucket, now);
+    if (known) return known;
+    try {
+      return decide(bucket, await this.store.read(bucket, now), now, false);
+    } catch (error) {
+      return this.withoutStore(bucket, now, error);
+    }
+  }
+
+  /** Counts an event that has happened, whether there was room or not: a mail that went out, a factor that was wrong. */
+  async record(event: RateLimitEvent, subject: string | null): Promise<void> {
+    await this.store.record(this.bucket(event, subject), this.clock.now());
+  }
+
+  /**
+   * Takes back what `consume` counted, once it turns out not to count: a login that succeeded, where only failures are
+   * limited. Others stay counted, so that nobody resets a bucket with an account of their own. False if it is gone.
+   */
+  async refund(subject: string | null, { event, recordedAt }: RateLimitDecision): Promise<boolean> {
+    if (recordedAt === null) return false;
+    const bucket = this.bucket(event, subject);
+    const refunded = await this.store.takeBack(bucket, recordedAt);
+    this.forget(bucket);
+    return refunded;
+  }
+
+  /** Empties the bucket of this account: the proof that its attempts were its owner's. Never one of an address. */
+  async clear(event: RateLimitEvent, subject: string | null): Promise<void> {
+    const bucket = this.bucket(event, subject);
+    await this.store.clear(bucket);
+    this.forget(bucket);
+  }
+
+  /** Deletes events that no window reaches any more, in batches that hold nobody up; how many. */
+  async purge(): Promise<number> {
+    const { policies, backoff } = this.config.rateLimits;
+    const longest = Math.max(backoff.window, ...Object.values(policies).map(({ window }) => window));
+    const instant = this.clock.now() - longest;
+    for (let deleted = 0; ;) {
+      const batch = await this.store.deleteUpTo(instant, PURGE_BATCH);
+      deleted += batch;
+      if (batch < PURGE_BATCH) return deleted;
+    }
+  }
+
+  private bucket(event: string, subject: string | null): Bucket {
+    const { policies } = this.config.rateLimits;
+    const policy = policies[event];
+    if (policy) return bucketOf(event, policy, subject);
+    const known = Object.keys(policies).join(', ');
+    throw new TypeError(
+      `No rate limit '${event}'; known are ${known}. Add yours to RateLimitEvents and rateLimits.policies.`,
+    );
+  }
+
+  private remembered(bucket: Bucket, now: number): RateLimitDecision | null {
+    const found = this.blocked?.get(keyOf(bucket));
+    return found && now < found.until ? decide(bucket, found.usage, now, false) : null;
+  }
+
+  private remember(buckets: readonly Bucket[], usage: Consumption['usage'], now: number): void {
+    buckets.forEach((bucket, i) => {
+      if (usage[i]!.used < bucket.limit) return;
+      const until = Math.min(resetAt(bucket, usage[i]!, now), now + REMEMBERED_FOR);
+      this.blocked?.set(keyOf(bucket), { usage: usage[i]!, until });
+    });
+  }
+
+  /** A refusal that is on its way from the store while this happens is older than it: the count keeps it out. */
+  private forget(bucket: Bucket): void {
+    this.forgotten++;
+    this.blocked?.delete(keyOf(bucket));
+  }
+
+  private withoutStore({ event, limit, window }: Bucket, now: number, error: unknown): RateLimitDecision {
+    if (this.config.rateLimits.onStoreError === 'deny' || !isAuthError(error, 'STORE_UNAVAILABLE')) throw error;
+    const cause = error.cause instanceof Error ? error.cause.message : 'unknown';
+    this.logger.error(`${event} is not limited: the database did not answer (cause: ${cause}).`);
+    const allowed = { event: event as RateLimitEvent, allowed: true, limit, window, remaining: limit };
+    return { ...allowed, resetAt: now + window, retryAfter: 0, why: 'store_unavailable', recordedAt: null };
+  }
+}
+
+/** `recorded`: the store counted it, after the usage that it answered. */
+function decide(bucket: Bucket, usage: Counted, now: number, recorded: boolean): RateLimitDecision {
+  const { event, limit, window } = bucket;
+  const full = usage.used >= limit && !recorded;
+  const reset = resetAt(bucket, usage, now);
+  return {
+    event: event as RateLimitEvent,
+    allowed: !full,
+    limit,
+    window,
+    remaining: limit - usage.used - (recorded ? 1 : 0),
+    resetAt: reset,
+    retryAfter: full ? secondsUntil(reset, now) : 0,
+    why: full ? 'limit_reached' : 'within_limit',
+    recordedAt: recorded ? now : null,
+  };
+}
+
+function verdict(decisions: readonly RateLimitDecision[]): RateLimitVerdict {
+  const allowed = decisions.every((decision) => decision.allowed);
+  if (!allowed) {
+    decisions = decisions.map((decision) =>
+      decision.allowed ? { ...decision, allowed: false, why: 'refused_together' } : decision,
+    );
+  }
+  const decisive = decisions.reduce((chosen, decision) => {
+    if (!allowed) return decision.retryAfter > chosen.retryAfter ? decision : chosen;
+    return decision.remaining < chosen.remaining ? decision : chosen;
+  });
+  return { allowed, decisive, decisions };
+}
+
+const keyOf = ({ event, subject }: Pick<Bucket, 'event' | 'subject'>): string => `${event}\n${subject}`;
+
+/** The same bucket twice is one decision. */
+function distinct(buckets: readonly Bucket[]): Bucket[] {
+  return [...new Map(buckets.map((bucket) => [keyOf(bucket), bucket])).values()];
+}

@@ -1,0 +1,38 @@
+import type { Bucket, Usage } from './rate-limit.policy.js';
+
+/** What `consume` has decided, and what each bucket held before, in the order asked. */
+export interface Consumption {
+  readonly recorded: boolean;
+  readonly usage: readonly Omit<Usage, 'newest'>[];
+}
+
+/**
+ * Where the events of rate limits are kept. What every implementation guarantees, and
+ * `test/contract/rate-limit-store.contract.ts` checks:
+ *
+ * - An event counts while `occurredAt > now - window`: no longer at the exact age of the window.
+ * - `consume` is one decision, atomic against every other in every process: whatever arrives at once, no window of a
+ *   bucket ever holds more than `limit` events that were consumed, and as long as there is room one gets it.
+ * - A fault of the storage is thrown, and is neither "room" nor "full".
+ */
+export abstract class RateLimitStore {
+  /**
+   * Records one event in each of these different buckets, or, where one of them is full, in none. A refusal writes nothing and waits for nobody, so that a hammered subject costs little.
+   */
+  abstract consume(buckets: readonly Bucket[], now: number): Promise<Consumption>;
+
+  /** What the bucket holds now. */
+  abstract read(bucket: Bucket, now: number): Promise<Usage>;
+
+  /** Records an event, full or not. */
+  abstract record(bucket: Bucket, now: number): Promise<void>;
+
+  /** Takes one event of exactly this instant back. False when there is none. */
+  abstract takeBack(bucket: Bucket, at: number): Promise<boolean>;
+
+  /** Empties the bucket; how many events it held, expired ones too. */
+  abstract clear(bucket: Pick<Bucket, 'event' | 'subject'>): Promise<number>;
+
+  /** Deletes at most `limit` events that happened up to this instant, of whichever bucket; how many. */
+  abstract deleteUpTo(instant: number, limit: number): Promise<number>;
+}

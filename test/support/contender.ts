@@ -1,0 +1,75 @@
+import { Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
+import { authEntities, AuthModule, EphemeralTokenService, RateLimitService } from 'nestjs-latchkey';
+import type { DataSource } from 'typeorm';
+import type { Task } from './contenders.js';
+
+// One of several processes that all do the same at the same moment. Started by `contenders.ts`.
+
+@Module({
+  imports: [
+    TypeOrmModule.forRoot({
+      type: 'postgres',
+      url: process.env['DATABASE_URL'],
+      entities: authEntities,
+      poolSize: 25,
+      retryAttempts: 0,
+    }),
+    AuthModule.forRoot({
+      secrets: ['a test secret that is long enough: 0123456789'],
+      password: { memoryCost: 8, timeCost: 1 },
+      rateLimits: { policies: { '2fa_attempt': { limit: 5 } } },
+    }),
+  ],
+})
+class ContenderModule {}
+
+const app = await NestFactory.createApplicationContext(ContenderModule, { logger: false });
+const tokens = app.get(EphemeralTokenService);
+const limits = app.get(RateLimitService);
+const dataSource = app.get<DataSource>(getDataSourceToken());
+
+const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>> = {
+  consume: (task, turn) =>
+    tokens.consume(task.type as 'pre_auth', task.tokens![turn % task.tokens!.length]!, task.binding),
+  issue: (task) => tokens.issue('password_reset', { username: task.subject! }),
+  limit: async (task) => (await limits.consume('2fa_attempt', task.subject!)).allowed || null,
+  both: async (task, turn) => {
+    const targets = [
+      { event: 'login_ip', subject: '192.0.2.1' },
+      { event: '2fa_attempt', subject: task.subject! },
+    ] as const;
+    return (await limits.consumeAll(turn % 2 ? targets : targets.toReversed())).allowed || null;
+  },
+  /** Negative controls: what the guarantees above are about. */
+  'read then delete': async (task) => {
+    const where = `FROM auth_ephemeral_tokens WHERE username = $1`;
+    const rows = await dataSource.query<unknown[]>(`SELECT 1 ${where}`, [task.subject]);
+    await dataSource.query(`DELETE ${where}`, [task.subject]);
+    return rows[0] ?? null;
+  },
+  'count then insert': async (task) => {
+    const [{ n }] = await dataSource.query<[{ n: string }]>(
+      "SELECT count(*) AS n FROM auth_rate_limit_events WHERE username = $1 AND event_type = '2fa_attempt'",
+      [task.subject],
+    );
+    if (Number(n) >= 5) return null;
+    await dataSource.query("INSERT INTO auth_rate_limit_events (username, event_type) VALUES ($1, '2fa_attempt')", [
+      task.subject,
+    ]);
+    return true;
+  },
+};
+
+process.on('message', (task: Task | 'stop') => {
+  if (task === 'stop') return void app.close().then(() => process.exit(0));
+  return void Promise.all(
+    Array.from({ length: task.times }, (_, turn) =>
+      WORK[task.kind](task, turn).catch((error: unknown) => ({ error: String(error) })),
+    ),
+  ).then((results) => process.send!(results));
+});
+// Opens the connections, so that the first task finds them all.
+await Promise.all(Array.from({ length: 25 }, () => dataSource.query('SELECT pg_sleep(0.05)')));
+process.send!('ready');

@@ -1,0 +1,67 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+/** What every process does, `times` at once. */
+export interface Task {
+  kind: 'consume' | 'issue' | 'limit' | 'both' | 'read then delete' | 'count then insert';
+  times: number;
+  type?: string;
+  /** Taken in turns. */
+  tokens?: string[];
+  binding?: string | null;
+  subject?: string;
+}
+
+export interface Contenders {
+  /** Everything that all processes got which was not `null`. */
+  run(task: Task): Promise<unknown[]>;
+  stop(): Promise<void>;
+}
+
+const SCRIPT = fileURLToPath(new URL('./contender.ts', import.meta.url));
+const LOADER = new URL('./register.js', import.meta.url).href;
+
+/** Operating-system processes of their own, each with an application and a pool of 25 connections. */
+export async function startContenders(databaseUrl: string, count = 2): Promise<Contenders> {
+  const children = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const child = fork(SCRIPT, {
+        execArgv: ['--import', LOADER],
+        env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: databaseUrl },
+      });
+      await message(child);
+      return child;
+    }),
+  );
+  return {
+    run: async (task) => {
+      const answers = children.map(message);
+      for (const child of children) child.send(task);
+      return (await Promise.all(answers)).flatMap((answer) => answer as unknown[]).filter((result) => result !== null);
+    },
+    stop: async () => {
+      await Promise.all(
+        children.map((child) => {
+          const exit = once(child, 'exit');
+          child.send('stop');
+          return exit;
+        }),
+      );
+    },
+  };
+}
+
+async function message(child: ChildProcess): Promise<unknown> {
+  const done = new AbortController();
+  const { signal } = done;
+  const exited = once(child, 'exit', { signal }).then(([code]) => {
+    throw new Error(`A contender ended with ${code}.`);
+  });
+  exited.catch(() => undefined);
+  try {
+    return ((await Promise.race([once(child, 'message', { signal }), exited])) as unknown[])[0];
+  } finally {
+    done.abort();
+  }
+}
