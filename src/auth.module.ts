@@ -31,6 +31,7 @@ import { BearerSessions } from './http/bearer-sessions.js';
 import { bodyParseErrors } from './http/body-parse-errors.js';
 import { CookieWriter } from './http/cookie-writer.js';
 import { ClientIp } from './http/client-ip.js';
+import { LoginLimits } from './http/login-limits.js';
 import { OriginGuard } from './http/origin.guard.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
 import { SessionCookie } from './http/session-cookie.js';
@@ -141,6 +142,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     { provide: RateLimitStore, useClass: TypeOrmRateLimitStore },
     RateLimitService,
     LoginBackoff,
+    LoginLimits,
     SessionCookie,
     CookieWriter,
     AuthErrorFilter,

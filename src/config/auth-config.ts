@@ -268,7 +268,7 @@ class Mistakes {
     const settings = this.settings('rateLimits', defaults, rest);
     const policies = this.policies(defaults.policies, hostPolicies);
     const backoff = this.settings('rateLimits.backoff', defaults.backoff, hostBackoff);
-    this.duration('rateLimits.backoff.base', backoff.base);
+    if (backoff.base !== 0) this.duration('rateLimits.backoff.base', backoff.base);
     this.duration('rateLimits.backoff.longest', backoff.longest);
     this.duration('rateLimits.backoff.window', backoff.window);
     this.that(

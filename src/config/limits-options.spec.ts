@@ -2,13 +2,12 @@ import { describe, expect, it } from '@jest/globals';
 import type { AuthError } from '../auth.errors.js';
 import { minutes } from '../common/duration.js';
 import { AuthConfig } from './auth-config.js';
-import type { AuthOptions } from './auth-options.js';
 
 const SECRETS = ['a test secret that is long enough: 0123456789'];
 
 function mistakesOf(options: object): readonly string[] {
   try {
-    AuthConfig.from({ secrets: SECRETS, ...options } as AuthOptions);
+    AuthConfig.from({ secrets: SECRETS, ...options });
     return [];
   } catch (error) {
     return (error as AuthError<'INVALID_CONFIG'>).facts.mistakes;

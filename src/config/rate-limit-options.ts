@@ -32,7 +32,7 @@ export interface RateLimitPolicy {
 
 /** Waiting time after failed logins, per address: `min(base * 2^(n-1), longest)` after the n-th failure in a row. */
 export class BackoffSettings {
-  /** After the first failure. Default half a second (seed 004). */
+  /** After the first failure. Default half a second (seed 004); 0 turns the back-off off. */
   base: Duration = seconds(0.5);
   /** Never longer than this. Default 5 seconds (seed 004). */
   longest: Duration = seconds(5);

@@ -91,8 +91,3 @@ export function headerOf(request: AuthRequest, name: string): string | undefined
   const value = request.headers[name];
   return Array.isArray(value) ? value.join(', ') : value;
 }
-
-/** The address of the peer, IPv4 in its own spelling also on a dual-stack socket. */
-export function peerAddressOf(request: AuthRequest): string | null {
-  return request.socket?.remoteAddress?.replace(/^::ffff:(?=\d+\.)/i, '') ?? null;
-}

@@ -20,12 +20,14 @@ import { TokenRevocationService } from '../jwt/token-revocation.service.js';
 import type { Session } from '../session/session.js';
 import { SessionService, type ListedSession } from '../session/session.service.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
-import { headerOf, peerAddressOf, type AuthRequest } from './auth-request.js';
+import { headerOf, type AuthRequest } from './auth-request.js';
 import { CurrentSession, CurrentUser, Public } from './auth.decorators.js';
 import { BearerSessions } from './bearer-sessions.js';
+import { ClientIp } from './client-ip.js';
 import { CookieWriter } from './cookie-writer.js';
 import { bearerOf } from './credentials.js';
 import { parseLoginBody } from './login-body.js';
+import { LoginLimits } from './login-limits.js';
 import { OriginGuard } from './origin.guard.js';
 import { SessionCookie } from './session-cookie.js';
 import { SessionScheme, type CookieValue, type OpeningContext } from './session-scheme.js';
@@ -34,8 +36,8 @@ import { SessionGuard } from './session.guard.js';
 const NO_STORE = ['Cache-Control', 'no-store'] as const;
 
 /**
- * Login, logout and the user's own sessions (seed 004). Statuses: 200, 401, 403 (origin), 404 (handle), 422 (body),
- * 503 (fault, or no account yet). Mounted by `routes: { path }` only, through `authControllerAt`.
+ * Login, logout and the user's own sessions (seed 004). Statuses: 200, 401, 403 (origin), 404 (handle), 422 (body), 429
+ * (too many failed logins), 503 (fault, or no account yet). Mounted by `routes: { path }` only, through `authControllerAt`.
  */
 @UseGuards(OriginGuard, SessionGuard)
 export class AuthController {
@@ -45,6 +47,8 @@ export class AuthController {
     private readonly bearer: BearerSessions,
     private readonly revocation: TokenRevocationService,
     private readonly users: UserDirectory,
+    private readonly limits: LoginLimits,
+    private readonly clientIp: ClientIp,
     private readonly cookie: SessionCookie,
     private readonly writer: CookieWriter,
     private readonly config: AuthConfig,
@@ -58,10 +62,11 @@ export class AuthController {
   @HttpCode(200)
   @Header(...NO_STORE)
   async login(@Req() request: AuthRequest, @Res({ passthrough: true }) response: object, @Body() body: unknown) {
-    const { user, context } = await this.verify(request, body);
     const [presented = null, ...others] = this.cookie.values(headerOf(request, 'cookie'));
-    await this.scheme.revoke(others);
-    const opened = await ofExisting(this.scheme.open(user, presented, context));
+    const { user, opened } = await this.logIn(request, body, async (account, context) => {
+      await this.scheme.revoke(others);
+      return this.scheme.open(account, presented, context);
+    });
     this.writer.set(response, opened);
     return { user: shown(user), expiresAt: iso(opened.expiresAt) };
   }
@@ -72,8 +77,9 @@ export class AuthController {
   @HttpCode(200)
   @Header(...NO_STORE)
   async token(@Req() request: AuthRequest, @Body() body: unknown) {
-    const { user, context } = await this.verify(request, body);
-    const opened = await ofExisting(this.bearer.open(user, bearerOf(request), context));
+    const { user, opened } = await this.logIn(request, body, (account, context) =>
+      this.bearer.open(account, bearerOf(request), context),
+    );
     return { token: opened.value, tokenType: 'Bearer', user: shown(user), expiresAt: iso(opened.expiresAt) };
   }
 
@@ -137,12 +143,19 @@ export class AuthController {
     return { message: 'Logged out everywhere.', ended };
   }
 
-  private async verify(request: AuthRequest, body: unknown): Promise<{ user: AuthUser; context: OpeningContext }> {
+  /** Limits, then credentials, then the session, then the limits again: what succeeded was no failure. */
+  private async logIn(
+    request: AuthRequest,
+    body: unknown,
+    open: (user: AuthUser, context: OpeningContext) => Promise<CookieValue>,
+  ): Promise<{ user: AuthUser; opened: CookieValue }> {
     const { email, password } = parseLoginBody(body);
-    const authenticatedAt = this.clock.now();
-    const user = await this.verifyCredentials(email, password);
-    const context = { authenticatedAt, ip: peerAddressOf(request), userAgent: headerOf(request, 'user-agent') };
-    return { user, context };
+    const ip = this.clientIp.of(request);
+    return this.limits.around(ip, email, async () => {
+      const context = { authenticatedAt: this.clock.now(), ip, userAgent: headerOf(request, 'user-agent') };
+      const user = await this.verifyCredentials(email, password);
+      return { user, opened: await ofExisting(open(user, context)) };
+    });
   }
 
   private async verifyCredentials(login: string, password: string): Promise<AuthUser> {

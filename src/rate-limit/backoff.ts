@@ -36,7 +36,8 @@ export class LoginBackoff {
     private readonly clock: Clock,
     private readonly config: AuthConfig,
   ) {
-    this.steps = backoffSteps(config.rateLimits.backoff);
+    const { backoff } = config.rateLimits;
+    this.steps = backoff.base === 0 ? 0 : backoffSteps(backoff);
   }
 
   /** Whether a login from this address is looked at now. Call it before the password is. */
@@ -71,7 +72,7 @@ export class LoginBackoff {
   }
 
   private bucket(address: string | null): Bucket | null {
-    const subject = subjectOfAddress(address);
+    const subject = this.steps === 0 ? null : subjectOfAddress(address);
     if (subject === null) return null;
     return { event: EVENT, subject, limit: this.steps, window: this.config.rateLimits.backoff.window };
   }

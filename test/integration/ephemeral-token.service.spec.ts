@@ -76,7 +76,7 @@ beforeEach(async () => {
 });
 
 const rows = () => db.query('SELECT * FROM auth_ephemeral_tokens ORDER BY id');
-const issue = (type: EphemeralTokenType) => tokens.issue(type, TYPES[type][0] as never);
+const issue = (type: EphemeralTokenType) => tokens.issue(type, TYPES[type][0]);
 const consume = (type: EphemeralTokenType, token: string, binding: string | null = TYPES[type][1] ?? null) =>
   tokens.consume(type as 'pre_auth', token, binding);
 const peek = (type: EphemeralTokenType, token: string, binding: string | null = TYPES[type][1] ?? null) =>

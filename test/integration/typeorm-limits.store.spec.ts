@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { authEntities, authMigrations, authSchemaFor, EphemeralTokenStore, RateLimitStore } from 'nestjs-latchkey';
-import { DataSource, type DataSourceOptions } from 'typeorm';
+import { DataSource } from 'typeorm';
 import { ephemeralTokenStoreContract } from '../contract/ephemeral-token-store.contract.js';
 import { rateLimitStoreContract } from '../contract/rate-limit-store.contract.js';
 import { startTestApp } from '../support/app.js';
@@ -62,7 +62,7 @@ describe('the tables of seed 003', () => {
   ])(
     '%s: entities and migrations agree, columns are the seed’s, and every migration can be undone',
     async (_, schema) => {
-      const dataSource = new DataSource({ type: 'postgres', url: db.url, ...schema } as DataSourceOptions);
+      const dataSource = new DataSource({ type: 'postgres', url: db.url, ...schema });
       await dataSource.initialize();
       try {
         await dataSource.runMigrations();

@@ -26,6 +26,12 @@ export const PASSWORD = 'correct horse battery staple';
 /** Hashes that cost a millisecond: what they guard against is not what these tests are about. */
 export const CHEAP_HASHES = { memoryCost: 8, timeCost: 1 };
 
+/** On a clock that stands still every second failed login would wait: for tests about something else. */
+export const NO_LOGIN_LIMITS: AuthOptions['rateLimits'] = {
+  policies: { login_ip: { limit: 100_000 }, login_attempt: { limit: 100_000 } },
+  backoff: { base: 0 },
+};
+
 export interface TestAppOptions {
   url: string;
   platform?: Platform;
@@ -62,6 +68,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
   const auth = AuthModule.forRoot({
     secrets: [SECRET],
     password: CHEAP_HASHES,
+    rateLimits: NO_LOGIN_LIMITS,
     routes: { path: 'auth' },
     ...options.auth,
   });

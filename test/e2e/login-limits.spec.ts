@@ -1,0 +1,195 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { minutes, RateLimitService, seconds, TypeOrmUserDirectory } from 'nestjs-latchkey';
+import request from 'supertest';
+import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+
+describe.each(PLATFORMS)('limits on login, on %s', (platform) => {
+  let db: TestDatabase;
+  let t: TestApp;
+  let accounts = 0;
+  let email: string;
+  let hosts = 0;
+  let from: string;
+  beforeAll(async () => {
+    db = await createTestDatabase();
+    t = await startTestApp({
+      url: db.url,
+      platform,
+      auth: { rateLimits: undefined, trustedProxies: ['127.0.0.1'] },
+    });
+  });
+  afterAll(async () => {
+    await t?.close();
+    await db?.drop();
+  });
+  beforeEach(async () => {
+    ({ email } = await createUser(t.app, `ada${++accounts}@example.com`));
+    from = `203.0.113.${++hosts}`;
+  });
+
+  const attempt = (password: unknown, { address = from, login = email, path = '/auth/login' } = {}) =>
+    request(t.url).post(path).set('X-Forwarded-For', address).send({ email: login, password });
+  /** One wrong password from an address that has no back-off. */
+  const wrongFromElsewhere = (login = email) => attempt('wrong', { address: `198.51.100.${++hosts}`, login });
+
+  it('T: wrong once, at once again: 429 with Retry-After, and the password is not looked at; after 0.5 s allowed', async () => {
+    await attempt('wrong').expect(401);
+    const users = t.app.get(TypeOrmUserDirectory);
+    const verify = users.verifyCredentials.bind(users);
+    let looked = 0;
+    users.verifyCredentials = (...credentials) => (looked++, verify(...credentials));
+    const refused = await attempt(PASSWORD).expect(429);
+    expect(refused.body).toMatchObject({ statusCode: 429, code: 'RATE_LIMITED' });
+    expect(refused.headers['retry-after']).toBe('1');
+    expect(refused.headers['set-cookie']).toBeUndefined();
+    expect(looked).toBe(0);
+    users.verifyCredentials = verify;
+    t.clock.advance(seconds(0.5) - 0.001);
+    await attempt(PASSWORD).expect(429);
+    t.clock.advance(0.001);
+    await attempt(PASSWORD).expect(200);
+  });
+
+  it('T: the n-th failure makes one wait 0.5, 1, 2, 4, 5, 5 s, from the last failure', async () => {
+    for (const wait of [0.5, 1, 2, 4, 5, 5]) {
+      await attempt('wrong').expect(401);
+      t.clock.advance(seconds(wait) - 0.001);
+      const refused = await attempt(PASSWORD).expect(429);
+      expect(refused.headers['retry-after']).toBe('1');
+      t.clock.advance(0.001);
+    }
+  });
+
+  it('Retry-After is the true time, rounded up', async () => {
+    for (const wait of [0.5, 1, 2]) {
+      await attempt('wrong').expect(401);
+      t.clock.advance(seconds(wait));
+    }
+    await attempt('wrong').expect(401);
+    expect((await attempt(PASSWORD).expect(429)).headers['retry-after']).toBe('4');
+    t.clock.advance(seconds(1.5));
+    expect((await attempt(PASSWORD).expect(429)).headers['retry-after']).toBe('3');
+  });
+
+  it('a success resets the back-off', async () => {
+    for (const wait of [0.5, 1, 2]) {
+      await attempt('wrong').expect(401);
+      t.clock.advance(seconds(wait));
+    }
+    await attempt(PASSWORD).expect(200);
+    await attempt('wrong').expect(401);
+    expect((await attempt(PASSWORD).expect(429)).headers['retry-after']).toBe('1');
+    t.clock.advance(seconds(0.5));
+    await attempt(PASSWORD).expect(200);
+  });
+
+  it('T: another address is unaffected; T: X-Forwarded-For from an untrusted peer is ignored', async () => {
+    await attempt('wrong').expect(401);
+    await attempt(PASSWORD, { address: `198.51.100.${++hosts}` }).expect(200);
+
+    const plain = await startTestApp({ url: db.url, platform, auth: { rateLimits: undefined } });
+    const post = (address: string) =>
+      request(plain.url).post('/auth/login').set('X-Forwarded-For', address).send({ email, password: 'wrong' });
+    await post('192.0.2.1').expect(401);
+    await post('192.0.2.2').expect(429);
+    await plain.close();
+  });
+
+  it('ten failures block the account for 15 minutes after the first, from everywhere; a refused try counts nothing', async () => {
+    for (let i = 0; i < 10; i++) {
+      await wrongFromElsewhere().expect(401);
+      t.clock.advance(seconds(30));
+    }
+    const refused = await attempt(PASSWORD).expect(429);
+    expect(refused.headers['retry-after']).toBe(String(15 * 60 - 300));
+    for (let i = 0; i < 5; i++) await wrongFromElsewhere().expect(429);
+    t.clock.advance(minutes(10) - 0.001);
+    await attempt(PASSWORD).expect(429);
+    t.clock.advance(seconds(1));
+    await attempt(PASSWORD).expect(200);
+  });
+
+  it('T: an unknown account is limited like a known one', async () => {
+    for (let i = 0; i < 10; i++) await wrongFromElsewhere(`nobody${accounts}@example.com`).expect(401);
+    await wrongFromElsewhere(`nobody${accounts}@example.com`).expect(429);
+  });
+
+  it('R21: one bucket for every spelling of an account', async () => {
+    for (let i = 0; i < 10; i++)
+      await wrongFromElsewhere(i % 2 ? email.toUpperCase() : ` ${email.replace('a', 'ａ')}`).expect(401);
+    await wrongFromElsewhere().expect(429);
+  });
+
+  it('T: 2 wrong, 1 right, 2 wrong is never 429: success clears the account', async () => {
+    for (let i = 0; i < 9; i++) await wrongFromElsewhere().expect(401);
+    await attempt(PASSWORD).expect(200);
+    for (let i = 0; i < 9; i++) await wrongFromElsewhere().expect(401);
+    await attempt(PASSWORD).expect(200);
+  });
+
+  it("twenty failures block the address; one's own success never clears it", async () => {
+    const victims = await Promise.all(
+      Array.from({ length: 21 }, (_, i) => createUser(t.app, `victim${hosts}-${i}@example.com`)),
+    );
+    for (let i = 0; i < 20; i++) {
+      await attempt('wrong', { login: victims[i]!.email }).expect(401);
+      t.clock.advance(seconds(5));
+      if (i === 10) await attempt(PASSWORD).expect(200);
+    }
+    await attempt('wrong', { login: victims[20]!.email }).expect(429);
+    await attempt(PASSWORD).expect(429);
+    await attempt(PASSWORD, { address: `198.51.100.${++hosts}` }).expect(200);
+  });
+
+  it('only failures count: fifty logins of one address and account in a row', async () => {
+    for (let i = 0; i < 50; i++) await attempt(PASSWORD).expect(200);
+    const left = await t.app.get(RateLimitService).check('login_ip', from);
+    expect(left.remaining).toBe(20);
+  });
+
+  it('of 60 guesses at one moment no more than the limit reach the hash', async () => {
+    const users = t.app.get(TypeOrmUserDirectory);
+    const verify = users.verifyCredentials.bind(users);
+    let looked = 0;
+    users.verifyCredentials = (...credentials) => (looked++, verify(...credentials));
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, (_, i) => attempt('wrong', { address: `192.0.2.${i}`, login: email })),
+    );
+    users.verifyCredentials = verify;
+    expect(answers.filter(({ status }) => status === 401)).toHaveLength(10);
+    expect(answers.filter(({ status }) => status === 429)).toHaveLength(50);
+    expect(looked).toBe(10);
+  });
+
+  it('G4: the token route has the same limits', async () => {
+    for (let i = 0; i < 10; i++) await wrongFromElsewhere().expect(401);
+    await attempt(PASSWORD, { path: '/auth/token' }).expect(429);
+  });
+
+  it('a fault is no failure: nothing is counted', async () => {
+    const users = t.app.get(TypeOrmUserDirectory);
+    const verify = users.verifyCredentials.bind(users);
+    users.verifyCredentials = () => Promise.reject(new Error('away'));
+    for (let i = 0; i < 30; i++) await attempt(PASSWORD).expect(503);
+    users.verifyCredentials = verify;
+    await attempt(PASSWORD).expect(200);
+  });
+
+  it('R24: two addresses of one IPv6 /64 are one client, two IPv4 never', async () => {
+    await attempt('wrong', { address: '2001:db8:1:2::1' }).expect(401);
+    await attempt(PASSWORD, { address: '2001:db8:1:2:ffff::9' }).expect(429);
+    await attempt(PASSWORD, { address: '2001:db8:1:3::1' }).expect(200);
+    await attempt('wrong', { address: '::ffff:192.0.2.200' }).expect(401);
+    await attempt(PASSWORD, { address: '192.0.2.200' }).expect(429);
+    await attempt(PASSWORD, { address: '192.0.2.201' }).expect(200);
+    t.clock.advance(minutes(15));
+  });
+
+  it('the list of sessions shows the client, not the proxy', async () => {
+    const answer = await attempt(PASSWORD).expect(200);
+    const cookie = answer.get('Set-Cookie')![0]!.split(';')[0]!;
+    const { body } = await request(t.url).get('/auth/session').set('Cookie', cookie).expect(200);
+    expect(body.session.ip).toBe(from);
+  });
+});
