@@ -21,6 +21,7 @@ import { Clock, SystemClock } from './common/clock.js';
 import { AuthConfig } from './config/auth-config.js';
 import type { AuthOptions } from './config/auth-options.js';
 import { KeyRing } from './crypto/key-ring.js';
+import { AuthTransaction } from './database/auth-transaction.js';
 import { PreparedStatements } from './database/prepared-statement.js';
 import { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';
 import { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
@@ -108,6 +109,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
       useFactory: (source: DataSource) => new PreparedStatements(source),
       inject: [getDataSourceToken(dataSource)],
     },
+    AuthTransaction,
     PasswordHasher,
     ...directory,
     KeyRing,

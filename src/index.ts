@@ -92,3 +92,5 @@ export { ClientIp } from './http/client-ip.js';
 export { RateLimit } from './http/rate-limit.decorator.js';
 export { RateLimitGuard } from './http/rate-limit.guard.js';
 export type { RateLimitBy } from './http/rate-limit.rule.js';
+export { AuthTransaction } from './database/auth-transaction.js';
+export { LoginLimits } from './http/login-limits.js';

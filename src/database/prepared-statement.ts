@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { Injectable } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
 import { AuthError } from '../auth.errors.js';
@@ -14,12 +15,22 @@ export interface StatementResult<Row> {
 }
 
 /** The part of a `pg` pool that is used here. */
-interface Pool {
+interface Connection {
   query(query: {
     name?: string;
     text: string;
     values: unknown[];
   }): Promise<{ rows: unknown[]; rowCount: number | null }>;
+}
+
+interface Client extends Connection {
+  release(destroy?: boolean): void;
+  on(event: 'error', listener: () => void): void;
+  off(event: 'error', listener: () => void): void;
+}
+
+interface Pool extends Connection {
+  connect(): Promise<Client>;
 }
 
 const UNDEFINED_TABLE = '42P01';
@@ -52,7 +63,11 @@ export class PreparedStatements {
     }
   }
 
+  private readonly transactions = new AsyncLocalStorage<Connection>();
+
   async run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+    const transaction = this.transactions.getStore();
+    if (transaction) return this.runWithin<Row>(transaction, statement, values);
     for (let attempt = 1; ; attempt++) {
       try {
         const { rows, rowCount } = await this.pool.query({ ...statement, values });
@@ -68,6 +83,57 @@ export class PreparedStatements {
     }
   }
 
+  /**
+   * Everything that `work` runs, in one transaction: all of it is done, or nothing. A transaction within one is part of
+   * it. PostgreSQL may ask for another try (a deadlock), and `work` is then called again.
+   */
+  async transaction<T>(work: () => Promise<T>): Promise<T> {
+    if (this.transactions.getStore()) return work();
+    for (let attempt = 1; ; attempt++) {
+      const client = await this.connect();
+      let broken = true;
+      // While it is out of the pool nobody else listens, and an `error` without a listener ends the process.
+      client.on('error', ignore);
+      try {
+        await client.query({ text: 'BEGIN ISOLATION LEVEL READ COMMITTED', values: [] });
+        const result = await this.transactions.run(client, work);
+        await client.query({ text: 'COMMIT', values: [] });
+        broken = false;
+        return result;
+      } catch (error) {
+        broken = !(await rolledBack(client));
+        const code = sqlState(error) ?? sqlState((error as Error).cause);
+        if (code !== undefined && TRY_AGAIN.has(code) && attempt < ATTEMPTS) continue;
+        throw sqlState(error) === undefined ? error : toAuthError(error, code, 'transaction');
+      } finally {
+        client.off('error', ignore);
+        client.release(broken);
+      }
+    }
+  }
+
+  /** Unnamed: a prepared statement that has become stale would cost the whole transaction. */
+  private async runWithin<Row>(
+    connection: Connection,
+    { name, text }: Statement,
+    values: unknown[],
+  ): Promise<StatementResult<Row>> {
+    try {
+      const { rows, rowCount } = await connection.query({ text, values });
+      return { rows: rows as Row[], rowCount: rowCount ?? 0 };
+    } catch (error) {
+      throw toAuthError(error, sqlState(error), name);
+    }
+  }
+
+  private async connect(): Promise<Client> {
+    try {
+      return await this.pool.connect();
+    } catch (error) {
+      throw toAuthError(error, sqlState(error), 'connect');
+    }
+  }
+
   /** The pool that TypeORM opened; its primary when the DataSource has replicas, since a replica lags behind a revocation. */
   private get pool(): Pool {
     return (this.dataSource.driver as unknown as { master: Pool }).master;
@@ -78,6 +144,18 @@ export class PreparedStatements {
 export function sqlState(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+}
+
+/** The statement that runs into the broken connection throws. */
+const ignore = () => {};
+
+async function rolledBack(client: Connection): Promise<boolean> {
+  try {
+    await client.query({ text: 'ROLLBACK', values: [] });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function toAuthError(error: unknown, code: string | undefined, statement: string): unknown {

@@ -114,7 +114,7 @@ export class TypeOrmUserDirectory extends UserDirectory {
    */
   async create(email: string, password: string): Promise<AuthUser> {
     const login = checkedEmail(email);
-    const hash = await this.hasher.hash(checkedPassword(password));
+    const hash = await this.hashOf(password);
     try {
       const { rows } = await this.statements.run<UserRow>(INSERT, [login, hash, this.now()]);
       return toUser(rows[0] ?? null)!;
@@ -126,7 +126,16 @@ export class TypeOrmUserDirectory extends UserDirectory {
 
   /** Ends every session and token of the account too, in the same statement. False when there is no such account. */
   async setPassword(id: string, password: string): Promise<boolean> {
-    const hash = await this.hasher.hash(checkedPassword(password));
+    return this.setPasswordHash(id, await this.hashOf(password));
+  }
+
+  /** The hash of a password that may be set. Throws `INVALID_INPUT` for one that is too short or too long. */
+  hashOf(password: string): Promise<string> {
+    return this.hasher.hash(checkedPassword(password));
+  }
+
+  /** `setPassword` with the hash made before, so that a transaction need not wait for it. */
+  setPasswordHash(id: string, hash: string): Promise<boolean> {
     return this.endAccess(id, this.clock.now(), { hash });
   }
 

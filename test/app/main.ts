@@ -2,12 +2,16 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { TypeOrmUserDirectory } from 'nestjs-latchkey';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { curlLines } from '../support/readme.js';
 
 const ADA = { email: 'ada@example.com', password: 'correct horse battery staple' };
+/** The README's program, and the recipes beside it. */
+class DemoModule {}
+
 const project = new URL('../../', import.meta.url);
 const port = Number(process.env['PORT'] ?? 3000);
 
@@ -20,7 +24,9 @@ try {
   }
   process.env['AUTH_SECRET'] ??= randomBytes(48).toString('base64url');
   const { AppModule } = await import('./app.module.js');
-  const app = await NestFactory.create(AppModule, { logger: ['error', 'warn'] });
+  const { RecipesModule } = await import('./recipes/recipes.module.js');
+  Module({ imports: [AppModule, RecipesModule] })(DemoModule);
+  const app = await NestFactory.create(DemoModule, { logger: ['error', 'warn'] });
   const users = app.get(TypeOrmUserDirectory);
   if (!(await users.findByLogin(ADA.email))) await users.create(ADA.email, ADA.password);
   await app.listen(port);

@@ -1,0 +1,25 @@
+import { Injectable } from '@nestjs/common';
+import { PreparedStatements } from './prepared-statement.js';
+
+/**
+ * Several calls of this module's services in one transaction, such as consuming a mailed token and setting the password
+ * it allows (R6): all of it is done, or nothing.
+ *
+ * ```ts
+ * await transaction.run(async () => {
+ *   const reset = await tokens.consume('password_reset', token);
+ *   if (reset) await users.setPasswordHash(userId, hash);
+ * });
+ * ```
+ *
+ * A connection is held meanwhile, so do slow work (hashing, mail) before or after. After a deadlock the work is called
+ * again. Throws what the work throws, and `STORE_UNAVAILABLE` when the outcome of the commit is not known.
+ */
+@Injectable()
+export class AuthTransaction {
+  constructor(private readonly statements: PreparedStatements) {}
+
+  run<T>(work: () => Promise<T>): Promise<T> {
+    return this.statements.transaction(work);
+  }
+}

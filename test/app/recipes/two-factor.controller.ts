@@ -1,0 +1,133 @@
+import { createHash, randomInt } from 'node:crypto';
+import { Body, Controller, Header, HttpCode, Post, Req, Res, UnauthorizedException } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { parseCookie, stringifySetCookie } from 'cookie';
+import {
+  AuthError,
+  ClientIp,
+  Clock,
+  EphemeralTokenService,
+  LoginLimits,
+  minutes,
+  normalizeLogin,
+  PasswordHasher,
+  Public,
+  RateLimitService,
+  SessionCookie,
+  SessionService,
+  UserDirectory,
+} from 'nestjs-latchkey';
+import type { IncomingMessage } from 'node:http';
+import { Mailer } from './mailer.js';
+
+const CHALLENGE = '__Host-2fa-challenge';
+const COOKIE = { path: '/', httpOnly: true, secure: true, sameSite: 'lax' } as const;
+
+/**
+ * Password, then a mailed code, then the session. Before the last factor there is nothing of full strength (R10): the
+ * pre-auth token opens nothing but the second step, and only together with the HttpOnly cookie it was issued with (R4).
+ */
+@Public()
+@Controller('two-factor')
+export class TwoFactorController {
+  constructor(
+    private readonly users: UserDirectory,
+    private readonly tokens: EphemeralTokenService,
+    private readonly loginLimits: LoginLimits,
+    private readonly limits: RateLimitService,
+    private readonly hasher: PasswordHasher,
+    private readonly sessions: SessionService,
+    private readonly cookie: SessionCookie,
+    private readonly clientIp: ClientIp,
+    private readonly clock: Clock,
+    private readonly mailer: Mailer,
+    private readonly adapterHost: HttpAdapterHost,
+  ) {}
+
+  @Post('login')
+  @HttpCode(200)
+  @Header('Cache-Control', 'no-store')
+  async login(
+    @Body('email') email: unknown,
+    @Body('password') password: unknown,
+    @Req() request: IncomingMessage,
+    @Res({ passthrough: true }) response: object,
+  ) {
+    if (typeof email !== 'string' || typeof password !== 'string') throw new UnauthorizedException();
+    const login = normalizeLogin(email);
+    // The same limits as the login without a second factor (G4).
+    await this.loginLimits.around(this.clientIp.of(request), login, async () => {
+      if (await this.users.verifyCredentials(login, password)) return;
+      throw new AuthError('INVALID_CREDENTIALS', 'Wrong e-mail address or password.', {});
+    });
+    const sent = await this.limits.consume('email_send', login);
+    if (!sent.allowed) {
+      const { event, retryAfter, limit } = sent;
+      throw new AuthError('RATE_LIMITED', 'Too many codes were sent.', { event, retryAfter, limit });
+    }
+
+    const code = String(randomInt(1_000_000)).padStart(6, '0');
+    // Six digits need a slow hash, not the SHA-256 that a token gets (ASVS 6.5.2).
+    const codeHash = await this.hasher.hash(code);
+    const challenge = await this.tokens.issue('email_otp_setup', { username: login, codeHash }, { ttl: minutes(5) });
+    const preAuthToken = await this.tokens.issue('pre_auth', { username: login, challengeId: challengeId(challenge) });
+    await this.mailer.send({
+      to: login,
+      subject: 'Your code',
+      text: `Your code is ${code}. It is valid for 5 minutes.`,
+    });
+    this.setCookie(response, stringifySetCookie({ ...COOKIE, name: CHALLENGE, value: challenge, maxAge: 300 }));
+    return { preAuthToken };
+  }
+
+  @Post('verify')
+  @HttpCode(200)
+  @Header('Cache-Control', 'no-store')
+  async verify(
+    @Body('preAuthToken') preAuthToken: unknown,
+    @Body('code') code: unknown,
+    @Req() request: IncomingMessage,
+    @Res({ passthrough: true }) response: object,
+  ) {
+    const refused = new UnauthorizedException('The login has expired, or the code is wrong.');
+    const challenge = parseCookie(request.headers.cookie ?? '')[CHALLENGE];
+    if (typeof preAuthToken !== 'string' || typeof code !== 'string' || !challenge || !/^\d{6}$/.test(code))
+      throw refused;
+    const authenticatedAt = this.clock.now();
+    const binding = challengeId(challenge);
+    const pending = await this.tokens.peek('pre_auth', preAuthToken, binding);
+    if (!pending) throw refused;
+
+    // Counted for the account, before the code is looked at: a new challenge does not reset it (R9).
+    const attempt = await this.limits.consume('2fa_attempt', pending.username);
+    if (!attempt.allowed) {
+      const { event, retryAfter, limit } = attempt;
+      throw new AuthError('RATE_LIMITED', 'Too many wrong codes.', { event, retryAfter, limit });
+    }
+    const expected = await this.tokens.peek('email_otp_setup', challenge);
+    if (!expected || !(await this.hasher.matches(expected.codeHash, code))) throw refused;
+    // Right: now both are spent, and of two requests with the right code one gets a session (R8).
+    if (!(await this.tokens.consume('email_otp_setup', challenge))) throw refused;
+    if (!(await this.tokens.consume('pre_auth', preAuthToken, binding))) throw refused;
+    const user = await this.users.findByLogin(pending.username);
+    if (!user) throw refused;
+    await this.limits.clear('2fa_attempt', pending.username);
+
+    const presented = this.cookie.read(request.headers.cookie);
+    const current = presented && this.sessions.idOf(presented);
+    const context = { authenticatedAt, user, ip: this.clientIp.of(request), userAgent: request.headers['user-agent'] };
+    const { token, session } = await this.sessions.rotate(current ? { id: current } : null, user.id, context);
+    this.setCookie(response, this.cookie.set(token, session));
+    this.setCookie(response, stringifySetCookie({ ...COOKIE, name: CHALLENGE, value: '', maxAge: 0 }));
+    return { user: { id: user.id, email: user.email } };
+  }
+
+  private setCookie(response: object, header: string): void {
+    this.adapterHost.httpAdapter.appendHeader?.(response, 'Set-Cookie', header);
+  }
+}
+
+/** The database keeps no value that a cookie holds. */
+function challengeId(challenge: string): string {
+  return createHash('sha256').update(challenge).digest('hex');
+}

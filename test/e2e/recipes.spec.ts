@@ -1,0 +1,366 @@
+import { Injectable } from '@nestjs/common';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  AuthTransaction,
+  EphemeralTokenService,
+  JwtCodecService,
+  minutes,
+  SessionService,
+  TypeOrmUserDirectory,
+  type AuthUser,
+} from 'nestjs-latchkey';
+import { signInAs } from 'nestjs-latchkey/testing';
+import request, { type Response } from 'supertest';
+import { Mailer, type Mail } from '../app/recipes/mailer.js';
+import { RecipesModule } from '../app/recipes/recipes.module.js';
+import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+
+@Injectable()
+class KeptMail extends Mailer {
+  readonly mails: Mail[] = [];
+  fails = false;
+  override async send(mail: Mail): Promise<void> {
+    if (this.fails) throw new Error('the provider is away');
+    this.mails.push(mail);
+  }
+}
+
+const NEW_PASSWORD = 'a brand new password';
+
+describe.each(PLATFORMS)('recipes on %s', (platform) => {
+  let db: TestDatabase;
+  let t: TestApp;
+  let mailer: KeptMail;
+  let ada: AuthUser;
+  let accounts = 0;
+  let from: string;
+
+  beforeAll(async () => {
+    db = await createTestDatabase();
+    t = await startTestApp({
+      url: db.url,
+      platform,
+      imports: [RecipesModule],
+      auth: { rateLimits: undefined, trustedProxies: ['127.0.0.1'], jwt: { sessions: true } },
+      override: (builder) => builder.overrideProvider(Mailer).useValue(new KeptMail()),
+    });
+    mailer = t.app.get(Mailer);
+  });
+  afterAll(async () => {
+    await t?.close();
+    await db?.drop();
+  });
+  beforeEach(async () => {
+    t.clock.advance(minutes(20));
+    from = `203.0.113.${++accounts}`;
+    ada = await createUser(t.app, `ada${accounts}@example.com`);
+    mailer.mails.length = 0;
+    mailer.fails = false;
+  });
+
+  const post = (path: string, body: object, address = from) =>
+    request(t.url).post(path).set('X-Forwarded-For', address).send(body);
+  const login = (password: string, email = ada.email) => post('/auth/login', { email, password });
+  /** The mail goes out after the answer. */
+  const mailTo = async (address: string, count = 1) => {
+    const found = () => mailer.mails.filter(({ to }) => to === address);
+    for (let turns = 0; found().length < count && turns < 2_000; turns++)
+      await new Promise((next) => setImmediate(next));
+    return found();
+  };
+  const settle = async () => {
+    for (let turns = 0; turns < 300; turns++) await new Promise((next) => setImmediate(next));
+  };
+  const linkToken = (mail: Mail) => /#token=([\w-]{43})$/.exec(mail.text)![1]!;
+
+  describe('password reset', () => {
+    const forgot = (email: unknown = ada.email, address = from) =>
+      post('/password/forgot', { email: email as string }, address);
+    const reset = (token: unknown, password = NEW_PASSWORD) =>
+      post('/password/reset', { token: token as string, password });
+    const askForLink = async () => {
+      const before = mailer.mails.filter(({ to }) => to === ada.email).length;
+      await forgot().expect(202);
+      return linkToken((await mailTo(ada.email, before + 1)).at(-1)!);
+    };
+
+    it('T: forgot 202 and one mail, reset 200, old password 401, new 200', async () => {
+      const token = await askForLink();
+      expect(mailer.mails).toHaveLength(1);
+      await reset(token).expect(200);
+      await login(PASSWORD).expect(401);
+      t.clock.advance(minutes(1));
+      await login(NEW_PASSWORD).expect(200);
+    });
+
+    it('T: unknown, disabled: the same answer to the letter, and no mail', async () => {
+      const off = await createUser(t.app, `off${accounts}@example.com`);
+      await t.app.get(TypeOrmUserDirectory).disable(off.id);
+      const known = await forgot().expect(202);
+      const unknown = await forgot('nobody@example.com').expect(202);
+      const disabled = await forgot(off.email).expect(202);
+      expect([unknown.text, disabled.text]).toEqual([known.text, known.text]);
+      await mailTo(ada.email);
+      await settle();
+      expect(mailer.mails).toHaveLength(1);
+    });
+
+    it('the token is in the fragment of the link, and not in the database', async () => {
+      const token = await askForLink();
+      expect(mailer.mails[0]!.text).toContain('/reset-password#token=');
+      expect(JSON.stringify(await db.query('SELECT * FROM auth_ephemeral_tokens'))).not.toContain(token);
+    });
+
+    it('T: used twice: 200, then 400', async () => {
+      const token = await askForLink();
+      await reset(token).expect(200);
+      await reset(token, 'yet another password').expect(400);
+    });
+
+    it('R8: of 20 parallel resets with one link one changes the password', async () => {
+      const token = await askForLink();
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, (_, i) =>
+          post('/password/reset', { token, password: `password number ${i}` }, `198.51.100.${i}`),
+        ),
+      );
+      expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+    });
+
+    it('R39: a later link voids the earlier one', async () => {
+      const [first, second] = [await askForLink(), await askForLink()];
+      await reset(first).expect(400);
+      await reset(second).expect(200);
+    });
+
+    it('every session and JWT of the user ends, and nobody else is touched', async () => {
+      const cookie = await signInAs(t.app, ada.id);
+      const { token: jwt } = t.app.get(JwtCodecService).encode(ada.id);
+      const bob = await signInAs(t.app, (await createUser(t.app, `bob${accounts}@example.com`)).id);
+      const session = (headers: object) =>
+        request(t.url)
+          .get('/auth/session')
+          .set(headers as Record<string, string>);
+      await session({ Authorization: `Bearer ${jwt}` }).expect(200);
+      await reset(await askForLink()).expect(200);
+      await session({ Cookie: cookie }).expect(401);
+      await session({ Authorization: `Bearer ${jwt}` }).expect(401);
+      await session({ Cookie: bob }).expect(200);
+    });
+
+    it('R6: when the password cannot be written the token is not spent', async () => {
+      const token = await askForLink();
+      await db.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$`);
+      await db.query(`CREATE TRIGGER refuse BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION refuse()`);
+      await reset(token).expect(503);
+      await db.query('DROP TRIGGER refuse ON users');
+      await db.query('DROP FUNCTION refuse');
+      await login(PASSWORD).expect(200);
+      await reset(token).expect(200);
+    });
+
+    it('a password that is too short spends nothing', async () => {
+      const token = await askForLink();
+      await reset(token, 'short').expect(422);
+      await reset(token).expect(200);
+    });
+
+    it('expired at the exact instant', async () => {
+      const token = await askForLink();
+      t.clock.advance(minutes(60) - 0.001);
+      expect(await t.app.get(EphemeralTokenService).peek('password_reset', token)).not.toBeNull();
+      t.clock.advance(0.001);
+      await reset(token).expect(400);
+    });
+
+    it.each([
+      ['a session token', 'A'.repeat(43)],
+      ['nothing', undefined],
+      ['a list', ['x']],
+      ['200 characters', 'A'.repeat(200)],
+    ])('refused: %s', async (_, token) => {
+      await reset(token).expect(400);
+    });
+
+    it('T: 11 requests with 11 addresses from one IP: the first 10 are not 429, the 11th is', async () => {
+      for (let i = 0; i < 10; i++) {
+        const answer = await forgot(`someone${i}@example.com`).expect(202);
+        expect(answer.headers['ratelimit-policy']).toBe('"password_reset_ip";q=10;w=900');
+      }
+      const refused = await forgot('eleventh@example.com').expect(429);
+      expect(refused.headers['retry-after']).toBe('900');
+      expect(refused.headers['ratelimit']).toBe('"password_reset_ip";r=0;t=900');
+    });
+
+    it('three mails an account, and the answer does not change', async () => {
+      for (let i = 0; i < 5; i++) await forgot(ada.email, `198.51.100.${i}`).expect(202);
+      await mailTo(ada.email, 3);
+      await settle();
+      expect(await mailTo(ada.email, 3)).toHaveLength(3);
+    });
+
+    it('a mail that fails costs nothing: no token is left, and three more may be asked for', async () => {
+      mailer.fails = true;
+      await forgot().expect(202);
+      await settle();
+      expect(await db.query('SELECT 1 FROM auth_ephemeral_tokens WHERE username = $1', [ada.email])).toEqual([]);
+      mailer.fails = false;
+      for (let i = 0; i < 3; i++) await forgot().expect(202);
+      expect(await mailTo(ada.email, 3)).toHaveLength(3);
+    });
+  });
+
+  describe('a mailed code as second factor', () => {
+    const challengeOf = (answer: Response) =>
+      answer
+        .get('Set-Cookie')!
+        .find((cookie) => cookie.startsWith('__Host-2fa'))!
+        .split(';')[0]!;
+    const first = async (password = PASSWORD, address = from) => {
+      const answer = await post('/two-factor/login', { email: ada.email, password }, address).expect(200);
+      const code = /\d{6}/.exec(mailer.mails.at(-1)!.text)![0];
+      return { answer, code, preAuthToken: answer.body.preAuthToken as string, challenge: challengeOf(answer) };
+    };
+    const second = (step: { preAuthToken: string; challenge: string }, code: string, address = from) =>
+      post('/two-factor/verify', { preAuthToken: step.preAuthToken, code }, address).set('Cookie', step.challenge);
+    const wrong = (code: string) => (code === '000000' ? '111111' : '000000');
+
+    it('password, code, session: 200, and the challenge cookie is cleared', async () => {
+      const step = await first();
+      const answer = await second(step, step.code).expect(200);
+      const session = answer.get('Set-Cookie')!.find((cookie) => cookie.startsWith('__Host-session='))!;
+      await request(t.url).get('/auth/session').set('Cookie', session.split(';')[0]!).expect(200);
+      expect(answer.get('Set-Cookie')!.some((cookie) => cookie.startsWith('__Host-2fa-challenge=;'))).toBe(true);
+    });
+
+    it('R10: after the password there is nothing that opens anything', async () => {
+      const { answer, preAuthToken, challenge } = await first();
+      expect(answer.get('Set-Cookie')!.some((cookie) => cookie.startsWith('__Host-session'))).toBe(false);
+      for (const headers of [
+        { Authorization: `Bearer ${preAuthToken}` },
+        { Cookie: `__Host-session=${preAuthToken}` },
+        { Cookie: challenge },
+        { Cookie: challenge.replace('2fa-challenge', 'session') },
+      ]) {
+        await request(t.url)
+          .get('/auth/session')
+          .set(headers as object as Record<string, string>)
+          .expect(401);
+      }
+      expect(await t.app.get(SessionService).listForUser(ada.id)).toEqual([]);
+    });
+
+    it('T: a wrong code is 401, and the same token with the right code 200; then it is spent', async () => {
+      const step = await first();
+      await second(step, wrong(step.code)).expect(401);
+      await second(step, step.code).expect(200);
+      await second(step, step.code).expect(401);
+    });
+
+    it('R4: without the challenge cookie, or with that of another login, the token is nothing', async () => {
+      const step = await first();
+      t.clock.advance(minutes(1));
+      const other = await first();
+      await post('/two-factor/verify', { preAuthToken: step.preAuthToken, code: step.code }).expect(401);
+      await second({ ...other, challenge: step.challenge }, other.code).expect(401);
+      await second(other, other.code).expect(200);
+    });
+
+    it('T: 5 wrong codes, the 6th try is 429; R9: a new challenge does not reset the count', async () => {
+      const step = await first();
+      for (let i = 0; i < 3; i++) await second(step, wrong(step.code)).expect(401);
+      const again = await first();
+      for (let i = 0; i < 2; i++) await second(again, wrong(again.code)).expect(401);
+      const refused = await second(again, again.code).expect(429);
+      expect(refused.headers['retry-after']).toBe('900');
+      t.clock.advance(minutes(15));
+      const later = await first();
+      await second(later, later.code).expect(200);
+    });
+
+    it('R8: of 4 parallel right codes one gets a session', async () => {
+      const step = await first();
+      const answers = await Promise.all(
+        Array.from({ length: 4 }, (_, i) => second(step, step.code, `198.51.100.${i}`)),
+      );
+      expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+      expect(await t.app.get(SessionService).listForUser(ada.id)).toHaveLength(1);
+    });
+
+    it('G4: the first step has the limits of the login', async () => {
+      await post('/two-factor/login', { email: ada.email, password: 'wrong' }).expect(401);
+      await post('/two-factor/login', { email: ada.email, password: PASSWORD }).expect(429);
+    });
+
+    it('the code is not in the database', async () => {
+      const { code } = await first();
+      const rows = JSON.stringify(await db.query('SELECT token, nonce FROM auth_ephemeral_tokens'));
+      expect(rows).not.toContain(`"${code}"`);
+    });
+
+    it('three codes in ten minutes', async () => {
+      for (let i = 0; i < 3; i++) await first();
+      await post('/two-factor/login', { email: ada.email, password: PASSWORD }).expect(429);
+    });
+  });
+
+  describe('download link', () => {
+    const link = async (id: string) => {
+      const cookie = await signInAs(t.app, ada.id);
+      return (
+        (await request(t.url).post(`/files/${id}/link`).set('Cookie', cookie).expect(201)).body as { url: string }
+      ).url;
+    };
+
+    it('T: bound to file 5: file 6 is refused, then file 5 is served, once', async () => {
+      const url = await link('5');
+      await request(t.url).get(url.replace('/5?', '/6?')).expect(404);
+      expect((await request(t.url).get(url).expect(200)).body).toEqual({ file: '5' });
+      await request(t.url).get(url).expect(404);
+    });
+
+    it('is over after five minutes, and asked for by those who are logged in', async () => {
+      const url = await link('7');
+      t.clock.advance(minutes(5));
+      await request(t.url).get(url).expect(404);
+      await request(t.url).post('/files/7/link').expect(401);
+    });
+  });
+
+  describe('AuthTransaction', () => {
+    it('undoes everything when the work throws, and passes the error on', async () => {
+      const tokens = t.app.get(EphemeralTokenService);
+      const token = await tokens.issue('password_reset', { username: ada.email });
+      const work = t.app.get(AuthTransaction).run(async () => {
+        await tokens.consume('password_reset', token);
+        throw new RangeError('changed my mind');
+      });
+      await expect(work).rejects.toThrow(RangeError);
+      expect(await tokens.peek('password_reset', token)).not.toBeNull();
+    });
+
+    it('a connection killed inside: an error, nothing half done, and the pool goes on', async () => {
+      const tokens = t.app.get(EphemeralTokenService);
+      const token = await tokens.issue('password_reset', { username: ada.email });
+      const work = t.app.get(AuthTransaction).run(async () => {
+        await tokens.consume('password_reset', token);
+        await db.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+          WHERE datname = current_database() AND state = 'idle in transaction'`);
+        await tokens.peek('password_reset', token);
+      });
+      await expect(work).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+      expect(await tokens.consume('password_reset', token)).not.toBeNull();
+    });
+
+    it('50 at once on a pool of ten', async () => {
+      const tokens = t.app.get(EphemeralTokenService);
+      const transaction = t.app.get(AuthTransaction);
+      const token = await tokens.issue('password_reset', { username: ada.email });
+      const results = await Promise.all(
+        Array.from({ length: 50 }, () => transaction.run(() => tokens.consume('password_reset', token))),
+      );
+      expect(results.filter((fields) => fields !== null)).toHaveLength(1);
+    });
+  });
+});
