@@ -519,7 +519,7 @@ it.each(PLATFORMS)('503 "setup not complete" while there is no account, on %s', 
   await db.query('DELETE FROM users');
   t.queries.reset();
   await attempt().expect(401);
-  expect(t.queries.statements).toHaveLength(1);
+  expect(t.queries.statements.filter((text) => text.includes('EXISTS'))).toEqual([]);
   await t.close();
   await db.drop();
 });
