@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { createHash, createHmac, createSecretKey, type KeyObject } from 'node:crypto';
-import { AuthConfig, MINIMUM_SECRET_LENGTH } from '../config/auth-config.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { MINIMUM_SECRET_LENGTH } from '../config/option-checks.js';
 
 /** One key for each master secret, in their order: the first signs, all verify. */
 export type Keys = readonly [current: KeyObject, ...previous: KeyObject[]];

@@ -1,6 +1,6 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { isLocalPath } from '../config/auth-config.js';
+import { isLocalPath } from '../common/local-path.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { authOf, requestOf, type RequestAuth } from './auth-request.js';
 

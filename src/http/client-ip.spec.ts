@@ -1,5 +1,6 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { HttpAdapterHost } from '@nestjs/core';
 import { AuthConfig } from '../config/auth-config.js';
 import { ClientIp } from './client-ip.js';
@@ -62,5 +63,18 @@ describe('ClientIp', () => {
     new ClientIp(AuthConfig.from({ secrets: SECRETS }), hostOf(express)).onApplicationBootstrap();
     expect(warn).toHaveBeenCalledTimes(warnings);
     warn.mockRestore();
+  });
+
+  it.each([
+    [true, 1],
+    [false, 0],
+    ['10.0.0.1', 0],
+  ])('warns at boot about a Fastify that believes everybody: trustProxy %j', async (trustProxy, warnings) => {
+    const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    const fastify = new FastifyAdapter({ trustProxy }).getInstance();
+    new ClientIp(AuthConfig.from({ secrets: SECRETS }), hostOf(fastify)).onApplicationBootstrap();
+    expect(warn).toHaveBeenCalledTimes(warnings);
+    warn.mockRestore();
+    await fastify.close();
   });
 });

@@ -61,8 +61,12 @@ export class ClientIp implements OnApplicationBootstrap {
   }
 }
 
-/** Express compiles its setting into a function of (address, hop). */
+/** Express compiles its setting into a function of (address, hop); Fastify keeps its options under a symbol. */
 function trustsEverybody(instance: ExpressLike | undefined): boolean {
+  for (const key of Object.getOwnPropertySymbols(instance ?? {})) {
+    if (key.description !== 'fastify.options') continue;
+    return (instance as Record<symbol, { trustProxy?: unknown } | undefined>)[key]?.trustProxy === true;
+  }
   if (typeof instance?.get !== 'function' || !('enabled' in instance)) return false;
   const trust = instance.get('trust proxy fn');
   if (typeof trust !== 'function') return false;

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { AuthError, isAuthError } from '../auth.errors.js';
+import { isAuthError } from '../auth.errors.js';
 import { LoginBackoff } from '../rate-limit/backoff.js';
-import { RateLimitService, type RateLimitVerdict } from '../rate-limit/rate-limit.service.js';
+import { rateLimited, RateLimitService, type RateLimitVerdict } from '../rate-limit/rate-limit.service.js';
 
 /**
  * What stands between a guesser and the password: per address the back-off and `login_ip`, per account `login_attempt`.
@@ -22,12 +22,12 @@ export class LoginLimits {
    */
   async around<T>(address: string | null, login: string, verify: () => Promise<T>): Promise<T> {
     const wait = await this.backoff.check(address);
-    if (!wait.allowed) throw refusal('login_backoff', wait.retryAfter, wait.failures);
+    if (!wait.allowed) throw rateLimited({ event: 'login_backoff', limit: wait.failures, retryAfter: wait.retryAfter });
     const verdict = await this.limits.consumeAll([
       { event: 'login_ip', subject: address },
       { event: 'login_attempt', subject: login },
     ]);
-    if (!verdict.allowed) throw refusal(verdict.decisive.event, verdict.decisive.retryAfter, verdict.decisive.limit);
+    if (!verdict.allowed) throw rateLimited(verdict.decisive);
 
     try {
       const verified = await verify();
@@ -57,8 +57,3 @@ export class LoginLimits {
 }
 
 const ignore = () => false;
-
-function refusal(event: string, retryAfter: number, limit: number): AuthError {
-  const facts = { event, retryAfter, limit };
-  return new AuthError('RATE_LIMITED', `Too many failed logins (${event}). Retry in ${retryAfter} s.`, facts);
-}

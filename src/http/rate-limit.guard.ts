@@ -1,9 +1,14 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { HttpAdapterHost, Reflector } from '@nestjs/core';
-import { asAuthError, AuthError } from '../auth.errors.js';
+import { asAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { secondsUntil } from '../rate-limit/rate-limit.policy.js';
-import { RateLimitService, type RateLimitDecision, type RateLimitVerdict } from '../rate-limit/rate-limit.service.js';
+import {
+  rateLimited,
+  RateLimitService,
+  type RateLimitDecision,
+  type RateLimitVerdict,
+} from '../rate-limit/rate-limit.service.js';
 import { authOf, requestOf, responseOf, type AuthRequest } from './auth-request.js';
 import { ClientIp } from './client-ip.js';
 import { RATE_LIMITS, type RateLimitRule } from './rate-limit.rule.js';
@@ -31,12 +36,7 @@ export class RateLimitGuard implements CanActivate {
     const response = responseOf(context);
     if (response) this.answer(response, verdict);
     if (verdict.allowed) return true;
-    const { event, retryAfter, limit } = verdict.decisive;
-    throw new AuthError('RATE_LIMITED', `The limit of ${event} is reached (${limit}). Retry in ${retryAfter} s.`, {
-      event,
-      retryAfter,
-      limit,
-    });
+    throw rateLimited(verdict.decisive);
   }
 
   private async decide(targets: Parameters<RateLimitService['consumeAll']>[0]): Promise<RateLimitVerdict> {

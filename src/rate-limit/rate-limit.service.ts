@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
-import { isAuthError } from '../auth.errors.js';
+import { AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { seconds } from '../common/duration.js';
 import { AuthConfig } from '../config/auth-config.js';
@@ -91,6 +91,13 @@ export class RateLimitService {
     } catch (error) {
       return this.withoutStore(bucket, now, error);
     }
+  }
+
+  /** `consume` that throws `RATE_LIMITED` where it is refused. */
+  async consumeOrThrow(event: RateLimitEvent, subject: string | null): Promise<RateLimitDecision> {
+    const decision = await this.consume(event, subject);
+    if (!decision.allowed) throw rateLimited(decision);
+    return decision;
   }
 
   /** Decides about several in one round trip, such as account and address: all are counted, or none. */
@@ -236,4 +243,18 @@ const keyOf = ({ event, subject }: Pick<Bucket, 'event' | 'subject'>): string =>
 /** The same bucket twice is one decision. */
 function distinct(buckets: readonly Bucket[]): Bucket[] {
   return [...new Map(buckets.map((bucket) => [keyOf(bucket), bucket])).values()];
+}
+
+/** The error of a refusal: 429 with the true `Retry-After` over HTTP. */
+export function rateLimited({
+  event,
+  limit,
+  retryAfter,
+}: {
+  event: string;
+  limit: number;
+  retryAfter: number;
+}): AuthError {
+  const message = `The limit of ${event} is reached (${limit}). Retry in ${retryAfter} s.`;
+  return new AuthError('RATE_LIMITED', message, { event, retryAfter, limit });
 }

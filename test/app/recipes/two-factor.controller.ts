@@ -60,11 +60,7 @@ export class TwoFactorController {
       if (await this.users.verifyCredentials(login, password)) return;
       throw new AuthError('INVALID_CREDENTIALS', 'Wrong e-mail address or password.', {});
     });
-    const sent = await this.limits.consume('email_send', login);
-    if (!sent.allowed) {
-      const { event, retryAfter, limit } = sent;
-      throw new AuthError('RATE_LIMITED', 'Too many codes were sent.', { event, retryAfter, limit });
-    }
+    await this.limits.consumeOrThrow('email_send', login);
 
     const code = String(randomInt(1_000_000)).padStart(6, '0');
     // Six digits need a slow hash, not the SHA-256 that a token gets (ASVS 6.5.2).
@@ -99,11 +95,7 @@ export class TwoFactorController {
     if (!pending) throw refused;
 
     // Counted for the account, before the code is looked at: a new challenge does not reset it (R9).
-    const attempt = await this.limits.consume('2fa_attempt', pending.username);
-    if (!attempt.allowed) {
-      const { event, retryAfter, limit } = attempt;
-      throw new AuthError('RATE_LIMITED', 'Too many wrong codes.', { event, retryAfter, limit });
-    }
+    await this.limits.consumeOrThrow('2fa_attempt', pending.username);
     const expected = await this.tokens.peek('email_otp_setup', challenge);
     if (!expected || !(await this.hasher.matches(expected.codeHash, code))) throw refused;
     // Right: now both are spent, and of two requests with the right code one gets a session (R8).

@@ -1,0 +1,126 @@
+import { parseNetwork, type Network } from '../common/ip-address.js';
+import { EphemeralTokenSettings, type EphemeralTokenRule } from './ephemeral-token-options.js';
+import { isRecord, type Mistakes } from './mistakes.js';
+import { RateLimitSettings, type RateLimitOptions, type RateLimitPolicy } from './rate-limit-options.js';
+
+export const MINIMUM_SECRET_LENGTH = 32;
+
+export function checkedSecrets(check: Mistakes, value: unknown): readonly string[] {
+  const remedy = "Make one with: node -p \"require('crypto').randomBytes(48).toString('base64url')\"";
+  if (!Array.isArray(value) || value.length === 0) {
+    check.that(false, `secrets must be a list with at least one secret. ${remedy}`);
+    return [];
+  }
+  Array.from<unknown>(value).forEach((secret, index) => {
+    check.that(
+      typeof secret === 'string' && secret.trim() !== '' && [...secret].length >= MINIMUM_SECRET_LENGTH,
+      `secrets[${index}] must be a string of at least ${MINIMUM_SECRET_LENGTH} characters. ${remedy}`,
+    );
+  });
+  check.that(new Set(value).size === value.length, 'secrets has the same secret twice: remove one of the two.');
+  return value as string[];
+}
+
+export function checkedOrigins(check: Mistakes, value: unknown = []): readonly string[] {
+  if (!Array.isArray(value)) {
+    check.that(false, "trustedOrigins must be a list, for example ['https://app.example.com'].");
+    return [];
+  }
+  Array.from<unknown>(value).forEach((origin, index) => {
+    check.that(
+      typeof origin === 'string' && isOrigin(origin),
+      `trustedOrigins[${index}] must be an origin such as 'https://app.example.com': scheme and host, no path, no '*'.`,
+    );
+  });
+  return value as string[];
+}
+
+export function checkedNetworks(check: Mistakes, value: unknown = []): Network[] {
+  if (!Array.isArray(value)) {
+    check.that(false, "trustedProxies must be a list, for example ['10.0.0.0/8'].");
+    return [];
+  }
+  return value.map(parseNetwork).filter((network, index): network is Network => {
+    const usable = typeof network !== 'string';
+    if (!usable) check.that(false, `trustedProxies[${index}] ${network}.`);
+    return usable;
+  });
+}
+
+/** The rules of the types that are ours, `ttl` as the host wrote it, and those of the types that it adds. */
+export function checkedTokenRules(
+  check: Mistakes,
+  written: Record<string, Partial<EphemeralTokenRule> | undefined> = {},
+): Map<string, EphemeralTokenRule> {
+  const rules = new Map<string, EphemeralTokenRule>(Object.entries(Object.freeze(new EphemeralTokenSettings())));
+  if (!check.record('ephemeralTokens', written)) return rules;
+  for (const [type, rule] of Object.entries(written)) {
+    if (rule === undefined) continue;
+    const name = `ephemeralTokens.${type}`;
+    const ours = rules.get(type);
+    check.typeName(name, type);
+    check.keys(`${name}.`, rule, ours ? ['ttl'] : ['ttl', 'onePerUser', 'binding']);
+    if (!isRecord(rule)) continue;
+    const merged: EphemeralTokenRule = { ...ours, ...rule, ttl: rule.ttl ?? ours?.ttl ?? Number.NaN };
+    check.duration(`${name}.ttl`, merged.ttl);
+    check.that(
+      ['boolean', 'undefined'].includes(typeof merged.onePerUser),
+      `${name}.onePerUser must be true or false.`,
+    );
+    check.that(
+      merged.binding === undefined || (typeof merged.binding === 'string' && merged.binding !== ''),
+      `${name}.binding must be the name of one of the token's fields.`,
+    );
+    rules.set(type, Object.freeze(merged));
+  }
+  return rules;
+}
+
+export function checkedRateLimits(check: Mistakes, written: RateLimitOptions | undefined): Readonly<RateLimitSettings> {
+  const defaults = new RateLimitSettings();
+  const host: RateLimitOptions = isRecord(written) ? written : {};
+  const { policies: hostPolicies, backoff: hostBackoff, ...rest } = host;
+  if (written !== undefined) check.record('rateLimits', written);
+  const settings = check.settings('rateLimits', defaults, rest);
+  const policies = checkedPolicies(check, defaults.policies, hostPolicies);
+  const backoff = check.settings('rateLimits.backoff', defaults.backoff, hostBackoff);
+  if (backoff.base !== 0) check.duration('rateLimits.backoff.base', backoff.base);
+  check.duration('rateLimits.backoff.longest', backoff.longest);
+  check.duration('rateLimits.backoff.window', backoff.window);
+  check.that(
+    !(backoff.longest > backoff.window),
+    'rateLimits.backoff.window is shorter than backoff.longest: a failure would be forgotten before its wait is over.',
+  );
+  check.that(['deny', 'allow'].includes(settings.onStoreError), "rateLimits.onStoreError must be 'deny' or 'allow'.");
+  check.integer('rateLimits.rememberedBlocks', settings.rememberedBlocks, 0, 1_000_000);
+  return Object.freeze(Object.assign(settings, { policies, backoff: Object.freeze(backoff) }));
+}
+
+function checkedPolicies(
+  check: Mistakes,
+  defaults: Readonly<Record<string, RateLimitPolicy>>,
+  written: Record<string, Partial<RateLimitPolicy> | undefined> = {},
+): Readonly<Record<string, RateLimitPolicy>> {
+  const policies: Record<string, RateLimitPolicy> = Object.assign(Object.create(null), defaults);
+  if (!check.record('rateLimits.policies', written)) return policies;
+  for (const [event, policy] of Object.entries(written)) {
+    if (policy === undefined) continue;
+    const name = `rateLimits.policies.${event}`;
+    const ours = policies[event];
+    check.typeName(name, event);
+    check.that(event !== 'login_backoff', `${name} is taken: the back-off keeps its failures under that name.`);
+    check.keys(`${name}.`, policy, ['limit', 'window']);
+    if (!isRecord(policy)) continue;
+    const { limit = ours?.limit, window = ours?.window } = policy;
+    check.integer(`${name}.limit`, limit ?? Number.NaN, 1, 100_000);
+    check.duration(`${name}.window`, window ?? Number.NaN);
+    policies[event] = Object.freeze({ limit: limit!, window: window! });
+  }
+  return Object.freeze(policies);
+}
+
+function isOrigin(value: string): boolean {
+  if (!URL.canParse(value) || value.includes('*')) return false;
+  const url = new URL(value);
+  return url.origin === value && (url.protocol === 'https:' || url.protocol === 'http:');
+}
