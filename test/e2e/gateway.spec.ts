@@ -1,0 +1,97 @@
+import { UseFilters } from '@nestjs/common';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
+import { AuthErrorFilter, CurrentUser, Public, SessionService, type AuthUser } from 'nestjs-latchkey';
+import { signInAs } from 'nestjs-latchkey/testing';
+import { io, type Socket } from 'socket.io-client';
+import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+
+@UseFilters(AuthErrorFilter)
+@WebSocketGateway()
+class NotesGateway {
+  @SubscribeMessage('me')
+  me(@CurrentUser('email') email: string) {
+    return { event: 'me', data: email };
+  }
+
+  @Public()
+  @SubscribeMessage('open')
+  open(@CurrentUser('email') email: string | null) {
+    return { event: 'open', data: email };
+  }
+}
+
+describe.each(PLATFORMS)('a socket.io gateway behind the global guard, on %s', (platform) => {
+  let db: TestDatabase;
+  let t: TestApp;
+  let ada: AuthUser;
+  const sockets: Socket[] = [];
+  beforeAll(async () => {
+    db = await createTestDatabase();
+    t = await startTestApp({ url: db.url, platform, providers: [NotesGateway] });
+    ada = await createUser(t.app, 'ada@example.com');
+  });
+  afterAll(async () => {
+    await t?.close();
+    await db?.drop();
+  });
+  afterEach(() => {
+    for (const socket of sockets.splice(0)) socket.disconnect();
+  });
+
+  const connect = (headers: Record<string, string> = {}) => {
+    const socket = io(t.url, { transports: ['websocket'], extraHeaders: headers, forceNew: true });
+    sockets.push(socket);
+    return socket;
+  };
+  /** The answer to a message: its own event, or `exception`. */
+  const ask = (socket: Socket, message: string) =>
+    new Promise<{ event: string; data: unknown }>((answered) => {
+      for (const event of [message, 'exception']) {
+        socket.once(event, (data: unknown) => {
+          socket.removeAllListeners();
+          answered({ event, data });
+        });
+      }
+      socket.emit(message);
+    });
+
+  it('knows the user by the cookie of the handshake', async () => {
+    const socket = connect({ Cookie: await signInAs(t.app, ada.id) });
+    expect(await ask(socket, 'me')).toEqual({ event: 'me', data: 'ada@example.com' });
+  });
+
+  it('refuses an anonymous message with our code, and serves a public one', async () => {
+    const socket = connect();
+    expect(await ask(socket, 'me')).toMatchObject({
+      event: 'exception',
+      data: { code: 'UNAUTHENTICATED', statusCode: 401 },
+    });
+    expect(await ask(socket, 'open')).toEqual({ event: 'open', data: null });
+  });
+
+  it('refuses the next message after the session is revoked, and the public handler knows nobody', async () => {
+    const { token, session } = await t.app.get(SessionService).create(ada.id);
+    const socket = connect({ Authorization: `Bearer ${token}` });
+    expect(await ask(socket, 'me')).toEqual({ event: 'me', data: 'ada@example.com' });
+    await t.app.get(SessionService).revoke(session.id);
+    expect(await ask(socket, 'me')).toMatchObject({ event: 'exception', data: { code: 'UNAUTHENTICATED' } });
+    expect(await ask(socket, 'open')).toEqual({ event: 'open', data: null });
+  });
+
+  it('F3: refuses messages over a handshake from a foreign page', async () => {
+    const socket = connect({ Cookie: await signInAs(t.app, ada.id), Origin: 'https://evil.example' });
+    expect(await ask(socket, 'me')).toMatchObject({ event: 'exception', data: { code: 'CROSS_ORIGIN_REQUEST' } });
+  });
+
+  it('50 messages at once on one socket: each knows its user', async () => {
+    const socket = connect({ Cookie: await signInAs(t.app, ada.id) });
+    const answers = new Promise<unknown[]>((done) => {
+      const all: unknown[] = [];
+      for (const event of ['me', 'exception']) socket.on(event, (data) => all.push(data) === 50 && done(all));
+    });
+    for (let i = 0; i < 50; i++) socket.emit('me');
+    expect(new Set(await answers)).toEqual(new Set(['ada@example.com']));
+  });
+});
