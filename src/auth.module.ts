@@ -157,7 +157,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     ...definition,
     global: isGlobal,
     imports: [...(definition.imports ?? []), ...imports],
-    controllers: routes ? [authControllerAt(routes.path)] : [],
+    controllers: routes ? [authControllerAt(routes)] : [],
     providers: [
       ...(definition.providers ?? []),
       ...services,

@@ -94,3 +94,8 @@ export { RateLimitGuard } from './http/rate-limit.guard.js';
 export type { RateLimitBy } from './http/rate-limit.rule.js';
 export { AuthTransaction } from './database/auth-transaction.js';
 export { LoginLimits } from './http/login-limits.js';
+export { CookieWriter } from './http/cookie-writer.js';
+export { parseLoginBody } from './http/login-body.js';
+export type { LoginBody } from './http/login-body.js';
+export { SessionScheme } from './http/session-scheme.js';
+export type { CookieValue, OpeningContext, RecognizedSession } from './http/session-scheme.js';

@@ -123,11 +123,12 @@ export class AuthConfig {
       "loginPage must be a path of this application such as '/login', not an address elsewhere.",
     );
     if (routes !== undefined) {
-      check.keys('routes.', routes, ['path', 'clearSiteData']);
+      check.keys('routes.', routes, ['path', 'login', 'clearSiteData']);
       check.that(
         typeof routes?.path === 'string' && routes.path.trim() !== '',
         "routes.path must be a path such as 'auth'; leave `routes` out to mount no routes.",
       );
+      check.that([undefined, true, false].includes(routes?.login), 'routes.login must be true or false.');
       check.that(
         [undefined, true, false].includes(routes?.clearSiteData),
         'routes.clearSiteData must be true or false.',

@@ -129,6 +129,11 @@ export interface AuthOptions {
 export interface RouteOptions {
   /** Where they are mounted, below the host's global prefix: `auth` gives `POST /auth/login` and so on. */
   path: string;
+  /**
+   * Whether `POST login` and `POST token` are among them. Default true. Turn them off when you have a login of your own
+   * that asks for more than the password: these ask for the password only.
+   */
+  login?: boolean;
   /** Logout also answers `Clear-Site-Data: "cache", "cookies", "storage"`. Default false. */
   clearSiteData?: boolean;
 }

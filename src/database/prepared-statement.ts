@@ -29,9 +29,21 @@ interface Client extends Connection {
   off(event: 'error', listener: () => void): void;
 }
 
+/** One that is under way. After `open` it takes no more statements. */
+interface Transaction {
+  readonly client: Client;
+  open: boolean;
+  last: Promise<unknown>;
+  failure: { error: unknown } | null;
+}
+
 interface Pool extends Connection {
+  readonly options?: { max?: number };
   connect(): Promise<Client>;
 }
+
+const BEGIN: Statement = { name: 'begin', text: 'BEGIN ISOLATION LEVEL READ COMMITTED' };
+const COMMIT: Statement = { name: 'commit', text: 'COMMIT' };
 
 const UNDEFINED_TABLE = '42P01';
 const UNDEFINED_COLUMN = '42703';
@@ -63,11 +75,21 @@ export class PreparedStatements {
     }
   }
 
-  private readonly transactions = new AsyncLocalStorage<Connection>();
+  private readonly transactions = new AsyncLocalStorage<Transaction>();
+  private readonly waiting: (() => void)[] = [];
+  private running = 0;
 
-  async run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+  /** Within `transaction`, as part of it; else on its own. */
+  run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
     const transaction = this.transactions.getStore();
-    if (transaction) return this.runWithin<Row>(transaction, statement, values);
+    // What was started inside and not waited for must not end up in somebody else's use of that connection.
+    return transaction?.open
+      ? this.runWithin<Row>(transaction, statement, values)
+      : this.runAlone<Row>(statement, values);
+  }
+
+  /** On its own also within a transaction: for what must stay done when that is undone, such as counting an attempt. */
+  async runAlone<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
     for (let attempt = 1; ; attempt++) {
       try {
         const { rows, rowCount } = await this.pool.query({ ...statement, values });
@@ -75,7 +97,7 @@ export class PreparedStatements {
       } catch (error) {
         const code = sqlState(error);
         if (code !== undefined && STALE_STATEMENT.has(code) && statement.name) {
-          return this.run({ name: '', text: statement.text }, values);
+          return this.runAlone({ name: '', text: statement.text }, values);
         }
         if (code !== undefined && TRY_AGAIN.has(code) && attempt < ATTEMPTS) continue;
         throw toAuthError(error, code, statement.name);
@@ -84,46 +106,85 @@ export class PreparedStatements {
   }
 
   /**
-   * Everything that `work` runs, in one transaction: all of it is done, or nothing. A transaction within one is part of
-   * it. PostgreSQL may ask for another try (a deadlock), and `work` is then called again.
+   * Everything that `work` runs and waits for, in one transaction: all of it is done, or nothing. A transaction within
+   * one is part of it. A statement that fails undoes it all, also where the work catches the error. PostgreSQL may ask
+   * for another try (a deadlock), and `work` is then called again.
+   *
+   * At most half of the pool's connections are in transactions at once, so that work which asks for another connection
+   * (a host's own directory) always gets one; further transactions wait for their turn without holding any.
    */
   async transaction<T>(work: () => Promise<T>): Promise<T> {
-    if (this.transactions.getStore()) return work();
-    for (let attempt = 1; ; attempt++) {
-      const client = await this.connect();
-      let broken = true;
-      // While it is out of the pool nobody else listens, and an `error` without a listener ends the process.
-      client.on('error', ignore);
-      try {
-        await client.query({ text: 'BEGIN ISOLATION LEVEL READ COMMITTED', values: [] });
-        const result = await this.transactions.run(client, work);
-        await client.query({ text: 'COMMIT', values: [] });
-        broken = false;
-        return result;
-      } catch (error) {
-        broken = !(await rolledBack(client));
-        const code = sqlState(error) ?? sqlState((error as Error).cause);
-        if (code !== undefined && TRY_AGAIN.has(code) && attempt < ATTEMPTS) continue;
-        throw sqlState(error) === undefined ? error : toAuthError(error, code, 'transaction');
-      } finally {
-        client.off('error', ignore);
-        client.release(broken);
+    if (this.transactions.getStore()?.open) return work();
+    await this.turn();
+    try {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await this.attempt(work);
+        } catch (error) {
+          const code = sqlState(error) ?? sqlState((error as Error | null)?.cause);
+          if (code !== undefined && TRY_AGAIN.has(code) && attempt < ATTEMPTS) continue;
+          throw error;
+        }
       }
+    } finally {
+      const next = this.waiting.shift();
+      if (next) next();
+      else this.running--;
     }
   }
 
-  /** Unnamed: a prepared statement that has become stale would cost the whole transaction. */
-  private async runWithin<Row>(
-    connection: Connection,
+  private async attempt<T>(work: () => Promise<T>): Promise<T> {
+    const client = await this.connect();
+    // While it is out of the pool nobody else listens, and an `error` without a listener ends the process.
+    client.on('error', ignore);
+    const transaction: Transaction = { client, open: true, last: Promise.resolve(), failure: null };
+    let broken = true;
+    try {
+      await this.runWithin(transaction, BEGIN, []);
+      const result = await this.transactions.run(transaction, work);
+      transaction.open = false;
+      await transaction.last;
+      if (transaction.failure) throw transaction.failure.error;
+      await this.runWithin(transaction, COMMIT, []);
+      broken = false;
+      return result;
+    } catch (error) {
+      transaction.open = false;
+      broken = !(await rolledBack(client));
+      throw error;
+    } finally {
+      client.off('error', ignore);
+      client.release(broken);
+    }
+  }
+
+  private async turn(): Promise<void> {
+    const most = Math.max(1, Math.floor((this.pool.options?.max ?? 10) / 2));
+    if (this.running < most) this.running++;
+    else await new Promise<void>((resolve) => this.waiting.push(resolve));
+  }
+
+  /**
+   * One after the other, as a connection works, and unnamed: a prepared statement that has become stale would cost the
+   * whole transaction.
+   */
+  private runWithin<Row>(
+    transaction: Transaction,
     { name, text }: Statement,
     values: unknown[],
   ): Promise<StatementResult<Row>> {
-    try {
-      const { rows, rowCount } = await connection.query({ text, values });
-      return { rows: rows as Row[], rowCount: rowCount ?? 0 };
-    } catch (error) {
-      throw toAuthError(error, sqlState(error), name);
-    }
+    const result = transaction.last.then(async () => {
+      try {
+        const { rows, rowCount } = await transaction.client.query({ text, values });
+        return { rows: rows as Row[], rowCount: rowCount ?? 0 };
+      } catch (fault) {
+        const error = toAuthError(fault, sqlState(fault), name);
+        transaction.failure ??= { error };
+        throw error;
+      }
+    });
+    transaction.last = result.then(ignore, ignore);
+    return result;
   }
 
   private async connect(): Promise<Client> {
@@ -132,6 +193,11 @@ export class PreparedStatements {
     } catch (error) {
       throw toAuthError(error, sqlState(error), 'connect');
     }
+  }
+
+  /** The DataSource's `schema` option, where the host has set one. */
+  get schema(): string | undefined {
+    return (this.dataSource.options as { schema?: string }).schema;
   }
 
   /** The pool that TypeORM opened; its primary when the DataSource has replicas, since a replica lags behind a revocation. */

@@ -55,7 +55,8 @@ function candidateOf(context: ExecutionContext): AuthRequest | null | undefined 
     }
     case 'ws': {
       const client = context.switchToWs().getClient<SocketClient | undefined>();
-      return client?.handshake ?? client?.upgradeReq ?? client?.request;
+      // socket.io has the upgrade request itself too, with the socket that tells the client's address.
+      return [client?.request, client?.handshake, client?.upgradeReq].find((request) => request?.headers);
     }
     default:
       return null;

@@ -16,6 +16,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
+import type { RouteOptions } from '../config/auth-options.js';
 import { TokenRevocationService } from '../jwt/token-revocation.service.js';
 import type { Session } from '../session/session.js';
 import { SessionService, type ListedSession } from '../session/session.service.js';
@@ -92,9 +93,7 @@ export class AuthController {
   @HttpCode(200)
   @Header(...NO_STORE)
   async logout(@Req() request: AuthRequest, @Res({ passthrough: true }) response: object) {
-    const bearer = bearerOf(request);
-    await this.scheme.revoke(this.cookie.values(headerOf(request, 'cookie')));
-    if (bearer !== null) await this.bearer.revoke(bearer);
+    await this.revokePresented(request);
     this.forget(response);
     return { message: 'Logged out.' };
   }
@@ -110,8 +109,10 @@ export class AuthController {
   @Get('sessions')
   @Header(...NO_STORE)
   async list(@CurrentUser('id') userId: string, @CurrentSession() current: Session) {
-    const sessions = await this.sessions.listForUser(userId);
-    return sessions.map((session) => listed(session, current));
+    const stored = await this.sessions.listForUser(userId);
+    // A signed cookie or JWT has no row; whoever looks is logged in with it all the same.
+    const isStored = stored.some(({ handle }) => handle === current.handle);
+    return (isStored ? stored : [current, ...stored]).map((session) => listed(session, current));
   }
 
   /** Ends one of the user's own sessions. 404 for any other handle, a foreign one included. */
@@ -122,12 +123,15 @@ export class AuthController {
     @CurrentUser('id') userId: string,
     @CurrentSession() current: Session,
     @Param('handle') handle: string,
+    @Req() request: AuthRequest,
     @Res({ passthrough: true }) response: object,
   ) {
-    if (!(await this.sessions.revokeByHandle(userId, handle))) {
+    if (handle === current.handle) {
+      await this.revokePresented(request);
+      this.forget(response);
+    } else if (!(await this.sessions.revokeByHandle(userId, handle))) {
       throw new AuthError('SESSION_NOT_FOUND', 'The user has no session of this handle: list them anew.', {});
     }
-    if (handle.toLowerCase() === current.handle) this.forget(response);
     return { message: 'Session ended.' };
   }
 
@@ -171,6 +175,12 @@ export class AuthController {
     throw new AuthError('INVALID_CREDENTIALS', 'Unknown account, wrong password or disabled account.', {});
   }
 
+  private async revokePresented(request: AuthRequest): Promise<void> {
+    const bearer = bearerOf(request);
+    await this.scheme.revoke(this.cookie.values(headerOf(request, 'cookie')));
+    if (bearer !== null) await this.bearer.revoke(bearer);
+  }
+
   private forget(response: object): void {
     this.writer.clear(response);
     if (this.config.routes?.clearSiteData) {
@@ -180,8 +190,11 @@ export class AuthController {
 }
 
 /** A controller of its own for every module instance, so that two apps in one process can mount different paths. */
-export function authControllerAt(path: string): Type<AuthController> {
+export function authControllerAt({ path, login = true }: RouteOptions): Type<AuthController> {
   class MountedAuthController extends AuthController {}
+  // A method without the decorators of the one it hides is no route.
+  if (!login)
+    for (const name of ['login', 'token']) Object.defineProperty(MountedAuthController.prototype, name, { value() {} });
   Controller(path)(MountedAuthController);
   return MountedAuthController;
 }

@@ -25,8 +25,9 @@ export class BearerSessions {
   /** A JWT where they are turned on, else the token of a new session; the session of `presented` ends. */
   async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
     if (this.config.jwt.sessions) {
-      if (presented !== null) await this.revoke(presented);
       const { token, payload } = this.codec.encode(user.id);
+      await this.revocation.confirmLogin(user, payload.iat);
+      if (presented !== null) await this.revoke(presented);
       return { value: token, expiresAt: payload.exp };
     }
     const id = presented === null ? null : this.sessions.idOf(presented);

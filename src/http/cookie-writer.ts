@@ -41,9 +41,11 @@ export class CookieWriter {
     if (!this.announces) return this.set(response, renewed);
     const raw = (response as { raw?: ServerResponse }).raw ?? (response as ServerResponse);
     onHeaders(raw, () => {
-      if (raw.hasHeader(COOKIE_IS_SET)) return;
-      raw.setHeader(COOKIE_IS_SET, '1');
       const others = [raw.getHeader('Set-Cookie') ?? []].flat().map(String);
+      const isDecided =
+        raw.hasHeader(COOKIE_IS_SET) || others.some((other) => other.startsWith(`${this.cookie.name}=`));
+      if (isDecided) return;
+      raw.setHeader(COOKIE_IS_SET, '1');
       raw.setHeader('Set-Cookie', [...others, this.cookie.set(renewed.value, renewed)]);
     });
   }

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { isAuthError } from '../auth.errors.js';
+import { AuthError, type AuthErrorCode } from '../auth.errors.js';
 import { LoginBackoff } from '../rate-limit/backoff.js';
 import { rateLimited, RateLimitService, type RateLimitVerdict } from '../rate-limit/rate-limit.service.js';
 
@@ -19,32 +19,49 @@ export class LoginLimits {
    * Runs the verification where address and account have room, else throws `RATE_LIMITED` with the true time to wait;
    * a refused attempt counts nothing. Success clears the account's bucket, and never the address's: whoever has one
    * account must not be able to reset it for guesses at others.
+   *
+   * Whatever `verify` throws counts as a failure, except a fault of ours (503), and so does `null`, `undefined` or
+   * `false`, which is thrown as `INVALID_CREDENTIALS`. An attempt that is under way counts until it has succeeded, so
+   * more logins at one moment from one address than `login_ip` allows are refused too.
    */
-  async around<T>(address: string | null, login: string, verify: () => Promise<T>): Promise<T> {
+  async around<T>(address: string | null, login: string, verify: () => Promise<T>): Promise<NonNullable<T>> {
     const wait = await this.backoff.check(address);
-    if (!wait.allowed) throw rateLimited({ event: 'login_backoff', limit: wait.failures, retryAfter: wait.retryAfter });
+    if (!wait.allowed) {
+      throw rateLimited({ event: 'login_backoff', limit: wait.failures, retryAfter: wait.retryAfter });
+    }
     const verdict = await this.limits.consumeAll([
       { event: 'login_ip', subject: address },
       { event: 'login_attempt', subject: login },
     ]);
     if (!verdict.allowed) throw rateLimited(verdict.decisive);
 
+    const verified = await this.verify(verify, address, () => this.takeBack(verdict, { address, login }));
+    // The login has succeeded: that its traces could not be wiped off the counters is no reason to refuse it.
+    await Promise.all([
+      this.limits.clear('login_attempt', login).catch(ignore),
+      this.takeBack(verdict, { address }),
+      this.backoff.reset(address).catch(ignore),
+    ]);
+    return verified;
+  }
+
+  private async verify<T>(
+    verify: () => Promise<T>,
+    address: string | null,
+    takeBack: () => Promise<void>,
+  ): Promise<NonNullable<T>> {
     try {
       const verified = await verify();
-      await Promise.all([
-        this.limits.clear('login_attempt', login),
-        this.takeBack(verdict, { address }),
-        this.backoff.reset(address),
-      ]);
-      return verified;
+      if (verified !== null && verified !== undefined && verified !== false) return verified;
+      throw new AuthError('INVALID_CREDENTIALS', 'The verification refused these credentials.', {});
     } catch (error) {
-      if (isAuthError(error, 'INVALID_CREDENTIALS')) await this.backoff.recordFailure(address);
-      else await this.takeBack(verdict, { address, login });
+      if (error instanceof AuthError && FAULTS.has(error.code)) await takeBack();
+      else await this.backoff.recordFailure(address).catch(ignore);
       throw error;
     }
   }
 
-  /** Best effort after a fault: it may be the database that is away, and the fault is the answer. */
+  /** Best effort: where it fails an attempt too many is counted. */
   private async takeBack(
     { decisions }: RateLimitVerdict,
     subjects: { address: string | null; login?: string },
@@ -56,4 +73,6 @@ export class LoginLimits {
   }
 }
 
+/** Nobody's guess was wrong. */
+const FAULTS = new Set<AuthErrorCode>(['STORE_UNAVAILABLE', 'SCHEMA_MISSING', 'HASHER_OVERLOADED', 'SETUP_INCOMPLETE']);
 const ignore = () => false;

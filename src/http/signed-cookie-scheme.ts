@@ -9,6 +9,7 @@ import { SessionScheme, type CookieValue, type OpeningContext, type RecognizedSe
 
 /** What `provider_id` says of a login with e-mail address and password. */
 const PROVIDER = 'basic';
+const MICROSECOND = 0.001;
 
 /**
  * `scheme: 'signed-cookie'`: the value is the identity itself, signed (seed 000). It is re-issued once strictly more
@@ -25,9 +26,14 @@ export class SignedCookieScheme extends SessionScheme {
   }
 
   override async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
-    if (presented !== null) await this.revoke([presented]);
     const identity = this.cookies.makeIdentity({ sub: user.id, providerId: PROVIDER, email: user.email });
-    return this.sign({ ...identity, authenticatedAt: context.authenticatedAt });
+    // Past the cutoff that was known when the password was read, however far the clock that set it was ahead.
+    const cutoff = user.tokensInvalidatedAfter ?? Number.NEGATIVE_INFINITY;
+    const authenticatedAt = Math.max(context.authenticatedAt, cutoff + MICROSECOND);
+    const value = this.sign({ ...identity, authenticatedAt });
+    await this.revocation.confirmLogin(user, authenticatedAt);
+    if (presented !== null) await this.revoke([presented]);
+    return value;
   }
 
   override async recognize(value: string): Promise<RecognizedSession | null> {

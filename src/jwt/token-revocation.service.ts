@@ -62,6 +62,15 @@ export class TokenRevocationService {
     return user;
   }
 
+  /**
+   * For a login that is about to give out something self-contained, counting from `instant`: throws
+   * `INVALID_CREDENTIALS` when the account was disabled or got another cutoff since its password was read.
+   */
+  async confirmLogin(user: AuthUser, instant: number): Promise<void> {
+    if (await this.users.confirmLogin(user, instant)) return;
+    throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
+  }
+
   /** Deletes the entries of tokens that have expired by themselves; how many. Nothing depends on when it runs. */
   purgeExpired(): Promise<number> {
     return this.store.purge(this.clock.now());

@@ -78,7 +78,7 @@ export class TypeOrmRateLimitStore extends RateLimitStore implements OnModuleIni
 
   /** Fails the boot where the schema is not there, instead of every request after it. */
   async onModuleInit(): Promise<void> {
-    await this.statements.run(CHECK_SCHEMA, []);
+    await this.statements.runAlone(CHECK_SCHEMA, []);
   }
 
   override async consume(buckets: readonly Bucket[], now: number): Promise<Consumption> {
@@ -88,33 +88,33 @@ export class TypeOrmRateLimitStore extends RateLimitStore implements OnModuleIni
 
   override async read({ event, subject, limit, window }: Bucket, now: number): Promise<Usage> {
     const values = [event, subject, limit, window / 1000, toEpochSeconds(now)];
-    return toUsage((await this.statements.run<UsageRow>(READ, values)).rows[0]!);
+    return toUsage((await this.statements.runAlone<UsageRow>(READ, values)).rows[0]!);
   }
 
   override async record({ event, subject }: Bucket, now: number): Promise<void> {
-    await this.statements.run(RECORD, [event, subject, toEpochSeconds(now)]);
+    await this.statements.runAlone(RECORD, [event, subject, toEpochSeconds(now)]);
   }
 
   override async takeBack({ event, subject }: Bucket, at: number): Promise<boolean> {
-    return (await this.statements.run(TAKE_BACK, [event, subject, toEpochSeconds(at)])).rowCount > 0;
+    return (await this.statements.runAlone(TAKE_BACK, [event, subject, toEpochSeconds(at)])).rowCount > 0;
   }
 
   override async clear({ event, subject }: Pick<Bucket, 'event' | 'subject'>): Promise<number> {
-    return (await this.statements.run(CLEAR, [event, subject])).rowCount;
+    return (await this.statements.runAlone(CLEAR, [event, subject])).rowCount;
   }
 
   override async deleteUpTo(instant: number, limit: number): Promise<number> {
-    return (await this.statements.run(DELETE_UP_TO, [toEpochSeconds(instant), limit])).rowCount;
+    return (await this.statements.runAlone(DELETE_UP_TO, [toEpochSeconds(instant), limit])).rowCount;
   }
 
   private async consumeOne({ event, subject, limit, window }: Bucket, now: number): Promise<Consumption> {
     const values = [event, subject, limit, window / 1000, toEpochSeconds(now)];
-    const { recorded, used, oldest } = (await this.statements.run<ConsumedRow>(CONSUME, values)).rows[0]!;
+    const { recorded, used, oldest } = (await this.statements.runAlone<ConsumedRow>(CONSUME, values)).rows[0]!;
     return { recorded, usage: [{ used, oldest: toInstant(oldest) }] };
   }
 
   private async consumeSeveral(buckets: readonly Bucket[], now: number): Promise<Consumption> {
-    const { rows } = await this.statements.run<ConsumedSeveralRow>(CONSUME_SEVERAL, [
+    const { rows } = await this.statements.runAlone<ConsumedSeveralRow>(CONSUME_SEVERAL, [
       buckets.map(({ event }) => event),
       buckets.map(({ subject }) => subject),
       buckets.map(({ limit }) => limit),

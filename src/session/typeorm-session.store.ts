@@ -67,7 +67,7 @@ const DELETE_BY_USER: Statement = {
 const CHECK: Statement = {
   name: '',
   text: `SELECT 'latchkey_open_session'::regproc, 'latchkey_close_sessions'::regproc,
-    current_setting('transaction_isolation') AS isolation`,
+    current_setting('transaction_isolation') AS isolation, current_schema() AS schema`,
 };
 const LIST: Statement = {
   name: 'latchkey_session_list',
@@ -121,10 +121,22 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
   /** Fails the boot where the schema is not there, instead of every request after it. */
   async onModuleInit(): Promise<void> {
     await this.find('');
-    const { rows } = await this.statements.run<{ isolation: string }>(CHECK, []);
-    if (rows[0]?.isolation === 'read committed') return;
-    const mistake = `The database's default_transaction_isolation is '${rows[0]?.isolation}': set it to 'read committed' for this role. The locks of AuthModule are taken before a snapshot, which the other levels take first.`;
-    throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
+    const { rows } = await this.statements.run<{ isolation: string; schema: string }>(CHECK, []);
+    const { isolation, schema } = rows[0]!;
+    const mistakes: string[] = [];
+    if (isolation !== 'read committed') {
+      mistakes.push(
+        `The database's default_transaction_isolation is '${isolation}': set it to 'read committed' for this role. ` +
+          'The locks of AuthModule are taken before a snapshot, which the other levels take first.',
+      );
+    }
+    if (this.statements.schema !== undefined && this.statements.schema !== schema) {
+      mistakes.push(
+        `The DataSource's schema is '${this.statements.schema}', and its connections use '${schema}': give them the same ` +
+          `with extra: { options: '-c search_path=${this.statements.schema}' }.`,
+      );
+    }
+    if (mistakes.length > 0) throw new AuthError('INVALID_CONFIG', mistakes.join('\n'), { mistakes });
   }
 
   override async find(id: string): Promise<AuthenticatedSession | null> {

@@ -46,6 +46,12 @@ const END_ACCESS: Statement = {
   name: 'latchkey_user_end_access',
   text: 'SELECT latchkey_end_access($1, to_timestamp($2), $3, $4) AS found',
 };
+/** The row lock orders it against `latchkey_end_access`: either this sees the new cutoff, or that sees this login. */
+const CONFIRM_LOGIN: Statement = {
+  name: 'latchkey_user_confirm_login',
+  text: `UPDATE users SET last_login_at = greatest(last_login_at, to_timestamp($2)) WHERE id = $1
+    AND disabled_at IS NULL AND tokens_invalidated_after IS NOT DISTINCT FROM to_timestamp($3)`,
+};
 const ENABLE: Statement = {
   name: 'latchkey_user_enable',
   text: 'UPDATE users SET disabled_at = NULL, updated_at = to_timestamp($2) WHERE id = $1',
@@ -65,7 +71,8 @@ export interface UserRow {
  * accounts. Everything that takes access away (`setPassword`, `disable`, `invalidateTokens`) moves the cutoff and deletes
  * the sessions in one transaction, so that none from before survives it, nor comes back when the account is enabled
  * again: also not one that a concurrent login opens with the old password, whatever the clocks of the processes say.
- * A JWT or signed cookie is compared by its time of issue, so for those the processes' clocks must agree.
+ * Of JWTs and signed cookies that goes for those that a login here has given out. One that the host's code encodes itself
+ * is compared by its time of issue, so there the processes' clocks must agree.
  */
 @Injectable()
 export class TypeOrmUserDirectory extends UserDirectory {
@@ -97,6 +104,12 @@ export class TypeOrmUserDirectory extends UserDirectory {
 
   override invalidateTokens(id: string, cutoff: number): Promise<boolean> {
     return this.endAccess(id, cutoff);
+  }
+
+  override async confirmLogin({ id, tokensInvalidatedAfter }: AuthUser, instant: number): Promise<boolean> {
+    const cutoff = tokensInvalidatedAfter ?? null;
+    const values = [id, toEpochSeconds(instant), cutoff === null ? null : toEpochSeconds(cutoff)];
+    return (await this.statements.run(CONFIRM_LOGIN, values)).rowCount > 0;
   }
 
   /** Asks until the first account exists, then never again. */

@@ -48,6 +48,18 @@ export abstract class UserDirectory {
   }
 
   /**
+   * Called when a login is about to be answered with something self-contained (JWT, signed cookie) that counts from
+   * `instant`: true when the account is as it was when its password was read, neither disabled nor with another cutoff.
+   * An implementation that keeps `instant` on the account, and never sets a cutoff before it, makes this exact; this
+   * default compares with the account as it is now.
+   */
+  async confirmLogin(user: AuthUser, _instant: number): Promise<boolean> {
+    const now = await this.findById(user.id);
+    if (!now || (now.disabledAt ?? null) !== null) return false;
+    return (now.tokensInvalidatedAfter ?? null) === (user.tokensInvalidatedAfter ?? null);
+  }
+
+  /**
    * Whether any account exists; login answers 503 "setup not complete" while none does. Asked after a refused login
    * only. A directory that cannot tell keeps this default.
    */

@@ -1,7 +1,7 @@
 import { Column, Entity, PrimaryGeneratedColumn, Unique } from 'typeorm';
 
 /**
- * `users` of seed 002, column for column, with two nullable columns of our own after them. Another program that knows
+ * `users` of seed 002, column for column, with three nullable columns of our own after them. Another program that knows
  * only the first five can go on reading and writing the table.
  */
 @Entity('users')
@@ -27,6 +27,10 @@ export class UserEntity {
   /** Whatever was authenticated or issued up to this instant is revoked (seed 001). Null: nothing ever was. */
   @Column({ name: 'tokens_invalidated_after', type: 'timestamptz', nullable: true })
   tokensInvalidatedAfter!: Date | null;
+
+  /** When a session last began; no cutoff is set before it, so that one from a clock that is ahead ends too. */
+  @Column({ name: 'last_login_at', type: 'timestamptz', nullable: true })
+  lastLoginAt!: Date | null;
 
   /** Set: the account cannot log in and has no valid session. */
   @Column({ name: 'disabled_at', type: 'timestamptz', nullable: true })

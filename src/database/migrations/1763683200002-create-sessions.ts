@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 import type { UserIdType } from '../../session/session.entity.js';
-import { createOrAdopt, dropOrRelease } from './own-table.js';
+import { createOrAdopt, dropOrRelease, type OwnTable } from './own-table.js';
 
 const NAME = 'CreateSessions1763683200002';
 
@@ -14,15 +14,15 @@ const OWN = [
 ];
 
 /**
- * A new password, disabling, "sign out everywhere": moves the cutoff forward, always by something, and deletes the
- * sessions. The row lock of the UPDATE comes first, so that the DELETE sees every session that was opened before it.
+ * A new password, disabling, "sign out everywhere": moves the cutoff forward, always by something and past the last
+ * login (a JWT or signed cookie has no row to delete), and deletes the sessions. The row lock of the UPDATE comes first, so that the DELETE sees every session that was opened before it.
  */
 const END_ACCESS = `
   CREATE FUNCTION latchkey_end_access(of_user uuid, instant timestamptz, new_hash text, disables boolean)
   RETURNS boolean LANGUAGE plpgsql AS $$
   BEGIN
     UPDATE users SET updated_at = instant,
-      tokens_invalidated_after = greatest(instant, tokens_invalidated_after + interval '1 microsecond'),
+      tokens_invalidated_after = greatest(instant, last_login_at, tokens_invalidated_after + interval '1 microsecond'),
       password_hash = coalesce(new_hash, password_hash),
       disabled_at = CASE WHEN disables THEN coalesce(disabled_at, instant) ELSE disabled_at END
     WHERE id = of_user;
@@ -43,12 +43,16 @@ export function createSessionsFor(
   { referencesUsers }: { referencesUsers: boolean },
 ): new () => MigrationInterface {
   const foreignKey = referencesUsers ? 'CONSTRAINT sessions_user_id_fkey REFERENCES users (id) ON DELETE CASCADE' : '';
-  const seed = [
-    'id text NOT NULL CONSTRAINT sessions_pkey PRIMARY KEY',
-    `user_id ${userId} NOT NULL ${foreignKey}`,
-    'created_at timestamptz NOT NULL DEFAULT now()',
-    'expires_at timestamptz NOT NULL',
-  ];
+  const table: OwnTable = {
+    name: 'sessions',
+    seed: [
+      'id text NOT NULL CONSTRAINT sessions_pkey PRIMARY KEY',
+      `user_id ${userId} NOT NULL ${foreignKey}`,
+      'created_at timestamptz NOT NULL DEFAULT now()',
+      'expires_at timestamptz NOT NULL',
+    ],
+    own: OWN,
+  };
   const lockUser = `PERFORM pg_advisory_xact_lock(hashtextextended('nestjs-latchkey:sessions:' || of_user::text, 0))`;
   // Waits for a password change or disabling that is under way, and holds up the next until this session is there to be
   // deleted. A login whose account changed since its password was read opens nothing. One that did not is valid, however
@@ -70,7 +74,7 @@ export function createSessionsFor(
     name = NAME;
 
     async up(queryRunner: QueryRunner): Promise<void> {
-      await createOrAdopt(queryRunner, 'sessions', { seed, own: OWN });
+      await createOrAdopt(queryRunner, table);
       await queryRunner.query('CREATE INDEX IF NOT EXISTS sessions_user_id_idx ON sessions (user_id)');
       await queryRunner.query(`
         CREATE FUNCTION latchkey_open_session(
@@ -122,7 +126,7 @@ export function createSessionsFor(
       if (referencesUsers) await queryRunner.query('DROP FUNCTION latchkey_end_access');
       await queryRunner.query('DROP FUNCTION latchkey_close_sessions');
       await queryRunner.query('DROP FUNCTION latchkey_open_session');
-      await dropOrRelease(queryRunner, 'sessions', OWN);
+      await dropOrRelease(queryRunner, table);
     }
   }
   return CreateSessions1763683200002;

@@ -3,18 +3,18 @@ import { Body, Controller, Header, HttpCode, Post, Req, Res, UnauthorizedExcepti
 import { HttpAdapterHost } from '@nestjs/core';
 import { parseCookie, stringifySetCookie } from 'cookie';
 import {
-  AuthError,
   ClientIp,
   Clock,
+  CookieWriter,
   EphemeralTokenService,
   LoginLimits,
   minutes,
-  normalizeLogin,
+  parseLoginBody,
   PasswordHasher,
   Public,
   RateLimitService,
   SessionCookie,
-  SessionService,
+  SessionScheme,
   UserDirectory,
 } from 'nestjs-latchkey';
 import type { IncomingMessage } from 'node:http';
@@ -26,6 +26,8 @@ const COOKIE = { path: '/', httpOnly: true, secure: true, sameSite: 'lax' } as c
 /**
  * Password, then a mailed code, then the session. Before the last factor there is nothing of full strength (R10): the
  * pre-auth token opens nothing but the second step, and only together with the HttpOnly cookie it was issued with (R4).
+ *
+ * Mount the module's routes with `routes: { path, login: false }` beside it: their login asks for the password only.
  */
 @Public()
 @Controller('two-factor')
@@ -36,8 +38,9 @@ export class TwoFactorController {
     private readonly loginLimits: LoginLimits,
     private readonly limits: RateLimitService,
     private readonly hasher: PasswordHasher,
-    private readonly sessions: SessionService,
+    private readonly scheme: SessionScheme,
     private readonly cookie: SessionCookie,
+    private readonly writer: CookieWriter,
     private readonly clientIp: ClientIp,
     private readonly clock: Clock,
     private readonly mailer: Mailer,
@@ -47,19 +50,12 @@ export class TwoFactorController {
   @Post('login')
   @HttpCode(200)
   @Header('Cache-Control', 'no-store')
-  async login(
-    @Body('email') email: unknown,
-    @Body('password') password: unknown,
-    @Req() request: IncomingMessage,
-    @Res({ passthrough: true }) response: object,
-  ) {
-    if (typeof email !== 'string' || typeof password !== 'string') throw new UnauthorizedException();
-    const login = normalizeLogin(email);
-    // The same limits as the login without a second factor (G4).
-    await this.loginLimits.around(this.clientIp.of(request), login, async () => {
-      if (await this.users.verifyCredentials(login, password)) return;
-      throw new AuthError('INVALID_CREDENTIALS', 'Wrong e-mail address or password.', {});
-    });
+  async login(@Body() body: unknown, @Req() request: IncomingMessage, @Res({ passthrough: true }) response: object) {
+    const { email: login, password } = parseLoginBody(body);
+    // The same limits as the login without a second factor (G4); null is a failure.
+    await this.loginLimits.around(this.clientIp.of(request), login, () =>
+      this.users.verifyCredentials(login, password),
+    );
     await this.limits.consumeOrThrow('email_send', login);
 
     const code = String(randomInt(1_000_000)).padStart(6, '0');
@@ -105,11 +101,9 @@ export class TwoFactorController {
     if (!user) throw refused;
     await this.limits.clear('2fa_attempt', pending.username);
 
-    const presented = this.cookie.read(request.headers.cookie);
-    const current = presented && this.sessions.idOf(presented);
-    const context = { authenticatedAt, user, ip: this.clientIp.of(request), userAgent: request.headers['user-agent'] };
-    const { token, session } = await this.sessions.rotate(current ? { id: current } : null, user.id, context);
-    this.setCookie(response, this.cookie.set(token, session));
+    const context = { authenticatedAt, ip: this.clientIp.of(request), userAgent: request.headers['user-agent'] };
+    const opened = await this.scheme.open(user, this.cookie.read(request.headers.cookie), context);
+    this.writer.set(response, opened);
     this.setCookie(response, stringifySetCookie({ ...COOKIE, name: CHALLENGE, value: '', maxAge: 0 }));
     return { user: { id: user.id, email: user.email } };
   }
