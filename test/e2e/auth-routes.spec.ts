@@ -163,6 +163,14 @@ describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
       }
     });
 
+    it('… however the path is spelled', async () => {
+      const answer = await http()
+        .post('/auth/logi%6e')
+        .set('Content-Type', 'application/json')
+        .send('{"password":hunter2');
+      expect(answer.text).not.toContain('hunter');
+    });
+
     it('a cookie that came twice: both sessions end', async () => {
       const [a, b] = [await signInAs(t.app, ada.id), await signInAs(t.app, ada.id)];
       const answer = await login().set('Cookie', `${a}; ${b}`).expect(200);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { minutes, RateLimitService, seconds, TypeOrmUserDirectory } from 'nestjs-latchkey';
+import { UnauthorizedException } from '@nestjs/common';
+import { LoginLimits, minutes, RateLimitService, seconds, TypeOrmUserDirectory, type AuthError } from 'nestjs-latchkey';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
@@ -165,6 +166,21 @@ describe.each(PLATFORMS)('limits on login, on %s', (platform) => {
   it('G4: the token route has the same limits', async () => {
     for (let i = 0; i < 10; i++) await wrongFromElsewhere().expect(401);
     await attempt(PASSWORD, { path: '/auth/token' }).expect(429);
+  });
+
+  it("whatever a host's own verification throws or refuses counts as a failure, faults excepted", async () => {
+    const guess = (verify: () => Promise<unknown>) => t.app.get(LoginLimits).around(null, email, verify);
+    for (const verify of [
+      () => Promise.reject(new UnauthorizedException()),
+      () => Promise.resolve(null),
+      () => Promise.resolve(false),
+    ]) {
+      await t.app.get(RateLimitService).clear('login_attempt', email);
+      const outcomes = [];
+      for (let i = 0; i < 20; i++)
+        outcomes.push(await guess(verify).catch((error: Error) => (error as AuthError).code));
+      expect(outcomes.filter((code) => code === 'RATE_LIMITED')).toHaveLength(10);
+    }
   });
 
   it('a fault is no failure: nothing is counted', async () => {

@@ -251,6 +251,51 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
       expect(await t.app.get(SessionService).listForUser(ada.id)).toEqual([]);
     });
 
+    it("R10: the module's own login, which asks for the password only, can be left out", async () => {
+      const strict = await startTestApp({
+        url: db.url,
+        platform,
+        imports: [RecipesModule],
+        auth: { routes: { path: 'auth', login: false } },
+      });
+      const credentials = { email: ada.email, password: PASSWORD };
+      await request(strict.url).post('/auth/login').send(credentials).expect(404);
+      await request(strict.url).post('/auth/token').send(credentials).expect(404);
+      await request(strict.url).get('/auth/session').expect(401);
+      await request(strict.url).post('/auth/logout').expect(200);
+      await strict.close();
+    });
+
+    it('works in the signed-cookie scheme as well', async () => {
+      const signed = await startTestApp({
+        url: db.url,
+        platform,
+        imports: [RecipesModule],
+        auth: { session: { scheme: 'signed-cookie' } },
+        override: (builder) => builder.overrideProvider(Mailer).useValue(mailer),
+      });
+      signed.clock.set(t.clock.now());
+      const step = await request(signed.url)
+        .post('/two-factor/login')
+        .send({ email: ada.email, password: PASSWORD })
+        .expect(200);
+      const code = /\d{6}/.exec(mailer.mails.at(-1)!.text)![0];
+      const answer = await request(signed.url)
+        .post('/two-factor/verify')
+        .set('Cookie', challengeOf(step))
+        .send({ preAuthToken: step.body.preAuthToken, code })
+        .expect(200);
+      const session = answer.get('Set-Cookie')!.find((cookie) => cookie.startsWith('__Host-session='))!;
+      await request(signed.url).get('/auth/session').set('Cookie', session.split(';')[0]!).expect(200);
+      await signed.close();
+    });
+
+    it('R19: a wrong body is 422, whatever is in it', async () => {
+      for (const email of ['a\u0000b@example.com', 5, 'x'.repeat(5000)]) {
+        await post('/two-factor/login', { email, password: PASSWORD }).expect(422);
+      }
+    });
+
     it('T: a wrong code is 401, and the same token with the right code 200; then it is spent', async () => {
       const step = await first();
       await second(step, wrong(step.code)).expect(401);

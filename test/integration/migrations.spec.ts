@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { authEntities, authMigrations, authSchemaFor, SessionService } from 'nestjs-latchkey';
+import {
+  authEntities,
+  authMigrations,
+  authSchemaFor,
+  EphemeralTokenService,
+  RateLimitService,
+  SessionService,
+  TokenRevocationService,
+} from 'nestjs-latchkey';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { startTestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
@@ -45,7 +53,14 @@ describe('migrations', () => {
     await own.query(`CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email citext NOT NULL UNIQUE,
       password_hash text NOT NULL, created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now())`);
     await own.query(`CREATE TABLE sessions (id text PRIMARY KEY, user_id uuid NOT NULL REFERENCES users (id),
-      created_at timestamptz NOT NULL DEFAULT now(), expires_at timestamptz NOT NULL)`);
+      created_at timestamptz NOT NULL DEFAULT now(), expires_at timestamptz NOT NULL, ip text)`);
+    await own.query(`CREATE TABLE auth_ephemeral_tokens (id serial PRIMARY KEY, token varchar(128) NOT NULL UNIQUE,
+      token_type varchar(20) NOT NULL, username varchar(150), provider_id integer, nonce varchar(128),
+      code_verifier varchar(128), challenge_id varchar(128), expires_at timestamptz NOT NULL, created_at timestamptz NOT NULL)`);
+    await own.query(`CREATE TABLE auth_rate_limit_events (id serial PRIMARY KEY, username varchar(150) NOT NULL,
+      event_type varchar(20) NOT NULL, occurred_at timestamptz NOT NULL)`);
+    await own.query('CREATE TABLE revoked_tokens (jti varchar(64) PRIMARY KEY, exp timestamptz NOT NULL)');
+    await own.query(`INSERT INTO revoked_tokens VALUES ('old', 'infinity')`);
     await own.query(`INSERT INTO users (email, password_hash) VALUES ('ada@example.com', 'x')`);
     const raw = Buffer.alloc(32, 7);
     await own.query(
@@ -54,7 +69,7 @@ describe('migrations', () => {
     );
     const columns = () =>
       own.query(`SELECT table_name, column_name, data_type FROM information_schema.columns
-        WHERE table_name IN ('users', 'sessions') ORDER BY 1, 2`);
+        WHERE table_schema = 'public' AND table_name <> 'migrations' ORDER BY 1, 2`);
     const before = await columns();
 
     const t = await startTestApp({ url: own.url });
@@ -62,6 +77,11 @@ describe('migrations', () => {
     expect(await t.app.get(SessionService).lookup(raw.toString('base64url'))).toMatchObject({
       user: { email: 'ada@example.com' },
     });
+    expect(await t.app.get(TokenRevocationService).isRevoked('old')).toBe(true);
+    const tokens = t.app.get(EphemeralTokenService);
+    const token = await tokens.issue('password_reset', { username: 'ada@example.com' });
+    expect(await tokens.consume('password_reset', token)).not.toBeNull();
+    expect((await t.app.get(RateLimitService).consume('2fa_attempt', 'ada@example.com')).remaining).toBe(4);
     await t.close();
 
     const dataSource = await new DataSource({
