@@ -15,13 +15,13 @@ const ADDED = `${MARK}added `;
 /**
  * Creates a table, or takes over one that a source system has made, adding only what it lacks. A comment on the primary
  * key (TypeORM compares those of tables and columns, not of constraints) remembers what was done, so that reverting
- * drops neither a table nor a column that was there before.
+ * drops neither a table nor a column that was there before. True when it created the table.
  */
-export async function createOrAdopt(queryRunner: QueryRunner, { name, seed, own }: OwnTable): Promise<void> {
+export async function createOrAdopt(queryRunner: QueryRunner, { name, seed, own }: OwnTable): Promise<boolean> {
   if (!(await exists(queryRunner, name))) {
     await queryRunner.query(`CREATE TABLE ${name} (${[...seed, ...own].join(', ')})`);
     await queryRunner.query(`COMMENT ON CONSTRAINT ${name}_pkey ON ${name} IS '${CREATED}'`);
-    return;
+    return true;
   }
   const present = await columnsOf(queryRunner, name);
   const missing = own.filter((column) => !present.includes(nameOf(column)));
@@ -30,6 +30,7 @@ export async function createOrAdopt(queryRunner: QueryRunner, { name, seed, own 
   await queryRunner.query(
     `COMMENT ON CONSTRAINT "${key.name}" ON ${name} IS '${ADDED}${missing.map(nameOf).join(' ')}'`,
   );
+  return false;
 }
 
 /** Drops a table that `createOrAdopt` created; of one that it took over, the columns that it added. */
