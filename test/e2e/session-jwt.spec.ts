@@ -1,7 +1,6 @@
 import { Controller, Get } from '@nestjs/common';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
-  AuthTransaction,
   CurrentSession,
   CurrentUser,
   hours,
@@ -17,6 +16,7 @@ import {
 } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
+import { selfContainedLoginContract } from '../contract/self-contained-login.contract.js';
 import { createUser, PASSWORD, PLATFORMS, SECRET, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
@@ -170,47 +170,9 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
     expect(() => codec.decode('A'.repeat(43))).toThrow('no JWT');
   });
 
-  const LOGIN = '/auth/token';
   const enter = async () => ({ Authorization: `Bearer ${(await logIn()).token}` });
 
-  it('a login with the old password, under way while it changes, gives out nothing that lasts', async () => {
-    const users = t.app.get(TypeOrmUserDirectory);
-    const verify = users.verifyCredentials.bind(users);
-    for (const meanwhile of [
-      () => users.setPassword(ada.id, PASSWORD),
-      () => users.disable(ada.id).then(() => users.enable(ada.id)),
-    ]) {
-      users.verifyCredentials = async (email, password) => {
-        const user = await verify(email, password);
-        await meanwhile();
-        t.clock.advance(5);
-        return user;
-      };
-      await request(t.url).post(LOGIN).send({ email: ada.email, password: PASSWORD }).expect(401);
-    }
-    users.verifyCredentials = verify;
-
-    // The change has taken its instant, and commits only after the login.
-    const hash = await users.hashOf('a brand new password');
-    let answer: { status: number } | undefined;
-    const login = request(t.url).post(LOGIN).send({ email: ada.email, password: PASSWORD });
-    await t.app.get(AuthTransaction).run(async () => {
-      await users.setPasswordHash(ada.id, hash);
-      t.clock.advance(seconds(1));
-      answer = await Promise.race([login, new Promise<undefined>((next) => setTimeout(next, 300, undefined))]);
-    });
-    answer ??= await login;
-    expect(answer.status).toBe(401);
-  });
-
-  it('what a process with a clock ahead has given out ends with the change too', async () => {
-    t.clock.advance(seconds(2));
-    const credentials = await enter();
-    t.clock.advance(-seconds(1.5));
-    await t.app.get(TypeOrmUserDirectory).setPassword(ada.id, 'a brand new password');
-    t.clock.advance(seconds(3));
-    await request(t.url).get('/me').set(credentials).expect(401);
-  });
+  selfContainedLoginContract({ path: '/auth/token', subject: () => ({ t, ada }), enter });
 
   it('a session that is no row is listed and can be ended by its handle', async () => {
     const { token } = await logIn();

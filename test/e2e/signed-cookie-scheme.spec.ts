@@ -3,7 +3,6 @@ import { deflateSync } from 'node:zlib';
 import { Controller, Get, Post, Res } from '@nestjs/common';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
-  AuthTransaction,
   CurrentUser,
   days,
   hours,
@@ -17,6 +16,7 @@ import {
 } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
+import { selfContainedLoginContract } from '../contract/self-contained-login.contract.js';
 import { createUser, PASSWORD, PLATFORMS, SECRET, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf } from '../support/cookies.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
@@ -213,47 +213,9 @@ describe.each(PLATFORMS)("session: { scheme: 'signed-cookie' } on %s", (platform
     await get('/me', next).expect(401);
   });
 
-  const LOGIN = '/auth/login';
   const enter = async () => ({ Cookie: cookieOf(await login()) });
 
-  it('a login with the old password, under way while it changes, gives out nothing that lasts', async () => {
-    const users = t.app.get(TypeOrmUserDirectory);
-    const verify = users.verifyCredentials.bind(users);
-    for (const meanwhile of [
-      () => users.setPassword(ada.id, PASSWORD),
-      () => users.disable(ada.id).then(() => users.enable(ada.id)),
-    ]) {
-      users.verifyCredentials = async (email, password) => {
-        const user = await verify(email, password);
-        await meanwhile();
-        t.clock.advance(5);
-        return user;
-      };
-      await request(t.url).post(LOGIN).send({ email: ada.email, password: PASSWORD }).expect(401);
-    }
-    users.verifyCredentials = verify;
-
-    // The change has taken its instant, and commits only after the login.
-    const hash = await users.hashOf('a brand new password');
-    let answer: { status: number } | undefined;
-    const login = request(t.url).post(LOGIN).send({ email: ada.email, password: PASSWORD });
-    await t.app.get(AuthTransaction).run(async () => {
-      await users.setPasswordHash(ada.id, hash);
-      t.clock.advance(seconds(1));
-      answer = await Promise.race([login, new Promise<undefined>((next) => setTimeout(next, 300, undefined))]);
-    });
-    answer ??= await login;
-    expect(answer.status).toBe(401);
-  });
-
-  it('what a process with a clock ahead has given out ends with the change too', async () => {
-    t.clock.advance(seconds(2));
-    const credentials = await enter();
-    t.clock.advance(-seconds(1.5));
-    await t.app.get(TypeOrmUserDirectory).setPassword(ada.id, 'a brand new password');
-    t.clock.advance(seconds(3));
-    await request(t.url).get('/me').set(credentials).expect(401);
-  });
+  selfContainedLoginContract({ path: '/auth/login', subject: () => ({ t, ada }), enter });
 
   it('a handler that clears the cookie by itself is not overridden by a re-issue', async () => {
     const cookie = await signInAs(t.app, ada.id);

@@ -96,7 +96,7 @@ describe('exactly the limit', () => {
   /** Another session has the lock until everybody stands in line. */
   async function whileLocked<T>(key: string, work: () => Promise<T>): Promise<T> {
     const held = db.query(`SELECT pg_advisory_lock(${key}), pg_sleep(0.4)`);
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    while ((await db.query(`SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted`)).length === 0);
     const [result] = await Promise.all([work(), held]);
     return result;
   }
