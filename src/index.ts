@@ -2,10 +2,14 @@ export { AuthModule } from './auth.module.js';
 export type { AuthModuleExtras } from './auth.module-definition.js';
 export { AuthError, isAuthError } from './auth.errors.js';
 export type { AuthErrorCode, AuthErrorFacts } from './auth.errors.js';
+export type { TokenFault } from './auth.errors.js';
 
 export { Clock, SystemClock } from './common/clock.js';
 export { days, hours, minutes, seconds } from './common/duration.js';
 export type { Duration } from './common/duration.js';
+export type { Instant } from './common/instant.js';
+export { subjectOfAddress } from './common/ip-address.js';
+
 export { AuthConfig } from './config/auth-config.js';
 export type {
   AuthOptions,
@@ -14,10 +18,20 @@ export type {
   RouteOptions,
   SessionSettings,
 } from './config/auth-options.js';
+export type { JwtSettings } from './config/auth-options.js';
+export type { EphemeralTokenFields, EphemeralTokenRule, EphemeralTokenType } from './config/ephemeral-token-options.js';
+export type {
+  BackoffSettings,
+  RateLimitEvent,
+  RateLimitEvents,
+  RateLimitOptions,
+  RateLimitPolicy,
+} from './config/rate-limit-options.js';
 
 export { authEntities } from './database/auth-entities.js';
 export { authMigrations } from './database/auth-migrations.js';
 export { authSchemaFor } from './database/auth-schema.js';
+export { AuthTransaction } from './database/auth-transaction.js';
 
 export { normalizeLogin } from './user/login-name.js';
 export { PasswordHasher } from './user/password-hasher.js';
@@ -26,52 +40,38 @@ export { UserDirectory } from './user/user.directory.js';
 export type { AuthUser } from './user/user.directory.js';
 export { UserEntity } from './user/user.entity.js';
 
-export type { AuthenticatedSession, Session } from './session/session.js';
+export type { Identity } from './session/identity.js';
 export { SessionEntity } from './session/session.entity.js';
 export type { UserIdType } from './session/session.entity.js';
+export type { AuthenticatedSession, Session } from './session/session.js';
 export { SessionService } from './session/session.service.js';
 export type { IssuedSession, ListedSession, SessionContext } from './session/session.service.js';
 export { SessionStore } from './session/session.store.js';
 export type { Extension, NewSession } from './session/session.store.js';
+export { SignedCookieSession } from './session/signed-cookie-session.js';
+export type { IdentityFacts } from './session/signed-cookie-session.js';
+export { SignedTokens } from './session/signed-token.js';
 
-export {
-  Authenticated,
-  CurrentSession,
-  CurrentUser,
-  OptionalAuth,
-  Public,
-  RedirectIfAuthenticated,
-} from './http/auth.decorators.js';
-export { AuthErrorFilter } from './http/auth-error.filter.js';
-export { OriginGuard } from './http/origin.guard.js';
-export { SessionCookie } from './http/session-cookie.js';
-export { SessionGuard } from './http/session.guard.js';
+export { JwtCodecService } from './jwt/jwt-codec.service.js';
+export type { EncodedToken, EncodeOptions } from './jwt/jwt-codec.service.js';
+export { RevokedTokenEntity } from './jwt/revoked-token.entity.js';
+export { TokenError } from './jwt/token-error.js';
+export { isPayloadBulkRevoked } from './jwt/token-payload.js';
+export type { TokenPayload, TokenPurpose, TokenPurposes } from './jwt/token-payload.js';
+export { TokenRevocationService } from './jwt/token-revocation.service.js';
+export type { SelfContained } from './jwt/token-revocation.service.js';
 
-export type { TokenFault } from './auth.errors.js';
-export type { Instant } from './common/instant.js';
-export type { JwtSettings } from './config/auth-options.js';
 export { KeyRing } from './crypto/key-ring.js';
 export type { Keys } from './crypto/key-ring.js';
 export { TimedSerializer } from './crypto/timed-serializer.js';
 export type { Opened } from './crypto/timed-serializer.js';
-export { JwtCodecService } from './jwt/jwt-codec.service.js';
-export type { EncodedToken, EncodeOptions } from './jwt/jwt-codec.service.js';
-export { TokenError } from './jwt/token-error.js';
-export { isPayloadBulkRevoked } from './jwt/token-payload.js';
-export type { TokenPayload, TokenPurpose, TokenPurposes } from './jwt/token-payload.js';
-export type { Identity } from './session/identity.js';
-export { SignedCookieSession } from './session/signed-cookie-session.js';
-export type { IdentityFacts } from './session/signed-cookie-session.js';
-export { SignedTokens } from './session/signed-token.js';
-export { RevokedTokenEntity } from './jwt/revoked-token.entity.js';
-export { TokenRevocationService } from './jwt/token-revocation.service.js';
-export type { SelfContained } from './jwt/token-revocation.service.js';
+
 export { EphemeralTokenEntity } from './ephemeral-token/ephemeral-token.entity.js';
 export { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';
 export { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
 export type { EphemeralTokenKey } from './ephemeral-token/ephemeral-token.store.js';
 export type { EphemeralTokenRow, PresentedBinding } from './ephemeral-token/ephemeral-token.types.js';
-export type { EphemeralTokenFields, EphemeralTokenRule, EphemeralTokenType } from './config/ephemeral-token-options.js';
+
 export { LoginBackoff } from './rate-limit/backoff.js';
 export type { BackoffState } from './rate-limit/backoff.js';
 export { RateLimitEventEntity } from './rate-limit/rate-limit-event.entity.js';
@@ -80,22 +80,26 @@ export { RateLimitService } from './rate-limit/rate-limit.service.js';
 export type { RateLimitDecision, RateLimitTarget, RateLimitVerdict } from './rate-limit/rate-limit.service.js';
 export { RateLimitStore } from './rate-limit/rate-limit.store.js';
 export type { Consumption } from './rate-limit/rate-limit.store.js';
-export type {
-  BackoffSettings,
-  RateLimitEvent,
-  RateLimitEvents,
-  RateLimitOptions,
-  RateLimitPolicy,
-} from './config/rate-limit-options.js';
-export { subjectOfAddress } from './common/ip-address.js';
+
+export { AuthErrorFilter } from './http/auth-error.filter.js';
+export {
+  Authenticated,
+  CurrentSession,
+  CurrentUser,
+  OptionalAuth,
+  Public,
+  RedirectIfAuthenticated,
+} from './http/auth.decorators.js';
 export { ClientIp } from './http/client-ip.js';
-export { RateLimit } from './http/rate-limit.decorator.js';
-export { RateLimitGuard } from './http/rate-limit.guard.js';
-export type { RateLimitBy } from './http/rate-limit.rule.js';
-export { AuthTransaction } from './database/auth-transaction.js';
-export { LoginLimits } from './http/login-limits.js';
 export { CookieWriter } from './http/cookie-writer.js';
 export { parseLoginBody } from './http/login-body.js';
 export type { LoginBody } from './http/login-body.js';
+export { LoginLimits } from './http/login-limits.js';
+export { OriginGuard } from './http/origin.guard.js';
+export { RateLimit } from './http/rate-limit.decorator.js';
+export { RateLimitGuard } from './http/rate-limit.guard.js';
+export type { RateLimitBy } from './http/rate-limit.rule.js';
+export { SessionCookie } from './http/session-cookie.js';
 export { SessionScheme } from './http/session-scheme.js';
 export type { CookieValue, OpeningContext, RecognizedSession } from './http/session-scheme.js';
+export { SessionGuard } from './http/session.guard.js';

@@ -11,8 +11,8 @@ import { SessionScheme } from './session-scheme.js';
 
 /**
  * Lets a request through that carries a live session, and throws `UNAUTHENTICATED` (401) for every other, unless the
- * handler is `@Public()`, `@OptionalAuth()` or `@RedirectIfAuthenticated()`. A fault throws `STORE_UNAVAILABLE` (503): nobody passes, and nobody
- * loses the cookie (R20).
+ * handler is `@Public()`, `@OptionalAuth()` or `@RedirectIfAuthenticated()`. A fault throws `STORE_UNAVAILABLE` (503):
+ * nobody passes, and nobody loses the cookie (R20).
  *
  * A bearer JWT that does not hold is refused with its own code (`INVALID_TOKEN`, `TOKEN_REVOKED`, …).
  *

@@ -15,7 +15,8 @@ const OWN = [
 
 /**
  * A new password, disabling, "sign out everywhere": moves the cutoff forward, always by something and past the last
- * login (a JWT or signed cookie has no row to delete), and deletes the sessions. The row lock of the UPDATE comes first, so that the DELETE sees every session that was opened before it.
+ * login (a JWT or signed cookie has no row to delete), and deletes the sessions. The row lock of the UPDATE comes first,
+ * so that the DELETE sees every session that was opened before it.
  */
 const END_ACCESS = `
   CREATE FUNCTION latchkey_end_access(of_user uuid, instant timestamptz, new_hash text, disables boolean)
@@ -35,8 +36,8 @@ const END_ACCESS = `
 
 /**
  * Table `sessions` as in seed 002 with our additive columns, and the functions that decide about all sessions of one
- * user. Opening and closing take the same advisory lock, keyed by the user, **before** they read: a lock inside the deciding
- * statement would come after that statement's snapshot, and 26 concurrent logins would leave 26 sessions.
+ * user. Opening and closing take the same advisory lock, keyed by the user, **before** they read: a lock inside the
+ * deciding statement would come after that statement's snapshot, and 26 concurrent logins would leave 26 sessions.
  */
 export function createSessionsFor(
   userId: UserIdType,
