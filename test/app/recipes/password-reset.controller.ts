@@ -1,4 +1,4 @@
-import { BadRequestException, Body, Controller, Header, HttpCode, Logger, Post } from '@nestjs/common';
+import { BadRequestException, Body, Controller, Header, HttpCode, Post } from '@nestjs/common';
 import {
   AuthTransaction,
   EphemeralTokenService,
@@ -8,6 +8,7 @@ import {
   RateLimitService,
   TypeOrmUserDirectory,
 } from 'nestjs-latchkey';
+import { Background } from './background.js';
 import { Mailer } from './mailer.js';
 
 /** Links are built from configuration, never from the request's Host (R27). */
@@ -18,14 +19,13 @@ const ANSWER = { message: 'If there is such an account, a mail with a link is on
 @Public()
 @Controller('password')
 export class PasswordResetController {
-  private readonly logger = new Logger('PasswordReset');
-
   constructor(
     private readonly users: TypeOrmUserDirectory,
     private readonly tokens: EphemeralTokenService,
     private readonly limits: RateLimitService,
     private readonly transaction: AuthTransaction,
     private readonly mailer: Mailer,
+    private readonly background: Background,
   ) {}
 
   /** The same answer for every address, at the same speed: the mail is sent after it (R37). */
@@ -35,7 +35,7 @@ export class PasswordResetController {
   @Header('Cache-Control', 'no-store')
   forgot(@Body('email') email: unknown) {
     if (typeof email !== 'string' || email.length > 320) throw new BadRequestException('email must be a string.');
-    void this.sendLink(normalizeLogin(email)).catch((error: unknown) => this.logger.error(error));
+    this.background.run(() => this.sendLink(normalizeLogin(email)));
     return ANSWER;
   }
 
