@@ -39,9 +39,16 @@ import { SessionCookie } from './http/session-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
 import { DatabaseSessionScheme, SessionScheme } from './http/session-scheme.js';
 import { SignedCookieScheme } from './http/signed-cookie-scheme.js';
+import { InvalidationChannel, LocalInvalidationChannel } from './invalidation/invalidation-channel.js';
+import { PostgresInvalidationChannel } from './invalidation/postgres-invalidation-channel.js';
 import { JwtCodecService } from './jwt/jwt-codec.service.js';
 import { RevokedTokenStore } from './jwt/revoked-token.store.js';
+import { TokenStates } from './jwt/token-states.js';
 import { TokenRevocationService } from './jwt/token-revocation.service.js';
+import { MemorySessionCache } from './session/cache/memory-session-cache.js';
+import { NoopSessionCache } from './session/cache/noop-session-cache.js';
+import { SessionCache } from './session/cache/session-cache.js';
+import { CachedSessionStore } from './session/cached-session.store.js';
 import { OpaqueTokens, SessionTokens } from './session/session-token.js';
 import { SignedCookieSession } from './session/signed-cookie-session.js';
 import { SignedTokens } from './session/signed-token.js';
@@ -110,13 +117,40 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
       inject: [getDataSourceToken(dataSource)],
     },
     AuthTransaction,
+    {
+      provide: InvalidationChannel,
+      useFactory: (config: AuthConfig, statements: PreparedStatements) =>
+        config.cache.enabled && config.cache.channel === 'postgres'
+          ? new PostgresInvalidationChannel(statements, config)
+          : new LocalInvalidationChannel(),
+      inject: [AuthConfig, PreparedStatements],
+    },
     PasswordHasher,
     ...directory,
     KeyRing,
     JwtCodecService,
     RevokedTokenStore,
+    TokenStates,
     TokenRevocationService,
-    { provide: SessionStore, useClass: TypeOrmSessionStore },
+    TypeOrmSessionStore,
+    {
+      provide: SessionCache,
+      useFactory: ({ cache: { maxSessions: max, ttl } }: AuthConfig, clock: Clock) =>
+        max === 0 ? new NoopSessionCache() : new MemorySessionCache({ max, ttl }, clock),
+      inject: [AuthConfig, Clock],
+    },
+    {
+      provide: SessionStore,
+      useFactory: (
+        { cache }: AuthConfig,
+        store: TypeOrmSessionStore,
+        kept: SessionCache,
+        channel: InvalidationChannel,
+        statements: PreparedStatements,
+        clock: Clock,
+      ) => (cache.enabled ? new CachedSessionStore(store, kept, channel, statements, clock) : store),
+      inject: [AuthConfig, TypeOrmSessionStore, SessionCache, InvalidationChannel, PreparedStatements, Clock],
+    },
     {
       provide: SessionTokens,
       useFactory: ({ session }: AuthConfig, keyRing: KeyRing) =>

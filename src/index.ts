@@ -19,6 +19,7 @@ export type {
   SessionSettings,
 } from './config/auth-options.js';
 export type { JwtSettings } from './config/auth-options.js';
+export type { CacheSettings } from './config/cache-options.js';
 export type { EphemeralTokenFields, EphemeralTokenRule, EphemeralTokenType } from './config/ephemeral-token-options.js';
 export type {
   BackoffSettings,
@@ -33,6 +34,10 @@ export { authMigrations } from './database/auth-migrations.js';
 export { authSchemaFor } from './database/auth-schema.js';
 export { AuthTransaction } from './database/auth-transaction.js';
 
+export type { Invalidation } from './invalidation/invalidation.js';
+export { InvalidationChannel, LocalInvalidationChannel } from './invalidation/invalidation-channel.js';
+export { PostgresInvalidationChannel } from './invalidation/postgres-invalidation-channel.js';
+
 export { normalizeLogin } from './user/login-name.js';
 export { PasswordHasher } from './user/password-hasher.js';
 export { TypeOrmUserDirectory } from './user/typeorm-user.directory.js';
@@ -40,6 +45,11 @@ export { UserDirectory } from './user/user.directory.js';
 export type { AuthUser } from './user/user.directory.js';
 export { UserEntity } from './user/user.entity.js';
 
+export { MemorySessionCache } from './session/cache/memory-session-cache.js';
+export type { MemorySessionCacheOptions } from './session/cache/memory-session-cache.js';
+export { NoopSessionCache } from './session/cache/noop-session-cache.js';
+export { SessionCache } from './session/cache/session-cache.js';
+export { CachedSessionStore } from './session/cached-session.store.js';
 export type { Identity } from './session/identity.js';
 export { SessionEntity } from './session/session.entity.js';
 export type { UserIdType } from './session/session.entity.js';

@@ -8,9 +8,11 @@ import {
   type AuthOptions,
   type RouteOptions,
 } from './auth-options.js';
+import type { CacheSettings } from './cache-options.js';
 import type { EphemeralTokenRule } from './ephemeral-token-options.js';
 import { isPositive, Mistakes } from './mistakes.js';
 import {
+  checkedCache,
   checkedNetworks,
   checkedOrigins,
   checkedRateLimits,
@@ -26,6 +28,7 @@ const OPTIONS = [
   'cookie',
   'password',
   'jwt',
+  'cache',
   'trustedOrigins',
   'trustedProxies',
   'ephemeralTokens',
@@ -43,6 +46,7 @@ export class AuthConfig {
     readonly cookie: Readonly<CookieSettings>,
     readonly password: Readonly<PasswordSettings>,
     readonly jwt: Readonly<JwtSettings>,
+    readonly cache: Readonly<CacheSettings>,
     readonly trustedOrigins: readonly string[],
     readonly loginPage: string | undefined,
     readonly routes: Readonly<RouteOptions> | undefined,
@@ -61,6 +65,7 @@ export class AuthConfig {
     const cookie = check.settings('cookie', new CookieSettings(), options?.cookie);
     const password = check.settings('password', new PasswordSettings(), options?.password);
     const jwt = check.settings('jwt', new JwtSettings(), options?.jwt);
+    const cache = checkedCache(check, options?.cache);
     const trustedOrigins = checkedOrigins(check, options?.trustedOrigins);
     const loginPage = options?.loginPage;
     const trustedProxies = checkedNetworks(check, options?.trustedProxies);
@@ -143,6 +148,7 @@ export class AuthConfig {
         Object.freeze(cookie),
         Object.freeze(password),
         Object.freeze(jwt),
+        Object.freeze(cache),
         Object.freeze([...trustedOrigins]),
         loginPage,
         routes && Object.freeze({ ...routes }),

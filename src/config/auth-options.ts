@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { days, hours, type Duration } from '../common/duration.js';
+import type { CacheSettings } from './cache-options.js';
 import type { EphemeralTokenRule, EphemeralTokenType } from './ephemeral-token-options.js';
 import type { RateLimitOptions } from './rate-limit-options.js';
 
@@ -105,6 +106,7 @@ export interface AuthOptions {
   cookie?: Partial<CookieSettings>;
   password?: Partial<PasswordSettings>;
   jwt?: Partial<JwtSettings>;
+  cache?: Partial<CacheSettings>;
   /**
    * Other origins whose pages may send state-changing requests, such as `https://app.example.com`. The request's own
    * host is always trusted. Default none.

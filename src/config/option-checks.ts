@@ -1,6 +1,7 @@
 import { parseNetwork, type Network } from '../common/ip-address.js';
+import { CacheSettings } from './cache-options.js';
 import { EphemeralTokenSettings, type EphemeralTokenRule } from './ephemeral-token-options.js';
-import { isRecord, type Mistakes } from './mistakes.js';
+import { isPositive, isRecord, type Mistakes } from './mistakes.js';
 import { RateLimitSettings, type RateLimitOptions, type RateLimitPolicy } from './rate-limit-options.js';
 
 export const MINIMUM_SECRET_LENGTH = 32;
@@ -45,6 +46,24 @@ export function checkedNetworks(check: Mistakes, value: unknown = []): Network[]
     if (!usable) check.that(false, `trustedProxies[${index}] ${network}.`);
     return usable;
   });
+}
+
+export function checkedCache(check: Mistakes, written: Partial<CacheSettings> | undefined): CacheSettings {
+  const cache = check.settings('cache', new CacheSettings(), written);
+  check.that(typeof cache.enabled === 'boolean', 'cache.enabled must be true or false.');
+  check.that(['postgres', 'local'].includes(cache.channel), "cache.channel must be 'postgres' or 'local'.");
+  check.that(
+    cache.url === null || (typeof cache.url === 'string' && /^postgres(ql)?:\/\//.test(cache.url)),
+    "cache.url must be an address such as 'postgres://user:password@host/database', or null for the DataSource's.",
+  );
+  check.that(
+    isPositive(cache.maxStaleness) && cache.maxStaleness >= 100 && cache.maxStaleness <= 60_000,
+    'cache.maxStaleness must be from 100 ms to a minute: write it as seconds(5).',
+  );
+  check.duration('cache.ttl', cache.ttl);
+  check.integer('cache.maxSessions', cache.maxSessions, 0, 10_000_000);
+  check.integer('cache.maxRevokedTokens', cache.maxRevokedTokens, 0, 10_000_000);
+  return cache;
 }
 
 /** The rules of the types that are ours, `ttl` as the host wrote it, and those of the types that it adds. */

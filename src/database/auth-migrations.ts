@@ -1,5 +1,6 @@
 import { CreateUsers1763683200001 } from './migrations/1763683200001-create-users.js';
 import { CreateRevokedTokens1763683200005 } from './migrations/1763683200005-create-revoked-tokens.js';
+import { publishChangesFor } from './migrations/1763683200006-publish-changes.js';
 import { createSessionsFor } from './migrations/1763683200002-create-sessions.js';
 import { CreateEphemeralTokens1763683200003 } from './migrations/1763683200003-create-ephemeral-tokens.js';
 import { CreateRateLimits1763683200004 } from './migrations/1763683200004-create-rate-limits.js';
@@ -11,4 +12,5 @@ export const authMigrations = [
   CreateEphemeralTokens1763683200003,
   CreateRateLimits1763683200004,
   CreateRevokedTokens1763683200005,
+  publishChangesFor({ referencesUsers: true }),
 ];

@@ -3,6 +3,7 @@ import { EphemeralTokenEntity } from '../ephemeral-token/ephemeral-token.entity.
 import { RateLimitEventEntity } from '../rate-limit/rate-limit-event.entity.js';
 import { sessionEntityFor, type UserIdType } from '../session/session.entity.js';
 import { CreateRevokedTokens1763683200005 } from './migrations/1763683200005-create-revoked-tokens.js';
+import { publishChangesFor } from './migrations/1763683200006-publish-changes.js';
 import { createSessionsFor } from './migrations/1763683200002-create-sessions.js';
 import { CreateEphemeralTokens1763683200003 } from './migrations/1763683200003-create-ephemeral-tokens.js';
 import { CreateRateLimits1763683200004 } from './migrations/1763683200004-create-rate-limits.js';
@@ -19,6 +20,7 @@ export function authSchemaFor({ userId }: { userId: UserIdType }) {
       CreateEphemeralTokens1763683200003,
       CreateRateLimits1763683200004,
       CreateRevokedTokens1763683200005,
+      publishChangesFor({ referencesUsers: false }),
     ],
   };
 }

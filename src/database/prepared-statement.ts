@@ -35,11 +35,23 @@ interface Transaction {
   open: boolean;
   last: Promise<unknown>;
   failure: { error: unknown } | null;
+  readonly afterwards: (() => void)[];
 }
 
 interface Pool extends Connection {
-  readonly options?: { max?: number };
+  readonly options: { max?: number; password?: unknown; ssl?: unknown };
+  readonly Client: new (options: object) => Listener;
   connect(): Promise<Client>;
+}
+
+/** The part of a `pg` client that listens. */
+export interface Listener {
+  connect(): Promise<unknown>;
+  query(text: string, values?: unknown[]): Promise<unknown>;
+  end(): Promise<void>;
+  on(event: 'error', listener: (error: Error) => void): void;
+  on(event: 'end', listener: () => void): void;
+  on(event: 'notification', listener: (message: { channel: string; payload?: string }) => void): void;
 }
 
 const BEGIN: Statement = { name: 'begin', text: 'BEGIN ISOLATION LEVEL READ COMMITTED' };
@@ -133,11 +145,29 @@ export class PreparedStatements {
     }
   }
 
+  /** Whether what runs here is part of a transaction, and so may read what nobody else sees yet. */
+  get inTransaction(): boolean {
+    return this.transactions.getStore()?.open === true;
+  }
+
+  /** Calls `effect` at the end of the open transaction, however it ends; without one, now. */
+  afterwards(effect: () => void): void {
+    const transaction = this.transactions.getStore();
+    if (transaction?.open) transaction.afterwards.push(effect);
+    else effect();
+  }
+
   private async attempt<T>(work: () => Promise<T>): Promise<T> {
     const client = await this.connect();
     // While it is out of the pool nobody else listens, and an `error` without a listener ends the process.
     client.on('error', ignore);
-    const transaction: Transaction = { client, open: true, last: Promise.resolve(), failure: null };
+    const transaction: Transaction = {
+      client,
+      open: true,
+      last: Promise.resolve(),
+      failure: null,
+      afterwards: [],
+    };
     let broken = true;
     try {
       await this.runWithin(transaction, BEGIN, []);
@@ -155,11 +185,12 @@ export class PreparedStatements {
     } finally {
       client.off('error', ignore);
       client.release(broken);
+      for (const effect of transaction.afterwards) effect();
     }
   }
 
   private async turn(): Promise<void> {
-    const most = Math.max(1, Math.floor((this.pool.options?.max ?? 10) / 2));
+    const most = Math.max(1, Math.floor((this.pool.options.max ?? 10) / 2));
     if (this.running < most) this.running++;
     else await new Promise<void>((resolve) => this.waiting.push(resolve));
   }
@@ -193,6 +224,13 @@ export class PreparedStatements {
     } catch (error) {
       throw toAuthError(error, sqlState(error), 'connect');
     }
+  }
+
+  /** One more connection like the pool's, outside of it; not connected yet. `options` are those of a `pg` client. */
+  listener(options: object): Listener {
+    const { Client, options: own } = this.pool;
+    // pg-pool hides these two from enumeration.
+    return new Client({ ...own, password: own.password, ssl: own.ssl, ...options });
   }
 
   /** The DataSource's `schema` option, where the host has set one. */

@@ -1,5 +1,11 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { PreparedStatements, toEpochSeconds, type Statement } from '../database/prepared-statement.js';
+import {
+  fromEpochSeconds,
+  PreparedStatements,
+  toEpochSeconds,
+  type Statement,
+} from '../database/prepared-statement.js';
+import type { RevokedToken } from '../invalidation/invalidation.js';
 import { TypeOrmUserDirectory, userOf, UUID } from '../user/typeorm-user.directory.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 
@@ -18,6 +24,10 @@ const FIND_STATE: Statement = {
       date_part('epoch', u.disabled_at) AS disabled_at,
       date_part('epoch', u.tokens_invalidated_after) AS tokens_invalidated_after
     FROM (SELECT $2::uuid AS id) asked LEFT JOIN users u ON u.id = asked.id`,
+};
+const LIST: Statement = {
+  name: 'latchkey_revoked_token_list',
+  text: `SELECT jti, date_part('epoch', exp) AS exp FROM revoked_tokens WHERE exp > to_timestamp($1) LIMIT $2`,
 };
 const PURGE: Statement = {
   name: 'latchkey_revoked_token_purge',
@@ -74,6 +84,12 @@ export class RevokedTokenStore implements OnModuleInit {
     const { rows } = await this.statements.run<StateRow>(FIND_STATE, [jti, userId]);
     const { revoked, id, email, disabled_at, tokens_invalidated_after } = rows[0]!;
     return { revoked, user: id === null ? null : userOf(id, email!, disabled_at, tokens_invalidated_after) };
+  }
+
+  /** At most `most` of those that have not expired by themselves, `exp` in epoch ms. */
+  async list(now: number, most: number): Promise<RevokedToken[]> {
+    const { rows } = await this.statements.run<{ jti: string; exp: number }>(LIST, [toEpochSeconds(now), most]);
+    return rows.map(({ jti, exp }) => [jti, fromEpochSeconds(exp)]);
   }
 
   /** Deletes what has expired by itself, at the exact instant too; how many rows. */

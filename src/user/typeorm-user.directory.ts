@@ -8,6 +8,7 @@ import {
   toEpochSeconds,
   type Statement,
 } from '../database/prepared-statement.js';
+import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import { LONGEST_LOGIN, normalizeLogin } from './login-name.js';
 import { PASSWORD_LENGTH, PasswordHasher } from './password-hasher.js';
 import { UserDirectory, type AuthUser } from './user.directory.js';
@@ -82,6 +83,7 @@ export class TypeOrmUserDirectory extends UserDirectory {
     private readonly statements: PreparedStatements,
     private readonly hasher: PasswordHasher,
     private readonly clock: Clock,
+    private readonly channel: InvalidationChannel,
   ) {
     super();
   }
@@ -159,7 +161,8 @@ export class TypeOrmUserDirectory extends UserDirectory {
 
   /** Lets a disabled account log in again; what it had before stays ended. False when there is no such account. */
   async enable(id: string): Promise<boolean> {
-    return UUID.test(id) && (await this.statements.run(ENABLE, [id, this.now()])).rowCount > 0;
+    if (!UUID.test(id)) return false;
+    return this.changing(id, async () => (await this.statements.run(ENABLE, [id, this.now()])).rowCount > 0);
   }
 
   /** A full hasher only puts it off to the next login. */
@@ -184,13 +187,20 @@ export class TypeOrmUserDirectory extends UserDirectory {
     { hash = null, disables = false }: { hash?: string | null; disables?: boolean } = {},
   ): Promise<boolean> {
     if (!UUID.test(id)) return false;
-    const { rows } = await this.statements.run<{ found: boolean }>(END_ACCESS, [
-      id,
-      toEpochSeconds(cutoff),
-      hash,
-      disables,
-    ]);
-    return rows[0]?.found === true;
+    const values = [id, toEpochSeconds(cutoff), hash, disables];
+    return this.changing(id, async () => {
+      const { rows } = await this.statements.run<{ found: boolean }>(END_ACCESS, values);
+      return rows[0]?.found === true;
+    });
+  }
+
+  /** Caches of this process forget the user at once, also when it is not known whether the change was made. */
+  private async changing(id: string, change: () => Promise<boolean>): Promise<boolean> {
+    try {
+      return await change();
+    } finally {
+      this.statements.afterwards(() => this.channel.deliver({ users: [id] }));
+    }
   }
 
   private now(): number {

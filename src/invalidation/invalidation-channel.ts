@@ -1,0 +1,49 @@
+import type { Invalidation } from './invalidation.js';
+
+export type InvalidationListener = (invalidation: Invalidation) => void;
+
+/**
+ * How a change reaches the memory of every process. The guarantee that caches build on:
+ *
+ * - While `isCurrent`, everything that was published longer than `cache.maxStaleness` ago has been delivered here. In
+ *   practice it is milliseconds; the bound holds when the connection breaks without a word, too.
+ * - While not, nothing may be answered from memory. Before it turns true again after a break, everything is
+ *   invalidated: what was missed is not known.
+ *
+ * Listeners are called synchronously and in the order of publication.
+ */
+export abstract class InvalidationChannel {
+  private readonly listeners = new Set<InvalidationListener>();
+
+  /** Whether memory may answer at this moment. */
+  abstract get isCurrent(): boolean;
+
+  /**
+   * Tells every process, this one included, and as part of the open `AuthTransaction` where there is one. The module's
+   * own tables publish their changes by themselves (triggers); a host calls this for users that it keeps elsewhere, such
+   * as `publish({ users: [id] })` when an account is disabled. Throws `STORE_UNAVAILABLE` when it could not be told.
+   */
+  abstract publish(invalidation: Invalidation): Promise<void>;
+
+  /** In this process only, at once: what a caller has changed it must not read back unchanged. */
+  deliver(invalidation: Invalidation): void {
+    for (const listener of this.listeners) listener(invalidation);
+  }
+
+  /** Answers how to stop listening. */
+  subscribe(listener: InvalidationListener): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+}
+
+/** For one process alone: nobody else changes anything, or `cache.ttl` is bound enough. */
+export class LocalInvalidationChannel extends InvalidationChannel {
+  override get isCurrent(): boolean {
+    return true;
+  }
+
+  override async publish(invalidation: Invalidation): Promise<void> {
+    this.deliver(invalidation);
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * What has changed, and so must not be answered from memory any longer. `'*'` is everything of that kind: what a flood
+ * of changes, or a message that nobody understands, comes down to.
+ */
+export interface Invalidation {
+  /** Ids of sessions that were changed or ended. */
+  readonly sessions?: readonly string[] | '*';
+  /** Ids of users who were changed, disabled or deleted, or whose sessions and tokens were ended. */
+  readonly users?: readonly string[] | '*';
+  /** Self-contained tokens that were ended: `jti`, and the epoch ms at which they would have ended by themselves. */
+  readonly tokens?: readonly RevokedToken[] | '*';
+}
+
+export type RevokedToken = readonly [jti: string, exp: number];
+
+export const EVERYTHING: Invalidation = Object.freeze({ sessions: '*', users: '*', tokens: '*' });
+
+/** Longer lists are sent as `'*'`: NOTIFY takes 8,000 bytes, and forgetting everything costs less than a flood. */
+export const LONGEST_LIST = 100;
+
+const CHECKS: Record<keyof Invalidation, (entry: unknown) => boolean> = {
+  sessions: isText,
+  users: isText,
+  tokens: (entry) => Array.isArray(entry) && entry.length === 2 && isText(entry[0]) && Number.isFinite(entry[1]),
+};
+
+/** A message as it came over the wire; `null` for what is none. It never throws. */
+export function parseInvalidation(payload: string): Invalidation | null {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(payload);
+  } catch {
+    return null;
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return null;
+  const kinds = Object.entries(parsed);
+  const holds = ([kind, entries]: [string, unknown]) => {
+    const check = Object.hasOwn(CHECKS, kind) ? CHECKS[kind as keyof Invalidation] : undefined;
+    return check !== undefined && (entries === '*' || (Array.isArray(entries) && entries.every(check)));
+  };
+  return kinds.length > 0 && kinds.every(holds) ? (parsed as Invalidation) : null;
+}
+
+/** The message for the wire, with what is too long for it cut down to `'*'`. */
+export function formatInvalidation(invalidation: Invalidation): string {
+  const short = Object.entries(invalidation).map(([kind, entries]) => [
+    kind,
+    entries === '*' || entries.length > LONGEST_LIST || JSON.stringify(entries).length > 2_000 ? '*' : entries,
+  ]);
+  return JSON.stringify(Object.fromEntries(short));
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string';
+}

@@ -1,0 +1,156 @@
+import { randomUUID } from 'node:crypto';
+import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import type { Duration } from '../common/duration.js';
+import { EVERYTHING, parseInvalidation } from './invalidation.js';
+import { InvalidationChannel } from './invalidation-channel.js';
+
+/** One connection to where the messages come from. */
+export interface Subscription {
+  /** Sends this text round: to come back by `pong`, behind every message that was published before it. */
+  ping(nonce: string): Promise<unknown>;
+  /** At once, also when the other side is gone. Nothing is called back afterwards. */
+  close(): void;
+}
+
+/** What a subscription calls back. */
+export interface SubscriptionEvents {
+  message(payload: string): void;
+  pong(nonce: string): void;
+  lost(error: Error): void;
+}
+
+const PINGS_PER_BOUND = 4;
+const FIRST_DELAY = 100;
+const LONGEST_DELAY = 5_000;
+
+/**
+ * What every channel between processes has in common: it knows whether it hears everything.
+ *
+ * A ping goes round `PINGS_PER_BOUND` times in `maxStaleness`. Messages arrive in the order in which they were committed,
+ * so a ping that came back proves that everything from before it was sent has arrived. `isCurrent` is that the last such
+ * ping was sent less than `maxStaleness` ago: no silent cut, frozen server or pooler that swallows messages can make a
+ * process trust its memory for longer.
+ */
+export abstract class RemoteInvalidationChannel
+  extends InvalidationChannel
+  implements OnModuleInit, OnApplicationShutdown
+{
+  private readonly logger = new Logger('Auth');
+  private subscription: Subscription | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  /** The one that is on its way round. */
+  private ping: { nonce: string; sentAt: number } | undefined;
+  private heardUntil = Number.NEGATIVE_INFINITY;
+  private failures = 0;
+  private warnedOfGarbage = false;
+  private closed = false;
+  private onFirstOutcome: () => void = () => {};
+
+  /** @param remedy what to look at when it cannot listen, for the log */
+  protected constructor(
+    private readonly maxStaleness: Duration,
+    private readonly remedy: string,
+  ) {
+    super();
+  }
+
+  /** Resolves when everything published from now on arrives at `events`. */
+  protected abstract connect(events: SubscriptionEvents): Promise<Subscription>;
+
+  /** On the monotonic clock, which no correction of the time moves. */
+  override get isCurrent(): boolean {
+    return performance.now() - this.heardUntil < this.maxStaleness;
+  }
+
+  /** Waits until it listens or has failed once; a database that is away now is asked again later. */
+  async onModuleInit(): Promise<void> {
+    const outcome = new Promise<void>((resolve) => (this.onFirstOutcome = resolve));
+    void this.open();
+    await outcome;
+  }
+
+  onApplicationShutdown(): void {
+    this.closed = true;
+    this.drop();
+    this.onFirstOutcome();
+  }
+
+  private async open(): Promise<void> {
+    // What a closed connection still calls back is not about the one that came after it.
+    let ended = false;
+    const lost = (error: Error) => {
+      if (ended) return;
+      ended = true;
+      this.lost(error);
+    };
+    try {
+      const subscription = await this.connect({
+        message: (payload) => ended || this.receive(payload),
+        pong: (nonce) => ended || this.hear(nonce),
+        lost,
+      });
+      if (this.closed || ended) return subscription.close();
+      this.subscription = subscription;
+      this.beat(lost);
+    } catch (error) {
+      lost(error as Error);
+    }
+  }
+
+  private beat(lost: (error: Error) => void): void {
+    const now = performance.now();
+    const isNew = this.heardUntil === Number.NEGATIVE_INFINITY;
+    // Twice the bound: a process that was busy for long has yet to read what came in meanwhile.
+    const patience = isNew ? this.maxStaleness : 2 * this.maxStaleness;
+    if (this.ping && now - this.ping.sentAt > patience) return lost(new Error('no message comes back'));
+    if (!this.ping) {
+      this.ping = { nonce: randomUUID(), sentAt: now };
+      this.subscription?.ping(this.ping.nonce).catch(lost);
+    }
+    this.timer = setTimeout(() => this.beat(lost), this.maxStaleness / PINGS_PER_BOUND).unref();
+  }
+
+  private hear(nonce: string): void {
+    if (nonce !== this.ping?.nonce) return;
+    const isFirst = this.heardUntil === Number.NEGATIVE_INFINITY;
+    if (isFirst) this.deliver(EVERYTHING);
+    this.heardUntil = this.ping.sentAt;
+    this.ping = undefined;
+    if (!isFirst) return;
+    if (this.failures > 0) this.logger.log('Revocations are heard again: memory answers, starting empty.');
+    this.failures = 0;
+    this.onFirstOutcome();
+  }
+
+  private receive(payload: string): void {
+    const invalidation = parseInvalidation(payload);
+    if (invalidation) return this.deliver(invalidation);
+    if (!this.warnedOfGarbage) {
+      this.logger.warn(`Not an invalidation (${payload.length} characters): everything is forgotten. Logged once.`);
+    }
+    this.warnedOfGarbage = true;
+    this.deliver(EVERYTHING);
+  }
+
+  private lost(error: Error): void {
+    this.drop();
+    if (this.closed) return;
+    if (this.failures++ === 0) {
+      this.logger.warn(
+        `Revocations are not heard (${error.message}): every request reads the database until they are. ${this.remedy}`,
+      );
+    }
+    this.onFirstOutcome();
+    const delay = Math.min(FIRST_DELAY * 2 ** Math.min(this.failures - 1, 10), LONGEST_DELAY);
+    // Jitter: a restarted database is not met by every process at the same moment.
+    this.timer = setTimeout(() => void this.open(), delay * (0.5 + Math.random() / 2)).unref();
+  }
+
+  private drop(): void {
+    clearTimeout(this.timer);
+    this.heardUntil = Number.NEGATIVE_INFINITY;
+    this.ping = undefined;
+    this.subscription?.close();
+    this.subscription = undefined;
+  }
+}

@@ -1,0 +1,95 @@
+import { Logger } from '@nestjs/common';
+import type { Clock } from '../common/clock.js';
+import type { InvalidationChannel } from '../invalidation/invalidation-channel.js';
+import type { RevokedToken } from '../invalidation/invalidation.js';
+import type { RevokedTokenStore } from './revoked-token.store.js';
+
+/** Milliseconds between two attempts to read a list that could not be read, or was too long. */
+const RETRY_AFTER = { failure: 1_000, overflow: 60_000 };
+
+/**
+ * All self-contained tokens that were ended before their time, in memory: read at boot, followed through the channel, and
+ * read anew whenever the channel may have missed something. It answers only while it is whole; until then, and for good
+ * where there are more than `most` of them, the database is asked.
+ */
+export class RevocationList {
+  private readonly logger = new Logger('Auth');
+  private revoked = new Map<string, number>();
+  private isWhole = false;
+  private loading: Promise<void> | undefined;
+  private generation = 0;
+  private nextAttempt = 0;
+  private pruneAt = 1_000;
+
+  constructor(
+    private readonly store: RevokedTokenStore,
+    private readonly channel: InvalidationChannel,
+    private readonly clock: Clock,
+    private readonly most: number,
+  ) {
+    channel.subscribe(({ tokens }) => {
+      if (tokens === '*') this.reload();
+      else if (tokens) this.add(tokens);
+    });
+  }
+
+  /** Whether the token is on the list, or `undefined` when memory cannot tell at this moment. */
+  has(jti: string): boolean | undefined {
+    if (this.isWhole && this.channel.isCurrent) return this.revoked.has(jti);
+    if (!this.isWhole) void this.load();
+    return undefined;
+  }
+
+  /** Reads the list unless it is there. Resolves also when it could not be read: then it is tried again later. */
+  load(): Promise<void> {
+    if (this.isWhole || performance.now() < this.nextAttempt) return Promise.resolve();
+    this.loading ??= this.read().finally(() => (this.loading = undefined));
+    return this.loading;
+  }
+
+  private reload(): void {
+    this.generation++;
+    this.isWhole = false;
+    this.nextAttempt = 0;
+    void this.load();
+  }
+
+  private async read(): Promise<void> {
+    const { generation } = this;
+    this.revoked = new Map();
+    try {
+      const listed = await this.store.list(this.clock.now(), this.most + 1);
+      if (generation !== this.generation) return;
+      this.isWhole = listed.length <= this.most;
+      // What was heard meanwhile stays: it may have been ended after this was read.
+      if (this.isWhole) this.add(listed);
+      else this.overflow();
+    } catch {
+      // The database is asked for each token until then, which tells its caller what is wrong.
+      this.nextAttempt = performance.now() + RETRY_AFTER.failure;
+    }
+  }
+
+  private add(tokens: readonly RevokedToken[]): void {
+    for (const [jti, exp] of tokens) this.revoked.set(jti, Math.max(exp, this.revoked.get(jti) ?? 0));
+    if (this.revoked.size >= this.pruneAt) this.prune();
+    if (this.revoked.size > this.most) this.overflow();
+  }
+
+  /** Those that have expired by themselves are refused anyway. Twice as many as were left, so it costs next to nothing. */
+  private prune(): void {
+    const now = this.clock.now();
+    for (const [jti, exp] of this.revoked) if (exp <= now) this.revoked.delete(jti);
+    this.pruneAt = Math.max(1_000, 2 * this.revoked.size);
+  }
+
+  private overflow(): void {
+    this.logger.warn(
+      `More than ${this.most} tokens were ended before their time: the database is asked for each request with one. ` +
+        'Raise cache.maxRevokedTokens.',
+    );
+    this.isWhole = false;
+    this.revoked = new Map();
+    this.nextAttempt = performance.now() + RETRY_AFTER.overflow;
+  }
+}

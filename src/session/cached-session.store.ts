@@ -1,0 +1,99 @@
+import type { Clock } from '../common/clock.js';
+import type { PreparedStatements } from '../database/prepared-statement.js';
+import { CoherentReads } from '../invalidation/coherent-reads.js';
+import type { InvalidationChannel } from '../invalidation/invalidation-channel.js';
+import type { Invalidation } from '../invalidation/invalidation.js';
+import { copyOfUser } from '../user/user-cache.js';
+import type { SessionCache } from './cache/session-cache.js';
+import { isLive, type AuthenticatedSession, type Session } from './session.js';
+import { SessionStore, type Extension, type NewSession } from './session.store.js';
+
+/**
+ * Any store with its reads kept in memory. What holds beyond the contract of `SessionStore`:
+ *
+ * - A session that this process has ended or changed is never read back as it was.
+ * - One that another process has ended is not answered as live for longer than the channel's bound; while the channel
+ *   does not hear, nothing is answered from memory.
+ * - Only live sessions are kept, and an entry that is over by now is read again: it may have been extended elsewhere.
+ * - Inside a transaction every read goes to the store: it may see what nobody else does.
+ * - Every answer is the caller's own copy (of session and user, not of what hangs below them).
+ */
+export class CachedSessionStore extends SessionStore {
+  private readonly reads: CoherentReads<AuthenticatedSession>;
+
+  constructor(
+    private readonly store: SessionStore,
+    private readonly cache: SessionCache,
+    private readonly channel: InvalidationChannel,
+    private readonly statements: PreparedStatements,
+    private readonly clock: Clock,
+  ) {
+    super();
+    this.reads = new CoherentReads(channel);
+    channel.subscribe((invalidation) => this.forget(invalidation));
+  }
+
+  override async find(id: string): Promise<AuthenticatedSession | null> {
+    if (this.statements.inTransaction || !this.channel.isCurrent) return this.store.find(id);
+    const kept = this.cache.get(id);
+    if (kept && isLive(kept, this.clock.now())) return copyOf(kept);
+    const load = () => this.store.find(id);
+    const found = await this.reads.read(id, load, (read) => {
+      if (isLive(read, this.clock.now())) this.cache.set(id, read);
+    });
+    return found && copyOf(found);
+  }
+
+  override open(session: NewSession): Promise<Session | null> {
+    // The user's: the cap may have ended others of theirs. And the one it replaces, which may be somebody else's.
+    const ended = { users: [session.userId], sessions: session.replaces === null ? [] : [session.replaces] };
+    return this.changing(ended, () => this.store.open(session));
+  }
+
+  override extend(extension: Extension): Promise<number | null> {
+    return this.changing({ sessions: [extension.id] }, () => this.store.extend(extension));
+  }
+
+  override delete(ids: readonly string[]): Promise<number> {
+    return this.changing({ sessions: ids }, () => this.store.delete(ids));
+  }
+
+  override deleteByHandle(userId: string, handle: string): Promise<boolean> {
+    return this.changing({ users: [userId] }, () => this.store.deleteByHandle(userId, handle));
+  }
+
+  override deleteByUser(userId: string, exceptId?: string): Promise<number> {
+    return this.changing({ users: [userId] }, () => this.store.deleteByUser(userId, exceptId));
+  }
+
+  override listByUser(userId: string): Promise<AuthenticatedSession[]> {
+    return this.store.listByUser(userId);
+  }
+
+  /** Also when it failed: whether the store did it before the answer was lost is not known. */
+  private async changing<Result>(changed: Invalidation, change: () => Promise<Result>): Promise<Result> {
+    try {
+      return await change();
+    } finally {
+      this.statements.afterwards(() => this.channel.deliver(changed));
+    }
+  }
+
+  private forget({ sessions = [], users = [] }: Invalidation): void {
+    if (sessions === '*' || users === '*') {
+      this.reads.forgetAll();
+      return this.cache.clear();
+    }
+    for (const id of sessions) {
+      this.reads.forget(id);
+      this.cache.invalidate(id);
+    }
+    // Whose sessions are being read at this moment is not known.
+    if (users.length > 0) this.reads.forgetAll();
+    for (const userId of users) this.cache.invalidateByUser(userId);
+  }
+}
+
+function copyOf({ session, user }: AuthenticatedSession): AuthenticatedSession {
+  return { session: { ...session }, user: copyOfUser(user) };
+}

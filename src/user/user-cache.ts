@@ -1,0 +1,72 @@
+import { LRUCache } from 'lru-cache';
+import { asAuthError } from '../auth.errors.js';
+import type { Clock } from '../common/clock.js';
+import type { Duration } from '../common/duration.js';
+import { CoherentReads } from '../invalidation/coherent-reads.js';
+import type { InvalidationChannel } from '../invalidation/invalidation-channel.js';
+import { userKey } from '../invalidation/user-key.js';
+import type { AuthUser, UserDirectory } from './user.directory.js';
+
+interface Entry {
+  readonly user: AuthUser;
+  readonly readAt: number;
+}
+
+/** Users whose self-contained tokens were checked lately. Call it only while the channel is current. */
+export class UserCache {
+  private readonly entries: LRUCache<string, Entry>;
+  private readonly reads: CoherentReads<AuthUser>;
+  private readonly ttl: Duration;
+
+  constructor(
+    { max, ttl }: { readonly max: number; readonly ttl: Duration },
+    channel: InvalidationChannel,
+    private readonly directory: UserDirectory,
+    private readonly clock: Clock,
+  ) {
+    this.ttl = ttl;
+    this.entries = new LRUCache({ max });
+    this.reads = new CoherentReads(channel);
+    channel.subscribe(({ users = [] }) => this.forget(users));
+  }
+
+  /** As `UserDirectory.findById`, every answer the caller's own copy. A fault is thrown as `STORE_UNAVAILABLE`. */
+  async findById(id: string): Promise<AuthUser | null> {
+    const key = userKey(id);
+    const kept = this.entries.get(key);
+    const age = kept && this.clock.now() - kept.readAt;
+    const user =
+      age !== undefined && age >= 0 && age < this.ttl
+        ? kept!.user
+        : await this.reads.read(
+            key,
+            () => this.load(id),
+            (read) => this.entries.set(key, { user: read, readAt: this.clock.now() }),
+          );
+    return user && copyOfUser(user);
+  }
+
+  private async load(id: string): Promise<AuthUser | null> {
+    try {
+      return await this.directory.findById(id);
+    } catch (error) {
+      throw asAuthError(error, 'The user directory');
+    }
+  }
+
+  private forget(users: readonly string[] | '*'): void {
+    if (users === '*') {
+      this.reads.forgetAll();
+      return this.entries.clear();
+    }
+    for (const key of users.map(userKey)) {
+      this.reads.forget(key);
+      this.entries.delete(key);
+    }
+  }
+}
+
+/** Of the user, not of what hangs below: a handler that writes to its `request.user` must not write into a cache. */
+export function copyOfUser(user: AuthUser): AuthUser {
+  return Object.assign(Object.create(Object.getPrototypeOf(user) as object) as AuthUser, user);
+}
