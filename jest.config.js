@@ -1,5 +1,4 @@
-/** @type {import('jest').Config} */
-export default {
+const project = {
   roots: ['<rootDir>/src', '<rootDir>/test'],
   testMatch: ['**/*.spec.ts'],
   testEnvironment: 'node',
@@ -23,6 +22,23 @@ export default {
       },
     ],
   },
+};
+
+/** @type {import('jest').Config} */
+export default {
+  projects: [
+    { ...project, displayName: 'latchkey' },
+    // The same tests again with reads from memory: nothing but the speed may change.
+    {
+      ...project,
+      displayName: 'cached',
+      testMatch: [
+        '<rootDir>/test/e2e/**/*.spec.ts',
+        '<rootDir>/test/integration/{session.service,interleavings}.spec.ts',
+      ],
+      globals: { LATCHKEY_VARIANT: 'cached' },
+    },
+  ],
   globalSetup: '<rootDir>/test/support/global-setup.js',
   globalTeardown: '<rootDir>/test/support/global-teardown.js',
   maxWorkers: 2,

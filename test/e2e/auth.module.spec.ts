@@ -17,6 +17,7 @@ import {
   authMigrations,
   AuthModule,
   authSchemaFor,
+  InvalidationChannel,
   CurrentUser,
   hours,
   OriginGuard,
@@ -348,9 +349,12 @@ describe("a host's own directory and user table, end to end", () => {
     expect((await request(t.url).get('/auth/sessions').set('Cookie', cookie).expect(200)).body).toHaveLength(1);
     await request(t.url).post('/auth/login').send({ email: 'ada', password: 'wrong' }).expect(401);
     await db.query('UPDATE accounts SET blocked = true');
+    // Nobody knows of the host's table but the host.
+    await t.app.get(InvalidationChannel).publish({ users: [id] });
     await request(t.url).get('/things').set('Cookie', cookie).expect(401);
     await request(t.url).post('/auth/login').send({ email: 'ada', password: 'four digits' }).expect(401);
     await db.query('UPDATE accounts SET blocked = false');
+    await t.app.get(InvalidationChannel).publish({ users: [id] });
     await request(t.url).post('/auth/logout').set('Cookie', cookie).expect(200);
     await request(t.url).get('/things').set('Cookie', cookie).expect(401);
     await db.query('DELETE FROM accounts');

@@ -19,6 +19,7 @@ import request from 'supertest';
 import { selfContainedLoginContract } from '../contract/self-contained-login.contract.js';
 import { createUser, PASSWORD, PLATFORMS, SECRET, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { VARIANT } from '../support/variant.js';
 
 @Controller()
 class MeController {
@@ -149,7 +150,7 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
     expect(await revocation.isRevoked('one')).toBe(true);
     t.clock.advance(0.001);
     expect(await revocation.purgeExpired()).toBeGreaterThan(0);
-    expect(await revocation.isRevoked('one')).toBe(false);
+    expect(await db.query("SELECT 1 FROM revoked_tokens WHERE jti = 'one'")).toEqual([]);
     await expect(revocation.revoke('x'.repeat(65), now)).rejects.toThrow(TypeError);
   });
 
@@ -246,7 +247,8 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
   it('an outage is 503, for the revocation list too', async () => {
     const { token } = await logIn();
     await db.query('ALTER TABLE revoked_tokens RENAME TO gone');
-    await me(token).expect(503);
+    // From memory it is answered as long as every revocation is heard of.
+    await me(token).expect(VARIANT === 'cached' ? 200 : 503);
     await db.query('ALTER TABLE gone RENAME TO revoked_tokens');
     await me(token).expect(200);
   });
