@@ -3,6 +3,8 @@ import type { InvalidationChannel } from './invalidation-channel.js';
 interface Flight<Value> {
   readonly found: Promise<Value | null>;
   stale: boolean;
+  /** Whose values were invalidated meanwhile; whose this one is shows when it arrives. */
+  readonly changedOwners: Set<string>;
 }
 
 /**
@@ -12,7 +14,11 @@ interface Flight<Value> {
 export class CoherentReads<Value> {
   private readonly flights = new Map<string, Flight<Value>>();
 
-  constructor(private readonly channel: InvalidationChannel) {}
+  /** `ownerOf` names what `forgetOwner` forgets a value by. */
+  constructor(
+    private readonly channel: InvalidationChannel,
+    private readonly ownerOf: (value: Value) => string,
+  ) {}
 
   /** `load`s once for all who ask meanwhile; `keep`s what nobody has invalidated. Missing is `null`, and never kept. */
   async read(key: string, load: () => Promise<Value | null>, keep: (value: Value) => void): Promise<Value | null> {
@@ -21,13 +27,13 @@ export class CoherentReads<Value> {
     if (shared) {
       const found = await shared.found;
       // It may have been read before the change that this caller has come after.
-      return shared.stale ? this.read(key, load, keep) : found;
+      return this.isStale(shared, found) ? this.read(key, load, keep) : found;
     }
-    const flight: Flight<Value> = { found: load(), stale: false };
+    const flight: Flight<Value> = { found: load(), stale: false, changedOwners: new Set() };
     this.flights.set(key, flight);
     try {
       const found = await flight.found;
-      if (found !== null && !flight.stale && this.channel.isCurrent) keep(found);
+      if (found !== null && !this.isStale(flight, found) && this.channel.isCurrent) keep(found);
       return found;
     } finally {
       if (this.flights.get(key) === flight) this.flights.delete(key);
@@ -41,7 +47,16 @@ export class CoherentReads<Value> {
     this.flights.delete(key);
   }
 
+  forgetOwner(owner: string): void {
+    for (const flight of this.flights.values()) flight.changedOwners.add(owner);
+  }
+
   forgetAll(): void {
     for (const key of this.flights.keys()) this.forget(key);
+  }
+
+  private isStale({ stale, changedOwners }: Flight<Value>, found: Value | null): boolean {
+    if (stale || changedOwners.size === 0) return stale;
+    return found === null || changedOwners.has(this.ownerOf(found));
   }
 }

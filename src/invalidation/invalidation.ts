@@ -15,8 +15,10 @@ export type RevokedToken = readonly [jti: string, exp: number];
 
 export const EVERYTHING: Invalidation = Object.freeze({ sessions: '*', users: '*', tokens: '*' });
 
-/** Longer lists are sent as `'*'`: NOTIFY takes 8,000 bytes, and forgetting everything costs less than a flood. */
+/** Longer lists are sent as `'*'`: forgetting everything costs less than a flood. */
 export const LONGEST_LIST = 100;
+/** Bytes. NOTIFY refuses 8,000. */
+const LONGEST_MESSAGE = 7_900;
 
 const CHECKS: Record<keyof Invalidation, (entry: unknown) => boolean> = {
   sessions: isText,
@@ -43,11 +45,12 @@ export function parseInvalidation(payload: string): Invalidation | null {
 
 /** The message for the wire, with what is too long for it cut down to `'*'`. */
 export function formatInvalidation(invalidation: Invalidation): string {
-  const short = Object.entries(invalidation).map(([kind, entries]) => [
-    kind,
-    entries === '*' || entries.length > LONGEST_LIST || JSON.stringify(entries).length > 2_000 ? '*' : entries,
-  ]);
-  return JSON.stringify(Object.fromEntries(short));
+  const cutAt = (longest: number) =>
+    JSON.stringify(invalidation, (key, value: unknown) =>
+      key !== '' && Array.isArray(value) && value.length > longest && Object.hasOwn(CHECKS, key) ? '*' : value,
+    );
+  const message = cutAt(LONGEST_LIST);
+  return Buffer.byteLength(message) <= LONGEST_MESSAGE ? message : cutAt(0);
 }
 
 function isText(value: unknown): boolean {

@@ -3,6 +3,7 @@ import type { PreparedStatements } from '../database/prepared-statement.js';
 import { CoherentReads } from '../invalidation/coherent-reads.js';
 import type { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import type { Invalidation } from '../invalidation/invalidation.js';
+import { userKey } from '../invalidation/user-key.js';
 import { copyOfUser } from '../user/user-cache.js';
 import type { SessionCache } from './cache/session-cache.js';
 import { isLive, type AuthenticatedSession, type Session } from './session.js';
@@ -29,7 +30,7 @@ export class CachedSessionStore extends SessionStore {
     private readonly clock: Clock,
   ) {
     super();
-    this.reads = new CoherentReads(channel);
+    this.reads = new CoherentReads(channel, ({ session }) => userKey(session.userId));
     channel.subscribe((invalidation) => this.forget(invalidation));
   }
 
@@ -88,9 +89,10 @@ export class CachedSessionStore extends SessionStore {
       this.reads.forget(id);
       this.cache.invalidate(id);
     }
-    // Whose sessions are being read at this moment is not known.
-    if (users.length > 0) this.reads.forgetAll();
-    for (const userId of users) this.cache.invalidateByUser(userId);
+    for (const userId of users) {
+      this.reads.forgetOwner(userKey(userId));
+      this.cache.invalidateByUser(userId);
+    }
   }
 }
 

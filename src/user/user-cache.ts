@@ -26,7 +26,7 @@ export class UserCache {
   ) {
     this.ttl = ttl;
     this.entries = new LRUCache({ max });
-    this.reads = new CoherentReads(channel);
+    this.reads = new CoherentReads(channel, ({ id }) => userKey(id));
     channel.subscribe(({ users = [] }) => this.forget(users));
   }
 

@@ -1,14 +1,15 @@
+import type { AuthenticatedSession } from '../session.js';
 import { SessionCache } from './session-cache.js';
 
 /** Keeps nothing: `cache.maxSessions: 0`. */
 export class NoopSessionCache extends SessionCache {
-  override get(): undefined {}
+  override get(_id: string): undefined {}
 
-  override set(): void {}
+  override set(_id: string, _found: AuthenticatedSession): void {}
 
-  override invalidate(): void {}
+  override invalidate(_id: string): void {}
 
-  override invalidateByUser(): void {}
+  override invalidateByUser(_userId: string): void {}
 
   override clear(): void {}
 }

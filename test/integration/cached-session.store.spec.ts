@@ -1,0 +1,351 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import {
+  AuthTransaction,
+  CachedSessionStore,
+  days,
+  minutes,
+  MemorySessionCache,
+  seconds,
+  SessionCache,
+  SessionService,
+  SessionStore,
+  TypeOrmUserDirectory,
+  type AuthUser,
+} from 'nestjs-latchkey';
+import { TypeOrmSessionStore } from '../../src/session/typeorm-session.store.js';
+import { sessionStoreContract } from '../contract/session-store.contract.js';
+import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { heard } from '../support/heard.js';
+
+const CACHED = { cache: { enabled: true } };
+
+describe.each([10_000, 0])('with room for %i sessions', (maxSessions) => {
+  sessionStoreContract('cached', async () => {
+    const db = await createTestDatabase();
+    const t = await startTestApp({ url: db.url, auth: { cache: { enabled: true, maxSessions } } });
+    expect(t.app.get(SessionStore)).toBeInstanceOf(CachedSessionStore);
+    const [ada, bob] = [await createUser(t.app, 'ada@example.com'), await createUser(t.app, 'bob@example.com')];
+    return {
+      store: t.app.get(SessionStore),
+      ada: ada.id,
+      bob: bob.id,
+      unknownUser: '00000000-0000-4000-8000-00000000dead',
+      count: async (userId) =>
+        Number((await db.query('SELECT count(*) AS n FROM sessions WHERE user_id = $1', [userId]))[0]!['n']),
+      close: async () => {
+        await t.close();
+        await db.drop();
+      },
+    };
+  });
+});
+
+describe('CachedSessionStore', () => {
+  let db: TestDatabase;
+  let t: TestApp;
+  /** Another instance of the deployment. */
+  let other: TestApp;
+  let sessions: SessionService;
+  let users: TypeOrmUserDirectory;
+  let ada: AuthUser;
+  let accounts = 0;
+
+  beforeAll(async () => {
+    db = await createTestDatabase();
+    [t, other] = await Promise.all([
+      startTestApp({ url: db.url, auth: CACHED }),
+      startTestApp({ url: db.url, auth: CACHED }),
+    ]);
+    sessions = t.app.get(SessionService);
+    users = t.app.get(TypeOrmUserDirectory);
+  });
+  afterAll(async () => {
+    await Promise.all([t?.close(), other?.close()]);
+    await db?.drop();
+  });
+  beforeEach(async () => {
+    ada = await createUser(t.app, `ada${++accounts}@example.com`);
+  });
+  afterEach(() => {
+    jest.restoreAllMocks();
+  });
+
+  const cached = async () => {
+    const issued = await sessions.create(ada.id);
+    await sessions.lookup(issued.token);
+    t.queries.reset();
+    return issued;
+  };
+
+  it('T: a second lookup within the ttl runs no query, one after it does', async () => {
+    const { token } = await cached();
+    t.clock.advance(seconds(10) - 0.001);
+    expect(await sessions.lookup(token)).toMatchObject({ user: { id: ada.id } });
+    expect(t.queries.statements).toEqual([]);
+    t.clock.advance(0.001);
+    expect(await sessions.lookup(token)).not.toBeNull();
+    expect(t.queries.names).toEqual(['latchkey_session_find_with_user']);
+  });
+
+  it('T: without the cache every lookup reads', async () => {
+    const plain = await startTestApp({ url: db.url });
+    const { token } = await plain.app.get(SessionService).create(ada.id);
+    plain.queries.reset();
+    for (let i = 0; i < 3; i++) await plain.app.get(SessionService).lookup(token);
+    expect(plain.queries.statements).toHaveLength(3);
+    await plain.close();
+  });
+
+  it('100 lookups at once share one query', async () => {
+    const { token } = await sessions.create(ada.id);
+    t.queries.reset();
+    const found = await Promise.all(Array.from({ length: 100 }, () => sessions.lookup(token)));
+    expect(found.every((one) => one?.user.id === ada.id)).toBe(true);
+    expect(t.queries.statements).toHaveLength(1);
+  });
+
+  it('every caller has a copy of its own: what a handler writes is nobody else’s', async () => {
+    const { token } = await cached();
+    const one = (await sessions.lookup(token))!;
+    Object.assign(one.user, { id: 'mallory', admin: true });
+    Object.assign(one.session, { userId: 'mallory' });
+    const [two, three] = await Promise.all([sessions.lookup(token), sessions.lookup(token)]);
+    for (const found of [two, three]) {
+      expect(found!.user).not.toHaveProperty('admin');
+      expect([found!.user.id, found!.session.userId]).toEqual([ada.id, ada.id]);
+    }
+  });
+
+  describe('a hit still honours', () => {
+    it('the expiry, at its exact instant', async () => {
+      const { token, session } = await sessions.create(ada.id);
+      t.clock.set(session.expiresAt - seconds(1));
+      expect(await sessions.lookup(token)).not.toBeNull();
+      t.queries.reset();
+      t.clock.advance(seconds(1) - 0.001);
+      expect(await sessions.lookup(token)).not.toBeNull();
+      expect(t.queries.statements).toEqual([]);
+      t.clock.advance(0.001);
+      expect(await sessions.lookup(token)).toBeNull();
+    });
+
+    it('the absolute lifetime', async () => {
+      const { token, session } = await sessions.create(ada.id);
+      for (let i = 1; i < 4; i++) {
+        t.clock.advance(days(29));
+        await sessions.maybeExtend((await sessions.lookup(token))!.session);
+      }
+      t.clock.set(session.absoluteExpiresAt - seconds(1));
+      expect(await sessions.lookup(token)).not.toBeNull();
+      t.clock.advance(seconds(1));
+      expect(await sessions.lookup(token)).toBeNull();
+    });
+
+    it('a user who was disabled, and a cutoff', async () => {
+      for (const end of [() => users.disable(ada.id), () => users.invalidateTokens(ada.id, t.clock.now())]) {
+        ada = await createUser(t.app, `ada${++accounts}@example.com`);
+        const { token } = await cached();
+        await end();
+        expect(await sessions.lookup(token)).toBeNull();
+      }
+    });
+
+    it('an entry that knows of the end itself, whatever the store says', async () => {
+      const { token, session } = await cached();
+      const entry = t.app.get(SessionCache).get(session.id)!;
+      t.app.get(SessionCache).set(session.id, { ...entry, user: { ...entry.user, disabledAt: t.clock.now() } });
+      jest.spyOn(t.app.get(TypeOrmSessionStore), 'find').mockResolvedValue(null);
+      expect(await sessions.lookup(token)).toBeNull();
+    });
+  });
+
+  it('an entry that is over is read again: another instance may have extended it', async () => {
+    const { token, session } = await cached();
+    t.clock.set(session.expiresAt - seconds(5));
+    other.clock.set(t.clock.now());
+    await sessions.lookup(token);
+    const cache = t.app.get(SessionCache);
+    const stale = cache.get(session.id)!;
+    const told = heard(t.app);
+    expect(await other.app.get(SessionService).maybeExtend(stale.session)).not.toBeNull();
+    await told;
+    cache.set(session.id, stale); // as if it had not been told yet
+    t.clock.advance(seconds(6));
+    expect(await sessions.lookup(token)).not.toBeNull();
+  });
+
+  describe('what this process has ended it never reads back', () => {
+    const ends: Record<string, (session: { id: string; handle: string; token: string }) => Promise<unknown>> = {
+      revoke: ({ id }) => sessions.revoke(id),
+      revokeTokens: ({ token }) => sessions.revokeTokens([token]),
+      revokeByHandle: ({ handle }) => sessions.revokeByHandle(ada.id, handle),
+      revokeAllForUser: () => sessions.revokeAllForUser(ada.id),
+      'revokeAllForUser, the id in capitals': () => sessions.revokeAllForUser(ada.id.toUpperCase()),
+      'a login that replaces it': ({ id }) => sessions.rotate({ id }, ada.id, { authenticatedAt: t.clock.now() }),
+      'a new password': () => users.setPassword(ada.id, 'a brand new password'),
+      disable: () => users.disable(ada.id),
+    };
+    it.each(Object.keys(ends))('%s', async (name) => {
+      for (let i = 0; i < 20; i++) {
+        ada = await createUser(t.app, `ada${++accounts}@example.com`);
+        const { token, session } = await cached();
+        await ends[name]!({ ...session, token });
+        expect(await sessions.lookup(token)).toBeNull();
+      }
+    });
+
+    it('a login as somebody else, over a session of mine', async () => {
+      const { token, session } = await cached();
+      const bob = await createUser(t.app, `bob${accounts}@example.com`);
+      await sessions.rotate(session, bob.id, { authenticatedAt: t.clock.now() });
+      expect(await sessions.lookup(token)).toBeNull();
+    });
+
+    it('the cap: the least recently used is gone from memory too', async () => {
+      const issued = [];
+      for (let i = 0; i < 25; i++) {
+        t.clock.advance(1);
+        issued.push(await sessions.create(ada.id));
+      }
+      await Promise.all(issued.map(({ token }) => sessions.lookup(token)));
+      t.clock.advance(1);
+      await sessions.create(ada.id);
+      const left = await Promise.all(issued.map(({ token }) => sessions.lookup(token)));
+      expect(left.map((found) => found !== null)).toEqual([false, ...Array<boolean>(24).fill(true)]);
+    });
+  });
+
+  describe('a lookup that is in flight while its session is revoked', () => {
+    /** Holds the answer of the store back, after it has read and until it is let go. */
+    const holdRead = () => {
+      const store = t.app.get(TypeOrmSessionStore);
+      const { find } = store;
+      let release = () => {};
+      let hasRead = () => {};
+      const read = new Promise<void>((resolve) => (hasRead = resolve));
+      const released = new Promise<void>((resolve) => (release = resolve));
+      jest.spyOn(store, 'find').mockImplementationOnce(async (id) => {
+        const found = await find.call(store, id);
+        hasRead();
+        await released;
+        return found;
+      });
+      return { read, release: () => release() };
+    };
+
+    it('does not put the dead row back, ended here', async () => {
+      const { token, session } = await sessions.create(ada.id);
+      const held = holdRead();
+      const early = sessions.lookup(token);
+      await held.read;
+      await sessions.revoke(session.id);
+      held.release();
+      expect(await early).not.toBeNull(); // it came before the revocation
+      expect(t.app.get(SessionCache).get(session.id)).toBeUndefined();
+      expect(await sessions.lookup(token)).toBeNull();
+    });
+
+    it('does not put the dead row back, ended by another instance', async () => {
+      const { token, session } = await sessions.create(ada.id);
+      const held = holdRead();
+      const early = sessions.lookup(token);
+      await held.read;
+      const told = heard(t.app, ({ sessions: ids }) => ids === '*' || ids?.includes(session.id) === true);
+      await other.app.get(SessionService).revoke(session.id);
+      await told;
+      held.release();
+      await early;
+      expect(await sessions.lookup(token)).toBeNull();
+    });
+
+    it('one that comes after the revocation does not join it', async () => {
+      const { token, session } = await sessions.create(ada.id);
+      const held = holdRead();
+      const early = sessions.lookup(token);
+      await held.read;
+      await sessions.revoke(session.id);
+      const late = sessions.lookup(token);
+      held.release();
+      expect(await early).not.toBeNull();
+      expect(await late).toBeNull();
+    });
+
+    it('one that has joined it, and is overtaken, reads for itself', async () => {
+      const { token, session } = await sessions.create(ada.id);
+      const held = holdRead();
+      const early = sessions.lookup(token);
+      await held.read;
+      const joined = sessions.lookup(token);
+      await users.disable(ada.id);
+      held.release();
+      await early;
+      expect(await joined).toBeNull();
+      expect(t.app.get(SessionCache).get(session.id)).toBeUndefined();
+    });
+
+    it('a cache that keeps what it read puts it back (negative control)', async () => {
+      const { token, session } = await sessions.create(ada.id);
+      const held = holdRead();
+      const naive = new MemorySessionCache({ max: 10, ttl: seconds(10) }, t.clock);
+      const store = t.app.get(TypeOrmSessionStore);
+      const early = store.find(session.id).then((found) => found && naive.set(session.id, found));
+      await held.read;
+      await sessions.revoke(session.id);
+      naive.invalidate(session.id);
+      held.release();
+      await early;
+      expect(naive.get(session.id)).toBeDefined();
+      expect(await sessions.lookup(token)).toBeNull();
+    });
+  });
+
+  describe('inside a transaction', () => {
+    it('reads are its own, and nothing of them is kept', async () => {
+      const { token, session } = await cached();
+      const transaction = t.app.get(AuthTransaction);
+      const undone = transaction.run(async () => {
+        await sessions.revoke(session.id);
+        expect(await sessions.lookup(token)).toBeNull();
+        throw new Error('undone');
+      });
+      await expect(undone).rejects.toThrow('undone');
+      expect(await sessions.lookup(token)).not.toBeNull();
+    });
+
+    it('what it ends is gone from memory when it is done, also when it was read again meanwhile', async () => {
+      const { token, session } = await cached();
+      await t.app.get(AuthTransaction).run(async () => {
+        await sessions.revoke(session.id);
+        // Another request, outside: nothing is ended for it yet.
+        const outside = await t.app.get(TypeOrmSessionStore).find(session.id);
+        expect(outside).toBeNull();
+        t.app.get(SessionCache).set(session.id, { session, user: ada });
+      });
+      expect(await sessions.lookup(token)).toBeNull();
+    });
+  });
+
+  it('a fault of the store is thrown to all who share the read, and nothing is kept', async () => {
+    const { token } = await sessions.create(ada.id);
+    jest.spyOn(t.app.get(TypeOrmSessionStore), 'find').mockRejectedValueOnce(new Error('away'));
+    const answers = await Promise.allSettled([sessions.lookup(token), sessions.lookup(token)]);
+    expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect(await sessions.lookup(token)).not.toBeNull();
+  });
+
+  it('a missing or dead session is not kept', async () => {
+    const { token, session } = await sessions.create(ada.id);
+    t.clock.advance(days(31));
+    for (let i = 0; i < 2; i++) expect(await sessions.lookup(token)).toBeNull();
+    expect(t.app.get(SessionCache).get(session.id)).toBeUndefined();
+  });
+
+  it('T: a login ends what memory has of the same user’s earlier session', async () => {
+    const first = await cached();
+    t.clock.advance(minutes(1));
+    await sessions.create(ada.id);
+    expect(t.app.get(SessionCache).get(first.session.id)).toBeUndefined();
+    expect(await sessions.lookup(first.token)).not.toBeNull();
+  });
+});

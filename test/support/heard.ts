@@ -1,0 +1,25 @@
+import type { INestApplicationContext } from '@nestjs/common';
+import { InvalidationChannel, type Invalidation } from 'nestjs-latchkey';
+
+/** Resolves with the next invalidation that the application hears of and that is the one meant. Ask before it is sent. */
+export function heard(
+  app: INestApplicationContext,
+  isMeant: (invalidation: Invalidation) => boolean = () => true,
+): Promise<Invalidation> {
+  return new Promise((resolve) => {
+    const stop = app.get(InvalidationChannel).subscribe((invalidation) => {
+      if (!isMeant(invalidation)) return;
+      stop();
+      resolve(invalidation);
+    });
+  });
+}
+
+/** Resolves when the condition holds; what waits for another process or a connection has nothing better to wait for. */
+export async function until(condition: () => boolean | Promise<boolean>, within = 20_000): Promise<void> {
+  const deadline = performance.now() + within;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`Not within ${within} ms: ${condition.toString()}`);
+    await new Promise((next) => setTimeout(next, 5));
+  }
+}
