@@ -53,7 +53,7 @@ function endingOf(life: Life, lives: Lives, { grace }: Bounds, reuses: ReadonlyM
   // A rotation that comes after "all" finds nothing to rotate, so whatever descends from what was there is over too.
   const ofAll = revokeAlls.filter((operation) => operation.start > root.createdEnd);
   const ended = [...life.revokes, ...ofAll, ...(grace > 0 ? [] : life.rotations)];
-  for (let elder = life.parent; elder && grace > 0; elder = elder.parent) {
+  for (let elder = life.parent; elder; elder = elder.parent) {
     const certain = reuses.get(elder)?.certain;
     if (certain) ended.push(certain);
   }

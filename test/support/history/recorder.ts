@@ -19,7 +19,11 @@ export class Recorder {
   constructor(private readonly process: number) {}
 
   /** What `work` answered; `undefined` when it threw. */
-  async record<T>(asked: Asked, work: () => Promise<T>, answerOf: (result: T) => Answer | null): Promise<T | undefined> {
+  async record<T>(
+    asked: Asked,
+    work: () => Promise<T>,
+    answerOf: (result: T) => Answer | null,
+  ): Promise<T | undefined> {
     const ticket = {};
     const start = now();
     this.pending.set(ticket, { ...asked, start });

@@ -146,6 +146,7 @@ function checkWritten(
 function checkSuccessors({ rotations }: Life, found: Violation[]): void {
   const [first, ...others] = rotations.filter(({ threw }) => threw === undefined);
   for (const operation of others) {
-    if (operation.answer!.session !== first!.answer!.session) found.push({ rule: 'rotation', operation, because: first! });
+    if (operation.answer!.session !== first!.answer!.session)
+      found.push({ rule: 'rotation', operation, because: first! });
   }
 }

@@ -25,11 +25,11 @@ const workload = new Workload(
 
 const running = new Set<Promise<unknown>>();
 let target = 0;
-let finishing = false;
+const finishing = new AbortController();
 
 process.on('message', (message: ToWorker) => {
   if (message.type === 'news') workload.hear(message.news);
-  if (message.type === 'together' && !finishing) track(workload.together(message.together));
+  if (message.type === 'together' && !finishing.signal.aborted) track(workload.together(message.together));
   if (message.type === 'prepare') void prepare(message);
   if (message.type === 'run') for (let i = 0; i < IN_FLIGHT; i++) track(work());
   if (message.type === 'finish') void finish();
@@ -46,7 +46,7 @@ async function prepare(message: ToWorker & { type: 'prepare' }): Promise<void> {
 }
 
 async function work(): Promise<void> {
-  while (!finishing) await workload.turn(target);
+  while (!finishing.signal.aborted) await workload.turn(target);
 }
 
 function track(work: Promise<unknown>): void {
@@ -55,7 +55,7 @@ function track(work: Promise<unknown>): void {
 }
 
 async function finish(): Promise<void> {
-  finishing = true;
+  finishing.abort();
   const patience = new Promise((resolve) => setTimeout(resolve, LAST_ANSWERS_MS).unref());
   await Promise.race([Promise.all(running), patience]);
   recorder.abandon();

@@ -1,4 +1,9 @@
-import { TypeOrmUserDirectory, type AuthenticatedSession, type IssuedSession, type SessionService } from 'nestjs-latchkey';
+import {
+  TypeOrmUserDirectory,
+  type AuthenticatedSession,
+  type IssuedSession,
+  type SessionService,
+} from 'nestjs-latchkey';
 import { KnownSessions } from './known-sessions.js';
 import type { KnownSession, News, Together } from './messages.js';
 import { answerOf, keyOf, type Recorder } from './recorder.js';
