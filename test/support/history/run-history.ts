@@ -1,0 +1,142 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { AuthOptions } from 'nestjs-latchkey';
+import { withClient } from '../test-server.js';
+import type { FromWorker, ToWorker } from './messages.js';
+import { countsOf, type Counts, type Operation } from './operation.js';
+
+export interface HistoryOptions {
+  /** One for all, or one for each, such as through a proxy. The first is where the users are made. */
+  databaseUrl: string | readonly string[];
+  processes?: number;
+  /** How many live sessions there are at about any time. */
+  sessions?: number;
+  users?: number;
+  /** Milliseconds. */
+  duration: number;
+  /** As JSON, so nothing but data. */
+  auth?: Partial<AuthOptions>;
+  /** The negative control: each process answers lookups from a map of its own for so long (ms). */
+  naiveCache?: number;
+  /** Breaks something while the processes work, and mends it. */
+  faults?: () => Promise<void>;
+}
+
+const SCRIPT = fileURLToPath(new URL('./worker.main.ts', import.meta.url));
+const LOADER = new URL('../register.js', import.meta.url).href;
+const HOUR = 3_600_000;
+
+/** Lifetimes that no history outlives; every use of a session a millisecond after the last moves its expiry. */
+const SESSION = { ttl: HOUR, extendBelow: HOUR - 1, absoluteLifetime: 2 * HOUR, maxPerUser: 10_000 };
+
+/** What several processes on one database asked and were answered, all doing everything to the same sessions. */
+export async function runHistory(options: HistoryOptions): Promise<{ history: Operation[]; counts: Counts }> {
+  const { processes = 3, sessions = 2000, users = 200, duration, faults } = options;
+  const urls = Array.from({ length: processes }, (_, i) => urlOf(options.databaseUrl, i));
+  const ids = await createUsers(urls[0]!, users);
+  const history: Operation[] = [];
+  const workers = urls.map((url, i) => new Worker(environment(url, i, options)));
+  try {
+    for (const worker of workers) {
+      worker.on('batch', ({ operations, news }) => {
+        for (const operation of operations) history.push(operation);
+        if (!Object.values(news).some((items: unknown[]) => items.length > 0)) return;
+        for (const other of workers) if (other !== worker) other.send({ type: 'news', news });
+      });
+      worker.on('together', (message) => workers.forEach((each) => each.send(message)));
+    }
+    await all(workers, 'ready');
+    const share = Math.ceil(sessions / processes);
+    await all(workers, 'prepared', { type: 'prepare', users: ids, sessions: share, target: sessions });
+    workers.forEach((worker) => worker.send({ type: 'run' }));
+    await Promise.race([Promise.all([setTimeout(duration), faults?.()]), ...workers.map(({ failed }) => failed)]);
+    await all(workers, 'finished', { type: 'finish' });
+  } finally {
+    await Promise.all(workers.map((worker) => worker.stop()));
+  }
+  return { history, counts: countsOf(history) };
+}
+
+class Worker {
+  /** Rejects when the process ends by itself. */
+  readonly failed: Promise<never>;
+  private readonly child: ChildProcess;
+  private readonly exited: Promise<unknown>;
+  private stopping = false;
+
+  constructor(env: NodeJS.ProcessEnv) {
+    this.child = fork(SCRIPT, { execArgv: ['--import', LOADER], env });
+    this.exited = once(this.child, 'exit');
+    this.failed = this.exited.then((code) => {
+      if (this.stopping) return new Promise<never>(() => undefined);
+      throw new Error(`A process of the history ended with ${String(code)}.`);
+    });
+    this.failed.catch(() => undefined);
+  }
+
+  on<Type extends FromWorker['type']>(type: Type, hear: (message: FromWorker & { type: Type }) => void): void {
+    this.child.on('message', (message: FromWorker) => {
+      if (message.type === type) hear(message as FromWorker & { type: Type });
+    });
+  }
+
+  send(message: ToWorker): void {
+    if (this.child.connected) this.child.send(message);
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true;
+    this.send({ type: 'stop' });
+    // Closing waits for statements that a broken network may never answer.
+    const patience = new AbortController();
+    const late = setTimeout(10_000, undefined, { signal: patience.signal }).then(
+      () => this.child.kill('SIGKILL'),
+      () => undefined,
+    );
+    await this.exited;
+    patience.abort();
+    await late;
+  }
+}
+
+/** Sends the order to all of them and waits until each has said so. */
+async function all(workers: readonly Worker[], answer: FromWorker['type'], order?: ToWorker): Promise<void> {
+  await Promise.all(
+    workers.map((worker) => {
+      const done = new Promise<void>((resolve) => worker.on(answer, () => resolve()));
+      if (order) worker.send(order);
+      return Promise.race([done, worker.failed]);
+    }),
+  );
+}
+
+function environment(url: string, index: number, { auth = {}, naiveCache = 0 }: HistoryOptions): NodeJS.ProcessEnv {
+  const session = { ...SESSION, ...auth.session };
+  const grace = (session as { rotationGrace?: number }).rotationGrace ?? 0;
+  return {
+    ...process.env,
+    NODE_OPTIONS: '',
+    DATABASE_URL: url,
+    AUTH_OPTIONS: JSON.stringify({ ...auth, session }),
+    HISTORY_PROCESS: `${index}`,
+    HISTORY_NAIVE_CACHE: `${naiveCache}`,
+    HISTORY_GRACE: `${grace}`,
+  };
+}
+
+function urlOf(url: string | readonly string[], index: number): string {
+  return typeof url === 'string' ? url : url[index]!;
+}
+
+function createUsers(url: string, count: number): Promise<string[]> {
+  return withClient(url, async (client) => {
+    const { rows } = await client.query<{ id: string }>(
+      `INSERT INTO users (email, password_hash)
+       SELECT 'history' || n || '@example.com', 'x' FROM generate_series(1, $1::int) n RETURNING id`,
+      [count],
+    );
+    return rows.map(({ id }) => id);
+  });
+}

@@ -1,0 +1,152 @@
+import { CLOCK_SLACK, endingsOf, type Bounds, type Ending } from './endings.js';
+import { Lives, type Life } from './lives.js';
+import type { Answer, History, Operation } from './operation.js';
+
+/**
+ * - `lost`: the user of a session that nothing had ended was told that there is none
+ * - `stale`: a session was answered later than `bound` after the end of what ended it
+ * - `read your writes`: a session was answered in the very process that had ended it before
+ * - `resurrection`: a session was answered later than `bound` after the answer that there is none
+ * - `expiry`: an expiry went back, or past the absolute one
+ * - `rotation`: two successors of one session, or an old token that was answered by another session than its successor,
+ *   by itself, or after the grace
+ * - `written`: a session was extended or rotated after it had been ended
+ * - `wrong owner`: the answer named another user than the session's
+ * - `threw`: an operation threw although nothing was broken
+ */
+export type Rule =
+  'lost' | 'stale' | 'read your writes' | 'resurrection' | 'expiry' | 'rotation' | 'written' | 'wrong owner' | 'threw';
+
+export interface Violation {
+  readonly rule: Rule;
+  readonly operation: Operation;
+  /** What it contradicts. */
+  readonly because: Operation | null;
+}
+
+/** What the system promises; milliseconds. */
+export interface Promised {
+  /** No session is answered by another process later than this after it was ended. */
+  readonly bound: number;
+  /** `session.rotationGrace`; default 0. */
+  readonly grace?: number;
+  /** Whether something was broken on purpose, so that operations may throw. Default false. */
+  readonly faults?: boolean;
+}
+
+const MICROSECONDS = 1000;
+/** PostgreSQL keeps microseconds, and a number of epoch milliseconds a little less. */
+const EXPIRY_SLACK = 0.01;
+
+/**
+ * The answers of a recorded history that no order of its operations explains. Operations that overlap may have taken
+ * effect in either order; what is reported is wrong in all of them. Nothing is proved by an empty result but that this
+ * history shows no such answer. The lifetimes must be longer than the history: sessions that run out are not foreseen.
+ */
+export function violationsOf(history: History, { bound, grace = 0, faults = false }: Promised): Violation[] {
+  const bounds = { bound: bound * MICROSECONDS, grace: grace * MICROSECONDS };
+  const lives = new Lives(history);
+  const endings = endingsOf(history, lives, bounds);
+  const found: Violation[] = [];
+  for (const operation of history) {
+    const report = (rule: Rule, because: Operation | null = null) => found.push({ rule, operation, because });
+    if (operation.threw !== undefined) {
+      if (!faults) report('threw');
+      continue;
+    }
+    const life = lives.of(operation.session);
+    if (!life) continue;
+    if (operation.answer && operation.answer.user !== life.user) report('wrong owner');
+    if (operation.kind === 'lookup' && operation.answer) {
+      checkAnswer(operation, operation.answer, life, lives, endings, bounds, report);
+    }
+    checkLost(operation, life, endings.get(life)!, bounds, report);
+    checkWritten(operation, life, lives, endings, bounds, report);
+  }
+  for (const life of lives.all()) checkSuccessors(life, found);
+  return found;
+}
+
+type Report = (rule: Rule, because?: Operation | null) => void;
+
+function checkAnswer(
+  operation: Operation,
+  answer: Answer,
+  asked: Life,
+  lives: Lives,
+  endings: ReadonlyMap<Life, Ending>,
+  bounds: Bounds,
+  report: Report,
+): void {
+  const life = lives.of(answer.session);
+  if (!life || life !== asked) {
+    const heir = life && bounds.grace > 0 && life.family === asked.family && life.generation > asked.generation;
+    // A rotation that threw may have made a successor that nobody was told of.
+    const unknown = !life && bounds.grace > 0 && asked.family.members.some(hasThrown);
+    if (!heir && !unknown) report('rotation');
+  }
+  if (bounds.grace > 0) checkGrace(operation, answer, asked, bounds, report);
+
+  // What the presented token itself was refused for stays refused, whoever it was answered by.
+  const { gone } = endings.get(asked)!;
+  if (gone && operation.start > gone.end + bounds.bound) report('resurrection', gone);
+  if (!life) return;
+  const { over, overIn } = endings.get(life)!;
+  const own = overIn.get(operation.process);
+  if (over && operation.start > over.end + bounds.bound) report('stale', over);
+  else if (own && operation.start > own.end) report('read your writes', own);
+  checkExpiry(operation, answer, life, bounds, report);
+}
+
+const hasThrown = ({ rotations }: Life): boolean => rotations.some(({ threw }) => threw !== undefined);
+
+/** Of rotations that overlap, the one that ends first is answered after the one that took effect. */
+function checkGrace(operation: Operation, answer: Answer, asked: Life, { bound, grace }: Bounds, report: Report): void {
+  const rotated = asked.rotations.filter(({ threw }) => threw === undefined);
+  const first = rotated.toSorted((a, b) => a.end - b.end)[0];
+  if (!first) return;
+  const stillItself = answer.session === asked.key && operation.start > first.end + bound;
+  if (stillItself || operation.start > first.end + grace + bound + CLOCK_SLACK) report('rotation', first);
+}
+
+/** From the furthest extension back, to those that the answer has seen: rarely more than a few. */
+function checkExpiry(operation: Operation, answer: Answer, life: Life, { bound }: Bounds, report: Report): void {
+  if (answer.expiresAt > answer.absoluteExpiresAt + EXPIRY_SLACK) report('expiry');
+  for (let i = life.extends.length - 1; i >= 0; i--) {
+    const extension = life.extends[i]!;
+    if (extension.answer!.expiresAt <= answer.expiresAt + EXPIRY_SLACK) return;
+    if (extension.end + bound < operation.start) return report('expiry', extension);
+  }
+}
+
+function checkLost(operation: Operation, life: Life, ending: Ending, { grace }: Bounds, report: Report): void {
+  const { kind, answer, start, end } = operation;
+  if (answer || (kind !== 'lookup' && kind !== 'rotate') || !(life.createdEnd < start)) return;
+  // Within the grace the second of two rotations is answered by the successor or refused.
+  const beaten = kind === 'rotate' && grace > 0 && life.rotations.some((rotation) => rotation.start <= end);
+  if (!beaten && ending.mayEndFrom > end) report('lost');
+}
+
+/** What writes asks the database, so no bound applies. */
+function checkWritten(
+  operation: Operation,
+  asked: Life,
+  lives: Lives,
+  endings: ReadonlyMap<Life, Ending>,
+  { grace }: Bounds,
+  report: Report,
+): void {
+  if (!operation.answer || (operation.kind !== 'extend' && operation.kind !== 'rotate')) return;
+  // Within the grace an old session may be rotated again, to the successor that it has; that one must not be over.
+  const life = grace > 0 && operation.kind === 'rotate' ? lives.of(operation.answer.session)! : asked;
+  const { removed } = endings.get(life)!;
+  if (removed && removed.end < operation.start) report('written', removed);
+}
+
+function checkSuccessors({ rotations }: Life, found: Violation[]): void {
+  const [first, ...others] = rotations.filter(({ threw }) => threw === undefined);
+  for (const operation of others) {
+    if (operation.answer!.session !== first!.answer!.session)
+      found.push({ rule: 'rotation', operation, because: first! });
+  }
+}

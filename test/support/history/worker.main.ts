@@ -1,0 +1,86 @@
+import { SessionService, TypeOrmUserDirectory, type AuthenticatedSession } from 'nestjs-latchkey';
+import { startAuthProcess } from './auth-process.js';
+import type { FromWorker, ToWorker } from './messages.js';
+import { Recorder } from './recorder.js';
+import { Workload } from './workload.js';
+
+// One of several processes whose answers are recorded. Started by `run-history.ts`.
+
+const IN_FLIGHT = 16;
+const BATCH_MS = 20;
+/** Longer than any statement takes; what is cut off by a broken network ends as "no answer". */
+const LAST_ANSWERS_MS = 5_000;
+
+const app = await startAuthProcess();
+const sessions = app.get(SessionService);
+const recorder = new Recorder(Number(process.env['HISTORY_PROCESS']));
+const workload = new Workload(
+  sessions,
+  naiveCache(Number(process.env['HISTORY_NAIVE_CACHE'] ?? 0)),
+  app.get(TypeOrmUserDirectory),
+  recorder,
+  Number(process.env['HISTORY_GRACE'] ?? 0),
+  (together) => send({ type: 'together', together }),
+);
+
+const running = new Set<Promise<unknown>>();
+let target = 0;
+const finishing = new AbortController();
+
+process.on('message', (message: ToWorker) => {
+  if (message.type === 'news') workload.hear(message.news);
+  if (message.type === 'together' && !finishing.signal.aborted) track(workload.together(message.together));
+  if (message.type === 'prepare') void prepare(message);
+  if (message.type === 'run') for (let i = 0; i < IN_FLIGHT; i++) track(work());
+  if (message.type === 'finish') void finish();
+  if (message.type === 'stop') void app.close().then(() => process.exit(0));
+});
+const batches = setInterval(flush, BATCH_MS);
+send({ type: 'ready' });
+
+async function prepare(message: ToWorker & { type: 'prepare' }): Promise<void> {
+  target = message.target;
+  await workload.prepare(message.users, message.sessions);
+  flush();
+  send({ type: 'prepared' });
+}
+
+async function work(): Promise<void> {
+  while (!finishing.signal.aborted) await workload.turn(target);
+}
+
+function track(work: Promise<unknown>): void {
+  running.add(work);
+  void work.finally(() => running.delete(work));
+}
+
+async function finish(): Promise<void> {
+  finishing.abort();
+  const patience = new Promise((resolve) => setTimeout(resolve, LAST_ANSWERS_MS).unref());
+  await Promise.race([Promise.all(running), patience]);
+  recorder.abandon();
+  clearInterval(batches);
+  flush();
+  send({ type: 'finished' });
+}
+
+function flush(): void {
+  send({ type: 'batch', operations: recorder.take(), news: workload.takeNews() });
+}
+
+function send(message: FromWorker): void {
+  process.send!(message);
+}
+
+/** The negative control: what a cache in each process is without anybody who tells it what has ended. */
+function naiveCache(ttl: number): (token: string) => Promise<AuthenticatedSession | null> {
+  if (ttl === 0) return (token) => sessions.lookup(token);
+  const kept = new Map<string, { found: AuthenticatedSession; until: number }>();
+  return async (token) => {
+    const hit = kept.get(token);
+    if (hit && performance.now() < hit.until) return hit.found;
+    const found = await sessions.lookup(token);
+    if (found) kept.set(token, { found, until: performance.now() + ttl });
+    return found;
+  };
+}
