@@ -1,0 +1,298 @@
+import { Logger } from '@nestjs/common';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import {
+  AuthTransaction,
+  InvalidationChannel,
+  MemorySessionCache,
+  seconds,
+  SessionCache,
+  SessionService,
+  TokenRevocationService,
+  TypeOrmUserDirectory,
+  type AuthUser,
+  type Invalidation,
+} from 'nestjs-latchkey';
+import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { heard, until } from '../support/heard.js';
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
+
+const LISTENERS = `SELECT pid FROM pg_stat_activity WHERE application_name = 'nestjs-latchkey listener'
+  AND datname = current_database()`;
+const MAX_STALENESS = 400;
+
+describe('PostgresInvalidationChannel', () => {
+  let db: TestDatabase;
+  let t: TestApp;
+  let channel: InvalidationChannel;
+  let cache: MemorySessionCache;
+  let sessions: SessionService;
+  let ada: AuthUser;
+  let accounts = 0;
+  const told: Invalidation[] = [];
+
+  beforeAll(async () => {
+    db = await createTestDatabase();
+    t = await startTestApp({ url: db.url, auth: { cache: { enabled: true, ttl: seconds(3600) } } });
+    channel = t.app.get(InvalidationChannel);
+    cache = t.app.get(SessionCache) as MemorySessionCache;
+    sessions = t.app.get(SessionService);
+    channel.subscribe((invalidation) => told.push(invalidation));
+  });
+  afterAll(async () => {
+    await t?.close();
+    await db?.drop();
+  });
+  beforeEach(async () => {
+    ada = await createUser(t.app, `ada${++accounts}@example.com`);
+    told.length = 0;
+  });
+  afterEach(() => {
+    jest.restoreAllMocks();
+  });
+
+  const cached = async (user = ada) => {
+    const issued = await sessions.create(user.id);
+    await until(async () => (await sessions.lookup(issued.token)) !== null && !!cache.get(issued.session.id));
+    return issued;
+  };
+
+  it('listens on one connection of its own', async () => {
+    expect(channel.isCurrent).toBe(true);
+    expect(await db.query(LISTENERS)).toHaveLength(1);
+  });
+
+  describe('hears of what anybody changes, also another program on the same tables:', () => {
+    const changes: Record<string, { sql: string; ends: boolean }> = {
+      'a session is deleted': { sql: 'DELETE FROM sessions WHERE user_id = $1', ends: true },
+      'a session is cut short': { sql: "UPDATE sessions SET expires_at = '2020-01-01' WHERE user_id = $1", ends: true },
+      'a user is disabled': { sql: "UPDATE users SET disabled_at = '2020-01-01' WHERE id = $1", ends: true },
+      'a cutoff': { sql: "UPDATE users SET tokens_invalidated_after = '2100-01-01' WHERE id = $1", ends: true },
+      'a user is deleted': { sql: 'DELETE FROM users WHERE id = $1', ends: true },
+      'a user has another address': { sql: "UPDATE users SET email = 'x' || email WHERE id = $1", ends: false },
+    };
+    it.each(Object.entries(changes))('%s', async (_, { sql, ends }) => {
+      const { token, session } = await cached();
+      const news = heard(t.app);
+      await db.query(sql, [ada.id]);
+      await news;
+      expect(cache.get(session.id)).toBeUndefined();
+      const found = await sessions.lookup(token);
+      expect(found === null).toBe(ends);
+      if (found) expect(found.user.email).toBe(`x${ada.email}`);
+    });
+
+    it('everything is deleted at once: TRUNCATE', async () => {
+      const { token } = await cached();
+      const news = heard(t.app, ({ sessions: ids }) => ids === '*');
+      await db.query('TRUNCATE sessions');
+      await news;
+      expect(await sessions.lookup(token)).toBeNull();
+    });
+
+    it('a token is ended', async () => {
+      const news = heard(t.app);
+      await db.query("INSERT INTO revoked_tokens VALUES ('by hand', '2100-01-01')");
+      expect(await news).toEqual({ tokens: [['by hand', Date.UTC(2100, 0, 1)]] });
+      await db.query("INSERT INTO revoked_tokens VALUES ('for ever', 'infinity')");
+      await until(async () => t.app.get(TokenRevocationService).isRevoked('for ever'));
+    });
+  });
+
+  it('says nothing of what no cache holds: a login, a rehash, a statement that changed no row', async () => {
+    const users = t.app.get(TypeOrmUserDirectory);
+    await db.query("UPDATE users SET last_login_at = now(), updated_at = now(), password_hash = 'other'");
+    await db.query("DELETE FROM sessions WHERE id = 'none'");
+    await db.query("UPDATE users SET disabled_at = now() WHERE email = 'none'");
+    await db.query("SET latchkey.purging = 'on'; DELETE FROM sessions");
+    await users.findById(ada.id);
+    const last = heard(t.app, ({ users: ids }) => ids?.[0] === 'last');
+    await db.query(`SELECT pg_notify('nestjs_latchkey', '{"users":["last"]}')`);
+    await last;
+    expect(told).toEqual([{ users: ['last'] }]);
+  });
+
+  it('is published inside the transaction: undone with it, heard after it', async () => {
+    const { token, session } = await cached();
+    await expect(
+      t.app.get(AuthTransaction).run(async () => {
+        await channel.publish({ users: ['undone'] });
+        throw new Error('undone');
+      }),
+    ).rejects.toThrow('undone');
+    const news = heard(t.app, ({ sessions: ids }) => ids !== undefined);
+    await db.query(`BEGIN; DELETE FROM sessions; ROLLBACK`);
+    await db.query('DELETE FROM sessions WHERE id = $1', [session.id]);
+    expect(await news).toEqual({ sessions: [session.id] });
+    expect(await sessions.lookup(token)).toBeNull();
+  });
+
+  it('a flood is one message: everything of that kind', async () => {
+    await db.query(
+      `INSERT INTO sessions (id, user_id, expires_at) SELECT md5(n::text), $1, '2100-01-01' FROM generate_series(1, 5000) n`,
+      [ada.id],
+    );
+    const { session } = await cached(await createUser(t.app, `bob${accounts}@example.com`));
+    told.length = 0;
+    const news = heard(t.app);
+    await db.query('DELETE FROM sessions WHERE length(id) = 32');
+    await news;
+    expect(told).toEqual([{ sessions: '*' }]);
+    expect(cache.get(session.id)).toBeUndefined();
+  });
+
+  it('100 ids fit into a message, ids of any length degrade to everything', async () => {
+    const lists: (number | '*')[] = [];
+    for (const [count, length] of [
+      [100, 64],
+      [101, 64],
+      [2, 7_000],
+    ] as const) {
+      await db.query(
+        `INSERT INTO sessions (id, user_id, expires_at)
+         SELECT lpad(n::text, $3, 'x'), $1, '2100-01-01' FROM generate_series(1, $2) n`,
+        [ada.id, count, length],
+      );
+      const news = heard(t.app);
+      await db.query("DELETE FROM sessions WHERE id LIKE 'xx%'");
+      const { sessions: ids } = await news;
+      lists.push(ids === '*' ? '*' : ids!.length);
+    }
+    expect(lists).toEqual([100, '*', '*']);
+  });
+
+  it.each([
+    ['garbage', 'revoke everything!'],
+    ['an empty message', ''],
+    ['another program’s', '{"table":"sessions"}'],
+    ['as long as they get', 'x'.repeat(7_999)],
+  ])('%s: everything is forgotten, and nothing else happens', async (_, payload) => {
+    const { token, session } = await cached();
+    const news = heard(t.app, ({ sessions: ids, users, tokens }) => [ids, users, tokens].every((kind) => kind === '*'));
+    await db.query("SELECT pg_notify('nestjs_latchkey', $1)", [payload]);
+    await news;
+    expect(cache.get(session.id)).toBeUndefined();
+    expect(channel.isCurrent).toBe(true);
+    expect(await sessions.lookup(token)).not.toBeNull();
+  });
+
+  it('garbage is logged once', async () => {
+    const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    const fresh = await startTestApp({ url: db.url, auth: { cache: { enabled: true } } });
+    for (let i = 0; i < 5; i++) {
+      const news = heard(fresh.app);
+      await db.query("SELECT pg_notify('nestjs_latchkey', 'garbage')");
+      await news;
+    }
+    expect(warn.mock.calls.filter(([text]) => String(text).includes('Not an invalidation'))).toHaveLength(1);
+    await fresh.close();
+  });
+
+  describe('while it does not hear', () => {
+    it('a killed listener: nothing from memory at once, and back by itself, starting empty', async () => {
+      const { token, session } = await cached();
+      const back = heard(t.app, ({ sessions: ids }) => ids === '*');
+      await db.query(`SELECT pg_terminate_backend(pid) FROM (${LISTENERS}) listener`);
+      await until(() => !channel.isCurrent);
+      t.queries.reset();
+      await sessions.lookup(token);
+      expect(t.queries.statements).toHaveLength(1);
+      await back;
+      expect(cache.get(session.id)).toBeUndefined();
+      await until(() => channel.isCurrent);
+      await until(async () => {
+        await sessions.lookup(token);
+        t.queries.reset();
+        await sessions.lookup(token);
+        return t.queries.statements.length === 0;
+      });
+      expect(await db.query(LISTENERS)).toHaveLength(1);
+    });
+
+    it('what is ended meanwhile is not answered, neither then nor afterwards', async () => {
+      const { token, session } = await cached();
+      const back = heard(t.app, ({ sessions: ids }) => ids === '*');
+      await db.query(
+        `SELECT pg_terminate_backend(pid) FROM (${LISTENERS}) listener; DELETE FROM sessions WHERE id = '${session.id}'`,
+      );
+      await until(() => !channel.isCurrent);
+      expect(await sessions.lookup(token)).toBeNull();
+      await back;
+      expect(await sessions.lookup(token)).toBeNull();
+    });
+  });
+
+  describe('through a network that breaks', () => {
+    let proxy: TcpProxy;
+    let far: TestApp;
+    beforeAll(async () => {
+      proxy = await startTcpProxy(Number(new URL(db.url).port));
+      far = await startTestApp({
+        url: db.url,
+        auth: { cache: { enabled: true, url: proxy.url(db.url), maxStaleness: MAX_STALENESS, ttl: seconds(3600) } },
+      });
+    });
+    afterAll(async () => {
+      await far?.close();
+      await proxy?.close();
+    });
+    const farChannel = () => far.app.get(InvalidationChannel);
+
+    it('a silent cut: memory answers no longer than maxStaleness, and never what was ended before', async () => {
+      const { token } = await sessions.create(ada.id);
+      const find = () => far.app.get(SessionService).lookup(token);
+      await until(() => farChannel().isCurrent);
+      expect(await find()).not.toBeNull();
+      proxy.cut();
+      const cutAt = performance.now();
+      await sessions.revokeAllForUser(ada.id);
+      while ((await find()) !== null) await new Promise((next) => setImmediate(next));
+      expect(performance.now() - cutAt).toBeLessThan(MAX_STALENESS + 1_000); // one that never expired would hang here
+      expect(farChannel().isCurrent).toBe(false);
+      proxy.heal();
+      await until(() => farChannel().isCurrent);
+      expect(await find()).toBeNull();
+    });
+
+    it('a reset: back by itself', async () => {
+      await until(() => farChannel().isCurrent);
+      proxy.reset();
+      await until(() => !farChannel().isCurrent);
+      await until(() => farChannel().isCurrent);
+    });
+
+    it('a pooler that swallows notifications is found out: nothing from memory, and the log names the remedy', async () => {
+      const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+      await until(() => farChannel().isCurrent);
+      proxy.swallowNotifications(true);
+      await until(() => !farChannel().isCurrent);
+      await until(() => warn.mock.calls.length > 0);
+      expect(String(warn.mock.calls[0]![0])).toMatch(/pooler in transaction mode set cache\.url/);
+      const { token } = await sessions.create(ada.id);
+      expect(await far.app.get(SessionService).lookup(token)).not.toBeNull();
+      await sessions.revokeAllForUser(ada.id);
+      expect(await far.app.get(SessionService).lookup(token)).toBeNull();
+      proxy.swallowNotifications(false);
+      await until(() => farChannel().isCurrent);
+    });
+  });
+
+  it('a listener that never gets through: the application starts, and reads the database', async () => {
+    jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    const proxy = await startTcpProxy(1);
+    const lost = await startTestApp({ url: db.url, auth: { cache: { enabled: true, url: proxy.url(db.url) } } });
+    expect(lost.app.get(InvalidationChannel).isCurrent).toBe(false);
+    const { token } = await lost.app.get(SessionService).create(ada.id);
+    expect(await lost.app.get(SessionService).lookup(token)).not.toBeNull();
+    await lost.close();
+    await proxy.close();
+  });
+
+  it('closes with the application, also in the middle of reconnecting', async () => {
+    const closing = await startTestApp({ url: db.url, auth: { cache: { enabled: true } } });
+    expect(await db.query(LISTENERS)).toHaveLength(2);
+    await closing.close();
+    await until(async () => (await db.query(LISTENERS)).length === 1);
+    expect(closing.app.get(InvalidationChannel).isCurrent).toBe(false);
+  });
+});
