@@ -36,6 +36,8 @@ export default {
         '<rootDir>/test/e2e/**/*.spec.ts',
         '<rootDir>/test/integration/{session.service,interleavings}.spec.ts',
       ],
+      // It has caches of its own.
+      testPathIgnorePatterns: ['many-instances'],
       globals: { LATCHKEY_VARIANT: 'cached' },
     },
   ],
