@@ -33,6 +33,9 @@ export { authMigrations } from './database/auth-migrations.js';
 export { authSchemaFor } from './database/auth-schema.js';
 export { AuthTransaction } from './database/auth-transaction.js';
 
+export { AuthEvents } from './events/auth-events.js';
+export type { AuthEvent, AuthEventListener, SessionReuseDetected } from './events/auth-events.js';
+
 export { normalizeLogin } from './user/login-name.js';
 export { PasswordHasher } from './user/password-hasher.js';
 export { TypeOrmUserDirectory } from './user/typeorm-user.directory.js';
@@ -43,9 +46,9 @@ export { UserEntity } from './user/user.entity.js';
 export type { Identity } from './session/identity.js';
 export { SessionEntity } from './session/session.entity.js';
 export type { UserIdType } from './session/session.entity.js';
-export type { AuthenticatedSession, Session } from './session/session.js';
+export type { AuthenticatedSession, Rotation, Session, StoredSession } from './session/session.js';
 export { SessionService } from './session/session.service.js';
-export type { IssuedSession, ListedSession, SessionContext } from './session/session.service.js';
+export type { IssuedSession, ListedSession, SessionContext, SessionLookup } from './session/session.service.js';
 export { SessionStore } from './session/session.store.js';
 export type { Extension, NewSession } from './session/session.store.js';
 export { SignedCookieSession } from './session/signed-cookie-session.js';
