@@ -324,8 +324,8 @@ describe('a row of another program, with only the columns of the seed', () => {
       absoluteExpiresAt: Date.UTC(2024, 11, 20) + days(90),
     });
     expect((await sessions.lookup(token))?.successor).toBe(rotated.token);
-    const read = 'SELECT id FROM sessions WHERE id = $1 AND expires_at > $2';
-    const now = new Date(t.clock.now());
+    const read = 'SELECT id FROM sessions WHERE id = $1 AND expires_at > to_timestamp($2)';
+    const now = t.clock.now() / 1000;
     expect(await db.query(read, [session.id, now])).toEqual([]);
     expect(await db.query(read, [rotated.session.id, now])).toHaveLength(1);
   });
