@@ -31,6 +31,18 @@ describe('AuthEvents', () => {
     expect(heard).toBe(3);
   });
 
+  it('a listener that adds a listener with every event does not hear of this one twice', () => {
+    const events = new AuthEvents();
+    let heard = 0;
+    const adding = () => {
+      heard++;
+      events.on(adding);
+    };
+    events.on(adding);
+    events.emit(EVENT);
+    expect(heard).toBe(1);
+  });
+
   it('a listener that throws, rejects or changes the event harms nobody, and what it says is not logged', async () => {
     const log = jest.spyOn(Logger.prototype, 'error').mockImplementation(() => {});
     const events = new AuthEvents();

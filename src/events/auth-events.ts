@@ -40,7 +40,8 @@ export class AuthEvents {
   /** @internal */
   emit(event: AuthEvent): void {
     Object.freeze(event);
-    for (const listener of [...this.listeners.values()]) void this.tell(listener, event);
+    // A copy: a listener that adds one must not have it told of the same event.
+    Array.from(this.listeners.values()).forEach((listener) => void this.tell(listener, event));
   }
 
   private async tell(listener: AuthEventListener, event: AuthEvent): Promise<void> {

@@ -77,7 +77,7 @@ export class SessionGuard implements CanActivate {
   }
 
   private async recognize({ token, transport }: Credentials, response: object | null): Promise<RequestAuth | null> {
-    // Without a response it is the handshake of a socket, which keeps its cookie while the tabs have gone on to another.
+    // Without a response it is the handshake of a socket, which keeps its token when the tabs have gone on to another.
     const isHeld = response === null;
     if (transport === 'bearer') {
       const found = await this.bearer.recognize(token, { isHeld });

@@ -533,6 +533,27 @@ describe('pain 3: a rotation logs no tab out', () => {
     expect(await sessions.rotate(old.session, bob.id)).toBeNull();
   });
 
+  it('signed tokens (seed 004) have the same grace', async () => {
+    const own = await startTestApp({ url: db.url, auth: { session: { tokenFormat: 'signed' } } });
+    const service = own.app.get(SessionService);
+    const old = await service.create(ada.id);
+    const rotated = (await service.rotate(old.session, ada.id))!;
+    expect((await service.lookup(old.token))?.successor).toBe(rotated.token);
+    expect(await service.rotate(old.session, ada.id)).toEqual(rotated);
+    await own.close();
+  });
+
+  it('a lookup costs one statement, and one more for each rotation since', async () => {
+    const chain = [await sessions.create(ada.id)];
+    for (let i = 0; i < 3; i++) chain.push((await sessions.rotate(chain.at(-1)!.session, ada.id))!);
+    for (const [i, { token }] of chain.toReversed().entries()) {
+      t.queries.reset();
+      await sessions.lookup(token);
+      expect(t.queries.statements).toHaveLength(i + 1);
+      expect(t.queries.writes).toEqual([]);
+    }
+  });
+
   it('with maxPerUser 1 the grace works as well', async () => {
     const own = await startTestApp({ url: db.url, auth: { session: { maxPerUser: 1 } } });
     const service = own.app.get(SessionService);
