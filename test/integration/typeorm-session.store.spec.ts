@@ -40,7 +40,9 @@ it('a plain DELETE misses the row that a rotation is inserting (negative control
     const { session } = await sessions.create(userId);
     const rotation = sessions.rotate(session, userId);
     for (let waiting = true; waiting;) {
-      const [row] = await db.query(`SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'`);
+      const [row] = await db.query(
+        `SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()`,
+      );
       waiting = row === undefined;
     }
     await deletes[kind](session.handle);
