@@ -101,6 +101,10 @@ describe('AuthConfig', () => {
     expect(mistakesOf({ secrets, session: { rotationGrace } })).toEqual([]);
   });
 
+  it('a ttl shorter than the grace is no mistake where nothing is rotated', () => {
+    expect(mistakesOf({ secrets, session: { scheme: 'signed-cookie', ttl: seconds(1), extendBelow: 0 } })).toEqual([]);
+  });
+
   it('takes 32 characters of any kind as a secret', () => {
     expect(mistakesOf({ secrets: ['😀'.repeat(32)] })).toEqual([]);
   });

@@ -77,7 +77,7 @@ export class AuthConfig {
     check.that(
       session.rotationGrace === 0 ||
         (isPositive(session.rotationGrace) &&
-          session.rotationGrace < session.ttl &&
+          !(session.scheme === 'database' && session.rotationGrace >= session.ttl) &&
           session.rotationGrace <= minutes(5)),
       'session.rotationGrace must be 0 (none) or shorter than session.ttl, at most minutes(5), for example seconds(30).',
     );
