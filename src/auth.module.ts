@@ -23,6 +23,7 @@ import type { AuthOptions } from './config/auth-options.js';
 import { KeyRing } from './crypto/key-ring.js';
 import { AuthTransaction } from './database/auth-transaction.js';
 import { PreparedStatements } from './database/prepared-statement.js';
+import { AuthEvents } from './events/auth-events.js';
 import { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';
 import { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
 import { TypeOrmEphemeralTokenStore } from './ephemeral-token/typeorm-ephemeral-token.store.js';
@@ -117,6 +118,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
       inject: [getDataSourceToken(dataSource)],
     },
     AuthTransaction,
+    AuthEvents,
     {
       provide: InvalidationChannel,
       useFactory: (config: AuthConfig, statements: PreparedStatements) =>

@@ -34,6 +34,9 @@ export { authMigrations } from './database/auth-migrations.js';
 export { authSchemaFor } from './database/auth-schema.js';
 export { AuthTransaction } from './database/auth-transaction.js';
 
+export { AuthEvents } from './events/auth-events.js';
+export type { AuthEvent, AuthEventListener, SessionReuseDetected } from './events/auth-events.js';
+
 export type { Invalidation } from './invalidation/invalidation.js';
 export { InvalidationChannel, LocalInvalidationChannel } from './invalidation/invalidation-channel.js';
 export { PostgresInvalidationChannel } from './invalidation/postgres-invalidation-channel.js';
@@ -53,9 +56,9 @@ export { CachedSessionStore } from './session/cached-session.store.js';
 export type { Identity } from './session/identity.js';
 export { SessionEntity } from './session/session.entity.js';
 export type { UserIdType } from './session/session.entity.js';
-export type { AuthenticatedSession, Session } from './session/session.js';
+export type { AuthenticatedSession, Rotation, Session, StoredSession } from './session/session.js';
 export { SessionService } from './session/session.service.js';
-export type { IssuedSession, ListedSession, SessionContext } from './session/session.service.js';
+export type { IssuedSession, ListedSession, SessionContext, SessionLookup } from './session/session.service.js';
 export { SessionStore } from './session/session.store.js';
 export type { Extension, NewSession } from './session/session.store.js';
 export { SignedCookieSession } from './session/signed-cookie-session.js';

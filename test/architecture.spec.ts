@@ -11,7 +11,7 @@ import * as api from 'nestjs-latchkey';
 const LAYERS: readonly (readonly string[])[] = [
   ['common', 'auth.errors.ts'],
   ['config'],
-  ['crypto'],
+  ['crypto', 'events'],
   ['database/prepared-statement.ts'],
   ['invalidation'],
   ['user'],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { AuthError } from '../auth.errors.js';
-import { days } from '../common/duration.js';
+import { days, minutes, seconds } from '../common/duration.js';
 import { AuthConfig } from './auth-config.js';
 import type { AuthOptions, RouteOptions } from './auth-options.js';
 
@@ -28,6 +28,7 @@ describe('AuthConfig', () => {
       extendBelow: days(7),
       absoluteLifetime: days(90),
       maxPerUser: 25,
+      rotationGrace: seconds(30),
     });
     expect(config.cookie).toEqual({ name: 'session', secure: true, hostPrefix: true, sameSite: 'lax' });
     expect(config.cookieName).toBe('__Host-session');
@@ -66,6 +67,14 @@ describe('AuthConfig', () => {
     ['an idle timeout past the absolute one', { secrets, session: { absoluteLifetime: days(20) } }, /longer than/],
     ['extension above the ttl', { secrets, session: { extendBelow: days(30) } }, /shorter than session\.ttl/],
     ['a negative threshold', { secrets, session: { extendBelow: -1 } }, /shorter than session\.ttl/],
+    ['a negative grace', { secrets, session: { rotationGrace: -1 } }, /rotationGrace must be 0/],
+    ['a grace that is no number', { secrets, session: { rotationGrace: Number.NaN } }, /rotationGrace/],
+    ['a grace of more than 5 minutes', { secrets, session: { rotationGrace: minutes(5) + 1 } }, /at most minutes\(5\)/],
+    [
+      'a grace as long as the ttl',
+      { secrets, session: { ttl: seconds(20), extendBelow: 0, rotationGrace: seconds(20) } },
+      /rotationGrace .* shorter than session\.ttl/,
+    ],
     ['a cookie name with a prefix', { secrets, cookie: { name: '__Host-sid' } }, /adds that itself/],
     ['a cookie name with a space', { secrets, cookie: { name: 'a b' } }, /RFC 6265/],
     ['an origin with a wildcard', { secrets, trustedOrigins: ['https://*.example.com'] }, /trustedOrigins\[0\]/],
@@ -86,6 +95,14 @@ describe('AuthConfig', () => {
     const mistakes = mistakesOf(options);
     expect(mistakes.length).toBeGreaterThan(0);
     expect(mistakes.join('\n')).toMatch(remedy);
+  });
+
+  it.each([0, 1, minutes(5)])('takes a rotation grace of %d ms', (rotationGrace) => {
+    expect(mistakesOf({ secrets, session: { rotationGrace } })).toEqual([]);
+  });
+
+  it('a ttl shorter than the grace is no mistake where nothing is rotated', () => {
+    expect(mistakesOf({ secrets, session: { scheme: 'signed-cookie', ttl: seconds(1), extendBelow: 0 } })).toEqual([]);
   });
 
   it('takes 32 characters of any kind as a secret', () => {

@@ -1,3 +1,4 @@
+import { minutes } from '../common/duration.js';
 import type { Network } from '../common/ip-address.js';
 import { isLocalPath } from '../common/local-path.js';
 import {
@@ -77,6 +78,13 @@ export class AuthConfig {
     check.that(
       session.extendBelow === 0 || (isPositive(session.extendBelow) && session.extendBelow < session.ttl),
       'session.extendBelow must be 0 (never extend) or shorter than session.ttl, for example days(7).',
+    );
+    check.that(
+      session.rotationGrace === 0 ||
+        (isPositive(session.rotationGrace) &&
+          !(session.scheme === 'database' && session.rotationGrace >= session.ttl) &&
+          session.rotationGrace <= minutes(5)),
+      'session.rotationGrace must be 0 (none) or shorter than session.ttl, at most minutes(5), for example seconds(30).',
     );
     check.that(
       !(session.ttl > session.absoluteLifetime),

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { days, hours, type Duration } from '../common/duration.js';
+import { days, hours, seconds, type Duration } from '../common/duration.js';
 import type { CacheSettings } from './cache-options.js';
 import type { EphemeralTokenRule, EphemeralTokenType } from './ephemeral-token-options.js';
 import type { RateLimitOptions } from './rate-limit-options.js';
@@ -39,6 +39,13 @@ export class SessionSettings {
 
   /** At most this many sessions a user; one more login ends the least recently used. Default 25. */
   maxPerUser: number = 25;
+
+  /**
+   * How long after a rotation without a login (`SessionService.rotate`) the old token still leads to the new one, for
+   * the tabs whose requests were under way. Presented later it counts as stolen, and ends the session. Default 30
+   * seconds, at most 5 minutes; 0 refuses it at once, and logs out whoever has two tabs open.
+   */
+  rotationGrace: Duration = seconds(30);
 }
 
 /** The session cookie. HttpOnly and Path=/ are always set, Domain never. */

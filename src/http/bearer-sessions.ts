@@ -37,18 +37,19 @@ export class BearerSessions {
 
   /**
    * Who the token authenticates; `null` for a token that is no session. A JWT that does not hold throws, each reason
-   * with its code: `INVALID_TOKEN`, `TOKEN_REVOKED`, `ACCOUNT_INACTIVE`, `TOKENS_INVALIDATED`.
+   * with its code: `INVALID_TOKEN`, `TOKEN_REVOKED`, `ACCOUNT_INACTIVE`, `TOKENS_INVALIDATED`. A rotated token
+   * authenticates while its grace lasts, but no header tells its client the new one. `isHeld`: see `SessionScheme`.
    */
-  async recognize(token: string): Promise<AuthenticatedSession | null> {
+  async recognize(token: string, options?: { isHeld?: boolean }): Promise<AuthenticatedSession | null> {
     if (this.isJwt(token)) {
       const payload = this.codec.decode(token);
       const user = await this.revocation.userOf(payload);
       return { user, session: sessionOf(payload, user) };
     }
-    const found = await this.sessions.lookup(token);
+    const found = await this.sessions.lookup(token, options);
     if (!found) return null;
     const extended = await this.sessions.maybeExtend(found.session);
-    return extended ? { user: found.user, session: extended } : found;
+    return { user: found.user, session: extended ?? found.session };
   }
 
   /** Ends the token; idempotent, and without effect for what is none. */

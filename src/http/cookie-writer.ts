@@ -33,8 +33,8 @@ export class CookieWriter {
   }
 
   /**
-   * When use has moved the expiry. A database session's cookie goes out at once: it is the same token, and a logout in
-   * this request is obeyed all the same. A signed one waits until the headers are sent, and stays away when the handler
+   * When use has moved the expiry, or the value that came was rotated. A database session's cookie goes out at once: a
+   * logout in this request ends it all the same, and a rotation sets its own after it. A signed one waits until the headers are sent, and stays away when the handler
    * has set or cleared the cookie meanwhile: a logout and a re-issue in one answer would bring the session back.
    */
   renew(response: object, renewed: CookieValue): void {

@@ -10,7 +10,7 @@ export interface CookieValue {
 }
 
 export interface RecognizedSession extends AuthenticatedSession {
-  /** A value to send in place of the one that came, because use has moved its expiry. */
+  /** A value to send in place of the one that came, because use has moved its expiry or another has taken its place. */
   readonly reissue: CookieValue | null;
 }
 
@@ -23,8 +23,11 @@ export abstract class SessionScheme {
   /** A new session for a user who has just proved who they are; the session of `presented` ends. */
   abstract open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue>;
 
-  /** Who the value authenticates, and a fresh value when it is due. */
-  abstract recognize(value: string): Promise<RecognizedSession | null>;
+  /**
+   * Who the value authenticates, and a fresh value when it is due. `isHeld`: it was not presented just now but came with
+   * a handshake, so that it is not stolen when it is out of date.
+   */
+  abstract recognize(value: string, options?: { isHeld?: boolean }): Promise<RecognizedSession | null>;
 
   /** Ends the sessions of these values, whatever else is among them. The same bytes are refused from then on (R3). */
   abstract revoke(values: readonly string[]): Promise<void>;
@@ -48,14 +51,16 @@ export class DatabaseSessionScheme extends SessionScheme {
     return { value: token, expiresAt: session.expiresAt };
   }
 
-  override async recognize(value: string): Promise<RecognizedSession | null> {
-    const found = await this.sessions.lookup(value);
+  override async recognize(value: string, options?: { isHeld?: boolean }): Promise<RecognizedSession | null> {
+    const found = await this.sessions.lookup(value, options);
     if (!found) return null;
     const extended = await this.sessions.maybeExtend(found.session);
+    const session = extended ?? found.session;
+    const isDue = extended !== null || found.successor !== undefined;
     return {
       user: found.user,
-      session: extended ?? found.session,
-      reissue: extended && { value, expiresAt: extended.expiresAt },
+      session,
+      reissue: isDue ? { value: found.successor ?? value, expiresAt: session.expiresAt } : null,
     };
   }
 

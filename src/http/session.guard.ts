@@ -77,11 +77,13 @@ export class SessionGuard implements CanActivate {
   }
 
   private async recognize({ token, transport }: Credentials, response: object | null): Promise<RequestAuth | null> {
+    // Without a response it is the handshake of a socket, which keeps its token when the tabs have gone on to another.
+    const isHeld = response === null;
     if (transport === 'bearer') {
-      const found = await this.bearer.recognize(token);
+      const found = await this.bearer.recognize(token, { isHeld });
       return found && { ...found, transport };
     }
-    const found = await this.scheme.recognize(token);
+    const found = await this.scheme.recognize(token, { isHeld });
     if (!found) return null;
     if (found.reissue && response) this.writer.renew(response, found.reissue);
     return { user: found.user, session: found.session, transport };

@@ -6,7 +6,7 @@ import type { Invalidation } from '../invalidation/invalidation.js';
 import { userKey } from '../invalidation/user-key.js';
 import { copyOfUser } from '../user/user-cache.js';
 import type { SessionCache } from './cache/session-cache.js';
-import { isLive, type AuthenticatedSession, type Session } from './session.js';
+import { isLive, type AuthenticatedSession, type Session, type StoredSession } from './session.js';
 import { SessionStore, type Extension, type NewSession } from './session.store.js';
 
 /**
@@ -20,7 +20,7 @@ import { SessionStore, type Extension, type NewSession } from './session.store.j
  * - Every answer is the caller's own copy (of session and user, not of what hangs below them).
  */
 export class CachedSessionStore extends SessionStore {
-  private readonly reads: CoherentReads<AuthenticatedSession>;
+  private readonly reads: CoherentReads<StoredSession>;
 
   constructor(
     private readonly store: SessionStore,
@@ -34,29 +34,34 @@ export class CachedSessionStore extends SessionStore {
     channel.subscribe((invalidation) => this.forget(invalidation));
   }
 
-  override async find(id: string): Promise<AuthenticatedSession | null> {
+  override async find(id: string): Promise<StoredSession | null> {
     if (this.statements.inTransaction || !this.channel.isCurrent) return this.store.find(id);
     const kept = this.cache.get(id);
-    if (kept && isLive(kept, this.clock.now())) return copyOf(kept);
+    if (kept && isLive(kept, this.clock.now())) return copyOf({ ...kept, rotated: null });
     const load = () => this.store.find(id);
     const found = await this.reads.read(id, load, (read) => {
-      if (isLive(read, this.clock.now())) this.cache.set(id, read);
+      if (!read.rotated && isLive(read, this.clock.now())) this.cache.set(id, read);
     });
     return found && copyOf(found);
   }
 
-  override open(session: NewSession): Promise<Session | null> {
-    // The user's: the cap may have ended others of theirs. And the one it replaces, which may be somebody else's.
-    const ended = { users: [session.userId], sessions: session.replaces === null ? [] : [session.replaces] };
-    return this.changing(ended, () => this.store.open(session));
+  override async open(session: NewSession): Promise<Session | null> {
+    const { userId, replaces } = session;
+    // The cap may end others of this user; and what a login replaces, with all of its family, may be somebody else's.
+    const owners = replaces === null ? [] : await this.ownersOf([replaces]);
+    return this.changing({ users: [userId, ...owners] }, () => this.store.open(session));
   }
 
   override extend(extension: Extension): Promise<number | null> {
     return this.changing({ sessions: [extension.id] }, () => this.store.extend(extension));
   }
 
-  override delete(ids: readonly string[]): Promise<number> {
-    return this.changing({ sessions: ids }, () => this.store.delete(ids));
+  override async delete(ids: readonly string[]): Promise<number> {
+    return this.changing({ users: await this.ownersOf(ids) }, () => this.store.delete(ids));
+  }
+
+  override async deleteReused(id: string): Promise<boolean> {
+    return this.changing({ users: await this.ownersOf([id]) }, () => this.store.deleteReused(id));
   }
 
   override deleteByHandle(userId: string, handle: string): Promise<boolean> {
@@ -69,6 +74,12 @@ export class CachedSessionStore extends SessionStore {
 
   override listByUser(userId: string): Promise<AuthenticatedSession[]> {
     return this.store.listByUser(userId);
+  }
+
+  /** Whose sessions these are, which never changes: with one of them its family ends, whose other ids nobody has named. */
+  private async ownersOf(ids: readonly string[]): Promise<string[]> {
+    const found = await Promise.all(ids.map(async (id) => this.cache.get(id) ?? (await this.store.find(id))));
+    return found.filter((one) => one !== null).map(({ session }) => session.userId);
   }
 
   /** Also when it failed: whether the store did it before the answer was lost is not known. */
@@ -96,6 +107,6 @@ export class CachedSessionStore extends SessionStore {
   }
 }
 
-function copyOf({ session, user }: AuthenticatedSession): AuthenticatedSession {
-  return { session: { ...session }, user: copyOfUser(user) };
+function copyOf({ session, user, rotated }: StoredSession): StoredSession {
+  return { session: { ...session }, user: copyOfUser(user), rotated };
 }

@@ -18,7 +18,7 @@ export abstract class SessionColumns {
   @Column({ name: 'expires_at', type: 'timestamptz' })
   expiresAt!: Date;
 
-  /** Public name of the session. Found through `user_id`, so it needs no index of its own. */
+  /** Public name of the session, the same for every row that it was rotated through. Found through `user_id`, so it needs no index of its own. */
   @Column({ type: 'uuid' })
   @Generated('uuid')
   handle!: string;
@@ -40,6 +40,17 @@ export abstract class SessionColumns {
 
   @Column({ name: 'user_agent', type: 'text', nullable: true })
   userAgent!: string | null;
+
+  /**
+   * When another token took this one's place. Such a row is no session: it is kept so that the old token leads to the
+   * new one for a while, and is known as stolen after that. Its `expires_at` is over, for other readers of the table.
+   */
+  @Column({ name: 'rotated_at', type: 'timestamptz', nullable: true })
+  rotatedAt!: Date | null;
+
+  /** The token that took its place, encrypted. */
+  @Column({ type: 'text', nullable: true })
+  successor!: string | null;
 }
 
 /**

@@ -1,9 +1,19 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
+import { KeyRing } from '../crypto/key-ring.js';
+import { SealedText } from '../crypto/sealed-text.js';
+import { AuthEvents } from '../events/auth-events.js';
 import type { AuthUser } from '../user/user.directory.js';
-import { extendedExpiry, isLive, type AuthenticatedSession, type Session } from './session.js';
+import {
+  extendedExpiry,
+  isInGrace,
+  isLive,
+  type AuthenticatedSession,
+  type Session,
+  type StoredSession,
+} from './session.js';
 import { SessionTokens } from './session-token.js';
 import { SessionStore } from './session.store.js';
 
@@ -30,9 +40,17 @@ export interface IssuedSession {
   readonly session: Session;
 }
 
+/** The session that a token leads to. */
+export interface SessionLookup extends AuthenticatedSession {
+  /** The token that has taken the presented one's place; hand it out where you can. */
+  readonly successor?: string;
+}
+
 /** What may be shown of a session: no id, no token. */
 export type ListedSession = Omit<Session, 'id' | 'userId'>;
 
+/** Rotations that a token is followed through; only a client that rotates with every request comes near it. */
+const MOST_ROTATIONS = 32;
 const LONGEST_USER_AGENT = 512;
 const LONGEST_IP = 45;
 const HANDLE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -45,12 +63,19 @@ const HANDLE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
  */
 @Injectable()
 export class SessionService {
+  private readonly sealed: SealedText;
+  private readonly logger = new Logger('Auth');
+
   constructor(
     private readonly store: SessionStore,
     private readonly tokens: SessionTokens,
     private readonly clock: Clock,
     private readonly config: AuthConfig,
-  ) {}
+    private readonly events: AuthEvents,
+    keyRing: KeyRing,
+  ) {
+    this.sealed = new SealedText(keyRing.forPurpose('nestjs-latchkey:session-successor'));
+  }
 
   /**
    * A new session for a user who has just proved who they are. `authenticatedAt` (epoch ms, default now) is when that
@@ -63,21 +88,35 @@ export class SessionService {
 
   /**
    * The live session of this token and its user, or `null`. A token of the wrong length or alphabet costs no query;
-   * any other costs one prepared statement.
+   * any other costs one prepared statement, and one more for each rotation since.
+   *
+   * A token that was rotated leads to its successor for `session.rotationGrace`. From then on it is `null`, and counts
+   * as stolen: the sessions that it led to end, and `session.reuse_detected` is told (R14). Pass `isHeld` for a token
+   * that is not presented now but has been held since before, such as that of a socket's handshake: then it is just
+   * `null`.
    */
-  async lookup(token: string): Promise<AuthenticatedSession | null> {
+  async lookup(token: string, { isHeld = false }: { isHeld?: boolean } = {}): Promise<SessionLookup | null> {
     const id = this.tokens.idOf(token);
     const found = id === null ? null : await this.store.find(id);
-    return found && isLive(found, this.clock.now()) ? found : null;
+    if (!found) return null;
+    const now = this.clock.now();
+    const { session, user, rotated } = found;
+    if (!rotated) return isLive(found, now) ? { session, user } : null;
+    if (isInGrace(rotated, now, this.config.session)) return this.follow(found, now);
+    if (!isHeld) await this.endReused(session, now);
+    return null;
   }
 
   /**
-   * Ends `current` and opens a session with a new token, in one transaction. Call it at every login and every change
-   * of privilege (session fixation: OWASP ASVS 7.2.4, R1).
+   * Puts a session with a new token in the place of `current`, in one transaction. Call it at every login and every
+   * change of privilege (session fixation: OWASP ASVS 7.2.4, R1).
    *
-   * With `authenticatedAt` the user has proved who they are again: a full new lifetime, and the new session comes even
-   * if `current` is gone already or belonged to somebody else. Without it the new session carries the authentication
-   * and absolute lifetime of `current`, and is `null` when `current` is gone or over: revoked meanwhile stays revoked.
+   * With `authenticatedAt` the user has proved who they are again: a full new lifetime and a new handle, and the new
+   * session comes even if `current` is gone already or belonged to somebody else. The old token is refused at once.
+   *
+   * Without it the new session carries the handle, authentication and absolute lifetime of `current`, and is `null` when
+   * `current` is gone or over: revoked meanwhile stays revoked. Of concurrent calls all get the same new token, and for
+   * `session.rotationGrace` the old one leads to it too (see `lookup`), so that no tab is logged out by another.
    */
   rotate(
     current: Pick<Session, 'id'> | null,
@@ -90,13 +129,14 @@ export class SessionService {
     userId: string,
     context: SessionContext & Partial<Authentication> = {},
   ): Promise<IssuedSession | null> {
-    const { ttl, absoluteLifetime, maxPerUser } = this.config.session;
+    const { ttl, absoluteLifetime, maxPerUser, rotationGrace } = this.config.session;
     const { authenticatedAt, user } = context;
     if (authenticatedAt !== undefined && !Number.isFinite(authenticatedAt)) {
       throw new TypeError('authenticatedAt must be an instant in epoch milliseconds.');
     }
     const now = this.clock.now();
     const token = this.tokens.issue();
+    const leavesSuccessor = current !== null && authenticatedAt === undefined && rotationGrace > 0;
     const session = await this.store.open({
       id: this.tokens.idOf(token)!,
       userId,
@@ -107,13 +147,15 @@ export class SessionService {
       authenticatedAt: authenticatedAt === undefined ? null : Math.min(authenticatedAt, now),
       cutoff: user && (user.tokensInvalidatedAfter ?? null),
       replaces: current?.id ?? null,
+      successor: leavesSuccessor ? this.sealed.seal(token, current.id) : null,
       ip: printable(context.ip, LONGEST_IP),
       userAgent: printable(context.userAgent, LONGEST_USER_AGENT),
     });
-    if (!session && authenticatedAt !== undefined) {
+    if (session) return { token, session };
+    if (authenticatedAt !== undefined) {
       throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
     }
-    return session && { token, session };
+    return current && this.rotatedMeanwhile(current.id, userId);
   }
 
   /**
@@ -134,12 +176,15 @@ export class SessionService {
     return this.tokens.idOf(token);
   }
 
-  /** Ends one session, by `session.id`. Idempotent: false when there was none. */
+  /** Ends one session, by `session.id`, and what it was rotated to. Idempotent: false when there was none. */
   async revoke(id: string): Promise<boolean> {
     return (await this.store.delete([id])) > 0;
   }
 
-  /** Ends the sessions of these tokens, whatever else is among them. Idempotent; how many there were. */
+  /**
+   * Ends the sessions that these tokens lead to, also those that were rotated, at any time; whatever else is among them.
+   * Idempotent; how many sessions there were.
+   */
   revokeTokens(tokens: readonly string[]): Promise<number> {
     return this.store.delete(tokens.map((token) => this.tokens.idOf(token)).filter((id) => id !== null));
   }
@@ -159,6 +204,33 @@ export class SessionService {
     const now = this.clock.now();
     const sessions = await this.store.listByUser(userId);
     return sessions.filter((found) => isLive(found, now)).map(({ session }) => listed(session));
+  }
+
+  /** What another call has rotated this session to, while its grace lasts. */
+  private async rotatedMeanwhile(id: string, userId: string): Promise<IssuedSession | null> {
+    const found = await this.store.find(id);
+    const now = this.clock.now();
+    if (!found?.rotated || found.session.userId !== userId) return null;
+    const end = isInGrace(found.rotated, now, this.config.session) ? await this.follow(found, now) : null;
+    return end && { token: end.successor, session: end.session };
+  }
+
+  /** The live session at the end of the rotations. Each step's token is known only by opening the one before. */
+  private async follow(start: StoredSession, now: number): Promise<Required<SessionLookup> | null> {
+    let found: StoredSession | null = start;
+    let successor = '';
+    for (let i = 0; found?.rotated && i < MOST_ROTATIONS; i++) {
+      successor = this.sealed.open(found.rotated.successor ?? '', found.session.id) ?? '';
+      const id = this.tokens.idOf(successor);
+      found = id === null ? null : await this.store.find(id);
+    }
+    return found && isLive(found, now) ? { session: found.session, user: found.user, successor } : null;
+  }
+
+  private async endReused({ id, userId, handle }: Session, at: number): Promise<void> {
+    if (!(await this.store.deleteReused(id))) return;
+    this.logger.warn(`A rotated session token came again: session ${handle} of user ${userId} has ended.`);
+    this.events.emit({ type: 'session.reuse_detected', at, userId, handle });
   }
 }
 

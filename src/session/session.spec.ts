@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { days, seconds } from '../common/duration.js';
 import { SessionSettings } from '../config/auth-options.js';
-import { extendedExpiry, isLive, newSessionToken, sessionIdOf, type Session } from './session.js';
+import { extendedExpiry, isInGrace, isLive, newSessionToken, sessionIdOf, type Session } from './session.js';
 
 const vectors = JSON.parse(readFileSync('test/vectors/xtablo-session.json', 'utf8')) as {
   valid: { raw_hex: string; cookie_value: string; session_id: string }[];
@@ -83,6 +83,21 @@ describe('isLive', () => {
     ['with null cutoff and disabling', {}, { tokensInvalidatedAfter: null, disabledAt: null }, true],
   ])('%s', (_, overrides, state, live) => {
     expect(isLive({ session: { ...session, ...overrides }, user: { ...user, ...state } }, NOW)).toBe(live);
+  });
+});
+
+describe('rotated', () => {
+  it.each([NOW - days(1), NOW, NOW + days(1)])('at %d by whatever clock: not live', (at) => {
+    expect(isLive({ session, user, rotated: null }, NOW)).toBe(true);
+    expect(isLive({ session, user, rotated: { at, successor: 'sealed' } }, NOW)).toBe(false);
+  });
+
+  it('the grace is over at the exact instant, and 0 is none', () => {
+    const settings = Object.assign(new SessionSettings(), { rotationGrace: seconds(30) });
+    const inGrace = (now: number) => isInGrace({ at: NOW, successor: null }, now, settings);
+    expect([NOW, NOW + seconds(30) - 0.001, NOW + seconds(30)].map(inGrace)).toEqual([true, true, false]);
+    settings.rotationGrace = 0;
+    expect(inGrace(NOW)).toBe(false);
   });
 });
 

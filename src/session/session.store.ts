@@ -1,4 +1,4 @@
-import type { AuthenticatedSession, Session } from './session.js';
+import type { AuthenticatedSession, Session, StoredSession } from './session.js';
 
 /** What a new session is made of. Instants and lengths are milliseconds. */
 export interface NewSession {
@@ -8,8 +8,8 @@ export interface NewSession {
   readonly ttl: number;
   readonly absoluteLifetime: number;
   /**
-   * When the user proved who they are. `null` is a mere rotation: the new session carries the authentication and the
-   * absolute lifetime of the one it replaces, and there is none without it.
+   * When the user proved who they are. `null` is a mere rotation: the new session carries the authentication, the
+   * absolute lifetime and the handle of the one it replaces, and there is none without it.
    */
   readonly authenticatedAt: number | null;
   /**
@@ -20,6 +20,8 @@ export interface NewSession {
   readonly cutoff?: number | null;
   /** Id of the session that ends in the same transaction. */
   readonly replaces: string | null;
+  /** What a mere rotation leaves in the old session's place, for `find` to answer with. Opaque to the store. */
+  readonly successor: string | null;
   readonly maxPerUser: number;
   readonly ip: string | null;
   readonly userAgent: string | null;
@@ -41,41 +43,56 @@ export interface Extension {
  * - Nothing here judges whether a session is live but what writes: `session.ts` holds that rule, for every reader.
  * - Each method is one decision, atomic against every other in every process. In whatever order they meet, a session
  *   that was deleted is never back, by no `extend` and no `open`.
+ * - A session, what it was rotated from and what it was rotated to are one **family**: user and handle name it. It ends
+ *   as a whole, whichever of them is named, also when a rotation is under way meanwhile.
+ * - A rotated session is kept, so that its id is known when it comes again, but it is no session any more: it is not
+ *   listed, not extended, not rotated again, and counts in no number that is answered here nor against `maxPerUser`.
+ *   Of one user at least the 25 that were rotated last are kept, and at most that or `maxPerUser`, if that is more.
  */
 export abstract class SessionStore {
   /**
-   * The session and its user as they are now, live or not; `null` when either is missing. `id` is 64 hex digits.
+   * The session and its user as they are now, live or not; `null` when either is missing. `id` is 64 hex digits. Of a
+   * rotated one also when that was and what `open` was given as `successor`.
    */
-  abstract find(id: string): Promise<AuthenticatedSession | null>;
+  abstract find(id: string): Promise<StoredSession | null>;
 
   /**
    * Stores a new session. Of `maxPerUser` concurrent and older ones exactly that many are left: the least recently
-   * used go in the same transaction (R38). With `replaces` that session, of whichever user, is deleted in the same
-   * transaction; when that fails, nothing is stored.
+   * used go in the same transaction (R38).
    *
-   * `null`, and nothing has changed: for a mere rotation (`authenticatedAt` null) whose old session is gone, over, or of
-   * another user, and for a login whose account has changed since (`cutoff`). Throws `USER_NOT_FOUND` where the storage knows the users and there is none of this id.
+   * With `replaces` a login deletes that session's family, of whichever user, in the same transaction; when that fails,
+   * nothing is stored. A mere rotation (`authenticatedAt` null) marks that session as rotated, of concurrent ones one.
+   *
+   * `null`, and nothing has changed: for a mere rotation whose old session is gone, over, rotated already, or of another
+   * user, and for a login whose account has changed since (`cutoff`). Throws `USER_NOT_FOUND` where the storage knows the
+   * users and there is none of this id.
    */
   abstract open(session: NewSession): Promise<Session | null>;
 
   /**
-   * Moves the expiry, unless the session is gone, over, or was extended meanwhile. Answers the expiry now in force, or
+   * Moves the expiry, unless the session is gone, over, rotated, or was extended meanwhile. Answers the expiry now in force, or
    * `null` when nothing was written: of concurrent callers one gets it.
    */
   abstract extend(extension: Extension): Promise<number | null>;
 
-  /** Deletes these sessions; how many there were. */
+  /** Deletes the families of these sessions, rotated ones among them; how many sessions there were. */
   abstract delete(ids: readonly string[]): Promise<number>;
 
-  /** Deletes the user's session of this handle. False, without any effect, for a foreign or unknown handle (R16). */
+  /**
+   * Deletes the family of a rotated session that has come again. Of concurrent callers in all processes true for one;
+   * false when there is no rotated session of this id any more.
+   */
+  abstract deleteReused(id: string): Promise<boolean>;
+
+  /** Deletes the user's family of this handle. False, without any effect, for a foreign or unknown handle (R16). */
   abstract deleteByHandle(userId: string, handle: string): Promise<boolean>;
 
   /**
-   * Deletes every session of the user but `exceptId`; how many. Ordered against `open`: a session is either there to
+   * Deletes every session of the user but the family of `exceptId`; how many sessions. Ordered against `open`: a session is either there to
    * be deleted or opened afterwards.
    */
   abstract deleteByUser(userId: string, exceptId?: string): Promise<number>;
 
-  /** All sessions of the user with the user, live or not, most recently used first. */
+  /** All sessions of the user with the user, live or not, but no rotated one, most recently used first. */
   abstract listByUser(userId: string): Promise<AuthenticatedSession[]>;
 }

@@ -29,6 +29,20 @@ export interface AuthenticatedSession {
   readonly user: AuthUser;
 }
 
+/** What a rotation leaves in the place of the old session. */
+export interface Rotation {
+  /** Epoch ms. */
+  readonly at: number;
+  /** The new token, sealed for whoever presents the old one; `null` when there is no grace. */
+  readonly successor: string | null;
+}
+
+/** A session as it is stored, live or not. */
+export interface StoredSession extends AuthenticatedSession {
+  /** Not `null`: another session has taken its place, and this one authenticates nobody. */
+  readonly rotated: Rotation | null;
+}
+
 /** The last of 43 characters carries 4 of its 6 bits; the two spare ones must be zero, so a token has one spelling. */
 const TOKEN = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 
@@ -45,14 +59,25 @@ export function sessionIdOf(token: string): string | null {
   return typeof token === 'string' && TOKEN.test(token) ? sha256Hex(Buffer.from(token, 'base64url')) : null;
 }
 
-/** Whether the session authenticates its user at `now`: over at the exact instant of expiry, cutoff or disabling. */
-export function isLive({ session, user }: AuthenticatedSession, now: number): boolean {
+/**
+ * Whether the session authenticates its user at `now`: over at the exact instant of expiry, cutoff or disabling, and
+ * with its rotation, whatever the clocks say.
+ */
+export function isLive({ session, user, rotated = null }: LiveOrNot, now: number): boolean {
   return (
+    rotated === null &&
     now < session.expiresAt &&
     now < session.absoluteExpiresAt &&
     (user.disabledAt ?? null) === null &&
     session.authenticatedAt > (user.tokensInvalidatedAfter ?? Number.NEGATIVE_INFINITY)
   );
+}
+
+type LiveOrNot = AuthenticatedSession & Partial<StoredSession>;
+
+/** Whether at `now` the old token still leads to the new one: over at the exact instant. */
+export function isInGrace({ at }: Rotation, now: number, { rotationGrace }: Readonly<SessionSettings>): boolean {
+  return now < at + rotationGrace;
 }
 
 /**

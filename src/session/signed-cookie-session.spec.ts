@@ -29,7 +29,10 @@ const NO_IDENTITY = 'Session cookie payload failed Identity validation';
 
 const clock = new FrozenClock();
 function sessions(ttl: Duration = hours(1), absoluteLifetime = days(90), secrets = [SECRET]): SignedCookieSession {
-  const config = AuthConfig.from({ secrets, session: { ttl, absoluteLifetime, extendBelow: 0 } });
+  const config = AuthConfig.from({
+    secrets,
+    session: { scheme: 'signed-cookie', ttl, absoluteLifetime, extendBelow: 0 },
+  });
   return new SignedCookieSession(new KeyRing(config), clock, config);
 }
 /** A cookie with any payload, signed as the source system would. */

@@ -11,7 +11,7 @@ import {
 } from '../database/prepared-statement.js';
 import { TypeOrmUserDirectory, userOf } from '../user/typeorm-user.directory.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
-import type { AuthenticatedSession, Session } from './session.js';
+import type { AuthenticatedSession, Session, StoredSession } from './session.js';
 import { SessionStore, type Extension, type NewSession } from './session.store.js';
 
 const INVALID_TEXT_REPRESENTATION = '22P02';
@@ -23,59 +23,66 @@ const SESSION = `s.id, s.handle, s.user_id::text AS user_id, s.ip, s.user_agent,
   date_part('epoch', s.created_at) AS created_at, date_part('epoch', s.expires_at) AS expires_at,
   date_part('epoch', s.absolute_expires_at) AS absolute_expires_at,
   date_part('epoch', s.authenticated_at) AS authenticated_at, date_part('epoch', s.last_seen_at) AS last_seen_at`;
+const ROTATION = `date_part('epoch', s.rotated_at) AS rotated_at, s.successor`;
 const USER = `u.email::text AS email, date_part('epoch', u.disabled_at) AS disabled_at,
   date_part('epoch', u.tokens_invalidated_after) AS tokens_invalidated_after`;
 const MOST_RECENT_FIRST = 'ORDER BY coalesce(s.last_seen_at, s.created_at) DESC, s.id';
 
 const FIND: Statement = {
   name: 'latchkey_session_find',
-  text: `SELECT ${SESSION} FROM sessions s WHERE s.id = $1`,
+  text: `SELECT ${SESSION}, ${ROTATION} FROM sessions s WHERE s.id = $1`,
 };
 /** @internal Exported for the tests and `bench/`. */
 export const FIND_WITH_USER: Statement = {
   name: 'latchkey_session_find_with_user',
-  text: `SELECT ${SESSION}, ${USER} FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1`,
+  text: `SELECT ${SESSION}, ${ROTATION}, ${USER} FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1`,
 };
 /** The function takes the user's advisory lock before it counts: see the migration. */
 const OPEN: Statement = {
   name: 'latchkey_session_open',
   text: `SELECT ${SESSION} FROM latchkey_open_session(
-    $1, $2, to_timestamp($3), make_interval(secs => $4), make_interval(secs => $5), to_timestamp($6), $7, $8, $9, $10, $11, to_timestamp($12)) s`,
+    $1, $2, to_timestamp($3), make_interval(secs => $4), make_interval(secs => $5), to_timestamp($6), $7, $8, $9, $10, $11, to_timestamp($12), $13) s`,
 };
 /** `expires_at < now + extendBelow` also keeps the second of two concurrent callers from writing again. */
 const EXTEND: Statement = {
   name: 'latchkey_session_extend',
   text: `UPDATE sessions s SET last_seen_at = to_timestamp($2),
       expires_at = least(to_timestamp($3), coalesce(s.absolute_expires_at, s.created_at + make_interval(secs => $5)))
-    WHERE s.id = $1 AND s.expires_at > to_timestamp($2) AND s.expires_at < to_timestamp($2) + make_interval(secs => $4)
+    WHERE s.id = $1 AND s.rotated_at IS NULL
+      AND s.expires_at > to_timestamp($2) AND s.expires_at < to_timestamp($2) + make_interval(secs => $4)
       AND coalesce(s.absolute_expires_at, s.created_at + make_interval(secs => $5)) > to_timestamp($2)
     RETURNING date_part('epoch', s.expires_at) AS expires_at`,
 };
+/** These functions take the same lock as `latchkey_open_session`, so that no successor escapes them. */
 const DELETE: Statement = {
   name: 'latchkey_session_delete',
-  text: 'DELETE FROM sessions WHERE id = ANY($1)',
+  text: 'SELECT ended FROM latchkey_close_families($1)',
+};
+const DELETE_REUSED: Statement = {
+  name: 'latchkey_session_delete_reused',
+  text: 'SELECT presented FROM latchkey_close_families(ARRAY[$1])',
 };
 const DELETE_BY_HANDLE: Statement = {
   name: 'latchkey_session_delete_by_handle',
-  text: 'DELETE FROM sessions WHERE user_id = $1 AND handle = $2',
+  text: 'SELECT latchkey_close_family($1, $2) AS ended',
 };
-/** The function takes the same lock as `latchkey_open_session`. */
 const DELETE_BY_USER: Statement = {
   name: 'latchkey_session_delete_by_user',
-  text: 'SELECT latchkey_close_sessions($1, $2) AS deleted',
+  text: 'SELECT latchkey_close_sessions($1, $2) AS ended',
 };
 const CHECK: Statement = {
   name: '',
-  text: `SELECT 'latchkey_open_session'::regproc, 'latchkey_close_sessions'::regproc,
+  text: `SELECT 'latchkey_open_session'::regproc, 'latchkey_close_sessions'::regproc, 'latchkey_close_families'::regproc,
     current_setting('transaction_isolation') AS isolation, current_schema() AS schema`,
 };
 const LIST: Statement = {
   name: 'latchkey_session_list',
-  text: `SELECT ${SESSION} FROM sessions s WHERE s.user_id = $1 ${MOST_RECENT_FIRST}`,
+  text: `SELECT ${SESSION} FROM sessions s WHERE s.user_id = $1 AND s.rotated_at IS NULL ${MOST_RECENT_FIRST}`,
 };
 const LIST_WITH_USER: Statement = {
   name: 'latchkey_session_list_with_user',
-  text: `SELECT ${SESSION}, ${USER} FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.user_id = $1 ${MOST_RECENT_FIRST}`,
+  text: `SELECT ${SESSION}, ${USER} FROM sessions s JOIN users u ON u.id = s.user_id
+    WHERE s.user_id = $1 AND s.rotated_at IS NULL ${MOST_RECENT_FIRST}`,
 };
 
 interface SessionRow {
@@ -89,6 +96,11 @@ interface SessionRow {
   absolute_expires_at: number | null;
   authenticated_at: number | null;
   last_seen_at: number | null;
+}
+
+interface RotationRow {
+  rotated_at: number | null;
+  successor: string | null;
 }
 
 interface SessionWithUserRow extends SessionRow {
@@ -139,14 +151,14 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
     if (mistakes.length > 0) throw new AuthError('INVALID_CONFIG', mistakes.join('\n'), { mistakes });
   }
 
-  override async find(id: string): Promise<AuthenticatedSession | null> {
+  override async find(id: string): Promise<StoredSession | null> {
     if (this.joinsUsers) {
-      const { rows } = await this.statements.run<SessionWithUserRow>(FIND_WITH_USER, [id]);
-      return rows[0] ? this.withUser(rows[0]) : null;
+      const { rows } = await this.statements.run<SessionWithUserRow & RotationRow>(FIND_WITH_USER, [id]);
+      return rows[0] ? { ...this.withUser(rows[0]), rotated: rotationOf(rows[0]) } : null;
     }
-    const { rows } = await this.statements.run<SessionRow>(FIND, [id]);
+    const { rows } = await this.statements.run<SessionRow & RotationRow>(FIND, [id]);
     const user = rows[0] && (await this.userOf(rows[0].user_id));
-    return rows[0] && user ? { session: this.toSession(rows[0]), user } : null;
+    return rows[0] && user ? { session: this.toSession(rows[0]), user, rotated: rotationOf(rows[0]) } : null;
   }
 
   override async open(session: NewSession): Promise<Session | null> {
@@ -163,6 +175,7 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
       session.maxPerUser,
       session.cutoff !== undefined,
       session.cutoff === undefined || session.cutoff === null ? null : toEpochSeconds(session.cutoff),
+      session.successor,
     ]);
     return rows[0] ? this.toSession(rows[0]) : null;
   }
@@ -179,16 +192,24 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
   }
 
   override async delete(ids: readonly string[]): Promise<number> {
-    return ids.length === 0 ? 0 : (await this.statements.run(DELETE, [ids])).rowCount;
+    if (ids.length === 0) return 0;
+    const { rows } = await this.statements.run<{ ended: number }>(DELETE, [ids]);
+    return rows[0]!.ended;
+  }
+
+  override async deleteReused(id: string): Promise<boolean> {
+    const { rows } = await this.statements.run<{ presented: number }>(DELETE_REUSED, [id]);
+    return rows[0]!.presented > 0;
   }
 
   override async deleteByHandle(userId: string, handle: string): Promise<boolean> {
-    return (await this.ofUser(DELETE_BY_HANDLE, [userId, handle])).rowCount > 0;
+    const { rows } = await this.ofUser<{ ended: number }>(DELETE_BY_HANDLE, [userId, handle]);
+    return (rows[0]?.ended ?? 0) > 0;
   }
 
   override async deleteByUser(userId: string, exceptId?: string): Promise<number> {
-    const { rows } = await this.ofUser<{ deleted: number }>(DELETE_BY_USER, [userId, exceptId ?? null]);
-    return rows[0]?.deleted ?? 0;
+    const { rows } = await this.ofUser<{ ended: number }>(DELETE_BY_USER, [userId, exceptId ?? null]);
+    return rows[0]?.ended ?? 0;
   }
 
   override async listByUser(userId: string): Promise<AuthenticatedSession[]> {
@@ -256,4 +277,8 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
       userAgent: row.user_agent,
     };
   }
+}
+
+function rotationOf({ rotated_at: at, successor }: RotationRow): StoredSession['rotated'] {
+  return at === null ? null : { at: fromEpochSeconds(at), successor };
 }

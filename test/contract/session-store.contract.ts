@@ -10,8 +10,10 @@ export interface SessionStoreSubject {
   bob: string;
   /** An id that no user has, or `null` where the storage cannot tell (text ids without a foreign key). */
   unknownUser: string | null;
-  /** How many sessions are stored for a user, dead ones too. */
+  /** How many sessions are stored for a user, dead ones too, rotated ones not. */
   count(userId: string): Promise<number>;
+  /** How many rotated sessions are kept of a user. */
+  countRotated(userId: string): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -41,6 +43,7 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
       absoluteLifetime: days(90),
       authenticatedAt: NOW - 5,
       replaces: null,
+      successor: null,
       maxPerUser: 25,
       ip: '203.0.113.7',
       userAgent: 'test',
@@ -48,6 +51,10 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
     });
     const open = async (overrides: Partial<NewSession> = {}): Promise<Session> =>
       (await store.open(opening(overrides)))!;
+    const rotating = (old: Session, overrides: Partial<NewSession> = {}): NewSession =>
+      opening({ replaces: old.id, authenticatedAt: null, successor: `sealed for ${old.id}`, ...overrides });
+    const rotate = async (old: Session, overrides: Partial<NewSession> = {}): Promise<Session> =>
+      (await store.open(rotating(old, overrides)))!;
 
     it('keeps what was opened, to the microsecond, and finds it with its user', async () => {
       const session = await open();
@@ -65,6 +72,7 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
       });
       const found = await store.find(session.id);
       expect(found?.session).toEqual(session);
+      expect(found?.rotated).toBeNull();
       expect(found?.user).toMatchObject({ id: subject.ada });
     });
 
@@ -95,6 +103,41 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
         expect(await store.open(opening({ replaces: newId() }))).not.toBeNull();
       });
 
+      it('R1: after an authentication ends the whole family of the old session, and keeps nothing of it', async () => {
+        const first = await open();
+        const second = await rotate(first);
+        const other = await open();
+        await open({ replaces: second.id });
+        expect([await store.find(first.id), await store.find(second.id)]).toEqual([null, null]);
+        expect(await store.find(other.id)).not.toBeNull();
+      });
+
+      it('R1: after an authentication ends what a rotated session led to, also of another user', async () => {
+        for (const userId of [subject.ada, subject.bob]) {
+          const first = await open({ userId });
+          const second = await rotate(first, { userId });
+          await open({ replaces: first.id });
+          expect([await store.find(first.id), await store.find(second.id)]).toEqual([null, null]);
+        }
+      });
+
+      it("R1: 100 logins over another user's session that is being rotated leave nothing of it alive", async () => {
+        for (let i = 0; i < 100; i++) {
+          const bobs = await open({ userId: subject.bob });
+          const next = rotating(bobs, { userId: subject.bob });
+          const both = [() => store.open(next), () => open({ replaces: bobs.id, maxPerUser: 2 })];
+          await Promise.all((i % 2 ? both : both.toReversed()).map((call) => call()));
+          expect([await store.find(bobs.id), await store.find(next.id)]).toEqual([null, null]);
+        }
+      });
+
+      it('two users who log in over the session of the other do not wait for each other', async () => {
+        for (let i = 0; i < 20; i++) {
+          const [adas, bobs] = [await open(), await open({ userId: subject.bob })];
+          await Promise.all([open({ replaces: bobs.id }), open({ userId: subject.bob, replaces: adas.id })]);
+        }
+      });
+
       it("after an authentication: ends another user's session that the browser still had", async () => {
         const bobs = await open({ userId: subject.bob });
         await open({ replaces: bobs.id });
@@ -116,6 +159,7 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
         expect(session).toMatchObject({
           authenticatedAt: old.authenticatedAt,
           absoluteExpiresAt: old.absoluteExpiresAt,
+          handle: old.handle,
           createdAt: NOW + days(20),
           expiresAt: NOW + days(50),
         });
@@ -134,6 +178,14 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
       it.each<[string, () => Promise<Partial<NewSession>>]>([
         ['gone', async () => ({ replaces: newId() })],
         ['over at this instant', async () => ({ replaces: (await open()).id, now: NOW + days(30) })],
+        [
+          'rotated already, by a process whose clock is ahead',
+          async () => {
+            const old = await open();
+            await rotate(old, { now: NOW + days(1) });
+            return { replaces: old.id };
+          },
+        ],
         ["somebody else's", async () => ({ replaces: (await open({ userId: subject.bob })).id })],
         ['not given', async () => ({ replaces: null })],
       ])('a mere rotation of a session that is %s opens none and changes nothing', async (_, make) => {
@@ -143,13 +195,179 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
         expect([await subject.count(subject.ada), await subject.count(subject.bob)]).toEqual(before);
       });
 
-      it('of 20 parallel mere rotations of one session exactly one wins', async () => {
+      it('R14: of 50 parallel mere rotations of one session exactly one wins', async () => {
         const old = await open();
         const results = await Promise.all(
-          Array.from({ length: 20 }, () => store.open(opening({ replaces: old.id, authenticatedAt: null }))),
+          Array.from({ length: 50 }, (_, i) => store.open(rotating(old, { successor: `sealed ${i}` }))),
         );
-        expect(results.filter((session) => session !== null)).toHaveLength(1);
+        const winners = results.flatMap((session, i) => (session ? [{ session, successor: `sealed ${i}` }] : []));
+        expect(winners).toHaveLength(1);
         expect(await subject.count(subject.ada)).toBe(1);
+        expect((await store.find(winners[0]!.session.id))!.session).toEqual(winners[0]!.session);
+        expect((await store.find(old.id))!.rotated!.successor).toBe(winners[0]!.successor);
+      });
+    });
+
+    describe('a rotated session', () => {
+      it('is found with when it was rotated, to the microsecond, and what was left in its place', async () => {
+        const old = await open();
+        await rotate(old, { now: NOW + 5.125, successor: 'sealed' });
+        const found = await store.find(old.id);
+        expect(found).toMatchObject({
+          session: { id: old.id, handle: old.handle, userId: subject.ada, absoluteExpiresAt: old.absoluteExpiresAt },
+          user: { id: subject.ada },
+          rotated: { at: NOW + 5.125, successor: 'sealed' },
+        });
+        expect(found!.session.expiresAt).toBe(NOW + 5.125);
+      });
+
+      it('is kept also when nothing is left in its place', async () => {
+        const old = await open();
+        await rotate(old, { successor: null });
+        expect((await store.find(old.id))!.rotated).toEqual({ at: NOW, successor: null });
+      });
+
+      it('is over for a reader that knows only of the expiry, and never lives longer than it had', async () => {
+        const old = await open({ ttl: seconds(10) });
+        await rotate(old, { now: NOW + seconds(5) });
+        expect((await store.find(old.id))!.session.expiresAt).toBe(NOW + seconds(5));
+      });
+
+      it('is not listed, not extended, not rotated again, and counts for nothing', async () => {
+        const old = await open();
+        const session = await rotate(old, { now: NOW + days(25) });
+        const before = await store.find(old.id);
+        // A process whose clock is behind still sees it as unexpired.
+        const now = NOW + days(24);
+        expect(await store.extend({ id: old.id, now, expiresAt: now + days(30), extendBelow: days(7) })).toBeNull();
+        expect(await store.open(rotating(old, { now }))).toBeNull();
+        expect(await store.find(old.id)).toEqual(before);
+        expect((await store.listByUser(subject.ada)).map((listed) => listed.session.id)).toEqual([session.id]);
+        expect(await store.deleteByUser(subject.ada)).toBe(1);
+        expect(await subject.countRotated(subject.ada)).toBe(0);
+      });
+
+      it('R38: takes no place under the cap, and survives it: also of the only session there may be', async () => {
+        const other = await open();
+        let session = await open();
+        const old = session;
+        for (let i = 0; i < 3; i++) session = await rotate(session, { maxPerUser: 2 });
+        expect(await store.find(other.id)).not.toBeNull();
+        session = await rotate(session, { maxPerUser: 1 });
+        expect(await store.find(other.id)).toBeNull();
+        expect((await store.find(old.id))!.rotated).not.toBeNull();
+        expect(await subject.count(subject.ada)).toBe(1);
+      });
+
+      it('at most 25 of a user are kept, or as many as sessions: the most recent ones', async () => {
+        for (const [maxPerUser, kept] of [
+          [1, 25],
+          [30, 30],
+        ] as const) {
+          const first = await open({ maxPerUser });
+          let session = first;
+          for (let i = 1; i <= 35; i++) session = await rotate(session, { now: NOW + i, maxPerUser });
+          expect(await subject.countRotated(subject.ada)).toBe(kept);
+          expect(await store.find(first.id)).toBeNull();
+          expect((await store.find(session.id))!.rotated).toBeNull();
+          await store.deleteByUser(subject.ada);
+        }
+      });
+    });
+
+    describe('R14: reuse', () => {
+      it('ends the whole family and no other session, and says so once', async () => {
+        const first = await open();
+        const second = await rotate(first);
+        const third = await rotate(second);
+        const other = await open();
+        expect(await store.deleteReused(first.id)).toBe(true);
+        for (const { id } of [first, second, third]) expect(await store.find(id)).toBeNull();
+        expect(await store.find(other.id)).not.toBeNull();
+        for (const { id } of [first, second]) expect(await store.deleteReused(id)).toBe(false);
+        expect(await store.deleteReused(newId())).toBe(false);
+      });
+
+      it('of 20 that notice it at once one is told', async () => {
+        const first = await open();
+        await rotate(first);
+        const results = await Promise.all(Array.from({ length: 20 }, () => store.deleteReused(first.id)));
+        expect(results.filter(Boolean)).toHaveLength(1);
+        expect(await subject.count(subject.ada)).toBe(0);
+      });
+    });
+
+    describe('R18: a family ends as a whole', () => {
+      const ends: [string, (old: Session) => Promise<unknown>][] = [
+        ['delete', (old) => store.delete([old.id])],
+        ['deleteByHandle', (old) => store.deleteByHandle(old.userId, old.handle)],
+        ['deleteByUser', (old) => store.deleteByUser(old.userId)],
+        ['deleteReused', (old) => store.deleteReused(old.id)],
+      ];
+
+      it.each(ends)('%s of what was rotated ends what it led to', async (_, end) => {
+        const old = await open();
+        const session = await rotate(old);
+        await end(old);
+        expect([await store.find(old.id), await store.find(session.id)]).toEqual([null, null]);
+        expect(await subject.countRotated(subject.ada)).toBe(0);
+      });
+
+      it.each(ends.slice(0, 3))('100 races of %s and a rotation leave nothing alive', async (_, end) => {
+        for (let i = 0; i < 100; i++) {
+          const old = await open();
+          const next = rotating(old);
+          const both = [() => store.open(next), () => end(old)];
+          await Promise.all((i % 2 ? both : both.toReversed()).map((call) => call()));
+          expect([await store.find(old.id), await store.find(next.id)]).toEqual([null, null]);
+        }
+      });
+
+      it('100 races of a reuse and the next rotation leave nothing alive', async () => {
+        for (let i = 0; i < 100; i++) {
+          const first = await open();
+          const second = await rotate(first);
+          const next = rotating(second);
+          const both = [() => store.open(next), () => store.deleteReused(first.id)];
+          await Promise.all((i % 2 ? both : both.toReversed()).map((call) => call()));
+          for (const { id } of [first, second, next]) expect(await store.find(id)).toBeNull();
+        }
+      });
+
+      it('delete by either end, idempotently, and counts the session, not what it was rotated from', async () => {
+        const first = await open();
+        const second = await rotate(first);
+        const bobs = await open({ userId: subject.bob });
+        expect(await store.delete([first.id, second.id, bobs.id])).toBe(2);
+        expect(await store.delete([first.id, second.id])).toBe(0);
+      });
+
+      it('calls for several users in any order do not wait for each other', async () => {
+        for (let i = 0; i < 20; i++) {
+          const [adas, bobs] = [await open(), await open({ userId: subject.bob })];
+          const results = await Promise.all([store.delete([adas.id, bobs.id]), store.delete([bobs.id, adas.id])]);
+          expect(results[0] + results[1]).toBe(2);
+        }
+      });
+
+      it('R16: deleteByHandle of a foreign family has no effect', async () => {
+        const old = await open();
+        const session = await rotate(old);
+        expect(await store.deleteByHandle(subject.bob, session.handle)).toBe(false);
+        expect(await store.find(old.id)).not.toBeNull();
+        expect(await store.deleteByHandle(subject.ada, session.handle)).toBe(true);
+      });
+
+      it('deleteByUser keeps the family of the exception, whichever end of it is named', async () => {
+        const first = await open();
+        const second = await rotate(first);
+        await open();
+        expect(await store.deleteByUser(subject.ada, second.id)).toBe(1);
+        expect(await store.deleteByUser(subject.ada, first.id)).toBe(0);
+        expect(await store.find(first.id)).not.toBeNull();
+        expect(await store.find(second.id)).not.toBeNull();
+        expect(await store.deleteByUser(subject.bob, second.id)).toBe(0);
+        expect(await store.deleteByUser(subject.ada)).toBe(1);
       });
     });
 

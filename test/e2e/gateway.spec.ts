@@ -1,7 +1,7 @@
 import { UseFilters } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
-import { AuthErrorFilter, CurrentUser, Public, SessionService, type AuthUser } from 'nestjs-latchkey';
+import { AuthErrorFilter, CurrentUser, Public, seconds, SessionService, type AuthUser } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import { io, type Socket } from 'socket.io-client';
 import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
@@ -78,6 +78,18 @@ describe.each(PLATFORMS)('a socket.io gateway behind the global guard, on %s', (
     await t.app.get(SessionService).revoke(session.id);
     expect(await ask(socket, 'me')).toMatchObject({ event: 'exception', data: { code: 'UNAUTHENTICATED' } });
     expect(await ask(socket, 'open')).toEqual({ event: 'open', data: null });
+  });
+
+  it('a socket that outlives a rotation goes on for its grace, is refused after it, and logs no tab out', async () => {
+    const sessions = t.app.get(SessionService);
+    const { token, session } = await sessions.create(ada.id);
+    const socket = connect({ Authorization: `Bearer ${token}` });
+    expect(await ask(socket, 'me')).toEqual({ event: 'me', data: 'ada@example.com' });
+    const rotated = (await sessions.rotate(session, ada.id))!;
+    expect(await ask(socket, 'me')).toEqual({ event: 'me', data: 'ada@example.com' });
+    t.clock.advance(seconds(30));
+    expect(await ask(socket, 'me')).toMatchObject({ event: 'exception', data: { code: 'UNAUTHENTICATED' } });
+    expect(await sessions.lookup(rotated.token)).not.toBeNull();
   });
 
   it('F3: refuses messages over a handshake from a foreign page', async () => {

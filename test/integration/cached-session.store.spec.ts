@@ -17,6 +17,7 @@ import { sessionStoreContract } from '../contract/session-store.contract.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { heard } from '../support/heard.js';
+import { countsOf } from '../support/session-counts.js';
 
 const CACHED = { cache: { enabled: true } };
 
@@ -31,8 +32,7 @@ describe.each([10_000, 0])('with room for %i sessions', (maxSessions) => {
       ada: ada.id,
       bob: bob.id,
       unknownUser: '00000000-0000-4000-8000-00000000dead',
-      count: async (userId) =>
-        Number((await db.query('SELECT count(*) AS n FROM sessions WHERE user_id = $1', [userId]))[0]!['n']),
+      ...countsOf(db),
       close: async () => {
         await t.close();
         await db.drop();
@@ -194,6 +194,32 @@ describe('CachedSessionStore', () => {
         expect(await sessions.lookup(token)).toBeNull();
       }
     });
+
+    it.each<[string, (old: { id: string; token: string }) => Promise<unknown>]>([
+      ['a logout with the token it was rotated from', ({ token }) => sessions.revokeTokens([token])],
+      ['the id it was rotated from', ({ id }) => sessions.revoke(id)],
+      ['a login with the token it was rotated from', ({ id }) => loginOver(id)],
+      ['the token it was rotated from, stolen', ({ token }) => after(minutes(1), () => sessions.lookup(token))],
+    ])('R14: what a rotation led to: %s', async (_, end) => {
+      for (let i = 0; i < 10; i++) {
+        ada = await createUser(t.app, `ada${++accounts}@example.com`);
+        const old = await cached();
+        const successor = (await sessions.rotate(old.session, ada.id))!;
+        expect(await sessions.lookup(old.token)).toMatchObject({ successor: successor.token });
+        expect(await sessions.lookup(successor.token)).not.toBeNull();
+        await end({ id: old.session.id, token: old.token });
+        expect(await sessions.lookup(successor.token)).toBeNull();
+      }
+    });
+
+    const loginOver = async (id: string) => {
+      const bob = await createUser(t.app, `bob${++accounts}@example.com`);
+      await sessions.rotate({ id }, bob.id, { authenticatedAt: t.clock.now() });
+    };
+    const after = (time: number, work: () => Promise<unknown>) => {
+      t.clock.advance(time);
+      return work();
+    };
 
     it('a login as somebody else, over a session of mine', async () => {
       const { token, session } = await cached();

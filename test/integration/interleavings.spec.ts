@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { days, SessionService, type IssuedSession } from 'nestjs-latchkey';
+import { AuthEvents, days, seconds, SessionService, type IssuedSession } from 'nestjs-latchkey';
 import { DataSource } from 'typeorm';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
@@ -21,10 +21,12 @@ describe('R18: revoke against concurrent lookup, extend, rotate and login', () =
   let db: TestDatabase;
   let t: TestApp;
   let sessions: SessionService;
+  const heard: unknown[] = [];
   beforeAll(async () => {
     db = await createTestDatabase();
     t = await startTestApp({ url: db.url });
     sessions = t.app.get(SessionService);
+    t.app.get(AuthEvents).on((event) => void heard.push(event));
   });
   afterAll(async () => {
     await t?.close();
@@ -45,29 +47,46 @@ describe('R18: revoke against concurrent lookup, extend, rotate and login', () =
     ]);
     const session = { ...issued.session, expiresAt: t.clock.now() + days(1) };
     const violations: string[] = [];
-    const successors: string[] = [];
+    /** Every token that the session ever had: the model of it is that they all live, or all are dead. */
+    const tokens = [issued.token];
+    const learn = (token: string | undefined) => {
+      if (token !== undefined && !tokens.includes(token)) tokens.push(token);
+    };
     let revoked = false;
-    let allRevoked = false;
 
     const look = async (token: string, dead: boolean, what: string) => {
-      if ((await sessions.lookup(token)) && dead) violations.push(`${what} (seed ${seed})`);
+      const found = await sessions.lookup(token);
+      if (found && dead) violations.push(`${what} (seed ${seed})`);
+      learn(found?.successor);
+      return found;
     };
-    const revokeAll = random() < 0.5;
+    const oneOf = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
+    const revocations = [
+      () => sessions.revokeAllForUser(user.id),
+      () => sessions.revoke(issued.session.id),
+      () => sessions.revokeByHandle(user.id, issued.session.handle),
+      () => sessions.revokeTokens([issued.token]), // the logout of a tab, whichever of the tokens it has
+      () => sessions.revokeTokens([oneOf(tokens)]),
+    ];
+    const revoke = oneOf(revocations);
     const operations = [
       async () => {
-        if (revokeAll) await sessions.revokeAllForUser(user.id);
-        else await sessions.revoke(issued.session.id);
+        await revoke();
         revoked = true;
-        allRevoked = revokeAll;
       },
       ...Array.from({ length: 3 }, () => () => look(issued.token, revoked, 'a lookup after the revocation')),
+      ...Array.from({ length: 3 }, () => async () => {
+        const found = await look(oneOf(tokens), revoked, 'a lookup of any of its tokens after the revocation');
+        if (found) await sessions.maybeExtend(found.session);
+      }),
       ...Array.from({ length: 3 }, () => () => extend({ ...issued, session })),
-      ...Array.from({ length: 2 }, () => async () => {
+      ...Array.from({ length: 3 }, (_, i) => async () => {
         // A rotation that is asked for after the revocation was answered must find nothing to rotate.
-        const [sentAfter, sentAfterAll] = [revoked, allRevoked];
-        const rotated = await sessions.rotate(session, user.id);
-        if (rotated && (sentAfter || sentAfterAll)) violations.push(`a rotation after the revocation (seed ${seed})`);
-        if (rotated) successors.push(rotated.token);
+        const sentAfter = revoked;
+        const found = i === 0 ? { session } : await look(oneOf(tokens), revoked, 'a lookup before a rotation');
+        const rotated = found && (await sessions.rotate(found.session, user.id));
+        if (rotated && sentAfter) violations.push(`a rotation after the revocation (seed ${seed})`);
+        learn(rotated?.token);
       }),
       async () => void (await sessions.create(user.id)),
     ];
@@ -80,14 +99,13 @@ describe('R18: revoke against concurrent lookup, extend, rotate and login', () =
           await operation();
         }),
     );
-    await look(issued.token, true, 'the revoked token at the end');
-    if (revokeAll && successors.length > 0) {
-      // Rotated before revokeAll: dead with it. Rotated after: impossible, there was nothing left to rotate.
-      await look(successors[0]!, true, 'the successor of a session that revokeAll had ended');
-    }
+    // Rotated before the revocation: dead with it. Rotated after: impossible, there was nothing left to rotate.
+    for (const token of tokens) await look(token, true, 'a token of the revoked session at the end');
+    rotations += tokens.length - 1;
     return violations;
   }
 
+  let rotations = 0;
   const honest = ({ session }: IssuedSession) => sessions.maybeExtend(session);
 
   it('200 random interleavings on real PostgreSQL never leave a revoked token valid', async () => {
@@ -96,6 +114,31 @@ describe('R18: revoke against concurrent lookup, extend, rotate and login', () =
       violations.push(...(await Promise.all([0, 1, 2, 3].map((i) => interleave(seed + i, honest)))).flat());
     }
     expect(violations).toEqual([]);
+    expect(rotations).toBeGreaterThan(100);
+    expect(heard).toEqual([]);
+  }, 60_000);
+
+  it('without a revocation every tab stays logged in, by whichever of the tokens (negative control)', async () => {
+    const random = randomFrom(7);
+    for (let run = 0; run < 20; run++) {
+      const user = await createUser(t.app, `tabs${run}@example.com`);
+      const first = await sessions.create(user.id);
+      const tabs = Array.from({ length: 6 }, () => first.token);
+      for (let step = 0; step < 5; step++) {
+        t.clock.advance(seconds(random() * 2));
+        await Promise.all(
+          tabs.map(async (token, tab) => {
+            for (let pauses = Math.floor(random() * 12); pauses > 0; pauses--) await setImmediate();
+            const found = await sessions.lookup(token);
+            expect(found).not.toBeNull();
+            const rotated = random() < 0.5 ? await sessions.rotate(found!.session, user.id) : null;
+            tabs[tab] = rotated?.token ?? found!.successor ?? token;
+          }),
+        );
+      }
+      expect(await sessions.listForUser(user.id)).toHaveLength(1);
+    }
+    expect(heard).toEqual([]);
   }, 60_000);
 
   it('the same checker catches a store that saves what it read (negative control)', async () => {

@@ -1,10 +1,52 @@
-import { describe } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
-import { authSchemaFor, SessionStore, UserDirectory, type AuthUser, type UserIdType } from 'nestjs-latchkey';
+import {
+  authSchemaFor,
+  SessionService,
+  SessionStore,
+  UserDirectory,
+  type AuthUser,
+  type UserIdType,
+} from 'nestjs-latchkey';
 import { DataSource } from 'typeorm';
 import { sessionStoreContract } from '../contract/session-store.contract.js';
 import { createUser, startTestApp } from '../support/app.js';
 import { createTestDatabase } from '../support/database.js';
+import { countsOf } from '../support/session-counts.js';
+
+it('a plain DELETE misses the row that a rotation is inserting (negative control)', async () => {
+  const db = await createTestDatabase();
+  const t = await startTestApp({ url: db.url });
+  const { id: userId } = await createUser(t.app, 'ada@example.com');
+  const sessions = t.app.get(SessionService);
+  const deletes = {
+    plain: (handle: string) => db.query('DELETE FROM sessions WHERE handle = $1', [handle]),
+    ours: (handle: string) => sessions.revokeByHandle(userId, handle),
+  };
+  const left = { plain: 0, ours: 0 };
+  // The rotation is held up once it has its snapshot and its lock, so that the deletion always comes in between.
+  await db.query(
+    `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN NEW; END $$`,
+  );
+  await db.query('CREATE TRIGGER slow AFTER UPDATE ON sessions FOR EACH ROW EXECUTE FUNCTION slow()');
+  for (const kind of ['plain', 'ours'] as const) {
+    const { session } = await sessions.create(userId);
+    const rotation = sessions.rotate(session, userId);
+    for (let waiting = true; waiting;) {
+      const [row] = await db.query(
+        `SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()`,
+      );
+      waiting = row === undefined;
+    }
+    await deletes[kind](session.handle);
+    expect(await rotation).not.toBeNull();
+    left[kind] = (await sessions.listForUser(userId)).length;
+    await sessions.revokeAllForUser(userId);
+  }
+  expect(left).toEqual({ plain: 1, ours: 0 });
+  await t.close();
+  await db.drop();
+});
 
 sessionStoreContract('TypeORM, users in our table', async () => {
   const db = await createTestDatabase();
@@ -15,8 +57,7 @@ sessionStoreContract('TypeORM, users in our table', async () => {
     ada: ada.id,
     bob: bob.id,
     unknownUser: '00000000-0000-4000-8000-00000000dead',
-    count: async (userId) =>
-      Number((await db.query('SELECT count(*) AS n FROM sessions WHERE user_id = $1', [userId]))[0]!['n']),
+    ...countsOf(db),
     close: async () => {
       await t.close();
       await db.drop();
@@ -70,8 +111,7 @@ describe.each<[UserIdType, string, string]>([
       ada,
       bob,
       unknownUser: userId === 'text' ? null : 'nobody',
-      count: async (id) =>
-        Number((await db.query('SELECT count(*) AS n FROM sessions WHERE user_id = $1', [id]))[0]!['n']),
+      ...countsOf(db),
       close: async () => {
         await t.close();
         await db.drop();

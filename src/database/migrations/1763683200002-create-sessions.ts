@@ -11,17 +11,24 @@ const OWN = [
   'absolute_expires_at timestamptz',
   'ip text',
   'user_agent text',
+  'rotated_at timestamptz',
+  'successor text',
 ];
+
+const lockOf = (owner: string) => `hashtextextended('nestjs-latchkey:sessions:' || ${owner}::text, 0)`;
+/** Held until the transaction ends, by everything that opens or ends sessions of the user. */
+const LOCK_USER = `PERFORM pg_advisory_xact_lock(${lockOf('of_user')})`;
 
 /**
  * A new password, disabling, "sign out everywhere": moves the cutoff forward, always by something and past the last
- * login (a JWT or signed cookie has no row to delete), and deletes the sessions. The row lock of the UPDATE comes first,
- * so that the DELETE sees every session that was opened before it.
+ * login (a JWT or signed cookie has no row to delete), and deletes the sessions. The locks come first, so that the DELETE
+ * sees every session that was opened or rotated before it; in the order in which opening takes them.
  */
 const END_ACCESS = `
   CREATE FUNCTION latchkey_end_access(of_user uuid, instant timestamptz, new_hash text, disables boolean)
   RETURNS boolean LANGUAGE plpgsql AS $$
   BEGIN
+    ${LOCK_USER};
     UPDATE users SET updated_at = instant,
       tokens_invalidated_after = greatest(instant, last_login_at, tokens_invalidated_after + interval '1 microsecond'),
       password_hash = coalesce(new_hash, password_hash),
@@ -35,9 +42,48 @@ const END_ACCESS = `
   END $$`;
 
 /**
+ * The locks of everybody whose sessions these are, and of `of_user` where given, in one order for all callers, so that
+ * two of them never wait for each other. The owner of a row never changes, so that it may be read before.
+ */
+const lockOwners = (userId: UserIdType) => `
+  CREATE FUNCTION latchkey_lock_owners(ids text[], of_user ${userId}) RETURNS void LANGUAGE plpgsql AS $$
+  DECLARE
+    key bigint;
+  BEGIN
+    FOR key IN
+      SELECT ${lockOf('user_id')} FROM sessions WHERE id = ANY(ids)
+      UNION SELECT ${lockOf('of_user')} WHERE of_user IS NOT NULL ORDER BY 1
+    LOOP
+      PERFORM pg_advisory_xact_lock(key);
+    END LOOP;
+  END $$`;
+
+/**
+ * Ends the families of these rows, rotated or not. `ended`: how many sessions that were; rotated rows are none.
+ * `presented`: how many of the ids themselves were of rotated rows, which no other call is told of the same row.
+ */
+const CLOSE_FAMILIES = `
+  CREATE FUNCTION latchkey_close_families(ids text[], OUT ended integer, OUT presented integer) LANGUAGE plpgsql AS $$
+  BEGIN
+    PERFORM latchkey_lock_owners(ids, NULL);
+    WITH deleted AS (
+      DELETE FROM sessions WHERE (user_id, handle) IN (SELECT user_id, handle FROM sessions WHERE id = ANY(ids))
+      RETURNING id, rotated_at)
+    SELECT count(*) FILTER (WHERE rotated_at IS NULL), count(*) FILTER (WHERE rotated_at IS NOT NULL AND id = ANY(ids))
+      INTO ended, presented FROM deleted;
+  END $$`;
+
+/** Rotated rows that are kept of one user, where the cap of sessions is lower: the most recent ones. */
+const MOST_ROTATED = 25;
+
+/**
  * Table `sessions` as in seed 002 with our additive columns, and the functions that decide about all sessions of one
- * user. Opening and closing take the same advisory lock, keyed by the user, **before** they read: a lock inside the
- * deciding statement would come after that statement's snapshot, and 26 concurrent logins would leave 26 sessions.
+ * user. Opening and ending take the same advisory lock, keyed by the user, **before** they read: a lock inside the
+ * deciding statement would come after that statement's snapshot, 26 concurrent logins would leave 26 sessions, and a
+ * logout would miss the row that a rotation is inserting.
+ *
+ * A rotated row stays, with `rotated_at` set: it is no session any more. It shares its `handle` with its successor, so
+ * that (user_id, handle) names the family, which ends as a whole.
  */
 export function createSessionsFor(
   userId: UserIdType,
@@ -54,7 +100,6 @@ export function createSessionsFor(
     ],
     own: OWN,
   };
-  const lockUser = `PERFORM pg_advisory_xact_lock(hashtextextended('nestjs-latchkey:sessions:' || of_user::text, 0))`;
   // Waits for a password change or disabling that is under way, and holds up the next until this session is there to be
   // deleted. A login whose account changed since its password was read opens nothing. One that did not is valid, however
   // far the clock of the process that moved the cutoff was ahead.
@@ -77,56 +122,83 @@ export function createSessionsFor(
     async up(queryRunner: QueryRunner): Promise<void> {
       await createOrAdopt(queryRunner, table);
       await queryRunner.query('CREATE INDEX IF NOT EXISTS sessions_user_id_idx ON sessions (user_id)');
+      await queryRunner.query(lockOwners(userId));
       await queryRunner.query(`
         CREATE FUNCTION latchkey_open_session(
           new_id text, of_user ${userId}, instant timestamptz, ttl interval, lifetime interval, authenticated timestamptz,
-          from_ip text, agent text, replaced_id text, max_sessions integer, checks_cutoff boolean, cutoff timestamptz
+          from_ip text, agent text, replaced_id text, max_sessions integer, checks_cutoff boolean, cutoff timestamptz,
+          sealed_successor text
         ) RETURNS SETOF sessions LANGUAGE plpgsql AS $$
         DECLARE
           replaced sessions;
           ends_at timestamptz := authenticated + lifetime;
+          family uuid := gen_random_uuid();
         BEGIN
-          ${lockUser};
-          ${referencesUsers ? lockAccount : ''}
-          IF replaced_id IS NOT NULL THEN
-            DELETE FROM sessions s WHERE s.id = replaced_id
-              AND (authenticated IS NOT NULL OR (s.user_id = of_user AND s.expires_at > instant
-                   AND coalesce(s.absolute_expires_at, s.created_at + lifetime) > instant))
-              RETURNING * INTO replaced;
+          IF replaced_id IS NULL OR authenticated IS NULL THEN
+            ${LOCK_USER};
+          ELSE
+            PERFORM latchkey_lock_owners(ARRAY[replaced_id], of_user);
           END IF;
+          ${referencesUsers ? lockAccount : ''}
           IF authenticated IS NULL THEN
-            IF replaced.id IS NULL THEN
+            UPDATE sessions s SET rotated_at = instant, successor = sealed_successor, expires_at = least(s.expires_at, instant)
+              WHERE s.id = replaced_id AND s.user_id = of_user AND s.rotated_at IS NULL AND s.expires_at > instant
+                AND coalesce(s.absolute_expires_at, s.created_at + lifetime) > instant
+              RETURNING * INTO replaced;
+            IF NOT FOUND THEN
               RETURN;
             END IF;
             authenticated := coalesce(replaced.authenticated_at, replaced.created_at);
             ends_at := coalesce(replaced.absolute_expires_at, replaced.created_at + lifetime);
+            family := replaced.handle;
+          ELSIF replaced_id IS NOT NULL THEN
+            DELETE FROM sessions s USING sessions r
+              WHERE r.id = replaced_id AND s.user_id = r.user_id AND s.handle = r.handle;
           END IF;
           DELETE FROM sessions WHERE id IN (
-            SELECT s.id FROM sessions s WHERE s.user_id = of_user
-              ORDER BY s.expires_at > instant DESC, coalesce(s.last_seen_at, s.created_at) DESC, s.id
-              OFFSET max_sessions - 1);
-          RETURN QUERY INSERT INTO sessions (id, user_id, created_at, expires_at, last_seen_at, authenticated_at,
+            SELECT ranked.id FROM (
+              SELECT s.id, s.rotated_at, row_number() OVER (PARTITION BY s.rotated_at IS NULL
+                  ORDER BY s.expires_at > instant DESC, coalesce(s.rotated_at, s.last_seen_at, s.created_at) DESC, s.id) AS place
+                FROM sessions s WHERE s.user_id = of_user) ranked
+              WHERE place > CASE WHEN rotated_at IS NULL THEN max_sessions - 1 ELSE greatest(max_sessions, ${MOST_ROTATED}) END);
+          RETURN QUERY INSERT INTO sessions (id, user_id, created_at, expires_at, handle, last_seen_at, authenticated_at,
               absolute_expires_at, ip, user_agent)
-            VALUES (new_id, of_user, instant, least(instant + ttl, ends_at), instant, authenticated, ends_at, from_ip, agent)
+            VALUES (new_id, of_user, instant, least(instant + ttl, ends_at), family, instant, authenticated, ends_at,
+              from_ip, agent)
             RETURNING *;
         END $$`);
       if (referencesUsers) await queryRunner.query(END_ACCESS);
       await queryRunner.query(`
         CREATE FUNCTION latchkey_close_sessions(of_user ${userId}, kept_id text) RETURNS integer LANGUAGE plpgsql AS $$
         DECLARE
-          deleted integer;
+          kept uuid;
+          ended integer;
         BEGIN
-          ${lockUser};
-          DELETE FROM sessions WHERE user_id = of_user AND id IS DISTINCT FROM kept_id;
-          GET DIAGNOSTICS deleted = ROW_COUNT;
-          RETURN deleted;
+          ${LOCK_USER};
+          SELECT handle INTO kept FROM sessions WHERE id = kept_id AND user_id = of_user;
+          WITH deleted AS (
+            DELETE FROM sessions WHERE user_id = of_user AND handle IS DISTINCT FROM kept RETURNING rotated_at)
+          SELECT count(*) FILTER (WHERE rotated_at IS NULL) INTO ended FROM deleted;
+          RETURN ended;
         END $$`);
+      await queryRunner.query(`
+        CREATE FUNCTION latchkey_close_family(of_user ${userId}, of_handle uuid) RETURNS integer LANGUAGE plpgsql AS $$
+        DECLARE
+          ended integer;
+        BEGIN
+          ${LOCK_USER};
+          WITH deleted AS (DELETE FROM sessions WHERE user_id = of_user AND handle = of_handle RETURNING rotated_at)
+          SELECT count(*) FILTER (WHERE rotated_at IS NULL) INTO ended FROM deleted;
+          RETURN ended;
+        END $$`);
+      await queryRunner.query(CLOSE_FAMILIES);
     }
 
     async down(queryRunner: QueryRunner): Promise<void> {
       if (referencesUsers) await queryRunner.query('DROP FUNCTION latchkey_end_access');
-      await queryRunner.query('DROP FUNCTION latchkey_close_sessions');
-      await queryRunner.query('DROP FUNCTION latchkey_open_session');
+      for (const name of ['close_families', 'close_family', 'close_sessions', 'open_session', 'lock_owners']) {
+        await queryRunner.query(`DROP FUNCTION latchkey_${name}`);
+      }
       await dropOrRelease(queryRunner, table);
     }
   }

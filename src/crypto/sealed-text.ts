@@ -1,0 +1,54 @@
+import { createCipheriv, createDecipheriv, randomBytes, type KeyObject } from 'node:crypto';
+import type { Keys } from './key-ring.js';
+
+const ALGORITHM = 'aes-256-gcm';
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+/** Nothing that is sealed here is longer; anything longer is refused before any work. */
+const LONGEST_SEALED = 4096;
+
+/**
+ * Short texts that rest encrypted: base64url of nonce, ciphertext and tag of AES-256-GCM. The first key seals, all open.
+ * A text is bound to a `context`, which is not secret and not part of the sealed text: moved to another context it does
+ * not open. Nonces are random, so one key is good for 2^32 texts (NIST SP 800-38D 8.3).
+ */
+export class SealedText {
+  /** `keys` of a purpose of their own (`KeyRing.forPurpose`): 32 bytes each. */
+  constructor(private readonly keys: Keys) {}
+
+  seal(text: string, context: string): string {
+    const nonce = randomBytes(NONCE_BYTES);
+    const cipher = createCipheriv(ALGORITHM, this.keys[0], nonce, { authTagLength: TAG_BYTES }).setAAD(
+      Buffer.from(context),
+    );
+    return Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]).toString(
+      'base64url',
+    );
+  }
+
+  /** `null` for whatever was not sealed by one of our keys for this context, byte for byte. Never throws. */
+  open(sealed: string, context: string): string | null {
+    if (typeof sealed !== 'string' || sealed.length > LONGEST_SEALED) return null;
+    const bytes = Buffer.from(sealed, 'base64url');
+    if (bytes.length < NONCE_BYTES + TAG_BYTES || bytes.toString('base64url') !== sealed) return null;
+    for (const key of this.keys) {
+      const text = opened(bytes, key, context);
+      if (text !== null) return text;
+    }
+    return null;
+  }
+}
+
+function opened(bytes: Buffer, key: KeyObject, context: string): string | null {
+  const nonce = bytes.subarray(0, NONCE_BYTES);
+  const decipher = createDecipheriv(ALGORITHM, key, nonce, { authTagLength: TAG_BYTES })
+    .setAAD(Buffer.from(context))
+    .setAuthTag(bytes.subarray(-TAG_BYTES));
+  const text = decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES));
+  try {
+    // Only now is it known whether any of it is genuine.
+    return Buffer.concat([text, decipher.final()]).toString();
+  } catch {
+    return null;
+  }
+}
