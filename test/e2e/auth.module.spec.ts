@@ -72,18 +72,27 @@ async function start(options: Partial<TestAppOptions> = {}) {
 async function boot(url: string, auth: DynamicModule, controllers = [ThingsController]) {
   @Module({
     imports: [
-      TypeOrmModule.forRoot({
-        type: 'postgres',
-        url,
-        entities: authEntities,
-        migrations: authMigrations,
-        retryAttempts: 0,
+      TypeOrmModule.forRootAsync({
+        useFactory: () => ({
+          type: 'postgres',
+          url,
+          entities: authEntities,
+          migrations: authMigrations,
+          retryAttempts: 0,
+        }),
+        dataSourceFactory: (options) => (connecting = new DataSource(options!).initialize()),
       }),
       auth,
     ],
     controllers,
   })
   class HostModule {}
+  // A boot that fails leaves its connections to whoever opened them.
+  let connecting: Promise<DataSource> | undefined;
+  cleanups.push(async () => {
+    const dataSource = await connecting;
+    if (dataSource?.isInitialized) await dataSource.destroy();
+  });
   const quiet = { log: () => {}, warn: () => {}, error: () => {} }; // a failed boot is what some tests are about
   const module = await Test.createTestingModule({ imports: [HostModule] })
     .setLogger(quiet)
