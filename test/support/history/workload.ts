@@ -58,8 +58,8 @@ export class Workload {
     if (dice < 0.93) return this.rotate(session);
     if (dice < 0.94) return this.tell({ act: dice < 0.935 ? 'rotate' : 'revoke', key: session.key });
     if (this.known.size < target) return this.open();
-    if (dice < 0.99) return this.revoke(session);
-    if (dice < 0.997) return this.revokeAll(session.user);
+    if (dice < 0.985) return this.revoke(session);
+    if (dice < 0.994) return this.revokeAll(session.user);
     return this.disable(session.user);
   }
 
