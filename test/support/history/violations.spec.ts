@@ -142,6 +142,7 @@ describe('violationsOf', () => {
     expect(rules(strict, threw)).toEqual(['threw']);
     const broken = { bound: 0, faults: true };
     expect(rules(broken, threw, live([4, 5]), lookup([6, 7]))).toEqual([]);
+    expect(rules(broken, operation('revoke', [2, 3], { threw: 'TypeError' }))).toEqual(['threw']);
     const all = operation('revokeAll', [-3, -2], { threw: 'STORE_UNAVAILABLE' });
     expect(rules(broken, all, lookup([6, 7]))).toEqual([]);
   });

@@ -12,7 +12,7 @@ import type { Answer, History, Operation } from './operation.js';
  *   by itself, or after the grace
  * - `written`: a session was extended or rotated after it had been ended
  * - `wrong owner`: the answer named another user than the session's
- * - `threw`: an operation threw although nothing was broken
+ * - `threw`: an operation threw although nothing was broken, or something else than an outage
  */
 export type Rule =
   'lost' | 'stale' | 'read your writes' | 'resurrection' | 'expiry' | 'rotation' | 'written' | 'wrong owner' | 'threw';
@@ -34,6 +34,8 @@ export interface Promised {
   readonly faults?: boolean;
 }
 
+/** What the public API throws for a database that is away, and what the recorder writes for no answer at all. */
+const OUTAGE = new Set(['STORE_UNAVAILABLE', 'NO_ANSWER']);
 const MICROSECONDS = 1000;
 /** PostgreSQL keeps microseconds, and a number of epoch milliseconds a little less. */
 const EXPIRY_SLACK = 0.01;
@@ -51,7 +53,7 @@ export function violationsOf(history: History, { bound, grace = 0, faults = fals
   for (const operation of history) {
     const report = (rule: Rule, because: Operation | null = null) => found.push({ rule, operation, because });
     if (operation.threw !== undefined) {
-      if (!faults) report('threw');
+      if (!faults || !OUTAGE.has(operation.threw)) report('threw');
       continue;
     }
     const life = lives.of(operation.session);
