@@ -26,7 +26,6 @@ export type ToWorker =
 
 export type FromWorker =
   | { type: 'ready' | 'warm' | 'watching' }
-  | { type: 'failed'; reason: string }
   | { type: 'created'; credentials: Credential[] }
   | { type: 'seen'; seen: Seen }
   | { type: 'ended'; start: number; end: number };

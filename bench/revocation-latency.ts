@@ -1,12 +1,11 @@
 /* oxlint-disable no-console */
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { authEntities, authMigrations } from 'nestjs-latchkey';
 import { startEmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { DataSource } from 'typeorm';
 import { CACHE_IS_THERE, cachedAuth } from '../test/support/history/cached.js';
+import { Worker } from '../test/support/worker.js';
 import type { FromWorker, Seen, Subject, ToWorker } from './revocation-latency.messages.js';
 
 // How long what one process has ended is still answered by the others, which have it in their caches and ask for it all
@@ -15,41 +14,8 @@ import type { FromWorker, Seen, Subject, ToWorker } from './revocation-latency.m
 const PROCESSES = 3;
 const [sessions = 1000, users = 200, jwts = 200] = process.argv.slice(2).map(Number);
 const SCRIPT = fileURLToPath(new URL('./revocation-latency.worker.ts', import.meta.url));
-const LOADER = new URL('../test/support/register.js', import.meta.url).href;
 
-class Worker {
-  private readonly child: ChildProcess;
-
-  constructor(databaseUrl: string) {
-    const env = { ...process.env, DATABASE_URL: databaseUrl, AUTH_OPTIONS: JSON.stringify(cachedAuth('postgres')) };
-    this.child = fork(SCRIPT, { execArgv: ['--import', LOADER], env });
-    this.child.setMaxListeners(20);
-  }
-
-  send(message: ToWorker): void {
-    this.child.send(message);
-  }
-
-  next<Type extends FromWorker['type']>(type: Type): Promise<FromWorker & { type: Type }> {
-    return new Promise((resolve, reject) => {
-      const hear = (message: FromWorker) => {
-        if (message.type === 'failed') reject(new Error(message.reason));
-        if (message.type !== type) return;
-        this.child.off('message', hear);
-        this.child.off('exit', fail);
-        resolve(message as FromWorker & { type: Type });
-      };
-      const fail = (code: number) => reject(new Error(`A process ended with ${code}.`));
-      this.child.on('message', hear).once('exit', fail);
-    });
-  }
-
-  async stop(): Promise<void> {
-    const exit = once(this.child, 'exit');
-    this.send({ type: 'stop' });
-    await exit;
-  }
-}
+type Watcher = Worker<ToWorker, FromWorker>;
 
 const postgres = await startEmbeddedPostgres();
 try {
@@ -61,7 +27,8 @@ try {
     migrationsRun: true,
   }).initialize();
   const [{ version }] = await db.query<[{ version: string }]>("SELECT current_setting('server_version') AS version");
-  const workers = Array.from({ length: PROCESSES }, () => new Worker(postgres.url));
+  const env = { DATABASE_URL: postgres.url, AUTH_OPTIONS: JSON.stringify(cachedAuth('postgres')) };
+  const workers = Array.from({ length: PROCESSES }, () => new Worker<ToWorker, FromWorker>(SCRIPT, env));
   await Promise.all(workers.map((worker) => worker.next('ready')));
   console.log(
     `${PROCESSES} processes, cache ${CACHE_IS_THERE ? 'on' : 'NOT THERE YET: every question asks the database'}`,
@@ -76,7 +43,7 @@ try {
   await postgres.stop();
 }
 
-async function measure(db: DataSource, workers: readonly Worker[], subject: Subject, count: number): Promise<void> {
+async function measure(db: DataSource, workers: readonly Watcher[], subject: Subject, count: number): Promise<void> {
   const accounts = await db.query<{ id: string }[]>(
     `INSERT INTO users (email, password_hash)
      SELECT $1 || n || '@example.com', 'x' FROM generate_series(1, $2::int) n RETURNING id`,

@@ -1,3 +1,4 @@
+/* oxlint-disable no-console */
 import { setImmediate } from 'node:timers/promises';
 import {
   AuthError,
@@ -18,7 +19,10 @@ const codec = app.get(JwtCodecService);
 const revocations = app.get(TokenRevocationService);
 
 process.on('message', (message: ToWorker) => {
-  const fail = (error: unknown) => send({ type: 'failed', reason: String(error) });
+  const fail = (error: unknown) => {
+    console.error(error);
+    process.exit(1);
+  };
   if (message.type === 'stop') void app.close().then(() => process.exit(0));
   if (message.type === 'create')
     void create(message).then((credentials) => send({ type: 'created', credentials }), fail);
@@ -26,6 +30,7 @@ process.on('message', (message: ToWorker) => {
   if (message.type === 'watch') void watch(message.credential).then((seen) => send({ type: 'seen', seen }), fail);
   if (message.type === 'end') void end(message.credential).then((times) => send({ type: 'ended', ...times }), fail);
 });
+process.on('disconnect', () => process.exit(1));
 send({ type: 'ready' });
 
 function create({ subject, users }: ToWorker & { type: 'create' }): Promise<Credential[]> {
