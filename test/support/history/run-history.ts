@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { AuthOptions } from 'nestjs-latchkey';
 import { withClient } from '../test-server.js';
 import { Worker } from '../worker.js';
+import { NO_GRACE } from './cached.js';
 import type { FromWorker, ToWorker } from './messages.js';
 import { countsOf, type Counts, type Operation } from './operation.js';
 
@@ -28,7 +29,7 @@ type HistoryWorker = Worker<ToWorker, FromWorker>;
 const HOUR = 3_600_000;
 
 /** Lifetimes that no history outlives; every use of a session a millisecond after the last moves its expiry. */
-const SESSION = { ttl: HOUR, extendBelow: HOUR - 1, absoluteLifetime: 2 * HOUR, maxPerUser: 10_000 };
+const SESSION = { ttl: HOUR, extendBelow: HOUR - 1, absoluteLifetime: 2 * HOUR, maxPerUser: 10_000, ...NO_GRACE };
 
 /** What several processes on one database asked and were answered, all doing everything to the same sessions. */
 export async function runHistory(options: HistoryOptions): Promise<{ history: Operation[]; counts: Counts }> {
@@ -71,7 +72,7 @@ function environment(
   { auth = {}, naiveCache = 0 }: HistoryOptions,
 ): Record<string, string> {
   const session = { ...SESSION, ...auth.session };
-  const grace = (session as { rotationGrace?: number }).rotationGrace ?? 0;
+  const grace = (session as { rotationGrace?: number }).rotationGrace ?? '';
   return {
     DATABASE_URL: url,
     AUTH_OPTIONS: JSON.stringify({ ...auth, session }),

@@ -16,7 +16,8 @@ export interface Simulated {
   readonly seed: number;
   /** Microseconds: how old an answer may be that a process gives to what it has not changed itself. */
   readonly staleness: number;
-  readonly grace: number;
+  /** `null`: a rotated session is just gone, and its use has no consequences. */
+  readonly grace: number | null;
 }
 
 const PROCESSES = 3;
@@ -43,7 +44,7 @@ export function simulate({ seed, staleness, grace }: Simulated): History {
   const all: { session: ModelSession; from: number }[] = [];
   const disabledAt = new Map<string, number>();
   const wrote = Array<number>(PROCESSES).fill(-Infinity);
-  const lasts = 4 * (staleness + grace + 1_000_000);
+  const lasts = 4 * (staleness + (grace ?? 0) + 1_000_000);
 
   const planned = Array.from({ length: OPERATIONS }, () => {
     const start = Math.floor(random() * lasts);
@@ -78,7 +79,7 @@ export function simulate({ seed, staleness, grace }: Simulated): History {
   const read = (session: ModelSession, at: number): ModelSession | null => {
     if (session.endedAt <= at || (disabledAt.get(session.user) ?? Infinity) <= at) return null;
     if (session.rotatedAt > at) return session;
-    return at < session.rotatedAt + grace ? read(session.successor!, at) : null;
+    return at < session.rotatedAt + (grace ?? 0) ? read(session.successor!, at) : null;
   };
 
   for (const { start, end, at } of planned) {
@@ -97,7 +98,7 @@ export function simulate({ seed, staleness, grace }: Simulated): History {
       endAll(existing, at);
       if (kind === 'disable') disabledAt.set(user, Math.min(disabledAt.get(user) ?? Infinity, at));
     }
-    if (kind === 'revoke') endAll(grace > 0 && random() < 0.5 ? session!.family : [session!], at);
+    if (kind === 'revoke') endAll(grace === null ? [session!] : session!.family, at);
     if (kind === 'extend' && session!.endedAt > at && session!.rotatedAt > at) {
       session!.expiries.push({ at, expiresAt: at + LIFETIME });
       answer = answerOf(session!, at);
@@ -107,8 +108,10 @@ export function simulate({ seed, staleness, grace }: Simulated): History {
         session!.rotatedAt = at;
         session!.successor = open(user, at, end, session);
         answer = answerOf(session!.successor, at);
-      } else if (at < session!.rotatedAt + grace && session!.successor!.endedAt > at && random() < 0.5) {
-        answer = answerOf(session!.successor!, at);
+      } else {
+        // Some read what has become of it, others are refused.
+        const end = grace === null || random() < 0.3 ? null : read(session!, at);
+        answer = end && answerOf(end, at);
       }
     }
     if (kind === 'lookup') {
@@ -116,7 +119,8 @@ export function simulate({ seed, staleness, grace }: Simulated): History {
       const stale = random() < 0.5 && seenAt < at ? read(session!, seenAt) : null;
       const found = stale ?? read(session!, at);
       answer = found && answerOf(found, stale ? seenAt : at);
-      if (!found && at >= session!.rotatedAt + grace && grace > 0 && session!.endedAt > at) endAll(session!.family, at);
+      const isReused = grace !== null && at >= session!.rotatedAt + grace;
+      if (!found && isReused && session!.endedAt > at) endAll(session!.family, at);
     } else {
       wrote[process] = at;
     }

@@ -10,8 +10,8 @@ export interface Surroundings {
   createUser(): Promise<string>;
   /** Asks all processes, this one too. */
   tell(together: Together): void;
-  /** `session.rotationGrace`, ms. */
-  readonly grace: number;
+  /** `session.rotationGrace`, ms; `null`: there is none, and using an old token has no consequences. */
+  readonly grace: number | null;
 }
 
 /** What one process does at random; most of it lookups, of its own sessions, of the others' and of ended ones. */
@@ -119,7 +119,8 @@ export class Workload {
 
   /** A rotated token that is used after the grace ends all that came of it: now and then only. */
   private shyFrom(): number {
-    return this.around.grace > 0 ? performance.now() + 0.8 * this.around.grace : Infinity;
+    const { grace } = this.around;
+    return grace === null ? Infinity : performance.now() + 0.8 * grace;
   }
 
   private opened(issued: IssuedSession | null | undefined): void {
