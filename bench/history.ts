@@ -1,10 +1,21 @@
 /* oxlint-disable no-console */
+import { setTimeout } from 'node:timers/promises';
 import { authEntities, authMigrations, seconds, type AuthOptions } from 'nestjs-latchkey';
 import { startEmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { DataSource } from 'typeorm';
-import { CACHE_IS_THERE, CACHED_PROMISE, cachedAuth, GRACE } from '../test/support/history/cached.js';
+import {
+  CACHE_IS_THERE,
+  CACHED_PROMISE,
+  cachedAuth,
+  GRACE,
+  GRACE_IS_THERE,
+  GRACEFUL_PROMISE,
+  MAX_STALENESS,
+  PLAIN_PROMISE,
+} from '../test/support/history/cached.js';
 import { runHistory } from '../test/support/history/run-history.js';
 import { violationsOf, type Promised } from '../test/support/history/violations.js';
+import { startTcpProxy, type TcpProxy } from '../test/support/tcp-proxy.js';
 
 // Three processes on one database do everything at once to 2,000 sessions; then every answer is checked:
 // `node --import ./test/support/register.js bench/history.ts [seconds] [variant …]`. Exit code 1 when a variant is not
@@ -14,16 +25,27 @@ interface Variant {
   auth: Partial<AuthOptions>;
   promised: Promised;
   naiveCache?: number;
+  /** The network of one of the processes is cut again and again. */
+  cuts?: boolean;
   /** It breaks the promise, and the checker must say so. */
   control?: boolean;
 }
 
 const VARIANTS: Record<string, Variant> = {
-  plain: { auth: {}, promised: { bound: 0 } },
+  plain: { auth: {}, promised: PLAIN_PROMISE },
+  'network-cut': { auth: {}, promised: { ...PLAIN_PROMISE, faults: true }, cuts: true },
   'naive-cache': { auth: {}, promised: CACHED_PROMISE, naiveCache: seconds(10), control: true },
+  ...(GRACE_IS_THERE && {
+    grace: { auth: { session: { rotationGrace: GRACE } as object }, promised: { bound: 0, grace: GRACE } },
+  }),
   ...(CACHE_IS_THERE && {
     cached: { auth: cachedAuth('postgres'), promised: CACHED_PROMISE },
-    'cached-grace': { auth: cachedAuth('postgres', { grace: GRACE }), promised: { ...CACHED_PROMISE, grace: GRACE } },
+    'cached-grace': { auth: cachedAuth('postgres', { grace: GRACE }), promised: GRACEFUL_PROMISE },
+    'cached-network-cut': {
+      auth: cachedAuth('postgres'),
+      promised: { ...CACHED_PROMISE, bound: MAX_STALENESS, faults: true },
+      cuts: true,
+    },
     'cached-local': { auth: cachedAuth('local'), promised: CACHED_PROMISE, control: true },
   }),
 };
@@ -36,9 +58,20 @@ try {
   await postgres.stop();
 }
 
-async function check(name: string, { auth, promised, naiveCache, control = false }: Variant): Promise<void> {
+async function check(
+  name: string,
+  { auth, promised, naiveCache, cuts = false, control = false }: Variant,
+): Promise<void> {
   const databaseUrl = await createDatabase(`history_${name.replaceAll('-', '_')}`);
-  const { history, counts } = await runHistory({ databaseUrl, duration: seconds(Number(duration)), auth, naiveCache });
+  const proxy = await startTcpProxy(postgres.port);
+  const { history, counts } = await runHistory({
+    databaseUrl: [databaseUrl, databaseUrl, proxy.url(databaseUrl)],
+    duration: seconds(Number(duration)),
+    auth,
+    naiveCache,
+    faults: cuts ? () => cutAndHeal(proxy) : undefined,
+  });
+  await proxy.close();
   const began = performance.now();
   const violations = violationsOf(history, promised);
   const took = ((performance.now() - began) / 1000).toFixed(1);
@@ -55,6 +88,17 @@ async function check(name: string, { auth, promised, naiveCache, control = false
     control ? '  MISSED: the negative control was not caught' : JSON.stringify(violations.slice(0, 5), null, 2),
   );
   process.exitCode = 1;
+}
+
+/** Cut for a second or more, well again for a second; at last well. */
+async function cutAndHeal(proxy: TcpProxy): Promise<void> {
+  const until = performance.now() + seconds(Number(duration)) - seconds(3);
+  for (let length = 1; performance.now() < until; length = (length % 3) + 1) {
+    await setTimeout(seconds(1));
+    proxy.cut();
+    await setTimeout(seconds(length));
+    proxy.heal();
+  }
 }
 
 async function createDatabase(name: string): Promise<string> {

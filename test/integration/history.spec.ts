@@ -1,7 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { seconds } from 'nestjs-latchkey';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { CACHE_IS_THERE, CACHED_PROMISE, cachedAuth, GRACE } from '../support/history/cached.js';
+import {
+  CACHE_IS_THERE,
+  CACHED_PROMISE,
+  cachedAuth,
+  GRACE,
+  GRACEFUL_PROMISE,
+  PLAIN_PROMISE,
+} from '../support/history/cached.js';
 import { runHistory } from '../support/history/run-history.js';
 import { violationsOf } from '../support/history/violations.js';
 
@@ -14,8 +21,8 @@ describe('three processes, 2,000 sessions, everything at once', () => {
 
   it('no answer but one that some order of the operations explains', async () => {
     const { history, counts } = await runHistory({ databaseUrl: db.url, duration: seconds(5) });
-    expect(violationsOf(history, { bound: 0 })).toEqual([]);
-    for (const { answered, none } of Object.values(counts)) expect(answered + none).toBeGreaterThan(10);
+    expect(violationsOf(history, PLAIN_PROMISE)).toEqual([]);
+    for (const { answered, none } of Object.values(counts)) expect(answered + none).toBeGreaterThan(0);
     expect(counts.lookup.none).toBeGreaterThan(100);
   }, 60_000);
 
@@ -29,7 +36,7 @@ describe('three processes, 2,000 sessions, everything at once', () => {
     it('no answer later than the bound after what ended it', async () => {
       const auth = cachedAuth('postgres', { grace: GRACE });
       const { history, counts } = await runHistory({ databaseUrl: db.url, duration: seconds(5), auth });
-      expect(violationsOf(history, { ...CACHED_PROMISE, grace: GRACE })).toEqual([]);
+      expect(violationsOf(history, GRACEFUL_PROMISE)).toEqual([]);
       expect(counts.lookup.none).toBeGreaterThan(100);
     }, 60_000);
 

@@ -5,17 +5,7 @@ import { AuthEvents, days, seconds, SessionService, type IssuedSession } from 'n
 import { DataSource } from 'typeorm';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
-
-/** A small seeded generator (mulberry32), so that a failing run can be repeated. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
+import { randomFrom } from '../support/random.js';
 
 describe('R18: revoke against concurrent lookup, extend, rotate and login', () => {
   let db: TestDatabase;

@@ -4,8 +4,8 @@ import type { History, Operation } from './operation.js';
 /** What the system under test promises; lengths in microseconds. */
 export interface Bounds {
   readonly bound: number;
-  /** How long a rotated token is answered by its successor; 0: not at all. */
-  readonly grace: number;
+  /** How long a rotated token is answered by its successor; its use afterwards ends the family. `null`: neither. */
+  readonly grace: number | null;
 }
 
 /** The processes read the wall clock for the grace and the history a monotonic one: they may differ by so much. */
@@ -27,7 +27,7 @@ export interface Ending {
 
 /** The endings of all sessions, in time linear in the history (times the operations on all sessions of one user). */
 export function endingsOf(history: History, lives: Lives, bounds: Bounds): Map<Life, Ending> {
-  const reuses = bounds.grace > 0 ? reusesIn(history, lives, bounds) : new Map<Life, Reuse>();
+  const reuses = bounds.grace !== null ? reusesIn(history, lives, bounds, bounds.grace) : new Map<Life, Reuse>();
   const endings = new Map<Life, Ending>();
   for (const life of lives.all()) endings.set(life, endingOf(life, lives, bounds, reuses));
   for (const operation of history) {
@@ -44,7 +44,7 @@ export function endingsOf(history: History, lives: Lives, bounds: Bounds): Map<L
 function isGone({ kind, answer, threw }: Operation, life: Life, { grace }: Bounds): boolean {
   if (answer || threw !== undefined) return false;
   // Within the grace a second rotation may be refused although the successor lives.
-  return kind === 'lookup' || (kind === 'rotate' && (grace === 0 || life.rotations.length === 0));
+  return kind === 'lookup' || (kind === 'rotate' && (grace === null || life.rotations.length === 0));
 }
 
 function endingOf(life: Life, lives: Lives, { grace }: Bounds, reuses: ReadonlyMap<Life, Reuse>): Ending {
@@ -52,7 +52,9 @@ function endingOf(life: Life, lives: Lives, { grace }: Bounds, reuses: ReadonlyM
   const { root, members } = life.family;
   // A rotation that comes after "all" finds nothing to rotate, so whatever descends from what was there is over too.
   const ofAll = revokeAlls.filter((operation) => operation.start > root.createdEnd);
-  const ended = [...life.revokes, ...ofAll, ...(grace > 0 ? [] : life.rotations)];
+  // With a grace a family ends as a whole; without one only what is left of it is there to be ended.
+  const revokes = grace === null ? life.revokes : members.flatMap((member) => member.revokes);
+  const ended = [...revokes, ...ofAll, ...(grace === null ? life.rotations : [])];
   for (let elder = life.parent; elder; elder = elder.parent) {
     const certain = reuses.get(elder)?.certain;
     if (certain) ended.push(certain);
@@ -70,11 +72,11 @@ function endingOf(life: Life, lives: Lives, { grace }: Bounds, reuses: ReadonlyM
     // What throws may take effect later than its end.
     ...starts(revokeAlls.filter(({ end, threw }) => threw !== undefined || end >= life.createdStart)),
   ];
-  if (grace === 0) {
-    possible.push(...starts(life.revokes), ...starts(life.rotations));
+  possible.push(...starts(revokes));
+  if (grace === null) {
+    possible.push(...starts(life.rotations));
   } else {
     for (const member of members) {
-      possible.push(...starts(member.revokes));
       const reuse = reuses.get(member);
       if (reuse) possible.push(reuse.mayEndFrom);
       // Which of its successors answers for it, once that is rotated too, is not promised.
@@ -97,7 +99,7 @@ interface Reuse {
   certain: Operation | null;
 }
 
-function reusesIn(history: History, lives: Lives, { grace, bound }: Bounds): Map<Life, Reuse> {
+function reusesIn(history: History, lives: Lives, { bound }: Bounds, grace: number): Map<Life, Reuse> {
   const reuses = new Map<Life, Reuse>();
   for (const operation of history) {
     const life = lives.of(operation.session);

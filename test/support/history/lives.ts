@@ -8,9 +8,12 @@ export interface Life {
   createdStart: number;
   /** It was there when the first of them had ended. */
   createdEnd: number;
-  readonly parent: Life | null;
+  /** The operation that was first answered with it. */
+  readonly born: Operation;
+  /** What it was rotated from: of all that are said to have led to it the latest. */
+  parent: Life | null;
   readonly family: Family;
-  readonly generation: number;
+  generation: number;
   /** Rotations of it that gave a successor or threw. */
   readonly rotations: Operation[];
   readonly revokes: Operation[];
@@ -33,11 +36,13 @@ export interface Account {
 /** A history, sorted by what each operation was about. */
 export class Lives {
   private readonly lives = new Map<string, Life>();
+  private readonly descents: [Life, Life][] = [];
   private readonly accounts = new Map<string, Account>();
 
   constructor(history: History) {
     // A successor's rotation begins after its predecessor was known, so parents come first.
     for (const operation of history.toSorted((a, b) => a.start - b.start)) this.add(operation);
+    this.settle();
     for (const life of this.all()) life.extends.sort((a, b) => a.answer!.expiresAt - b.answer!.expiresAt);
   }
 
@@ -66,11 +71,13 @@ export class Lives {
     if (answer && (kind === 'create' || kind === 'rotate')) this.born(operation, answer.session, life ?? null);
   }
 
-  private born({ start, end, user }: Operation, key: string, parent: Life | null): void {
+  private born(operation: Operation, key: string, parent: Life | null): void {
+    const { start, end, user } = operation;
     const known = this.lives.get(key);
     if (known) {
       known.createdStart = Math.min(known.createdStart, start);
       known.createdEnd = Math.min(known.createdEnd, end);
+      if (parent) this.descents.push([known, parent]);
       return;
     }
     const life = {
@@ -78,6 +85,7 @@ export class Lives {
       user,
       createdStart: start,
       createdEnd: end,
+      born: operation,
       parent,
       generation: parent ? parent.generation + 1 : 0,
       rotations: [],
@@ -86,6 +94,22 @@ export class Lives {
     } as unknown as Life & { family: Family };
     life.family = parent?.family ?? { root: life, members: [] };
     life.family.members.push(life);
+    if (parent) this.descents.push([life, parent]);
     this.lives.set(key, life);
+  }
+
+  /** Of S -> S2 -> S3 a slow rotation of S may be answered with S3, and have begun before S2 was there. */
+  private settle(): void {
+    for (let changed = true; changed;) {
+      changed = false;
+      for (const [life, parent] of this.descents) {
+        const place = parent.generation + 1;
+        // A family that goes in a circle is no family: it ends here, and is reported for its answers.
+        if (parent.family !== life.family || place <= life.generation || place >= life.family.members.length) continue;
+        life.parent = parent;
+        life.generation = place;
+        changed = true;
+      }
+    }
   }
 }

@@ -1,9 +1,9 @@
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { AuthOptions } from 'nestjs-latchkey';
 import { withClient } from '../test-server.js';
+import { Worker } from '../worker.js';
+import { NO_GRACE } from './cached.js';
 import type { FromWorker, ToWorker } from './messages.js';
 import { countsOf, type Counts, type Operation } from './operation.js';
 
@@ -25,11 +25,11 @@ export interface HistoryOptions {
 }
 
 const SCRIPT = fileURLToPath(new URL('./worker.main.ts', import.meta.url));
-const LOADER = new URL('../register.js', import.meta.url).href;
+type HistoryWorker = Worker<ToWorker, FromWorker>;
 const HOUR = 3_600_000;
 
 /** Lifetimes that no history outlives; every use of a session a millisecond after the last moves its expiry. */
-const SESSION = { ttl: HOUR, extendBelow: HOUR - 1, absoluteLifetime: 2 * HOUR, maxPerUser: 10_000 };
+const SESSION = { ttl: HOUR, extendBelow: HOUR - 1, absoluteLifetime: 2 * HOUR, maxPerUser: 10_000, ...NO_GRACE };
 
 /** What several processes on one database asked and were answered, all doing everything to the same sessions. */
 export async function runHistory(options: HistoryOptions): Promise<{ history: Operation[]; counts: Counts }> {
@@ -37,7 +37,7 @@ export async function runHistory(options: HistoryOptions): Promise<{ history: Op
   const urls = Array.from({ length: processes }, (_, i) => urlOf(options.databaseUrl, i));
   const ids = await createUsers(urls[0]!, users);
   const history: Operation[] = [];
-  const workers = urls.map((url, i) => new Worker(environment(url, i, options)));
+  const workers = urls.map((url, i) => new Worker<ToWorker, FromWorker>(SCRIPT, environment(url, i, options)));
   try {
     for (const worker of workers) {
       worker.on('batch', ({ operations, news }) => {
@@ -59,65 +59,21 @@ export async function runHistory(options: HistoryOptions): Promise<{ history: Op
   return { history, counts: countsOf(history) };
 }
 
-class Worker {
-  /** Rejects when the process ends by itself. */
-  readonly failed: Promise<never>;
-  private readonly child: ChildProcess;
-  private readonly exited: Promise<unknown>;
-  private stopping = false;
-
-  constructor(env: NodeJS.ProcessEnv) {
-    this.child = fork(SCRIPT, { execArgv: ['--import', LOADER], env });
-    this.exited = once(this.child, 'exit');
-    this.failed = this.exited.then((code) => {
-      if (this.stopping) return new Promise<never>(() => undefined);
-      throw new Error(`A process of the history ended with ${String(code)}.`);
-    });
-    this.failed.catch(() => undefined);
-  }
-
-  on<Type extends FromWorker['type']>(type: Type, hear: (message: FromWorker & { type: Type }) => void): void {
-    this.child.on('message', (message: FromWorker) => {
-      if (message.type === type) hear(message as FromWorker & { type: Type });
-    });
-  }
-
-  send(message: ToWorker): void {
-    if (this.child.connected) this.child.send(message);
-  }
-
-  async stop(): Promise<void> {
-    this.stopping = true;
-    this.send({ type: 'stop' });
-    // Closing waits for statements that a broken network may never answer.
-    const patience = new AbortController();
-    const late = setTimeout(10_000, undefined, { signal: patience.signal }).then(
-      () => this.child.kill('SIGKILL'),
-      () => undefined,
-    );
-    await this.exited;
-    patience.abort();
-    await late;
-  }
-}
-
 /** Sends the order to all of them and waits until each has said so. */
-async function all(workers: readonly Worker[], answer: FromWorker['type'], order?: ToWorker): Promise<void> {
-  await Promise.all(
-    workers.map((worker) => {
-      const done = new Promise<void>((resolve) => worker.on(answer, () => resolve()));
-      if (order) worker.send(order);
-      return Promise.race([done, worker.failed]);
-    }),
-  );
+async function all(workers: readonly HistoryWorker[], answer: FromWorker['type'], order?: ToWorker): Promise<void> {
+  const answers = workers.map((worker) => worker.next(answer));
+  if (order) for (const worker of workers) worker.send(order);
+  await Promise.all(answers);
 }
 
-function environment(url: string, index: number, { auth = {}, naiveCache = 0 }: HistoryOptions): NodeJS.ProcessEnv {
+function environment(
+  url: string,
+  index: number,
+  { auth = {}, naiveCache = 0 }: HistoryOptions,
+): Record<string, string> {
   const session = { ...SESSION, ...auth.session };
-  const grace = (session as { rotationGrace?: number }).rotationGrace ?? 0;
+  const grace = (session as { rotationGrace?: number }).rotationGrace ?? '';
   return {
-    ...process.env,
-    NODE_OPTIONS: '',
     DATABASE_URL: url,
     AUTH_OPTIONS: JSON.stringify({ ...auth, session }),
     HISTORY_PROCESS: `${index}`,

@@ -98,6 +98,12 @@ describe('violationsOf', () => {
     expect(rules(strict, rotated([2, 5], 's2'), operation('rotate', [3, 4]))).toEqual([]);
     expect(rules(graceful, rotated([2, 5], 's2'), rotated([3, 4], 's2', { process: 1 }))).toEqual([]);
     expect(rules(graceful, rotated([2, 3], 's2'), operation('rotate', [4, 5]))).toEqual([]);
+    expect(rules(graceful, rotated([2, 3], 's2'), rotated([4, 5], 's3', { process: 1 }))).toEqual(['rotation']);
+    // The slow one of two is answered with what the successor of the fast one was rotated to.
+    const slow = rotated([2, 9], 's3', { process: 1 });
+    const next = rotated([5, 6], 's3', { session: 's2' });
+    const heir = lookup([10, 11], { session: 's2', answer: answer('s3') });
+    expect(rules(graceful, slow, rotated([3, 4], 's2'), next, heir)).toEqual([]);
   });
 
   it('rotation: within the grace the old token is answered by its successor', () => {
@@ -107,10 +113,17 @@ describe('violationsOf', () => {
     expect(rules(graceful, rotation, live([4, 5]))).toEqual(['rotation']);
     expect(rules({ ...graceful, bound: 100 }, rotation, live([4, 5]))).toEqual([]);
     expect(rules(strict, rotation, byHeir([4, 5]))).toEqual(['rotation']);
+    expect(rules({ bound: 0, grace: 0 }, rotation, byHeir([104, 105]))).toEqual(['rotation']);
     expect(rules(graceful, rotation, lookup([4, 5]))).toEqual(['lost']);
     expect(rules(graceful, rotation, operation('revoke', [3.5, 3.6], { session: 's2' }), lookup([4, 5]))).toEqual([]);
     const bob = operation('create', [2, 3], { user: 'bob', answer: answer('b', { user: 'bob' }) });
     expect(rules(graceful, bob, lookup([4, 5], { answer: answer('b') }))).toEqual(['rotation']);
+  });
+
+  it('stale: with a grace a family ends as a whole', () => {
+    const heir = lookup([6, 7], { process: 1, session: 's2', answer: answer('s2') });
+    expect(rules(graceful, rotated([2, 3], 's2'), operation('revoke', [4, 5]), heir)).toEqual(['stale']);
+    expect(rules(strict, rotated([2, 3], 's2'), operation('revoke', [4, 5]), heir)).toEqual([]);
   });
 
   it('rotation: after the grace the old token ends the family', () => {
@@ -142,6 +155,7 @@ describe('violationsOf', () => {
     expect(rules(strict, threw)).toEqual(['threw']);
     const broken = { bound: 0, faults: true };
     expect(rules(broken, threw, live([4, 5]), lookup([6, 7]))).toEqual([]);
+    expect(rules(broken, operation('revoke', [2, 3], { threw: 'TypeError' }))).toEqual(['threw']);
     const all = operation('revokeAll', [-3, -2], { threw: 'STORE_UNAVAILABLE' });
     expect(rules(broken, all, lookup([6, 7]))).toEqual([]);
   });

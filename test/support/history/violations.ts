@@ -12,7 +12,7 @@ import type { Answer, History, Operation } from './operation.js';
  *   by itself, or after the grace
  * - `written`: a session was extended or rotated after it had been ended
  * - `wrong owner`: the answer named another user than the session's
- * - `threw`: an operation threw although nothing was broken
+ * - `threw`: an operation threw although nothing was broken, or something else than an outage
  */
 export type Rule =
   'lost' | 'stale' | 'read your writes' | 'resurrection' | 'expiry' | 'rotation' | 'written' | 'wrong owner' | 'threw';
@@ -28,12 +28,14 @@ export interface Violation {
 export interface Promised {
   /** No session is answered by another process later than this after it was ended. */
   readonly bound: number;
-  /** `session.rotationGrace`; default 0. */
-  readonly grace?: number;
+  /** `session.rotationGrace`; `null` (default): rotated tokens are just gone, and their use has no consequences. */
+  readonly grace?: number | null;
   /** Whether something was broken on purpose, so that operations may throw. Default false. */
   readonly faults?: boolean;
 }
 
+/** What the public API throws for a database that is away, and what the recorder writes for no answer at all. */
+const OUTAGE = new Set(['STORE_UNAVAILABLE', 'NO_ANSWER']);
 const MICROSECONDS = 1000;
 /** PostgreSQL keeps microseconds, and a number of epoch milliseconds a little less. */
 const EXPIRY_SLACK = 0.01;
@@ -43,15 +45,15 @@ const EXPIRY_SLACK = 0.01;
  * effect in either order; what is reported is wrong in all of them. Nothing is proved by an empty result but that this
  * history shows no such answer. The lifetimes must be longer than the history: sessions that run out are not foreseen.
  */
-export function violationsOf(history: History, { bound, grace = 0, faults = false }: Promised): Violation[] {
-  const bounds = { bound: bound * MICROSECONDS, grace: grace * MICROSECONDS };
+export function violationsOf(history: History, { bound, grace = null, faults = false }: Promised): Violation[] {
+  const bounds = { bound: bound * MICROSECONDS, grace: grace === null ? null : grace * MICROSECONDS };
   const lives = new Lives(history);
   const endings = endingsOf(history, lives, bounds);
   const found: Violation[] = [];
   for (const operation of history) {
     const report = (rule: Rule, because: Operation | null = null) => found.push({ rule, operation, because });
     if (operation.threw !== undefined) {
-      if (!faults) report('threw');
+      if (!faults || !OUTAGE.has(operation.threw)) report('threw');
       continue;
     }
     const life = lives.of(operation.session);
@@ -80,12 +82,12 @@ function checkAnswer(
 ): void {
   const life = lives.of(answer.session);
   if (!life || life !== asked) {
-    const heir = life && bounds.grace > 0 && life.family === asked.family && life.generation > asked.generation;
+    const heir = life && bounds.grace !== null && life.family === asked.family && life.generation > asked.generation;
     // A rotation that threw may have made a successor that nobody was told of.
-    const unknown = !life && bounds.grace > 0 && asked.family.members.some(hasThrown);
+    const unknown = !life && bounds.grace !== null && asked.family.members.some(hasThrown);
     if (!heir && !unknown) report('rotation');
   }
-  if (bounds.grace > 0) checkGrace(operation, answer, asked, bounds, report);
+  if (bounds.grace !== null) checkGrace(operation, answer, asked, bounds.bound, bounds.grace, report);
 
   // What the presented token itself was refused for stays refused, whoever it was answered by.
   const { gone } = endings.get(asked)!;
@@ -101,7 +103,14 @@ function checkAnswer(
 const hasThrown = ({ rotations }: Life): boolean => rotations.some(({ threw }) => threw !== undefined);
 
 /** Of rotations that overlap, the one that ends first is answered after the one that took effect. */
-function checkGrace(operation: Operation, answer: Answer, asked: Life, { bound, grace }: Bounds, report: Report): void {
+function checkGrace(
+  operation: Operation,
+  answer: Answer,
+  asked: Life,
+  bound: number,
+  grace: number,
+  report: Report,
+): void {
   const rotated = asked.rotations.filter(({ threw }) => threw === undefined);
   const first = rotated.toSorted((a, b) => a.end - b.end)[0];
   if (!first) return;
@@ -123,7 +132,7 @@ function checkLost(operation: Operation, life: Life, ending: Ending, { grace }: 
   const { kind, answer, start, end } = operation;
   if (answer || (kind !== 'lookup' && kind !== 'rotate') || !(life.createdEnd < start)) return;
   // Within the grace the second of two rotations is answered by the successor or refused.
-  const beaten = kind === 'rotate' && grace > 0 && life.rotations.some((rotation) => rotation.start <= end);
+  const beaten = kind === 'rotate' && grace !== null && life.rotations.some((rotation) => rotation.start <= end);
   if (!beaten && ending.mayEndFrom > end) report('lost');
 }
 
@@ -133,20 +142,21 @@ function checkWritten(
   asked: Life,
   lives: Lives,
   endings: ReadonlyMap<Life, Ending>,
-  { grace }: Bounds,
+  { grace, bound }: Bounds,
   report: Report,
 ): void {
   if (!operation.answer || (operation.kind !== 'extend' && operation.kind !== 'rotate')) return;
-  // Within the grace an old session may be rotated again, to the successor that it has; that one must not be over.
-  const life = grace > 0 && operation.kind === 'rotate' ? lives.of(operation.answer.session)! : asked;
+  // A second rotation writes nothing: it reads what the session was rotated to.
+  const reads = grace !== null && operation.kind === 'rotate';
+  const life = reads ? lives.of(operation.answer.session)! : asked;
   const { removed } = endings.get(life)!;
-  if (removed && removed.end < operation.start) report('written', removed);
+  if (removed && removed.end + (reads ? bound : 0) < operation.start) report('written', removed);
 }
 
-function checkSuccessors({ rotations }: Life, found: Violation[]): void {
-  const [first, ...others] = rotations.filter(({ threw }) => threw === undefined);
-  for (const operation of others) {
-    if (operation.answer!.session !== first!.answer!.session)
-      found.push({ rule: 'rotation', operation, because: first! });
-  }
+/** Two that stand at the same place of their family. A second rotation may be answered with a later one. */
+function checkSuccessors({ family, generation, born, parent }: Life, found: Violation[]): void {
+  // What a rotation that threw has made may be missing between them.
+  if (!parent || family.members.some(hasThrown)) return;
+  const twin = family.members.find((other) => other.generation === generation)!;
+  if (twin.born !== born) found.push({ rule: 'rotation', operation: born, because: twin.born });
 }

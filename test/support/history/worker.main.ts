@@ -1,6 +1,9 @@
+import { randomUUID } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { SessionService, TypeOrmUserDirectory, type AuthenticatedSession } from 'nestjs-latchkey';
 import { startAuthProcess } from './auth-process.js';
 import type { FromWorker, ToWorker } from './messages.js';
+import { RecordedSessions } from './recorded-sessions.js';
 import { Recorder } from './recorder.js';
 import { Workload } from './workload.js';
 
@@ -13,15 +16,15 @@ const LAST_ANSWERS_MS = 5_000;
 
 const app = await startAuthProcess();
 const sessions = app.get(SessionService);
+const directory = app.get(TypeOrmUserDirectory);
 const recorder = new Recorder(Number(process.env['HISTORY_PROCESS']));
-const workload = new Workload(
-  sessions,
-  naiveCache(Number(process.env['HISTORY_NAIVE_CACHE'] ?? 0)),
-  app.get(TypeOrmUserDirectory),
-  recorder,
-  Number(process.env['HISTORY_GRACE'] ?? 0),
-  (together) => send({ type: 'together', together }),
-);
+const naiveTtl = Number(process.env['HISTORY_NAIVE_CACHE']);
+const workload = new Workload({
+  sessions: new RecordedSessions(sessions, directory, recorder, naiveTtl > 0 ? naiveCache(naiveTtl) : undefined),
+  createUser: async () => (await directory.create(`${randomUUID()}@example.com`, 'correct horse battery staple')).id,
+  tell: (together) => send({ type: 'together', together }),
+  grace: process.env['HISTORY_GRACE'] ? Number(process.env['HISTORY_GRACE']) : null,
+});
 
 const running = new Set<Promise<unknown>>();
 let target = 0;
@@ -35,6 +38,7 @@ process.on('message', (message: ToWorker) => {
   if (message.type === 'finish') void finish();
   if (message.type === 'stop') void app.close().then(() => process.exit(0));
 });
+process.on('disconnect', () => process.exit(1));
 const batches = setInterval(flush, BATCH_MS);
 send({ type: 'ready' });
 
@@ -46,7 +50,11 @@ async function prepare(message: ToWorker & { type: 'prepare' }): Promise<void> {
 }
 
 async function work(): Promise<void> {
-  while (!finishing.signal.aborted) await workload.turn(target);
+  while (!finishing.signal.aborted) {
+    await workload.turn(target);
+    // What is answered from memory must still let the news in.
+    await setImmediate();
+  }
 }
 
 function track(work: Promise<unknown>): void {
@@ -74,7 +82,6 @@ function send(message: FromWorker): void {
 
 /** The negative control: what a cache in each process is without anybody who tells it what has ended. */
 function naiveCache(ttl: number): (token: string) => Promise<AuthenticatedSession | null> {
-  if (ttl === 0) return (token) => sessions.lookup(token);
   const kept = new Map<string, { found: AuthenticatedSession; until: number }>();
   return async (token) => {
     const hit = kept.get(token);
