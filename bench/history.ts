@@ -3,16 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { authEntities, authMigrations, seconds, type AuthOptions } from 'nestjs-latchkey';
 import { startEmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { DataSource } from 'typeorm';
-import {
-  CACHE_IS_THERE,
-  CACHED_PROMISE,
-  cachedAuth,
-  GRACE,
-  GRACE_IS_THERE,
-  GRACEFUL_PROMISE,
-  MAX_STALENESS,
-  PLAIN_PROMISE,
-} from '../test/support/history/cached.js';
+import { CACHED_PROMISE, cachedAuth, GRACE, GRACEFUL_PROMISE, PLAIN_PROMISE } from '../test/support/history/cached.js';
 import { runHistory } from '../test/support/history/run-history.js';
 import { violationsOf, type Promised } from '../test/support/history/violations.js';
 import { startTcpProxy, type TcpProxy } from '../test/support/tcp-proxy.js';
@@ -35,19 +26,15 @@ const VARIANTS: Record<string, Variant> = {
   plain: { auth: {}, promised: PLAIN_PROMISE },
   'network-cut': { auth: {}, promised: { ...PLAIN_PROMISE, faults: true }, cuts: true },
   'naive-cache': { auth: {}, promised: CACHED_PROMISE, naiveCache: seconds(10), control: true },
-  ...(GRACE_IS_THERE && {
-    grace: { auth: { session: { rotationGrace: GRACE } as object }, promised: { bound: 0, grace: GRACE } },
-  }),
-  ...(CACHE_IS_THERE && {
-    cached: { auth: cachedAuth('postgres'), promised: CACHED_PROMISE },
-    'cached-grace': { auth: cachedAuth('postgres', { grace: GRACE }), promised: GRACEFUL_PROMISE },
-    'cached-network-cut': {
-      auth: cachedAuth('postgres'),
-      promised: { ...CACHED_PROMISE, bound: MAX_STALENESS, faults: true },
-      cuts: true,
-    },
-    'cached-local': { auth: cachedAuth('local'), promised: CACHED_PROMISE, control: true },
-  }),
+  grace: { auth: { session: { rotationGrace: GRACE } }, promised: { bound: 0, grace: GRACE } },
+  cached: { auth: cachedAuth('postgres'), promised: CACHED_PROMISE },
+  'cached-grace': { auth: cachedAuth('postgres', { grace: GRACE }), promised: GRACEFUL_PROMISE },
+  'cached-network-cut': {
+    auth: cachedAuth('postgres'),
+    promised: { ...CACHED_PROMISE, faults: true },
+    cuts: true,
+  },
+  'cached-local': { auth: cachedAuth('local'), promised: CACHED_PROMISE, control: true },
 };
 
 const [duration = '60', ...named] = process.argv.slice(2);

@@ -1,14 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { seconds } from 'nestjs-latchkey';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import {
-  CACHE_IS_THERE,
-  CACHED_PROMISE,
-  cachedAuth,
-  GRACE,
-  GRACEFUL_PROMISE,
-  PLAIN_PROMISE,
-} from '../support/history/cached.js';
+import { CACHED_PROMISE, cachedAuth, GRACE, GRACEFUL_PROMISE, PLAIN_PROMISE } from '../support/history/cached.js';
 import { runHistory } from '../support/history/run-history.js';
 import { violationsOf } from '../support/history/violations.js';
 
@@ -32,7 +25,7 @@ describe('three processes, 2,000 sessions, everything at once', () => {
     expect([...rules]).toEqual(expect.arrayContaining(['stale', 'read your writes']));
   }, 60_000);
 
-  (CACHE_IS_THERE ? describe : describe.skip)('with caches', () => {
+  describe('with caches', () => {
     it('no answer later than the bound after what ended it', async () => {
       const auth = cachedAuth('postgres', { grace: GRACE });
       const { history, counts } = await runHistory({ databaseUrl: db.url, duration: seconds(5), auth });

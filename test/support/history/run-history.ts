@@ -72,13 +72,12 @@ function environment(
   { auth = {}, naiveCache = 0 }: HistoryOptions,
 ): Record<string, string> {
   const session = { ...SESSION, ...auth.session };
-  const grace = (session as { rotationGrace?: number }).rotationGrace ?? '';
   return {
     DATABASE_URL: url,
     AUTH_OPTIONS: JSON.stringify({ ...auth, session }),
     HISTORY_PROCESS: `${index}`,
     HISTORY_NAIVE_CACHE: `${naiveCache}`,
-    HISTORY_GRACE: `${grace}`,
+    HISTORY_GRACE: `${session.rotationGrace}`,
   };
 }
 

@@ -23,7 +23,7 @@ const workload = new Workload({
   sessions: new RecordedSessions(sessions, directory, recorder, naiveTtl > 0 ? naiveCache(naiveTtl) : undefined),
   createUser: async () => (await directory.create(`${randomUUID()}@example.com`, 'correct horse battery staple')).id,
   tell: (together) => send({ type: 'together', together }),
-  grace: process.env['HISTORY_GRACE'] ? Number(process.env['HISTORY_GRACE']) : null,
+  grace: Number(process.env['HISTORY_GRACE']),
 });
 
 const running = new Set<Promise<unknown>>();
