@@ -46,8 +46,16 @@ describe('README', () => {
   });
 
   it('the option tables name every option', async () => {
-    const { CookieSettings, PasswordSettings, SessionSettings } = await import('../src/config/auth-options.js');
-    for (const [name, settings] of Object.entries({ session: new SessionSettings(), cookie: new CookieSettings() })) {
+    const { CookieSettings, JwtSettings, PasswordSettings, SessionSettings } =
+      await import('../src/config/auth-options.js');
+    const { CacheSettings } = await import('../src/config/cache-options.js');
+    const groups = {
+      session: new SessionSettings(),
+      cookie: new CookieSettings(),
+      jwt: new JwtSettings(),
+      cache: new CacheSettings(),
+    };
+    for (const [name, settings] of Object.entries(groups)) {
       for (const option of Object.keys(settings)) expect(readme).toContain(`\`${name}.${option}\``);
     }
     for (const option of Object.keys(new PasswordSettings()))

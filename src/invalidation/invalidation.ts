@@ -37,10 +37,10 @@ export function parseInvalidation(payload: string): Invalidation | null {
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return null;
   const kinds = Object.entries(parsed);
   const holds = ([kind, entries]: [string, unknown]) => {
-    const check = Object.hasOwn(CHECKS, kind) ? CHECKS[kind as keyof Invalidation] : undefined;
+    const check = Object.hasOwn(CHECKS, kind) ? CHECKS[kind as keyof typeof CHECKS] : undefined;
     return check !== undefined && (entries === '*' || (Array.isArray(entries) && entries.every(check)));
   };
-  return kinds.length > 0 && kinds.every(holds) ? (parsed as Invalidation) : null;
+  return kinds.length > 0 && kinds.every(holds) ? parsed : null;
 }
 
 /** The message for the wire, with what is too long for it cut down to `'*'`. */

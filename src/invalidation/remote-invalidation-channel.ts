@@ -14,9 +14,9 @@ export interface Subscription {
 
 /** What a subscription calls back. */
 export interface SubscriptionEvents {
-  message(payload: string): void;
-  pong(nonce: string): void;
-  lost(error: Error): void;
+  readonly message: (payload: string) => void;
+  readonly pong: (nonce: string) => void;
+  readonly lost: (error: Error) => void;
 }
 
 const PINGS_PER_BOUND = 4;

@@ -48,8 +48,8 @@ export class CachedSessionStore extends SessionStore {
   override async open(session: NewSession): Promise<Session | null> {
     const { userId, replaces } = session;
     // The cap may end others of this user; and what a login replaces, with all of its family, may be somebody else's.
-    const owners = replaces === null ? [] : await this.ownersOf([replaces]);
-    return this.changing({ users: [userId, ...owners] }, () => this.store.open(session));
+    const { sessions, users } = await this.familiesOf(replaces === null ? [] : [replaces]);
+    return this.changing({ sessions, users: [userId, ...users] }, () => this.store.open(session));
   }
 
   override extend(extension: Extension): Promise<number | null> {
@@ -57,11 +57,11 @@ export class CachedSessionStore extends SessionStore {
   }
 
   override async delete(ids: readonly string[]): Promise<number> {
-    return this.changing({ users: await this.ownersOf(ids) }, () => this.store.delete(ids));
+    return this.changing(await this.familiesOf(ids), () => this.store.delete(ids));
   }
 
   override async deleteReused(id: string): Promise<boolean> {
-    return this.changing({ users: await this.ownersOf([id]) }, () => this.store.deleteReused(id));
+    return this.changing(await this.familiesOf([id]), () => this.store.deleteReused(id));
   }
 
   override deleteByHandle(userId: string, handle: string): Promise<boolean> {
@@ -76,10 +76,13 @@ export class CachedSessionStore extends SessionStore {
     return this.store.listByUser(userId);
   }
 
-  /** Whose sessions these are, which never changes: with one of them its family ends, whose other ids nobody has named. */
-  private async ownersOf(ids: readonly string[]): Promise<string[]> {
+  /**
+   * With one session its family ends, whose other ids nobody has named: so everything of its user, who never changes. And
+   * the session itself, which a lookup under way may have read although it is gone by now.
+   */
+  private async familiesOf(ids: readonly string[]): Promise<{ sessions: readonly string[]; users: string[] }> {
     const found = await Promise.all(ids.map(async (id) => this.cache.get(id) ?? (await this.store.find(id))));
-    return found.filter((one) => one !== null).map(({ session }) => session.userId);
+    return { sessions: ids, users: found.filter((one) => one !== null).map(({ session }) => session.userId) };
   }
 
   /** Also when it failed: whether the store did it before the answer was lost is not known. */

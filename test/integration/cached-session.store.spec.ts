@@ -3,6 +3,7 @@ import {
   AuthTransaction,
   CachedSessionStore,
   days,
+  InvalidationChannel,
   minutes,
   MemorySessionCache,
   seconds,
@@ -246,13 +247,13 @@ describe('CachedSessionStore', () => {
     /** Holds the answer of the store back, after it has read and until it is let go. */
     const holdRead = () => {
       const store = t.app.get(TypeOrmSessionStore);
-      const { find } = store;
+      const find = store.find.bind(store);
       let release = () => {};
       let hasRead = () => {};
       const read = new Promise<void>((resolve) => (hasRead = resolve));
       const released = new Promise<void>((resolve) => (release = resolve));
       jest.spyOn(store, 'find').mockImplementationOnce(async (id) => {
-        const found = await find.call(store, id);
+        const found = await find(id);
         hasRead();
         await released;
         return found;
@@ -280,6 +281,22 @@ describe('CachedSessionStore', () => {
       const told = heard(t.app, ({ sessions: ids }) => ids === '*' || ids?.includes(session.id) === true);
       await other.app.get(SessionService).revoke(session.id);
       await told;
+      held.release();
+      await early;
+      expect(await sessions.lookup(token)).toBeNull();
+    });
+
+    it('revoked here when another instance has just done so, and this one has yet to hear of it', async () => {
+      const { token, session } = await sessions.create(ada.id);
+      const held = holdRead();
+      const early = sessions.lookup(token);
+      await held.read;
+      const deaf = jest.spyOn(t.app.get(InvalidationChannel), 'deliver');
+      const told = new Promise<void>((resolve) => deaf.mockImplementationOnce(() => resolve()));
+      await db.query('DELETE FROM sessions WHERE id = $1', [session.id]);
+      await told;
+      deaf.mockRestore();
+      await sessions.revoke(session.id);
       held.release();
       await early;
       expect(await sessions.lookup(token)).toBeNull();
