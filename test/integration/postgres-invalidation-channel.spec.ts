@@ -82,6 +82,18 @@ describe('PostgresInvalidationChannel', () => {
       if (found) expect(found.user.email).toBe(`x${ada.email}`);
     });
 
+    it('by a role with little more than the right to delete, whose search path does not lead here', async () => {
+      const { token } = await cached();
+      const news = heard(t.app, ({ sessions: ids }) => ids !== undefined);
+      await db.query(`
+        CREATE ROLE stranger; GRANT USAGE ON SCHEMA public TO stranger; GRANT SELECT, DELETE ON sessions TO stranger;
+        SET ROLE stranger; SET search_path = pg_temp;
+        DELETE FROM public.sessions WHERE user_id = '${ada.id}';
+        RESET ROLE; DROP OWNED BY stranger; DROP ROLE stranger`);
+      await news;
+      expect(await sessions.lookup(token)).toBeNull();
+    });
+
     it('everything is deleted at once: TRUNCATE', async () => {
       const { token } = await cached();
       const news = heard(t.app, ({ sessions: ids }) => ids === '*');
