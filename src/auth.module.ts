@@ -38,6 +38,7 @@ import { OriginGuard } from './http/origin.guard.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
 import { SessionCookie } from './http/session-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
+import { AuthHealthIndicator } from './health/auth-health.indicator.js';
 import { DatabaseSessionScheme, SessionScheme } from './http/session-scheme.js';
 import { SignedCookieScheme } from './http/signed-cookie-scheme.js';
 import { InvalidationChannel, LocalInvalidationChannel } from './invalidation/invalidation-channel.js';
@@ -46,10 +47,14 @@ import { JwtCodecService } from './jwt/jwt-codec.service.js';
 import { RevokedTokenStore } from './jwt/revoked-token.store.js';
 import { TokenStates } from './jwt/token-states.js';
 import { TokenRevocationService } from './jwt/token-revocation.service.js';
+import { AuthMetrics } from './metrics/auth-metrics.js';
+import { EventMetrics } from './metrics/event-metrics.js';
 import { MemorySessionCache } from './session/cache/memory-session-cache.js';
 import { NoopSessionCache } from './session/cache/noop-session-cache.js';
 import { SessionCache } from './session/cache/session-cache.js';
 import { CachedSessionStore } from './session/cached-session.store.js';
+import { metered } from './session/metered-session.store.js';
+import { SessionGauges } from './session/session-gauges.js';
 import { OpaqueTokens, SessionTokens } from './session/session-token.js';
 import { SignedCookieSession } from './session/signed-cookie-session.js';
 import { SignedTokens } from './session/signed-token.js';
@@ -114,9 +119,13 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     },
     {
       provide: PreparedStatements,
-      useFactory: (source: DataSource) => new PreparedStatements(source),
-      inject: [getDataSourceToken(dataSource)],
+      useFactory: (source: DataSource, metrics: AuthMetrics) => new PreparedStatements(source, metrics),
+      inject: [getDataSourceToken(dataSource), AuthMetrics],
     },
+    { provide: AuthMetrics, useFactory: () => AuthMetrics.load() },
+    EventMetrics,
+    SessionGauges,
+    AuthHealthIndicator,
     AuthTransaction,
     AuthEvents,
     {
@@ -150,8 +159,17 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
         channel: InvalidationChannel,
         statements: PreparedStatements,
         clock: Clock,
-      ) => (cache.enabled ? new CachedSessionStore(store, kept, channel, statements, clock) : store),
-      inject: [AuthConfig, TypeOrmSessionStore, SessionCache, InvalidationChannel, PreparedStatements, Clock],
+        metrics: AuthMetrics,
+      ) => metered(cache.enabled ? new CachedSessionStore(store, kept, channel, statements, clock) : store, metrics),
+      inject: [
+        AuthConfig,
+        TypeOrmSessionStore,
+        SessionCache,
+        InvalidationChannel,
+        PreparedStatements,
+        Clock,
+        AuthMetrics,
+      ],
     },
     {
       provide: SessionTokens,

@@ -37,6 +37,11 @@ export { AuthTransaction } from './database/auth-transaction.js';
 export { AuthEvents } from './events/auth-events.js';
 export type { AuthEvent, AuthEventListener, SessionReuseDetected } from './events/auth-events.js';
 
+export { AuthHealthIndicator } from './health/auth-health.indicator.js';
+export type { AuthHealth, AuthHealthOptions } from './health/auth-health.indicator.js';
+export { CleanupState } from './health/cleanup-state.js';
+export type { CleanupReport } from './health/cleanup-state.js';
+
 export type { Invalidation } from './invalidation/invalidation.js';
 export { InvalidationChannel, LocalInvalidationChannel } from './invalidation/invalidation-channel.js';
 export { PostgresInvalidationChannel } from './invalidation/postgres-invalidation-channel.js';

@@ -12,18 +12,20 @@ const LAYERS: readonly (readonly string[])[] = [
   ['common', 'auth.errors.ts'],
   ['config'],
   ['crypto', 'events'],
+  ['metrics'],
   ['database/prepared-statement.ts'],
   ['invalidation'],
   ['user'],
   ['session', 'jwt', 'ephemeral-token', 'rate-limit'],
-  ['http', 'cleanup', 'database', 'redis'],
+  ['http', 'cleanup', 'database', 'redis', 'health'],
   ['auth.module-definition.ts'],
   ['auth.module.ts'],
-  ['index.ts', 'testing'],
+  ['index.ts', 'testing', 'cli'],
 ];
 
 /** Where TypeORM may be imported at all. */
-const KNOWS_TYPEORM = /\.(entity|store|directory)\.ts$|-channel\.ts$|^database\/|^auth\.module\.ts$/;
+const KNOWS_TYPEORM =
+  /\.(entity|store|directory)\.ts$|-channel\.ts$|^database\/|^auth\.module\.ts$|^cli\/database\.ts$/;
 
 const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter(
   (file) => file.endsWith('.ts') && !file.endsWith('.spec.ts'),

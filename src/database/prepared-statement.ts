@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { Injectable } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
 import { AuthError } from '../auth.errors.js';
+import { AuthMetrics } from '../metrics/auth-metrics.js';
 
 /** One SQL statement with a name of its own, so that PostgreSQL parses and plans it once per connection. */
 export interface Statement {
@@ -80,7 +81,10 @@ const ATTEMPTS = 3;
  */
 @Injectable()
 export class PreparedStatements {
-  constructor(private readonly dataSource: DataSource) {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly metrics: AuthMetrics = AuthMetrics.OFF,
+  ) {
     if (dataSource.options.type !== 'postgres') {
       const mistake = `The DataSource is of type '${dataSource.options.type}': AuthModule needs 'postgres'.`;
       throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
@@ -104,7 +108,7 @@ export class PreparedStatements {
   async runAlone<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
     for (let attempt = 1; ; attempt++) {
       try {
-        const { rows, rowCount } = await this.pool.query({ ...statement, values });
+        const { rows, rowCount } = await this.timed(this.pool, statement.name, { ...statement, values });
         return { rows: rows as Row[], rowCount: rowCount ?? 0 };
       } catch (error) {
         const code = sqlState(error);
@@ -206,7 +210,7 @@ export class PreparedStatements {
   ): Promise<StatementResult<Row>> {
     const result = transaction.last.then(async () => {
       try {
-        const { rows, rowCount } = await transaction.client.query({ text, values });
+        const { rows, rowCount } = await this.timed(transaction.client, name, { text, values });
         return { rows: rows as Row[], rowCount: rowCount ?? 0 };
       } catch (fault) {
         const error = toAuthError(fault, sqlState(fault), name);
@@ -216,6 +220,18 @@ export class PreparedStatements {
     });
     transaction.last = result.then(ignore, ignore);
     return result;
+  }
+
+  /** Also of one that fails; of the pool's, with the wait for a connection. */
+  private timed(
+    connection: Connection,
+    name: string,
+    query: Parameters<Connection['query']>[0],
+  ): ReturnType<Connection['query']> {
+    const answer = connection.query(query);
+    if (!this.metrics.isOn) return answer;
+    const startedAt = performance.now();
+    return answer.finally(() => this.metrics.took(name, performance.now() - startedAt));
   }
 
   private async connect(): Promise<Client> {

@@ -20,6 +20,8 @@ import { SessionStore, type Extension, type NewSession } from './session.store.j
  * - Every answer is the caller's own copy (of session and user, not of what hangs below them).
  */
 export class CachedSessionStore extends SessionStore {
+  /** @internal How many lookups memory has answered; counted before `find` waits for anything. */
+  hits = 0;
   private readonly reads: CoherentReads<StoredSession>;
 
   constructor(
@@ -37,7 +39,10 @@ export class CachedSessionStore extends SessionStore {
   override async find(id: string): Promise<StoredSession | null> {
     if (this.statements.inTransaction || !this.channel.isCurrent) return this.store.find(id);
     const kept = this.cache.get(id);
-    if (kept && isLive(kept, this.clock.now())) return copyOf({ ...kept, rotated: null });
+    if (kept && isLive(kept, this.clock.now())) {
+      this.hits++;
+      return copyOf({ ...kept, rotated: null });
+    }
     const load = () => this.store.find(id);
     const found = await this.reads.read(id, load, (read) => {
       if (!read.rotated && isLive(read, this.clock.now())) this.cache.set(id, read);

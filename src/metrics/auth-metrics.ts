@@ -1,0 +1,98 @@
+/** Name and meaning of everything that is counted. Attributes have few values each: never a user, a subject or a token. */
+const COUNTERS = {
+  'latchkey.session.lookups':
+    'Lookups of sessions: hit (answered from memory), miss (read), none (no such session), error',
+  'latchkey.session.changes': 'Sessions created, rotated, extended, revoked',
+  'latchkey.logins': 'Logins: succeeded or failed',
+  'latchkey.rate_limit.refusals': 'Refused by a rate limit, by event',
+  'latchkey.ephemeral_tokens': 'Single-use tokens, by type: consumed or refused',
+  'latchkey.events': 'Everything that AuthEvents tells, by its type',
+} as const;
+
+const GAUGES = {
+  'latchkey.invalidation.current': '1 while revocations of other processes are heard and memory may answer, else 0',
+  'latchkey.cache.size': 'Sessions in the memory of this process',
+} as const;
+
+export type CounterName = keyof typeof COUNTERS;
+export type GaugeName = keyof typeof GAUGES;
+export type Attributes = Readonly<Record<string, string>>;
+
+/** The part of `@opentelemetry/api` that is used here; its own types would have to be there for every host. */
+interface Meter {
+  createCounter(name: string, options: object): { add(value: number, attributes?: Attributes): void };
+  createHistogram(name: string, options: object): { record(value: number, attributes?: Attributes): void };
+  createObservableGauge(name: string, options: object): Observable;
+}
+interface Observable {
+  addCallback(callback: (result: { observe(value: number): void }) => void): void;
+  removeCallback(callback: (result: { observe(value: number): void }) => void): void;
+}
+export interface OpenTelemetry {
+  readonly metrics: { getMeter(name: string): Meter };
+  createNoopMeter(): Meter;
+}
+
+/** Milliseconds; the usual statement takes less than one. */
+const BOUNDARIES = [0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 5_000];
+
+/**
+ * Where this module counts. It never throws and it waits for nobody. Without the package `@opentelemetry/api`, or with
+ * it and no SDK registered when AuthModule starts, `isOn` is false, nothing is recorded and nothing is measured.
+ */
+export class AuthMetrics {
+  private readonly counters: ReadonlyMap<string, ReturnType<Meter['createCounter']>>;
+  private readonly durations: ReturnType<Meter['createHistogram']> | undefined;
+
+  private constructor(private readonly meter: Meter | null) {
+    this.counters = new Map(
+      meter
+        ? Object.entries(COUNTERS).map(([name, description]) => [name, meter.createCounter(name, { description })])
+        : [],
+    );
+    this.durations = meter?.createHistogram('latchkey.store.duration', {
+      description: 'Statements of this module, by name: until the database has answered',
+      unit: 'ms',
+      advice: { explicitBucketBoundaries: BOUNDARIES },
+    });
+  }
+
+  /** With the SDK that is registered now: register yours before the application starts (`node --import`). */
+  static async load(
+    api: () => Promise<unknown> = () => import('@opentelemetry/api') as Promise<unknown>,
+  ): Promise<AuthMetrics> {
+    try {
+      const { metrics, createNoopMeter } = (await api()) as OpenTelemetry;
+      const meter = metrics.getMeter('nestjs-latchkey');
+      // Without an SDK the API gives everybody the one meter that does nothing.
+      return meter === createNoopMeter() ? AuthMetrics.OFF : new AuthMetrics(meter);
+    } catch {
+      // Not installed, or one that this module does not know: metrics are no reason not to start.
+      return AuthMetrics.OFF;
+    }
+  }
+
+  static readonly OFF = new AuthMetrics(null);
+
+  get isOn(): boolean {
+    return this.meter !== null;
+  }
+
+  count(name: CounterName, attributes: Attributes, by = 1): void {
+    if (by > 0) this.counters.get(name)?.add(by, attributes);
+  }
+
+  /** A statement took this long (ms), whatever came of it. */
+  took(statement: string, duration: number): void {
+    this.durations?.record(duration, { statement: statement || 'unnamed' });
+  }
+
+  /** Asks `read` whenever the SDK collects, until the function that this returns is called. */
+  observe(name: GaugeName, read: () => number): () => void {
+    if (!this.meter) return () => {};
+    const gauge = this.meter.createObservableGauge(name, { description: GAUGES[name] });
+    const callback = (result: { observe(value: number): void }) => result.observe(read());
+    gauge.addCallback(callback);
+    return () => gauge.removeCallback(callback);
+  }
+}

@@ -1,0 +1,28 @@
+import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
+import { AuthMetrics } from '../metrics/auth-metrics.js';
+import { MemorySessionCache } from './cache/memory-session-cache.js';
+import { SessionCache } from './cache/session-cache.js';
+
+/** What metrics ask of this process's memory, when they are collected. */
+@Injectable()
+export class SessionGauges implements OnModuleInit, OnApplicationShutdown {
+  private readonly stops: (() => void)[] = [];
+
+  constructor(
+    private readonly metrics: AuthMetrics,
+    private readonly channel: InvalidationChannel,
+    private readonly cache: SessionCache,
+  ) {}
+
+  onModuleInit(): void {
+    const { metrics, channel, cache } = this;
+    this.stops.push(metrics.observe('latchkey.invalidation.current', () => Number(channel.isCurrent)));
+    if (!(cache instanceof MemorySessionCache)) return;
+    this.stops.push(metrics.observe('latchkey.cache.size', () => cache.size.sessions));
+  }
+
+  onApplicationShutdown(): void {
+    for (const stop of this.stops) stop();
+  }
+}
