@@ -58,14 +58,12 @@ export class AuthMetrics {
   }
 
   /** With the SDK that is registered now: register yours before the application starts (`node --import`). */
-  static async load(
-    api: () => Promise<unknown> = () => import('@opentelemetry/api') as Promise<unknown>,
-  ): Promise<AuthMetrics> {
+  static async load(api: () => Promise<unknown> = () => import('@opentelemetry/api')): Promise<AuthMetrics> {
     try {
-      const { metrics, createNoopMeter } = (await api()) as OpenTelemetry;
-      const meter = metrics.getMeter('nestjs-latchkey');
+      const telemetry = (await api()) as OpenTelemetry;
+      const meter = telemetry.metrics.getMeter('nestjs-latchkey');
       // Without an SDK the API gives everybody the one meter that does nothing.
-      return meter === createNoopMeter() ? AuthMetrics.OFF : new AuthMetrics(meter);
+      return meter === telemetry.createNoopMeter() ? AuthMetrics.OFF : new AuthMetrics(meter);
     } catch {
       // Not installed, or one that this module does not know: metrics are no reason not to start.
       return AuthMetrics.OFF;

@@ -3,7 +3,6 @@ import { HealthCheckService, TerminusModule, type HealthIndicatorResult } from '
 import { afterEach, describe, expect, it } from '@jest/globals';
 import {
   AuthHealthIndicator,
-  CleanupState,
   hours,
   InvalidationChannel,
   Public,
@@ -11,6 +10,7 @@ import {
   SessionStore,
   type AuthHealth,
   type CleanupReport,
+  type CleanupState,
 } from 'nestjs-latchkey';
 import request from 'supertest';
 import { startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
@@ -129,8 +129,7 @@ describe('AuthHealthIndicator', () => {
       lag: null,
     };
     const t = await start();
-    const indicator = t.app.get(AuthHealthIndicator) as unknown as { cleanup: CleanupState };
-    indicator.cleanup = { state: report };
+    Object.assign(t.app.get(AuthHealthIndicator), { cleanup: { state: report } satisfies CleanupState });
     expect(await checked(t)).toMatchObject({ degraded: [], cleanup: { failing: false, lastSuccess: null } });
     report.lastSuccessAt = t.clock.now() - seconds(60);
     report.lag = hours(25);
