@@ -1,0 +1,55 @@
+import { randomBytes } from 'node:crypto';
+import { Injectable, Module, type INestApplicationContext } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { AuthModule } from '../auth.module.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import type { Values } from './command.js';
+import { openDatabase } from './database.js';
+import { hostConfiguration } from './host.js';
+import { userIdType } from './user-id.js';
+
+/** Users that are elsewhere: here an id is taken for what it is. */
+@Injectable()
+class IdsOnly extends UserDirectory {
+  override async findById(id: string): Promise<AuthUser> {
+    return { id, email: '' };
+  }
+  override async findByLogin(): Promise<null> {
+    return null;
+  }
+  override async verifyCredentials(): Promise<null> {
+    return null;
+  }
+}
+
+@Module({})
+class CommandModule {}
+
+/**
+ * The module's own services, in an application that listens to nobody: what they change is published as always. With
+ * `--config` it is the host's configuration, else the defaults, with a secret that nothing is signed with.
+ */
+export async function withAuth<T>(values: Values, work: (auth: INestApplicationContext) => Promise<T>): Promise<T> {
+  const users = userIdType(values) === undefined ? undefined : IdsOnly;
+  const host = await hostConfiguration(values);
+  const options = host?.options ?? { secrets: [randomBytes(48).toString('base64url')] };
+  const source = await openDatabase(values);
+  let auth: INestApplicationContext | undefined;
+  try {
+    auth = await NestFactory.createApplicationContext(
+      {
+        module: CommandModule,
+        imports: [
+          TypeOrmModule.forRootAsync({ useFactory: () => source.options, dataSourceFactory: async () => source }),
+          AuthModule.forRoot({ users, ...host?.extras, ...options, dataSource: undefined, globalGuard: false }),
+        ],
+      },
+      { logger: false, abortOnError: false },
+    );
+    return await work(auth);
+  } finally {
+    await auth?.close();
+    if (source.isInitialized) await source.destroy();
+  }
+}

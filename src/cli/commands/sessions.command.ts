@@ -1,0 +1,93 @@
+import type { INestApplicationContext } from '@nestjs/common';
+import { formatInstant } from '../../common/instant.js';
+import { sqlState } from '../../database/prepared-statement.js';
+import { normalizeLogin } from '../../user/login-name.js';
+import { UserDirectory } from '../../user/user.directory.js';
+import { SessionService, type ListedSession } from '../../session/session.service.js';
+import { withAuth } from '../auth-context.js';
+import { required, type Command, type Option } from '../command.js';
+import { DATABASE_OPTIONS } from '../database.js';
+import { CommandFailure } from '../failure.js';
+import { CONFIG_OPTION } from '../host.js';
+import { USER_ID_OPTION } from '../user-id.js';
+
+const OPTIONS: Readonly<Record<string, Option>> = {
+  user: { type: 'string', value: '<id|email>', help: 'Whose sessions' },
+  ...DATABASE_OPTIONS,
+  ...USER_ID_OPTION,
+  ...CONFIG_OPTION,
+};
+const NOTES = `
+--config is needed only where sessions are kept or read in another way than by default; see doctor --help.`;
+
+export const listSessions: Command = {
+  name: 'sessions list',
+  summary: 'Lists the live sessions of a user',
+  options: OPTIONS,
+  notes: NOTES,
+  run: (values) => {
+    const user = required(values, 'user');
+    return withAuth(values, async (auth) => {
+      const id = await idOf(auth, user);
+      const sessions = (await auth.get(SessionService).listForUser(id)).map(shown);
+      const lines = sessions.map((session) =>
+        [
+          session.handle,
+          `seen ${session.lastSeenAt}`,
+          `ends ${session.expiresAt}`,
+          session.ip ?? '-',
+          session.userAgent ?? '-',
+        ].join('  '),
+      );
+      const text = lines.length === 0 ? `No live session of ${user}.` : lines.join('\n');
+      return { data: { userId: id, sessions }, text };
+    });
+  },
+};
+
+export const revokeSessions: Command = {
+  name: 'sessions revoke',
+  summary: 'Ends the sessions of a user, everywhere and at once',
+  options: { ...OPTIONS, handle: { type: 'string', value: '<handle>', help: 'Only this one of them' } },
+  notes: `${NOTES}
+
+JWTs and signed cookies have no session to end: disable the account, or call TokenRevocationService.revokeAllForUser.`,
+  run: (values) => {
+    const user = required(values, 'user');
+    const handle = values.text('handle');
+    return withAuth(values, async (auth) => {
+      const id = await idOf(auth, user);
+      const service = auth.get(SessionService);
+      if (handle === undefined) return ended(id, await service.revokeAllForUser(id));
+      if (await service.revokeByHandle(id, handle)) return ended(id, 1);
+      throw new CommandFailure('SESSION_NOT_FOUND', 'The user has no session of this handle: see `sessions list`.');
+    });
+  },
+};
+
+const ended = (userId: string, revoked: number) => ({
+  data: { userId, revoked },
+  text: `${revoked} session${revoked === 1 ? '' : 's'} ended.`,
+});
+
+async function idOf(auth: INestApplicationContext, user: string): Promise<string> {
+  const users = auth.get(UserDirectory);
+  const found = (await users.findById(user).catch(invalidId)) ?? (await users.findByLogin(normalizeLogin(user)));
+  if (found) return found.id;
+  throw new CommandFailure('USER_NOT_FOUND', 'There is no account of this id or email.');
+}
+
+/** PostgreSQL's word for a text that is no id of the table's type. */
+function invalidId(error: unknown): null {
+  if (sqlState(error) === '22P02' || sqlState(error) === '22003') return null;
+  throw error;
+}
+
+const shown = ({ createdAt, expiresAt, absoluteExpiresAt, authenticatedAt, lastSeenAt, ...rest }: ListedSession) => ({
+  ...rest,
+  createdAt: formatInstant(createdAt),
+  lastSeenAt: formatInstant(lastSeenAt),
+  authenticatedAt: formatInstant(authenticatedAt),
+  expiresAt: formatInstant(expiresAt),
+  absoluteExpiresAt: formatInstant(absoluteExpiresAt),
+});

@@ -1,0 +1,79 @@
+import { DataSource } from 'typeorm';
+import type { MigrationInterface } from 'typeorm';
+import { sqlState } from '../database/prepared-statement.js';
+import type { Option, Values } from './command.js';
+import { CommandFailure, UsageError } from './failure.js';
+
+export const DATABASE_OPTIONS: Readonly<Record<string, Option>> = {
+  'database-url': {
+    type: 'string',
+    value: '<url>',
+    help: 'postgres://user:password@host:port/database; other users see arguments, so better by the variable',
+    env: 'DATABASE_URL',
+  },
+  schema: { type: 'string', value: '<name>', help: 'Schema of the tables. Default: where the search_path leads' },
+};
+
+const CONNECT_TIMEOUT = 5_000;
+const IDENTIFIER = /^[A-Za-z_][\w$]{0,62}$/;
+
+const REMEDIES: Readonly<Record<string, string>> = {
+  '3D000': 'There is no database of this name: create it, or mend the address.',
+  '28P01': 'It refuses this user or password: mend the address.',
+  '28000': 'It refuses this user: mend the address, or the server’s pg_hba.conf.',
+  '53300': 'It has no connection left: try again, or raise max_connections.',
+  '57P03': 'It is starting or stopping: try again.',
+};
+const REMEDY = 'Is it running, and is --database-url (or DATABASE_URL) right?';
+
+export interface DatabaseUse {
+  readonly migrations?: (new () => MigrationInterface)[];
+  readonly migrationsTable?: string;
+}
+
+/** An open connection pool; close it. Throws a failure that names the address, never the password. */
+export async function openDatabase(values: Values, use: DatabaseUse = {}): Promise<DataSource> {
+  const address = values.text('database-url');
+  if (address === undefined) throw new UsageError('Name the database: --database-url, or the variable DATABASE_URL.');
+  const shown = shownAddress(address);
+  const schema = values.text('schema');
+  if (schema !== undefined && !IDENTIFIER.test(schema)) throw new UsageError('--schema must be the name of a schema.');
+  const dataSource = new DataSource({
+    type: 'postgres',
+    url: address,
+    ...(schema === undefined ? {} : { schema }),
+    entities: [],
+    migrations: use.migrations ?? [],
+    ...(use.migrationsTable === undefined ? {} : { migrationsTableName: use.migrationsTable }),
+    applicationName: 'nestjs-latchkey command',
+    connectTimeoutMS: CONNECT_TIMEOUT,
+    logging: false,
+    extra: { max: 3, ...(schema === undefined ? {} : { options: `-c search_path=${schema}` }) },
+  });
+  try {
+    return await dataSource.initialize();
+  } catch (error) {
+    const code = codeOf(error);
+    const remedy = REMEDIES[code ?? ''] ?? REMEDY;
+    const message = `Cannot use the database at ${shown}${code ? ` (${code})` : ''}. ${remedy}`;
+    throw new CommandFailure('DATABASE_UNREACHABLE', message, { cause: error });
+  }
+}
+
+/** `host:port/database`. What cannot be read as an address is not repeated: its password may be anywhere in it. */
+function shownAddress(address: string): string {
+  if (!URL.canParse(address) || !/^postgres(ql)?:$/.test(new URL(address).protocol)) {
+    throw new UsageError('The database’s address must be postgres://user:password@host:port/database.');
+  }
+  const { hostname, port, pathname, searchParams } = new URL(address);
+  return `${hostname || searchParams.get('host') || 'localhost'}:${port || 5432}${pathname}`;
+}
+
+/** Of several addresses of one host that were tried (`AggregateError`), the first one's. */
+function codeOf(error: unknown): string | undefined {
+  const state = sqlState(error);
+  if (state !== undefined) return state;
+  const { code, errors } = (error ?? {}) as { code?: unknown; errors?: unknown[] };
+  if (typeof code === 'string' && /^[A-Z_]+$/.test(code)) return code;
+  return Array.isArray(errors) ? codeOf(errors[0]) : undefined;
+}

@@ -1,0 +1,36 @@
+import { days, hours, minutes, type Duration } from '../../common/duration.js';
+
+export type Aal = '1' | '2' | '3';
+
+export interface Lifetimes {
+  readonly name: string;
+  readonly idle: Duration;
+  readonly overall: Duration;
+}
+
+/** NIST SP 800-63B-4, 2.1.3, 2.2.3 and 2.3.3. */
+const LIFETIMES: Readonly<Record<Aal, Lifetimes>> = {
+  '1': { name: 'NIST AAL1', idle: days(30), overall: days(30) },
+  '2': { name: 'NIST AAL2', idle: hours(1), overall: hours(24) },
+  '3': { name: 'NIST AAL3', idle: minutes(15), overall: hours(12) },
+};
+
+/** Without a level: what this module is content with, AAL1 but for the 90 days that its default allows active users. */
+const DEFAULT: Lifetimes = { name: 'the default', idle: days(30), overall: days(90) };
+
+export const isAal = (text: string | undefined): text is Aal => text !== undefined && Object.hasOwn(LIFETIMES, text);
+
+export const lifetimesOf = (aal: Aal | undefined): Lifetimes => (aal === undefined ? DEFAULT : LIFETIMES[aal]);
+
+const UNITS = [
+  ['d', days(1)],
+  ['h', hours(1)],
+  ['min', minutes(1)],
+  ['s', 1_000],
+] as const;
+
+/** `90 d`, `36 h`, `1500 ms`: the largest unit of which it is a whole number. */
+export function spelled(duration: Duration): string {
+  const [unit, size] = UNITS.find(([, length]) => duration >= length && duration % length === 0) ?? ['ms', 1];
+  return `${duration / size} ${unit}`;
+}

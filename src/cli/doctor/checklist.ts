@@ -1,0 +1,254 @@
+import { hours, minutes } from '../../common/duration.js';
+import type { AuthConfig } from '../../config/auth-config.js';
+import type { HostConfiguration } from '../host.js';
+import { lifetimesOf, spelled, type Aal } from './aal.js';
+import { isCleanupOff } from './option-findings.js';
+
+/** One requirement of OWASP ASVS 5.0 or NIST SP 800-63B-4, and what this configuration makes of it. */
+export interface ChecklistItem {
+  readonly id: string;
+  /** `A7.2.3` is ASVS, `N2.1.3` is NIST 800-63B-4. */
+  readonly source: string;
+  readonly topic: string;
+  readonly value: string;
+  readonly status: 'PASS' | 'DEVIATION';
+  /** Why it deviates. */
+  readonly reason?: string;
+}
+
+/** A reason makes it a deviation. */
+type Row = readonly [id: string, source: string, topic: string, value: string, reason?: string | false];
+
+/** The requirements that depend on the configuration; those that this module always meets are the README's to tell. */
+export function checklist(config: AuthConfig, host: HostConfiguration, aal: Aal | undefined): ChecklistItem[] {
+  const rows = [
+    ...tokenRows(config),
+    ...cookieRows(config),
+    ...lifetimeRows(config, aal),
+    ...controlRows(config),
+    ...trustRows(config, host),
+    ...selfContainedRows(config),
+    ...guessingRows(config),
+    ...operationRows(config, host),
+  ];
+  return rows.map(([id, source, topic, value, reason]) => ({
+    id,
+    source,
+    topic,
+    value,
+    status: reason ? 'DEVIATION' : 'PASS',
+    ...(reason ? { reason } : {}),
+  }));
+}
+
+function tokenRows({ session, cookie }: AuthConfig): Row[] {
+  const isStateless = session.scheme === 'signed-cookie';
+  return [
+    ['T1', 'A7.2.3', 'Token of 128 bits or more', isStateless ? 'signed identity' : `256 bits, ${session.tokenFormat}`],
+    ['T6', 'A16.2.5', 'Tokens are stored hashed', isStateless ? 'not stored' : 'SHA-256'],
+    [
+      'T7',
+      'N5.1.1',
+      'The cookie names nothing',
+      isStateless ? 'user id and email in it' : `'${cookie.name}', opaque`,
+      isStateless && 'the signed cookie can be read by whoever holds it',
+    ],
+  ];
+}
+
+function cookieRows({ cookie, cookieName, routes }: AuthConfig): Row[] {
+  return [
+    ['K1', 'A3.3.1', 'Secure', cookie.secure ? 'on' : 'off', !cookie.secure && 'the cookie goes over plain http'],
+    [
+      'K1',
+      'A3.3.3',
+      '__Host- prefix',
+      cookieName,
+      !cookieName.startsWith('__Host-') && 'other hosts of the domain can set this cookie',
+    ],
+    ['K2', 'N5.1.1', 'Path and Domain', 'Path=/, no Domain'],
+    [
+      'K3',
+      'A3.3.2',
+      'HttpOnly, SameSite',
+      `HttpOnly, SameSite=${cookie.sameSite}`,
+      cookie.sameSite === 'none' && 'foreign sites send it; only the Origin check is left',
+    ],
+    [
+      'K7',
+      'A14.3.1',
+      'Logout clears the browser',
+      routes?.clearSiteData ? 'Clear-Site-Data' : 'the cookie only',
+      !routes?.clearSiteData && 'routes.clearSiteData is off: cached pages may stay in the browser',
+    ],
+  ];
+}
+
+function lifetimeRows({ session }: AuthConfig, aal: Aal | undefined): Row[] {
+  const target = lifetimesOf(aal ?? '1');
+  return [
+    [
+      'O1',
+      'A7.3.2',
+      'Overall timeout',
+      spelled(session.absoluteLifetime),
+      session.absoluteLifetime > target.overall &&
+        `${target.name}: ${spelled(target.overall)}${aal ? '' : ' (SHOULD); users who are active log in less often'}`,
+    ],
+    [
+      'O2',
+      'A7.3.1',
+      'Inactivity timeout',
+      spelled(session.ttl),
+      session.ttl > target.idle && `${target.name}: ${spelled(target.idle)}`,
+    ],
+    ['O3', 'N5.2', 'Activity moves the inactivity timeout only', session.extendBelow === 0 ? 'moves nothing' : 'yes'],
+    ['O4', 'N5.2', 'Either timeout ends the session', 'yes, at the exact instant'],
+    ['O6', 'A7.1.1', 'Values and deviations are documented', 'this list'],
+  ];
+}
+
+function controlRows({ session, routes }: AuthConfig): Row[] {
+  const isStateless = session.scheme === 'signed-cookie';
+  return [
+    ['X1', 'A7.4.1', 'Ended tokens are refused', isStateless ? 'list of ended tokens, cutoff' : 'row deleted, cutoff'],
+    [
+      'X4',
+      'A7.4.5',
+      'Operators end sessions',
+      'sessions revoke',
+      isStateless && 'signed cookies end by the account’s cutoff only',
+    ],
+    [
+      'X5',
+      'A7.5.2',
+      'Users see and end their sessions',
+      routes ? `GET /${routes.path}/sessions` : 'no routes',
+      isStateless
+        ? 'signed cookies are not listed'
+        : !routes && 'routes are off: offer SessionService.listForUser and revokeByHandle yourself',
+    ],
+    [
+      'X6',
+      'A7.1.2',
+      'Parallel sessions',
+      isStateless ? 'not counted' : `${session.maxPerUser}, then the least recently used ends`,
+      isStateless && 'signed cookies are not counted',
+    ],
+    [
+      'X7',
+      'A7.4.4',
+      'Logout',
+      routes ? `POST /${routes.path}/logout` : 'no routes',
+      !routes && 'offer one of your own',
+    ],
+  ];
+}
+
+function trustRows({ trustedOrigins, trustedProxies, loginPage }: AuthConfig, { extras }: HostConfiguration): Row[] {
+  const isGuarded = extras.globalGuard !== false;
+  return [
+    [
+      'F1',
+      'A3.5.1',
+      'Unsafe methods check the origin',
+      isGuarded ? ['own host', ...trustedOrigins].join(', ') : 'where OriginGuard is',
+      !isGuarded && 'globalGuard is off: nothing is checked where you forget OriginGuard',
+    ],
+    [
+      'F4',
+      'A15.3.4',
+      'Client address',
+      trustedProxies.length === 0 ? 'the peer' : `X-Forwarded-For behind ${trustedProxies.length} networks`,
+    ],
+    ['F5', 'A3.7.2', 'Redirects', loginPage ?? 'none'],
+    ['F6', 'A15.3.7', 'Two cookies of our name', 'refused'],
+  ];
+}
+
+function selfContainedRows({ jwt, secrets }: AuthConfig): Row[] {
+  return [
+    ['J2', 'A9.1.2', 'One algorithm', jwt.algorithm],
+    [
+      'J4',
+      'A9.2.1',
+      'Lifetime of a token',
+      spelled(jwt.ttl),
+      jwt.sessions && jwt.ttl > hours(24) && 'a stolen one is good for days',
+    ],
+    ['J5', 'A9.2.2', 'Purpose', 'a key and a claim for each'],
+    [
+      'J6',
+      'A9.2.3',
+      'Audience',
+      jwt.audience ?? 'none',
+      jwt.sessions &&
+        jwt.audience === null &&
+        'bearer JWTs are on and jwt.audience is not: whoever shares the secret shares tokens',
+    ],
+    [
+      'J7',
+      'A11.2.2',
+      'Keys are replaceable',
+      secrets.length === 1 ? '1 secret' : `${secrets.length} secrets, the first signs`,
+    ],
+  ];
+}
+
+function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Row[] {
+  const { login_attempt: account, login_ip: address } = rateLimits.policies;
+  const second = rateLimits.policies['2fa_attempt']!;
+  const otp = ephemeralTokens.get('email_otp_setup')!;
+  const reset = ephemeralTokens.get('password_reset')!;
+  const { base, longest } = rateLimits.backoff;
+  const perWindow = ({ limit, window }: { limit: number; window: number }) => `${limit} in ${spelled(window)}`;
+  return [
+    ['E3', 'A6.5.5', 'Mailed code', spelled(otp.ttl), otp.ttl > minutes(10) && 'at most 10 min'],
+    ['E5', 'A6.6.3', 'Second factors are limited', perWindow(second), second.limit > 100 && 'more than 100 guesses'],
+    ['E9', 'N4.2', 'Mailed recovery', spelled(reset.ttl), reset.ttl > hours(24) && 'at most 24 h'],
+    ['G1', 'N3.2.2', 'Failures of an account', perWindow(account!), account!.limit > 100 && 'more than 100 failures'],
+    [
+      'G2',
+      'N3.2.2',
+      'Waiting time grows',
+      base === 0 ? 'off' : `${spelled(base)} to ${spelled(longest)}`,
+      base === 0 && 'the back-off is off',
+    ],
+    ['G3', 'A6.1.1', 'Failures of an address', perWindow(address!)],
+    ['G7', 'A2.4.1', 'Costly work is bounded', `${password.concurrency} hashes at once, ${password.queue} wait`],
+    [
+      'P1',
+      'A11.4.2',
+      'Password hashes',
+      `argon2id, ${password.memoryCost} KiB, ${password.timeCost} passes`,
+      password.memoryCost < 19_456 && password.timeCost < 3 && 'below the OWASP minimum',
+    ],
+  ];
+}
+
+function operationRows({ rateLimits, cache }: AuthConfig, host: HostConfiguration): Row[] {
+  const isOpen = rateLimits.onStoreError === 'allow';
+  return [
+    [
+      'L3',
+      'A16.5.3',
+      'Without the database',
+      isOpen ? 'logins are not limited' : 'refused, 503',
+      isOpen && 'fails open',
+    ],
+    [
+      'L6',
+      'A14.2.7',
+      'Old rows are deleted',
+      isCleanupOff(host) ? 'off' : 'on',
+      isCleanupOff(host) && 'the cleanup is off',
+    ],
+    [
+      'X1',
+      'A7.4.1',
+      'Until a revocation is heard',
+      cache.enabled ? `at most ${spelled(cache.channel === 'local' ? cache.ttl : cache.maxStaleness)}` : 'at once',
+      cache.enabled && cache.channel === 'local' && 'other instances hear of it when the entry is too old',
+    ],
+  ];
+}

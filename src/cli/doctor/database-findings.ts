@@ -1,0 +1,49 @@
+import { seconds } from '../../common/duration.js';
+import type { ExpectedSchema } from './expected-schema.js';
+import { finding, type Finding } from './finding.js';
+import { schemaDrift } from './schema-drift.js';
+
+/** Runs one statement that reads. */
+export type Query = <Row>(sql: string, values?: unknown[]) => Promise<Row[]>;
+
+const SETTINGS = `SELECT current_setting('default_transaction_isolation') AS isolation,
+  current_setting('search_path') AS path, current_schema() AS schema`;
+const TIME = "SELECT date_part('epoch', clock_timestamp()) * 1000 AS now";
+const ELSEWHERE = `SELECT n.nspname AS schema FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relname = 'sessions' AND c.relkind IN ('r', 'p') AND to_regclass('sessions') IS NULL
+    AND EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'handle')`;
+
+/** Changes nothing. `now` is this machine's clock, in epoch ms. */
+export async function databaseFindings(query: Query, expected: ExpectedSchema, now: () => number): Promise<Finding[]> {
+  const [settings] = await query<{ isolation: string; path: string; schema: string | null }>(SETTINGS);
+  const { isolation, path, schema } = settings!;
+  const findings = await clockFindings(query, now);
+  if (isolation !== 'read committed') {
+    const message = `default_transaction_isolation is '${isolation}'.`;
+    const remedy =
+      "ALTER ROLE … SET default_transaction_isolation = 'read committed': the locks of AuthModule need it.";
+    findings.push(finding('AUTH_D60', message, remedy));
+  }
+  const [elsewhere] = await query<{ schema: string }>(ELSEWHERE);
+  if (schema === null || elsewhere) {
+    const where = elsewhere ? `The tables are in schema ${elsewhere.schema}` : 'There is no schema to use';
+    const remedy = `ALTER ROLE … SET search_path = ${elsewhere?.schema ?? '…'}, or --schema here and \`extra\` in the DataSource.`;
+    findings.push(finding('AUTH_D61', `${where}; search_path is ${path}.`, remedy));
+    // Everything would be missing: that is one finding, not fifty.
+    return findings;
+  }
+  return [...findings, ...(await schemaDrift(query, expected))];
+}
+
+async function clockFindings(query: Query, now: () => number): Promise<Finding[]> {
+  const before = now();
+  const [answer] = await query<{ now: number }>(TIME);
+  const after = now();
+  const skew = (before + after) / 2 - answer!.now;
+  // What the round trip may account for is not the clock's fault.
+  const certain = Math.abs(skew) - (after - before) / 2;
+  if (certain <= seconds(1)) return [];
+  const message = `This machine's clock is ${Math.abs(skew / 1000).toFixed(1)} s ${skew > 0 ? 'ahead of' : 'behind'} the database's.`;
+  const code = certain > seconds(30) ? 'AUTH_D63' : 'AUTH_D62';
+  return [finding(code, message, 'Synchronise both with NTP: lifetimes and limits go by the clocks of the instances.')];
+}

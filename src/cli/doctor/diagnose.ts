@@ -1,0 +1,44 @@
+import { isRecord } from '../../config/mistakes.js';
+import type { HostConfiguration } from '../host.js';
+import type { Aal } from './aal.js';
+import { checklist, type ChecklistItem } from './checklist.js';
+import { databaseFindings, type Query } from './database-findings.js';
+import type { ExpectedSchema } from './expected-schema.js';
+import { finding, type Finding } from './finding.js';
+import { examined } from './host-config.js';
+import { optionFindings } from './option-findings.js';
+import { secretFindings } from './secret-findings.js';
+
+/** What there is to look at; what is left out is not examined. */
+export interface Patient {
+  readonly host?: HostConfiguration;
+  readonly database?: { readonly query: Query; readonly expected: ExpectedSchema };
+  /** Authentication assurance level of NIST 800-63B that is aimed at. */
+  readonly aal?: Aal;
+  /** This machine's clock, epoch ms. */
+  readonly now: () => number;
+}
+
+export interface Diagnosis {
+  readonly findings: readonly Finding[];
+  /** Empty without a configuration. */
+  readonly checklist: readonly ChecklistItem[];
+}
+
+/** Changes nothing, and answers no secret. Throws what the database's client throws. */
+export async function diagnose({ host, database, aal, now }: Patient): Promise<Diagnosis> {
+  const findings: Finding[] = [];
+  let items: ChecklistItem[] = [];
+  if (host) {
+    const { config, mistakes } = examined(host);
+    findings.push(
+      ...mistakes.map((mistake) => finding('AUTH_D01', mistake, 'AuthModule refuses to start until it is mended.')),
+    );
+    const { secrets } = isRecord(host.options) ? host.options : {};
+    findings.push(...secretFindings(Array.isArray(secrets) ? secrets.filter((one) => typeof one === 'string') : []));
+    findings.push(...optionFindings(config, host, aal));
+    items = checklist(config, host, aal);
+  }
+  if (database) findings.push(...(await databaseFindings(database.query, database.expected, now)));
+  return { findings: findings.toSorted((a, b) => a.code.localeCompare(b.code)), checklist: items };
+}

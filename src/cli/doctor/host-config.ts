@@ -1,0 +1,37 @@
+import { randomBytes } from 'node:crypto';
+import { isAuthError } from '../../auth.errors.js';
+import { AuthConfig } from '../../config/auth-config.js';
+import { isRecord } from '../../config/mistakes.js';
+import type { HostConfiguration } from '../host.js';
+
+export interface Examined {
+  readonly config: AuthConfig;
+  /** Why the application would not start with these options. */
+  readonly mistakes: readonly string[];
+}
+
+/**
+ * The configuration as AuthModule reads it. Where it refuses the whole, the parts that it would take are examined still,
+ * with the defaults in place of the others: one mistake must not hide the rest.
+ */
+export function examined({ options, routes }: HostConfiguration): Examined {
+  const mistakes = mistakesOf(() => AuthConfig.from(options, routes));
+  if (mistakes.length === 0) return { config: AuthConfig.from(options, routes), mistakes };
+  const substitute = { secrets: [randomBytes(48).toString('base64url')] };
+  const usable = Object.entries(isRecord(options) ? options : {}).filter(
+    ([name, value]) => mistakesOf(() => AuthConfig.from({ ...substitute, [name]: value })).length === 0,
+  );
+  const usableRoutes = mistakesOf(() => AuthConfig.from(substitute, routes)).length === 0 ? routes : undefined;
+  return { config: AuthConfig.from({ ...substitute, ...Object.fromEntries(usable) }, usableRoutes), mistakes };
+}
+
+function mistakesOf(make: () => AuthConfig): readonly string[] {
+  try {
+    make();
+    return [];
+  } catch (error) {
+    if (isAuthError(error, 'INVALID_CONFIG')) return error.facts.mistakes;
+    // A value so odd that the check itself stumbles.
+    return [`The options cannot be read (${(error as Error).name}).`];
+  }
+}

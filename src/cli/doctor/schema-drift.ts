@@ -1,0 +1,67 @@
+import type { Query } from './database-findings.js';
+import type { ExpectedIndex, ExpectedSchema } from './expected-schema.js';
+import { finding, type Finding } from './finding.js';
+
+const MIGRATE = 'Run the migrations: `nestjs-latchkey migrate`.';
+const REPAIR =
+  'Somebody has changed it: bring it back from the migration that makes it, or revert the migrations and run them again.';
+
+const COLUMNS = `SELECT c.relname AS "table", a.attname AS "column" FROM pg_class c
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  WHERE c.relname = ANY($1) AND c.relkind IN ('r', 'p') AND pg_table_is_visible(c.oid)`;
+const INDEXES = `SELECT c.relname AS "table", i.indisunique AS "unique", array(
+    SELECT a.attname::text FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
+      JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.place) AS columns
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+  WHERE c.relname = ANY($1) AND pg_table_is_visible(c.oid) AND i.indisvalid AND i.indpred IS NULL`;
+const FUNCTIONS = `SELECT p.proname AS name, p.prosrc AS body FROM pg_proc p
+  WHERE p.proname = ANY($1) AND pg_function_is_visible(p.oid)`;
+/** `D` is off, `R` works on replicas only. */
+const TRIGGERS = `SELECT t.tgname AS name, c.relname AS "table" FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+  WHERE t.tgname = ANY($1) AND pg_table_is_visible(c.oid) AND t.tgenabled IN ('O', 'A')`;
+
+/** What the database lacks of what the migrations make. More than that is the host's own affair. */
+export async function schemaDrift(query: Query, expected: ExpectedSchema): Promise<Finding[]> {
+  const tables = [...expected.tables.keys()];
+  const [columns, indexes, functions, triggers] = await Promise.all([
+    query<{ table: string; column: string }>(COLUMNS, [tables]),
+    query<ExpectedIndex>(INDEXES, [tables]),
+    query<{ name: string; body: string }>(FUNCTIONS, [[...expected.functions.keys()]]),
+    query<{ name: string; table: string }>(TRIGGERS, [[...expected.triggers.keys()]]),
+  ]);
+  const present = new Set(columns.map(({ table }) => table));
+  const missing = tables.filter((table) => !present.has(table));
+  const findings = missing.map((table) => finding('AUTH_D70', `There is no table ${table}.`, MIGRATE));
+
+  for (const [table, names] of expected.tables) {
+    const has = new Set(columns.filter((found) => found.table === table).map(({ column }) => column));
+    const lacking = present.has(table) ? [...names].filter((name) => !has.has(name)) : [];
+    findings.push(...lacking.map((name) => finding('AUTH_D71', `${table} has no column ${name}.`, MIGRATE)));
+  }
+  for (const [name, index] of expected.indexes) {
+    if (!present.has(index.table) || indexes.some((found) => serves(found, index))) continue;
+    const columnList = index.columns.join(', ');
+    const kind = index.unique ? 'UNIQUE INDEX' : 'INDEX';
+    const remedy = `CREATE ${kind} CONCURRENTLY ${name} ON ${index.table} (${columnList})`;
+    findings.push(finding('AUTH_D72', `${index.table} has no valid index on (${columnList}).`, remedy));
+  }
+  for (const [name, body] of expected.functions) {
+    const found = functions.filter((candidate) => candidate.name === name);
+    if (found.length === 0) findings.push(finding('AUTH_D73', `There is no function ${name}.`, MIGRATE));
+    else if (!found.some((candidate) => candidate.body === body)) {
+      findings.push(finding('AUTH_D73', `The function ${name} is not the one of this version.`, REPAIR));
+    }
+  }
+  for (const [name, table] of expected.triggers) {
+    if (!present.has(table) || triggers.some((found) => found.name === name && found.table === table)) continue;
+    const remedy = `${MIGRATE} If it was turned off: ALTER TABLE ${table} ENABLE TRIGGER ${name}.`;
+    findings.push(finding('AUTH_D74', `The trigger ${name} on ${table} is missing or off.`, remedy));
+  }
+  return findings;
+}
+
+/** Of whatever name: it begins with these columns, or is unique on exactly these. */
+const serves = (found: ExpectedIndex, { table, columns, unique }: ExpectedIndex): boolean =>
+  found.table === table &&
+  columns.every((column, i) => found.columns[i] === column) &&
+  (!unique || (found.unique && found.columns.length === columns.length));
