@@ -42,7 +42,13 @@ export async function withAuth<T>(values: Values, work: (auth: INestApplicationC
         module: CommandModule,
         imports: [
           TypeOrmModule.forRootAsync({ useFactory: () => source.options, dataSourceFactory: async () => source }),
-          AuthModule.forRoot({ users, ...host?.extras, ...options, dataSource: undefined, globalGuard: false }),
+          AuthModule.forRoot({
+            ...host?.extras,
+            ...options,
+            users: host?.extras.users ?? users,
+            dataSource: undefined,
+            globalGuard: false,
+          }),
         ],
       },
       { logger: false, abortOnError: false },

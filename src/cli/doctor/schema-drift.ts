@@ -23,12 +23,10 @@ const TRIGGERS = `SELECT t.tgname AS name, c.relname AS "table" FROM pg_trigger 
 /** What the database lacks of what the migrations make. More than that is the host's own affair. */
 export async function schemaDrift(query: Query, expected: ExpectedSchema): Promise<Finding[]> {
   const tables = [...expected.tables.keys()];
-  const [columns, indexes, functions, triggers] = await Promise.all([
-    query<{ table: string; column: string }>(COLUMNS, [tables]),
-    query<ExpectedIndex>(INDEXES, [tables]),
-    query<{ name: string; body: string }>(FUNCTIONS, [[...expected.functions.keys()]]),
-    query<{ name: string; table: string }>(TRIGGERS, [[...expected.triggers.keys()]]),
-  ]);
+  const columns = await query<{ table: string; column: string }>(COLUMNS, [tables]);
+  const indexes = await query<ExpectedIndex>(INDEXES, [tables]);
+  const functions = await query<{ name: string; body: string }>(FUNCTIONS, [[...expected.functions.keys()]]);
+  const triggers = await query<{ name: string; table: string }>(TRIGGERS, [[...expected.triggers.keys()]]);
   const present = new Set(columns.map(({ table }) => table));
   const missing = tables.filter((table) => !present.has(table));
   const findings = missing.map((table) => finding('AUTH_D70', `There is no table ${table}.`, MIGRATE));

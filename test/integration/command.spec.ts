@@ -1,0 +1,319 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { seconds, SessionCache, SessionService, type AuthUser, type MemorySessionCache } from 'nestjs-latchkey';
+import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { configFile, latchkey, latchkeyProcess, type Ran } from '../support/command.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { until } from '../support/heard.js';
+import { databaseUrl } from '../support/test-server.js';
+
+const COMMANDS = ['secret', 'doctor', 'migrate', 'sessions list', 'sessions revoke', 'cleanup'];
+const SECRET = randomBytes(48).toString('base64url');
+
+const json = ({ out }: Ran) => JSON.parse(out) as Record<string, unknown>;
+const undo: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const step of undo.splice(0).toReversed()) await step();
+});
+async function database(options?: { migrated: boolean }): Promise<TestDatabase> {
+  const db = await createTestDatabase(options);
+  undo.push(() => db.drop());
+  return db;
+}
+
+describe('latchkey, called', () => {
+  it('with --help: what there is, and for each command its options; exit 0', async () => {
+    const [general, ...each] = await Promise.all([
+      latchkey(['--help']),
+      ...COMMANDS.map((name) => latchkey([...name.split(' '), '--help'])),
+    ]);
+    for (const { status, err } of [general, ...each]) expect({ status, err }).toEqual({ status: 0, err: '' });
+    for (const name of COMMANDS) expect(general.out).toContain(`  ${name} `);
+    each.forEach(({ out }, i) => expect(out).toMatch(new RegExp(`^Usage: nestjs-latchkey ${COMMANDS[i]} [^]*--json`)));
+    expect(each[1]!.out).toContain('AUTH_D74');
+  });
+
+  it.each([
+    ['nothing', []],
+    ['an unknown command', ['frobnicate']],
+    ['half a command', ['sessions']],
+    ['an unknown option', ['migrate', '--frobnicate']],
+    ['an option without its value', ['sessions', 'list', '--user']],
+    ['a value where there is none', ['secret', '--json=hunter2']],
+    ['a wrong value', ['migrate', '--user-id', 'hunter2', '--database-url', 'postgres://127.0.0.1:1/x']],
+    ['no user', ['sessions', 'list', '--database-url', 'postgres://127.0.0.1:1/x']],
+    ['no database', ['migrate']],
+    ['nothing to examine', ['doctor']],
+    ['an address that is none', ['migrate', '--database-url', 'u:hunter2@host/db']],
+    ['an address in the wrong place', ['migrate', 'postgres://u:hunter2@127.0.0.1/x']],
+  ])('with %s: usage on stderr, exit 2, and no value repeated', async (_, args) => {
+    const { status, out, err } = await latchkey(args);
+    expect({ status, out }).toEqual({ status: 2, out: '' });
+    expect(err).toContain('Usage: nestjs-latchkey');
+    expect(err).not.toMatch(/hunter2|\n\s+at /);
+  });
+});
+
+describe('latchkey, as a process', () => {
+  it('prints and exits as it does here: done, failed, called wrongly', async () => {
+    const url = 'postgres://ada:hunter2@127.0.0.1:1/notes';
+    const calls = [
+      ['--help'],
+      ['secret', '--json'],
+      ['migrate', '--frobnicate'],
+      ['sessions', 'list', '--user', 'ada'],
+    ];
+    const ran = await Promise.all(calls.map((args) => latchkeyProcess(args, { DATABASE_URL: url })));
+    expect(ran.map(({ status }) => status)).toEqual([0, 0, 2, 1]);
+    const [help, , wrong, away] = await Promise.all(calls.map((args) => latchkey(args, { DATABASE_URL: url })));
+    expect(ran[0]).toEqual(help);
+    expect(json(ran[1]!)['secret']).toMatch(/^[\w-]{64}$/);
+    expect(ran[2]).toEqual(wrong);
+    expect(ran[3]).toEqual(away);
+  }, 60_000);
+
+  it('a migrated database: doctor and sessions end by themselves', async () => {
+    const db = await database();
+    const config = configFile(`{ secrets: ['${SECRET}'], routes: { path: 'auth' }, cache: { enabled: true } }`);
+    undo.push(config.remove);
+    const env = { DATABASE_URL: db.url, LATCHKEY_CONFIG: config.path };
+    const ran = await Promise.all([
+      latchkeyProcess(['doctor'], env),
+      latchkeyProcess(['sessions', 'list', '--user', 'ada@example.com'], env),
+    ]);
+    expect(ran.map(({ status, err }) => ({ status, err }))).toEqual([
+      { status: 0, err: '' },
+      { status: 1, err: 'There is no account of this id or email.\n' },
+    ]);
+  }, 60_000);
+});
+
+describe('latchkey secret', () => {
+  it('prints a new one each time, that AuthModule takes', async () => {
+    const [one, two] = await Promise.all([latchkey(['secret']), latchkey(['secret', '--json'])]);
+    expect(one).toMatchObject({ status: 0, err: '' });
+    expect(one.out).toMatch(/^[\w-]{64}\n$/);
+    expect(json(two)['secret']).toMatch(/^[\w-]{64}$/);
+    expect(json(two)['secret']).not.toBe(one.out.trim());
+  });
+});
+
+describe('latchkey, while the database is away', () => {
+  it.each([['migrate'], ['doctor'], ['sessions list --user ada'], ['sessions revoke --user ada'], ['cleanup']])(
+    '%s: one line with the address and the remedy, exit 1',
+    async (command) => {
+      const url = 'postgres://ada:hunter2@127.0.0.1:1/notes?application_name=hunter2';
+      const [plain, asJson] = await Promise.all([
+        latchkey(command.split(' '), { DATABASE_URL: url }),
+        latchkey([...command.split(' '), '--json', '--database-url', url]),
+      ]);
+      expect(plain).toEqual({
+        status: 1,
+        out: '',
+        err: 'Cannot use the database at 127.0.0.1:1/notes (ECONNREFUSED). Is it running, and is --database-url (or DATABASE_URL) right?\n',
+      });
+      expect(asJson).toMatchObject({ status: 1, err: '' });
+      expect(json(asJson)).toMatchObject({ error: { code: 'DATABASE_UNREACHABLE' } });
+      expect(asJson.out).not.toContain('hunter2');
+    },
+  );
+
+  it('a database that does not exist, and one without our tables: one line that says so', async () => {
+    const db = await database({ migrated: false });
+    const [missing, empty] = await Promise.all([
+      latchkey(['migrate'], { DATABASE_URL: databaseUrl(db.url, 'nobody_made_it') }),
+      latchkey(['sessions', 'list', '--user', 'ada@example.com'], { DATABASE_URL: db.url }),
+    ]);
+    expect(missing).toMatchObject({ status: 1, out: '' });
+    expect(missing.err).toMatch(
+      /^Cannot use the database at [^\n]*\/nobody_made_it \(3D000\)\. There is no database [^\n]*\n$/,
+    );
+    expect(empty).toMatchObject({ status: 1, out: '' });
+    expect(empty.err).toMatch(/^[^\n]*run `nestjs-latchkey migrate`\.\n$/);
+  });
+});
+
+describe('latchkey migrate', () => {
+  const tables = async (db: TestDatabase) =>
+    (
+      await db.query<{ name: string }>("SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+    ).map(({ name }) => name);
+
+  it('--dry-run lists and changes nothing; then it runs, once, also when two deployments run it at the same time', async () => {
+    const db = await database({ migrated: false });
+    const env = { DATABASE_URL: db.url };
+    const dry = await latchkey(['migrate', '--dry-run', '--json'], env);
+    expect(dry.status).toBe(0);
+    const pending = json(dry)['pending'] as string[];
+    expect(pending.length).toBeGreaterThan(5);
+    expect(await tables(db)).toEqual([]);
+    const both = await Promise.all([latchkey(['migrate', '--json'], env), latchkey(['migrate', '--json'], env)]);
+    expect(both.map(({ status, err }) => ({ status, err }))).toEqual(both.map(() => ({ status: 0, err: '' })));
+    expect(both.flatMap((ran) => json(ran)['ran'] as string[])).toEqual(pending);
+    expect(await tables(db)).toEqual(expect.arrayContaining(['sessions', 'users']));
+    expect(await latchkey(['migrate'], env)).toMatchObject({
+      status: 0,
+      out: expect.stringContaining('Nothing to do'),
+    });
+    expect(await latchkey(['doctor'], env)).toMatchObject({
+      status: 0,
+      out: expect.stringContaining('0 failed, 0 warn'),
+    });
+  }, 60_000);
+
+  it('--user-id and --schema: the tables of authSchemaFor, in that schema', async () => {
+    const db = await database({ migrated: false });
+    await db.query('CREATE SCHEMA auth');
+    const args = ['--user-id', 'bigint', '--schema', 'auth'];
+    expect(await latchkey(['migrate', ...args], { DATABASE_URL: db.url })).toMatchObject({ status: 0, err: '' });
+    expect(await tables(db)).toEqual([]);
+    const [column] = await db.query(`SELECT format_type(atttypid, NULL) AS type FROM pg_attribute
+      WHERE attrelid = 'auth.sessions'::regclass AND attname = 'user_id'`);
+    expect(column).toEqual({ type: 'bigint' });
+    expect(await latchkey(['doctor', ...args], { DATABASE_URL: db.url })).toMatchObject({ status: 0, err: '' });
+    const without = await latchkey(['doctor', '--json', '--user-id', 'bigint'], { DATABASE_URL: db.url });
+    expect(json(without)).toMatchObject({ ok: false, findings: [{ code: 'AUTH_D61' }] });
+  }, 60_000);
+});
+
+describe('latchkey doctor', () => {
+  it('reads the file that forRoot is given and the database: exit 1 and every finding, no secret in it', async () => {
+    const db = await database();
+    await db.query('DROP INDEX sessions_user_id_idx; DROP TRIGGER latchkey_publish_users_update ON users');
+    const weak = 'hunter2'.repeat(6);
+    const config = configFile(`async () => ({ secrets: ['${weak}'], routes: { path: 'auth' }, globalGuard: false,
+      cookie: { secure: false }, trustedProxies: ['0.0.0.0/0'], rateLimits: { backoff: { base: 0 } } })`);
+    undo.push(config.remove);
+    const args = ['doctor', '--config', config.path, '--database-url', db.url];
+    const [plain, asJson] = await Promise.all([latchkey(args), latchkey([...args, '--json'])]);
+    const found = json(asJson) as unknown as { ok: boolean; findings: { code: string }[]; checklist: object[] };
+    expect(asJson.status).toBe(1);
+    expect(found.ok).toBe(false);
+    const codes = ['01', '02', '10', '14', '20', '41', '72', '74'].map((number) => `AUTH_D${number}`);
+    expect(found.findings.map(({ code }) => code)).toEqual(codes);
+    expect(found.checklist.length).toBeGreaterThan(30);
+    expect(plain.status).toBe(1);
+    for (const code of codes) expect(plain.out).toContain(code);
+    for (const { out, err } of [plain, asJson]) {
+      expect(out + err).not.toContain('hunter2');
+      expect(out + err).not.toContain(new URL(db.url).password || 'no password');
+    }
+  });
+
+  it('a good configuration: exit 0 (negative control)', async () => {
+    const config = configFile(`{ secrets: ['${SECRET}'], routes: { path: 'auth' } }`);
+    undo.push(config.remove);
+    const { status, out } = await latchkey(['doctor'], { LATCHKEY_CONFIG: config.path });
+    expect(status).toBe(0);
+    expect(out).toContain('The database was not examined.\n0 failed, 0 warnings.');
+  });
+
+  it('a file that cannot be loaded, or holds no options: one line, exit 1, nothing of it repeated', async () => {
+    const broken = configFile("(() => { throw new TypeError('hunter2') })()");
+    const text = configFile("'hunter2'");
+    undo.push(broken.remove, text.remove);
+    const answers = await Promise.all(
+      [broken.path, text.path, '/nowhere.js'].map((path) => latchkey(['doctor', '--config', path])),
+    );
+    for (const { status, out, err } of answers) {
+      expect({ status, out }).toEqual({ status: 1, out: '' });
+      expect(err).toMatch(/^[^\n]+\n$/);
+      expect(err).not.toContain('hunter2');
+    }
+  });
+});
+
+describe('latchkey sessions and cleanup', () => {
+  let db: TestDatabase;
+  let t: TestApp;
+  let ada: AuthUser;
+  const env = () => ({ DATABASE_URL: db.url });
+  beforeAll(async () => {
+    db = await createTestDatabase();
+    t = await startTestApp({ url: db.url, auth: { cache: { enabled: true, ttl: seconds(3_600) } } });
+    t.clock.set(Date.now());
+    ada = await createUser(t.app, 'ada@example.com');
+  });
+  afterAll(async () => {
+    await t?.close();
+    await db?.drop();
+  });
+  const held = async () => {
+    const issued = await t.app.get(SessionService).create(ada.id, { userAgent: 'Browser', ip: '192.0.2.1' });
+    const cache = t.app.get<MemorySessionCache>(SessionCache);
+    await until(
+      async () => (await t.app.get(SessionService).lookup(issued.token)) !== null && !!cache.get(issued.session.id),
+    );
+    return issued;
+  };
+
+  it('list: by email and by id, with handles and no tokens', async () => {
+    const { token, session } = await held();
+    const [byEmail, byId] = await Promise.all([
+      latchkey(['sessions', 'list', '--user', 'Ada@Example.com'], env()),
+      latchkey(['sessions', 'list', '--user', ada.id, '--json'], env()),
+    ]);
+    expect(byEmail).toMatchObject({ status: 0, err: '' });
+    expect(byEmail.out).toContain(session.handle);
+    expect(json(byId)).toMatchObject({
+      userId: ada.id,
+      sessions: [{ handle: session.handle, ip: '192.0.2.1', userAgent: 'Browser' }],
+    });
+    for (const { out } of [byEmail, byId]) {
+      expect(out).not.toContain(token);
+      expect(out).not.toContain(session.id);
+    }
+    await t.app.get(SessionService).revoke(session.id);
+  });
+
+  it('revoke: one by its handle, then all; a running instance that has them in memory ends them too', async () => {
+    const [one, two, three] = [await held(), await held(), await held()];
+    const lookup = async ({ token }: { token: string }) => (await t.app.get(SessionService).lookup(token)) !== null;
+    const first = await latchkey(
+      ['sessions', 'revoke', '--user', 'ada@example.com', '--handle', one.session.handle],
+      env(),
+    );
+    expect(first).toEqual({ status: 0, out: '1 session ended.\n', err: '' });
+    await until(async () => !(await lookup(one)));
+    expect([await lookup(two), await lookup(three)]).toEqual([true, true]);
+    const again = ['sessions', 'revoke', '--user', ada.id, '--handle', one.session.handle];
+    expect(await latchkey(again, env())).toMatchObject({ status: 1, out: '' });
+    const all = await latchkey(['sessions', 'revoke', '--user', ada.id, '--json'], env());
+    expect(json(all)).toEqual({ userId: ada.id, revoked: 2 });
+    await until(async () => !(await lookup(two)) && !(await lookup(three)));
+  });
+
+  it('nobody of that name: one line, exit 1', async () => {
+    const answers = await Promise.all(
+      ['bob@example.com', '7', "'; DROP TABLE users"].map((user) =>
+        latchkey(['sessions', 'list', '--user', user], env()),
+      ),
+    );
+    for (const answer of answers) {
+      expect(answer).toEqual({ status: 1, out: '', err: 'There is no account of this id or email.\n' });
+    }
+  });
+
+  it('users elsewhere: --user-id takes the id as it is', async () => {
+    const own = await database({ migrated: false });
+    const args = ['--user-id', 'bigint', '--database-url', own.url];
+    expect(await latchkey(['migrate', ...args])).toMatchObject({ status: 0 });
+    await own.query(
+      "INSERT INTO sessions (id, user_id, expires_at) VALUES (repeat('a', 64), 7, now() + interval '1 day')",
+    );
+    const listed = json(await latchkey(['sessions', 'list', '--user', '7', '--json', ...args]));
+    expect(listed).toMatchObject({ userId: '7', sessions: [{ ip: null }] });
+    expect(json(await latchkey(['sessions', 'revoke', '--user', '7', '--json', ...args]))).toMatchObject({
+      revoked: 1,
+    });
+  }, 60_000);
+
+  it('cleanup deletes what has expired, and nothing else', async () => {
+    await db.query(`INSERT INTO auth_ephemeral_tokens (token, token_type, expires_at)
+      VALUES ('old', 'oidc_state', now() - interval '1 minute'), ('new', 'oidc_state', now() + interval '1 hour')`);
+    const { status, out } = await latchkey(['cleanup', '--json'], env());
+    expect(status).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ deleted: { ephemeralTokens: 1 } });
+    expect(await db.query('SELECT token FROM auth_ephemeral_tokens')).toEqual([{ token: 'new' }]);
+  });
+});

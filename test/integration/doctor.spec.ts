@@ -1,0 +1,232 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { authMigrations, authSchemaFor, days, hours, minutes, type AuthModuleExtras } from 'nestjs-latchkey';
+import { Client } from 'pg';
+import { DataSource } from 'typeorm';
+import { diagnose } from '../../src/cli/doctor/diagnose.js';
+import { expectedSchema, type ExpectedSchema } from '../../src/cli/doctor/expected-schema.js';
+import { CODES, type FindingCode } from '../../src/cli/doctor/finding.js';
+import type { HostConfiguration } from '../../src/cli/host.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+
+const SECRET = randomBytes(48).toString('base64url');
+
+interface Planted {
+  readonly options?: Record<string, unknown>;
+  readonly extras?: Partial<AuthModuleExtras>;
+  readonly sql?: string;
+  readonly clockAhead?: number;
+}
+
+/** One misconfiguration for each code, and more where a code has several causes. */
+const PLANTED: readonly (readonly [FindingCode, string, Planted])[] = [
+  ['AUTH_D01', 'an option that does not exist', { options: { sesion: {} } }],
+  ['AUTH_D02', 'a placeholder', { options: { secrets: ['change-me-to-something-long-and-random'] } }],
+  ['AUTH_D02', 'one letter', { options: { secrets: ['a'.repeat(40)] } }],
+  ['AUTH_D02', 'a repetition', { options: { secrets: ['correct horse '.repeat(4)] } }],
+  ['AUTH_D02', 'a sequence', { options: { secrets: ['abcdefghijklmnopqrstuvwxyz0123456789'] } }],
+  ['AUTH_D02', 'a weak previous secret', { options: { secrets: [SECRET, '0123456789'.repeat(4)] } }],
+  ['AUTH_D10', 'an insecure cookie', { options: { cookie: { secure: false } } }],
+  ['AUTH_D11', 'a cookie for foreign sites', { options: { cookie: { sameSite: 'none' } } }],
+  ['AUTH_D12', 'a cookie without prefix', { options: { cookie: { hostPrefix: false } } }],
+  ['AUTH_D13', 'a trusted origin over http', { options: { trustedOrigins: ['http://app.example.com'] } }],
+  ['AUTH_D14', 'no global guard', { extras: { globalGuard: false } }],
+  ['AUTH_D20', 'half of the internet as proxies', { options: { trustedProxies: ['0.0.0.0/1', '10.0.0.0/8'] } }],
+  ['AUTH_D30', 'sessions idle for two months', { options: { session: { ttl: days(60) } } }],
+  ['AUTH_D31', 'sessions of a year', { options: { session: { absoluteLifetime: days(365) } } }],
+  ['AUTH_D40', 'no login limit', { options: { rateLimits: { policies: { login_attempt: { limit: 100_000 } } } } }],
+  [
+    'AUTH_D40',
+    'a login limit per second',
+    { options: { rateLimits: { policies: { login_ip: { limit: 50, window: 1_000 } } } } },
+  ],
+  ['AUTH_D41', 'no back-off', { options: { rateLimits: { backoff: { base: 0 } } } }],
+  ['AUTH_D42', 'limits that fail open', { options: { rateLimits: { onStoreError: 'allow' } } }],
+  ['AUTH_D43', 'cheap hashes', { options: { password: { memoryCost: 1024 } } }],
+  ['AUTH_D44', 'a mailed code of an hour', { options: { ephemeralTokens: { email_otp_setup: { ttl: hours(1) } } } }],
+  ['AUTH_D51', 'a cache that hears nobody', { options: { cache: { enabled: true, channel: 'local' } } }],
+  ['AUTH_D60', 'another isolation level', { sql: "SET default_transaction_isolation = 'repeatable read'" }],
+  ['AUTH_D61', 'a search_path elsewhere', { sql: 'CREATE SCHEMA elsewhere; SET search_path = elsewhere' }],
+  ['AUTH_D62', 'a clock that is ahead', { clockAhead: 5_000 }],
+  ['AUTH_D63', 'a clock that is far behind', { clockAhead: -60_000 }],
+  ['AUTH_D70', 'no table', { sql: 'DROP TABLE auth_ephemeral_tokens CASCADE' }],
+  ['AUTH_D71', 'no column', { sql: 'ALTER TABLE users DROP COLUMN last_login_at' }],
+  ['AUTH_D72', 'no index', { sql: 'DROP INDEX sessions_user_id_idx' }],
+  ['AUTH_D73', 'no function', { sql: 'DROP FUNCTION latchkey_end_access' }],
+  [
+    'AUTH_D74',
+    'a trigger turned off',
+    { sql: 'ALTER TABLE sessions DISABLE TRIGGER latchkey_publish_sessions_delete' },
+  ],
+];
+
+describe('latchkey doctor', () => {
+  let db: TestDatabase;
+  let client: Client;
+  let expected: ExpectedSchema;
+  beforeAll(async () => {
+    db = await createTestDatabase();
+    client = new Client({ connectionString: db.url });
+    await client.connect();
+    expected = await expectedSchema(authMigrations);
+  });
+  afterAll(async () => {
+    await client?.end();
+    await db?.drop();
+  });
+
+  const host = ({ options, extras = {} }: Planted = {}): HostConfiguration => ({
+    options: { secrets: [SECRET], ...options },
+    routes: { path: 'auth' },
+    extras,
+  });
+  /** What it says of a database on which this was done; nothing of it stays. */
+  async function examined(planted: Planted, schema = expected) {
+    await client.query('BEGIN');
+    try {
+      if (planted.sql) await client.query(planted.sql);
+      // Not the transaction's frozen instant, and not this process's own clock twice.
+      return await diagnose({
+        host: host(planted),
+        database: { query: async (sql, values) => (await client.query(sql, values)).rows, expected: schema },
+        now: () => Date.now() + (planted.clockAhead ?? 0),
+      });
+    } finally {
+      await client.query('ROLLBACK');
+    }
+  }
+  const codesOf = ({ findings }: { findings: readonly { code: string }[] }) => [
+    ...new Set(findings.map(({ code }) => code)),
+  ];
+
+  it('finds nothing in the defaults (negative control), and lists each requirement once for each of its sides', async () => {
+    const { findings, checklist } = await examined({});
+    expect(findings).toEqual([]);
+    expect(checklist.filter(({ status }) => status === 'DEVIATION').map(({ id }) => id)).toEqual(['K7', 'O1']);
+    expect(new Set(checklist.map(({ id, topic }) => `${id} ${topic}`)).size).toBe(checklist.length);
+  });
+
+  it.each(PLANTED)('%s: %s', async (code, _, planted) => {
+    const { findings } = await examined(planted);
+    expect(findings.map((found) => found.code)).toEqual([code]);
+    expect(findings[0]).toMatchObject({ severity: CODES[code][0] });
+    expect(findings[0]!.message.length * findings[0]!.remedy.length).toBeGreaterThan(0);
+    expect(JSON.stringify(findings)).not.toContain(SECRET);
+  });
+
+  it('every code has a planted case, but for those that need a module option of later', () => {
+    const planted = new Set(PLANTED.map(([code]) => code));
+    expect(Object.keys(CODES).filter((code) => !planted.has(code as FindingCode))).toEqual(['AUTH_D50']);
+  });
+
+  it('a cleanup that is turned off', async () => {
+    expect(codesOf(await examined({ options: { cleanup: false } }))).toContain('AUTH_D50');
+    expect(codesOf(await examined({ options: { cleanup: { enabled: false } } }))).toContain('AUTH_D50');
+  });
+
+  it('ten at once: none hides another, also where AuthModule would not start', async () => {
+    const planted: Planted = {
+      options: {
+        secrets: ['password'.repeat(5)],
+        cookie: { secure: false },
+        trustedProxies: ['0.0.0.0/0'],
+        session: { ttl: days(60), absoluteLifetime: days(365) },
+        rateLimits: { policies: { login_attempt: { limit: 100_000 } }, onStoreError: 'allow' },
+        cleanup: false,
+      },
+      sql: `DROP INDEX auth_ephemeral_tokens_token_key; DROP FUNCTION latchkey_close_family;
+        SET default_transaction_isolation = 'serializable'`,
+      clockAhead: 60_000,
+    };
+    const wanted = ['D01', 'D02', 'D10', 'D20', 'D30', 'D31', 'D40', 'D42', 'D50', 'D60', 'D63', 'D72', 'D73'];
+    expect(codesOf(await examined(planted))).toEqual(wanted.map((code) => `AUTH_${code}`));
+  });
+
+  it.each([
+    ['2', { ttl: hours(1), extendBelow: minutes(30), absoluteLifetime: hours(24) }],
+    ['3', { ttl: minutes(15), extendBelow: minutes(5), absoluteLifetime: hours(12) }],
+  ] as const)('--aal %s measures the lifetimes by NIST', async (aal, session) => {
+    const now = () => Date.now();
+    expect(codesOf(await diagnose({ host: host(), aal, now }))).toEqual(['AUTH_D30', 'AUTH_D31']);
+    expect(codesOf(await diagnose({ host: host({ options: { session } }), aal, now }))).toEqual([]);
+  });
+
+  it('no random secret is called weak', async () => {
+    const secrets = Array.from({ length: 3_000 }, (_, i) => randomBytes(32).toString(i % 2 ? 'hex' : 'base64url'));
+    secrets.push(...Array.from({ length: 1_000 }, () => randomBytes(16).toString('hex')));
+    const { findings } = await diagnose({ host: host({ options: { secrets } }), now: () => Date.now() });
+    expect(findings).toEqual([]);
+  });
+
+  it('every table, column, index, function and trigger of the migrations is missed when it is gone', async () => {
+    expect(expected.unknown).toEqual([]);
+    const drops: [FindingCode, string, string][] = [
+      ...[...expected.tables.keys()].map((name): [FindingCode, string, string] => [
+        'AUTH_D70',
+        name,
+        `DROP TABLE ${name} CASCADE`,
+      ]),
+      ...[...expected.tables].flatMap(([table, columns]) =>
+        [...columns].map((name): [FindingCode, string, string] => [
+          'AUTH_D71',
+          name,
+          `ALTER TABLE ${table} DROP COLUMN ${name} CASCADE`,
+        ]),
+      ),
+      ...[...expected.functions.keys()].map((name): [FindingCode, string, string] => [
+        'AUTH_D73',
+        name,
+        `DROP FUNCTION ${name} CASCADE`,
+      ]),
+      ...[...expected.triggers].map(([name, table]): [FindingCode, string, string] => [
+        'AUTH_D74',
+        name,
+        `DROP TRIGGER ${name} ON ${table}`,
+      ]),
+      ...[...expected.indexes]
+        .filter(([name]) => /_idx$|_token_key$/.test(name) && !name.includes('window'))
+        .map(([name, { table }]): [FindingCode, string, string] => ['AUTH_D72', table, `DROP INDEX ${name}`]),
+    ];
+    expect(drops.length).toBeGreaterThan(60);
+    for (const [code, name, sql] of drops) {
+      const { findings } = await examined({ sql });
+      expect(findings.filter((found) => found.code === code && found.message.includes(name))).toHaveLength(1);
+    }
+  });
+
+  it('a function that somebody has changed is seen; an index of another name that does the same is not', async () => {
+    const changed = `CREATE OR REPLACE FUNCTION latchkey_close_family(of_user uuid, of_handle uuid) RETURNS integer
+      LANGUAGE plpgsql AS $$ BEGIN RETURN 0; END $$`;
+    expect(codesOf(await examined({ sql: changed }))).toEqual(['AUTH_D73']);
+    const renamed = 'DROP INDEX sessions_user_id_idx; CREATE INDEX mine ON sessions (user_id, expires_at)';
+    expect(codesOf(await examined({ sql: renamed }))).toEqual([]);
+    const partial = 'DROP INDEX sessions_user_id_idx; CREATE INDEX mine ON sessions (user_id) WHERE ip IS NULL';
+    expect(codesOf(await examined({ sql: partial }))).toEqual(['AUTH_D72']);
+  });
+
+  it.each(['uuid', 'integer', 'bigint', 'text'] as const)(
+    'users elsewhere with %s ids: nothing is missing',
+    async (userId) => {
+      const own = await createTestDatabase({ migrated: false });
+      const { migrations } = authSchemaFor({ userId });
+      const dataSource = await new DataSource({
+        type: 'postgres',
+        url: own.url,
+        migrations,
+        migrationsRun: true,
+      }).initialize();
+      try {
+        const schema = await expectedSchema(migrations);
+        expect(schema.unknown).toEqual([]);
+        const database = {
+          query: <Row>(sql: string, values?: unknown[]) => dataSource.query<Row[]>(sql, values),
+          expected: schema,
+        };
+        expect((await diagnose({ database, now: () => Date.now() })).findings).toEqual([]);
+      } finally {
+        await dataSource.destroy();
+        await own.drop();
+      }
+    },
+  );
+});
