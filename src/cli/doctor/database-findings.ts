@@ -1,10 +1,8 @@
 import { seconds } from '../../common/duration.js';
 import type { ExpectedSchema } from './expected-schema.js';
 import { finding, type Finding } from './finding.js';
+import type { Query } from './query.js';
 import { schemaDrift } from './schema-drift.js';
-
-/** Runs one statement that reads. */
-export type Query = <Row>(sql: string, values?: unknown[]) => Promise<Row[]>;
 
 const SETTINGS = `SELECT current_setting('default_transaction_isolation') AS isolation,
   current_setting('search_path') AS path, current_schema() AS schema`;

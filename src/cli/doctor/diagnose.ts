@@ -2,11 +2,12 @@ import { isRecord } from '../../config/mistakes.js';
 import type { HostConfiguration } from '../host.js';
 import type { Aal } from './aal.js';
 import { checklist, type ChecklistItem } from './checklist.js';
-import { databaseFindings, type Query } from './database-findings.js';
+import { databaseFindings } from './database-findings.js';
 import type { ExpectedSchema } from './expected-schema.js';
 import { finding, type Finding } from './finding.js';
 import { examined } from './host-config.js';
 import { optionFindings } from './option-findings.js';
+import type { Query } from './query.js';
 import { secretFindings } from './secret-findings.js';
 
 /** What there is to look at; what is left out is not examined. */

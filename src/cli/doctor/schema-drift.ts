@@ -1,6 +1,6 @@
-import type { Query } from './database-findings.js';
 import type { ExpectedIndex, ExpectedSchema } from './expected-schema.js';
 import { finding, type Finding } from './finding.js';
+import type { Query } from './query.js';
 
 const MIGRATE = 'Run the migrations: `nestjs-latchkey migrate`.';
 const REPAIR =
