@@ -49,12 +49,12 @@ import { TokenStates } from './jwt/token-states.js';
 import { TokenRevocationService } from './jwt/token-revocation.service.js';
 import { AuthMetrics } from './metrics/auth-metrics.js';
 import { EventMetrics } from './metrics/event-metrics.js';
+import { SessionGauges } from './metrics/session-gauges.js';
+import { countingLookups } from './metrics/session-lookups.js';
 import { MemorySessionCache } from './session/cache/memory-session-cache.js';
 import { NoopSessionCache } from './session/cache/noop-session-cache.js';
 import { SessionCache } from './session/cache/session-cache.js';
 import { CachedSessionStore } from './session/cached-session.store.js';
-import { metered } from './session/metered-session.store.js';
-import { SessionGauges } from './session/session-gauges.js';
 import { OpaqueTokens, SessionTokens } from './session/session-token.js';
 import { SignedCookieSession } from './session/signed-cookie-session.js';
 import { SignedTokens } from './session/signed-token.js';
@@ -160,7 +160,11 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
         statements: PreparedStatements,
         clock: Clock,
         metrics: AuthMetrics,
-      ) => metered(cache.enabled ? new CachedSessionStore(store, kept, channel, statements, clock) : store, metrics),
+      ) =>
+        countingLookups(
+          cache.enabled ? new CachedSessionStore(store, kept, channel, statements, clock) : store,
+          metrics,
+        ),
       inject: [
         AuthConfig,
         TypeOrmSessionStore,

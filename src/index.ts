@@ -39,8 +39,8 @@ export type { AuthEvent, AuthEventListener, SessionReuseDetected } from './event
 
 export { AuthHealthIndicator } from './health/auth-health.indicator.js';
 export type { AuthHealth, AuthHealthOptions } from './health/auth-health.indicator.js';
-export { CleanupState } from './health/cleanup-state.js';
-export type { CleanupReport } from './health/cleanup-state.js';
+export { CleanupProgress } from './health/cleanup-progress.js';
+export type { CleanupProgressFacts } from './health/cleanup-progress.js';
 
 export type { Invalidation } from './invalidation/invalidation.js';
 export { InvalidationChannel, LocalInvalidationChannel } from './invalidation/invalidation-channel.js';

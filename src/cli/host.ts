@@ -28,6 +28,9 @@ A configuration file for --config is the one that the application itself imports
 Its default export may be a function too, also an async one. It runs with this command's environment, so give it the
 variables of production.`;
 
+/** What decides which providers exist, and is no option of `AuthConfig`. */
+const EXTRAS = new Set(['routes', 'globalGuard', 'users', 'imports', 'dataSource', 'engine', 'isGlobal']);
+
 /** What the host gives to `forRoot`: not yet checked, so every part of it may be anything. */
 export interface HostConfiguration {
   readonly options: AuthOptions;
@@ -44,9 +47,10 @@ export async function hostConfiguration(values: Values): Promise<HostConfigurati
     const message = `The default export of ${file} is not the options of AuthModule: export an object, or a function.`;
     throw new CommandFailure('CONFIG_UNREADABLE', message);
   }
-  const { routes, globalGuard, users, imports, dataSource, isGlobal, ...options } = exported as unknown as AuthOptions &
-    AuthModuleExtras;
-  return { options, routes, extras: { globalGuard, users, imports, dataSource, isGlobal } };
+  const parts = Object.entries(exported);
+  const { routes, ...extras } = Object.fromEntries(parts.filter(([name]) => EXTRAS.has(name))) as AuthModuleExtras;
+  const options = Object.fromEntries(parts.filter(([name]) => !EXTRAS.has(name))) as unknown as AuthOptions;
+  return { options, routes, extras };
 }
 
 async function evaluate(file: string): Promise<unknown> {

@@ -6,7 +6,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import { fromEpochSeconds, PreparedStatements, type Statement } from '../database/prepared-statement.js';
 import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import { SessionStore } from '../session/session.store.js';
-import { CleanupState } from './cleanup-state.js';
+import { CleanupProgress } from './cleanup-progress.js';
 
 export interface AuthHealthOptions {
   /** How long the stores may take; without an answer by then the state is `down`. Default 3 s. */
@@ -32,9 +32,8 @@ export interface AuthHealth {
   readonly clockSkew: number | null;
   /** `off` when nothing is answered from memory, `deaf` when revocations are not heard and so nothing is for now. */
   readonly listener: 'off' | 'current' | 'deaf';
-  /** `off` when nothing of this application deletes expired rows. Milliseconds since the last success, and see `CleanupReport.lag`. */
-  readonly cleanup:
-    'off' | { readonly failing: boolean; readonly lastSuccess: number | null; readonly lag: number | null };
+  /** `off` when nothing here deletes expired rows. Milliseconds since the last success, and by how many the next is overdue. */
+  readonly cleanup: 'off' | { readonly failing: boolean; readonly lastSuccess: number | null; readonly lag: number };
 }
 
 const TIME: Statement = {
@@ -44,8 +43,8 @@ const TIME: Statement = {
 /** More than this between the clocks is worth a look. */
 const NOTICEABLE_SKEW = seconds(1);
 const GIVEN_UP_AFTER = seconds(30);
-/** Rows that have been over for longer than this should be gone. */
-const NOTICEABLE_LAG = hours(24);
+/** A run that is overdue by more than this should have been. */
+const NOTICEABLE_LAG = hours(1);
 
 interface Probe {
   readonly roundTrip: number;
@@ -70,7 +69,7 @@ export class AuthHealthIndicator {
     private readonly channel: InvalidationChannel,
     private readonly clock: Clock,
     private readonly config: AuthConfig,
-    @Optional() private readonly cleanup?: CleanupState,
+    @Optional() private readonly cleanup?: CleanupProgress,
   ) {}
 
   /** Never throws, and answers within `timeout`. However many ask meanwhile, the stores are asked once. */
@@ -81,7 +80,7 @@ export class AuthHealthIndicator {
     const facts = { listener: this.listener(), cleanup: this.cleanupFacts() };
     const degraded: AuthHealth['degraded'][number][] = [];
     if (facts.listener === 'deaf') degraded.push('listener');
-    if (facts.cleanup !== 'off' && (facts.cleanup.failing || (facts.cleanup.lag ?? 0) > NOTICEABLE_LAG)) {
+    if (facts.cleanup !== 'off' && (facts.cleanup.failing || facts.cleanup.lag > NOTICEABLE_LAG)) {
       degraded.push('cleanup');
     }
     const answer = (status: 'up' | 'down', rest: Partial<AuthHealth>) =>

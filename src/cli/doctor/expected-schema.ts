@@ -4,6 +4,8 @@ export interface ExpectedIndex {
   readonly table: string;
   readonly columns: readonly string[];
   readonly unique: boolean;
+  /** What follows WHERE, of an index of some rows only. */
+  readonly where?: string;
 }
 
 /** What is there after the migrations have run, on an empty database. */
@@ -51,12 +53,13 @@ function readOff(statements: readonly string[]): ExpectedSchema {
     [/^CREATE TABLE (\w+) \((.*)\)$/s, (name, columns) => tables.set(name, new Set(columnsOf(columns)))],
     [/^ALTER TABLE (\w+) ADD COLUMN (?:IF NOT EXISTS )?(\w+) /, (table, column) => tables.get(table)?.add(column)],
     [
-      /^CREATE (UNIQUE )?INDEX (?:IF NOT EXISTS )?(\w+)\s+ON (\w+) \(([\w\s,]+)\)/,
-      (unique, name, table, columns) =>
+      /^CREATE (UNIQUE )?INDEX (?:IF NOT EXISTS )?(\w+)\s+ON (\w+) \(([\w\s,]+)\)(?: WHERE (.*))?$/s,
+      (unique, name, table, columns, where) =>
         indexes.set(name, {
           table: table,
           columns: columns.split(',').map((column) => column.trim().split(' ')[0]!),
           unique: Boolean(unique),
+          where,
         }),
     ],
     [/^CREATE (?:OR REPLACE )?FUNCTION (\w+)\s*\(.*?\$\$(.*)\$\$/s, (name, body) => functions.set(name, body)],

@@ -9,22 +9,28 @@ const REPAIR =
 const COLUMNS = `SELECT c.relname AS "table", a.attname AS "column" FROM pg_class c
   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
   WHERE c.relname = ANY($1) AND c.relkind IN ('r', 'p') AND pg_table_is_visible(c.oid)`;
-const INDEXES = `SELECT c.relname AS "table", i.indisunique AS "unique", array(
+const INDEXES = `SELECT c.relname AS "table", (i.indexrelid::regclass)::text AS name, i.indisunique AS "unique",
+    i.indpred IS NOT NULL AS partial, array(
     SELECT a.attname::text FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
       JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.place) AS columns
   FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
-  WHERE c.relname = ANY($1) AND pg_table_is_visible(c.oid) AND i.indisvalid AND i.indpred IS NULL`;
+  WHERE c.relname = ANY($1) AND pg_table_is_visible(c.oid) AND i.indisvalid`;
 const FUNCTIONS = `SELECT p.proname AS name, p.prosrc AS body FROM pg_proc p
   WHERE p.proname = ANY($1) AND pg_function_is_visible(p.oid)`;
 /** `D` is off, `R` works on replicas only. */
 const TRIGGERS = `SELECT t.tgname AS name, c.relname AS "table" FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
   WHERE t.tgname = ANY($1) AND pg_table_is_visible(c.oid) AND t.tgenabled IN ('O', 'A')`;
 
+interface PresentIndex extends ExpectedIndex {
+  readonly name: string;
+  readonly partial: boolean;
+}
+
 /** What the database lacks of what the migrations make. More than that is the host's own affair. */
 export async function schemaDrift(query: Query, expected: ExpectedSchema): Promise<Finding[]> {
   const tables = [...expected.tables.keys()];
   const columns = await query<{ table: string; column: string }>(COLUMNS, [tables]);
-  const indexes = await query<ExpectedIndex>(INDEXES, [tables]);
+  const indexes = await query<PresentIndex>(INDEXES, [tables]);
   const functions = await query<{ name: string; body: string }>(FUNCTIONS, [[...expected.functions.keys()]]);
   const triggers = await query<{ name: string; table: string }>(TRIGGERS, [[...expected.triggers.keys()]]);
   const present = new Set(columns.map(({ table }) => table));
@@ -37,10 +43,10 @@ export async function schemaDrift(query: Query, expected: ExpectedSchema): Promi
     findings.push(...lacking.map((name) => finding('AUTH_D71', `${table} has no column ${name}.`, MIGRATE)));
   }
   for (const [name, index] of expected.indexes) {
-    if (!present.has(index.table) || indexes.some((found) => serves(found, index))) continue;
+    if (!present.has(index.table) || indexes.some((found) => serves(found, index, name))) continue;
     const columnList = index.columns.join(', ');
     const kind = index.unique ? 'UNIQUE INDEX' : 'INDEX';
-    const remedy = `CREATE ${kind} CONCURRENTLY ${name} ON ${index.table} (${columnList})`;
+    const remedy = `CREATE ${kind} CONCURRENTLY ${name} ON ${index.table} (${columnList})${index.where ? ` WHERE ${index.where}` : ''}`;
     findings.push(finding('AUTH_D72', `${index.table} has no valid index on (${columnList}).`, remedy));
   }
   for (const [name, body] of expected.functions) {
@@ -58,8 +64,9 @@ export async function schemaDrift(query: Query, expected: ExpectedSchema): Promi
   return findings;
 }
 
-/** Of whatever name: it begins with these columns, or is unique on exactly these. */
-const serves = (found: ExpectedIndex, { table, columns, unique }: ExpectedIndex): boolean =>
+/** Of whatever name: it begins with these columns, or is unique on exactly these. One of some rows only by its name. */
+const serves = (found: PresentIndex, { table, columns, unique, where }: ExpectedIndex, name: string): boolean =>
   found.table === table &&
+  (!found.partial || (where !== undefined && found.name.endsWith(name))) &&
   columns.every((column, i) => found.columns[i] === column) &&
   (!unique || (found.unique && found.columns.length === columns.length));

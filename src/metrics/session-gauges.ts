@@ -1,8 +1,8 @@
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
-import { AuthMetrics } from '../metrics/auth-metrics.js';
-import { MemorySessionCache } from './cache/memory-session-cache.js';
-import { SessionCache } from './cache/session-cache.js';
+import { AuthMetrics } from './auth-metrics.js';
+import { MemorySessionCache } from '../session/cache/memory-session-cache.js';
+import { SessionCache } from '../session/cache/session-cache.js';
 
 /** What metrics ask of this process's memory, when they are collected. */
 @Injectable()

@@ -1,16 +1,16 @@
 import type { Duration } from '../common/duration.js';
 
 /** How the deletion of expired rows is doing. Instants are epoch ms; `null`: not yet. */
-export interface CleanupReport {
+export interface CleanupProgressFacts {
   readonly lastRunAt: number | null;
   readonly lastSuccessAt: number | null;
   /** Of the last run; `null` when it succeeded. It is shown to nobody, only that there is one. */
   readonly lastError: unknown;
-  /** For how long the oldest row that is still there has been expired; `null` when that is not known. */
-  readonly lag: Duration | null;
+  /** How long the next success is overdue; 0 while it is not. */
+  readonly lag: Duration;
 }
 
 /** What `AuthHealthIndicator` asks of the cleanup. */
-export abstract class CleanupState {
-  abstract readonly state: CleanupReport;
+export abstract class CleanupProgress {
+  abstract readonly state: CleanupProgressFacts;
 }
