@@ -12,6 +12,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ['common', 'auth.errors.ts'],
   ['config'],
   ['crypto', 'events', 'metrics/auth-metrics.ts'],
+  ['crypto', 'events'],
+  ['database/listening-client.ts'],
   ['database/prepared-statement.ts'],
   ['invalidation'],
   ['user'],

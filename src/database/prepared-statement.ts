@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
 import { AuthError } from '../auth.errors.js';
 import { AuthMetrics } from '../metrics/auth-metrics.js';
+import { listeningClient, type ClientPool, type ListenerOptions, type ListeningClient } from './listening-client.js';
 
 /** One SQL statement with a name of its own, so that PostgreSQL parses and plans it once per connection. */
 export interface Statement {
@@ -36,23 +37,18 @@ interface Transaction {
   open: boolean;
   last: Promise<unknown>;
   failure: { error: unknown } | null;
-  readonly afterwards: (() => void)[];
+  /** Its outcome is known, and `afterwards` has been told. */
+  settled: boolean;
+  readonly afterwards: AfterTransaction[];
 }
 
-interface Pool extends Connection {
-  readonly options: { max?: number; password?: unknown; ssl?: unknown };
-  readonly Client: new (options: object) => Listener;
+/** `unknown`: the connection was lost during the commit. */
+export type TransactionOutcome = 'committed' | 'undone' | 'unknown';
+
+type AfterTransaction = (outcome: TransactionOutcome) => void;
+
+interface Pool extends Connection, ClientPool {
   connect(): Promise<Client>;
-}
-
-/** The part of a `pg` client that listens. */
-export interface Listener {
-  connect(): Promise<unknown>;
-  query(text: string, values?: unknown[]): Promise<unknown>;
-  end(): Promise<void>;
-  on(event: 'error', listener: (error: Error) => void): void;
-  on(event: 'end', listener: () => void): void;
-  on(event: 'notification', listener: (message: { channel: string; payload?: string }) => void): void;
 }
 
 const BEGIN: Statement = { name: 'begin', text: 'BEGIN ISOLATION LEVEL READ COMMITTED' };
@@ -91,6 +87,7 @@ export class PreparedStatements {
     }
   }
 
+  private readonly logger = new Logger('Auth');
   private readonly transactions = new AsyncLocalStorage<Transaction>();
   private readonly waiting: (() => void)[] = [];
   private running = 0;
@@ -154,11 +151,21 @@ export class PreparedStatements {
     return this.transactions.getStore()?.open === true;
   }
 
-  /** Calls `effect` at the end of the open transaction, however it ends; without one, now. */
-  afterwards(effect: () => void): void {
+  /** Calls `effect` at the end of the transaction, however it ends; without one, now. What it throws is logged. */
+  afterwards(effect: AfterTransaction): void {
     const transaction = this.transactions.getStore();
-    if (transaction?.open) transaction.afterwards.push(effect);
-    else effect();
+    // Also what was started inside and not waited for, until it is known how the transaction ends.
+    if (transaction && !transaction.settled) transaction.afterwards.push(effect);
+    else this.take(effect, 'committed');
+  }
+
+  private take(effect: AfterTransaction, outcome: TransactionOutcome): void {
+    try {
+      effect(outcome);
+    } catch (error) {
+      // What has been done is done: its caller must not take it for failed.
+      this.logger.error(error);
+    }
   }
 
   private async attempt<T>(work: () => Promise<T>): Promise<T> {
@@ -171,15 +178,19 @@ export class PreparedStatements {
       last: Promise.resolve(),
       failure: null,
       afterwards: [],
+      settled: false,
     };
     let broken = true;
+    let outcome: TransactionOutcome = 'undone';
     try {
       await this.runWithin(transaction, BEGIN, []);
       const result = await this.transactions.run(transaction, work);
       transaction.open = false;
       await transaction.last;
       if (transaction.failure) throw transaction.failure.error;
+      outcome = 'unknown';
       await this.runWithin(transaction, COMMIT, []);
+      outcome = 'committed';
       broken = false;
       return result;
     } catch (error) {
@@ -189,7 +200,8 @@ export class PreparedStatements {
     } finally {
       client.off('error', ignore);
       client.release(broken);
-      for (const effect of transaction.afterwards) effect();
+      transaction.settled = true;
+      for (const effect of transaction.afterwards) this.take(effect, outcome);
     }
   }
 
@@ -242,11 +254,9 @@ export class PreparedStatements {
     }
   }
 
-  /** One more connection like the pool's, outside of it; not connected yet. `options` are those of a `pg` client. */
-  listener(options: object): Listener {
-    const { Client, options: own } = this.pool;
-    // pg-pool hides these two from enumeration.
-    return new Client({ ...own, password: own.password, ssl: own.ssl, ...options });
+  /** One more connection like the pool's, outside of it: see `listeningClient`. */
+  listener(options: ListenerOptions): ListeningClient {
+    return listeningClient(this.pool, options);
   }
 
   /** The DataSource's `schema` option, where the host has set one. */
