@@ -11,10 +11,10 @@ import * as api from 'nestjs-latchkey';
 const LAYERS: readonly (readonly string[])[] = [
   ['common', 'auth.errors.ts'],
   ['config'],
-  ['crypto', 'events'],
+  ['crypto'],
   ['database/prepared-statement.ts'],
-  ['invalidation'],
-  ['user'],
+  ['events', 'invalidation'],
+  ['user', 'audit'],
   ['session', 'jwt', 'ephemeral-token', 'rate-limit'],
   ['http', 'cleanup', 'database', 'redis'],
   ['auth.module-definition.ts'],

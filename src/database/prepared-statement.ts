@@ -29,13 +29,16 @@ interface Client extends Connection {
   off(event: 'error', listener: () => void): void;
 }
 
+/** `unknown`: the answer to the commit was lost, and with it whether it was done. */
+export type TransactionOutcome = 'committed' | 'undone' | 'unknown';
+
 /** One that is under way. After `open` it takes no more statements. */
 interface Transaction {
   readonly client: Client;
   open: boolean;
   last: Promise<unknown>;
   failure: { error: unknown } | null;
-  readonly afterwards: (() => void)[];
+  readonly afterwards: ((outcome: TransactionOutcome) => void)[];
 }
 
 interface Pool extends Connection {
@@ -64,6 +67,7 @@ const INVALID_STATEMENT_NAME = '26000';
 const FEATURE_NOT_SUPPORTED = '0A000';
 const DEADLOCK_DETECTED = '40P01';
 const SERIALIZATION_FAILURE = '40001';
+const STATEMENT_COMPLETION_UNKNOWN = '40003';
 
 /** Refused before anything ran: the connection lost the statement (a pooler, DISCARD), or a column changed its type. */
 const STALE_STATEMENT = new Set([INVALID_STATEMENT_NAME, FEATURE_NOT_SUPPORTED]);
@@ -150,11 +154,11 @@ export class PreparedStatements {
     return this.transactions.getStore()?.open === true;
   }
 
-  /** Calls `effect` at the end of the open transaction, however it ends; without one, now. */
-  afterwards(effect: () => void): void {
+  /** Calls `effect` at the end of the open transaction, however it ends; without one, now, as `committed`. */
+  afterwards(effect: (outcome: TransactionOutcome) => void): void {
     const transaction = this.transactions.getStore();
     if (transaction?.open) transaction.afterwards.push(effect);
-    else effect();
+    else effect('committed');
   }
 
   private async attempt<T>(work: () => Promise<T>): Promise<T> {
@@ -169,23 +173,27 @@ export class PreparedStatements {
       afterwards: [],
     };
     let broken = true;
+    let outcome: TransactionOutcome = 'undone';
     try {
       await this.runWithin(transaction, BEGIN, []);
       const result = await this.transactions.run(transaction, work);
       transaction.open = false;
       await transaction.last;
       if (transaction.failure) throw transaction.failure.error;
+      outcome = 'unknown';
       await this.runWithin(transaction, COMMIT, []);
+      outcome = 'committed';
       broken = false;
       return result;
     } catch (error) {
       transaction.open = false;
+      if (wasRefused(error)) outcome = 'undone';
       broken = !(await rolledBack(client));
       throw error;
     } finally {
       client.off('error', ignore);
       client.release(broken);
-      for (const effect of transaction.afterwards) effect();
+      for (const effect of transaction.afterwards) effect(outcome);
     }
   }
 
@@ -252,6 +260,12 @@ export function sqlState(error: unknown): string | undefined {
 
 /** The statement that runs into the broken connection throws. */
 const ignore = () => {};
+
+/** PostgreSQL has answered the commit itself, with a constraint checked late (23) or by rolling back (40). */
+function wasRefused(error: unknown): boolean {
+  const code = sqlState(error) ?? sqlState((error as Error | null)?.cause) ?? '';
+  return /^(23|40)/.test(code) && code !== STATEMENT_COMPLETION_UNKNOWN;
+}
 
 async function rolledBack(client: Connection): Promise<boolean> {
   try {

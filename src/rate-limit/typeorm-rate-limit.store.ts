@@ -104,7 +104,7 @@ export class TypeOrmRateLimitStore extends RateLimitStore implements OnModuleIni
   }
 
   override async deleteUpTo(instant: number, limit: number): Promise<number> {
-    return (await this.statements.runAlone(DELETE_UP_TO, [toEpochSeconds(instant), limit])).rowCount;
+    return (await this.statements.run(DELETE_UP_TO, [toEpochSeconds(instant), limit])).rowCount;
   }
 
   private async consumeOne({ event, subject, limit, window }: Bucket, now: number): Promise<Consumption> {
