@@ -7,9 +7,9 @@ interface Emitter {
 }
 
 /**
- * Tells every event to the `EventEmitter2` of `@nestjs/event-emitter` too, as `auth.<type>` (`auth.session.revoked`),
- * where the host has its module. That package is not imported: the host's is found by the name of its class, so that it
- * may be missing, and may be any copy of it.
+ * Tells every event to the emitter of `@nestjs/event-emitter` too, as `auth.<type>` (`auth.session.revoked`), where the
+ * host has that module. The package is not imported: the module is found by its name and the emitter by its methods, so
+ * that it may be missing, and may be any copy of it.
  */
 @Injectable()
 export class EventEmitterBridge implements OnModuleInit {
@@ -24,12 +24,15 @@ export class EventEmitterBridge implements OnModuleInit {
   }
 
   private find(): Emitter | undefined {
-    for (const { providers } of this.modules.values()) {
-      for (const [token, { instance }] of providers) {
-        const isMeant = typeof token === 'function' && token.name === 'EventEmitter2';
-        if (isMeant && typeof (instance as Partial<Emitter> | null)?.emit === 'function') return instance as Emitter;
-      }
+    for (const { metatype, providers } of this.modules.values()) {
+      if (metatype.name !== 'EventEmitterModule') continue;
+      for (const { instance } of providers.values()) if (isEmitter(instance)) return instance;
     }
     return undefined;
   }
+}
+
+function isEmitter(value: unknown): value is Emitter {
+  const { emit, emitAsync } = (value ?? {}) as Record<string, unknown>;
+  return typeof emit === 'function' && typeof emitAsync === 'function';
 }
