@@ -16,9 +16,9 @@ export class CleanupSettings {
 
   /**
    * How long one statement may hold the rows that it deletes, and so keep a login or logout of the same user waiting; the
-   * size of a batch follows from what the ones before it took. Default 50 ms.
+   * size of a batch follows from what the ones before it took: half of this. Default 25 ms.
    */
-  longestHold: Duration = 50;
+  longestHold: Duration = 25;
 
   /**
    * Rows are kept this much longer than they are good for, so that no process whose clock is behind loses what is alive

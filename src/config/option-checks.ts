@@ -80,7 +80,7 @@ export function checkedCleanup(check: Mistakes, written: Partial<CleanupSettings
   check.integer('cleanup.batch', cleanup.batch, 1, 100_000);
   check.that(
     isPositive(cleanup.longestHold) && cleanup.longestHold <= 10_000,
-    'cleanup.longestHold must be from above 0 to 10 seconds: write it in milliseconds, such as 50.',
+    'cleanup.longestHold must be from above 0 to 10 seconds: write it in milliseconds, such as 25.',
   );
   check.that(
     cleanup.leeway === 0 || (isPositive(cleanup.leeway) && cleanup.leeway <= 86_400_000),
