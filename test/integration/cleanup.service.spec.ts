@@ -208,6 +208,16 @@ describe('one of several processes works at a time', () => {
         )[0]!.n,
       );
     const before = await deadlocks();
+    // Every row that a cleanup deletes although it is alive, whoever would notice.
+    await db.query(`
+      CREATE TABLE deleted_alive (id text);
+      CREATE FUNCTION note_alive() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+        IF current_setting('latchkey.purging', true) = 'on' THEN INSERT INTO deleted_alive VALUES (OLD.id); END IF;
+        RETURN OLD;
+      END $$;
+      CREATE TRIGGER note_alive BEFORE DELETE ON sessions FOR EACH ROW
+        WHEN (OLD.expires_at > to_timestamp(${t.clock.now() / 1000}) OR OLD.rotated_at IS NOT NULL)
+        EXECUTE FUNCTION note_alive()`);
 
     const opened: string[] = [];
     const cleaning = { goesOn: true };
@@ -234,6 +244,7 @@ describe('one of several processes works at a time', () => {
     await cleanup.runOnce();
 
     expect(await deadlocks()).toBe(before);
+    expect(await count('deleted_alive')).toBe(0);
     for (const { token } of kept) expect(await sessions.lookup(token)).not.toBeNull();
     for (const token of opened) expect(await sessions.lookup(token)).not.toBeNull();
     const left = await db.query<{ n: string; live: boolean }>(
@@ -244,6 +255,12 @@ describe('one of several processes works at a time', () => {
     const tokens = await db.query<{ token: string }>('SELECT token FROM auth_ephemeral_tokens');
     expect(tokens).toHaveLength(5_000);
     expect(tokens.every(({ token }) => token.startsWith('live'))).toBe(true);
+    // The trigger does see them (negative control).
+    await db.query(
+      `BEGIN; SET LOCAL latchkey.purging = 'on'; DELETE FROM sessions WHERE user_id = '${ada.id}'; COMMIT`,
+    );
+    expect(await count('deleted_alive')).toBe(kept.length);
+    await db.query('DROP TRIGGER note_alive ON sessions; DROP FUNCTION note_alive; DROP TABLE deleted_alive');
     await Promise.all(others.map((other) => other.close()));
   }, 60_000);
 });
@@ -300,6 +317,22 @@ describe('faults and the end', () => {
     await expect(own.app.get(CleanupService).runOnce()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     expect(own.app.get(CleanupService).state.lastError).toBe('STORE_UNAVAILABLE');
     await own.close().catch(() => undefined);
+  });
+
+  it('of rate-limit events it finds every one, in whatever place of the table, in every run', async () => {
+    const fill = (name: string) =>
+      db.query(
+        `INSERT INTO auth_rate_limit_events (username, event_type, occurred_at)
+         SELECT $2 || n, 'email_send', to_timestamp($1 - CASE n % 3 WHEN 0 THEN 0 ELSE 86400 END)
+         FROM generate_series(1, 30000) n`,
+        [t.clock.now() / 1000, name],
+      );
+    await fill('first ');
+    expect((await cleanup.runOnce()).rateLimitEvents).toBe(20_000);
+    await db.query('VACUUM auth_rate_limit_events'); // the next rows come to the places of the old ones too
+    await fill('second ');
+    expect((await cleanup.runOnce()).rateLimitEvents).toBe(20_000);
+    expect(await count('auth_rate_limit_events')).toBe(20_000);
   });
 
   it('limits that are in use are not touched', async () => {
