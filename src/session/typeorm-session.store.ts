@@ -70,19 +70,21 @@ const DELETE_BY_USER: Statement = {
   name: 'latchkey_session_delete_by_user',
   text: 'SELECT latchkey_close_sessions($1, $2) AS ended',
 };
-/** Skips what somebody is just using, so that it waits for nobody and nobody deadlocks with it. */
-const deleteDue = (name: string, due: string): Statement => ({
+/**
+ * Skips what somebody is just using, so that it waits for nobody and nobody deadlocks with it. Each batch begins at the
+ * end of the one before, since what that deleted would else be walked over again for as long as an old snapshot needs it.
+ */
+const deleteDue = (name: string, rows: string, over: string): Statement => ({
   name: `latchkey_session_delete_${name}`,
-  text: `DELETE FROM sessions WHERE ctid = ANY (ARRAY(SELECT ctid FROM sessions WHERE ${due} LIMIT $2 FOR UPDATE SKIP LOCKED))`,
+  text: `WITH due AS MATERIALIZED (
+      SELECT ctid AS place, ${over} AS over FROM sessions WHERE ${rows} AND ${over} BETWEEN $3 AND to_timestamp($1)
+        ORDER BY ${over} LIMIT $2 FOR UPDATE SKIP LOCKED),
+      gone AS (DELETE FROM sessions WHERE ctid = ANY (ARRAY(SELECT place FROM due)))
+    SELECT count(*)::integer AS deleted, max(over)::text AS last FROM due`,
 });
-const DELETE_EXPIRED = deleteDue(
-  'expired',
-  'rotated_at IS NULL AND expires_at <= to_timestamp($1) ORDER BY expires_at',
-);
-const DELETE_ROTATED = deleteDue(
-  'rotated',
-  'rotated_at IS NOT NULL AND absolute_expires_at <= to_timestamp($1) ORDER BY absolute_expires_at',
-);
+const DELETE_EXPIRED = deleteDue('expired', 'rotated_at IS NULL', 'expires_at');
+const DELETE_ROTATED = deleteDue('rotated', 'rotated_at IS NOT NULL', 'absolute_expires_at');
+const START = '-infinity';
 const CHECK: Statement = {
   name: '',
   text: `SELECT 'latchkey_open_session'::regproc, 'latchkey_close_sessions'::regproc, 'latchkey_close_families'::regproc,
@@ -131,6 +133,8 @@ interface SessionWithUserRow extends SessionRow {
 export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
   private readonly joinsUsers: boolean;
   private readonly absoluteLifetime: number;
+  /** Up to which end of life the cleanup has come that is under way. */
+  private swept = { now: Number.NaN, expired: START, rotated: START };
 
   constructor(
     private readonly statements: PreparedStatements,
@@ -241,9 +245,17 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
   }
 
   override async deleteExpired(now: number, limit: number): Promise<number> {
-    const expired = (await this.statements.run(DELETE_EXPIRED, [toEpochSeconds(now), limit])).rowCount;
-    if (expired >= limit) return expired;
-    return expired + (await this.statements.run(DELETE_ROTATED, [toEpochSeconds(now), limit - expired])).rowCount;
+    if (this.swept.now !== now) this.swept = { now, expired: START, rotated: START };
+    const expired = await this.deleteDue('expired', DELETE_EXPIRED, limit);
+    return expired >= limit ? expired : expired + (await this.deleteDue('rotated', DELETE_ROTATED, limit - expired));
+  }
+
+  private async deleteDue(kind: 'expired' | 'rotated', statement: Statement, limit: number): Promise<number> {
+    const values = [toEpochSeconds(this.swept.now), limit, this.swept[kind]];
+    const { rows } = await this.statements.run<{ deleted: number; last: string | null }>(statement, values);
+    const { deleted, last } = rows[0]!;
+    this.swept[kind] = deleted < limit ? START : (last ?? START);
+    return deleted;
   }
 
   /** The rows that ended with a new session: those of what it replaced share a handle, the others were over the cap. */
