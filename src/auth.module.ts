@@ -17,6 +17,10 @@ import {
   OPTIONS_TYPE,
   type AuthModuleExtras,
 } from './auth.module-definition.js';
+import { AuditLog } from './audit/audit-log.js';
+import { AuditStore } from './audit/audit.store.js';
+import { CleanupService } from './cleanup/cleanup.service.js';
+import { CleanupTurn } from './cleanup/cleanup-turn.js';
 import { Clock, SystemClock } from './common/clock.js';
 import { AuthConfig } from './config/auth-config.js';
 import type { AuthOptions } from './config/auth-options.js';
@@ -24,6 +28,7 @@ import { KeyRing } from './crypto/key-ring.js';
 import { AuthTransaction } from './database/auth-transaction.js';
 import { PreparedStatements } from './database/prepared-statement.js';
 import { AuthEvents } from './events/auth-events.js';
+import { EventEmitterBridge } from './events/event-emitter.bridge.js';
 import { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';
 import { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
 import { TypeOrmEphemeralTokenStore } from './ephemeral-token/typeorm-ephemeral-token.store.js';
@@ -38,6 +43,7 @@ import { OriginGuard } from './http/origin.guard.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
 import { SessionCookie } from './http/session-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
+import { CleanupProgress } from './health/cleanup-progress.js';
 import { AuthHealthIndicator } from './health/auth-health.indicator.js';
 import { DatabaseSessionScheme, SessionScheme } from './http/session-scheme.js';
 import { SignedCookieScheme } from './http/signed-cookie-scheme.js';
@@ -128,6 +134,12 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     AuthHealthIndicator,
     AuthTransaction,
     AuthEvents,
+    EventEmitterBridge,
+    AuditStore,
+    AuditLog,
+    CleanupTurn,
+    CleanupService,
+    { provide: CleanupProgress, useExisting: CleanupService },
     {
       provide: InvalidationChannel,
       useFactory: (config: AuthConfig, statements: PreparedStatements) =>

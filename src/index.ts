@@ -4,6 +4,12 @@ export { AuthError, isAuthError } from './auth.errors.js';
 export type { AuthErrorCode, AuthErrorFacts } from './auth.errors.js';
 export type { TokenFault } from './auth.errors.js';
 
+export { AuditEventEntity } from './audit/audit-event.entity.js';
+export { AuditLog } from './audit/audit-log.js';
+
+export { CleanupService } from './cleanup/cleanup.service.js';
+export type { CleanupCounts, CleanupReport, CleanupState } from './cleanup/cleanup.service.js';
+
 export { Clock, SystemClock } from './common/clock.js';
 export { days, hours, minutes, seconds } from './common/duration.js';
 export type { Duration } from './common/duration.js';
@@ -19,6 +25,8 @@ export type {
   SessionSettings,
 } from './config/auth-options.js';
 export type { JwtSettings } from './config/auth-options.js';
+export type { AuditSettings } from './config/audit-options.js';
+export type { CleanupSettings } from './config/cleanup-options.js';
 export type { CacheSettings } from './config/cache-options.js';
 export type { EphemeralTokenFields, EphemeralTokenRule, EphemeralTokenType } from './config/ephemeral-token-options.js';
 export type {
@@ -35,7 +43,22 @@ export { authSchemaFor } from './database/auth-schema.js';
 export { AuthTransaction } from './database/auth-transaction.js';
 
 export { AuthEvents } from './events/auth-events.js';
-export type { AuthEvent, AuthEventListener, SessionReuseDetected } from './events/auth-events.js';
+export type { AuthEventListener } from './events/auth-events.js';
+export type {
+  AuthEvent,
+  LoggedOut,
+  LoginFailed,
+  LoginSucceeded,
+  RateLimitReached,
+  RevocationReason,
+  SessionCreated,
+  SessionExtended,
+  SessionReuseDetected,
+  SessionRevoked,
+  SessionRotated,
+  TokenConsumed,
+  TokenRefused,
+} from './events/auth-event.js';
 
 export { AuthHealthIndicator } from './health/auth-health.indicator.js';
 export type { AuthHealth, AuthHealthOptions } from './health/auth-health.indicator.js';
@@ -61,7 +84,7 @@ export { CachedSessionStore } from './session/cached-session.store.js';
 export type { Identity } from './session/identity.js';
 export { SessionEntity } from './session/session.entity.js';
 export type { UserIdType } from './session/session.entity.js';
-export type { AuthenticatedSession, Rotation, Session, StoredSession } from './session/session.js';
+export type { AuthenticatedSession, EndedSession, Rotation, Session, StoredSession } from './session/session.js';
 export { SessionService } from './session/session.service.js';
 export type { IssuedSession, ListedSession, SessionContext, SessionLookup } from './session/session.service.js';
 export { SessionStore } from './session/session.store.js';

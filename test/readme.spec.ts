@@ -49,11 +49,15 @@ describe('README', () => {
     const { CookieSettings, JwtSettings, PasswordSettings, SessionSettings } =
       await import('../src/config/auth-options.js');
     const { CacheSettings } = await import('../src/config/cache-options.js');
+    const { CleanupSettings } = await import('../src/config/cleanup-options.js');
+    const { AuditSettings } = await import('../src/config/audit-options.js');
     const groups = {
       session: new SessionSettings(),
       cookie: new CookieSettings(),
       jwt: new JwtSettings(),
       cache: new CacheSettings(),
+      cleanup: new CleanupSettings(),
+      audit: new AuditSettings(),
     };
     for (const [name, settings] of Object.entries(groups)) {
       for (const option of Object.keys(settings)) expect(readme).toContain(`\`${name}.${option}\``);

@@ -45,6 +45,7 @@ export async function withAuth<T>(values: Values, work: (auth: INestApplicationC
           AuthModule.forRoot({
             ...host?.extras,
             ...options,
+            cleanup: { ...options.cleanup, enabled: false },
             users: host?.extras.users ?? users,
             dataSource: undefined,
             globalGuard: false,

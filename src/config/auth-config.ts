@@ -9,11 +9,15 @@ import {
   type AuthOptions,
   type RouteOptions,
 } from './auth-options.js';
+import type { AuditSettings } from './audit-options.js';
 import type { CacheSettings } from './cache-options.js';
+import type { CleanupSettings } from './cleanup-options.js';
 import type { EphemeralTokenRule } from './ephemeral-token-options.js';
 import { isPositive, Mistakes } from './mistakes.js';
 import {
+  checkedAudit,
   checkedCache,
+  checkedCleanup,
   checkedNetworks,
   checkedOrigins,
   checkedRateLimits,
@@ -30,6 +34,8 @@ const OPTIONS = [
   'password',
   'jwt',
   'cache',
+  'cleanup',
+  'audit',
   'trustedOrigins',
   'trustedProxies',
   'ephemeralTokens',
@@ -55,6 +61,8 @@ export class AuthConfig {
     /** By type, those that the host adds included. */
     readonly ephemeralTokens: ReadonlyMap<string, Readonly<EphemeralTokenRule>>,
     readonly rateLimits: Readonly<RateLimitSettings>,
+    readonly cleanup: Readonly<CleanupSettings>,
+    readonly audit: Readonly<AuditSettings>,
   ) {}
 
   /** Throws one `INVALID_CONFIG` that lists every mistake, each with its remedy. The options are left untouched. */
@@ -67,6 +75,8 @@ export class AuthConfig {
     const password = check.settings('password', new PasswordSettings(), options?.password);
     const jwt = check.settings('jwt', new JwtSettings(), options?.jwt);
     const cache = checkedCache(check, options?.cache);
+    const cleanup = checkedCleanup(check, options?.cleanup);
+    const audit = checkedAudit(check, options?.audit);
     const trustedOrigins = checkedOrigins(check, options?.trustedOrigins);
     const loginPage = options?.loginPage;
     const trustedProxies = checkedNetworks(check, options?.trustedProxies);
@@ -163,6 +173,8 @@ export class AuthConfig {
         Object.freeze(trustedProxies),
         ephemeralTokens,
         rateLimits,
+        Object.freeze(cleanup),
+        Object.freeze(audit),
       ),
     );
   }

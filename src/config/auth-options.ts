@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { days, hours, seconds, type Duration } from '../common/duration.js';
+import type { AuditSettings } from './audit-options.js';
 import type { CacheSettings } from './cache-options.js';
+import type { CleanupSettings } from './cleanup-options.js';
 import type { EphemeralTokenRule, EphemeralTokenType } from './ephemeral-token-options.js';
 import type { RateLimitOptions } from './rate-limit-options.js';
 
@@ -114,6 +116,8 @@ export interface AuthOptions {
   password?: Partial<PasswordSettings>;
   jwt?: Partial<JwtSettings>;
   cache?: Partial<CacheSettings>;
+  cleanup?: Partial<CleanupSettings>;
+  audit?: Partial<AuditSettings>;
   /**
    * Other origins whose pages may send state-changing requests, such as `https://app.example.com`. The request's own
    * host is always trusted. Default none.

@@ -1,10 +1,14 @@
 import { parseNetwork, type Network } from '../common/ip-address.js';
+import { AuditSettings } from './audit-options.js';
 import { CacheSettings } from './cache-options.js';
+import { CleanupSettings } from './cleanup-options.js';
 import { EphemeralTokenSettings, type EphemeralTokenRule } from './ephemeral-token-options.js';
 import { isPositive, isRecord, type Mistakes } from './mistakes.js';
 import { RateLimitSettings, type RateLimitOptions, type RateLimitPolicy } from './rate-limit-options.js';
 
 export const MINIMUM_SECRET_LENGTH = 32;
+/** A longer one fires at once: timers count milliseconds in 31 bits, and an interval is lengthened by a tenth. */
+const LONGEST_TIMER = 20 * 86_400_000;
 
 export function checkedSecrets(check: Mistakes, value: unknown): readonly string[] {
   const remedy = "Make one with: node -p \"require('crypto').randomBytes(48).toString('base64url')\"";
@@ -64,6 +68,36 @@ export function checkedCache(check: Mistakes, written: Partial<CacheSettings> | 
   check.integer('cache.maxSessions', cache.maxSessions, 0, 10_000_000);
   check.integer('cache.maxRevokedTokens', cache.maxRevokedTokens, 0, 10_000_000);
   return cache;
+}
+
+export function checkedCleanup(check: Mistakes, written: Partial<CleanupSettings> | undefined): CleanupSettings {
+  const cleanup = check.settings('cleanup', new CleanupSettings(), written);
+  check.that(typeof cleanup.enabled === 'boolean', 'cleanup.enabled must be true or false.');
+  check.that(
+    isPositive(cleanup.interval) && cleanup.interval >= 1_000 && cleanup.interval <= LONGEST_TIMER,
+    'cleanup.interval must be from a second to 20 days: write it as hours(1).',
+  );
+  check.integer('cleanup.batch', cleanup.batch, 1, 100_000);
+  check.that(
+    isPositive(cleanup.longestHold) && cleanup.longestHold <= 10_000,
+    'cleanup.longestHold must be from above 0 to 10 seconds: write it in milliseconds, such as 25.',
+  );
+  check.that(
+    cleanup.leeway === 0 || (isPositive(cleanup.leeway) && cleanup.leeway <= 86_400_000),
+    'cleanup.leeway must be from 0 to a day: write it as minutes(5).',
+  );
+  return cleanup;
+}
+
+export function checkedAudit(check: Mistakes, written: Partial<AuditSettings> | undefined): AuditSettings {
+  const audit = check.settings('audit', new AuditSettings(), written);
+  check.that(typeof audit.enabled === 'boolean', 'audit.enabled must be true or false.');
+  check.that(
+    isPositive(audit.retention) && audit.retention >= 86_400_000,
+    'audit.retention must be a day or more: write it as days(90).',
+  );
+  check.integer('audit.queue', audit.queue, 1, 1_000_000);
+  return audit;
 }
 
 /** The rules of the types that are ours, `ttl` as the host wrote it, and those of the types that it adds. */

@@ -1,9 +1,12 @@
+import { AuditEventEntity } from '../audit/audit-event.entity.js';
 import { RevokedTokenEntity } from '../jwt/revoked-token.entity.js';
 import { EphemeralTokenEntity } from '../ephemeral-token/ephemeral-token.entity.js';
 import { RateLimitEventEntity } from '../rate-limit/rate-limit-event.entity.js';
 import { sessionEntityFor, type UserIdType } from '../session/session.entity.js';
 import { CreateRevokedTokens1763683200005 } from './migrations/1763683200005-create-revoked-tokens.js';
 import { publishChangesFor } from './migrations/1763683200006-publish-changes.js';
+import { Cleanup1763683200007 } from './migrations/1763683200007-cleanup.js';
+import { CreateAuditEvents1763683200008 } from './migrations/1763683200008-create-audit-events.js';
 import { createSessionsFor } from './migrations/1763683200002-create-sessions.js';
 import { CreateEphemeralTokens1763683200003 } from './migrations/1763683200003-create-ephemeral-tokens.js';
 import { CreateRateLimits1763683200004 } from './migrations/1763683200004-create-rate-limits.js';
@@ -14,13 +17,21 @@ import { CreateRateLimits1763683200004 } from './migrations/1763683200004-create
  */
 export function authSchemaFor({ userId }: { userId: UserIdType }) {
   return {
-    entities: [sessionEntityFor(userId), EphemeralTokenEntity, RateLimitEventEntity, RevokedTokenEntity],
+    entities: [
+      sessionEntityFor(userId),
+      EphemeralTokenEntity,
+      RateLimitEventEntity,
+      RevokedTokenEntity,
+      AuditEventEntity,
+    ],
     migrations: [
       createSessionsFor(userId, { referencesUsers: false }),
       CreateEphemeralTokens1763683200003,
       CreateRateLimits1763683200004,
       CreateRevokedTokens1763683200005,
       publishChangesFor({ referencesUsers: false }),
+      Cleanup1763683200007,
+      CreateAuditEvents1763683200008,
     ],
   };
 }

@@ -31,6 +31,9 @@ interface Client extends Connection {
   off(event: 'error', listener: () => void): void;
 }
 
+/** `unknown`: the answer to the commit was lost, and with it whether it was done. */
+export type TransactionOutcome = 'committed' | 'undone' | 'unknown';
+
 /** One that is under way. After `open` it takes no more statements. */
 interface Transaction {
   readonly client: Client;
@@ -41,9 +44,6 @@ interface Transaction {
   settled: boolean;
   readonly afterwards: AfterTransaction[];
 }
-
-/** `unknown`: the connection was lost during the commit. */
-export type TransactionOutcome = 'committed' | 'undone' | 'unknown';
 
 type AfterTransaction = (outcome: TransactionOutcome) => void;
 
@@ -61,6 +61,7 @@ const INVALID_STATEMENT_NAME = '26000';
 const FEATURE_NOT_SUPPORTED = '0A000';
 const DEADLOCK_DETECTED = '40P01';
 const SERIALIZATION_FAILURE = '40001';
+const STATEMENT_COMPLETION_UNKNOWN = '40003';
 
 /** Refused before anything ran: the connection lost the statement (a pooler, DISCARD), or a column changed its type. */
 const STALE_STATEMENT = new Set([INVALID_STATEMENT_NAME, FEATURE_NOT_SUPPORTED]);
@@ -195,6 +196,7 @@ export class PreparedStatements {
       return result;
     } catch (error) {
       transaction.open = false;
+      if (wasRefused(error)) outcome = 'undone';
       broken = !(await rolledBack(client));
       throw error;
     } finally {
@@ -278,6 +280,12 @@ export function sqlState(error: unknown): string | undefined {
 
 /** The statement that runs into the broken connection throws. */
 const ignore = () => {};
+
+/** PostgreSQL has answered the commit itself, with a constraint checked late (23) or by rolling back (40). */
+function wasRefused(error: unknown): boolean {
+  const code = sqlState(error) ?? sqlState((error as Error | null)?.cause) ?? '';
+  return /^(23|40)/.test(code) && code !== STATEMENT_COMPLETION_UNKNOWN;
+}
 
 async function rolledBack(client: Connection): Promise<boolean> {
   try {

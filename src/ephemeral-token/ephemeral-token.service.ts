@@ -8,6 +8,7 @@ import type {
   EphemeralTokenRule,
   EphemeralTokenType,
 } from '../config/ephemeral-token-options.js';
+import { AuthEvents } from '../events/auth-events.js';
 import { normalizeLogin } from '../user/login-name.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { EphemeralTokenStore, type EphemeralTokenKey } from './ephemeral-token.store.js';
@@ -21,8 +22,6 @@ import {
   type BindingOf,
   type EphemeralTokenRow,
 } from './ephemeral-token.types.js';
-
-const PURGE_BATCH = 5_000;
 
 /**
  * Single-use tokens: password reset, second factor, identity provider, download link (seed 003).
@@ -41,6 +40,7 @@ export class EphemeralTokenService {
     private readonly users: UserDirectory,
     private readonly clock: Clock,
     private readonly config: AuthConfig,
+    private readonly events: AuthEvents,
   ) {}
 
   /**
@@ -92,7 +92,13 @@ export class EphemeralTokenService {
   ): Promise<EphemeralTokenFields[Type] | null> {
     const key = this.key(type, token, binding);
     const voidsRest = this.rule(type).onePerUser === true;
-    return key && this.fieldsOf<Type>(await this.store.take(key, { voidsRest }));
+    const row = key && (await this.store.take(key, { voidsRest }));
+    const fields = await this.fieldsOf<Type>(row);
+    const at = this.clock.now();
+    if (fields && row) this.events.emitWhenDone({ type: 'token.consumed', at, tokenType: type, userId: row.userId });
+    // At once: a transaction is undone because of it.
+    else this.events.emit({ type: 'token.refused', at, tokenType: type });
+    return fields;
   }
 
   /**
@@ -101,16 +107,6 @@ export class EphemeralTokenService {
    */
   revokeAllForUser(username: string): Promise<number> {
     return this.store.deleteByUser(accountKey(username));
-  }
-
-  /** Deletes what has expired, in batches that hold nobody up; how many. They cannot be used before that either. */
-  async purge(): Promise<number> {
-    const now = this.clock.now();
-    for (let deleted = 0; ;) {
-      const batch = await this.store.deleteExpired(now, PURGE_BATCH);
-      deleted += batch;
-      if (batch < PURGE_BATCH) return deleted;
-    }
   }
 
   private key(type: string, token: unknown, value: string | null | undefined): EphemeralTokenKey | null {

@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import { AuthEvents, type AuthEvent } from './auth-events.js';
+import type { AuthEvent } from './auth-event.js';
+import { AuthEvents } from './auth-events.js';
 
 const EVENT: AuthEvent = { type: 'session.reuse_detected', at: 1, userId: '1', handle: 'h' };
 

@@ -1,31 +1,20 @@
-import { Injectable, Logger } from '@nestjs/common';
-
-/** Something an operator or an account's owner wants to know of. Told apart by `type`; more types may come. */
-export type AuthEvent = SessionReuseDetected;
-
-/**
- * A session token was presented that had been rotated and whose grace was over: somebody has a copy of it. Every session
- * that it led to has ended.
- */
-export interface SessionReuseDetected {
-  readonly type: 'session.reuse_detected';
-  /** Epoch ms. */
-  readonly at: number;
-  readonly userId: string;
-  /** Public name of the session that has ended. */
-  readonly handle: string;
-}
+import { Injectable, Logger, Optional } from '@nestjs/common';
+import { PreparedStatements } from '../database/prepared-statement.js';
+import type { AuthEvent } from './auth-event.js';
 
 export type AuthEventListener = (event: AuthEvent) => void | Promise<void>;
 
 /**
- * What happens to sessions, for the host to act on: mail the owner, write an audit log. Each event is told once, in the
- * process where it happened. None holds a token, a hash or a secret.
+ * What happens to logins, sessions, tokens and limits, for the host to act on: mail the owner, write a log. Each event is
+ * told once, in the process where it was decided, and not before: within an `AuthTransaction` at its end, and not at all
+ * when that is undone. None holds a token, a hash or a secret. While nobody listens it costs nothing.
  */
 @Injectable()
 export class AuthEvents {
   private readonly listeners = new Map<symbol, AuthEventListener>();
   private readonly logger = new Logger('Auth');
+
+  constructor(@Optional() private readonly statements?: PreparedStatements) {}
 
   /**
    * Calls `listener` with every event from now on, until the function that this returns is called. Nobody waits for
@@ -37,11 +26,22 @@ export class AuthEvents {
     return () => void this.listeners.delete(registration);
   }
 
-  /** @internal */
+  /** Tells it now. For this module, and for a login of the host's own (`login.succeeded`, `login.failed`, `logout`). */
   emit(event: AuthEvent): void {
+    if (this.listeners.size === 0) return;
     Object.freeze(event);
     // A copy: a listener that adds one must not have it told of the same event.
     Array.from(this.listeners.values()).forEach((listener) => void this.tell(listener, event));
+  }
+
+  /** Tells what was done in the database, once it is: at the end of the open transaction unless that is undone. */
+  emitWhenDone(event: AuthEvent): void {
+    if (this.listeners.size === 0) return;
+    if (!this.statements) return this.emit(event);
+    // An outcome that nobody knows is told: better an event too many than an ended session that nobody heard of.
+    this.statements.afterwards((outcome) => {
+      if (outcome !== 'undone') this.emit(event);
+    });
   }
 
   private async tell(listener: AuthEventListener, event: AuthEvent): Promise<void> {

@@ -17,6 +17,7 @@ import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { RouteOptions } from '../config/auth-options.js';
+import { AuthEvents } from '../events/auth-events.js';
 import { TokenRevocationService } from '../jwt/token-revocation.service.js';
 import type { Session } from '../session/session.js';
 import { SessionService, type ListedSession } from '../session/session.service.js';
@@ -55,6 +56,7 @@ export class AuthController {
     private readonly config: AuthConfig,
     private readonly clock: Clock,
     private readonly adapterHost: HttpAdapterHost,
+    private readonly events: AuthEvents,
   ) {}
 
   /** Opens a session, sets the cookie, and ends the session of the cookie that came along. The body has no token. */
@@ -139,10 +141,15 @@ export class AuthController {
   @Post('logout-all')
   @HttpCode(200)
   @Header(...NO_STORE)
-  async logoutAll(@CurrentUser('id') userId: string, @Res({ passthrough: true }) response: object) {
+  async logoutAll(
+    @CurrentUser('id') userId: string,
+    @Req() request: AuthRequest,
+    @Res({ passthrough: true }) response: object,
+  ) {
     const { session, jwt } = this.config;
     if (session.scheme === 'signed-cookie' || jwt.sessions) await this.revocation.revokeAllForUser(userId);
     const ended = await this.sessions.revokeAllForUser(userId);
+    this.tellLogout(request, { userId, handle: null });
     this.forget(response);
     return { message: 'Logged out everywhere.', ended };
   }
@@ -155,11 +162,20 @@ export class AuthController {
   ): Promise<{ user: AuthUser; opened: CookieValue }> {
     const { email, password } = parseLoginBody(body);
     const ip = this.clientIp.of(request);
-    return this.limits.around(ip, email, async () => {
-      const context = { authenticatedAt: this.clock.now(), ip, userAgent: headerOf(request, 'user-agent') };
-      const user = await this.verifyCredentials(email, password);
-      return { user, opened: await ofExisting(open(user, context)) };
-    });
+    const attempt = { login: email, ip, factors: ['password'] };
+    try {
+      const done = await this.limits.around(ip, email, async () => {
+        const context = { authenticatedAt: this.clock.now(), ip, userAgent: headerOf(request, 'user-agent') };
+        const user = await this.verifyCredentials(email, password);
+        return { user, opened: await ofExisting(open(user, context)) };
+      });
+      this.events.emit({ type: 'login.succeeded', at: this.clock.now(), userId: done.user.id, ...attempt });
+      return done;
+    } catch (error) {
+      const reason = error instanceof AuthError ? error.code : 'UNKNOWN';
+      this.events.emit({ type: 'login.failed', at: this.clock.now(), reason, ...attempt });
+      throw error;
+    }
   }
 
   private async verifyCredentials(login: string, password: string): Promise<AuthUser> {
@@ -177,8 +193,14 @@ export class AuthController {
 
   private async revokePresented(request: AuthRequest): Promise<void> {
     const bearer = bearerOf(request);
-    await this.scheme.revoke(this.cookie.values(headerOf(request, 'cookie')));
-    if (bearer !== null) await this.bearer.revoke(bearer);
+    const byCookie = await this.scheme.revoke(this.cookie.values(headerOf(request, 'cookie')));
+    for (const ended of byCookie) this.tellLogout(request, ended);
+    if (bearer === null) return;
+    for (const ended of await this.bearer.revoke(bearer)) this.tellLogout(request, ended);
+  }
+
+  private tellLogout(request: AuthRequest, { userId, handle }: { userId: string; handle: string | null }): void {
+    this.events.emit({ type: 'logout', at: this.clock.now(), userId, handle, ip: this.clientIp.of(request) });
   }
 
   private forget(response: object): void {

@@ -4,7 +4,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import { JwtCodecService } from '../jwt/jwt-codec.service.js';
 import type { TokenPayload } from '../jwt/token-payload.js';
 import { TokenRevocationService } from '../jwt/token-revocation.service.js';
-import type { AuthenticatedSession, Session } from '../session/session.js';
+import type { AuthenticatedSession, EndedSession, Session } from '../session/session.js';
 import { SessionService } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
 import type { CookieValue, OpeningContext } from './session-scheme.js';
@@ -52,18 +52,21 @@ export class BearerSessions {
     return { user: found.user, session: extended ?? found.session };
   }
 
-  /** Ends the token; idempotent, and without effect for what is none. */
-  async revoke(token: string): Promise<void> {
+  /** Ends the token; idempotent, and without effect for what is none. Which session that was. */
+  async revoke(token: string): Promise<readonly EndedSession[]> {
+    const ended: EndedSession[] = [];
     if (!this.isJwt(token)) {
-      await this.sessions.revokeTokens([token]);
-      return;
+      await this.sessions.revokeTokens([token], (session) => ended.push(session));
+      return ended;
     }
     try {
-      const { jti, exp } = this.codec.decode(token);
+      const { sub, jti, exp } = this.codec.decode(token);
       await this.revocation.revoke(jti, exp);
+      ended.push({ userId: sub, handle: jti });
     } catch (error) {
       if (!isAuthError(error, 'INVALID_TOKEN')) throw error;
     }
+    return ended;
   }
 
   /** No token of a session has two dots. */

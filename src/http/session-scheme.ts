@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { AuthenticatedSession } from '../session/session.js';
+import type { AuthenticatedSession, EndedSession } from '../session/session.js';
 import { SessionService, type SessionContext } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
 
@@ -29,8 +29,11 @@ export abstract class SessionScheme {
    */
   abstract recognize(value: string, options?: { isHeld?: boolean }): Promise<RecognizedSession | null>;
 
-  /** Ends the sessions of these values, whatever else is among them. The same bytes are refused from then on (R3). */
-  abstract revoke(values: readonly string[]): Promise<void>;
+  /**
+   * Ends the sessions of these values, whatever else is among them; which they were. The same bytes are refused from then
+   * on (R3).
+   */
+  abstract revoke(values: readonly string[]): Promise<readonly EndedSession[]>;
 }
 
 export interface OpeningContext extends SessionContext {
@@ -64,7 +67,9 @@ export class DatabaseSessionScheme extends SessionScheme {
     };
   }
 
-  override async revoke(values: readonly string[]): Promise<void> {
-    await this.sessions.revokeTokens(values);
+  override async revoke(values: readonly string[]): Promise<readonly EndedSession[]> {
+    const all: EndedSession[] = [];
+    await this.sessions.revokeTokens(values, (ended) => all.push(ended));
+    return all;
   }
 }

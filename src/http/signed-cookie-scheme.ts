@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
 import { TokenRevocationService } from '../jwt/token-revocation.service.js';
 import type { Identity } from '../session/identity.js';
-import type { Session } from '../session/session.js';
+import type { EndedSession, Session } from '../session/session.js';
 import { SignedCookieSession } from '../session/signed-cookie-session.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { SessionScheme, type CookieValue, type OpeningContext, type RecognizedSession } from './session-scheme.js';
@@ -45,12 +45,16 @@ export class SignedCookieScheme extends SessionScheme {
     return { user, session: sessionOf(identity, user), reissue };
   }
 
-  override async revoke(values: readonly string[]): Promise<void> {
+  override async revoke(values: readonly string[]): Promise<readonly EndedSession[]> {
+    const ended: EndedSession[] = [];
     for (const value of values) {
       const identity = this.cookies.decode(value);
+      if (!identity) continue;
       // Until the absolute lifetime is over, since a request that is under way may still re-issue this sid.
-      if (identity) await this.revocation.revoke(identity.sid, identity.absoluteExpiresAt);
+      await this.revocation.revoke(identity.sid, identity.absoluteExpiresAt);
+      ended.push({ userId: identity.sub, handle: identity.sid });
     }
+    return ended;
   }
 
   private sign(identity: Required<Identity>): CookieValue {

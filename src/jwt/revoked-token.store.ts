@@ -29,9 +29,11 @@ const LIST: Statement = {
   name: 'latchkey_revoked_token_list',
   text: `SELECT jti, date_part('epoch', exp) AS exp FROM revoked_tokens WHERE exp > to_timestamp($1) LIMIT $2`,
 };
-const PURGE: Statement = {
-  name: 'latchkey_revoked_token_purge',
-  text: 'DELETE FROM revoked_tokens WHERE exp <= to_timestamp($1)',
+/** Skips what somebody is just writing, so that it waits for nobody. */
+const DELETE_EXPIRED: Statement = {
+  name: 'latchkey_revoked_token_delete_expired',
+  text: `DELETE FROM revoked_tokens WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM revoked_tokens WHERE exp <= to_timestamp($1) ORDER BY exp LIMIT $2 FOR UPDATE SKIP LOCKED))`,
 };
 
 /** What the database knows of a self-contained token: whether it was ended, and its user as of now. */
@@ -92,8 +94,8 @@ export class RevokedTokenStore implements OnModuleInit {
     return rows.map(({ jti, exp }) => [jti, fromEpochSeconds(exp)]);
   }
 
-  /** Deletes what has expired by itself, at the exact instant too; how many rows. */
-  async purge(now: number): Promise<number> {
-    return (await this.statements.run(PURGE, [toEpochSeconds(now)])).rowCount;
+  /** Deletes at most `limit` of those that have expired by themselves, the oldest first; how many. */
+  async deleteExpired(now: number, limit: number): Promise<number> {
+    return (await this.statements.run(DELETE_EXPIRED, [toEpochSeconds(now), limit])).rowCount;
   }
 }

@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import { AuthEvents } from '../events/auth-events.js';
 import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import { TypeOrmUserDirectory } from '../user/typeorm-user.directory.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
-import { RevokedTokenStore } from './revoked-token.store.js';
 import { isPayloadBulkRevoked } from './token-payload.js';
 import { TokenStates } from './token-states.js';
 
@@ -23,11 +23,11 @@ export interface SelfContained {
 @Injectable()
 export class TokenRevocationService {
   constructor(
-    private readonly store: RevokedTokenStore,
     private readonly states: TokenStates,
     private readonly channel: InvalidationChannel,
     private readonly users: UserDirectory,
     private readonly clock: Clock,
+    private readonly events: AuthEvents,
   ) {}
 
   /** Ends the token of this `jti`; `exp` (epoch ms) is when it would have ended by itself. Idempotent. */
@@ -48,9 +48,14 @@ export class TokenRevocationService {
    * throws `UNSUPPORTED` with a directory that has no `invalidateTokens`.
    */
   async revokeAllForUser(userId: string): Promise<boolean> {
-    const found = await this.users.invalidateTokens(userId, this.clock.now());
-    // A table of the host's has no triggers of ours.
-    if (!(this.users instanceof TypeOrmUserDirectory)) await this.channel.publish({ users: [userId] });
+    const at = this.clock.now();
+    const found = await this.users.invalidateTokens(userId, at);
+    // A table of the host's has no triggers of ours, and its directory tells no events.
+    if (!(this.users instanceof TypeOrmUserDirectory)) {
+      await this.channel.publish({ users: [userId] });
+      const event = { type: 'session.revoked', at, userId, handle: null, reason: 'revoked_all', count: null } as const;
+      if (found) this.events.emitWhenDone(event);
+    }
     return found;
   }
 
@@ -78,10 +83,5 @@ export class TokenRevocationService {
   async confirmLogin(user: AuthUser, instant: number): Promise<void> {
     if (await this.users.confirmLogin(user, instant)) return;
     throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
-  }
-
-  /** Deletes the entries of tokens that have expired by themselves; how many. Nothing depends on when it runs. */
-  purgeExpired(): Promise<number> {
-    return this.store.purge(this.clock.now());
   }
 }

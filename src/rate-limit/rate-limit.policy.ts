@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { subjectOfAddress } from '../common/ip-address.js';
-import type { BackoffSettings, RateLimitPolicy } from '../config/rate-limit-options.js';
+import type { BackoffSettings, RateLimitPolicy, RateLimitSettings } from '../config/rate-limit-options.js';
 import { columnKey } from '../crypto/hash.js';
 import { normalizeLogin } from '../user/login-name.js';
 
@@ -48,6 +48,11 @@ export function subjectKey(subject: string): string {
  */
 export function resetAt({ window }: Pick<Bucket, 'window'>, { oldest }: Pick<Usage, 'oldest'>, now: number): number {
   return (oldest ?? now) + window;
+}
+
+/** The longest that any event counts for: of this age and older it is of no use. */
+export function longestWindow({ policies, backoff }: RateLimitSettings): number {
+  return Math.max(backoff.window, ...Object.values(policies).map(({ window }) => window));
 }
 
 /** Whole seconds until `instant`, rounded up, so that whoever waits them is not refused again. At least 1. */

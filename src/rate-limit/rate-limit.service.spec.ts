@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, it } from '@jest/globals';
 import { AuthConfig } from '../config/auth-config.js';
+import { AuthEvents } from '../events/auth-events.js';
 import { FrozenClock } from '../testing/frozen-clock.js';
 import type { Bucket } from './rate-limit.policy.js';
 import { RateLimitService } from './rate-limit.service.js';
@@ -17,7 +18,7 @@ it('R34: 1,000,000 distinct blocked subjects keep memory under a cap', async () 
     consume: (buckets: readonly Bucket[]) => Promise.resolve({ recorded: false, usage: buckets.map(() => usage) }),
   } as unknown as RateLimitStore;
   const config = AuthConfig.from({ secrets: ['a test secret that is long enough: 0123456789'] });
-  const limits = new RateLimitService(refusing, clock, config);
+  const limits = new RateLimitService(refusing, clock, config, new AuthEvents());
   const heap = () => {
     collectGarbage();
     return process.memoryUsage().heapUsed / 2 ** 20;

@@ -5,6 +5,7 @@ import { Clock } from '../common/clock.js';
 import { seconds } from '../common/duration.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { RateLimitEvent } from '../config/rate-limit-options.js';
+import { AuthEvents } from '../events/auth-events.js';
 import { bucketOf, resetAt, secondsUntil, type Bucket } from './rate-limit.policy.js';
 import { RateLimitStore, type Consumption } from './rate-limit.store.js';
 
@@ -49,7 +50,7 @@ type Counted = Consumption['usage'][number];
 
 /** How long another process's `clear` may go unseen here. */
 const REMEMBERED_FOR = seconds(1);
-const PURGE_BATCH = 5_000;
+const TOLD = 10_000;
 
 /**
  * Rate limits over a sliding window, exact under concurrency across processes: whatever arrives at once, never more
@@ -66,12 +67,15 @@ const PURGE_BATCH = 5_000;
 export class RateLimitService {
   private readonly logger = new Logger('Auth');
   private readonly blocked: LRUCache<string, { usage: Counted; until: number }> | null;
+  /** Buckets that `rate_limit.reached` was told of, and until when. */
+  private readonly told = new LRUCache<string, number>({ max: TOLD });
   private forgotten = 0;
 
   constructor(
     private readonly store: RateLimitStore,
     private readonly clock: Clock,
     private readonly config: AuthConfig,
+    private readonly events: AuthEvents,
   ) {
     const { rememberedBlocks } = config.rateLimits;
     this.blocked = rememberedBlocks === 0 ? null : new LRUCache({ max: rememberedBlocks });
@@ -86,7 +90,7 @@ export class RateLimitService {
     const { forgotten } = this;
     try {
       const { recorded, usage } = await this.store.consume([bucket], now);
-      if (!recorded && forgotten === this.forgotten) this.remember([bucket], usage, now);
+      if (!recorded) this.refused([bucket], usage, now, forgotten);
       return decide(bucket, usage[0]!, now, recorded);
     } catch (error) {
       return this.withoutStore(bucket, now, error);
@@ -112,7 +116,7 @@ export class RateLimitService {
     try {
       const { recorded, usage } = await this.store.consume(buckets, now);
       const decisions = buckets.map((bucket, i) => decide(bucket, usage[i]!, now, recorded));
-      if (!recorded && forgotten === this.forgotten) this.remember(buckets, usage, now);
+      if (!recorded) this.refused(buckets, usage, now, forgotten);
       return verdict(decisions);
     } catch (error) {
       return verdict(buckets.map((bucket) => this.withoutStore(bucket, now, error)));
@@ -156,18 +160,6 @@ export class RateLimitService {
     this.forget(bucket);
   }
 
-  /** Deletes events that no window reaches any more, in batches that hold nobody up; how many. */
-  async purge(): Promise<number> {
-    const { policies, backoff } = this.config.rateLimits;
-    const longest = Math.max(backoff.window, ...Object.values(policies).map(({ window }) => window));
-    const instant = this.clock.now() - longest;
-    for (let deleted = 0; ;) {
-      const batch = await this.store.deleteUpTo(instant, PURGE_BATCH);
-      deleted += batch;
-      if (batch < PURGE_BATCH) return deleted;
-    }
-  }
-
   private bucket(event: string, subject: string | null): Bucket {
     const { policies } = this.config.rateLimits;
     const policy = policies[event];
@@ -183,6 +175,21 @@ export class RateLimitService {
     return found && now < found.until ? decide(bucket, found.usage, now, false) : null;
   }
 
+  private refused(buckets: readonly Bucket[], usage: Consumption['usage'], now: number, forgotten: number): void {
+    if (forgotten === this.forgotten) this.remember(buckets, usage, now);
+    buckets.forEach((bucket, i) => {
+      if (usage[i]!.used >= bucket.limit) this.tell(bucket, resetAt(bucket, usage[i]!, now), now);
+    });
+  }
+
+  /** A subject that is hammered must not flood whoever listens. */
+  private tell(bucket: Bucket, until: number, now: number): void {
+    if ((this.told.get(keyOf(bucket)) ?? 0) > now) return;
+    this.told.set(keyOf(bucket), until);
+    const { event, subject } = bucket;
+    this.events.emit({ type: 'rate_limit.reached', at: now, event, subject, until });
+  }
+
   private remember(buckets: readonly Bucket[], usage: Consumption['usage'], now: number): void {
     buckets.forEach((bucket, i) => {
       if (usage[i]!.used < bucket.limit) return;
@@ -194,6 +201,7 @@ export class RateLimitService {
   /** A refusal that is on its way from the store while this happens is older than it: the count keeps it out. */
   private forget(bucket: Bucket): void {
     this.forgotten++;
+    this.told.delete(keyOf(bucket));
     this.blocked?.delete(keyOf(bucket));
   }
 

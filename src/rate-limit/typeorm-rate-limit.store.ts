@@ -38,13 +38,21 @@ const CLEAR: Statement = {
   name: 'latchkey_rate_clear',
   text: 'DELETE FROM auth_rate_limit_events WHERE username = $2 AND event_type = $1',
 };
-/** In the order of the table, where the oldest lie first: no insert pays for an index that only this would use. */
+/**
+ * In the order of the table, where the oldest lie first: no insert pays for an index that only this would use. Each batch
+ * goes on where the last one ended, since what that deleted would else be walked over again and again.
+ */
 const DELETE_UP_TO: Statement = {
   name: 'latchkey_rate_delete_up_to',
-  text: `DELETE FROM auth_rate_limit_events WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM auth_rate_limit_events WHERE occurred_at <= to_timestamp($1)
-      LIMIT $2 FOR UPDATE SKIP LOCKED))`,
+  text: `WITH due AS MATERIALIZED (
+      SELECT ctid AS place FROM auth_rate_limit_events WHERE occurred_at <= to_timestamp($1) AND ctid > $3::tid
+        LIMIT $2 FOR UPDATE SKIP LOCKED),
+      gone AS (DELETE FROM auth_rate_limit_events WHERE ctid = ANY (ARRAY(SELECT place FROM due)))
+    SELECT count(*)::integer AS deleted, max(place)::text AS last FROM due`,
 };
+/** Before the first row of the table. */
+const START = '(0,0)';
+
 const CHECK_SCHEMA: Statement = {
   name: '',
   text: `SELECT 'latchkey_consume_rate'::regproc, 'latchkey_consume_rates'::regproc
@@ -72,6 +80,9 @@ interface UsageRow {
 /** Rate-limit events in the table `auth_rate_limit_events`, every method one named prepared statement. */
 @Injectable()
 export class TypeOrmRateLimitStore extends RateLimitStore implements OnModuleInit {
+  /** How far into the table everything up to this instant is deleted. */
+  private swept = { instant: Number.NaN, last: START };
+
   constructor(private readonly statements: PreparedStatements) {
     super();
   }
@@ -104,7 +115,13 @@ export class TypeOrmRateLimitStore extends RateLimitStore implements OnModuleIni
   }
 
   override async deleteUpTo(instant: number, limit: number): Promise<number> {
-    return (await this.statements.runAlone(DELETE_UP_TO, [toEpochSeconds(instant), limit])).rowCount;
+    const from = this.swept.instant === instant ? this.swept.last : START;
+    const values = [toEpochSeconds(instant), limit, from];
+    const { rows } = await this.statements.run<{ deleted: number; last: string | null }>(DELETE_UP_TO, values);
+    const { deleted, last } = rows[0]!;
+    // What has come to an earlier place meanwhile is new, so nothing is missed; after the end it starts anew.
+    this.swept = { instant, last: deleted < limit ? START : (last ?? START) };
+    return deleted;
   }
 
   private async consumeOne({ event, subject, limit, window }: Bucket, now: number): Promise<Consumption> {

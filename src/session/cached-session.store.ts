@@ -6,7 +6,7 @@ import type { Invalidation } from '../invalidation/invalidation.js';
 import { userKey } from '../invalidation/user-key.js';
 import { copyOfUser } from '../user/user-cache.js';
 import type { SessionCache } from './cache/session-cache.js';
-import { isLive, type AuthenticatedSession, type Session, type StoredSession } from './session.js';
+import { isLive, type AuthenticatedSession, type EndedSession, type Session, type StoredSession } from './session.js';
 import { SessionStore, type Extension, type NewSession } from './session.store.js';
 
 /**
@@ -61,8 +61,8 @@ export class CachedSessionStore extends SessionStore {
     return this.changing({ sessions: [extension.id] }, () => this.store.extend(extension));
   }
 
-  override async delete(ids: readonly string[]): Promise<number> {
-    return this.changing(await this.familiesOf(ids), () => this.store.delete(ids));
+  override async delete(ids: readonly string[], onEnded?: (ended: EndedSession) => void): Promise<number> {
+    return this.changing(await this.familiesOf(ids), () => this.store.delete(ids, onEnded));
   }
 
   override async deleteReused(id: string): Promise<boolean> {
@@ -83,6 +83,11 @@ export class CachedSessionStore extends SessionStore {
 
   override listByUser(userId: string): Promise<AuthenticatedSession[]> {
     return this.store.listByUser(userId);
+  }
+
+  /** What is over is answered from no memory. */
+  override deleteExpired(now: number, limit: number): Promise<number> {
+    return this.store.deleteExpired(now, limit);
   }
 
   /**

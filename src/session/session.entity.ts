@@ -16,6 +16,7 @@ export abstract class SessionColumns {
   createdAt!: Date;
 
   @Column({ name: 'expires_at', type: 'timestamptz' })
+  @Index('sessions_expired_idx', { where: 'rotated_at IS NULL' })
   expiresAt!: Date;
 
   /** Public name of the session, the same for every row that it was rotated through. Found through `user_id`, so it needs no index of its own. */
@@ -33,6 +34,7 @@ export abstract class SessionColumns {
 
   /** Null in a row of another program: `created_at` plus the configured absolute lifetime stands in for it. */
   @Column({ name: 'absolute_expires_at', type: 'timestamptz', nullable: true })
+  @Index('sessions_rotated_idx', { where: 'rotated_at IS NOT NULL' })
   absoluteExpiresAt!: Date | null;
 
   @Column({ type: 'text', nullable: true })

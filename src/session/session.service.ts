@@ -4,6 +4,7 @@ import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import { SealedText } from '../crypto/sealed-text.js';
+import type { RevocationReason } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
 import type { AuthUser } from '../user/user.directory.js';
 import {
@@ -11,6 +12,7 @@ import {
   isInGrace,
   isLive,
   type AuthenticatedSession,
+  type EndedSession,
   type Session,
   type StoredSession,
 } from './session.js';
@@ -137,6 +139,7 @@ export class SessionService {
     const now = this.clock.now();
     const token = this.tokens.issue();
     const leavesSuccessor = current !== null && authenticatedAt === undefined && rotationGrace > 0;
+    const ended: [EndedSession, RevocationReason][] = [];
     const session = await this.store.open({
       id: this.tokens.idOf(token)!,
       userId,
@@ -150,8 +153,14 @@ export class SessionService {
       successor: leavesSuccessor ? this.sealed.seal(token, current.id) : null,
       ip: printable(context.ip, LONGEST_IP),
       userAgent: printable(context.userAgent, LONGEST_USER_AGENT),
+      onEnded: (which, because) => ended.push([which, because]),
     });
-    if (session) return { token, session };
+    if (session) {
+      for (const [which, because] of ended) this.tellEnded(which, because);
+      const type = authenticatedAt === undefined ? 'session.rotated' : 'session.created';
+      this.events.emitWhenDone({ type, at: now, userId: session.userId, handle: session.handle, ip: session.ip });
+      return { token, session };
+    }
     if (authenticatedAt !== undefined) {
       throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
     }
@@ -168,7 +177,10 @@ export class SessionService {
     if (wanted === null) return null;
     const { extendBelow } = this.config.session;
     const expiresAt = await this.store.extend({ id: session.id, now, expiresAt: wanted, extendBelow });
-    return expiresAt === null ? null : { ...session, expiresAt, lastSeenAt: now };
+    if (expiresAt === null) return null;
+    const { userId, handle } = session;
+    this.events.emitWhenDone({ type: 'session.extended', at: now, userId, handle, expiresAt });
+    return { ...session, expiresAt, lastSeenAt: now };
   }
 
   /** The id of the session that this token would name, without a query; `null` for what is no token of ours. */
@@ -178,25 +190,33 @@ export class SessionService {
 
   /** Ends one session, by `session.id`, and what it was rotated to. Idempotent: false when there was none. */
   async revoke(id: string): Promise<boolean> {
-    return (await this.store.delete([id])) > 0;
+    return (await this.store.delete([id], (ended) => this.tellEnded(ended, 'revoked'))) > 0;
   }
 
   /**
    * Ends the sessions that these tokens lead to, also those that were rotated, at any time; whatever else is among them.
-   * Idempotent; how many sessions there were.
+   * Idempotent; how many sessions there were. Calls `onEnded` with each.
    */
-  revokeTokens(tokens: readonly string[]): Promise<number> {
-    return this.store.delete(tokens.map((token) => this.tokens.idOf(token)).filter((id) => id !== null));
+  revokeTokens(tokens: readonly string[], onEnded?: (ended: EndedSession) => void): Promise<number> {
+    const ids = tokens.map((token) => this.tokens.idOf(token)).filter((id) => id !== null);
+    return this.store.delete(ids, (ended) => {
+      this.tellEnded(ended, 'logout');
+      onEnded?.(ended);
+    });
   }
 
   /** Ends the user's session of this public handle. False for an unknown handle and for somebody else's (R16). */
   async revokeByHandle(userId: string, handle: string): Promise<boolean> {
-    return HANDLE.test(handle) && (await this.store.deleteByHandle(userId, handle));
+    if (!HANDLE.test(handle) || !(await this.store.deleteByHandle(userId, handle))) return false;
+    this.tellEnded({ userId, handle: handle.toLowerCase() }, 'revoked_by_handle');
+    return true;
   }
 
   /** Ends every session of the user, but `except` where given; how many. */
-  revokeAllForUser(userId: string, { except }: { except?: Pick<Session, 'id'> } = {}): Promise<number> {
-    return this.store.deleteByUser(userId, except?.id);
+  async revokeAllForUser(userId: string, { except }: { except?: Pick<Session, 'id'> } = {}): Promise<number> {
+    const count = await this.store.deleteByUser(userId, except?.id);
+    if (count > 0) this.tellEnded({ userId, handle: null }, 'revoked_all', count);
+    return count;
   }
 
   /** The user's live sessions, most recently used first. */
@@ -230,7 +250,16 @@ export class SessionService {
   private async endReused({ id, userId, handle }: Session, at: number): Promise<void> {
     if (!(await this.store.deleteReused(id))) return;
     this.logger.warn(`A rotated session token came again: session ${handle} of user ${userId} has ended.`);
-    this.events.emit({ type: 'session.reuse_detected', at, userId, handle });
+    this.events.emitWhenDone({ type: 'session.reuse_detected', at, userId, handle });
+    this.tellEnded({ userId, handle }, 'reuse');
+  }
+
+  private tellEnded(
+    { userId, handle }: { userId: string; handle: string | null },
+    reason: RevocationReason,
+    count = 1,
+  ): void {
+    this.events.emitWhenDone({ type: 'session.revoked', at: this.clock.now(), userId, handle, reason, count });
   }
 }
 

@@ -1,4 +1,4 @@
-import type { AuthenticatedSession, Session, StoredSession } from './session.js';
+import type { AuthenticatedSession, EndedSession, Session, StoredSession } from './session.js';
 
 /** What a new session is made of. Instants and lengths are milliseconds. */
 export interface NewSession {
@@ -25,6 +25,8 @@ export interface NewSession {
   readonly maxPerUser: number;
   readonly ip: string | null;
   readonly userAgent: string | null;
+  /** Called with every session that was alive and has ended for the new one. */
+  readonly onEnded?: (ended: EndedSession, because: 'replaced_by_login' | 'cap') => void;
 }
 
 export interface Extension {
@@ -75,8 +77,11 @@ export abstract class SessionStore {
    */
   abstract extend(extension: Extension): Promise<number | null>;
 
-  /** Deletes the families of these sessions, rotated ones among them; how many sessions there were. */
-  abstract delete(ids: readonly string[]): Promise<number>;
+  /**
+   * Deletes the families of these sessions, rotated ones among them; how many sessions there were. Calls `onEnded` with
+   * each of them.
+   */
+  abstract delete(ids: readonly string[], onEnded?: (ended: EndedSession) => void): Promise<number>;
 
   /**
    * Deletes the family of a rotated session that has come again. Of concurrent callers in all processes true for one;
@@ -98,4 +103,13 @@ export abstract class SessionStore {
 
   /** All sessions of the user with the user, live or not, but no rotated one, most recently used first. */
   abstract listByUser(userId: string): Promise<AuthenticatedSession[]>;
+
+  /**
+   * Deletes at most `limit` rows that were over at `now`, the oldest first; how many. A rotated one only once its absolute
+   * lifetime is over too, since until then its token may come again (R14). Waits for nobody, and tells no cache. A storage
+   * that forgets by itself has nothing to do.
+   */
+  deleteExpired(_now: number, _limit: number): Promise<number> {
+    return Promise.resolve(0);
+  }
 }

@@ -29,6 +29,9 @@ export interface AuthenticatedSession {
   readonly user: AuthUser;
 }
 
+/** A session that has been ended, by the names that may be told. */
+export type EndedSession = Pick<Session, 'userId' | 'handle'>;
+
 /** What a rotation leaves in the place of the old session. */
 export interface Rotation {
   /** Epoch ms. */

@@ -11,7 +11,7 @@ import {
 } from '../database/prepared-statement.js';
 import { TypeOrmUserDirectory, userOf } from '../user/typeorm-user.directory.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
-import type { AuthenticatedSession, Session, StoredSession } from './session.js';
+import type { AuthenticatedSession, EndedSession, Session, StoredSession } from './session.js';
 import { SessionStore, type Extension, type NewSession } from './session.store.js';
 
 const INVALID_TEXT_REPRESENTATION = '22P02';
@@ -40,7 +40,7 @@ export const FIND_WITH_USER: Statement = {
 /** The function takes the user's advisory lock before it counts: see the migration. */
 const OPEN: Statement = {
   name: 'latchkey_session_open',
-  text: `SELECT ${SESSION} FROM latchkey_open_session(
+  text: `SELECT ${SESSION}, ${ROTATION} FROM latchkey_open_session(
     $1, $2, to_timestamp($3), make_interval(secs => $4), make_interval(secs => $5), to_timestamp($6), $7, $8, $9, $10, $11, to_timestamp($12), $13) s`,
 };
 /** `expires_at < now + extendBelow` also keeps the second of two concurrent callers from writing again. */
@@ -56,7 +56,7 @@ const EXTEND: Statement = {
 /** These functions take the same lock as `latchkey_open_session`, so that no successor escapes them. */
 const DELETE: Statement = {
   name: 'latchkey_session_delete',
-  text: 'SELECT ended FROM latchkey_close_families($1)',
+  text: 'SELECT ended, users, handles FROM latchkey_close_families($1)',
 };
 const DELETE_REUSED: Statement = {
   name: 'latchkey_session_delete_reused',
@@ -74,6 +74,21 @@ const OWNERS: Statement = {
   name: 'latchkey_session_owners',
   text: 'SELECT DISTINCT user_id::text AS user_id FROM sessions WHERE id = ANY($1)',
 };
+/**
+ * Skips what somebody is just using, so that it waits for nobody and nobody deadlocks with it. Each batch begins at the
+ * end of the one before, since what that deleted would else be walked over again for as long as an old snapshot needs it.
+ */
+const deleteDue = (name: string, rows: string, over: string): Statement => ({
+  name: `latchkey_session_delete_${name}`,
+  text: `WITH due AS MATERIALIZED (
+      SELECT ctid AS place, ${over} AS over FROM sessions WHERE ${rows} AND ${over} BETWEEN $3 AND to_timestamp($1)
+        ORDER BY ${over} LIMIT $2 FOR UPDATE SKIP LOCKED),
+      gone AS (DELETE FROM sessions WHERE ctid = ANY (ARRAY(SELECT place FROM due)))
+    SELECT count(*)::integer AS deleted, max(over)::text AS last FROM due`,
+});
+const DELETE_EXPIRED = deleteDue('expired', 'rotated_at IS NULL', 'expires_at');
+const DELETE_ROTATED = deleteDue('rotated', 'rotated_at IS NOT NULL', 'absolute_expires_at');
+const START = '-infinity';
 const CHECK: Statement = {
   name: '',
   text: `SELECT 'latchkey_open_session'::regproc, 'latchkey_close_sessions'::regproc, 'latchkey_close_families'::regproc,
@@ -122,6 +137,8 @@ interface SessionWithUserRow extends SessionRow {
 export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
   private readonly joinsUsers: boolean;
   private readonly absoluteLifetime: number;
+  /** Up to which end of life the cleanup has come that is under way. */
+  private swept = { now: Number.NaN, expired: START, rotated: START };
 
   constructor(
     private readonly statements: PreparedStatements,
@@ -166,7 +183,7 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
   }
 
   override async open(session: NewSession): Promise<Session | null> {
-    const { rows } = await this.forUser<SessionRow>(OPEN, [
+    const { rows } = await this.forUser<SessionRow & RotationRow>(OPEN, [
       session.id,
       session.userId,
       toEpochSeconds(session.now),
@@ -181,7 +198,9 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
       session.cutoff === undefined || session.cutoff === null ? null : toEpochSeconds(session.cutoff),
       session.successor,
     ]);
-    return rows[0] ? this.toSession(rows[0]) : null;
+    const opened = rows.pop();
+    if (session.onEnded) this.tellEnded(rows, session);
+    return opened ? this.toSession(opened) : null;
   }
 
   override async extend({ id, now, expiresAt, extendBelow }: Extension): Promise<number | null> {
@@ -195,10 +214,12 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
     return rows[0] ? fromEpochSeconds(rows[0].expires_at) : null;
   }
 
-  override async delete(ids: readonly string[]): Promise<number> {
+  override async delete(ids: readonly string[], onEnded?: (ended: EndedSession) => void): Promise<number> {
     if (ids.length === 0) return 0;
-    const { rows } = await this.statements.run<{ ended: number }>(DELETE, [ids]);
-    return rows[0]!.ended;
+    const { rows } = await this.statements.run<{ ended: number; users: string[]; handles: string[] }>(DELETE, [ids]);
+    const { ended, users, handles } = rows[0]!;
+    if (onEnded) users.forEach((userId, i) => onEnded({ userId, handle: handles[i]! }));
+    return ended;
   }
 
   override async deleteReused(id: string): Promise<boolean> {
@@ -230,6 +251,30 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
     if (!user) return [];
     const { rows } = await this.ofUser<SessionRow>(LIST, [userId]);
     return rows.map((row) => ({ session: this.toSession(row), user }));
+  }
+
+  override async deleteExpired(now: number, limit: number): Promise<number> {
+    if (this.swept.now !== now) this.swept = { now, expired: START, rotated: START };
+    const expired = await this.deleteDue('expired', DELETE_EXPIRED, limit);
+    return expired >= limit ? expired : expired + (await this.deleteDue('rotated', DELETE_ROTATED, limit - expired));
+  }
+
+  private async deleteDue(kind: 'expired' | 'rotated', statement: Statement, limit: number): Promise<number> {
+    const values = [toEpochSeconds(this.swept.now), limit, this.swept[kind]];
+    const { rows } = await this.statements.run<{ deleted: number; last: string | null }>(statement, values);
+    const { deleted, last } = rows[0]!;
+    this.swept[kind] = deleted < limit ? START : (last ?? START);
+    return deleted;
+  }
+
+  /** The rows that ended with a new session: those of what it replaced share a handle, the others were over the cap. */
+  private tellEnded(rows: readonly (SessionRow & RotationRow)[], { onEnded, now, replaces }: NewSession): void {
+    const replaced = rows.find(({ id }) => id === replaces)?.handle;
+    for (const row of rows) {
+      const { userId, handle, expiresAt } = this.toSession(row);
+      if (row.rotated_at !== null || expiresAt <= now) continue;
+      onEnded?.({ userId, handle }, handle === replaced ? 'replaced_by_login' : 'cap');
+    }
   }
 
   /** As `forUser`, for reading and deleting: an id that no user can have has no sessions. */

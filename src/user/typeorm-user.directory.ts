@@ -8,6 +8,8 @@ import {
   toEpochSeconds,
   type Statement,
 } from '../database/prepared-statement.js';
+import type { RevocationReason } from '../events/auth-event.js';
+import { AuthEvents } from '../events/auth-events.js';
 import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import { LONGEST_LOGIN, normalizeLogin } from './login-name.js';
 import { PASSWORD_LENGTH, PasswordHasher } from './password-hasher.js';
@@ -84,6 +86,7 @@ export class TypeOrmUserDirectory extends UserDirectory {
     private readonly hasher: PasswordHasher,
     private readonly clock: Clock,
     private readonly channel: InvalidationChannel,
+    private readonly events: AuthEvents,
   ) {
     super();
   }
@@ -105,7 +108,7 @@ export class TypeOrmUserDirectory extends UserDirectory {
   }
 
   override invalidateTokens(id: string, cutoff: number): Promise<boolean> {
-    return this.endAccess(id, cutoff);
+    return this.endAccess(id, cutoff, 'revoked_all');
   }
 
   override async confirmLogin({ id, tokensInvalidatedAfter }: AuthUser, instant: number): Promise<boolean> {
@@ -151,12 +154,12 @@ export class TypeOrmUserDirectory extends UserDirectory {
 
   /** `setPassword` with the hash made before, so that a transaction need not wait for it. */
   setPasswordHash(id: string, hash: string): Promise<boolean> {
-    return this.endAccess(id, this.clock.now(), { hash });
+    return this.endAccess(id, this.clock.now(), 'password_changed', { hash });
   }
 
   /** Idempotent. From this statement on the account has no valid session, token or login. False when there is none. */
   disable(id: string): Promise<boolean> {
-    return this.endAccess(id, this.clock.now(), { disables: true });
+    return this.endAccess(id, this.clock.now(), 'disabled', { disables: true });
   }
 
   /** Lets a disabled account log in again; what it had before stays ended. False when there is no such account. */
@@ -184,13 +187,17 @@ export class TypeOrmUserDirectory extends UserDirectory {
   private async endAccess(
     id: string,
     cutoff: number,
+    reason: RevocationReason,
     { hash = null, disables = false }: { hash?: string | null; disables?: boolean } = {},
   ): Promise<boolean> {
     if (!UUID.test(id)) return false;
     const values = [id, toEpochSeconds(cutoff), hash, disables];
     return this.changing(id, async () => {
       const { rows } = await this.statements.run<{ found: boolean }>(END_ACCESS, values);
-      return rows[0]?.found === true;
+      if (rows[0]?.found !== true) return false;
+      const of = { userId: id.toLowerCase(), handle: null, count: null };
+      this.events.emitWhenDone({ type: 'session.revoked', at: this.clock.now(), ...of, reason });
+      return true;
     });
   }
 

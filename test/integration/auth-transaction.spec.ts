@@ -9,6 +9,7 @@ import {
 } from 'nestjs-latchkey';
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { PreparedStatements } from '../../src/database/prepared-statement.js';
 import { createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
@@ -102,6 +103,35 @@ describe('AuthTransaction', () => {
     });
     await expect(later()).rejects.toThrow(RangeError);
     expect(await users.findByLogin(`undone${accounts}@example.com`)).toBeNull();
+  });
+
+  it('what is to come afterwards learns the outcome: committed, undone, or unknown when the answer was lost', async () => {
+    const statements = t.app.get(PreparedStatements);
+    const outcomeOf = async (work: () => Promise<unknown>) => {
+      const outcomes: string[] = [];
+      const run = transaction.run(async () => {
+        statements.afterwards((outcome) => outcomes.push(outcome));
+        await work();
+        expect(outcomes).toEqual([]);
+      });
+      await run.catch(() => undefined);
+      return outcomes;
+    };
+    const atCommit = (body: string) => async () => {
+      const run = (text: string) => statements.run({ name: '', text }, []);
+      await run(`CREATE FUNCTION pg_temp.at_commit() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN ${body}; END $$`);
+      await run('CREATE TEMP TABLE late (n integer) ON COMMIT DROP');
+      await run(`CREATE CONSTRAINT TRIGGER late AFTER INSERT ON late DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION pg_temp.at_commit()`);
+      await run('INSERT INTO late VALUES (1)');
+    };
+    expect(await outcomeOf(async () => {})).toEqual(['committed']);
+    expect(await outcomeOf(() => Promise.reject(new Error('no')))).toEqual(['undone']);
+    expect(await outcomeOf(atCommit("RAISE EXCEPTION 'late' USING ERRCODE = '23514'"))).toEqual(['undone']);
+    expect(await outcomeOf(atCommit('PERFORM pg_terminate_backend(pg_backend_pid())'))).toEqual(['unknown']);
+    const alone: string[] = [];
+    statements.afterwards((outcome) => alone.push(outcome));
+    expect(alone).toEqual(['committed']);
   });
 
   it('one within one is part of it', async () => {

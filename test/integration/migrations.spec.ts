@@ -71,6 +71,11 @@ describe('migrations', () => {
       own.query(`SELECT table_name, column_name, data_type FROM information_schema.columns
         WHERE table_schema = 'public' AND table_name <> 'migrations' ORDER BY 1, 2`);
     const before = await columns();
+    const indexes = () =>
+      own.query(
+        `SELECT relname AS name FROM pg_class WHERE relname LIKE 'sessions%idx' AND relname <> 'sessions_user_id_idx'`,
+      );
+    await own.query('CREATE INDEX sessions_expired_idx ON sessions (expires_at)');
 
     const t = await startTestApp({ url: own.url });
     t.clock.set(Date.now());
@@ -92,6 +97,7 @@ describe('migrations', () => {
     for (const _migration of authMigrations) await dataSource.undoLastMigration();
     await dataSource.destroy();
     expect(await columns()).toEqual(before);
+    expect(await indexes()).toEqual([{ name: 'sessions_expired_idx' }]);
     expect(await own.query('SELECT email FROM users')).toEqual([{ email: 'ada@example.com' }]);
     await own.drop();
   });

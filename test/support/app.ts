@@ -71,6 +71,8 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     password: CHEAP_HASHES,
     rateLimits: NO_LOGIN_LIMITS,
     routes: { path: 'auth' },
+    // Its timer would come in between at some moment; the tests of the cleanup turn it on.
+    cleanup: { enabled: false },
     ...VARIANT_OPTIONS,
     ...options.auth,
   });

@@ -1,7 +1,4 @@
-import type { INestApplicationContext } from '@nestjs/common';
-import { EphemeralTokenService } from '../../ephemeral-token/ephemeral-token.service.js';
-import { TokenRevocationService } from '../../jwt/token-revocation.service.js';
-import { RateLimitService } from '../../rate-limit/rate-limit.service.js';
+import { CleanupService } from '../../cleanup/cleanup.service.js';
 import { withAuth } from '../auth-context.js';
 import type { Command } from '../command.js';
 import { DATABASE_OPTIONS } from '../database.js';
@@ -17,17 +14,8 @@ For cron, where the application does not clean up by itself. Give --config when 
 the default ones: what no window reaches any more is deleted.`,
   run: (values) =>
     withAuth(values, async (auth) => {
-      const deleted = await cleanUp(auth);
+      const { tookMs: _tookMs, yielded: _yielded, ...deleted } = await auth.get(CleanupService).runOnce();
       const lines = Object.entries(deleted).map(([what, rows]) => `${what}: ${rows}`);
       return { data: { deleted }, text: ['Deleted', ...lines].join('\n  ') };
     }),
 };
-
-/** One run; how many rows of each kind. Expired sessions are for `CleanupService`, which this becomes a call of. */
-async function cleanUp(auth: INestApplicationContext): Promise<Record<string, number>> {
-  return {
-    ephemeralTokens: await auth.get(EphemeralTokenService).purge(),
-    revokedTokens: await auth.get(TokenRevocationService).purgeExpired(),
-    rateLimitEvents: await auth.get(RateLimitService).purge(),
-  };
-}

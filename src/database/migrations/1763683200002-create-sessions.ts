@@ -60,17 +60,22 @@ const lockOwners = (userId: UserIdType) => `
 
 /**
  * Ends the families of these rows, rotated or not. `ended`: how many sessions that were; rotated rows are none.
- * `presented`: how many of the ids themselves were of rotated rows, which no other call is told of the same row.
+ * `presented`: how many of the ids themselves were of rotated rows, which no other call is told of the same row. `users`
+ * and `handles`: whose sessions ended and which, side by side.
  */
 const CLOSE_FAMILIES = `
-  CREATE FUNCTION latchkey_close_families(ids text[], OUT ended integer, OUT presented integer) LANGUAGE plpgsql AS $$
+  CREATE FUNCTION latchkey_close_families(
+    ids text[], OUT ended integer, OUT presented integer, OUT users text[], OUT handles text[]
+  ) LANGUAGE plpgsql AS $$
   BEGIN
     PERFORM latchkey_lock_owners(ids, NULL);
     WITH deleted AS (
       DELETE FROM sessions WHERE (user_id, handle) IN (SELECT user_id, handle FROM sessions WHERE id = ANY(ids))
-      RETURNING id, rotated_at)
-    SELECT count(*) FILTER (WHERE rotated_at IS NULL), count(*) FILTER (WHERE rotated_at IS NOT NULL AND id = ANY(ids))
-      INTO ended, presented FROM deleted;
+      RETURNING id, user_id, handle, rotated_at)
+    SELECT count(*) FILTER (WHERE rotated_at IS NULL), count(*) FILTER (WHERE rotated_at IS NOT NULL AND id = ANY(ids)),
+        coalesce(array_agg(user_id::text) FILTER (WHERE rotated_at IS NULL), '{}'),
+        coalesce(array_agg(handle::text) FILTER (WHERE rotated_at IS NULL), '{}')
+      INTO ended, presented, users, handles FROM deleted;
   END $$`;
 
 /** Rotated rows that are kept of one user, where the cap of sessions is lower: the most recent ones. */
@@ -83,7 +88,10 @@ const MOST_ROTATED = 25;
  * logout would miss the row that a rotation is inserting.
  *
  * A rotated row stays, with `rotated_at` set: it is no session any more. It shares its `handle` with its successor, so
- * that (user_id, handle) names the family, which ends as a whole.
+ * that (user_id, handle) names the family, which ends as a whole. It is kept until no session of its family could be
+ * alive, so it gets the family's absolute lifetime where another program has given it none.
+ *
+ * Opening answers the new session, and before it the rows that ended with it: of what a login replaces, and over the cap.
  */
 export function createSessionsFor(
   userId: UserIdType,
@@ -141,7 +149,8 @@ export function createSessionsFor(
           END IF;
           ${referencesUsers ? lockAccount : ''}
           IF authenticated IS NULL THEN
-            UPDATE sessions s SET rotated_at = instant, successor = sealed_successor, expires_at = least(s.expires_at, instant)
+            UPDATE sessions s SET rotated_at = instant, successor = sealed_successor, expires_at = least(s.expires_at, instant),
+                absolute_expires_at = coalesce(s.absolute_expires_at, s.created_at + lifetime)
               WHERE s.id = replaced_id AND s.user_id = of_user AND s.rotated_at IS NULL AND s.expires_at > instant
                 AND coalesce(s.absolute_expires_at, s.created_at + lifetime) > instant
               RETURNING * INTO replaced;
@@ -149,18 +158,19 @@ export function createSessionsFor(
               RETURN;
             END IF;
             authenticated := coalesce(replaced.authenticated_at, replaced.created_at);
-            ends_at := coalesce(replaced.absolute_expires_at, replaced.created_at + lifetime);
+            ends_at := replaced.absolute_expires_at;
             family := replaced.handle;
           ELSIF replaced_id IS NOT NULL THEN
-            DELETE FROM sessions s USING sessions r
-              WHERE r.id = replaced_id AND s.user_id = r.user_id AND s.handle = r.handle;
+            RETURN QUERY DELETE FROM sessions s USING sessions r
+              WHERE r.id = replaced_id AND s.user_id = r.user_id AND s.handle = r.handle RETURNING s.*;
           END IF;
-          DELETE FROM sessions WHERE id IN (
+          RETURN QUERY DELETE FROM sessions WHERE id IN (
             SELECT ranked.id FROM (
               SELECT s.id, s.rotated_at, row_number() OVER (PARTITION BY s.rotated_at IS NULL
                   ORDER BY s.expires_at > instant DESC, coalesce(s.rotated_at, s.last_seen_at, s.created_at) DESC, s.id) AS place
                 FROM sessions s WHERE s.user_id = of_user) ranked
-              WHERE place > CASE WHEN rotated_at IS NULL THEN max_sessions - 1 ELSE greatest(max_sessions, ${MOST_ROTATED}) END);
+              WHERE place > CASE WHEN rotated_at IS NULL THEN max_sessions - 1 ELSE greatest(max_sessions, ${MOST_ROTATED}) END)
+            RETURNING *;
           RETURN QUERY INSERT INTO sessions (id, user_id, created_at, expires_at, handle, last_seen_at, authenticated_at,
               absolute_expires_at, ip, user_agent)
             VALUES (new_id, of_user, instant, least(instant + ttl, ends_at), family, instant, authenticated, ends_at,

@@ -1,0 +1,117 @@
+import {
+  Injectable,
+  Logger,
+  type BeforeApplicationShutdown,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+} from '@nestjs/common';
+import { isAuthError } from '../auth.errors.js';
+import { AuthConfig } from '../config/auth-config.js';
+import type { AuthEvent } from '../events/auth-event.js';
+import { AuthEvents } from '../events/auth-events.js';
+import { AuditStore } from './audit.store.js';
+
+/** Milliseconds that an event waits for others to be written with. */
+const GATHERING = 250;
+const RETRY_AFTER = 2_000;
+const BATCH = 500;
+
+/**
+ * Writes what `AuthEvents` tells to `auth_audit_events`, with `audit.enabled`. Behind the request, which never waits and
+ * never fails for it: while the database does not take them, events wait in memory, `audit.queue` of them and no more.
+ * What is waiting at a shutdown is written before the end; a process that is killed loses the last quarter of a second.
+ */
+@Injectable()
+export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
+  private readonly logger = new Logger('Auth');
+  private waiting: AuthEvent[] = [];
+  private timer: NodeJS.Timeout | undefined;
+  private writing: Promise<boolean> | undefined;
+  private failing = false;
+  private lost = 0;
+
+  constructor(
+    private readonly store: AuditStore,
+    private readonly events: AuthEvents,
+    private readonly config: AuthConfig,
+  ) {}
+
+  onModuleInit(): void {
+    if (this.config.audit.enabled) this.events.on((event) => this.add(event));
+  }
+
+  /** Events that were not written and will not be, since this process began. */
+  get dropped(): number {
+    return this.lost;
+  }
+
+  /** Resolves when everything told so far is written, or could not be. */
+  async flush(): Promise<void> {
+    while (this.waiting.length > 0 && (await this.write()));
+    await this.writing;
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    await this.flush();
+  }
+
+  /** What the last requests have told. The DataSource may be closed already, and then that is lost. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.flush();
+    clearTimeout(this.timer);
+    if (this.waiting.length > 0) this.drop(this.waiting.splice(0).length, 'the shutdown came first');
+  }
+
+  private add(event: AuthEvent): void {
+    if (this.waiting.length >= this.config.audit.queue) this.drop(1, 'audit.queue is full');
+    else this.waiting.push(event);
+    if (this.waiting.length >= BATCH && !this.failing) void this.write();
+    else this.schedule(this.failing ? RETRY_AFTER : GATHERING);
+  }
+
+  private schedule(delay: number): void {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      void this.write();
+    }, delay).unref();
+  }
+
+  /** One batch, one at a time. False when it has failed. */
+  private write(): Promise<boolean> {
+    this.writing ??= this.writeBatch().finally(() => {
+      this.writing = undefined;
+      if (this.waiting.length > 0) this.schedule(this.failing ? RETRY_AFTER : GATHERING);
+    });
+    return this.writing;
+  }
+
+  private async writeBatch(): Promise<boolean> {
+    const batch = this.waiting.splice(0, BATCH);
+    try {
+      await this.store.insert(batch);
+      if (this.failing) this.logger.log(`The audit table is written again; ${this.lost} events are missing so far.`);
+      this.failing = false;
+      return true;
+    } catch (error) {
+      // What the database refuses to hold it would refuse again.
+      if (!isAuthError(error, 'STORE_UNAVAILABLE') && !isAuthError(error, 'SCHEMA_MISSING')) {
+        this.drop(batch.length, 'the database refused them');
+        return true;
+      }
+      if (!this.failing) this.logger.error(`The audit table is not written (${error.code}): events wait in memory.`);
+      this.failing = true;
+      const room = Math.max(0, this.config.audit.queue - this.waiting.length);
+      if (batch.length > room) this.drop(batch.splice(room).length, 'audit.queue is full');
+      this.waiting.unshift(...batch);
+      return false;
+    }
+  }
+
+  /** Logged at the first and at each tenfold, so that a flood is no flood in the log. */
+  private drop(count: number, why: string): void {
+    const before = this.lost;
+    this.lost += count;
+    const isDue = before === 0 || Math.floor(Math.log10(before)) < Math.floor(Math.log10(this.lost));
+    if (isDue) this.logger.warn(`${this.lost} audit events were dropped since the start: ${why}.`);
+  }
+}

@@ -1,0 +1,184 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { AuthError, type AuthErrorCode } from '../auth.errors.js';
+import { AuditStore } from '../audit/audit.store.js';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { EphemeralTokenStore } from '../ephemeral-token/ephemeral-token.store.js';
+import { RevokedTokenStore } from '../jwt/revoked-token.store.js';
+import { longestWindow } from '../rate-limit/rate-limit.policy.js';
+import { RateLimitStore } from '../rate-limit/rate-limit.store.js';
+import { SessionStore } from '../session/session.store.js';
+import { BatchSize } from './batch-size.js';
+import { CleanupTurn } from './cleanup-turn.js';
+
+/** How many rows a run has removed, of each kind. */
+export interface CleanupCounts {
+  sessions: number;
+  ephemeralTokens: number;
+  revokedTokens: number;
+  rateLimitEvents: number;
+  auditEvents: number;
+}
+
+export interface CleanupReport extends Readonly<CleanupCounts> {
+  readonly tookMs: number;
+  /** Whether it left the rest to another process, which was cleaning at the same time, or to the next run, for a shutdown. */
+  readonly yielded: boolean;
+}
+
+/** For health checks. Instants are epoch ms. */
+export interface CleanupState {
+  readonly lastRunAt: number | null;
+  /** End of the last run that had no fault, or that left the work to another process. */
+  readonly lastSuccessAt: number | null;
+  /** Why the last run failed; `null` when it did not. */
+  readonly lastError: AuthErrorCode | 'UNKNOWN' | null;
+  /** How many milliseconds the next success is overdue; 0 while it is not, and always with `cleanup.enabled` off. */
+  readonly lag: number;
+}
+
+type Kind = readonly [name: keyof CleanupCounts, deleteDue: (instant: number, limit: number) => Promise<number>];
+
+const JITTER = 0.1;
+
+/**
+ * Removes what is over: sessions, single-use tokens, ended JWTs, rate-limit events past every window, audit rows past
+ * their retention. What is alive is never removed, and nothing waits for it longer than a batch takes
+ * (`cleanup.longestHold`): it deletes in small batches, oldest first, leaves out every row that somebody else has locked,
+ * so that it is in no deadlock, and rests after each batch as long as that took.
+ *
+ * With `cleanup.enabled` every process runs it each `cleanup.interval`, and one at a time works. Its faults end no
+ * process: the next run tries again, and `state` tells.
+ */
+@Injectable()
+export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
+  private readonly logger = new Logger('Auth');
+  private readonly kinds: readonly Kind[];
+  private readonly stopping = new AbortController();
+  private timer: NodeJS.Timeout | undefined;
+  private running: Promise<CleanupReport> | undefined;
+  private startedAt: number | null = null;
+  private last: Omit<CleanupState, 'lag'> = { lastRunAt: null, lastSuccessAt: null, lastError: null };
+
+  constructor(
+    private readonly turn: CleanupTurn,
+    private readonly clock: Clock,
+    private readonly config: AuthConfig,
+    sessions: SessionStore,
+    tokens: EphemeralTokenStore,
+    revoked: RevokedTokenStore,
+    limits: RateLimitStore,
+    audit: AuditStore,
+  ) {
+    const window = longestWindow(config.rateLimits);
+    this.kinds = [
+      ['sessions', (instant, limit) => sessions.deleteExpired(instant, limit)],
+      ['ephemeralTokens', (instant, limit) => tokens.deleteExpired(instant, limit)],
+      ['revokedTokens', (instant, limit) => revoked.deleteExpired(instant, limit)],
+      ['rateLimitEvents', (instant, limit) => limits.deleteUpTo(instant - window, limit)],
+      ['auditEvents', (instant, limit) => audit.deleteUpTo(instant - config.audit.retention, limit)],
+    ];
+  }
+
+  onApplicationBootstrap(): void {
+    if (!this.config.cleanup.enabled) return;
+    this.startedAt = this.clock.now();
+    // Soon, and at another moment in each of the processes that are started together.
+    this.schedule(this.config.cleanup.interval * JITTER * Math.random());
+  }
+
+  /** Ends after the batch that is under way. */
+  async onModuleDestroy(): Promise<void> {
+    this.stopping.abort();
+    clearTimeout(this.timer);
+    await this.running?.catch(() => undefined);
+  }
+
+  get state(): CleanupState {
+    const { interval } = this.config.cleanup;
+    const since = this.last.lastSuccessAt ?? this.startedAt;
+    const due = (since ?? 0) + interval * (1 + JITTER);
+    return { ...this.last, lag: this.startedAt === null ? 0 : Math.max(0, this.clock.now() - due) };
+  }
+
+  /**
+   * Removes everything that is due now; called while a run is under way, it waits for that one. For a cron job or a
+   * command. A fault of one kind does not keep the others; the first one is thrown at the end (`STORE_UNAVAILABLE`). Do
+   * not call it inside an `AuthTransaction`.
+   */
+  runOnce(): Promise<CleanupReport> {
+    this.running ??= this.run().finally(() => (this.running = undefined));
+    return this.running;
+  }
+
+  private schedule(delay: number): void {
+    this.timer = setTimeout(() => void this.runScheduled(), delay).unref();
+  }
+
+  private async runScheduled(): Promise<void> {
+    // Its failure is logged and kept in `state`.
+    await this.runOnce().catch(() => undefined);
+    const { interval } = this.config.cleanup;
+    if (!this.stopping.signal.aborted) this.schedule(interval * (1 - JITTER + 2 * JITTER * Math.random()));
+  }
+
+  private async run(): Promise<CleanupReport> {
+    const began = performance.now();
+    this.last = { ...this.last, lastRunAt: this.clock.now() };
+    const instant = this.clock.now() - this.config.cleanup.leeway;
+    const counts = { sessions: 0, ephemeralTokens: 0, revokedTokens: 0, rateLimitEvents: 0, auditEvents: 0 };
+    let failure: { error: unknown } | null = null;
+    let yielded = false;
+    for (const kind of this.kinds) {
+      try {
+        yielded = !(await this.clean(kind, instant, counts));
+      } catch (error) {
+        failure ??= { error };
+      }
+      if (yielded) break;
+    }
+    this.settle(failure);
+    if (failure) throw failure.error;
+    return { ...counts, tookMs: performance.now() - began, yielded };
+  }
+
+  /** False when it stopped before it was done. */
+  private async clean([name, deleteDue]: Kind, instant: number, counts: CleanupCounts): Promise<boolean> {
+    const { batch, longestHold } = this.config.cleanup;
+    const size = new BatchSize(batch, longestHold);
+    while (!this.stopping.signal.aborted) {
+      const limit = size.next;
+      let began = 0;
+      const deleted = await this.turn.take(() => {
+        began = performance.now();
+        return deleteDue(instant, limit);
+      });
+      // Until after the commit: that long the rows were held.
+      const took = performance.now() - began;
+      if (deleted === null) return false;
+      counts[name] += deleted;
+      if (deleted < limit) return true;
+      size.took(took);
+      await wait(took, undefined, { signal: this.stopping.signal }).catch(() => undefined);
+    }
+    return false;
+  }
+
+  /** One line in the log at the start of an outage and one at its end. */
+  private settle(failure: { error: unknown } | null): void {
+    const { lastError } = this.last;
+    if (!failure) {
+      this.last = { ...this.last, lastSuccessAt: this.clock.now(), lastError: null };
+      if (lastError !== null) this.logger.log('The cleanup works again.');
+      return;
+    }
+    const { error } = failure;
+    const code = error instanceof AuthError ? error.code : 'UNKNOWN';
+    this.last = { ...this.last, lastError: code };
+    if (lastError === null) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.logger.error(`The cleanup failed and is tried again with the next run: ${code}: ${message}`);
+    }
+  }
+}

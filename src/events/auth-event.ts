@@ -1,0 +1,129 @@
+import type { AuthErrorCode } from '../auth.errors.js';
+
+/**
+ * Something an operator or an account's owner wants to know of. Told apart by `type`; more types may come.
+ *
+ * None holds a token, a hash, a password or the id of a session. `login` and `ip` are personal data.
+ */
+export type AuthEvent =
+  | LoginSucceeded
+  | LoginFailed
+  | LoggedOut
+  | SessionCreated
+  | SessionRotated
+  | SessionExtended
+  | SessionRevoked
+  | SessionReuseDetected
+  | TokenConsumed
+  | TokenRefused
+  | RateLimitReached;
+
+interface Told<Type extends string> {
+  readonly type: Type;
+  /** Epoch ms. */
+  readonly at: number;
+}
+
+interface LoginAttempt {
+  /** What was typed, in the spelling of `normalizeLogin`; not necessarily a login name that exists. */
+  readonly login: string;
+  /** The client's address, where it is known. */
+  readonly ip: string | null;
+  /** What was asked for as a proof of who it is. */
+  readonly factors: readonly string[];
+}
+
+/** Through `POST login` or `POST token`; a login of the host's own tells it by `AuthEvents.emit`. */
+export interface LoginSucceeded extends Told<'login.succeeded'>, LoginAttempt {
+  readonly userId: string;
+}
+
+export interface LoginFailed extends Told<'login.failed'>, LoginAttempt {
+  /** `INVALID_CREDENTIALS`, `RATE_LIMITED`, or the fault for which the attempt was not judged. */
+  readonly reason: AuthErrorCode | 'UNKNOWN';
+}
+
+/** Somebody has ended their own session, through the routes of this module. */
+export interface LoggedOut extends Told<'logout'> {
+  readonly userId: string;
+  /** `null`: all of them. */
+  readonly handle: string | null;
+  readonly ip: string | null;
+}
+
+interface OfSession {
+  readonly userId: string;
+  /** Public name of the session. */
+  readonly handle: string;
+}
+
+/** A user has proved who they are, and has a session in the store for it. */
+export interface SessionCreated extends Told<'session.created'>, OfSession {
+  readonly ip: string | null;
+}
+
+/** The session has a new token (`SessionService.rotate` without a login); its handle stays. */
+export interface SessionRotated extends Told<'session.rotated'>, OfSession {
+  readonly ip: string | null;
+}
+
+/** Its use has moved the expiry. */
+export interface SessionExtended extends Told<'session.extended'>, OfSession {
+  /** Epoch ms. */
+  readonly expiresAt: number;
+}
+
+/** A session has ended before its time. Of those that a JWT or signed cookie is, only what ends all of a user is told. */
+export interface SessionRevoked extends Told<'session.revoked'> {
+  readonly userId: string;
+  /** `null`: all of the user's, or all but one. */
+  readonly handle: string | null;
+  readonly reason: RevocationReason;
+  /** How many there were; `null` where that is not known. */
+  readonly count: number | null;
+}
+
+/**
+ * - `logout`: its token was sent to be ended. `revoked`: by its id, from the host's code.
+ * - `revoked_by_handle`: from the list of sessions. `revoked_all`: "log out everywhere".
+ * - `replaced_by_login`: a login with its cookie. `cap`: it was the least recently used of too many.
+ * - `password_changed`, `disabled`: the account was changed. `reuse`: see `SessionReuseDetected`.
+ */
+export type RevocationReason =
+  | 'logout'
+  | 'revoked'
+  | 'revoked_by_handle'
+  | 'revoked_all'
+  | 'replaced_by_login'
+  | 'cap'
+  | 'password_changed'
+  | 'disabled'
+  | 'reuse';
+
+/**
+ * A session token was presented that had been rotated and whose grace was over: somebody has a copy of it. Every session
+ * that it led to has ended.
+ */
+export interface SessionReuseDetected extends Told<'session.reuse_detected'>, OfSession {}
+
+/** A single-use token was spent. */
+export interface TokenConsumed extends Told<'token.consumed'> {
+  /** Which type; the token is not told. */
+  readonly tokenType: string;
+  /** `null` for a token that belongs to no account. */
+  readonly userId: string | null;
+}
+
+/** A single-use token was presented that could not be used: unknown, spent, over, or without its binding. */
+export interface TokenRefused extends Told<'token.refused'> {
+  readonly tokenType: string;
+}
+
+/** A limit refuses from now on. Told once until the refusal ends, in each process that finds out. */
+export interface RateLimitReached extends Told<'rate_limit.reached'> {
+  readonly event: string;
+  /** As it is counted: a login name, an address (IPv6 by /64), or a hash of what is too long for the column. */
+  readonly subject: string;
+  /** Epoch ms: when one more is allowed. */
+  readonly until: number;
+}

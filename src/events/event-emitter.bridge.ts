@@ -1,0 +1,38 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import { AuthEvents } from './auth-events.js';
+
+interface Emitter {
+  emit(name: string, event: unknown): unknown;
+}
+
+/**
+ * Tells every event to the emitter of `@nestjs/event-emitter` too, as `auth.<type>` (`auth.session.revoked`), where the
+ * host has that module. The package is not imported: the module is found by its name and the emitter by its methods, so
+ * that it may be missing, and may be any copy of it.
+ */
+@Injectable()
+export class EventEmitterBridge implements OnModuleInit {
+  constructor(
+    private readonly modules: ModulesContainer,
+    private readonly events: AuthEvents,
+  ) {}
+
+  onModuleInit(): void {
+    const emitter = this.find();
+    if (emitter) this.events.on((event) => void emitter.emit(`auth.${event.type}`, event));
+  }
+
+  private find(): Emitter | undefined {
+    for (const { metatype, providers } of this.modules.values()) {
+      if (metatype.name !== 'EventEmitterModule') continue;
+      for (const { instance } of providers.values()) if (isEmitter(instance)) return instance;
+    }
+    return undefined;
+  }
+}
+
+function isEmitter(value: unknown): value is Emitter {
+  const { emit, emitAsync } = (value ?? {}) as Record<string, unknown>;
+  return typeof emit === 'function' && typeof emitAsync === 'function';
+}
