@@ -310,10 +310,13 @@ describe('latchkey sessions and cleanup', () => {
 
   it('cleanup deletes what has expired, and nothing else', async () => {
     await db.query(`INSERT INTO auth_ephemeral_tokens (token, token_type, expires_at)
-      VALUES ('old', 'oidc_state', now() - interval '1 minute'), ('new', 'oidc_state', now() + interval '1 hour')`);
+      VALUES ('old', 'oidc_state', now() - interval '1 hour'), ('new', 'oidc_state', now() + interval '1 hour')`);
+    await db.query(`INSERT INTO sessions (id, user_id, expires_at)
+      SELECT 'over', id, now() - interval '1 hour' FROM users LIMIT 1`);
     const { status, out } = await latchkey(['cleanup', '--json'], env());
     expect(status).toBe(0);
-    expect(JSON.parse(out)).toMatchObject({ deleted: { ephemeralTokens: 1 } });
+    expect(JSON.parse(out)).toMatchObject({ deleted: { sessions: 1, ephemeralTokens: 1 } });
+    expect(await db.query("SELECT 1 FROM sessions WHERE id = 'over'")).toEqual([]);
     expect(await db.query('SELECT token FROM auth_ephemeral_tokens')).toEqual([{ token: 'new' }]);
   });
 });

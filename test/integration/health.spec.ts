@@ -55,7 +55,10 @@ describe('AuthHealthIndicator', () => {
     const result: HealthIndicatorResult<'auth'> = await t.app.get(AuthHealthIndicator).check();
     expect(result.auth.status).toBe('up');
     const up = await request(t.url).get('/health').expect(200);
-    expect(up.body).toMatchObject({ status: 'ok', info: { auth: { status: 'up', listener: 'off', cleanup: 'off' } } });
+    expect(up.body).toMatchObject({
+      status: 'ok',
+      info: { auth: { status: 'up', listener: 'off', cleanup: { failing: false, lag: 0 } } },
+    });
     await t.db.query('ALTER TABLE sessions RENAME TO elsewhere');
     const down = await request(t.url).get('/health').expect(503);
     expect(down.body).toMatchObject({ status: 'error', error: { auth: { status: 'down', reason: 'SCHEMA_MISSING' } } });
