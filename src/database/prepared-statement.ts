@@ -29,13 +29,19 @@ interface Client extends Connection {
   off(event: 'error', listener: () => void): void;
 }
 
+/** How a transaction has ended; `unknown` when the answer to COMMIT was lost. */
+export type Outcome = 'committed' | 'undone' | 'unknown';
+
+/** What is done at the end of a transaction, before whoever ran it goes on. It must not throw. */
+export type Effect = (outcome: Outcome) => void | Promise<void>;
+
 /** One that is under way. After `open` it takes no more statements. */
 interface Transaction {
   readonly client: Client;
   open: boolean;
   last: Promise<unknown>;
   failure: { error: unknown } | null;
-  readonly afterwards: (() => void)[];
+  readonly afterwards: Effect[];
 }
 
 interface Pool extends Connection {
@@ -70,6 +76,8 @@ const STALE_STATEMENT = new Set([INVALID_STATEMENT_NAME, FEATURE_NOT_SUPPORTED])
 /** Rolled back as a whole by PostgreSQL, which asks for exactly this: try again. */
 const TRY_AGAIN = new Set([DEADLOCK_DETECTED, SERIALIZATION_FAILURE]);
 const ATTEMPTS = 3;
+/** A COMMIT that PostgreSQL has judged: a constraint or trigger that was deferred to it, or a conflict. */
+const REFUSED_COMMIT = /^(23|40|P0)/;
 
 /**
  * Runs named prepared statements on the DataSource's own connection pool, without TypeORM's query runner and without
@@ -150,11 +158,11 @@ export class PreparedStatements {
     return this.transactions.getStore()?.open === true;
   }
 
-  /** Calls `effect` at the end of the open transaction, however it ends; without one, now. */
-  afterwards(effect: () => void): void {
+  /** Calls `effect` at the end of the open transaction, however it ends; without one, now, as for what is committed. */
+  afterwards(effect: Effect): void {
     const transaction = this.transactions.getStore();
     if (transaction?.open) transaction.afterwards.push(effect);
-    else effect();
+    else void effect('committed');
   }
 
   private async attempt<T>(work: () => Promise<T>): Promise<T> {
@@ -169,23 +177,29 @@ export class PreparedStatements {
       afterwards: [],
     };
     let broken = true;
+    let outcome: Outcome = 'undone';
     try {
       await this.runWithin(transaction, BEGIN, []);
       const result = await this.transactions.run(transaction, work);
       transaction.open = false;
       await transaction.last;
       if (transaction.failure) throw transaction.failure.error;
+      outcome = 'unknown';
       await this.runWithin(transaction, COMMIT, []);
+      outcome = 'committed';
       broken = false;
       return result;
     } catch (error) {
       transaction.open = false;
+      if (outcome === 'unknown' && REFUSED_COMMIT.test(sqlState(error) ?? sqlState((error as Error).cause) ?? '')) {
+        outcome = 'undone';
+      }
       broken = !(await rolledBack(client));
       throw error;
     } finally {
       client.off('error', ignore);
       client.release(broken);
-      for (const effect of transaction.afterwards) effect();
+      for (const effect of transaction.afterwards) await effect(outcome);
     }
   }
 
