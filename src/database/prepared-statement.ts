@@ -25,8 +25,8 @@ interface Connection {
 
 interface Client extends Connection {
   release(destroy?: boolean): void;
-  on(event: 'error', listener: () => void): void;
-  off(event: 'error', listener: () => void): void;
+  on(event: 'error', listener: (error?: Error) => void): void;
+  off(event: 'error', listener: (error?: Error) => void): void;
 }
 
 /** How a transaction has ended; `unknown` when the answer to COMMIT was lost. */
@@ -167,8 +167,6 @@ export class PreparedStatements {
 
   private async attempt<T>(work: () => Promise<T>): Promise<T> {
     const client = await this.connect();
-    // While it is out of the pool nobody else listens, and an `error` without a listener ends the process.
-    client.on('error', ignore);
     const transaction: Transaction = {
       client,
       open: true,
@@ -176,6 +174,10 @@ export class PreparedStatements {
       failure: null,
       afterwards: [],
     };
+    // While it is out of the pool nobody else listens, and an `error` without a listener ends the process.
+    const lost = (error?: Error) =>
+      (transaction.failure ??= { error: toAuthError(error, sqlState(error), 'transaction') });
+    client.on('error', lost);
     let broken = true;
     let outcome: Outcome = 'undone';
     try {
@@ -197,7 +199,7 @@ export class PreparedStatements {
       broken = !(await rolledBack(client));
       throw error;
     } finally {
-      client.off('error', ignore);
+      client.off('error', lost);
       client.release(broken);
       for (const effect of transaction.afterwards) await effect(outcome);
     }
@@ -264,7 +266,6 @@ export function sqlState(error: unknown): string | undefined {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
 }
 
-/** The statement that runs into the broken connection throws. */
 const ignore = () => {};
 
 async function rolledBack(client: Connection): Promise<boolean> {

@@ -16,7 +16,7 @@ import {
 import { FrozenClock } from 'nestjs-latchkey/testing';
 import type { EntitySchema, MigrationInterface, MixedList } from 'typeorm';
 import { spyOnQueries, type QuerySpy } from './query-spy.js';
-import { VARIANT_OPTIONS } from './variant.js';
+import { variantOptions } from './variant.js';
 
 export type Platform = 'express' | 'fastify';
 export const PLATFORMS: readonly Platform[] = ['express', 'fastify'];
@@ -71,7 +71,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     password: CHEAP_HASHES,
     rateLimits: NO_LOGIN_LIMITS,
     routes: { path: 'auth' },
-    ...VARIANT_OPTIONS,
+    ...variantOptions(options.url),
     ...options.auth,
   });
 
