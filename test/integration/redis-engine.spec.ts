@@ -243,7 +243,11 @@ ifRedis('a token that is taken in a transaction', () => {
     await expect(lost).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     expect(await tokens.consume('password_reset', token)).toBeNull();
     const row = { column: 'challengeId', value: null, optional: true } as const;
-    expect(await t.app.get(EphemeralTokenStore).take({ type: 'password_reset', hash: '', binding: row, now: 0 }, { voidsRest: false })).toBeNull();
+    expect(
+      await t.app
+        .get(EphemeralTokenStore)
+        .take({ type: 'password_reset', hash: '', binding: row, now: 0 }, { voidsRest: false }),
+    ).toBeNull();
   });
 
   it('one that is issued in a transaction that is undone is no token', async () => {
@@ -286,7 +290,10 @@ ifRedis('two processes with memory', () => {
   it('nothing is answered from memory while Redis does not answer, and it starts empty afterwards', async () => {
     const server = await startRedis();
     cleanups.push(() => server.stop());
-    const { t } = await start({ cache: { enabled: true, maxStaleness: 1_000 }, engine: redisEngine({ url: server.url }) });
+    const { t } = await start({
+      cache: { enabled: true, maxStaleness: 1_000 },
+      engine: redisEngine({ url: server.url }),
+    });
     const channel = t.app.get(InvalidationChannel);
     await until(() => channel.isCurrent);
     const ada = await createUser(t.app, 'ada@example.com');

@@ -1,4 +1,4 @@
-import { redisEngine } from 'nestjs-latchkey/redis';
+import { redisEngine, type RedisSettings } from 'nestjs-latchkey/redis';
 import type { AuthEngine } from 'nestjs-latchkey';
 import { createClient } from 'redis';
 
@@ -7,11 +7,11 @@ export function prefixFor(databaseUrl: string): string {
   return `${new URL(databaseUrl).pathname.slice(1)}:`;
 }
 
-export function engineFor(databaseUrl: string, urls: readonly string[]): AuthEngine {
+export function engineFor(databaseUrl: string, urls: readonly string[], settings: RedisSettings = {}): AuthEngine {
   const prefix = prefixFor(databaseUrl);
   return urls.length === 1
-    ? redisEngine({ url: urls[0] }, { prefix })
-    : redisEngine({ rootNodes: urls.map((url) => ({ url })) }, { prefix });
+    ? redisEngine({ url: urls[0] }, { prefix, ...settings })
+    : redisEngine({ rootNodes: urls.map((url) => ({ url })) }, { prefix, ...settings });
 }
 
 /** The test's own eyes. */

@@ -76,7 +76,7 @@ export async function startRedis(settings: Record<string, string> = {}): Promise
 }
 
 /** Three masters without replicas. */
-export async function startRedisCluster(): Promise<RedisServers> {
+export async function startRedisCluster(settings: Record<string, string> = {}): Promise<RedisServers> {
   const servers = await Promise.all(
     [0, 1, 2].map(() =>
       startRedis({
@@ -84,6 +84,7 @@ export async function startRedisCluster(): Promise<RedisServers> {
         'cluster-node-timeout': '1000',
         // The slots of the others go on when one master is away.
         'cluster-require-full-coverage': 'no',
+        ...settings,
       }),
     ),
   );
