@@ -33,7 +33,11 @@ const project = {
 /** @type {import('jest').Config} */
 export default {
   projects: [
-    { ...project, displayName: 'latchkey' },
+    {
+      ...project,
+      displayName: 'latchkey',
+      ...(hasRedis ? {} : { testPathIgnorePatterns: ['/integration/redis-[^/]*[.]spec[.]ts$'] }),
+    },
     // The same tests again with reads from memory: nothing but the speed may change.
     {
       ...project,

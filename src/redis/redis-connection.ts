@@ -99,7 +99,7 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
   nodes(): Promise<RedisNode[]> {
     return this.run('nodes', async (client) =>
       isCluster(client)
-        ? Promise.all(client.masters.map((master) => client.nodeClient(master)))
+        ? Promise.all(client.masters.map(async (master) => client.nodeClient(master)))
         : [client as unknown as RedisNode],
     );
   }

@@ -49,7 +49,7 @@ export class RedisSessionStore extends SessionStore {
   override async open(session: NewSession): Promise<Session | null> {
     const { id, now, ttl, absoluteLifetime, replaces, successor, maxPerUser } = session;
     const isLogin = session.authenticatedAt !== null;
-    const login = isLogin ? await this.login(session, session.authenticatedAt!) : null;
+    const login = isLogin ? await this.login(session, session.authenticatedAt) : null;
     if (isLogin && !login) return null;
     const owner = replaces === null ? null : await this.ownerOf(replaces);
     const userId = login?.userId ?? owner;

@@ -70,11 +70,11 @@ export function clientOf(source: RedisSource): { client: RedisCommands; own: boo
       })),
       defaults: { ...PROMPT, ...defaults, socket: { ...socket, ...defaults.socket } as never },
     });
-    return { client: cluster as unknown as RedisCommands, own: true };
+    return { client: cluster, own: true };
   }
   const options = source as RedisClientOptions;
   const single = createClient({ ...PROMPT, ...options, socket: { ...socket, ...options.socket } as never });
-  return { client: single as unknown as RedisCommands, own: true };
+  return { client: single, own: true };
 }
 
 export function isCluster(client: RedisCommands): client is RedisCluster {

@@ -19,7 +19,7 @@ import { createUser, SECRET, startTestApp, type TestAppOptions } from '../suppor
 import { createTestDatabase } from '../support/database.js';
 import { until } from '../support/heard.js';
 import { engineFor, lookInto, prefixFor } from '../support/redis-engine.js';
-import { HAS_REDIS, startRedis, startRedisCluster } from '../support/redis-server.js';
+import { startRedis, startRedisCluster } from '../support/redis-server.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -37,9 +37,7 @@ async function start(auth: TestAppOptions['auth'] = {}, db?: Awaited<ReturnType<
   return { t, db };
 }
 
-const ifRedis = HAS_REDIS ? describe : describe.skip;
-
-ifRedis('redisEngine', () => {
+describe('redisEngine', () => {
   it('is one line beside useFactory too', async () => {
     const db = await createTestDatabase();
     cleanups.push(() => db.drop());
@@ -181,7 +179,7 @@ ifRedis('redisEngine', () => {
   });
 });
 
-ifRedis('a token that is taken in a transaction', () => {
+describe('a token that is taken in a transaction', () => {
   const begin = async () => {
     const { t, db } = await start();
     const ada = await createUser(t.app, 'ada@example.com');
@@ -262,7 +260,7 @@ ifRedis('a token that is taken in a transaction', () => {
   });
 });
 
-ifRedis('two processes with memory', () => {
+describe('two processes with memory', () => {
   it('a revocation in one is seen by the other in milliseconds, on one server and on a cluster', async () => {
     const cluster = await startRedisCluster();
     cleanups.push(() => cluster.stop());

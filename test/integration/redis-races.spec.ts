@@ -5,20 +5,20 @@ import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { startContenders, type Contenders } from '../support/contenders.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { engineFor } from '../support/redis-engine.js';
-import { HAS_REDIS, startRedis, startRedisCluster } from '../support/redis-server.js';
+import { startRedis, startRedisCluster } from '../support/redis-server.js';
 
 const SERVERS: [string, () => Promise<{ urls: readonly string[]; stop(): Promise<void> }>][] = [
   [
     'one Redis',
     async () => {
       const server = await startRedis();
-      return { urls: [server.url], stop: server.stop };
+      return { urls: [server.url], stop: () => server.stop() };
     },
   ],
   ['a cluster of three', () => startRedisCluster()],
 ];
 
-describe.each(HAS_REDIS ? SERVERS : [])('processes that race on %s', (_name, startServers) => {
+describe.each(SERVERS)('processes that race on %s', (_name, startServers) => {
   let db: TestDatabase;
   let servers: Awaited<ReturnType<typeof startServers>>;
   let t: TestApp;
