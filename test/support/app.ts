@@ -91,7 +91,13 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     logger: false,
   });
   options.configure?.(app);
-  await app.listen(0, '127.0.0.1');
+  try {
+    await app.listen(0, '127.0.0.1');
+  } catch (error) {
+    // What did boot has connections, which keep this process alive.
+    await app.close();
+    throw error;
+  }
   const { port } = app.getHttpServer().address() as { port: number };
   return { app, clock, queries: spyOnQueries(app), url: `http://127.0.0.1:${port}`, close: () => app.close() };
 }
