@@ -22,7 +22,7 @@ import { CLOSE_ALL, CLOSE_BY_HANDLE, CLOSE_FAMILIES, EXTEND, KEPT_AFTER_END, OPE
  * A lookup is GET, then HGET and the user at once; a token that nobody has given out costs the GET alone.
  *
  * Beyond the contract: a login in a browser that still holds a session of **another** user ends that first, then opens
- * the new one; a fault in between leaves neither. What an account's cutoff has ended stays in the hash, dead, until the
+ * the new one; a fault in between leaves neither. `delete` of several users' sessions is one decision for each user. What an account's cutoff has ended stays in the hash, dead, until the
  * cap or the end of its lifetime takes it.
  */
 @Injectable()
