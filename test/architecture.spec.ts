@@ -13,6 +13,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['common', 'auth.errors.ts'],
   ['config'],
   ['crypto', 'events'],
+  ['database/listening-client.ts'],
   ['database/prepared-statement.ts'],
   ['invalidation'],
   ['user'],

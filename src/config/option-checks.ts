@@ -53,7 +53,7 @@ export function checkedCache(check: Mistakes, written: Partial<CacheSettings> | 
   check.that(typeof cache.enabled === 'boolean', 'cache.enabled must be true or false.');
   check.that(['postgres', 'local'].includes(cache.channel), "cache.channel must be 'postgres' or 'local'.");
   check.that(
-    cache.url === null || (typeof cache.url === 'string' && /^postgres(ql)?:\/\//.test(cache.url)),
+    cache.url === null || isPostgresUrl(cache.url),
     "cache.url must be an address such as 'postgres://user:password@host/database', or null for the DataSource's.",
   );
   check.that(
@@ -136,6 +136,13 @@ function checkedPolicies(
     policies[event] = Object.freeze({ limit: limit!, window: window! });
   }
   return Object.freeze(policies);
+}
+
+function isPostgresUrl(value: unknown): boolean {
+  if (typeof value !== 'string' || !/^postgres(ql)?:\/\//.test(value) || !URL.canParse(value)) return false;
+  const { hostname, username, password, pathname } = new URL(value);
+  const isEscaped = [username, password, pathname].every((part) => !/%(?![0-9a-f]{2})/i.test(part));
+  return hostname !== '' && isEscaped;
 }
 
 function isOrigin(value: string): boolean {

@@ -1,7 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
 import { AuthError } from '../auth.errors.js';
+import { listeningClient, type ClientPool, type ListenerOptions, type ListeningClient } from './listening-client.js';
 
 /** One SQL statement with a name of its own, so that PostgreSQL parses and plans it once per connection. */
 export interface Statement {
@@ -29,35 +30,24 @@ interface Client extends Connection {
   off(event: 'error', listener: (error?: Error) => void): void;
 }
 
-/** How a transaction has ended; `unknown` when the answer to COMMIT was lost. */
-export type Outcome = 'committed' | 'undone' | 'unknown';
-
-/** What is done at the end of a transaction, before whoever ran it goes on. It must not throw. */
-export type Effect = (outcome: Outcome) => void | Promise<void>;
-
 /** One that is under way. After `open` it takes no more statements. */
 interface Transaction {
   readonly client: Client;
   open: boolean;
   last: Promise<unknown>;
   failure: { error: unknown } | null;
-  readonly afterwards: Effect[];
+  /** Its outcome is known, and `afterwards` has been told. */
+  settled: boolean;
+  readonly afterwards: AfterTransaction[];
 }
 
-interface Pool extends Connection {
-  readonly options: { max?: number; password?: unknown; ssl?: unknown };
-  readonly Client: new (options: object) => Listener;
+/** `unknown`: the connection was lost during the commit. */
+export type TransactionOutcome = 'committed' | 'undone' | 'unknown';
+
+type AfterTransaction = (outcome: TransactionOutcome) => void | Promise<void>;
+
+interface Pool extends Connection, ClientPool {
   connect(): Promise<Client>;
-}
-
-/** The part of a `pg` client that listens. */
-export interface Listener {
-  connect(): Promise<unknown>;
-  query(text: string, values?: unknown[]): Promise<unknown>;
-  end(): Promise<void>;
-  on(event: 'error', listener: (error: Error) => void): void;
-  on(event: 'end', listener: () => void): void;
-  on(event: 'notification', listener: (message: { channel: string; payload?: string }) => void): void;
 }
 
 const BEGIN: Statement = { name: 'begin', text: 'BEGIN ISOLATION LEVEL READ COMMITTED' };
@@ -95,6 +85,7 @@ export class PreparedStatements {
     }
   }
 
+  private readonly logger = new Logger('Auth');
   private readonly transactions = new AsyncLocalStorage<Transaction>();
   private readonly waiting: (() => void)[] = [];
   private running = 0;
@@ -158,11 +149,21 @@ export class PreparedStatements {
     return this.transactions.getStore()?.open === true;
   }
 
-  /** Calls `effect` at the end of the open transaction, however it ends; without one, now, as for what is committed. */
-  afterwards(effect: Effect): void {
+  /** Calls `effect` at the end of the transaction, however it ends; without one, now. What it throws is logged. */
+  afterwards(effect: AfterTransaction): void {
     const transaction = this.transactions.getStore();
-    if (transaction?.open) transaction.afterwards.push(effect);
-    else void effect('committed');
+    // Also what was started inside and not waited for, until it is known how the transaction ends.
+    if (transaction && !transaction.settled) transaction.afterwards.push(effect);
+    else void this.take(effect, 'committed');
+  }
+
+  private async take(effect: AfterTransaction, outcome: TransactionOutcome): Promise<void> {
+    try {
+      await effect(outcome);
+    } catch (error) {
+      // What has been done is done: its caller must not take it for failed.
+      this.logger.error(error);
+    }
   }
 
   private async attempt<T>(work: () => Promise<T>): Promise<T> {
@@ -173,13 +174,14 @@ export class PreparedStatements {
       last: Promise.resolve(),
       failure: null,
       afterwards: [],
+      settled: false,
     };
     // While it is out of the pool nobody else listens, and an `error` without a listener ends the process.
     const lost = (error?: Error) =>
       (transaction.failure ??= { error: toAuthError(error, sqlState(error), 'transaction') });
     client.on('error', lost);
     let broken = true;
-    let outcome: Outcome = 'undone';
+    let outcome: TransactionOutcome = 'undone';
     try {
       await this.runWithin(transaction, BEGIN, []);
       const result = await this.transactions.run(transaction, work);
@@ -193,15 +195,15 @@ export class PreparedStatements {
       return result;
     } catch (error) {
       transaction.open = false;
-      if (outcome === 'unknown' && REFUSED_COMMIT.test(sqlState(error) ?? sqlState((error as Error).cause) ?? '')) {
-        outcome = 'undone';
-      }
+      const refused = sqlState(error) ?? sqlState((error as Error | null)?.cause) ?? '';
+      if (outcome === 'unknown' && REFUSED_COMMIT.test(refused)) outcome = 'undone';
       broken = !(await rolledBack(client));
       throw error;
     } finally {
       client.off('error', lost);
       client.release(broken);
-      for (const effect of transaction.afterwards) await effect(outcome);
+      transaction.settled = true;
+      for (const effect of transaction.afterwards) await this.take(effect, outcome);
     }
   }
 
@@ -242,11 +244,9 @@ export class PreparedStatements {
     }
   }
 
-  /** One more connection like the pool's, outside of it; not connected yet. `options` are those of a `pg` client. */
-  listener(options: object): Listener {
-    const { Client, options: own } = this.pool;
-    // pg-pool hides these two from enumeration.
-    return new Client({ ...own, password: own.password, ssl: own.ssl, ...options });
+  /** One more connection like the pool's, outside of it: see `listeningClient`. */
+  listener(options: ListenerOptions): ListeningClient {
+    return listeningClient(this.pool, options);
   }
 
   /** The DataSource's `schema` option, where the host has set one. */
@@ -266,6 +266,7 @@ export function sqlState(error: unknown): string | undefined {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
 }
 
+/** The statement that runs into the broken connection throws. */
 const ignore = () => {};
 
 async function rolledBack(client: Connection): Promise<boolean> {

@@ -1,4 +1,7 @@
-import type { Invalidation } from './invalidation.js';
+import { Logger } from '@nestjs/common';
+import { checkedInvalidation, type Invalidation } from './invalidation.js';
+
+const log = new Logger('Auth');
 
 export type InvalidationListener = (invalidation: Invalidation) => void;
 
@@ -10,7 +13,7 @@ export type InvalidationListener = (invalidation: Invalidation) => void;
  * - While not, nothing may be answered from memory. Before it turns true again after a break, everything is
  *   invalidated: what was missed is not known.
  *
- * Listeners are called synchronously and in the order of publication.
+ * Listeners are called synchronously and in the order of publication. What one throws is logged, and harms no other.
  */
 export abstract class InvalidationChannel {
   private readonly listeners = new Set<InvalidationListener>();
@@ -21,13 +24,21 @@ export abstract class InvalidationChannel {
   /**
    * Tells every process, this one included, and as part of the open `AuthTransaction` where there is one. The module's
    * own tables publish their changes by themselves (triggers); a host calls this for users that it keeps elsewhere, such
-   * as `publish({ users: [id] })` when an account is disabled. Throws `STORE_UNAVAILABLE` when it could not be told.
+   * as `publish({ users: [id] })` when an account is disabled. Throws `STORE_UNAVAILABLE` when it could not be told, and a TypeError for what is no
+   * invalidation.
    */
   abstract publish(invalidation: Invalidation): Promise<void>;
 
   /** In this process only, at once: what a caller has changed it must not read back unchanged. */
   deliver(invalidation: Invalidation): void {
-    for (const listener of this.listeners) listener(invalidation);
+    for (const listener of this.listeners) {
+      try {
+        listener(invalidation);
+      } catch (error) {
+        // The others must hear of it all the same.
+        log.error(error);
+      }
+    }
   }
 
   /** Answers how to stop listening. */
@@ -44,6 +55,7 @@ export class LocalInvalidationChannel extends InvalidationChannel {
   }
 
   override async publish(invalidation: Invalidation): Promise<void> {
-    this.deliver(invalidation);
+    const checked = checkedInvalidation(invalidation);
+    if (checked) this.deliver(checked);
   }
 }

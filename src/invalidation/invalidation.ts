@@ -34,13 +34,27 @@ export function parseInvalidation(payload: string): Invalidation | null {
   } catch {
     return null;
   }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return null;
-  const kinds = Object.entries(parsed);
+  return isInvalidation(parsed) ? parsed : null;
+}
+
+/** What a host passes, without the kinds it leaves out; `null` when none is left. Throws a TypeError for anything else. */
+export function checkedInvalidation(written: Invalidation): Invalidation | null {
+  const given = Object.fromEntries(Object.entries(written).filter(([, entries]) => entries !== undefined));
+  if (Object.keys(given).length === 0) return null;
+  if (isInvalidation(given)) return given;
+  throw new TypeError(
+    "publish() takes { users: ['id'] }, { sessions: ['id'] } or { tokens: [['jti', exp]] }, or '*' for all.",
+  );
+}
+
+function isInvalidation(value: unknown): value is Invalidation {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const kinds = Object.entries(value);
   const holds = ([kind, entries]: [string, unknown]) => {
     const check = Object.hasOwn(CHECKS, kind) ? CHECKS[kind as keyof typeof CHECKS] : undefined;
     return check !== undefined && (entries === '*' || (Array.isArray(entries) && entries.every(check)));
   };
-  return kinds.length > 0 && kinds.every(holds) ? parsed : null;
+  return kinds.length > 0 && kinds.every(holds);
 }
 
 /** The message for the wire, with what is too long for it cut down to `'*'`. */

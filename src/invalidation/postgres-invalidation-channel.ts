@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { Socket } from 'node:net';
 import { Injectable } from '@nestjs/common';
+import { AuthError } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
-import { PreparedStatements, type Listener, type Statement } from '../database/prepared-statement.js';
-import { formatInvalidation, type Invalidation } from './invalidation.js';
+import { PreparedStatements, type Statement } from '../database/prepared-statement.js';
+import { checkedInvalidation, formatInvalidation, type Invalidation } from './invalidation.js';
 import {
   RemoteInvalidationChannel,
   type Subscription,
@@ -12,15 +12,34 @@ import {
 
 /** The triggers of the migration publish here too. */
 const CHANNEL = 'nestjs_latchkey';
-const CONNECT_TIMEOUT = 5_000;
+/** Milliseconds that a connection which is closed has to say so; the other side may be gone. */
+const LONGEST_GOODBYE = 500;
 
 const NOTIFY: Statement = { name: 'latchkey_notify', text: 'SELECT pg_notify($1, $2)' };
+/** Waits for no disk: nothing is lost with it. Of this transaction alone, since a pooler may share the connection. */
+const PING: Statement = {
+  name: 'latchkey_ping',
+  text: "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)",
+};
+/** Those on `users` only where that table is ours. */
+const MISSING_TRIGGERS: Statement = {
+  name: '',
+  text: `SELECT name FROM unnest($1::text[]) name WHERE NOT EXISTS (
+      SELECT 1 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+        WHERE t.tgname = name AND t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid))
+    AND (name NOT LIKE '%users%' OR to_regproc('latchkey_end_access') IS NOT NULL)`,
+};
+const TRIGGERS = [
+  ...['update', 'delete', 'truncate'].map((operation) => `latchkey_publish_sessions_${operation}`),
+  ...['update', 'delete', 'truncate'].map((operation) => `latchkey_publish_users_${operation}`),
+  ...['insert', 'update', 'truncate'].map((operation) => `latchkey_publish_revoked_tokens_${operation}`),
+];
 
 /**
  * LISTEN/NOTIFY on one connection of its own, beside the pool. Changes of the module's tables are published by triggers,
  * inside the transaction that makes them and whoever makes it: this module, another program on the same tables, or a hand
- * in psql. A pooler in transaction mode (PgBouncer) takes LISTEN and delivers nothing, which the ping finds out: give it
- * the database's own address by `cache.url`.
+ * in psql. A pooler in transaction mode (PgBouncer) takes LISTEN and delivers nothing, which the ping finds out, since it
+ * goes through the pool as the changes do: give it the database's own address by `cache.url`.
  */
 @Injectable()
 export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
@@ -30,29 +49,44 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
   ) {
     super(
       config.cache.maxStaleness,
-      'Is the database away? Behind a pooler in transaction mode set cache.url to an address that goes past it.',
+      'Is the database away? Behind a pooler in transaction mode set cache.url to an address of the same database that ' +
+        'goes past it.',
     );
   }
 
-  override async publish(invalidation: Invalidation): Promise<void> {
-    await this.statements.run(NOTIFY, [CHANNEL, formatInvalidation(invalidation)]);
-    this.statements.afterwards(() => this.deliver(invalidation));
+  /** Fails the boot where the triggers are not there: everything would be current, and nothing heard. */
+  override async onModuleInit(): Promise<void> {
+    const { rows } = await this.statements.run<{ name: string }>(MISSING_TRIGGERS, [TRIGGERS]);
+    if (rows.length > 0) {
+      const detail = `no trigger ${rows.map(({ name }) => name).join(', ')}`;
+      throw new AuthError(
+        'SCHEMA_MISSING',
+        `The triggers that cache.enabled needs are not there (${detail}). Run authMigrations, or turn the cache off.`,
+        { detail },
+      );
+    }
+    await super.onModuleInit();
   }
 
-  protected override async connect({ message, pong, lost }: SubscriptionEvents): Promise<Subscription> {
-    // Ours, so that it can be destroyed when the other side no longer answers: ending politely would wait for it.
-    const socket = new Socket();
-    const client: Listener = this.statements.listener({
-      ...(this.config.cache.url === null ? {} : { connectionString: this.config.cache.url }),
-      stream: () => socket,
-      connectionTimeoutMillis: CONNECT_TIMEOUT,
+  override async publish(invalidation: Invalidation): Promise<void> {
+    const checked = checkedInvalidation(invalidation);
+    if (checked === null) return;
+    await this.statements.run(NOTIFY, [CHANNEL, formatInvalidation(checked)]);
+    this.statements.afterwards(() => this.deliver(checked));
+  }
+
+  protected override async connect(
+    { message, pong, lost }: SubscriptionEvents,
+    signal: AbortSignal,
+  ): Promise<Subscription> {
+    const { client, socket } = this.statements.listener({
+      address: this.config.cache.url,
       keepAlive: true,
       application_name: 'nestjs-latchkey listener',
     });
     const close = () => {
-      void client.end().catch(() => {});
-      socket.destroySoon();
-      setTimeout(() => socket.destroy(), 1_000).unref();
+      client.end().catch(() => {});
+      setTimeout(() => socket()?.destroy(), LONGEST_GOODBYE).unref();
     };
     const own = `${CHANNEL}_${randomUUID()}`;
     client.on('error', lost);
@@ -61,14 +95,14 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
       if (channel === own) pong(payload);
       else message(payload);
     });
+    signal.addEventListener('abort', close);
     try {
       await client.connect();
-      // A ping is a commit, and nothing is lost with it.
-      await client.query(`SET synchronous_commit = off; LISTEN ${CHANNEL}; LISTEN "${own}"`);
+      await client.query(`LISTEN ${CHANNEL}; LISTEN "${own}"`);
     } catch (error) {
       close();
       throw error;
     }
-    return { ping: (nonce) => client.query(NOTIFY.text, [own, nonce]), close };
+    return { ping: (nonce) => this.statements.runAlone(PING, [own, nonce]), close };
   }
 }

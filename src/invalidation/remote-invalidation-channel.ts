@@ -6,7 +6,7 @@ import { InvalidationChannel } from './invalidation-channel.js';
 
 /** One connection to where the messages come from. */
 export interface Subscription {
-  /** Sends this text round: to come back by `pong`, behind every message that was published before it. */
+  /** Sends this text the way that changes go: to come back by `pong`, behind everything that was published before it. */
   ping(nonce: string): Promise<unknown>;
   /** At once, also when the other side is gone. Nothing is called back afterwards. */
   close(): void;
@@ -20,16 +20,17 @@ export interface SubscriptionEvents {
 }
 
 const PINGS_PER_BOUND = 4;
+const CONNECT_TIMEOUT = 5_000;
 const FIRST_DELAY = 100;
 const LONGEST_DELAY = 5_000;
 
 /**
  * What every channel between processes has in common: it knows whether it hears everything.
  *
- * A ping goes round `PINGS_PER_BOUND` times in `maxStaleness`. Messages arrive in the order in which they were committed,
- * so a ping that came back proves that everything from before it was sent has arrived. `isCurrent` is that the last such
- * ping was sent less than `maxStaleness` ago: no silent cut, frozen server or pooler that swallows messages can make a
- * process trust its memory for longer.
+ * A ping goes round `PINGS_PER_BOUND` times in `maxStaleness`, by the connections that changes are made on. Messages
+ * arrive in the order in which they were committed, so a ping that came back proves that everything from before it was
+ * sent has arrived. `isCurrent` is that the last such ping was sent less than `maxStaleness` ago: no silent cut, frozen
+ * server, pooler that swallows messages or listener on another server can make a process trust its memory for longer.
  */
 export abstract class RemoteInvalidationChannel
   extends InvalidationChannel
@@ -37,6 +38,7 @@ export abstract class RemoteInvalidationChannel
 {
   private readonly logger = new Logger('Auth');
   private subscription: Subscription | undefined;
+  private attempt: AbortController | undefined;
   private timer: NodeJS.Timeout | undefined;
   /** The one that is on its way round. */
   private ping: { nonce: string; sentAt: number } | undefined;
@@ -54,8 +56,8 @@ export abstract class RemoteInvalidationChannel
     super();
   }
 
-  /** Resolves when everything published from now on arrives at `events`. */
-  protected abstract connect(events: SubscriptionEvents): Promise<Subscription>;
+  /** Resolves when everything published from now on arrives at `events`. Lets go of everything when it is aborted. */
+  protected abstract connect(events: SubscriptionEvents, signal: AbortSignal): Promise<Subscription>;
 
   /** On the monotonic clock, which no correction of the time moves. */
   override get isCurrent(): boolean {
@@ -83,13 +85,22 @@ export abstract class RemoteInvalidationChannel
       ended = true;
       this.lost(error);
     };
+    const attempt = new AbortController();
+    this.attempt = attempt;
+    this.timer = setTimeout(() => {
+      lost(new Error(`no connection within ${CONNECT_TIMEOUT} ms`));
+    }, CONNECT_TIMEOUT).unref();
     try {
-      const subscription = await this.connect({
-        message: (payload) => ended || this.receive(payload),
-        pong: (nonce) => ended || this.hear(nonce),
-        lost,
-      });
+      const subscription = await this.connect(
+        {
+          message: (payload) => ended || this.receive(payload),
+          pong: (nonce) => ended || this.hear(nonce),
+          lost,
+        },
+        attempt.signal,
+      );
       if (this.closed || ended) return subscription.close();
+      clearTimeout(this.timer);
       this.subscription = subscription;
       this.beat(lost);
     } catch (error) {
@@ -104,8 +115,11 @@ export abstract class RemoteInvalidationChannel
     const patience = isNew ? this.maxStaleness : 2 * this.maxStaleness;
     if (this.ping && now - this.ping.sentAt > patience) return lost(new Error('no message comes back'));
     if (!this.ping) {
-      this.ping = { nonce: randomUUID(), sentAt: now };
-      this.subscription?.ping(this.ping.nonce).catch(lost);
+      const ping = (this.ping = { nonce: randomUUID(), sentAt: now });
+      // One that could not be sent says nothing about the connection that listens: the next one tries again.
+      this.subscription?.ping(ping.nonce).catch(() => {
+        if (this.ping === ping) this.ping = undefined;
+      });
     }
     this.timer = setTimeout(() => this.beat(lost), this.maxStaleness / PINGS_PER_BOUND).unref();
   }
@@ -150,6 +164,7 @@ export abstract class RemoteInvalidationChannel
     clearTimeout(this.timer);
     this.heardUntil = Number.NEGATIVE_INFINITY;
     this.ping = undefined;
+    this.attempt?.abort();
     this.subscription?.close();
     this.subscription = undefined;
   }

@@ -16,6 +16,7 @@ export class RevocationList {
   private readonly logger = new Logger('Auth');
   private revoked = new Map<string, number>();
   private isWhole = false;
+  private isTooLong = false;
   private loading: Promise<void> | undefined;
   private generation = 0;
   private nextAttempt = 0;
@@ -29,7 +30,7 @@ export class RevocationList {
   ) {
     channel.subscribe(({ tokens }) => {
       if (tokens === '*') this.reload();
-      else if (tokens) this.add(tokens);
+      else if (tokens) this.hear(tokens);
     });
   }
 
@@ -50,7 +51,8 @@ export class RevocationList {
   private reload(): void {
     this.generation++;
     this.isWhole = false;
-    this.nextAttempt = 0;
+    // One that was too long is no shorter for it.
+    if (!this.isTooLong) this.nextAttempt = 0;
     void this.load();
   }
 
@@ -60,20 +62,26 @@ export class RevocationList {
     try {
       const listed = await this.store.list(this.clock.now(), this.most + 1);
       if (generation !== this.generation) return;
-      this.isWhole = listed.length <= this.most;
       // What was heard meanwhile stays: it may have been ended after this was read.
-      if (this.isWhole) this.add(listed);
-      else this.overflow();
+      this.add(listed);
+      if (this.revoked.size > this.most) return this.overflow();
+      this.isWhole = true;
+      this.isTooLong = false;
     } catch {
       // The database is asked for each token until then, which tells its caller what is wrong.
       this.nextAttempt = performance.now() + RETRY_AFTER.failure;
     }
   }
 
+  private hear(tokens: readonly RevokedToken[]): void {
+    if (!this.isWhole && !this.loading) return;
+    this.add(tokens);
+    if (this.isWhole && this.revoked.size > this.most) this.overflow();
+  }
+
   private add(tokens: readonly RevokedToken[]): void {
     for (const [jti, exp] of tokens) this.revoked.set(jti, Math.max(exp, this.revoked.get(jti) ?? 0));
     if (this.revoked.size >= this.pruneAt) this.prune();
-    if (this.revoked.size > this.most) this.overflow();
   }
 
   /** Those that have expired by themselves are refused anyway. Twice as many as were left, so it costs next to nothing. */
@@ -84,10 +92,13 @@ export class RevocationList {
   }
 
   private overflow(): void {
-    this.logger.warn(
-      `More than ${this.most} tokens were ended before their time: the database is asked for each request with one. ` +
-        'Raise cache.maxRevokedTokens.',
-    );
+    if (!this.isTooLong) {
+      this.logger.warn(
+        `More than ${this.most} tokens were ended before their time: the database is asked for each request with one. ` +
+          'Raise cache.maxRevokedTokens.',
+      );
+    }
+    this.isTooLong = true;
     this.isWhole = false;
     this.revoked = new Map();
     this.nextAttempt = performance.now() + RETRY_AFTER.overflow;

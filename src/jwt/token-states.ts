@@ -47,10 +47,12 @@ export class TokenStates implements OnModuleInit {
   }
 
   async revoke(jti: string, exp: number): Promise<void> {
-    const undoable = this.statements.inTransaction;
     await this.store.revoke(jti, exp);
-    // A transaction may be undone, and a token must not stay refused for it: the list is read anew.
-    this.statements.afterwards(() => this.channel.deliver({ tokens: undoable ? '*' : [[jti, exp]] }));
+    this.statements.afterwards((outcome) => {
+      if (outcome === 'committed') this.channel.deliver({ tokens: [[jti, exp]] });
+      // The list is read anew: a token must neither stay valid nor be refused for what nobody knows.
+      if (outcome === 'unknown') this.channel.deliver({ tokens: '*' });
+    });
   }
 
   /** `undefined`: ask the store. Inside a transaction always, which may see what nobody else does. */

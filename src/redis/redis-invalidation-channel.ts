@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Duration } from '../common/duration.js';
-import { formatInvalidation, type Invalidation } from '../invalidation/invalidation.js';
+import { checkedInvalidation, formatInvalidation, type Invalidation } from '../invalidation/invalidation.js';
 import {
   RemoteInvalidationChannel,
   type Subscription,
@@ -24,10 +24,12 @@ export class RedisInvalidationChannel extends RemoteInvalidationChannel {
   }
 
   override async publish(invalidation: Invalidation): Promise<void> {
-    const message = formatInvalidation(invalidation);
+    const checked = checkedInvalidation(invalidation);
+    if (checked === null) return;
+    const message = formatInvalidation(checked);
     const [node] = await this.redis.nodes();
     await this.redis.run('publish', () => node!.publish(this.redis.channel, message));
-    this.deliver(invalidation);
+    this.deliver(checked);
   }
 
   protected override async connect({ message, pong, lost }: SubscriptionEvents): Promise<Subscription> {

@@ -103,6 +103,11 @@ export class RedisSessionStore extends SessionStore {
     return (await this.close(CLOSE_ALL, userId, [exceptId ?? ''])).ended;
   }
 
+  override async ownersOf(ids: readonly string[]): Promise<readonly string[]> {
+    const owners = await Promise.all(ids.map((id) => this.ownerOf(id)));
+    return [...new Set(owners.filter((owner) => owner !== null))];
+  }
+
   override async listByUser(userId: string): Promise<AuthenticatedSession[]> {
     const [rows, user] = await Promise.all([
       this.redis.run('sessions', (redis) => redis.hGetAll(this.sessionsOf(userId))),

@@ -17,7 +17,7 @@ import { SessionStore, type Extension, type NewSession } from './session.store.j
  *   does not hear, nothing is answered from memory.
  * - Only live sessions are kept, and an entry that is over by now is read again: it may have been extended elsewhere.
  * - Inside a transaction every read goes to the store: it may see what nobody else does.
- * - Every answer is the caller's own copy (of session and user, not of what hangs below them).
+ * - Every answer is the caller's own copy of the session, and of a user that is a plain object.
  */
 export class CachedSessionStore extends SessionStore {
   private readonly reads: CoherentReads<StoredSession>;
@@ -72,6 +72,10 @@ export class CachedSessionStore extends SessionStore {
     return this.changing({ users: [userId] }, () => this.store.deleteByUser(userId, exceptId));
   }
 
+  override ownersOf(ids: readonly string[]): Promise<readonly string[]> {
+    return this.store.ownersOf(ids);
+  }
+
   override listByUser(userId: string): Promise<AuthenticatedSession[]> {
     return this.store.listByUser(userId);
   }
@@ -80,9 +84,8 @@ export class CachedSessionStore extends SessionStore {
    * With one session its family ends, whose other ids nobody has named: so everything of its user, who never changes. And
    * the session itself, which a lookup under way may have read although it is gone by now.
    */
-  private async familiesOf(ids: readonly string[]): Promise<{ sessions: readonly string[]; users: string[] }> {
-    const found = await Promise.all(ids.map(async (id) => this.cache.get(id) ?? (await this.store.find(id))));
-    return { sessions: ids, users: found.filter((one) => one !== null).map(({ session }) => session.userId) };
+  private async familiesOf(ids: readonly string[]): Promise<{ sessions: readonly string[]; users: readonly string[] }> {
+    return { sessions: ids, users: ids.length === 0 ? [] : await this.store.ownersOf(ids) };
   }
 
   /** Also when it failed: whether the store did it before the answer was lost is not known. */

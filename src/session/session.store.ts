@@ -93,6 +93,9 @@ export abstract class SessionStore {
    */
   abstract deleteByUser(userId: string, exceptId?: string): Promise<number>;
 
+  /** The ids of the users whose sessions these are, rotated ones too; of those that are gone nobody's. One read. */
+  abstract ownersOf(ids: readonly string[]): Promise<readonly string[]>;
+
   /** All sessions of the user with the user, live or not, but no rotated one, most recently used first. */
   abstract listByUser(userId: string): Promise<AuthenticatedSession[]>;
 }

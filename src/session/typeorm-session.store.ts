@@ -70,6 +70,10 @@ const DELETE_BY_USER: Statement = {
   name: 'latchkey_session_delete_by_user',
   text: 'SELECT latchkey_close_sessions($1, $2) AS ended',
 };
+const OWNERS: Statement = {
+  name: 'latchkey_session_owners',
+  text: 'SELECT DISTINCT user_id::text AS user_id FROM sessions WHERE id = ANY($1)',
+};
 const CHECK: Statement = {
   name: '',
   text: `SELECT 'latchkey_open_session'::regproc, 'latchkey_close_sessions'::regproc, 'latchkey_close_families'::regproc,
@@ -210,6 +214,11 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
   override async deleteByUser(userId: string, exceptId?: string): Promise<number> {
     const { rows } = await this.ofUser<{ ended: number }>(DELETE_BY_USER, [userId, exceptId ?? null]);
     return rows[0]?.ended ?? 0;
+  }
+
+  override async ownersOf(ids: readonly string[]): Promise<readonly string[]> {
+    const { rows } = await this.statements.run<{ user_id: string }>(OWNERS, [ids]);
+    return rows.map(({ user_id }) => user_id);
   }
 
   override async listByUser(userId: string): Promise<AuthenticatedSession[]> {

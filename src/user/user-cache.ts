@@ -35,14 +35,13 @@ export class UserCache {
     const key = userKey(id);
     const kept = this.entries.get(key);
     const age = kept && this.clock.now() - kept.readAt;
-    const user =
-      age !== undefined && age >= 0 && age < this.ttl
-        ? kept!.user
-        : await this.reads.read(
-            key,
-            () => this.load(id),
-            (read) => this.entries.set(key, { user: read, readAt: this.clock.now() }),
-          );
+    // Another spelling of an id may be another user's, where ids are any text.
+    if (kept && kept.user.id !== id) return this.load(id);
+    if (age !== undefined && age >= 0 && age < this.ttl) return copyOfUser(kept!.user);
+    const keep = (user: AuthUser) => {
+      if (user.id === id) this.entries.set(key, { user, readAt: this.clock.now() });
+    };
+    const user = await this.reads.read(id, () => this.load(id), keep);
     return user && copyOfUser(user);
   }
 
@@ -59,14 +58,20 @@ export class UserCache {
       this.reads.forgetAll();
       return this.entries.clear();
     }
-    for (const key of users.map(userKey)) {
-      this.reads.forget(key);
-      this.entries.delete(key);
+    for (const id of users) {
+      this.reads.forget(id);
+      this.reads.forgetOwner(userKey(id));
+      this.entries.delete(userKey(id));
     }
   }
 }
 
-/** Of the user, not of what hangs below: a handler that writes to its `request.user` must not write into a cache. */
+/**
+ * A handler that writes to its `request.user` must not write into a cache. What hangs below is shared, and so is a user
+ * that is no plain object: only its class knows how to copy it.
+ */
 export function copyOfUser(user: AuthUser): AuthUser {
-  return Object.assign(Object.create(Object.getPrototypeOf(user) as object) as AuthUser, user);
+  if (Object.getPrototypeOf(user) !== Object.prototype) return user;
+  const { id, email, disabledAt, tokensInvalidatedAfter } = user;
+  return { ...user, id, email, disabledAt, tokensInvalidatedAfter };
 }

@@ -247,6 +247,15 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
         expect(await subject.countRotated(subject.ada)).toBe(0);
       });
 
+      it('is known to be its user’s, and one that is gone nobody’s', async () => {
+        const old = await open();
+        const bobs = await open({ userId: subject.bob });
+        const successor = await rotate(old);
+        const owners = await store.ownersOf([old.id, successor.id, bobs.id, newId()]);
+        expect([...owners].toSorted()).toEqual([subject.ada, subject.bob].toSorted());
+        expect(await store.ownersOf([newId()])).toEqual([]);
+      });
+
       it('R38: takes no place under the cap, and survives it: also of the only session there may be', async () => {
         const other = await open();
         let session = await open();

@@ -14,6 +14,7 @@ import {
   type AuthUser,
 } from 'nestjs-latchkey';
 import { TypeOrmSessionStore } from '../../src/session/typeorm-session.store.js';
+import { newSessionToken } from '../../src/session/session.js';
 import { sessionStoreContract } from '../contract/session-store.contract.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
@@ -116,6 +117,53 @@ describe('CachedSessionStore', () => {
       expect(found!.user).not.toHaveProperty('admin');
       expect([found!.user.id, found!.session.userId]).toEqual([ada.id, ada.id]);
     }
+  });
+
+  describe('a user of the host’s own class', () => {
+    class Account {
+      readonly #disabledAt: number | null;
+      readonly email = 'account@example.com';
+      constructor(
+        readonly id: string,
+        disabledAt: number | null = null,
+      ) {
+        this.#disabledAt = disabledAt;
+      }
+      get disabledAt() {
+        return this.#disabledAt;
+      }
+    }
+    const foundAs = async (user: AuthUser) => {
+      const { token, session } = await sessions.create(ada.id);
+      t.app.get(SessionCache).invalidate(session.id);
+      jest.spyOn(t.app.get(TypeOrmSessionStore), 'find').mockResolvedValue({ session, user, rotated: null });
+      return [await sessions.lookup(token), await sessions.lookup(token)].map((found) => found?.user);
+    };
+
+    it('comes as it is', async () => {
+      const account = new Account(ada.id);
+      expect(await foundAs(account)).toEqual([account, account]);
+    });
+
+    it('is refused when it says that it is disabled, by a getter or a hidden property', async () => {
+      expect(await foundAs(new Account(ada.id, 1))).toEqual([undefined, undefined]);
+      const hidden = Object.defineProperty({ id: ada.id, email: 'x' }, 'disabledAt', { value: 1, enumerable: false });
+      expect(await foundAs(hidden)).toEqual([undefined, undefined]);
+    });
+  });
+
+  it('a logout with any number of tokens costs two statements', async () => {
+    t.queries.reset();
+    await sessions.revokeTokens(Array.from({ length: 250 }, () => newSessionToken()));
+    expect(t.queries.names).toEqual(['latchkey_session_owners', 'latchkey_session_delete']);
+  });
+
+  it('a logout needs no user directory', async () => {
+    const { token, session } = await cached();
+    jest.spyOn(t.app.get(TypeOrmSessionStore), 'find').mockRejectedValue(new Error('the directory is away'));
+    expect(await sessions.revoke(session.id)).toBe(true);
+    jest.restoreAllMocks();
+    expect(await sessions.lookup(token)).toBeNull();
   });
 
   describe('a hit still honours', () => {

@@ -12,6 +12,8 @@ import {
   type AuthUser,
   type Invalidation,
 } from 'nestjs-latchkey';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
+import { DataSource } from 'typeorm';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { heard, until } from '../support/heard.js';
@@ -200,6 +202,70 @@ describe('PostgresInvalidationChannel', () => {
     await fresh.close();
   });
 
+  describe('publishing never undoes nor holds up the change:', () => {
+    it('a row that jsonb cannot hold', async () => {
+      await db.query('ALTER TABLE users ADD COLUMN profile json');
+      const { token } = await cached();
+      await db.query(`UPDATE users SET profile = '"\\u0000"' WHERE id = $1`, [ada.id]);
+      const news = heard(t.app, ({ users }) => users === '*');
+      await db.query("UPDATE users SET disabled_at = '2020-01-01' WHERE id = $1", [ada.id]);
+      await news;
+      expect(await sessions.lookup(token)).toBeNull();
+      await db.query('ALTER TABLE users DROP COLUMN profile');
+    });
+
+    it('20,000 users at once, after a statement on one', async () => {
+      await db.query(`
+        INSERT INTO users (email, password_hash) SELECT 'many' || n || '@example.com', 'x' FROM generate_series(1, 20000) n;
+        SET statement_timeout = '20s';
+        UPDATE users SET last_login_at = now() WHERE id = '${ada.id}';
+        UPDATE users SET last_login_at = now();
+        DELETE FROM users WHERE email LIKE 'many%'`);
+    }, 60_000);
+  });
+
+  it('what is no invalidation is refused before it is sent, and nothing at all is nothing', async () => {
+    for (const wrong of [{ users: [42] }, { users: 'ada' }, { accounts: ['a'] }, { tokens: [['jti']] }]) {
+      await expect(channel.publish(wrong as unknown as Invalidation)).rejects.toThrow(TypeError);
+    }
+    for (const nothing of [{}, { users: undefined }]) await channel.publish(nothing as Invalidation);
+    const news = heard(t.app);
+    await channel.publish({ users: ['first'] });
+    await news;
+    expect(told[0]).toEqual({ users: ['first'] });
+  });
+
+  it('a listener that throws is logged, and the others hear all the same', async () => {
+    const log = jest.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+    const stop = channel.subscribe(() => {
+      throw new Error('a listener of the host');
+    });
+    const later: Invalidation[] = [];
+    const stopLater = channel.subscribe((invalidation) => later.push(invalidation));
+    const { token, session } = await cached();
+    await sessions.revoke(session.id);
+    expect(await sessions.lookup(token)).toBeNull();
+    expect(later.length).toBeGreaterThan(0);
+    expect(log).toHaveBeenCalled();
+    stop();
+    stopLater();
+  });
+
+  it.each([
+    'latchkey_publish_sessions_delete',
+    'latchkey_publish_users_update',
+    'latchkey_publish_revoked_tokens_insert',
+  ])('without the trigger %s an application with a cache does not start', async (trigger) => {
+    const table = trigger.replace(/latchkey_publish_(.*)_\w+/, '$1');
+    await db.query(`ALTER TABLE ${table} DISABLE TRIGGER ${trigger}`);
+    const starting = startTestApp({ url: db.url, auth: { cache: { enabled: true } } });
+    await expect(starting).rejects.toMatchObject({
+      code: 'SCHEMA_MISSING',
+      facts: { detail: `no trigger ${trigger}` },
+    });
+    await db.query(`ALTER TABLE ${table} ENABLE TRIGGER ${trigger}`);
+  });
+
   describe('while it does not hear', () => {
     it('a killed listener: nothing from memory at once, and back by itself, starting empty', async () => {
       const { token, session } = await cached();
@@ -296,6 +362,49 @@ describe('PostgresInvalidationChannel', () => {
     expect(lost.app.get(InvalidationChannel).isCurrent).toBe(false);
     const { token } = await lost.app.get(SessionService).create(ada.id);
     expect(await lost.app.get(SessionService).lookup(token)).not.toBeNull();
+    await lost.close();
+    await proxy.close();
+  });
+
+  it.each<[string, (url: string) => string]>([
+    ['another database of the server', (url) => Object.assign(new URL(url), { pathname: '/postgres' }).href],
+    ['another server', () => otherServer.url],
+  ])('a listener at %s is found out: nothing from memory', async (_, elsewhere) => {
+    jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    const cache = { enabled: true, url: elsewhere(db.url), maxStaleness: MAX_STALENESS };
+    const astray = await startTestApp({ url: db.url, auth: { cache } });
+    expect(astray.app.get(InvalidationChannel).isCurrent).toBe(false);
+    await astray.close();
+  });
+  let otherServer: EmbeddedPostgres;
+  beforeAll(async () => {
+    otherServer = await startEmbeddedPostgres({ settings: { fsync: 'off' } });
+  });
+  afterAll(() => otherServer?.stop());
+
+  it('the address leaves out what it shares with the DataSource', async () => {
+    const { hostname, port } = new URL(db.url);
+    const near = await startTestApp({
+      url: db.url,
+      auth: { cache: { enabled: true, url: `postgres://${hostname}:${port}` } },
+    });
+    expect(near.app.get(InvalidationChannel).isCurrent).toBe(true);
+    await near.close();
+  });
+
+  it('leaves nothing behind on connections that it may share with others', async () => {
+    const settings = await t.app.get(DataSource).query<{ synchronous_commit: string }[]>('SHOW synchronous_commit');
+    expect(settings).toEqual([{ synchronous_commit: 'on' }]);
+  });
+
+  it('a black hole: the application starts, gives up on each attempt, and hears as soon as it is gone', async () => {
+    jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    const proxy = await startTcpProxy(Number(new URL(db.url).port));
+    proxy.cut();
+    const lost = await startTestApp({ url: db.url, auth: { cache: { enabled: true, url: proxy.url(db.url) } } });
+    expect(lost.app.get(InvalidationChannel).isCurrent).toBe(false);
+    proxy.heal();
+    await until(() => lost.app.get(InvalidationChannel).isCurrent);
     await lost.close();
     await proxy.close();
   });

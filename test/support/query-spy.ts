@@ -35,6 +35,8 @@ export function spyOnQueries(app: INestApplicationContext): QuerySpy {
     client.spied = true;
     const query = client.query.bind(client);
     client.query = (statement, ...rest) => {
+      // The channel's heartbeat comes when it likes.
+      if (typeof statement !== 'string' && statement.name === 'latchkey_ping') return query(statement, ...rest);
       if (typeof statement !== 'string' && statement.name) names.push(statement.name);
       statements.push(typeof statement === 'string' ? statement : (statement.text ?? ''));
       return query(statement, ...rest);

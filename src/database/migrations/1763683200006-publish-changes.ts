@@ -1,25 +1,30 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 const LONGEST_LIST = 100;
-const LONGEST_PAYLOAD = 7_900;
+const LONGEST_PAYLOAD = 7_800;
 
 /**
- * NOTIFY refuses 8,000 bytes and more, and would undo the change with it: a long list says "everything" instead. No
- * function of ours is called, since another program's search path need not lead to it.
+ * NOTIFY refuses 8,000 bytes and more, and would undo the change with it: a long list says "everything" instead, and so
+ * does whatever else goes wrong here. No function of ours is called: another program's search path need not lead to it.
  */
 const publish = (kind: string, selected: string) => `
   DECLARE
     entries jsonb;
-    payload text;
+    payload text := '{"${kind}": "*"}';
   BEGIN
-    SELECT jsonb_agg(entry) INTO entries FROM (${selected} LIMIT ${LONGEST_LIST + 1}) changed (entry);
-    IF entries IS NOT NULL THEN
-      payload := jsonb_build_object('${kind}', entries)::text;
-      IF jsonb_array_length(entries) > ${LONGEST_LIST} OR octet_length(payload) > ${LONGEST_PAYLOAD} THEN
-        payload := '{"${kind}": "*"}';
+    BEGIN
+      SELECT jsonb_agg(entry) INTO entries FROM (${selected} LIMIT ${LONGEST_LIST + 1}) changed (entry);
+      IF entries IS NULL THEN
+        RETURN NULL;
       END IF;
-      PERFORM pg_notify('nestjs_latchkey', payload);
-    END IF;
+      IF jsonb_array_length(entries) <= ${LONGEST_LIST} AND octet_length(entries::text) < ${LONGEST_PAYLOAD} THEN
+        payload := jsonb_build_object('${kind}', entries)::text;
+      END IF;
+    EXCEPTION WHEN OTHERS THEN
+      -- A row that jsonb cannot hold must not keep an account from being disabled.
+      NULL;
+    END;
+    PERFORM pg_notify('nestjs_latchkey', payload);
     RETURN NULL;
   END`;
 
@@ -56,8 +61,10 @@ const TABLES = {
     changes: {
       UPDATE: [
         'OLD TABLE AS before NEW TABLE AS after',
-        `SELECT b.id FROM before b LEFT JOIN after a ON a.id = b.id
-           WHERE a.id IS NULL OR to_jsonb(a) - ${UNCACHED} <> to_jsonb(b) - ${UNCACHED}`,
+        // By hashing, whatever was planned for the first statement of this connection: a join would be of every row with
+        // every other.
+        `SELECT id FROM (SELECT id, to_jsonb(b) - ${UNCACHED} FROM before b
+           EXCEPT SELECT id, to_jsonb(a) - ${UNCACHED} FROM after a) changed_rows`,
       ],
       DELETE: ['OLD TABLE AS before', 'SELECT id FROM before'],
     },

@@ -6,7 +6,7 @@ export const NO_GRACE = { rotationGrace: 0 };
 export const PLAIN_PROMISE: Promised = { bound: 0, grace: 0 };
 
 /** How stale a cached answer may be at most, on however busy a machine: what `cache.maxStaleness` promises. */
-const MAX_STALENESS = seconds(2);
+const MAX_STALENESS = seconds(1);
 export const GRACE = seconds(2);
 
 /** `local` is the negative control: caches that tell each other nothing. */

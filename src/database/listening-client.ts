@@ -1,0 +1,76 @@
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+interface PoolOptions {
+  max?: number;
+  connectionString?: string;
+  password?: unknown;
+  ssl?: unknown;
+  stream?: (config: unknown) => Duplex;
+}
+
+/** The part of a `pg` pool that says how it connects. */
+export interface ClientPool {
+  readonly options: PoolOptions;
+  readonly Client: new (options: object) => Listener;
+}
+
+export interface ListenerOptions {
+  readonly address: string | null;
+  readonly application_name: string;
+  readonly keepAlive: boolean;
+}
+
+/** The part of a `pg` client that listens. */
+export interface Listener {
+  connect(): Promise<unknown>;
+  query(text: string, values?: unknown[]): Promise<unknown>;
+  end(): Promise<void>;
+  on(event: 'error', listener: (error: Error) => void): void;
+  on(event: 'end', listener: () => void): void;
+  on(event: 'notification', listener: (message: { channel: string; payload?: string }) => void): void;
+}
+
+export interface ListeningClient {
+  readonly client: Listener;
+  /** The caller's to destroy: when the other side is gone, ending politely waits for it. */
+  readonly socket: () => Duplex | undefined;
+}
+
+/**
+ * One more connection like the pool's, outside of it; not connected yet. `address` takes the place of the pool's in what
+ * it names, and what it does not name (password functions, TLS, tunnels) stays.
+ */
+export function listeningClient({ Client, options: own }: ClientPool, given: ListenerOptions): ListeningClient {
+  const { address, ...options } = given;
+  let socket: Duplex | undefined;
+  const stream = (config: unknown) => (socket = own.stream?.(config) ?? new Socket());
+  // pg-pool hides these two from enumeration.
+  const pooled = { ...own, password: own.password, ssl: own.ssl };
+  return { client: new Client({ ...readdressed(pooled, address), ...options, stream }), socket: () => socket };
+}
+
+/** The options with the host, port, user, password, database and parameters that the address has. */
+function readdressed(own: PoolOptions, address: string | null): object {
+  if (address === null) return own;
+  const { hostname, port, username, password, pathname, search } = new URL(address);
+  const named = {
+    hostname,
+    port: port || '5432',
+    ...(username && { username }),
+    ...(password && { password }),
+    ...(pathname.length > 1 && { pathname }),
+    ...(search && { search }),
+  };
+  if (own.connectionString !== undefined) {
+    return { ...own, connectionString: Object.assign(new URL(own.connectionString), named).href };
+  }
+  return {
+    ...own,
+    host: hostname,
+    port: Number(named.port),
+    ...(username && { user: decodeURIComponent(username) }),
+    ...(password && { password: decodeURIComponent(password) }),
+    ...(pathname.length > 1 && { database: decodeURIComponent(pathname.slice(1)) }),
+  };
+}
