@@ -1,4 +1,5 @@
 import { ConfigurableModuleBuilder, type ModuleMetadata, type Type } from '@nestjs/common';
+import type { AuthEngine } from './auth-engine.js';
 import type { AuthOptions, RouteOptions } from './config/auth-options.js';
 import type { UserDirectory } from './user/user.directory.js';
 
@@ -19,6 +20,8 @@ export interface AuthModuleExtras {
   imports?: ModuleMetadata['imports'];
   /** Name of the TypeORM DataSource, where it is not the default one. */
   dataSource?: string;
+  /** Where sessions, tokens and rate limits are kept, such as `redisEngine` of `nestjs-latchkey/redis`. Default: PostgreSQL. */
+  engine?: AuthEngine;
   /** Services can be injected without importing AuthModule again. Default true. */
   isGlobal?: boolean;
 }
@@ -29,6 +32,7 @@ const EXTRAS: AuthModuleExtras = {
   users: undefined,
   imports: undefined,
   dataSource: undefined,
+  engine: undefined,
   isGlobal: true,
 };
 

@@ -10,6 +10,7 @@ import { APP_FILTER, APP_GUARD, HttpAdapterHost } from '@nestjs/core';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import cookieParser from 'cookie-parser';
 import type { DataSource } from 'typeorm';
+import type { AuthEngine } from './auth-engine.js';
 import {
   ASYNC_OPTIONS_TYPE,
   AUTH_OPTIONS,
@@ -107,8 +108,20 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
   }
 }
 
+const POSTGRES: AuthEngine = {
+  sessions: TypeOrmSessionStore,
+  tokens: TypeOrmEphemeralTokenStore,
+  rateLimits: TypeOrmRateLimitStore,
+  channel: {
+    useFactory: (config: AuthConfig, statements: PreparedStatements) =>
+      new PostgresInvalidationChannel(statements, config),
+    inject: [AuthConfig, PreparedStatements],
+  },
+  providers: [],
+};
+
 function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicModule {
-  const { routes, globalGuard, users, imports = [], dataSource, isGlobal = true } = extras;
+  const { routes, globalGuard, users, imports = [], dataSource, engine = POSTGRES, isGlobal = true } = extras;
   const directory: Provider[] = users
     ? [{ provide: UserDirectory, useClass: users }]
     : [TypeOrmUserDirectory, { provide: UserDirectory, useExisting: TypeOrmUserDirectory }];
@@ -142,11 +155,11 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     { provide: CleanupProgress, useExisting: CleanupService },
     {
       provide: InvalidationChannel,
-      useFactory: (config: AuthConfig, statements: PreparedStatements) =>
-        config.cache.enabled && config.cache.channel === 'postgres'
-          ? new PostgresInvalidationChannel(statements, config)
+      useFactory: ({ cache }: AuthConfig, ...injected: unknown[]) =>
+        cache.enabled && cache.channel === 'postgres'
+          ? engine.channel.useFactory(...injected)
           : new LocalInvalidationChannel(),
-      inject: [AuthConfig, PreparedStatements],
+      inject: [AuthConfig, ...engine.channel.inject],
     },
     PasswordHasher,
     ...directory,
@@ -155,7 +168,8 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     RevokedTokenStore,
     TokenStates,
     TokenRevocationService,
-    TypeOrmSessionStore,
+    ...engine.providers,
+    engine.sessions,
     {
       provide: SessionCache,
       useFactory: ({ cache: { maxSessions: max, ttl } }: AuthConfig, clock: Clock) =>
@@ -166,7 +180,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
       provide: SessionStore,
       useFactory: (
         { cache }: AuthConfig,
-        store: TypeOrmSessionStore,
+        store: SessionStore,
         kept: SessionCache,
         channel: InvalidationChannel,
         statements: PreparedStatements,
@@ -177,15 +191,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
           cache.enabled ? new CachedSessionStore(store, kept, channel, statements, clock) : store,
           metrics,
         ),
-      inject: [
-        AuthConfig,
-        TypeOrmSessionStore,
-        SessionCache,
-        InvalidationChannel,
-        PreparedStatements,
-        Clock,
-        AuthMetrics,
-      ],
+      inject: [AuthConfig, engine.sessions, SessionCache, InvalidationChannel, PreparedStatements, Clock, AuthMetrics],
     },
     {
       provide: SessionTokens,
@@ -209,9 +215,9 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
       inject: [AuthConfig, SessionService, SignedCookieSession, TokenRevocationService],
     },
     BearerSessions,
-    { provide: EphemeralTokenStore, useClass: TypeOrmEphemeralTokenStore },
+    { provide: EphemeralTokenStore, useClass: engine.tokens },
     EphemeralTokenService,
-    { provide: RateLimitStore, useClass: TypeOrmRateLimitStore },
+    { provide: RateLimitStore, useClass: engine.rateLimits },
     RateLimitService,
     LoginBackoff,
     LoginLimits,

@@ -1,4 +1,5 @@
 export { AuthModule } from './auth.module.js';
+export type { AuthEngine } from './auth-engine.js';
 export type { AuthModuleExtras } from './auth.module-definition.js';
 export { AuthError, isAuthError } from './auth.errors.js';
 export type { AuthErrorCode, AuthErrorFacts } from './auth.errors.js';

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import * as testingApi from 'nestjs-latchkey/testing';
+import * as redisApi from 'nestjs-latchkey/redis';
 import * as api from 'nestjs-latchkey';
 
 /**
@@ -17,6 +18,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['events', 'invalidation'],
   ['user', 'audit'],
   ['session', 'jwt', 'ephemeral-token', 'rate-limit'],
+  ['auth-engine.ts'],
   ['http', 'cleanup', 'database', 'redis', 'health', 'metrics'],
   ['auth.module-definition.ts'],
   ['auth.module.ts'],
@@ -99,6 +101,13 @@ describe('architecture', () => {
     expect(strays).toEqual([]);
   });
 
+  it('only redis/ knows node-redis, and only its entry point leads there', () => {
+    const strays = imports.filter(
+      ({ from, to }) => (to === 'redis' || to.startsWith('redis/')) && !from.startsWith('redis/'),
+    );
+    expect(strays).toEqual([]);
+  });
+
   it('nobody inside imports the barrel', () => {
     expect(inside.filter(({ to }) => /(^|\/)index\.ts$/.test(to))).toEqual([]);
   });
@@ -111,6 +120,7 @@ describe('architecture', () => {
   it('publishes what it published', () => {
     expect({
       'nestjs-latchkey': Object.keys(api).toSorted(),
+      'nestjs-latchkey/redis': Object.keys(redisApi).toSorted(),
       'nestjs-latchkey/testing': Object.keys(testingApi).toSorted(),
     }).toMatchSnapshot();
   });

@@ -13,7 +13,8 @@ import { PreparedStatements } from './prepared-statement.js';
  * ```
  *
  * A connection is held meanwhile, so do slow work (hashing, mail) before or after, and wait for everything you start:
- * what goes on after the end is not part of it. Rate limits count on their own, also when the rest is undone. A statement
+ * what goes on after the end is not part of it. With another `engine` than PostgreSQL a token that is consumed inside is
+ * given back when the rest is undone, but not where the outcome is not known. Rate limits count on their own, also when the rest is undone. A statement
  * that fails undoes everything, also if you catch its error. After a deadlock the work is called again. Throws what the
  * work throws, and `STORE_UNAVAILABLE` when the outcome of the commit is not known.
  */

@@ -27,8 +27,8 @@ interface Connection {
 
 interface Client extends Connection {
   release(destroy?: boolean): void;
-  on(event: 'error', listener: () => void): void;
-  off(event: 'error', listener: () => void): void;
+  on(event: 'error', listener: (error?: Error) => void): void;
+  off(event: 'error', listener: (error?: Error) => void): void;
 }
 
 /** `unknown`: the answer to the commit was lost, and with it whether it was done. */
@@ -45,7 +45,7 @@ interface Transaction {
   readonly afterwards: AfterTransaction[];
 }
 
-type AfterTransaction = (outcome: TransactionOutcome) => void;
+type AfterTransaction = (outcome: TransactionOutcome) => void | Promise<void>;
 
 interface Pool extends Connection, ClientPool {
   connect(): Promise<Client>;
@@ -68,7 +68,6 @@ const STALE_STATEMENT = new Set([INVALID_STATEMENT_NAME, FEATURE_NOT_SUPPORTED])
 /** Rolled back as a whole by PostgreSQL, which asks for exactly this: try again. */
 const TRY_AGAIN = new Set([DEADLOCK_DETECTED, SERIALIZATION_FAILURE]);
 const ATTEMPTS = 3;
-
 /**
  * Runs named prepared statements on the DataSource's own connection pool, without TypeORM's query runner and without
  * hydrating an entity: one round trip, plain rows. The hot path of every store goes through here.
@@ -157,12 +156,12 @@ export class PreparedStatements {
     const transaction = this.transactions.getStore();
     // Also what was started inside and not waited for, until it is known how the transaction ends.
     if (transaction && !transaction.settled) transaction.afterwards.push(effect);
-    else this.take(effect, 'committed');
+    else void this.take(effect, 'committed');
   }
 
-  private take(effect: AfterTransaction, outcome: TransactionOutcome): void {
+  private async take(effect: AfterTransaction, outcome: TransactionOutcome): Promise<void> {
     try {
-      effect(outcome);
+      await effect(outcome);
     } catch (error) {
       // What has been done is done: its caller must not take it for failed.
       this.logger.error(error);
@@ -171,8 +170,6 @@ export class PreparedStatements {
 
   private async attempt<T>(work: () => Promise<T>): Promise<T> {
     const client = await this.connect();
-    // While it is out of the pool nobody else listens, and an `error` without a listener ends the process.
-    client.on('error', ignore);
     const transaction: Transaction = {
       client,
       open: true,
@@ -181,6 +178,10 @@ export class PreparedStatements {
       afterwards: [],
       settled: false,
     };
+    // While it is out of the pool nobody else listens, and an `error` without a listener ends the process.
+    const lost = (error?: Error) =>
+      (transaction.failure ??= { error: toAuthError(error, sqlState(error), 'transaction') });
+    client.on('error', lost);
     let broken = true;
     let outcome: TransactionOutcome = 'undone';
     try {
@@ -196,14 +197,14 @@ export class PreparedStatements {
       return result;
     } catch (error) {
       transaction.open = false;
-      if (wasRefused(error)) outcome = 'undone';
+      if (outcome === 'unknown' && wasRefused(error)) outcome = 'undone';
       broken = !(await rolledBack(client));
       throw error;
     } finally {
-      client.off('error', ignore);
+      client.off('error', lost);
       client.release(broken);
       transaction.settled = true;
-      for (const effect of transaction.afterwards) this.take(effect, outcome);
+      for (const effect of transaction.afterwards) await this.take(effect, outcome);
     }
   }
 
@@ -281,10 +282,10 @@ export function sqlState(error: unknown): string | undefined {
 /** The statement that runs into the broken connection throws. */
 const ignore = () => {};
 
-/** PostgreSQL has answered the commit itself, with a constraint checked late (23) or by rolling back (40). */
+/** PostgreSQL has answered the commit itself: a constraint (23) or trigger (P0) checked late, or a roll back (40). */
 function wasRefused(error: unknown): boolean {
   const code = sqlState(error) ?? sqlState((error as Error | null)?.cause) ?? '';
-  return /^(23|40)/.test(code) && code !== STATEMENT_COMPLETION_UNKNOWN;
+  return /^(23|40|P0)/.test(code) && code !== STATEMENT_COMPLETION_UNKNOWN;
 }
 
 async function rolledBack(client: Connection): Promise<boolean> {

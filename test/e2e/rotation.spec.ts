@@ -18,6 +18,7 @@ import request, { type Response } from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf, tokenOf } from '../support/cookies.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { expireSessionsAt, hideSessions } from '../support/stored.js';
 
 /** A host that rotates at a change of privilege, as the README says. */
 @Controller('admin')
@@ -122,9 +123,7 @@ describe.each(PLATFORMS)('pain 3: a rotation in one tab and the requests of the 
   it('when the successor is due for an extension, it is the one that is extended and sent', async () => {
     t.clock.advance(days(10));
     const winner = cookieOf(await enter().expect(201));
-    await db.query(`UPDATE sessions SET expires_at = to_timestamp($1) WHERE rotated_at IS NULL`, [
-      (t.clock.now() + days(1)) / 1000,
-    ]);
+    await expireSessionsAt(db, t.clock.now() + days(1));
     const late = await look().expect(200);
     expect(cookieOf(late)).toBe(winner);
     expect(late.get('Set-Cookie')![0]).toContain('Max-Age=2592000');
@@ -207,10 +206,10 @@ describe.each(PLATFORMS)('pain 3: a rotation in one tab and the requests of the 
 
   it('a database that is away while the successor is looked up: 503, and the cookies stay', async () => {
     const answer = await enter().expect(201);
-    await db.query('ALTER TABLE sessions RENAME TO gone');
+    const showSessions = await hideSessions(db);
     const away = await look().expect(503);
     expect(away.get('Set-Cookie')).toBeUndefined();
-    await db.query('ALTER TABLE gone RENAME TO sessions');
+    await showSessions();
     expect(tokenOf(await look().expect(200))).toBe(tokenOf(answer));
   });
 });

@@ -110,7 +110,7 @@ describe('AuthTransaction', () => {
     const outcomeOf = async (work: () => Promise<unknown>) => {
       const outcomes: string[] = [];
       const run = transaction.run(async () => {
-        statements.afterwards((outcome) => outcomes.push(outcome));
+        statements.afterwards((outcome) => void outcomes.push(outcome));
         await work();
         expect(outcomes).toEqual([]);
       });
@@ -130,7 +130,7 @@ describe('AuthTransaction', () => {
     expect(await outcomeOf(atCommit("RAISE EXCEPTION 'late' USING ERRCODE = '23514'"))).toEqual(['undone']);
     expect(await outcomeOf(atCommit('PERFORM pg_terminate_backend(pg_backend_pid())'))).toEqual(['unknown']);
     const alone: string[] = [];
-    statements.afterwards((outcome) => alone.push(outcome));
+    statements.afterwards((outcome) => void alone.push(outcome));
     expect(alone).toEqual(['committed']);
   });
 

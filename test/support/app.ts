@@ -16,7 +16,7 @@ import {
 import { FrozenClock } from 'nestjs-latchkey/testing';
 import type { EntitySchema, MigrationInterface, MixedList } from 'typeorm';
 import { spyOnQueries, type QuerySpy } from './query-spy.js';
-import { VARIANT_OPTIONS } from './variant.js';
+import { variantOptions } from './variant.js';
 
 export type Platform = 'express' | 'fastify';
 export const PLATFORMS: readonly Platform[] = ['express', 'fastify'];
@@ -73,7 +73,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     routes: { path: 'auth' },
     // Its timer would come in between at some moment; the tests of the cleanup turn it on.
     cleanup: { enabled: false },
-    ...VARIANT_OPTIONS,
+    ...variantOptions(options.url),
     ...options.auth,
   });
 
@@ -93,7 +93,13 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     logger: false,
   });
   options.configure?.(app);
-  await app.listen(0, '127.0.0.1');
+  try {
+    await app.listen(0, '127.0.0.1');
+  } catch (error) {
+    // What did boot has connections, which keep this process alive.
+    await app.close();
+    throw error;
+  }
   const { port } = app.getHttpServer().address() as { port: number };
   return { app, clock, queries: spyOnQueries(app), url: `http://127.0.0.1:${port}`, close: () => app.close() };
 }

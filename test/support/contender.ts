@@ -4,8 +4,11 @@ import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
 import { authEntities, AuthModule, EphemeralTokenService, RateLimitService } from 'nestjs-latchkey';
 import type { DataSource } from 'typeorm';
 import type { Task } from './contenders.js';
+import { engineFor } from './redis-engine.js';
 
 // One of several processes that all do the same at the same moment. Started by `contenders.ts`.
+
+const redisUrls = process.env['REDIS_URLS']?.split(' ').filter(Boolean) ?? [];
 
 @Module({
   imports: [
@@ -17,6 +20,7 @@ import type { Task } from './contenders.js';
       retryAttempts: 0,
     }),
     AuthModule.forRoot({
+      engine: redisUrls.length === 0 ? undefined : engineFor(process.env['DATABASE_URL']!, redisUrls),
       secrets: ['a test secret that is long enough: 0123456789'],
       password: { memoryCost: 8, timeCost: 1 },
       rateLimits: { policies: { '2fa_attempt': { limit: 5 } } },

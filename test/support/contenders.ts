@@ -23,12 +23,16 @@ const SCRIPT = fileURLToPath(new URL('./contender.ts', import.meta.url));
 const LOADER = new URL('./register.js', import.meta.url).href;
 
 /** Operating-system processes of their own, each with an application and a pool of 25 connections. */
-export async function startContenders(databaseUrl: string, count = 2): Promise<Contenders> {
+export async function startContenders(
+  databaseUrl: string,
+  count = 2,
+  redisUrls: readonly string[] = [],
+): Promise<Contenders> {
   const children = await Promise.all(
     Array.from({ length: count }, async () => {
       const child = fork(SCRIPT, {
         execArgv: ['--import', LOADER],
-        env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: databaseUrl },
+        env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: databaseUrl, REDIS_URLS: redisUrls.join(' ') },
       });
       await message(child);
       return child;

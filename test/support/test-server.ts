@@ -3,11 +3,13 @@ import { startEmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { authEntities, authMigrations } from 'nestjs-latchkey';
+import { HAS_REDIS, requireRedis, startRedis } from './redis-server.js';
 
 let stop: (() => Promise<void>) | undefined;
 
-/** One server for the whole run, and one migrated database that every test file copies. */
+/** One PostgreSQL (and one Redis, where it is installed) for the whole run, and one migrated database that every test file copies. */
 export async function startTestServer(): Promise<void> {
+  requireRedis();
   const given = process.env['TEST_DATABASE_URL'];
   const embedded = given ? null : await startEmbeddedPostgres({ settings: { fsync: 'off', max_connections: '300' } });
   const server = given ?? embedded!.url;
@@ -26,7 +28,10 @@ export async function startTestServer(): Promise<void> {
   process.env['LATCHKEY_TEST_SERVER'] = server;
   process.env['LATCHKEY_TEST_TEMPLATE'] = template;
 
+  const redis = HAS_REDIS ? await startRedis() : null;
+  if (redis) process.env['LATCHKEY_TEST_REDIS'] = redis.url;
   stop = async () => {
+    await redis?.stop();
     await withClient(server, (client) => client.query(`DROP DATABASE ${template}`));
     await embedded?.stop();
   };

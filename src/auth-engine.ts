@@ -1,0 +1,19 @@
+import type { FactoryProvider, InjectionToken, Provider, Type } from '@nestjs/common';
+import type { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
+import type { InvalidationChannel } from './invalidation/invalidation-channel.js';
+import type { RateLimitStore } from './rate-limit/rate-limit.store.js';
+import type { SessionStore } from './session/session.store.js';
+
+/**
+ * Where sessions, single-use tokens and the events of rate limits are kept: PostgreSQL unless the module is given another
+ * one (`engine`). Users and the list of ended JWTs stay in PostgreSQL, or where the host's `UserDirectory` has them.
+ */
+export interface AuthEngine {
+  readonly sessions: Type<SessionStore>;
+  readonly tokens: Type<EphemeralTokenStore>;
+  readonly rateLimits: Type<RateLimitStore>;
+  /** How processes with `cache.enabled` hear of each other's changes; asked for then only. */
+  readonly channel: Pick<FactoryProvider<InvalidationChannel>, 'useFactory'> & { readonly inject: InjectionToken[] };
+  /** What the stores inject besides the module's own. */
+  readonly providers: readonly Provider[];
+}

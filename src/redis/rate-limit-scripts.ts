@@ -1,0 +1,77 @@
+import { RedisScript } from './redis-script.js';
+
+/** How long an event is kept past its window, for processes whose clock is behind. Milliseconds. */
+export const KEPT_AFTER_WINDOW = 60_000;
+
+/** Reservations are younger than anything else, so that a full bucket is not read as a whole for them. */
+const MOST_LOOKED_AT = 100;
+
+/**
+ * A bucket is a sorted set of events by their instant. Its newest events that are younger than the window count, as many
+ * as the limit. Members that begin with `?` are reserved and not decided yet.
+ */
+const PRELUDE = `
+  local function usage(key, since, limit)
+    local used = math.min(redis.call('ZCOUNT', key, '(' .. since, '+inf'), limit)
+    if used == 0 then return { 0, '', '', 0 } end
+    local oldest, newest = redis.call('ZRANGE', key, -used, -used, 'WITHSCORES'), redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')
+    local reserved = 0
+    if used == limit then
+      for _, member in ipairs(redis.call('ZRANGE', key, -${MOST_LOOKED_AT}, -1)) do
+        if string.sub(member, 1, 1) == '?' then reserved = reserved + 1 end
+      end
+    end
+    return { used, oldest[2], newest[2], reserved }
+  end
+  local function add(key, instant, member, trimmed, lives)
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', trimmed)
+    redis.call('ZADD', key, instant, member)
+    if redis.call('PTTL', key) < tonumber(lives) then redis.call('PEXPIRE', key, lives) end
+  end`;
+
+const script = (body: string) => new RedisScript(`${PRELUDE}\n${body}`);
+
+/**
+ * All of `KEYS`, or none. `ARGV`: instant, member, then for each key since, limit, what is too old for anybody, lifetime.
+ * Answers whether they were recorded, then for each used, oldest, newest, reserved.
+ */
+export const CONSUME = script(`
+  local recorded, answer = 1, {}
+  for i, key in ipairs(KEYS) do
+    local at = 4 * i - 1
+    local one = usage(key, ARGV[at], tonumber(ARGV[at + 1]))
+    if one[1] >= tonumber(ARGV[at + 1]) then recorded = 0 end
+    answer[i] = one
+  end
+  if recorded == 1 then
+    for i, key in ipairs(KEYS) do
+      local at = 4 * i - 1
+      add(key, ARGV[1], ARGV[2], ARGV[at + 2], ARGV[at + 3])
+    end
+  end
+  return { recorded, unpack(answer) }`);
+
+export const READ = script(`return usage(KEYS[1], ARGV[1], tonumber(ARGV[2]))`);
+
+export const RECORD = script(`add(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])`);
+
+/** A reservation becomes an event, unless the bucket was emptied meanwhile. */
+export const CONFIRM = script(`
+  local instant = redis.call('ZSCORE', KEYS[1], ARGV[1])
+  if instant and redis.call('ZREM', KEYS[1], ARGV[1]) == 1 then redis.call('ZADD', KEYS[1], instant, ARGV[2]) end`);
+
+export const RELEASE = script(`return redis.call('ZREM', KEYS[1], ARGV[1])`);
+
+export const TAKE_BACK = script(`
+  local found = redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], ARGV[1], 'LIMIT', 0, 1)
+  return found[1] and redis.call('ZREM', KEYS[1], found[1]) or 0`);
+
+export const CLEAR = script(`
+  local held = redis.call('ZCARD', KEYS[1])
+  redis.call('UNLINK', KEYS[1])
+  return held`);
+
+export const DELETE_UP_TO = script(`
+  local old = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
+  for _, member in ipairs(old) do redis.call('ZREM', KEYS[1], member) end
+  return #old`);

@@ -1,0 +1,10 @@
+import { createHash } from 'node:crypto';
+
+/** A Lua script, which Redis runs as one: nothing else happens on that node meanwhile. */
+export class RedisScript {
+  readonly sha: string;
+
+  constructor(readonly text: string) {
+    this.sha = createHash('sha1').update(text).digest('hex');
+  }
+}

@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { EphemeralTokenService, RateLimitStore, type AuthUser } from 'nestjs-latchkey';
+import type { Bucket } from '../../src/rate-limit/rate-limit.policy.js';
+import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { startContenders, type Contenders } from '../support/contenders.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { engineFor } from '../support/redis-engine.js';
+import { startRedis, startRedisCluster } from '../support/redis-server.js';
+
+const SERVERS: [string, () => Promise<{ urls: readonly string[]; stop(): Promise<void> }>][] = [
+  [
+    'one Redis',
+    async () => {
+      const server = await startRedis();
+      return { urls: [server.url], stop: () => server.stop() };
+    },
+  ],
+  ['a cluster of three', () => startRedisCluster()],
+];
+
+describe.each(SERVERS)('processes that race on %s', (_name, startServers) => {
+  let db: TestDatabase;
+  let servers: Awaited<ReturnType<typeof startServers>>;
+  let t: TestApp;
+  let ada: AuthUser;
+  let contenders: Contenders;
+  beforeAll(async () => {
+    [db, servers] = await Promise.all([createTestDatabase(), startServers()]);
+    t = await startTestApp({ url: db.url, auth: { engine: engineFor(db.url, servers.urls) } });
+    ada = await createUser(t.app, 'ada@example.com');
+    // The other processes have the time of day.
+    t.clock.advance(Date.now() - t.clock.now());
+    contenders = await startContenders(db.url, 3, servers.urls);
+  }, 60_000);
+  afterAll(async () => {
+    await contenders?.stop();
+    await t?.close();
+    await Promise.all([db?.drop(), servers?.stop()]);
+  });
+
+  it('R8: of 150 consumers of one token in three processes one gets it', async () => {
+    const tokens = t.app.get(EphemeralTokenService);
+    for (let round = 0; round < 5; round++) {
+      const token = await tokens.issue('password_reset', { username: ada.email });
+      const got = await contenders.run({ kind: 'consume', times: 50, type: 'password_reset', tokens: [token] });
+      expect(got).toEqual([{ username: ada.email }]);
+    }
+  });
+
+  it('a limit of five lets five through, of 300 in three processes', async () => {
+    for (let round = 0; round < 5; round++) {
+      const got = await contenders.run({ kind: 'limit', times: 100, subject: `one ${round}` });
+      expect(got).toEqual([true, true, true, true, true]);
+    }
+  });
+
+  it('two limits together let as many through as the smaller one, whatever the order they are asked in', async () => {
+    for (let round = 0; round < 3; round++) {
+      const got = await contenders.run({ kind: 'both', times: 30, subject: `both ${round}` });
+      expect(got).toEqual([true, true, true, true, true]);
+    }
+  });
+
+  it('of random sets of buckets at once: never more than a limit, nothing left by a refusal, and nobody refused where there was room', async () => {
+    const store = t.app.get(RateLimitStore);
+    let refusals = 0;
+    for (let round = 0; round < 60; round++) {
+      const buckets: Bucket[] = Array.from({ length: 5 }, (_unused, i) => ({
+        event: 'race',
+        subject: `${round} ${i}`,
+        limit: 1 + ((round + i) % 3),
+        window: 60_000,
+      }));
+      const asked = Array.from({ length: 12 }, () => {
+        const some = buckets.filter(() => Math.random() < 0.5);
+        return some.length === 0 ? [buckets[0]!] : Math.random() < 0.5 ? some : some.toReversed();
+      });
+      const answers = await Promise.all(asked.map((some) => store.consume(some, 1_000)));
+      const used = new Map<Bucket, number>();
+      for (const bucket of buckets) used.set(bucket, (await store.read({ ...bucket, limit: 100 }, 1_000)).used);
+      for (const bucket of buckets) {
+        const recorded = answers.filter((answer, i) => answer.recorded && asked[i]!.includes(bucket)).length;
+        expect(used.get(bucket)).toBe(recorded);
+        expect(recorded).toBeLessThanOrEqual(bucket.limit);
+      }
+      answers.forEach((answer, i) => {
+        if (answer.recorded) return;
+        refusals++;
+        expect(asked[i]!.some((bucket) => used.get(bucket) === bucket.limit)).toBe(true);
+      });
+    }
+    expect(refusals).toBeGreaterThan(100);
+  });
+});
