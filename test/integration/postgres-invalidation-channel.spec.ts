@@ -228,7 +228,7 @@ describe('PostgresInvalidationChannel', () => {
     for (const wrong of [{ users: [42] }, { users: 'ada' }, { accounts: ['a'] }, { tokens: [['jti']] }]) {
       await expect(channel.publish(wrong as unknown as Invalidation)).rejects.toThrow(TypeError);
     }
-    for (const nothing of [{}, { users: undefined }]) await channel.publish(nothing as Invalidation);
+    for (const nothing of [{}, { users: undefined }]) await channel.publish(nothing);
     const news = heard(t.app);
     await channel.publish({ users: ['first'] });
     await news;
