@@ -72,13 +72,18 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
     audit: AuditStore,
   ) {
     const window = longestWindow(config.rateLimits);
-    this.kinds = [
+    const kinds: Kind[] = [
       ['sessions', (instant, limit) => sessions.deleteExpired(instant, limit)],
-      ['ephemeralTokens', (instant, limit) => tokens.deleteExpired(instant, limit)],
       ['revokedTokens', (instant, limit) => revoked.deleteExpired(instant, limit)],
-      ['rateLimitEvents', (instant, limit) => limits.deleteUpTo(instant - window, limit)],
       ['auditEvents', (instant, limit) => audit.deleteUpTo(instant - config.audit.retention, limit)],
     ];
+    if (!tokens.expiresByItself) {
+      kinds.push(['ephemeralTokens', (instant, limit) => tokens.deleteExpired(instant, limit)]);
+    }
+    if (!limits.expiresByItself) {
+      kinds.push(['rateLimitEvents', (instant, limit) => limits.deleteUpTo(instant - window, limit)]);
+    }
+    this.kinds = kinds;
   }
 
   onApplicationBootstrap(): void {

@@ -19,6 +19,9 @@ export interface EphemeralTokenKey {
  *   token exactly one gets it, and one whose answer was lost has spent it.
  */
 export abstract class EphemeralTokenStore {
+  /** What is over leaves by itself, and the cleanup has nothing to do. */
+  readonly expiresByItself: boolean = false;
+
   /** Stores a token. With `voidsEarlier` it is the user's only one of its type afterwards, whoever else is inserting. */
   abstract insert(row: EphemeralTokenRow, options: { voidsEarlier: boolean }): Promise<void>;
 

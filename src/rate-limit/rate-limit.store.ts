@@ -16,6 +16,9 @@ export interface Consumption {
  * - A fault of the storage is thrown, and is neither "room" nor "full".
  */
 export abstract class RateLimitStore {
+  /** What is over leaves by itself, and the cleanup has nothing to do. */
+  readonly expiresByItself: boolean = false;
+
   /**
    * Records one event in each of these different buckets, or, where one of them is full, in none. A refusal writes nothing and waits for nobody, so that a hammered subject costs little.
    */

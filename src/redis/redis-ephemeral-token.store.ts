@@ -25,6 +25,8 @@ const KEPT_AFTER_END = 60_000;
  */
 @Injectable()
 export class RedisEphemeralTokenStore extends EphemeralTokenStore {
+  override readonly expiresByItself = true;
+
   private readonly logger = new Logger('Auth');
 
   constructor(

@@ -40,6 +40,8 @@ type AnswerWords = [used: number, oldest: string, newest: string, reserved: numb
  */
 @Injectable()
 export class RedisRateLimitStore extends RateLimitStore {
+  override readonly expiresByItself = true;
+
   constructor(private readonly redis: RedisConnection) {
     super();
   }

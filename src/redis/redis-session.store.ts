@@ -27,6 +27,8 @@ import { CLOSE_ALL, CLOSE_BY_HANDLE, CLOSE_FAMILIES, EXTEND, KEPT_AFTER_END, OPE
  */
 @Injectable()
 export class RedisSessionStore extends SessionStore {
+  override readonly joinsTransactions = false;
+
   constructor(
     private readonly redis: RedisConnection,
     private readonly users: UserDirectory,

@@ -22,6 +22,7 @@ import { SessionStore, type Extension, type NewSession } from './session.store.j
 export class CachedSessionStore extends SessionStore {
   /** @internal How many lookups memory has answered; counted before `find` waits for anything. */
   hits = 0;
+  override readonly joinsTransactions: boolean;
   private readonly reads: CoherentReads<StoredSession>;
 
   constructor(
@@ -32,6 +33,7 @@ export class CachedSessionStore extends SessionStore {
     private readonly clock: Clock,
   ) {
     super();
+    this.joinsTransactions = store.joinsTransactions;
     this.reads = new CoherentReads(channel, ({ session }) => userKey(session.userId));
     channel.subscribe((invalidation) => this.forget(invalidation));
   }

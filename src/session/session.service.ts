@@ -4,7 +4,7 @@ import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import { SealedText } from '../crypto/sealed-text.js';
-import type { RevocationReason } from '../events/auth-event.js';
+import type { AuthEvent, RevocationReason } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
 import type { AuthUser } from '../user/user.directory.js';
 import {
@@ -158,7 +158,7 @@ export class SessionService {
     if (session) {
       for (const [which, because] of ended) this.tellEnded(which, because);
       const type = authenticatedAt === undefined ? 'session.rotated' : 'session.created';
-      this.events.emitWhenDone({ type, at: now, userId: session.userId, handle: session.handle, ip: session.ip });
+      this.tell({ type, at: now, userId: session.userId, handle: session.handle, ip: session.ip });
       return { token, session };
     }
     if (authenticatedAt !== undefined) {
@@ -179,7 +179,7 @@ export class SessionService {
     const expiresAt = await this.store.extend({ id: session.id, now, expiresAt: wanted, extendBelow });
     if (expiresAt === null) return null;
     const { userId, handle } = session;
-    this.events.emitWhenDone({ type: 'session.extended', at: now, userId, handle, expiresAt });
+    this.tell({ type: 'session.extended', at: now, userId, handle, expiresAt });
     return { ...session, expiresAt, lastSeenAt: now };
   }
 
@@ -247,10 +247,15 @@ export class SessionService {
     return found && isLive(found, now) ? { session: found.session, user: found.user, successor } : null;
   }
 
+  private tell(event: AuthEvent): void {
+    if (this.store.joinsTransactions) this.events.emitWhenDone(event);
+    else this.events.emit(event);
+  }
+
   private async endReused({ id, userId, handle }: Session, at: number): Promise<void> {
     if (!(await this.store.deleteReused(id))) return;
     this.logger.warn(`A rotated session token came again: session ${handle} of user ${userId} has ended.`);
-    this.events.emitWhenDone({ type: 'session.reuse_detected', at, userId, handle });
+    this.tell({ type: 'session.reuse_detected', at, userId, handle });
     this.tellEnded({ userId, handle }, 'reuse');
   }
 
@@ -259,7 +264,7 @@ export class SessionService {
     reason: RevocationReason,
     count = 1,
   ): void {
-    this.events.emitWhenDone({ type: 'session.revoked', at: this.clock.now(), userId, handle, reason, count });
+    this.tell({ type: 'session.revoked', at: this.clock.now(), userId, handle, reason, count });
   }
 }
 

@@ -52,6 +52,9 @@ export interface Extension {
  *   Of one user at least the 25 that were rotated last are kept, and at most that or `maxPerUser`, if that is more.
  */
 export abstract class SessionStore {
+  /** Whether what it does is part of the open `AuthTransaction`, and undone with it. Else it is done at once. */
+  readonly joinsTransactions: boolean = true;
+
   /**
    * The session and its user as they are now, live or not; `null` when either is missing. `id` is 64 hex digits. Of a
    * rotated one also when that was and what `open` was given as `successor`.

@@ -224,11 +224,12 @@ describe('tokens, limits and transactions', () => {
   it('what a transaction does is told at its end, and not at all when it is undone; a refusal is', async () => {
     const user = await account();
     const transaction = t.app.get(AuthTransaction);
+    const users = t.app.get(TypeOrmUserDirectory);
     await open(user);
     const undone = await during(() =>
       transaction
         .run(async () => {
-          await sessions.revokeAllForUser(user.id);
+          await users.disable(user.id);
           await tokens.consume('oidc_exchange', 'garbage');
           throw new Error('undone');
         })
@@ -238,11 +239,11 @@ describe('tokens, limits and transactions', () => {
     const done = await during(() =>
       transaction.run(async () => {
         const from = everything.length;
-        await sessions.revokeAllForUser(user.id);
+        await users.disable(user.id);
         expect(everything.length).toBe(from);
       }),
     );
-    expect(done).toEqual([revoked(user.id, null, 'revoked_all')]);
+    expect(done).toEqual([revoked(user.id, null, 'disabled', null)]);
   });
 });
 
