@@ -51,16 +51,12 @@ export default {
       globals: { LATCHKEY_VARIANT: 'cached' },
     },
     // And on Redis: one line of the module's options, and nothing else moves.
-    ...(hasRedis
-      ? [
-          {
-            ...project,
-            displayName: 'redis',
-            testMatch: ['<rootDir>/test/e2e/**/*.spec.ts'],
-            globals: { LATCHKEY_VARIANT: 'redis' },
-          },
-        ]
-      : []),
+    ...(hasRedis ? ['redis', 'redis-cluster'] : []).map((variant) => ({
+      ...project,
+      displayName: variant,
+      testMatch: ['<rootDir>/test/e2e/**/*.spec.ts'],
+      globals: { LATCHKEY_VARIANT: variant },
+    })),
   ],
   globalSetup: '<rootDir>/test/support/global-setup.js',
   globalTeardown: '<rootDir>/test/support/global-teardown.js',

@@ -6,7 +6,7 @@ import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase } from '../support/database.js';
 import { hideSessions } from '../support/stored.js';
-import { VARIANT } from '../support/variant.js';
+import { redisUrls } from '../support/variant.js';
 
 @Controller()
 class PagesController {
@@ -28,7 +28,7 @@ afterEach(async () => {
 });
 
 /** Where sessions are elsewhere, a logout works without PostgreSQL: `redis-outage.spec.ts` is about that one's outage. */
-const IN_POSTGRES = VARIANT !== 'redis';
+const IN_POSTGRES = redisUrls() === null;
 const describeInPostgres = IN_POSTGRES ? describe.each(PLATFORMS) : () => {};
 
 describeInPostgres('an outage is not a logout, on %s', (platform) => {

@@ -1,9 +1,9 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { days, SessionStore } from 'nestjs-latchkey';
-import { createClient } from 'redis';
+import { createClient, createCluster } from 'redis';
 import type { TestDatabase } from './database.js';
 import { lookInto, prefixFor, type RedisEyes } from './redis-engine.js';
-import { VARIANT } from './variant.js';
+import { redisUrls } from './variant.js';
 
 type Kind = 'sessions' | 'auth_ephemeral_tokens';
 const LETTERS: Record<Kind, [hashes: string, pointers: string]> = {
@@ -13,7 +13,7 @@ const LETTERS: Record<Kind, [hashes: string, pointers: string]> = {
 
 /** Everything that is kept of this kind, as one text; empty where there is nothing. */
 export async function storedText(db: TestDatabase, kind: Kind): Promise<string> {
-  if (VARIANT !== 'redis') {
+  if (redisUrls() === null) {
     const rows = await db.query(`SELECT * FROM ${kind}`);
     return rows.length === 0 ? '' : JSON.stringify(rows);
   }
@@ -26,25 +26,27 @@ export async function storedText(db: TestDatabase, kind: Kind): Promise<string> 
 
 /** Makes every read of a session a fault; answers how to undo it. */
 export async function hideSessions(db: TestDatabase): Promise<() => Promise<unknown>> {
-  if (VARIANT !== 'redis') {
+  if (redisUrls() === null) {
     await db.query('ALTER TABLE sessions RENAME TO gone');
     return () => db.query('ALTER TABLE gone RENAME TO sessions');
   }
   return onRedis(db, async (eyes, redis) => {
-    const keys = (await eyes.hashes('u:')).map(([key]) => key);
-    for (const key of keys) await redis.rename(key, key.replace(':u:', ':gone:'));
+    const kept = await eyes.hashes('u:');
     // Of the wrong type: every command on it is refused.
-    for (const key of keys) await redis.set(key, 'none', { expiration: { type: 'EX', value: 600 } });
+    for (const [key] of kept) await redis.set(key, 'none', { expiration: { type: 'EX', value: 600 } });
     return () =>
       onRedis(db, async (_, again) => {
-        for (const key of keys) await again.rename(key.replace(':u:', ':gone:'), key);
+        for (const [key, rows] of kept) {
+          await again.del(key);
+          await again.hSet(key, rows);
+        }
       });
   });
 }
 
 /** Moves the expiry of every session that is not rotated. */
 export async function expireSessionsAt(db: TestDatabase, instant: number): Promise<void> {
-  if (VARIANT !== 'redis') {
+  if (redisUrls() === null) {
     await db.query(`UPDATE sessions SET expires_at = to_timestamp($1) WHERE rotated_at IS NULL`, [instant / 1000]);
     return;
   }
@@ -67,7 +69,7 @@ export async function plantSession(
   id: string,
   userId: string,
 ): Promise<void> {
-  if (VARIANT !== 'redis') {
+  if (redisUrls() === null) {
     await db.query(
       `INSERT INTO sessions (id, user_id, created_at, expires_at) VALUES ($1, $2, '2025-01-01', '2025-01-20')`,
       [id, userId],
@@ -89,15 +91,19 @@ export async function plantSession(
   });
 }
 
-const connect = (url: string) => createClient({ url }).connect();
-type Client = Awaited<ReturnType<typeof connect>>;
+const connect = (urls: readonly string[]) =>
+  createCluster({ rootNodes: urls.map((url) => ({ url })) })
+    .on('error', () => {})
+    .connect();
+const connectOne = (url: string) => createClient({ url }).connect();
+type Client = Pick<Awaited<ReturnType<typeof connect>>, 'set' | 'del' | 'hSet'>;
 
 async function onRedis<T>(db: TestDatabase, work: (eyes: RedisEyes, redis: Client) => Promise<T>): Promise<T> {
-  const url = process.env['LATCHKEY_TEST_REDIS']!;
-  const eyes = await lookInto([url], prefixFor(db.url));
-  const redis = await connect(url);
+  const urls = redisUrls()!;
+  const eyes = await lookInto(urls, prefixFor(db.url));
+  const redis = urls.length === 1 ? await connectOne(urls[0]!) : await connect(urls);
   try {
-    return await work(eyes, redis);
+    return await work(eyes, redis as unknown as Client);
   } finally {
     eyes.close();
     redis.destroy();

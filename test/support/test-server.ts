@@ -3,11 +3,11 @@ import { startEmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { authEntities, authMigrations } from 'nestjs-latchkey';
-import { HAS_REDIS, requireRedis, startRedis } from './redis-server.js';
+import { HAS_REDIS, requireRedis, startRedis, startRedisCluster } from './redis-server.js';
 
 let stop: (() => Promise<void>) | undefined;
 
-/** One PostgreSQL (and one Redis, where it is installed) for the whole run, and one migrated database that every test file copies. */
+/** One PostgreSQL (and one Redis and a cluster of three, where it is installed) for the whole run, and one migrated database that every test file copies. */
 export async function startTestServer(): Promise<void> {
   requireRedis();
   const given = process.env['TEST_DATABASE_URL'];
@@ -29,9 +29,12 @@ export async function startTestServer(): Promise<void> {
   process.env['LATCHKEY_TEST_TEMPLATE'] = template;
 
   const redis = HAS_REDIS ? await startRedis() : null;
+  const cluster = HAS_REDIS ? await startRedisCluster() : null;
   if (redis) process.env['LATCHKEY_TEST_REDIS'] = redis.url;
+  if (cluster) process.env['LATCHKEY_TEST_REDIS_CLUSTER'] = cluster.urls.join();
   stop = async () => {
     await redis?.stop();
+    await cluster?.stop();
     await withClient(server, (client) => client.query(`DROP DATABASE ${template}`));
     await embedded?.stop();
   };

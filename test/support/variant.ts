@@ -1,12 +1,19 @@
 import type { AuthModuleExtras, AuthOptions } from 'nestjs-latchkey';
 import { engineFor } from './redis-engine.js';
 
+type Variant = 'plain' | 'cached' | 'redis' | 'redis-cluster';
+
 /** What `jest.config.js` runs the same tests on once more: `startTestApp` starts every application with it. */
-export const VARIANT: 'plain' | 'cached' | 'redis' =
-  (globalThis as { LATCHKEY_VARIANT?: 'cached' | 'redis' }).LATCHKEY_VARIANT ?? 'plain';
+export const VARIANT: Variant = (globalThis as { LATCHKEY_VARIANT?: Variant }).LATCHKEY_VARIANT ?? 'plain';
+
+/** Where the applications of this run keep sessions, tokens and limits: the one server, the nodes of a cluster, or `null`. */
+export function redisUrls(): string[] | null {
+  if (VARIANT === 'redis') return [process.env['LATCHKEY_TEST_REDIS']!];
+  return VARIANT === 'redis-cluster' ? process.env['LATCHKEY_TEST_REDIS_CLUSTER']!.split(',') : null;
+}
 
 export function variantOptions(databaseUrl: string): Partial<AuthOptions> & AuthModuleExtras {
-  if (VARIANT === 'cached') return { cache: { enabled: true } };
-  if (VARIANT === 'redis') return { engine: engineFor(databaseUrl, [process.env['LATCHKEY_TEST_REDIS']!]) };
-  return {};
+  const urls = redisUrls();
+  if (urls) return { engine: engineFor(databaseUrl, urls) };
+  return VARIANT === 'cached' ? { cache: { enabled: true } } : {};
 }
