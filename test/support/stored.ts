@@ -103,7 +103,7 @@ async function onRedis<T>(db: TestDatabase, work: (eyes: RedisEyes, redis: Clien
   const eyes = await lookInto(urls, prefixFor(db.url));
   const redis = urls.length === 1 ? await connectOne(urls[0]!) : await connect(urls);
   try {
-    return await work(eyes, redis as unknown as Client);
+    return await work(eyes, redis);
   } finally {
     eyes.close();
     redis.destroy();
