@@ -172,9 +172,15 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     engine.sessions,
     {
       provide: SessionCache,
-      useFactory: ({ cache: { maxSessions: max, ttl } }: AuthConfig, clock: Clock) =>
-        max === 0 ? new NoopSessionCache() : new MemorySessionCache({ max, ttl }, clock),
-      inject: [AuthConfig, Clock],
+      useFactory: (
+        { cache: { maxSessions: max, ...cache } }: AuthConfig,
+        clock: Clock,
+        channel: InvalidationChannel,
+      ) => {
+        const ttl = channel.mayLoseMessages ? Math.min(cache.ttl, cache.maxStaleness) : cache.ttl;
+        return max === 0 ? new NoopSessionCache() : new MemorySessionCache({ max, ttl }, clock);
+      },
+      inject: [AuthConfig, Clock, InvalidationChannel],
     },
     {
       provide: SessionStore,

@@ -95,7 +95,9 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     } catch (error) {
       // What the database refuses to hold it would refuse again.
       if (!isAuthError(error, 'STORE_UNAVAILABLE') && !isAuthError(error, 'SCHEMA_MISSING')) {
-        this.drop(batch.length, 'the database refused them');
+        // One value that it refuses must not take the others with it.
+        if (batch.length === 1) this.drop(1, 'the database refused them');
+        else for (const event of batch) await this.writeOne(event);
         return true;
       }
       if (!this.failing) this.logger.error(`The audit table is not written (${error.code}): events wait in memory.`);
@@ -104,6 +106,14 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
       if (batch.length > room) this.drop(batch.splice(room).length, 'audit.queue is full');
       this.waiting.unshift(...batch);
       return false;
+    }
+  }
+
+  private async writeOne(event: AuthEvent): Promise<void> {
+    try {
+      await this.store.insert([event]);
+    } catch {
+      this.drop(1, 'the database refused them');
     }
   }
 

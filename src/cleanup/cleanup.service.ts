@@ -41,6 +41,7 @@ export interface CleanupState {
 type Kind = readonly [name: keyof CleanupCounts, deleteDue: (instant: number, limit: number) => Promise<number>];
 
 const JITTER = 0.1;
+const OWN_ENDS = new Set<keyof CleanupCounts>(['sessions', 'ephemeralTokens', 'revokedTokens']);
 
 /**
  * Removes what is over: sessions, single-use tokens, ended JWTs, rate-limit events past every window, audit rows past
@@ -110,10 +111,12 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
   /**
    * Removes everything that is due now; called while a run is under way, it waits for that one. For a cron job or a
    * command. A fault of one kind does not keep the others; the first one is thrown at the end (`STORE_UNAVAILABLE`). Do
-   * not call it inside an `AuthTransaction`.
+   * not call it inside an `AuthTransaction`. With `ownEnds` only what carries its end itself: sessions and tokens, not
+   * what this process's configuration says how long to keep.
    */
-  runOnce(): Promise<CleanupReport> {
-    this.running ??= this.run().finally(() => (this.running = undefined));
+  runOnce({ ownEnds = false }: { ownEnds?: boolean } = {}): Promise<CleanupReport> {
+    const kinds = ownEnds ? this.kinds.filter(([name]) => OWN_ENDS.has(name)) : this.kinds;
+    this.running ??= this.run(kinds).finally(() => (this.running = undefined));
     return this.running;
   }
 
@@ -128,14 +131,14 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
     if (!this.stopping.signal.aborted) this.schedule(interval * (1 - JITTER + 2 * JITTER * Math.random()));
   }
 
-  private async run(): Promise<CleanupReport> {
+  private async run(kinds: readonly Kind[]): Promise<CleanupReport> {
     const began = performance.now();
     this.last = { ...this.last, lastRunAt: this.clock.now() };
     const instant = this.clock.now() - this.config.cleanup.leeway;
     const counts = { sessions: 0, ephemeralTokens: 0, revokedTokens: 0, rateLimitEvents: 0, auditEvents: 0 };
     let failure: { error: unknown } | null = null;
     let yielded = false;
-    for (const kind of this.kinds) {
+    for (const kind of kinds) {
       try {
         yielded = !(await this.clean(kind, instant, counts));
       } catch (error) {

@@ -65,7 +65,13 @@ function shownAddress(address: string): string {
   if (!URL.canParse(address) || !/^postgres(ql)?:$/.test(new URL(address).protocol)) {
     throw new UsageError('The database’s address must be postgres://user:password@host:port/database.');
   }
-  const { hostname, port, pathname, searchParams } = new URL(address);
+  const { hostname, port, pathname, search, hash, searchParams } = new URL(address);
+  // A password with an unescaped / # or ? is read as host, path or the rest.
+  if (!/^(\/[^/@]*)?$/.test(pathname) || hash !== '' || search.includes('@')) {
+    throw new UsageError(
+      'The database’s address must be postgres://user:password@host:port/database, escaped (%2F, %23).',
+    );
+  }
   return `${hostname || searchParams.get('host') || 'localhost'}:${port || 5432}${pathname}`;
 }
 

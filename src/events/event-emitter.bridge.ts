@@ -3,7 +3,7 @@ import { ModulesContainer } from '@nestjs/core';
 import { AuthEvents } from './auth-events.js';
 
 interface Emitter {
-  emit(name: string, event: unknown): unknown;
+  emitAsync(name: string, event: unknown): Promise<unknown>;
 }
 
 /**
@@ -20,7 +20,8 @@ export class EventEmitterBridge implements OnModuleInit {
 
   onModuleInit(): void {
     const emitter = this.find();
-    if (emitter) this.events.on((event) => void emitter.emit(`auth.${event.type}`, event));
+    // Waited for, so that a listener there which rejects is logged here: emit() would leave it to end the process.
+    if (emitter) this.events.on(async (event) => void (await emitter.emitAsync(`auth.${event.type}`, event)));
   }
 
   private find(): Emitter | undefined {

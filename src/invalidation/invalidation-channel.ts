@@ -18,6 +18,14 @@ export type InvalidationListener = (invalidation: Invalidation) => void;
 export abstract class InvalidationChannel {
   private readonly listeners = new Set<InvalidationListener>();
 
+  /**
+   * Whether a message can be lost although later ones arrive. Then memory keeps nothing for longer than
+   * `cache.maxStaleness`, so that the bound holds all the same.
+   */
+  get mayLoseMessages(): boolean {
+    return false;
+  }
+
   /** Whether memory may answer at this moment. */
   abstract get isCurrent(): boolean;
 

@@ -13,6 +13,10 @@ export class JoinedChannels extends InvalidationChannel implements OnModuleInit,
     for (const channel of [first, second]) channel.subscribe((invalidation) => this.deliver(invalidation));
   }
 
+  override get mayLoseMessages(): boolean {
+    return this.first.mayLoseMessages || this.second.mayLoseMessages;
+  }
+
   override get isCurrent(): boolean {
     return this.first.isCurrent && this.second.isCurrent;
   }

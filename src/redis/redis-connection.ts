@@ -2,7 +2,14 @@ import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/c
 import { AuthError } from '../auth.errors.js';
 import type { Duration } from '../common/duration.js';
 import type { RedisScript } from './redis-script.js';
-import { clientOf, isCluster, type RedisCommands, type RedisNode, type RedisSource } from './redis-source.js';
+import {
+  addressOf,
+  clientOf,
+  isCluster,
+  type RedisCommands,
+  type RedisNode,
+  type RedisSource,
+} from './redis-source.js';
 
 export interface RedisSettings {
   /** Begins every key and channel. Applications that share a server need different ones. Default `lk:`. */
@@ -28,6 +35,7 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
   private readonly client: RedisCommands;
   private readonly own: boolean;
   private readonly timeout: Duration;
+  private readonly address: string;
   private opened: Promise<void> | undefined;
   private closed = false;
 
@@ -35,6 +43,7 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
     this.prefix = prefix;
     this.channel = `${prefix}invalidations`;
     this.timeout = timeout;
+    this.address = addressOf(source);
     const { client, own } = clientOf(source);
     this.client = client;
     this.own = own;
@@ -70,7 +79,7 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
     try {
       return await Promise.race([work(this.client), late]);
     } catch (error) {
-      throw unavailable(part, error);
+      throw unavailable(part, error, this.address);
     } finally {
       clearTimeout(timer);
     }
@@ -158,11 +167,12 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
   };
 }
 
-export function unavailable(part: string, error: unknown): AuthError {
+function unavailable(part: string, error: unknown, address: string): AuthError {
   if (error instanceof AuthError) return error;
   return new AuthError(
     'STORE_UNAVAILABLE',
-    'Redis did not answer. Look at the cause; requests are answered again as soon as it is back.',
+    `Redis${address && ` at ${address}`} did not answer. Is it running, and is the engine's address right? Look at the ` +
+      'cause; requests are answered again as soon as it is back.',
     { part },
     { cause: error },
   );

@@ -23,6 +23,11 @@ export class RedisInvalidationChannel extends RemoteInvalidationChannel {
     super(maxStaleness, 'Is Redis away, or one master of the cluster?');
   }
 
+  /** The nodes of a cluster drop what they publish to each other while their connection is down. */
+  override get mayLoseMessages(): boolean {
+    return this.redis.isCluster;
+  }
+
   override async publish(invalidation: Invalidation): Promise<void> {
     const checked = checkedInvalidation(invalidation);
     if (checked === null) return;

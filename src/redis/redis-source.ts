@@ -1,3 +1,4 @@
+import { AuthError } from '../auth.errors.js';
 import { createClient, createCluster, type RedisClientOptions, type RedisClusterOptions } from 'redis';
 
 /** What is used of a node-redis client, single or cluster. */
@@ -54,10 +55,17 @@ const socket = {
 /** What waits for a connection is refused at once: a request has its answer promptly, and nothing is done later. */
 const PROMPT = { disableOfflineQueue: true, pingInterval: PING_INTERVAL };
 
+/** Each may answer with what was ended long ago, and nothing bounds how long. */
+const STALE_READS = ['useReplicas', 'readonly', 'clientSideCache'];
+
 export function clientOf(source: RedisSource): { client: RedisCommands; own: boolean } {
   if ('duplicate' in source && typeof source.duplicate === 'function') {
     return { client: source as unknown as RedisCommands, own: false };
   }
+  const mistakes = STALE_READS.filter((name) => Boolean((source as Record<string, unknown>)[name])).map(
+    (name) => `redisEngine: ${name} reads what may be out of date, a revoked session among it: leave it out.`,
+  );
+  if (mistakes.length > 0) throw new AuthError('INVALID_CONFIG', mistakes.join('\n'), { mistakes });
   if ('rootNodes' in source) {
     const { defaults = {}, rootNodes } = source;
     const cluster = createCluster({
@@ -72,11 +80,23 @@ export function clientOf(source: RedisSource): { client: RedisCommands; own: boo
     });
     return { client: cluster, own: true };
   }
-  const options = source as RedisClientOptions;
-  const single = createClient({ ...PROMPT, ...options, socket: { ...socket, ...options.socket } as never });
+  const given = source as RedisClientOptions;
+  const single = createClient({ ...PROMPT, ...given, socket: { ...socket, ...given.socket } as never });
   return { client: single, own: true };
 }
 
 export function isCluster(client: RedisCommands): client is RedisCluster {
   return 'masters' in client;
+}
+
+/** `host:port` of each server, for messages: never with the user and password that stand beside it. */
+export function addressOf(source: RedisSource): string {
+  const options = (source as { options?: RedisSource }).options ?? source;
+  const { rootNodes } = options as { rootNodes?: RedisClientOptions[] };
+  const nodes = (rootNodes ?? [options as RedisClientOptions]).map(({ url: address, socket: to }) => {
+    if (address !== undefined && URL.canParse(address)) return new URL(address).host;
+    const { host, port } = (to ?? {}) as { host?: string; port?: number };
+    return host === undefined && port === undefined ? '' : `${host ?? 'localhost'}:${port ?? 6379}`;
+  });
+  return nodes.filter(Boolean).join(', ');
 }

@@ -254,6 +254,8 @@ describe('who else hears of it', () => {
     t.app.get(EventEmitter2).on('auth.session.revoked', () => {
       throw new Error('a listener of the host');
     });
+    const rejects = () => Promise.reject(new Error('a listener that waits'));
+    t.app.get(EventEmitter2).on('auth.session.revoked', rejects as () => void);
     await sessions.revoke(session.id);
     expect(t.app.get(Audience).heard.at(-1)).toMatchObject(revoked(user.id, session.handle, 'revoked'));
   });

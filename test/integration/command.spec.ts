@@ -317,6 +317,27 @@ describe('latchkey sessions and cleanup', () => {
     expect(status).toBe(0);
     expect(JSON.parse(out)).toMatchObject({ deleted: { sessions: 1, ephemeralTokens: 1 } });
     expect(await db.query("SELECT 1 FROM sessions WHERE id = 'over'")).toEqual([]);
-    expect(await db.query('SELECT token FROM auth_ephemeral_tokens')).toEqual([{ token: 'new' }]);
+    expect(JSON.parse(out)).toMatchObject({ deleted: { rateLimitEvents: 0, auditEvents: 0 }, yielded: false });
   });
+
+  it('cleanup without --config leaves what only the configuration says how long to keep', async () => {
+    await db.query(`INSERT INTO auth_rate_limit_events (username, event_type, occurred_at)
+      VALUES ('ada', 'login_attempt', now() - interval '40 days')`);
+    await db.query(
+      "INSERT INTO auth_audit_events (type, at, facts) VALUES ('logout', now() - interval '200 days', '{}')",
+    );
+    const { out } = await latchkey(['cleanup'], env());
+    expect(out).toContain('Without --config rate-limit events and the audit log are left alone.');
+    expect(await db.query("SELECT 1 FROM auth_rate_limit_events WHERE username = 'ada'")).toHaveLength(1);
+    expect(await db.query("SELECT 1 FROM auth_audit_events WHERE type = 'logout'")).toHaveLength(1);
+  });
+
+  it.each(['postgres://app:54/topsecret@127.0.0.1:1/app', 'postgres://app:54#topsecret@127.0.0.1:1/app'])(
+    'a password that is not escaped is not repeated: %s',
+    async (url) => {
+      const { status, out, err } = await latchkey(['sessions', 'list', '--user', 'ada'], { DATABASE_URL: url });
+      expect(status).toBe(2);
+      expect(out + err).not.toContain('topsecret');
+    },
+  );
 });

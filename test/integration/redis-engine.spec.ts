@@ -8,6 +8,7 @@ import {
   EphemeralTokenStore,
   InvalidationChannel,
   RateLimitStore,
+  SessionCache,
   SessionService,
   SessionStore,
   TypeOrmUserDirectory,
@@ -77,6 +78,26 @@ describe('redisEngine', () => {
     const ada = await createUser(t.app, 'ada@example.com');
     const { token } = await t.app.get(SessionService).create(ada.id);
     expect(await t.app.get(SessionService).lookup(token)).not.toBeNull();
+  });
+
+  it('on a cluster, whose nodes may drop messages, memory keeps nothing for longer than cache.maxStaleness', async () => {
+    const cluster = await startRedisCluster();
+    cleanups.push(() => cluster.stop());
+    for (const [urls, kept] of [
+      [cluster.urls, false],
+      [[process.env['LATCHKEY_TEST_REDIS']!], true],
+    ] as const) {
+      const engine = redisEngine(urls.length > 1 ? { rootNodes: urls.map((url) => ({ url })) } : { url: urls[0] });
+      const { t } = await start({ engine, cache: { enabled: true, maxStaleness: 2_000, ttl: 60_000 } });
+      const { id: userId } = await createUser(t.app, 'ada@example.com');
+      const { session, token } = await t.app.get(SessionService).create(userId);
+      await until(async () => {
+        await t.app.get(SessionService).lookup(token);
+        return t.app.get(SessionCache).get(session.id) !== undefined;
+      });
+      t.clock.advance(2_000);
+      expect(t.app.get(SessionCache).get(session.id) !== undefined).toBe(kept);
+    }
   });
 
   it('fails the boot where Redis is away', async () => {

@@ -10,12 +10,17 @@ export const cleanup: Command = {
   summary: 'Deletes what has expired, in batches that hold nobody up',
   options: { ...DATABASE_OPTIONS, ...USER_ID_OPTION, ...CONFIG_OPTION },
   notes: `
-For cron, where the application does not clean up by itself. Give --config when your rate limits have longer windows than
-the default ones: what no window reaches any more is deleted.`,
+For cron, where the application does not clean up by itself. Give --config: how long rate-limit events
+and the audit log are kept is written there, and without it they are left alone.`,
   run: (values) =>
     withAuth(values, async (auth) => {
-      const { tookMs: _tookMs, yielded: _yielded, ...deleted } = await auth.get(CleanupService).runOnce();
+      const ownEnds = values.text('config') === undefined;
+      const { tookMs: _tookMs, yielded, ...deleted } = await auth.get(CleanupService).runOnce({ ownEnds });
       const lines = Object.entries(deleted).map(([what, rows]) => `${what}: ${rows}`);
-      return { data: { deleted }, text: ['Deleted', ...lines].join('\n  ') };
+      const notes = [
+        ...(yielded ? ['Another process is cleaning: what is left is left to it.'] : []),
+        ...(ownEnds ? ['Without --config rate-limit events and the audit log are left alone.'] : []),
+      ];
+      return { data: { deleted, yielded }, text: [['Deleted', ...lines].join('\n  '), ...notes].join('\n') };
     }),
 };
