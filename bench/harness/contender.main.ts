@@ -6,12 +6,13 @@ import type { FromContender, Running, Sample, Start, ToContender } from './conte
 let running: Running | undefined;
 
 process.on('message', (message: ToContender) => {
+  if (message.type === 'stop') process.exit();
   answer(message).then(tell, (error: unknown) => tell({ type: 'failed', message: textOf(error) }));
 });
 process.on('disconnect', () => process.exit());
 tell({ type: 'ready' });
 
-async function answer(message: ToContender): Promise<FromContender> {
+async function answer(message: Exclude<ToContender, { type: 'stop' }>): Promise<FromContender> {
   switch (message.type) {
     case 'start': {
       const { [message.name]: start } = (await import(message.module)) as Record<string, Start<unknown> | undefined>;
@@ -29,8 +30,6 @@ async function answer(message: ToContender): Promise<FromContender> {
     case 'close':
       await running?.close?.();
       return { type: 'closed' };
-    case 'stop':
-      return process.exit();
   }
 }
 
