@@ -27,7 +27,7 @@ async function answer(message: Exclude<ToContender, { type: 'stop' }>): Promise<
       const { rss, heapUsed } = process.memoryUsage();
       return { type: 'cpu', micros: cpuMicros(), rss, heap: heapUsed };
     }
-    case 'close':
+    default:
       await running?.close?.();
       return { type: 'closed' };
   }
