@@ -1,0 +1,305 @@
+import { authEntities, authMigrations } from 'nestjs-latchkey';
+import { DataSource } from 'typeorm';
+import { inDatabase } from '../harness/bench.js';
+import type { BenchProcess } from '../harness/bench-process.js';
+import type { Sample } from '../harness/contender.js';
+import { load } from '../harness/http-load.js';
+import { alternate, type Samples, type Spread } from '../harness/samples.js';
+import type { Bench, Goal, Result, Row, Scenario, Table } from '../harness/scenario.js';
+import type { GuardedArgs, GuardedHello, LiveSession, Me, Platform } from './guarded-get/guarded-app.js';
+
+interface Guarantees {
+  readonly revocable: string;
+  readonly hashed: string;
+  readonly absolute: string;
+}
+
+interface Contender {
+  readonly name: string;
+  readonly kind: Row['kind'];
+  readonly module: string;
+  readonly start: string;
+  readonly guarantees: Guarantees | null;
+  /** Answers nobody but who is logged in. */
+  readonly isGuarded?: boolean;
+}
+
+const OURS = { hashed: 'yes', absolute: 'yes' };
+const BARE = 'no authentication';
+const MAP = 'hand-written: hash, Map';
+const JOIN = 'hand-written: hash, prepared join';
+const CACHED = 'latchkey, session, cached';
+const UNCACHED = 'latchkey, session';
+const SIGNED = 'latchkey, signed cookie, cached';
+const JWT = 'latchkey, JWT, cached';
+const SESSION_DEFAULT = 'express-session + connect-pg-simple';
+const SESSION_READ_ONLY = `${SESSION_DEFAULT}, disableTouch`;
+const BETTER_AUTH = 'better-auth';
+const BETTER_AUTH_CACHE = 'better-auth, cookie cache';
+const PASSPORT = '@nestjs/jwt + passport-jwt';
+const PASSPORT_KEY = `${PASSPORT}, KeyObject`;
+
+const CONTENDERS: readonly Contender[] = [
+  { name: BARE, kind: 'limit', module: 'limits', start: 'bareHandler', guarantees: null, isGuarded: false },
+  {
+    name: MAP,
+    kind: 'limit',
+    module: 'limits',
+    start: 'mapGuard',
+    guarantees: { revocable: 'no', hashed: 'yes', absolute: 'yes' },
+  },
+  {
+    name: CACHED,
+    kind: 'ours',
+    module: 'latchkey',
+    start: 'cachedSession',
+    guarantees: { revocable: 'here at once, elsewhere in ms', ...OURS },
+  },
+  {
+    name: SIGNED,
+    kind: 'ours',
+    module: 'latchkey',
+    start: 'signedCookie',
+    guarantees: { revocable: 'here at once, elsewhere in ms', hashed: 'not stored', absolute: 'yes' },
+  },
+  {
+    name: JWT,
+    kind: 'ours',
+    module: 'latchkey',
+    start: 'sessionJwt',
+    guarantees: { revocable: 'here at once, elsewhere in ms', hashed: 'not stored', absolute: 'yes' },
+  },
+  {
+    name: PASSPORT_KEY,
+    kind: 'peer',
+    module: 'passport-jwt',
+    start: 'passportJwtWithKeyObject',
+    guarantees: { revocable: 'no', hashed: 'not stored', absolute: 'yes' },
+  },
+  {
+    name: PASSPORT,
+    kind: 'peer',
+    module: 'passport-jwt',
+    start: 'passportJwtByDefault',
+    guarantees: { revocable: 'no', hashed: 'not stored', absolute: 'yes' },
+  },
+  {
+    name: BETTER_AUTH_CACHE,
+    kind: 'peer',
+    module: 'better-auth',
+    start: 'betterAuthCookieCache',
+    guarantees: { revocable: 'after the cache (default 5 min)', hashed: 'no', absolute: 'no' },
+  },
+  {
+    name: JOIN,
+    kind: 'limit',
+    module: 'limits',
+    start: 'preparedJoin',
+    guarantees: { revocable: 'at once', hashed: 'yes', absolute: 'yes' },
+  },
+  {
+    name: UNCACHED,
+    kind: 'ours',
+    module: 'latchkey',
+    start: 'uncachedSession',
+    guarantees: { revocable: 'at once', ...OURS },
+  },
+  {
+    name: 'latchkey, JWT',
+    kind: 'ours',
+    module: 'latchkey',
+    start: 'uncachedSessionJwt',
+    guarantees: { revocable: 'at once', hashed: 'not stored', absolute: 'yes' },
+  },
+  {
+    name: SESSION_READ_ONLY,
+    kind: 'peer',
+    module: 'express-session',
+    start: 'expressSessionReadOnly',
+    guarantees: { revocable: 'at once', hashed: 'no', absolute: 'no' },
+  },
+  {
+    name: SESSION_DEFAULT,
+    kind: 'peer',
+    module: 'express-session',
+    start: 'expressSessionByDefault',
+    guarantees: { revocable: 'at once', hashed: 'no', absolute: 'no' },
+  },
+  {
+    name: 'naive TypeORM guard with a relation',
+    kind: 'peer',
+    module: 'typeorm-guard',
+    start: 'repositoryGuard',
+    guarantees: { revocable: 'at once', hashed: 'yes', absolute: 'yes' },
+  },
+  {
+    name: BETTER_AUTH,
+    kind: 'peer',
+    module: 'better-auth',
+    start: 'betterAuthDatabase',
+    guarantees: { revocable: 'at once', hashed: 'no', absolute: 'no' },
+  },
+];
+
+const PLATFORMS: readonly Platform[] = ['express', 'fastify'];
+
+export const scenario: Scenario = {
+  name: 'guarded-get',
+  async run(bench: Bench): Promise<Result> {
+    const [userCount, sessionCount] = bench.smoke ? [100, 20] : [10_000, 1_000];
+    const { url, users } = await databaseOfOurs(bench, userCount, sessionCount);
+    const databases = new Map<string, string>();
+    for (const { kind, start } of CONTENDERS) {
+      // Peers bring tables of their own.
+      databases.set(start, kind === 'peer' && start !== 'repositoryGuard' ? await bench.database(start) : url);
+    }
+    const sessions = new Map<string, readonly LiveSession[]>();
+    const entries = new Map(
+      PLATFORMS.flatMap((platform) =>
+        CONTENDERS.map((contender) => [keyOf(platform, contender.name), { platform, contender }]),
+      ),
+    );
+    const samples = await alternate(bench.rounds, [...entries.keys()], async (key, round) => {
+      const { platform, contender } = entries.get(key)!;
+      const { name } = contender;
+      const kept = sessions.get(name);
+      const args: GuardedArgs = {
+        platform,
+        databaseUrl: databases.get(contender.start)!,
+        users,
+        makesSessions: kept === undefined,
+      };
+      const sample = await bench.withProcess(async (server) => {
+        const module = new URL(`./guarded-get/${contender.module}.ts`, import.meta.url);
+        const hello = await server.start<GuardedHello>(module, contender.start, args);
+        const live = kept ?? hello.sessions;
+        sessions.set(name, live);
+        await checkHonesty(contender, hello.url, live);
+        return measure(bench, hello.url, live, server);
+      });
+      bench.log(`round ${round + 1}, ${key}: ${Math.round(sample.perSecond)}/s, ${sample.cpuMicros.toFixed(1)} us`);
+      return sample;
+    });
+    return {
+      title: 'Guarded GET',
+      about: [
+        `One \`GET /me\` of a logged-in user, answered with the user's id and address as JSON. ${userCount.toLocaleString('en')} users and ${sessionCount.toLocaleString('en')} live sessions, which the requests go through; 32 connections; at most 10 connections to the database. Each figure is the median of ${bench.rounds} repetitions (least to most), each in a fresh process of ${bench.roundMs / 1000} s after ${bench.warmUpMs / 1000} s of warming up. CPU: what the server's process used per request, without the database's.`,
+        'Before each repetition every contender must answer five sessions with their own user, and an anonymous request and a forged one with 401. Rows in italics are limits, written by hand for this table: the Map is never invalidated, the join knows no extension, rotation or outage.',
+        '"here at once, elsewhere in ms": a revocation in this process counts at once; of what another process revokes see [revocation](revocation.md). While a process cannot hear the others it asks the database.',
+      ],
+      tables: PLATFORMS.map((platform) => tableOf(platform, samples)),
+      goals: PLATFORMS.flatMap((platform) => goalsOf(platform, samples)),
+    };
+  },
+};
+
+async function databaseOfOurs(
+  bench: Bench,
+  count: number,
+  sessions: number,
+): Promise<{ url: string; users: readonly Me[] }> {
+  const url = await bench.database('guarded_get');
+  const source = await new DataSource({
+    type: 'postgres',
+    url,
+    entities: authEntities,
+    migrations: authMigrations,
+    migrationsRun: true,
+  }).initialize();
+  await source.destroy();
+  return inDatabase(url, async (client) => {
+    const { rows } = await client.query<Me>(
+      `INSERT INTO users (email, password_hash)
+       SELECT 'user' || n || '@example.com', 'x' FROM generate_series(1, $1::int) n RETURNING id, email`,
+      [count],
+    );
+    await client.query('VACUUM ANALYZE users');
+    return { url, users: rows.slice(0, sessions) };
+  });
+}
+
+async function measure(bench: Bench, url: string, live: readonly LiveSession[], server: BenchProcess): Promise<Sample> {
+  const headers = live.map((session) => session.headers);
+  // At least once each, so that what is kept in memory is there.
+  await load({ url, headers }, server, bench.warmUpMs);
+  return load({ url, headers }, server, bench.roundMs);
+}
+
+/** Who is measured must do the job: throws for whoever lets the wrong ones in, or answers something else. */
+async function checkHonesty(
+  { name, isGuarded = true }: Contender,
+  url: string,
+  live: readonly LiveSession[],
+): Promise<void> {
+  for (const { headers, user } of live.slice(0, 5)) {
+    const answer = await fetch(url, { headers });
+    const body = await answer.text();
+    if (answer.status !== 200 || body !== JSON.stringify({ id: user.id, email: user.email })) {
+      throw new Error(`${name} answered ${answer.status} ${body} to ${user.email}.`);
+    }
+  }
+  if (!isGuarded) return;
+  const [header, value] = Object.entries(live[0]!.headers)[0]!;
+  const forged = { [header]: value.split('; ').map(forge).join('; ') };
+  for (const headers of [{}, forged]) {
+    const answer = await fetch(url, { headers });
+    if (answer.status !== 401) throw new Error(`${name} answered ${answer.status} to ${JSON.stringify(headers)}.`);
+  }
+}
+
+/** Another end: of the signature, or of the token itself. */
+function forge(value: string): string {
+  return value.slice(0, -20) + value.slice(-20).replaceAll(/[A-Za-z0-9]/g, 'A');
+}
+
+function keyOf(platform: Platform, name: string): string {
+  return `${platform}: ${name}`;
+}
+
+function tableOf(platform: Platform, samples: Samples): Table {
+  return {
+    title: platform === 'express' ? 'Express' : 'Fastify',
+    columns: ['requests a second', 'CPU µs', 'revocable', 'hashed at rest', 'absolute lifetime'],
+    chart: 'requests a second',
+    rows: CONTENDERS.map(({ name, kind, guarantees }) => ({
+      name,
+      kind,
+      cells: {
+        'requests a second': samples.perSecond(keyOf(platform, name)),
+        'CPU µs': samples.cpuMicros(keyOf(platform, name)),
+        revocable: guarantees?.revocable ?? null,
+        'hashed at rest': guarantees?.hashed ?? null,
+        'absolute lifetime': guarantees?.absolute ?? null,
+      },
+    })),
+  };
+}
+
+function goalsOf(platform: Platform, samples: Samples): Goal[] {
+  const goal = (ours: string, other: string, least: number): Goal => {
+    const rate = samples.rateRatio(keyOf(platform, ours), keyOf(platform, other));
+    const cpu = samples.cpuRatio(keyOf(platform, ours), keyOf(platform, other));
+    return {
+      claim: `${platform}: ${ours} / ${other}`,
+      value: rate.median,
+      least,
+      remark: `${spread(rate)}; by CPU ${cpu.median.toFixed(2)}`,
+    };
+  };
+  return [
+    goal(CACHED, MAP, 0.95),
+    goal(CACHED, SESSION_DEFAULT, 2),
+    goal(CACHED, SESSION_READ_ONLY, 2),
+    goal(CACHED, BETTER_AUTH_CACHE, 1),
+    goal(SIGNED, BETTER_AUTH_CACHE, 1),
+    goal(JWT, PASSPORT_KEY, 0.95),
+    goal(UNCACHED, JOIN, 0.95),
+    goal(UNCACHED, SESSION_DEFAULT, 1.6),
+    goal(UNCACHED, SESSION_READ_ONLY, 1),
+    goal(UNCACHED, BETTER_AUTH, 3),
+  ];
+}
+
+function spread({ least, most }: Spread): string {
+  return `${least.toFixed(2)} to ${most.toFixed(2)}`;
+}
