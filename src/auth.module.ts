@@ -1,14 +1,6 @@
-import {
-  Module,
-  RequestMethod,
-  type DynamicModule,
-  type MiddlewareConsumer,
-  type NestModule,
-  type Provider,
-} from '@nestjs/common';
+import { Module, type DynamicModule, type NestModule, type Provider } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, HttpAdapterHost } from '@nestjs/core';
 import { getDataSourceToken } from '@nestjs/typeorm';
-import cookieParser from 'cookie-parser';
 import type { DataSource } from 'typeorm';
 import type { AuthEngine } from './auth-engine.js';
 import {
@@ -41,6 +33,7 @@ import { CookieWriter } from './http/cookie-writer.js';
 import { ClientIp } from './http/client-ip.js';
 import { LoginLimits } from './http/login-limits.js';
 import { OriginGuard } from './http/origin.guard.js';
+import { mountCookieParser } from './http/parsed-cookies.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
 import { SessionCookie } from './http/session-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
@@ -99,12 +92,11 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
     return assemble(super.forRootAsync(options), { ...options, imports: [] });
   }
 
-  /** `request.cookies` for the host's handlers; a cookie-parser that the host mounted before keeps its result. */
-  configure(consumer: MiddlewareConsumer): void {
+  configure(): void {
     const { httpAdapter } = this.adapterHost;
     if (this.config.routes && httpAdapter.getType() === 'express')
       httpAdapter.use(bodyParseErrors(this.config.routes.path));
-    consumer.apply(cookieParser()).forRoutes({ path: '{*path}', method: RequestMethod.ALL });
+    mountCookieParser(httpAdapter);
   }
 }
 

@@ -43,10 +43,19 @@ export const CurrentSession = createParamDecorator(
 );
 
 const reflector = new Reflector();
+/** Decorators are read once: two classes may share a handler, by inheritance. */
+const known = new WeakMap<object, WeakMap<object, Access>>();
 
 /** @internal What a handler asks of the guard. */
 export function accessOf(context: ExecutionContext): Access {
-  return reflector.getAllAndOverride(AccessMetadata, [context.getHandler(), context.getClass()]) ?? 'required';
+  const handler = context.getHandler();
+  const type = context.getClass();
+  const access = known.get(handler)?.get(type);
+  if (access !== undefined) return access;
+  const read = reflector.getAllAndOverride(AccessMetadata, [handler, type]) ?? 'required';
+  if (!known.has(handler)) known.set(handler, new WeakMap());
+  known.get(handler)!.set(type, read);
+  return read;
 }
 
 /** A public handler knows nobody, also on a socket or in a GraphQL request where another handler was authenticated. */

@@ -52,6 +52,11 @@ export class BearerSessions {
     return { user: found.user, session: extended ?? found.session };
   }
 
+  /** Who the token authenticates, where that is known without waiting, and nothing is due; `null`: call `recognize`. */
+  recall(token: string): AuthenticatedSession | null {
+    return this.isJwt(token) ? null : this.sessions.recall(token);
+  }
+
   /** Ends the token; idempotent, and without effect for what is none. Which session that was. */
   async revoke(token: string): Promise<readonly EndedSession[]> {
     const ended: EndedSession[] = [];

@@ -29,6 +29,11 @@ export abstract class SessionScheme {
    */
   abstract recognize(value: string, options?: { isHeld?: boolean }): Promise<RecognizedSession | null>;
 
+  /** Who the value authenticates, where that is known without waiting, and nothing is due; `null`: call `recognize`. */
+  recall(_value: string): AuthenticatedSession | null {
+    return null;
+  }
+
   /**
    * Ends the sessions of these values, whatever else is among them; which they were. The same bytes are refused from then
    * on (R3).
@@ -52,6 +57,10 @@ export class DatabaseSessionScheme extends SessionScheme {
     const id = presented === null ? null : this.sessions.idOf(presented);
     const { token, session } = await this.sessions.rotate(id === null ? null : { id }, user.id, { ...context, user });
     return { value: token, expiresAt: session.expiresAt };
+  }
+
+  override recall(value: string): AuthenticatedSession | null {
+    return this.sessions.recall(value);
   }
 
   override async recognize(value: string, options?: { isHeld?: boolean }): Promise<RecognizedSession | null> {

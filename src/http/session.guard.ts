@@ -2,7 +2,7 @@ import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/com
 import { HttpAdapterHost } from '@nestjs/core';
 import { asAuthError, AuthError, type AuthErrorCode } from '../auth.errors.js';
 import { attachAuth, authOf, requestOf, responseOf, type AuthRequest, type RequestAuth } from './auth-request.js';
-import { accessOf } from './auth.decorators.js';
+import { accessOf, type Access } from './auth.decorators.js';
 import { BearerSessions } from './bearer-sessions.js';
 import { CookieWriter } from './cookie-writer.js';
 import { credentialsOf, type Credentials } from './credentials.js';
@@ -29,51 +29,56 @@ export class SessionGuard implements CanActivate {
     private readonly adapterHost: HttpAdapterHost,
   ) {}
 
-  async canActivate(context: ExecutionContext): Promise<boolean> {
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const access = accessOf(context);
     if (access === 'public') return true;
 
     const response = responseOf(context);
     if (response) this.adapterHost.httpAdapter.setHeader(response, 'Cache-Control', 'no-store');
 
-    const auth = await this.authenticate(context, response, access === 'required');
-    if (typeof access === 'object') {
-      if (!auth) return true;
-      throw new AuthError('ALREADY_AUTHENTICATED', 'This page is for guests only.', access);
-    }
-    if (auth || access === 'optional') return true;
-    throw new AuthError('UNAUTHENTICATED', 'Log in, or send the session cookie or bearer token of a live session.', {});
+    const request = requestOf(context);
+    if (!request) return admits(access, null);
+    // A second guard on the same HTTP request asks nothing again; a socket's handshake outlives many messages.
+    const before = context.getType() === 'http' ? authOf(request) : null;
+    if (before) return admits(access, before);
+    const credentials = credentialsOf(request, this.cookie);
+    const recalled = credentials && this.recall(credentials);
+    if (!recalled) return this.authenticate(request, credentials, response, access);
+    attachAuth(request, recalled);
+    return admits(access, recalled);
   }
 
-  /** With `tellsWhy`, a JWT that does not hold throws with its reason; else it is nobody's, like any other value. */
   private async authenticate(
-    context: ExecutionContext,
+    request: AuthRequest,
+    credentials: Credentials | null,
     response: object | null,
-    tellsWhy: boolean,
-  ): Promise<RequestAuth | null> {
-    const request = requestOf(context);
-    if (!request) return null;
-    // A second guard on the same HTTP request asks nothing again; a socket's handshake outlives many messages.
-    if (context.getType() === 'http' && authOf(request)) return authOf(request);
-    const auth = await this.recognizeWithin(request, response, tellsWhy);
+    access: Access,
+  ): Promise<boolean> {
+    // A JWT that does not hold throws with its reason where a session is needed; else it is nobody's, like any other value.
+    const tellsWhy = access === 'required';
+    const auth = credentials && (await this.recognizeWithin(credentials, response, tellsWhy));
     // Once, when it is known: on a socket, messages that were let through before may still be at work.
     if (auth || !tellsWhy) attachAuth(request, auth);
-    return auth;
+    return admits(access, auth);
   }
 
   private async recognizeWithin(
-    request: AuthRequest,
+    credentials: Credentials,
     response: object | null,
     tellsWhy: boolean,
   ): Promise<RequestAuth | null> {
-    const credentials = credentialsOf(request, this.cookie);
-    if (!credentials) return null;
     try {
       return await this.recognize(credentials, response);
     } catch (error) {
       if (!tellsWhy && error instanceof AuthError && REFUSALS.has(error.code)) return null;
       throw asAuthError(error, 'The session lookup');
     }
+  }
+
+  /** Most requests: memory knows the session, so that nothing is waited for. */
+  private recall({ token, transport }: Credentials): RequestAuth | null {
+    const found = transport === 'cookie' ? this.scheme.recall(token) : this.bearer.recall(token);
+    return found && { user: found.user, session: found.session, transport };
   }
 
   private async recognize({ token, transport }: Credentials, response: object | null): Promise<RequestAuth | null> {
@@ -88,6 +93,16 @@ export class SessionGuard implements CanActivate {
     if (found.reissue && response) this.writer.renew(response, found.reissue);
     return { user: found.user, session: found.session, transport };
   }
+}
+
+/** Whether this handler is for whom the request has turned out to be from; throws for whom it is not. */
+function admits(access: Access, auth: RequestAuth | null): true {
+  if (typeof access === 'object') {
+    if (!auth) return true;
+    throw new AuthError('ALREADY_AUTHENTICATED', 'This page is for guests only.', access);
+  }
+  if (auth || access === 'optional') return true;
+  throw new AuthError('UNAUTHENTICATED', 'Log in, or send the session cookie or bearer token of a live session.', {});
 }
 
 /** What `BearerSessions.recognize` throws of a token, as opposed to a fault. */

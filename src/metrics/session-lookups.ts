@@ -23,5 +23,11 @@ export function countingLookups<Store extends SessionStore>(store: Store, metric
       throw error;
     }
   };
+  const recall = store.recall.bind(store);
+  store.recall = (id) => {
+    const found = recall(id);
+    if (found) metrics.count('latchkey.session.lookups', { result: 'hit' });
+    return found;
+  };
   return store;
 }

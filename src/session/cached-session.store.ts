@@ -23,6 +23,7 @@ export class CachedSessionStore extends SessionStore {
   /** @internal How many lookups memory has answered; counted before `find` waits for anything. */
   hits = 0;
   override readonly joinsTransactions: boolean;
+  override readonly remembers = true;
   private readonly reads: CoherentReads<StoredSession>;
 
   constructor(
@@ -38,18 +39,19 @@ export class CachedSessionStore extends SessionStore {
     channel.subscribe((invalidation) => this.forget(invalidation));
   }
 
+  override recall(id: string): StoredSession | undefined {
+    return this.mayRecall ? this.remembered(id) : undefined;
+  }
+
   override async find(id: string): Promise<StoredSession | null> {
-    if (this.statements.inTransaction || !this.channel.isCurrent) return this.store.find(id);
-    const kept = this.cache.get(id);
-    if (kept && isLive(kept, this.clock.now())) {
-      this.hits++;
-      return copyOf({ ...kept, rotated: null });
-    }
+    if (!this.mayRecall) return this.store.find(id);
+    const kept = this.remembered(id);
+    if (kept) return kept;
     const load = () => this.store.find(id);
     const found = await this.reads.read(id, load, (read) => {
       if (!read.rotated && isLive(read, this.clock.now())) this.cache.set(id, read);
     });
-    return found && copyOf(found);
+    return found && copyOf(found, found.rotated);
   }
 
   override async open(session: NewSession): Promise<Session | null> {
@@ -92,6 +94,17 @@ export class CachedSessionStore extends SessionStore {
     return this.store.deleteExpired(now, limit);
   }
 
+  private get mayRecall(): boolean {
+    return !this.statements.inTransaction && this.channel.isCurrent;
+  }
+
+  private remembered(id: string): StoredSession | undefined {
+    const kept = this.cache.get(id);
+    if (!kept || !isLive(kept, this.clock.now())) return undefined;
+    this.hits++;
+    return copyOf(kept, null);
+  }
+
   /**
    * With one session its family ends, whose other ids nobody has named: so everything of its user, who never changes. And
    * the session itself, which a lookup under way may have read although it is gone by now.
@@ -125,6 +138,6 @@ export class CachedSessionStore extends SessionStore {
   }
 }
 
-function copyOf({ session, user, rotated }: StoredSession): StoredSession {
+function copyOf({ session, user }: AuthenticatedSession, rotated: StoredSession['rotated']): StoredSession {
   return { session: { ...session }, user: copyOfUser(user), rotated };
 }

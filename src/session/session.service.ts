@@ -110,6 +110,17 @@ export class SessionService {
   }
 
   /**
+   * The session as `lookup` answers it, where memory knows it and its use has nothing to write; `null`: call `lookup`.
+   * It waits for nothing.
+   */
+  recall(token: string): AuthenticatedSession | null {
+    if (!this.store.remembers) return null;
+    const id = this.tokens.idOf(token);
+    const found = id === null ? undefined : this.store.recall(id);
+    return found && extendedExpiry(found.session, this.clock.now(), this.config.session) === null ? found : null;
+  }
+
+  /**
    * Puts a session with a new token in the place of `current`, in one transaction. Call it at every login and every
    * change of privilege (session fixation: OWASP ASVS 7.2.4, R1).
    *

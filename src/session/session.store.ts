@@ -55,11 +55,19 @@ export abstract class SessionStore {
   /** Whether what it does is part of the open `AuthTransaction`, and undone with it. Else it is done at once. */
   readonly joinsTransactions: boolean = true;
 
+  /** Whether `recall` may answer at all. */
+  readonly remembers: boolean = false;
+
   /**
    * The session and its user as they are now, live or not; `null` when either is missing. `id` is 64 hex digits. Of a
    * rotated one also when that was and what `open` was given as `successor`.
    */
   abstract find(id: string): Promise<StoredSession | null>;
+
+  /** What `find` would answer, where that is known without waiting, and is live; `undefined`: call `find`. */
+  recall(_id: string): StoredSession | undefined {
+    return undefined;
+  }
 
   /**
    * Stores a new session. Of `maxPerUser` concurrent and older ones exactly that many are left: the least recently

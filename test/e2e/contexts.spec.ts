@@ -40,13 +40,15 @@ describe('the guard outside HTTP', () => {
     await db?.drop();
   });
 
-  const passes = (type: string, args: unknown[], handler: 'guarded' | 'open' = 'guarded') => {
+  const passes = async (type: string, args: unknown[], handler: 'guarded' | 'open' = 'guarded') => {
     const context = new ExecutionContextHost(args, Resolver, handlerOf(handler));
     context.setType(type);
-    return guard.canActivate(context).catch((error: unknown) => {
+    try {
+      return await guard.canActivate(context);
+    } catch (error) {
       expect(error).toMatchObject({ code: 'UNAUTHENTICATED' });
       return false;
-    });
+    }
   };
   const headers = () => ({ headers: { cookie } });
 
