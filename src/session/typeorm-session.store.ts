@@ -1,14 +1,10 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
-import {
-  fromEpochSeconds,
-  PreparedStatements,
-  sqlState,
-  toEpochSeconds,
-  type Statement,
-  type StatementResult,
-} from '../database/prepared-statement.js';
+import { fromEpochSeconds, toEpochSeconds } from '../database/epoch-seconds.js';
+import { PreparedStatements } from '../database/prepared-statement.js';
+import type { Statement, StatementResult } from '../database/statement.js';
+import { sqlState } from '../database/store-error.js';
 import { TypeOrmUserDirectory, userOf } from '../user/typeorm-user.directory.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import type { AuthenticatedSession, EndedSession, Session, StoredSession } from './session.js';
