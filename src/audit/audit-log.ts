@@ -20,6 +20,7 @@ const BATCH = 500;
  * Writes what `AuthEvents` tells to `auth_audit_events`, with `audit.enabled`. Behind the request, which never waits and
  * never fails for it: while the database does not take them, events wait in memory, `audit.queue` of them and no more.
  * What is waiting at a shutdown is written before the end; a process that is killed loses the last quarter of a second.
+ * Where a connection breaks before the answer to a write, that write may have been done, and is done again.
  */
 @Injectable()
 export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
