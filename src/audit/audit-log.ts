@@ -5,7 +5,7 @@ import {
   type OnApplicationShutdown,
   type OnModuleInit,
 } from '@nestjs/common';
-import { isAuthError } from '../auth.errors.js';
+import { isAuthError, type AuthError } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { AuthEvent } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
@@ -20,6 +20,7 @@ const BATCH = 500;
  * Writes what `AuthEvents` tells to `auth_audit_events`, with `audit.enabled`. Behind the request, which never waits and
  * never fails for it: while the database does not take them, events wait in memory, `audit.queue` of them and no more.
  * What is waiting at a shutdown is written before the end; a process that is killed loses the last quarter of a second.
+ * Where a connection breaks before the answer to a write, that write may have been done, and is done again.
  */
 @Injectable()
 export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
@@ -88,33 +89,41 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
   private async writeBatch(): Promise<boolean> {
     const batch = this.waiting.splice(0, BATCH);
     try {
-      await this.store.insert(batch);
-      if (this.failing) this.logger.log(`The audit table is written again; ${this.lost} events are missing so far.`);
-      this.failing = false;
+      if (!(await this.isTaken(batch))) await this.writeEach(batch);
       return true;
     } catch (error) {
-      // What the database refuses to hold it would refuse again.
-      if (!isAuthError(error, 'STORE_UNAVAILABLE') && !isAuthError(error, 'SCHEMA_MISSING')) {
-        // One value that it refuses must not take the others with it.
-        if (batch.length === 1) this.drop(1, 'the database refused them');
-        else for (const event of batch) await this.writeOne(event);
-        return true;
-      }
-      if (!this.failing) this.logger.error(`The audit table is not written (${error.code}): events wait in memory.`);
-      this.failing = true;
-      const room = Math.max(0, this.config.audit.queue - this.waiting.length);
-      if (batch.length > room) this.drop(batch.splice(room).length, 'audit.queue is full');
-      this.waiting.unshift(...batch);
+      this.putBack(batch, error as AuthError);
       return false;
     }
   }
 
-  private async writeOne(event: AuthEvent): Promise<void> {
-    try {
-      await this.store.insert([event]);
-    } catch {
-      this.drop(1, 'the database refused them');
+  /** One value that the database refuses must not take the others with it. What is done leaves the batch. */
+  private async writeEach(batch: AuthEvent[]): Promise<void> {
+    while (batch.length > 0) {
+      if (!(await this.isTaken(batch.slice(0, 1)))) this.drop(1, 'the database refused them');
+      batch.shift();
     }
+  }
+
+  /** False where the database refuses to hold what it is given, and so would again; throws where it is away. */
+  private async isTaken(events: readonly AuthEvent[]): Promise<boolean> {
+    try {
+      await this.store.insert(events);
+    } catch (error) {
+      if (isAuthError(error, 'STORE_UNAVAILABLE') || isAuthError(error, 'SCHEMA_MISSING')) throw error;
+      return false;
+    }
+    if (this.failing) this.logger.log(`The audit table is written again; ${this.lost} events are missing so far.`);
+    this.failing = false;
+    return true;
+  }
+
+  private putBack(batch: AuthEvent[], { code }: AuthError): void {
+    if (!this.failing) this.logger.error(`The audit table is not written (${code}): events wait in memory.`);
+    this.failing = true;
+    const room = Math.max(0, this.config.audit.queue - this.waiting.length);
+    if (batch.length > room) this.drop(batch.splice(room).length, 'audit.queue is full');
+    this.waiting.unshift(...batch);
   }
 
   /** Logged at the first and at each tenfold, so that a flood is no flood in the log. */

@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { PreparedStatements, toEpochSeconds, type Statement } from '../database/prepared-statement.js';
+import { toEpochSeconds } from '../database/epoch-seconds.js';
+import { PreparedStatements } from '../database/prepared-statement.js';
+import type { Statement } from '../database/statement.js';
 import type { AuthEvent } from '../events/auth-event.js';
 
 const INSERT: Statement = {

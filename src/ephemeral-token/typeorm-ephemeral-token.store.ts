@@ -1,10 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import {
-  fromEpochSeconds,
-  PreparedStatements,
-  toEpochSeconds,
-  type Statement,
-} from '../database/prepared-statement.js';
+import { fromEpochSeconds, toEpochSeconds } from '../database/epoch-seconds.js';
+import { PreparedStatements } from '../database/prepared-statement.js';
+import type { Statement } from '../database/statement.js';
 import { EphemeralTokenStore, type EphemeralTokenKey } from './ephemeral-token.store.js';
 import type { EphemeralTokenRow } from './ephemeral-token.types.js';
 

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
-import { PreparedStatements, type Statement } from '../database/prepared-statement.js';
+import { PreparedStatements } from '../database/prepared-statement.js';
+import type { Statement } from '../database/statement.js';
 import { checkedInvalidation, formatInvalidation, type Invalidation } from './invalidation.js';
 import {
   RemoteInvalidationChannel,

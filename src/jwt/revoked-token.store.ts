@@ -1,10 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import {
-  fromEpochSeconds,
-  PreparedStatements,
-  toEpochSeconds,
-  type Statement,
-} from '../database/prepared-statement.js';
+import { fromEpochSeconds, toEpochSeconds } from '../database/epoch-seconds.js';
+import { PreparedStatements } from '../database/prepared-statement.js';
+import type { Statement } from '../database/statement.js';
 import type { RevokedToken } from '../invalidation/invalidation.js';
 import { TypeOrmUserDirectory, userOf, UUID } from '../user/typeorm-user.directory.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';

@@ -1,10 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import {
-  fromEpochSeconds,
-  PreparedStatements,
-  toEpochSeconds,
-  type Statement,
-} from '../database/prepared-statement.js';
+import { fromEpochSeconds, toEpochSeconds } from '../database/epoch-seconds.js';
+import { PreparedStatements } from '../database/prepared-statement.js';
+import type { Statement } from '../database/statement.js';
 import type { Bucket, Usage } from './rate-limit.policy.js';
 import { RateLimitStore, type Consumption } from './rate-limit.store.js';
 

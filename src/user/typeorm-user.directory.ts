@@ -1,13 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
-import {
-  fromEpochSeconds,
-  PreparedStatements,
-  sqlState,
-  toEpochSeconds,
-  type Statement,
-} from '../database/prepared-statement.js';
+import { fromEpochSeconds, toEpochSeconds } from '../database/epoch-seconds.js';
+import { PreparedStatements } from '../database/prepared-statement.js';
+import type { Statement } from '../database/statement.js';
+import { sqlState } from '../database/store-error.js';
 import type { RevocationReason } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { InvalidationChannel } from '../invalidation/invalidation-channel.js';

@@ -96,6 +96,23 @@ describe('PostgresInvalidationChannel', () => {
       expect(await sessions.lookup(token)).toBeNull();
     });
 
+    it.each([
+      ["UPDATE public.users SET disabled_at = '2020-01-01' WHERE id = $1", 'users'],
+      ['DELETE FROM public.users WHERE id = $1', 'users'],
+      ["INSERT INTO public.revoked_tokens VALUES ($1, '2100-01-01')", 'tokens'],
+      ["UPDATE public.revoked_tokens SET exp = '2100-01-01' WHERE jti = 'ended ' || $1", 'tokens'],
+      ['TRUNCATE public.users CASCADE', 'users'],
+      ['TRUNCATE public.revoked_tokens', 'tokens'],
+    ] as const)('under a search path that leads nowhere: %s', async (sql, kind) => {
+      const end = Date.UTC(2100, 0, 1);
+      await db.query("INSERT INTO revoked_tokens VALUES ('ended ' || $1, '2020-01-01')", [ada.id]);
+      const named = { users: [ada.id], tokens: [[sql.startsWith('UPDATE') ? `ended ${ada.id}` : ada.id, end]] }[kind];
+      const meant = JSON.stringify(sql.startsWith('TRUNCATE') ? '*' : named);
+      const news = heard(t.app, (invalidation) => JSON.stringify(invalidation[kind]) === meant);
+      await db.query(`SET search_path = pg_temp; ${sql.replaceAll('$1', `'${ada.id}'`)}`);
+      await news;
+    });
+
     it('everything is deleted at once: TRUNCATE', async () => {
       const { token } = await cached();
       const news = heard(t.app, ({ sessions: ids }) => ids === '*');

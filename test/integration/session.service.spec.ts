@@ -11,7 +11,7 @@ import {
   type AuthUser,
   type Session,
 } from 'nestjs-latchkey';
-import { FIND_WITH_USER } from '../../src/session/typeorm-session.store.js';
+import { FIND_WITH_USER } from '../../src/session/session.statements.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { withClient } from '../support/test-server.js';

@@ -1,6 +1,6 @@
 import { Module, type INestApplication, type ModuleMetadata, type Type } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
-import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test, type TestingModuleBuilder } from '@nestjs/testing';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import {
@@ -73,7 +73,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     routes: { path: 'auth' },
     // Its timer would come in between at some moment; the tests of the cleanup turn it on.
     cleanup: { enabled: false },
-    ...variantOptions(options.url),
+    ...(await variantOptions(options.url)),
     ...options.auth,
   });
 
@@ -89,7 +89,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     .useValue(clock);
   if (options.override) builder = options.override(builder);
   const module = await builder.compile();
-  const app = module.createNestApplication(adapterFor(options.platform ?? 'express'), {
+  const app = module.createNestApplication(await adapterFor(options.platform ?? 'express'), {
     logger: false,
   });
   options.configure?.(app);
@@ -104,8 +104,11 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
   return { app, clock, queries: spyOnQueries(app), url: `http://127.0.0.1:${port}`, close: () => app.close() };
 }
 
-function adapterFor(platform: Platform): ExpressAdapter {
-  return platform === 'express' ? new ExpressAdapter() : (new FastifyAdapter() as unknown as ExpressAdapter);
+async function adapterFor(platform: Platform): Promise<ExpressAdapter> {
+  if (platform === 'express') return new ExpressAdapter();
+  // Most test files never ask for it, and it takes a while to load.
+  const { FastifyAdapter } = await import('@nestjs/platform-fastify');
+  return new FastifyAdapter() as unknown as ExpressAdapter;
 }
 
 /** An account with the password `PASSWORD`. */

@@ -3,12 +3,13 @@ import { startEmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { authEntities, authMigrations } from 'nestjs-latchkey';
-import { HAS_REDIS, requireRedis, startRedis, startRedisCluster } from './redis-server.js';
 
 let stop: (() => Promise<void>) | undefined;
 
 /** One PostgreSQL (and one Redis and a cluster of three, where it is installed) for the whole run, and one migrated database that every test file copies. */
 export async function startTestServer(): Promise<void> {
+  // Every test file imports this one, and few of them have to load node-redis.
+  const { HAS_REDIS, requireRedis, startRedis, startRedisCluster } = await import('./redis-server.js');
   requireRedis();
   const given = process.env['TEST_DATABASE_URL'];
   const embedded = given ? null : await startEmbeddedPostgres({ settings: { fsync: 'off', max_connections: '300' } });

@@ -1,0 +1,15 @@
+/** The part of a `pg` pool or client that is used here. */
+export interface Connection {
+  query(query: {
+    name?: string;
+    text: string;
+    values: unknown[];
+  }): Promise<{ rows: unknown[]; rowCount: number | null }>;
+}
+
+/** A client that its pool has lent. */
+export interface Client extends Connection {
+  release(destroy?: boolean): void;
+  on(event: 'error', listener: (error?: Error) => void): void;
+  off(event: 'error', listener: (error?: Error) => void): void;
+}

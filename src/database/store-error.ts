@@ -1,0 +1,52 @@
+import { AuthError } from '../auth.errors.js';
+
+const UNDEFINED_TABLE = '42P01';
+const UNDEFINED_COLUMN = '42703';
+const UNDEFINED_FUNCTION = '42883';
+const INVALID_STATEMENT_NAME = '26000';
+const FEATURE_NOT_SUPPORTED = '0A000';
+const DEADLOCK_DETECTED = '40P01';
+const SERIALIZATION_FAILURE = '40001';
+const STATEMENT_COMPLETION_UNKNOWN = '40003';
+
+/** Refused before anything ran: the connection lost the statement (a pooler, DISCARD), or a column changed its type. */
+export const STALE_STATEMENT = new Set([INVALID_STATEMENT_NAME, FEATURE_NOT_SUPPORTED]);
+/** Rolled back as a whole by PostgreSQL, which asks for exactly this: try again. */
+export const TRY_AGAIN = new Set([DEADLOCK_DETECTED, SERIALIZATION_FAILURE]);
+
+/** PostgreSQL's five-character error code, where the error is one of the server's. */
+export function sqlState(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+}
+
+/** The code of an error, or of what `toAuthError` has made of it. */
+export function sqlStateOrCause(error: unknown): string | undefined {
+  return sqlState(error) ?? sqlState((error as Error | null)?.cause);
+}
+
+/** PostgreSQL has answered the commit itself: a constraint (23) or trigger (P0) checked late, or a roll back (40). */
+export function wasRefused(error: unknown): boolean {
+  const code = sqlStateOrCause(error) ?? '';
+  return /^(23|40|P0)/.test(code) && code !== STATEMENT_COMPLETION_UNKNOWN;
+}
+
+/** What a statement of ours throws for this: an `AuthError`, or the error itself where it names the caller's data. */
+export function toAuthError(error: unknown, code: string | undefined, statement: string): unknown {
+  if (code === UNDEFINED_TABLE || code === UNDEFINED_COLUMN || code === UNDEFINED_FUNCTION) {
+    const detail = (error as Error).message;
+    return new AuthError(
+      'SCHEMA_MISSING',
+      `The schema of nestjs-latchkey is not there (${detail}). Add authMigrations to the DataSource's migrations and run them.`,
+      { detail },
+      { cause: error },
+    );
+  }
+  if (code?.startsWith('22') || code?.startsWith('23')) return error;
+  return new AuthError(
+    'STORE_UNAVAILABLE',
+    'The database did not answer. Look at the cause; requests are answered again as soon as it is back.',
+    { part: statement },
+    { cause: error },
+  );
+}

@@ -1,0 +1,112 @@
+import { Logger } from '@nestjs/common';
+import type { Client, Connection } from './connection.js';
+import type { Statement, StatementResult } from './statement.js';
+import { sqlState, toAuthError, wasRefused } from './store-error.js';
+
+/** `unknown`: the answer to the commit was lost, and with it whether it was done. */
+export type TransactionOutcome = 'committed' | 'undone' | 'unknown';
+
+export type AfterTransaction = (outcome: TransactionOutcome) => void | Promise<void>;
+
+/** Asks this connection; `name` is for the metrics. */
+type Query = (
+  connection: Connection,
+  name: string,
+  query: Parameters<Connection['query']>[0],
+) => ReturnType<Connection['query']>;
+
+const BEGIN: Statement = { name: 'begin', text: 'BEGIN ISOLATION LEVEL READ COMMITTED' };
+const COMMIT: Statement = { name: 'commit', text: 'COMMIT' };
+
+/** One transaction on one connection, from its beginning until the connection is back in its pool. */
+export class Transaction {
+  /** After it, no more statements are taken. */
+  open = true;
+  private last: Promise<unknown> = Promise.resolve();
+  private failure: { error: unknown } | null = null;
+  private settled = false;
+  private readonly effects: AfterTransaction[] = [];
+
+  constructor(
+    private readonly client: Client,
+    private readonly query: Query,
+  ) {}
+
+  /** Everything that `work` runs and waits for is done, or nothing. A statement that fails undoes it all. */
+  async perform<T>(work: () => Promise<T>): Promise<T> {
+    // While it is out of the pool nobody else listens, and an `error` without a listener ends the process.
+    const lost = (error?: Error) => (this.failure ??= { error: toAuthError(error, sqlState(error), 'transaction') });
+    this.client.on('error', lost);
+    let broken = true;
+    let outcome: TransactionOutcome = 'undone';
+    try {
+      await this.run(BEGIN, []);
+      const result = await work();
+      this.open = false;
+      await this.last;
+      if (this.failure) throw this.failure.error;
+      outcome = 'unknown';
+      await this.run(COMMIT, []);
+      outcome = 'committed';
+      broken = false;
+      return result;
+    } catch (error) {
+      this.open = false;
+      if (outcome === 'unknown' && wasRefused(error)) outcome = 'undone';
+      broken = !(await rolledBack(this.client));
+      throw error;
+    } finally {
+      this.client.off('error', lost);
+      this.client.release(broken);
+      this.settled = true;
+      for (const effect of this.effects) await tell(effect, outcome);
+    }
+  }
+
+  /**
+   * One after the other, as a connection works, and unnamed: a prepared statement that has become stale would cost the
+   * whole transaction.
+   */
+  run<Row>({ name, text }: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+    const result = this.last.then(async () => {
+      try {
+        const { rows, rowCount } = await this.query(this.client, name, { text, values });
+        return { rows: rows as Row[], rowCount: rowCount ?? 0 };
+      } catch (fault) {
+        const error = toAuthError(fault, sqlState(fault), name);
+        this.failure ??= { error };
+        throw error;
+      }
+    });
+    this.last = result.then(ignore, ignore);
+    return result;
+  }
+
+  /** Whether it will tell `effect` of its end; no longer once it has ended. */
+  willTell(effect: AfterTransaction): boolean {
+    if (!this.settled) this.effects.push(effect);
+    return !this.settled;
+  }
+}
+
+/** Calls it. What it throws is logged. */
+export async function tell(effect: AfterTransaction, outcome: TransactionOutcome): Promise<void> {
+  try {
+    await effect(outcome);
+  } catch (error) {
+    // What has been done is done: its caller must not take it for failed.
+    new Logger('Auth').error(error);
+  }
+}
+
+/** The statement that runs into the broken connection throws. */
+const ignore = () => {};
+
+async function rolledBack(client: Connection): Promise<boolean> {
+  try {
+    await client.query({ text: 'ROLLBACK', values: [] });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,91 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { AuditLog, AuthEvents } from 'nestjs-latchkey';
+import { AuditStore } from '../../src/audit/audit.store.js';
+import { startTestApp, type TestApp } from '../support/app.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
+import { withClient } from '../support/test-server.js';
+
+const QUEUE = 6;
+const REFUSED = 'no \0 in a text';
+
+describe('AuditLog', () => {
+  let db: TestDatabase;
+  let proxy: TcpProxy;
+  let t: TestApp;
+  let log: AuditLog;
+  beforeEach(async () => {
+    db = await createTestDatabase();
+    proxy = await startTcpProxy(Number(new URL(db.url).port));
+    t = await startTestApp({ url: proxy.url(db.url), auth: { audit: { enabled: true, queue: QUEUE } } });
+    log = t.app.get(AuditLog);
+  });
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await t?.close();
+    await proxy?.close();
+    await db?.drop();
+  });
+
+  const tell = (...logins: string[]) => {
+    for (const login of logins) {
+      const facts = { ip: null, factors: ['password'], reason: 'INVALID_CREDENTIALS' } as const;
+      t.app.get(AuthEvents).emit({ type: 'login.failed', at: t.clock.now(), login, ...facts });
+    }
+  };
+  const written = async () =>
+    (await db.query<{ login: string }>('SELECT login FROM auth_audit_events ORDER BY id')).map(({ login }) => login);
+
+  /** The database goes away before this row of a batch that is written row by row, and takes no connection. */
+  const goesAwayBeforeRow = (row: number, meanwhile = () => {}) => {
+    const store = t.app.get(AuditStore);
+    const insert = store.insert.bind(store);
+    let rows = 0;
+    jest.spyOn(store, 'insert').mockImplementation(async (events) => {
+      if (events.length === 1 && ++rows === row) {
+        await allowConnections(false);
+        proxy.reset();
+        meanwhile();
+      }
+      return insert(events);
+    });
+  };
+  const allowConnections = (allowed: boolean) =>
+    withClient(process.env['LATCHKEY_TEST_SERVER']!, (client) =>
+      client.query(`ALTER DATABASE ${new URL(db.url).pathname.slice(1)} ALLOW_CONNECTIONS ${allowed}`),
+    );
+  const back = async () => {
+    await allowConnections(true);
+    await log.flush();
+  };
+
+  it('one event that PostgreSQL refuses does not take the others of its batch with it', async () => {
+    tell('ada', REFUSED, 'grace');
+    await log.flush();
+    expect(await written()).toEqual(['ada', 'grace']);
+    expect(log.dropped).toBe(1);
+  });
+
+  it.each([1, 2, 3, 4])(
+    'an outage before row %i of a refused batch loses nothing and writes nothing twice',
+    async (row) => {
+      goesAwayBeforeRow(row);
+      tell('ada', REFUSED, 'grace', 'edsger');
+      await log.flush();
+      const refused = row > 2 ? 1 : 0;
+      expect(log.dropped).toBe(refused);
+      await back();
+      expect(await written()).toEqual(['ada', 'grace', 'edsger']);
+      expect(log.dropped).toBe(1);
+    },
+  );
+
+  it('what is put back counts for the queue, and is the first to be written', async () => {
+    goesAwayBeforeRow(3, () => tell('1', '2', '3', '4', '5'));
+    tell('ada', REFUSED, 'grace', 'edsger');
+    await log.flush();
+    expect(log.dropped).toBe(2);
+    await back();
+    expect(await written()).toEqual(['ada', 'grace', '1', '2', '3', '4', '5']);
+  });
+});
