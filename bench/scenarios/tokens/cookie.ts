@@ -13,8 +13,8 @@ export const latchkeyRead = () => reading(latchkey());
 export const latchkeyWrite = () => writing(latchkey());
 export const bareRead = () => reading(bare());
 export const bareWrite = () => writing(bare());
-export const ironRead = async () => ({ ...(await reading(iron())), concurrency: 1 });
-export const ironWrite = async () => ({ ...(await writing(iron())), concurrency: 1 });
+export const ironRead = async () => ({ ...(await reading(iron())), concurrency: 16 });
+export const ironWrite = async () => ({ ...(await writing(iron())), concurrency: 16 });
 
 function latchkey(): Codec {
   // The changed values of the honesty check would be warned about.

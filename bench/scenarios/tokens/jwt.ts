@@ -29,7 +29,7 @@ export function jsonwebtokenConstant(): Promise<Running> {
   return jsonwebtoken(createSecretKey(randomBytes(32)), () => claims);
 }
 
-/** One after the other: with 16 under way it does not more on one core. */
+/** Its HMACs are made by threads: with 16 under way it does a fifth more than with one. */
 export async function jose(): Promise<Running> {
   const key = createSecretKey(randomBytes(32));
   const options = { algorithms: [ALGORITHM] };
@@ -37,7 +37,7 @@ export async function jose(): Promise<Running> {
     write: () => new SignJWT(freshClaims()).setProtectedHeader({ alg: ALGORITHM, typ: 'JWT' }).sign(key),
     read: async (token: string) => (await jwtVerify(token, key, options)).payload,
   });
-  return { work: async () => read(await write()), concurrency: 1 };
+  return { work: async () => read(await write()), concurrency: 16 };
 }
 
 export async function fastJwt(): Promise<Running> {
