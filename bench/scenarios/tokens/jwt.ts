@@ -76,7 +76,7 @@ function jsonwebtoken(key: jwt.Secret, claims: () => object): Promise<Running> {
   });
 }
 
-async function sync(codec: { write(): string; read(token: string): unknown }): Promise<Running> {
+async function sync(codec: { write: () => string; read: (token: string) => unknown }): Promise<Running> {
   const { write, read } = await honest(codec);
   return { work: () => read(write()) };
 }
