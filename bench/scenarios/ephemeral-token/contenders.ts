@@ -19,12 +19,10 @@ interface Token {
 const TYPE = 'slicer_download';
 const NONCE = 'archive:5';
 
-/** The least there is to do: the one statement, with all that makes a token usable, its hash given. */
-const DELETE = {
-  name: 'bare',
-  text: `DELETE FROM auth_ephemeral_tokens WHERE token = $1 AND token_type = $2 AND nonce = $3
-    AND expires_at > to_timestamp($4) RETURNING nonce`,
-};
+const WHERE = 'token = $1 AND token_type = $2 AND nonce = $3 AND expires_at > to_timestamp($4)';
+/** All that the fields of any type may be in. */
+const COLUMNS = `username, provider_id, nonce, code_verifier, challenge_id, user_id, payload,
+  date_part('epoch', created_at) AS created_at, date_part('epoch', expires_at) AS expires_at`;
 
 export async function latchkey(args: EphemeralTokenArgs): Promise<Running> {
   const app = await latchkeyContext(args.url);
@@ -36,16 +34,18 @@ export async function latchkey(args: EphemeralTokenArgs): Promise<Running> {
   );
 }
 
-export async function bareDelete(args: EphemeralTokenArgs): Promise<Running> {
+export const deleteReturningNonce = (args: EphemeralTokenArgs) => bareDelete(args, 'nonce');
+export const deleteReturningAll = (args: EphemeralTokenArgs) => bareDelete(args, COLUMNS);
+
+/** The least there is to do: the one statement, with all that makes a token usable, its hash given. */
+async function bareDelete(args: EphemeralTokenArgs, columns: string): Promise<Running> {
+  const statement = { name: 'bare', text: `DELETE FROM auth_ephemeral_tokens WHERE ${WHERE} RETURNING ${columns}` };
   const pool = new Pool({ connectionString: args.url, max: CONCURRENCY });
   return consuming(
     args,
     async ({ hash }) => {
-      const { rows } = await pool.query<{ nonce: string }>({
-        ...DELETE,
-        values: [hash, TYPE, NONCE, Date.now() / 1000],
-      });
-      return rows[0];
+      const values = [hash, TYPE, NONCE, Date.now() / 1000];
+      return (await pool.query<{ nonce: string }>({ ...statement, values })).rows[0];
     },
     () => pool.end(),
   );
