@@ -13,8 +13,11 @@ const PATIENCE_MS = 600_000;
 const CONTENDERS_CORE = '0';
 const OUR_CORE = '1';
 
+/** Counted before this process is moved to one of them. */
+export const cores = availableParallelism();
+
 /** Whether contenders have one core and this process, with the servers it starts, the other. */
-export const isPinned = availableParallelism() > 1 && spawnSync('taskset', ['--version']).status === 0;
+export const isPinned = cores > 1 && spawnSync('taskset', ['--version']).status === 0;
 
 /** Moves this process, and what it starts from now on, to the core that the contenders do not use. */
 export function pinThisProcess(): void {

@@ -34,20 +34,24 @@ async function answer(message: Exclude<ToContender, { type: 'stop' }>): Promise<
 }
 
 async function measure(ms: number): Promise<Sample> {
-  const { work, concurrency } = running!;
+  const { work, concurrency, operations = Infinity } = running!;
   if (!work) throw new Error('This contender is measured from outside.');
+  await running!.prepare?.();
   let done = 0;
   const cpu = cpuMicros();
   const began = performance.now();
-  const until = began + ms;
+  const until = operations === Infinity ? began + ms : Infinity;
   if (concurrency === undefined) {
     for (; performance.now() < until; done += 100) for (let i = 0; i < 100; i++) work();
   } else {
     await Promise.all(
       Array.from({ length: concurrency }, async () => {
-        while (performance.now() < until) {
+        while (done < operations && performance.now() < until) {
           // What needs no round trip must still let the clock and the others have their turn.
-          for (let i = 0; i < 10; i++, done++) await work();
+          for (let i = 0; i < 10 && done < operations; i++) {
+            done++;
+            await work();
+          }
           await new Promise(setImmediate);
         }
       }),

@@ -8,6 +8,10 @@ export interface Running<Hello = unknown> {
   readonly work?: () => unknown;
   /** How many of them at once; without it `work` is called in a plain loop and not waited for. */
   readonly concurrency?: number;
+  /** Exactly so many operations, however long they take, for `work` that uses something up. Needs `concurrency`. */
+  readonly operations?: number;
+  /** Called before each measurement and not measured. */
+  prepare?(): Promise<unknown>;
   close?(): Promise<unknown>;
 }
 

@@ -1,6 +1,6 @@
 import { cpus, totalmem } from 'node:os';
 import { createRequire } from 'node:module';
-import { isPinned } from './bench-process.js';
+import { cores, isPinned } from './bench-process.js';
 
 const require = createRequire(import.meta.url);
 const { dependencies } = require('../package.json') as { dependencies: Record<string, string> };
@@ -29,7 +29,7 @@ export interface Machine {
 export function machine(servers: Pick<Machine, 'postgres' | 'redis'>): Machine {
   return {
     processor: cpus()[0]?.model.trim() ?? 'unknown',
-    cores: cpus().length,
+    cores,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     pinned: isPinned,
     node: process.version,

@@ -3,6 +3,7 @@ import { CreateRevokedTokens1763683200005 } from './migrations/1763683200005-cre
 import { publishChangesFor } from './migrations/1763683200006-publish-changes.js';
 import { Cleanup1763683200007 } from './migrations/1763683200007-cleanup.js';
 import { CreateAuditEvents1763683200008 } from './migrations/1763683200008-create-audit-events.js';
+import { LighterRateLimits1763683200009 } from './migrations/1763683200009-lighter-rate-limits.js';
 import { createSessionsFor } from './migrations/1763683200002-create-sessions.js';
 import { CreateEphemeralTokens1763683200003 } from './migrations/1763683200003-create-ephemeral-tokens.js';
 import { CreateRateLimits1763683200004 } from './migrations/1763683200004-create-rate-limits.js';
@@ -17,4 +18,5 @@ export const authMigrations = [
   publishChangesFor({ referencesUsers: true }),
   Cleanup1763683200007,
   CreateAuditEvents1763683200008,
+  LighterRateLimits1763683200009,
 ];

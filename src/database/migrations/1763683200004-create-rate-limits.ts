@@ -14,7 +14,7 @@ const TABLE: OwnTable = {
 };
 
 /** Locks are of a bucket, named by event and subject; both functions take the same. */
-const lockOf = (event: string, subject: string) =>
+export const lockOf = (event: string, subject: string) =>
   `hashtextextended('nestjs-latchkey:rate-limit:' || ${event} || ':' || ${subject}, 0)`;
 
 /** The newest events of a bucket that are younger than its window, as many as its limit. */
@@ -23,11 +23,34 @@ const counted = (event: string, subject: string, limit: string, window: string) 
     WHERE username = ${subject} AND event_type = ${event} AND occurred_at > instant - make_interval(secs => ${window})
     ORDER BY occurred_at DESC LIMIT ${limit}) counted`;
 
-const REFUSE_OTHER_ISOLATION = `
+export const REFUSE_OTHER_ISOLATION = `
   IF current_setting('transaction_isolation') <> 'read committed' THEN
     RAISE EXCEPTION 'nestjs-latchkey counts exactly under read committed only, not under %',
       current_setting('transaction_isolation') USING ERRCODE = 'invalid_transaction_state';
   END IF`;
+
+export const CONSUME_RATE = `
+  CREATE OR REPLACE FUNCTION latchkey_consume_rate(
+    of_event text, of_subject text, max_events integer, of_window double precision, instant timestamptz,
+    OUT recorded boolean, OUT used integer, OUT oldest double precision
+  ) LANGUAGE plpgsql AS $$
+  DECLARE
+    key bigint := ${lockOf('of_event', 'of_subject')};
+    locked boolean := pg_try_advisory_xact_lock(key);
+  BEGIN
+    ${REFUSE_OTHER_ISOLATION};
+    LOOP
+      SELECT count(*)::integer, date_part('epoch', min(occurred_at)) INTO used, oldest
+        FROM ${counted('of_event', 'of_subject', 'max_events', 'of_window')};
+      recorded := used < max_events;
+      EXIT WHEN locked OR NOT recorded;
+      PERFORM pg_advisory_xact_lock(key);
+      locked := true;
+    END LOOP;
+    IF recorded THEN
+      INSERT INTO auth_rate_limit_events (username, event_type, occurred_at) VALUES (of_subject, of_event, instant);
+    END IF;
+  END $$`;
 
 /**
  * Table `auth_rate_limit_events` as in seed 003, the index that the window needs, and the functions that decide, about
@@ -54,28 +77,7 @@ export class CreateRateLimits1763683200004 implements MigrationInterface {
         'CREATE INDEX IF NOT EXISTS auth_rate_limit_events_window_idx ON auth_rate_limit_events (username, event_type, occurred_at)',
       );
     }
-    await queryRunner.query(`
-      CREATE FUNCTION latchkey_consume_rate(
-        of_event text, of_subject text, max_events integer, of_window double precision, instant timestamptz,
-        OUT recorded boolean, OUT used integer, OUT oldest double precision
-      ) LANGUAGE plpgsql AS $$
-      DECLARE
-        key bigint := ${lockOf('of_event', 'of_subject')};
-        locked boolean := pg_try_advisory_xact_lock(key);
-      BEGIN
-        ${REFUSE_OTHER_ISOLATION};
-        LOOP
-          SELECT count(*)::integer, date_part('epoch', min(occurred_at)) INTO used, oldest
-            FROM ${counted('of_event', 'of_subject', 'max_events', 'of_window')};
-          recorded := used < max_events;
-          EXIT WHEN locked OR NOT recorded;
-          PERFORM pg_advisory_xact_lock(key);
-          locked := true;
-        END LOOP;
-        IF recorded THEN
-          INSERT INTO auth_rate_limit_events (username, event_type, occurred_at) VALUES (of_subject, of_event, instant);
-        END IF;
-      END $$`);
+    await queryRunner.query(CONSUME_RATE);
     await queryRunner.query(`
       CREATE FUNCTION latchkey_consume_rates(
         events text[], subjects text[], limits integer[], windows double precision[], instant timestamptz,
