@@ -11,6 +11,11 @@ export class Turns {
     else await new Promise<void>((resolve) => this.waiting.push(resolve));
   }
 
+  /** Nobody has a turn. */
+  get isIdle(): boolean {
+    return this.running === 0;
+  }
+
   giveBack(): void {
     const next = this.waiting.shift();
     if (next) next();

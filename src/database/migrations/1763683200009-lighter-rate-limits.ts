@@ -3,7 +3,7 @@ import { CONSUME_RATE, lockOf, REFUSE_OTHER_ISOLATION } from './1763683200004-cr
 
 /**
  * The same decision about one bucket as before, under the same lock: but the events are fetched, and counted without
- * an aggregate, which is a tenth less work for the server. Each look is still a statement of its own, with a snapshot
+ * an aggregate, which is a little less work for the server. Each look is still a statement of its own, with a snapshot
  * that is younger than the lock.
  */
 export class LighterRateLimits1763683200009 implements MigrationInterface {
