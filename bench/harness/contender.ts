@@ -8,6 +8,8 @@ export interface Running<Hello = unknown> {
   readonly work?: () => unknown;
   /** How many of them at once; without it `work` is called in a plain loop and not waited for. */
   readonly concurrency?: number;
+  /** What `BenchProcess.call` reaches, for what is neither one operation nor known at the start. */
+  readonly calls?: Readonly<Record<string, (args: never) => Promise<unknown>>>;
   close?(): Promise<unknown>;
 }
 
@@ -20,6 +22,7 @@ export interface Sample {
 export type ToContender =
   | { readonly type: 'start'; readonly module: string; readonly name: string; readonly args: unknown }
   | { readonly type: 'measure'; readonly warmUpMs: number; readonly ms: number }
+  | { readonly type: 'call'; readonly name: string; readonly args: unknown }
   | { readonly type: 'cpu' }
   | { readonly type: 'close' }
   | { readonly type: 'stop' };
@@ -28,6 +31,7 @@ export type FromContender =
   | { readonly type: 'ready' }
   | { readonly type: 'started'; readonly hello: unknown }
   | { readonly type: 'measured'; readonly sample: Sample }
+  | { readonly type: 'called'; readonly result: unknown }
   | { readonly type: 'cpu'; readonly micros: number; readonly rss: number; readonly heap: number }
   | { readonly type: 'closed' }
   | { readonly type: 'failed'; readonly message: string };

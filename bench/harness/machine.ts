@@ -1,4 +1,4 @@
-import { availableParallelism, cpus, totalmem } from 'node:os';
+import { cpus, totalmem } from 'node:os';
 import { createRequire } from 'node:module';
 import { isPinned } from './bench-process.js';
 
@@ -29,7 +29,7 @@ export interface Machine {
 export function machine(servers: Pick<Machine, 'postgres' | 'redis'>): Machine {
   return {
     processor: cpus()[0]?.model.trim() ?? 'unknown',
-    cores: availableParallelism(),
+    cores: cpus().length,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     pinned: isPinned,
     node: process.version,
