@@ -13,13 +13,14 @@ export async function fillUsers(client: Client, count: number, name = 'user'): P
 
 /** Sessions of all users by turns, each with the token `tokenOf(name, 1 … count)`; `expiresAt` is SQL. */
 export async function fillSessions(client: Client, count: number, name: string, expiresAt: string): Promise<void> {
+  const { rows } = await client.query<{ users: number }>('SELECT count(*)::int AS users FROM users');
   await client.query(
-    `WITH numbered AS (SELECT id, row_number() OVER () AS number, count(*) OVER () AS users FROM users)
+    `WITH numbered AS (SELECT id, row_number() OVER () AS number FROM users)
      INSERT INTO sessions (id, user_id, created_at, expires_at, authenticated_at, last_seen_at, absolute_expires_at)
-     SELECT encode(sha256(sha256(($2 || i)::bytea)), 'hex'), u.id, now() - interval '40 days', ${expiresAt},
+     SELECT encode(sha256(sha256(($3 || i)::bytea)), 'hex'), u.id, now() - interval '40 days', ${expiresAt},
        now() - interval '40 days', now() - interval '40 days', now() + interval '50 days'
-     FROM generate_series(1, $1::int) i JOIN numbered u ON u.number = 1 + i % u.users`,
-    [count, name],
+     FROM generate_series(1, $1::int) i JOIN numbered u ON u.number = 1 + i % $2::int`,
+    [count, rows[0]!.users, name],
   );
 }
 

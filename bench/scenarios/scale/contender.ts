@@ -18,7 +18,7 @@ export const lookups: Start<{ url: string; sessions: number }> = async ({ url, s
   };
   const oneByOne = async (ms: number): Promise<LookupTimes> => {
     const times: number[] = [];
-    for (const until = performance.now() + ms; performance.now() < until; ) {
+    for (const until = performance.now() + ms; performance.now() < until;) {
       const began = performance.now();
       await lookup();
       times.push(performance.now() - began);
