@@ -29,6 +29,7 @@ export async function requests(
 ): Promise<Requests> {
   let isDone = false;
   const done = work.finally(() => (isDone = true));
+  const finished = () => isDone;
   const times: Requests = { lookups: [], writes: [], control: [] };
   const timed = async (into: number[], request: () => Promise<unknown>) => {
     const began = performance.now();
@@ -36,13 +37,13 @@ export async function requests(
     into.push(performance.now() - began);
   };
   const look = async () => {
-    while (!isDone) {
+    while (!finished()) {
       await timed(times.lookups, () => sessions.lookup(one(tokens)));
       await wait(PAUSE_MS);
     }
   };
   const write = async (into: number[], userIds: readonly string[]) => {
-    while (!isDone) {
+    while (!finished()) {
       const userId = one(userIds);
       await timed(into, () => sessions.create(userId));
       await timed(into, () => sessions.revokeAllForUser(userId));
