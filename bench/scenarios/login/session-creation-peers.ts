@@ -15,18 +15,18 @@ export const connectPg: Creation = async ({ url, users }) => {
     const cookie = { originalMaxAge: TTL_MS, expires: new Date(Date.now() + TTL_MS), httpOnly: true, path: '/' };
     const data = { cookie, userId: one(users), ip: '203.0.113.7', userAgent: 'bench' };
     await new Promise<void>((resolve, reject) =>
-      store.set(sid, data, (error?: unknown) => (error ? reject(error as Error) : resolve())),
+      store.set(sid, data, (error?: unknown) => (error ? reject(error) : resolve())),
     );
     return sid;
   };
   const sid = await set();
   check(
     await new Promise((resolve, reject) =>
-      store.get(sid, (error: unknown, found) => (error ? reject(error as Error) : resolve(found))),
+      store.get(sid, (error: unknown, found) => (error ? reject(error) : resolve(found))),
     ),
   );
   return creating(set, async () => {
-    await store.close();
+    store.close();
     await pool.end();
   });
 };
