@@ -4,7 +4,6 @@ import {
   CurrentSession,
   CurrentUser,
   EphemeralTokenService,
-  hours,
   Public,
   RateLimit,
   seconds,
@@ -22,7 +21,9 @@ export interface SoakServer {
   readonly emails: readonly string[];
 }
 
-const UNLIMITED = { limit: 100_000, window: hours(1) };
+/** The cleanup keeps rate limit events for the longest window of all policies. */
+const WINDOW = seconds(20);
+const UNLIMITED = { limit: 100_000, window: WINDOW };
 /** Whatever is bounded is full long before the first two minutes are over: what grows after them has no bound. */
 const OPTIONS: Partial<AuthOptions> = {
   cookie: { secure: false },
@@ -31,8 +32,16 @@ const OPTIONS: Partial<AuthOptions> = {
   cache: { enabled: true, maxSessions: 100 },
   cleanup: { interval: seconds(5), leeway: 0 },
   rateLimits: {
-    policies: { login_attempt: UNLIMITED, login_ip: UNLIMITED, email_send: { limit: BURST, window: seconds(20) } },
-    backoff: { base: 0 },
+    policies: {
+      login_attempt: UNLIMITED,
+      login_ip: UNLIMITED,
+      '2fa_attempt': UNLIMITED,
+      password_reset_send: UNLIMITED,
+      password_reset_ip: UNLIMITED,
+      password_change: UNLIMITED,
+      email_send: { limit: BURST, window: WINDOW },
+    },
+    backoff: { base: 0, window: WINDOW },
     rememberedBlocks: 100,
   },
 };
