@@ -1,6 +1,6 @@
 import { fork, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { FromContender, Sample, ToContender } from './contender.js';
 
@@ -11,6 +11,7 @@ const FLAGS = ['--no-memory-reducer', '--import', LOADER];
 const PATIENCE_MS = 600_000;
 
 const CONTENDERS_CORE = '0';
+const EVERY_CORE = `0-${cpus().length - 1}`;
 const OUR_CORE = '1';
 
 /** Counted before this process is moved to one of them. */
@@ -24,6 +25,14 @@ export function pinThisProcess(): void {
   if (isPinned) spawnSync('taskset', ['-a', '-c', '-p', OUR_CORE, String(process.pid)]);
 }
 
+/** `all`: for what has threads of its own, or is several processes; they share them with the load and the database. */
+export type Cores = 'one' | 'all';
+
+/** This command, on the core of the contenders or on all of them where the machine has several. */
+export function onCores(cores: Cores, command: readonly [string, ...string[]]): readonly [string, ...string[]] {
+  return isPinned ? ['taskset', '-c', cores === 'one' ? CONTENDERS_CORE : EVERY_CORE, ...command] : command;
+}
+
 type Answer<Type extends FromContender['type']> = FromContender & { type: Type };
 
 /** A contender in a process of its own, on a core of its own where the machine has two. */
@@ -32,12 +41,10 @@ export class BenchProcess {
   private readonly exited: Promise<unknown>;
   private said: Promise<unknown> = Promise.resolve();
 
-  constructor(flags: readonly string[] = []) {
-    const node = [...FLAGS, ...flags];
+  constructor(flags: readonly string[] = [], cores: Cores = 'one') {
+    const [execPath, ...execArgv] = onCores(cores, [process.execPath, ...FLAGS, ...flags]);
     const env = { ...process.env, NODE_ENV: 'production', NODE_OPTIONS: '' };
-    this.child = isPinned
-      ? fork(SCRIPT, { env, execPath: 'taskset', execArgv: ['-c', CONTENDERS_CORE, process.execPath, ...node] })
-      : fork(SCRIPT, { env, execArgv: node });
+    this.child = fork(SCRIPT, { env, execPath, execArgv });
     this.exited = once(this.child, 'exit');
     this.said = this.heard('ready');
   }
@@ -51,6 +58,11 @@ export class BenchProcess {
   /** One repetition of its `work`. */
   async measure(warmUpMs: number, ms: number): Promise<Sample> {
     return (await this.ask({ type: 'measure', warmUpMs, ms }, 'measured')).sample;
+  }
+
+  /** What the contender's `calls` answer under this name. */
+  async call<T>(name: string, args?: unknown): Promise<T> {
+    return (await this.ask({ type: 'call', name, args }, 'called')).result as T;
   }
 
   /** Microseconds of processor time so far, and bytes of memory. */

@@ -36,9 +36,9 @@ export async function startBench({ smoke, rounds }: { smoke: boolean; rounds: nu
       await inDatabase(postgres.url, (client) => client.query(`CREATE DATABASE "${name}"`));
       return postgres.urlOf(name);
     },
-    withProcess: async (use, flags = []) => {
-      const isReusable = smoke && flags.length === 0;
-      const used = (isReusable && spare) || new BenchProcess(flags);
+    withProcess: async (use, flags = [], cores = 'one') => {
+      const isReusable = smoke && flags.length === 0 && cores === 'one';
+      const used = (isReusable && spare) || new BenchProcess(flags, cores);
       if (used === spare) spare = undefined;
       let failed = true;
       try {

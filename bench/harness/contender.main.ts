@@ -4,6 +4,8 @@ import type { FromContender, Running, Sample, Start, ToContender } from './conte
 // The process that one contender runs in. See BenchProcess.
 
 let running: Running | undefined;
+/** With --expose-gc memory is what is still in use, not what happens to lie around. */
+const { gc: collect } = globalThis as { gc?: () => void };
 
 process.on('message', (message: ToContender) => {
   if (message.type === 'stop') process.exit();
@@ -23,7 +25,13 @@ async function answer(message: Exclude<ToContender, { type: 'stop' }>): Promise<
     case 'measure':
       await measure(message.warmUpMs);
       return { type: 'measured', sample: await measure(message.ms) };
+    case 'call': {
+      const call = running?.calls?.[message.name] as ((args: unknown) => Promise<unknown>) | undefined;
+      if (!call) throw new Error(`This contender has no ${message.name}.`);
+      return { type: 'called', result: await call(message.args) };
+    }
     case 'cpu': {
+      collect?.();
       const { rss, heapUsed } = process.memoryUsage();
       return { type: 'cpu', micros: cpuMicros(), rss, heap: heapUsed };
     }

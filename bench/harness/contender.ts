@@ -12,6 +12,8 @@ export interface Running<Hello = unknown> {
   readonly operations?: number;
   /** Called before each measurement and not measured. */
   prepare?(): Promise<unknown>;
+  /** What `BenchProcess.call` reaches, for what is neither one operation nor known at the start. */
+  readonly calls?: Readonly<Record<string, (args: never) => Promise<unknown>>>;
   close?(): Promise<unknown>;
 }
 
@@ -24,6 +26,7 @@ export interface Sample {
 export type ToContender =
   | { readonly type: 'start'; readonly module: string; readonly name: string; readonly args: unknown }
   | { readonly type: 'measure'; readonly warmUpMs: number; readonly ms: number }
+  | { readonly type: 'call'; readonly name: string; readonly args: unknown }
   | { readonly type: 'cpu' }
   | { readonly type: 'close' }
   | { readonly type: 'stop' };
@@ -32,6 +35,7 @@ export type FromContender =
   | { readonly type: 'ready' }
   | { readonly type: 'started'; readonly hello: unknown }
   | { readonly type: 'measured'; readonly sample: Sample }
+  | { readonly type: 'called'; readonly result: unknown }
   | { readonly type: 'cpu'; readonly micros: number; readonly rss: number; readonly heap: number }
   | { readonly type: 'closed' }
   | { readonly type: 'failed'; readonly message: string };

@@ -1,5 +1,5 @@
 import type { EmbeddedPostgres } from 'nestjs-latchkey/testing';
-import type { BenchProcess } from './bench-process.js';
+import type { BenchProcess, Cores } from './bench-process.js';
 import type { Sample } from './contender.js';
 import type { Spread } from './samples.js';
 
@@ -22,7 +22,7 @@ export interface Bench {
   /** The address of a new database. */
   database(name: string): Promise<string>;
   /** `use` with a fresh process, which ends afterwards; with --smoke with one that has been used before. */
-  withProcess<T>(use: (process: BenchProcess) => Promise<T>, flags?: readonly string[]): Promise<T>;
+  withProcess<T>(use: (process: BenchProcess) => Promise<T>, flags?: readonly string[], cores?: Cores): Promise<T>;
   /** One repetition of a contender that is measured inside of its process. */
   repeat(module: URL, name: string, args?: unknown): Promise<Sample>;
   log(line: string): void;

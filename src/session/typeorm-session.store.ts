@@ -26,9 +26,6 @@ import {
 } from './session.statements.js';
 import { SessionStore, type Extension, type NewSession } from './session.store.js';
 
-/** @internal For `bench/`. */
-export { FIND_WITH_USER };
-
 const INVALID_TEXT_REPRESENTATION = '22P02';
 const NUMERIC_VALUE_OUT_OF_RANGE = '22003';
 const FOREIGN_KEY_VIOLATION = '23503';

@@ -1,11 +1,24 @@
-/* oxlint-disable no-console */
-// What a cached session costs. Run: node --expose-gc --import ./test/support/register.js bench/cache-memory.ts [count]
 import { randomBytes, randomUUID } from 'node:crypto';
 import { days, MemorySessionCache, minutes, SystemClock, type AuthenticatedSession } from 'nestjs-latchkey';
+import type { Start } from '../../harness/contender.js';
 
-const count = Number(process.argv[2] ?? 100_000);
-const collect = (globalThis as { gc?: () => void }).gc;
-if (!collect) throw new Error('Run it with --expose-gc.');
+export interface CacheMemory {
+  readonly sessions: number;
+  readonly bytes: number;
+}
+
+/** What a full cache takes, after as many others have been in it and were pushed out, twice. Needs --expose-gc. */
+export const cacheMemory: Start<{ sessions: number }, CacheMemory> = async ({ sessions }) => {
+  const before = heap();
+  const cache = new MemorySessionCache({ max: sessions, ttl: minutes(10) }, new SystemClock());
+  // Every session another user's, which is the most that the index can cost.
+  for (let i = 0; i < 3 * sessions; i++) {
+    const found = session(randomUUID());
+    cache.set(found.session.id, found);
+  }
+  const bytes = heap() - before;
+  return { hello: { sessions: cache.size.sessions, bytes } };
+};
 
 const now = Date.now() + 0.125;
 /** As the store reads it: strings of their own, instants with microseconds. */
@@ -33,21 +46,9 @@ function session(userId: string): AuthenticatedSession {
 }
 
 function heap(): number {
-  collect!();
-  collect!();
+  const { gc: collect } = globalThis as { gc?: () => void };
+  if (!collect) throw new Error('It needs --expose-gc.');
+  collect();
+  collect();
   return process.memoryUsage().heapUsed;
 }
-
-const before = heap();
-const cache = new MemorySessionCache({ max: count, ttl: minutes(10) }, new SystemClock());
-// Every session another user's, which is the most that the index can cost.
-for (let i = 0; i < 3 * count; i++) {
-  const found = session(randomUUID());
-  cache.set(found.session.id, found);
-}
-const bytes = heap() - before;
-const { sessions, users } = cache.size;
-console.log(
-  `${sessions} sessions of ${users} users (${3 * count} were put in): ${(bytes / 2 ** 20).toFixed(1)} MiB, ` +
-    `${Math.round(bytes / sessions)} bytes a session`,
-);

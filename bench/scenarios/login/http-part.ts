@@ -1,0 +1,90 @@
+import { quantile } from '../../harness/quantile.js';
+import { spreadOf } from '../../harness/samples.js';
+import type { Bench, Result, Row } from '../../harness/scenario.js';
+import { migrated } from '../our-app.js';
+import { logins } from './logins.js';
+import { pacedGets } from './paced-gets.js';
+import type { LoginServer } from './server.js';
+
+const SERVER = new URL('./server.ts', import.meta.url);
+const OURS = 'nestjs-latchkey';
+
+interface HttpRound {
+  readonly bare: number;
+  readonly logins: number;
+  readonly idle: readonly number[];
+  readonly busy: readonly number[];
+}
+
+/** Logins with the hash, and what guarded GETs feel of them. */
+export async function overHttp(bench: Bench): Promise<Omit<Result, 'title'>> {
+  const url = await migrated(bench, 'login_http');
+  const rounds: HttpRound[] = [];
+  for (let round = 0; round < bench.rounds; round++) {
+    const bare = await bench.withProcess(
+      async (contender) => {
+        await contender.start(SERVER, 'bareHash', {});
+        return contender.measure(bench.warmUpMs, bench.roundMs);
+      },
+      [],
+      'all',
+    );
+    rounds.push({ bare: bare.perSecond, ...(await httpRound(bench, url, `round${round}-`)) });
+  }
+  const at = (which: 'idle' | 'busy', share: number) => spreadOf(rounds.map((each) => quantile(each[which], share)));
+  const ratio = spreadOf(rounds.map(({ idle, busy }) => quantile(busy, 0.99) / quantile(idle, 0.99)));
+  const row = (name: string, which: 'idle' | 'busy'): Row => ({
+    name,
+    kind: 'ours',
+    cells: { 'p50 ms': at(which, 0.5), 'p99 ms': at(which, 0.99), 'worst ms': at(which, 1) },
+  });
+  return {
+    about: [
+      'Logins over HTTP: `POST /auth/login` on 32 connections with the default argon2id (19 MiB, 2 passes) and all limits open. Here the server has every core, as in production, but shares them with the load generator and the database.',
+      'Guarded GETs beside it: 200 a second with session cookies and no cache, timed from when each was due.',
+    ],
+    tables: [
+      {
+        title: 'Logins over HTTP',
+        columns: ['logins a second'],
+        rows: [
+          {
+            name: 'argon2id alone, one hash a core',
+            kind: 'limit',
+            cells: { 'logins a second': spreadOf(rounds.map(({ bare: each }) => each)) },
+          },
+          { name: OURS, kind: 'ours', cells: { 'logins a second': spreadOf(rounds.map((each) => each.logins)) } },
+        ],
+      },
+      {
+        title: 'Guarded GETs while logins saturate the hasher',
+        columns: ['p50 ms', 'p99 ms', 'worst ms'],
+        rows: [row('no logins', 'idle'), row('logins without a pause', 'busy')],
+      },
+    ],
+    goals: [
+      {
+        claim: 'p99 of guarded GETs under logins, times that without',
+        value: ratio.median,
+        most: 3,
+        remark: `${ratio.least.toFixed(2)} to ${ratio.most.toFixed(2)} by round`,
+      },
+    ],
+  };
+}
+
+function httpRound(bench: Bench, url: string, name: string): Promise<Omit<HttpRound, 'bare'>> {
+  return bench.withProcess(
+    async (server) => {
+      const hello = await server.start<LoginServer>(SERVER, 'loginServer', { url, name });
+      await Promise.all([logins(hello, bench.warmUpMs), pacedGets(hello, bench.warmUpMs)]);
+      // Hundreds of them, so that the p99 is not the slowest one or two.
+      const ms = 3 * bench.roundMs;
+      const idle = await pacedGets(hello, ms);
+      const [busy] = await Promise.all([pacedGets(hello, ms), logins(hello, ms)]);
+      return { logins: await logins(hello, ms), idle, busy };
+    },
+    [],
+    'all',
+  );
+}
