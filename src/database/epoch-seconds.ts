@@ -7,3 +7,19 @@ export function toEpochSeconds(milliseconds: number): number {
 export function fromEpochSeconds(seconds: number): number {
   return Math.round(seconds * 1e6) / 1000;
 }
+
+/**
+ * SQL for these columns as one: the driver has work with each column of each row, which for instants comes to more than
+ * all of the rest of a lookup.
+ */
+export function selectInstants(...columns: string[]): string {
+  return `ARRAY[${columns.map((column) => `date_part('epoch', ${column})`).join(', ')}]::text`;
+}
+
+/** What `selectInstants` selects, such as `{1763683200.25,NULL}`, to epoch milliseconds. */
+export function readInstants(array: string): (number | null)[] {
+  return array
+    .slice(1, -1)
+    .split(',')
+    .map((seconds) => (seconds === 'NULL' ? null : fromEpochSeconds(Number(seconds))));
+}

@@ -1,51 +1,49 @@
 import type { Duration } from '../common/duration.js';
-import { fromEpochSeconds } from '../database/epoch-seconds.js';
-import type { Session, StoredSession } from './session.js';
+import { readInstants } from '../database/epoch-seconds.js';
+import type { AuthUser } from '../user/user.directory.js';
+import type { StoredSession } from './session.js';
 
-/** What the statements on `sessions` answer; instants in epoch seconds. */
+/** What the statements on `sessions` answer. */
 export interface SessionRow {
   id: string;
   handle: string;
   user_id: string;
   ip: string | null;
   user_agent: string | null;
-  created_at: number;
-  expires_at: number;
-  absolute_expires_at: number | null;
-  authenticated_at: number | null;
-  last_seen_at: number | null;
-}
-
-export interface RotationRow {
-  rotated_at: number | null;
   successor: string | null;
+  /** Created, expires, absolute end, authenticated, last seen, rotated. */
+  instants: string;
 }
 
 export interface SessionWithUserRow extends SessionRow {
   email: string;
-  disabled_at: number | null;
-  tokens_invalidated_after: number | null;
+  /** Disabled, tokens invalidated after. */
+  user_instants: string;
 }
 
 /** What is null was written by another program: see `SessionEntity`. */
-export function sessionOf(row: SessionRow, absoluteLifetime: Duration): Session {
-  const createdAt = fromEpochSeconds(row.created_at);
-  const absoluteExpiresAt =
-    row.absolute_expires_at === null ? createdAt + absoluteLifetime : fromEpochSeconds(row.absolute_expires_at);
+export function sessionOf(row: SessionRow, absoluteLifetime: Duration): Omit<StoredSession, 'user'> {
+  const [created, expires, absoluteEnd, authenticated, lastSeen, rotatedAt] = readInstants(row.instants);
+  const createdAt = created!;
+  const absoluteExpiresAt = absoluteEnd ?? createdAt + absoluteLifetime;
   return {
-    id: row.id,
-    handle: row.handle,
-    userId: row.user_id,
-    createdAt,
-    expiresAt: Math.min(fromEpochSeconds(row.expires_at), absoluteExpiresAt),
-    absoluteExpiresAt,
-    authenticatedAt: row.authenticated_at === null ? createdAt : fromEpochSeconds(row.authenticated_at),
-    lastSeenAt: row.last_seen_at === null ? createdAt : fromEpochSeconds(row.last_seen_at),
-    ip: row.ip,
-    userAgent: row.user_agent,
+    session: {
+      id: row.id,
+      handle: row.handle,
+      userId: row.user_id,
+      createdAt,
+      expiresAt: Math.min(expires!, absoluteExpiresAt),
+      absoluteExpiresAt,
+      authenticatedAt: authenticated ?? createdAt,
+      lastSeenAt: lastSeen ?? createdAt,
+      ip: row.ip,
+      userAgent: row.user_agent,
+    },
+    rotated: rotatedAt == null ? null : { at: rotatedAt, successor: row.successor },
   };
 }
 
-export function rotationOf({ rotated_at: at, successor }: RotationRow): StoredSession['rotated'] {
-  return at === null ? null : { at: fromEpochSeconds(at), successor };
+export function userOfRow({ user_id: id, email, user_instants }: SessionWithUserRow): AuthUser {
+  const [disabledAt, tokensInvalidatedAfter] = readInstants(user_instants);
+  return { id, email, disabledAt: disabledAt!, tokensInvalidatedAfter: tokensInvalidatedAfter! };
 }

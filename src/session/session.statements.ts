@@ -1,26 +1,23 @@
+import { selectInstants } from '../database/epoch-seconds.js';
 import type { Statement } from '../database/statement.js';
 
-const SESSION = `s.id, s.handle, s.user_id::text AS user_id, s.ip, s.user_agent,
-  date_part('epoch', s.created_at) AS created_at, date_part('epoch', s.expires_at) AS expires_at,
-  date_part('epoch', s.absolute_expires_at) AS absolute_expires_at,
-  date_part('epoch', s.authenticated_at) AS authenticated_at, date_part('epoch', s.last_seen_at) AS last_seen_at`;
-const ROTATION = `date_part('epoch', s.rotated_at) AS rotated_at, s.successor`;
-const USER = `u.email::text AS email, date_part('epoch', u.disabled_at) AS disabled_at,
-  date_part('epoch', u.tokens_invalidated_after) AS tokens_invalidated_after`;
+const SESSION = `s.id, s.handle, s.user_id::text AS user_id, s.ip, s.user_agent, s.successor,
+  ${selectInstants('s.created_at', 's.expires_at', 's.absolute_expires_at', 's.authenticated_at', 's.last_seen_at', 's.rotated_at')} AS instants`;
+const USER = `u.email::text AS email, ${selectInstants('u.disabled_at', 'u.tokens_invalidated_after')} AS user_instants`;
 const MOST_RECENT_FIRST = 'ORDER BY coalesce(s.last_seen_at, s.created_at) DESC, s.id';
 
 export const FIND: Statement = {
   name: 'latchkey_session_find',
-  text: `SELECT ${SESSION}, ${ROTATION} FROM sessions s WHERE s.id = $1`,
+  text: `SELECT ${SESSION} FROM sessions s WHERE s.id = $1`,
 };
 export const FIND_WITH_USER: Statement = {
   name: 'latchkey_session_find_with_user',
-  text: `SELECT ${SESSION}, ${ROTATION}, ${USER} FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1`,
+  text: `SELECT ${SESSION}, ${USER} FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1`,
 };
 /** The function takes the user's advisory lock before it counts: see the migration. */
 export const OPEN: Statement = {
   name: 'latchkey_session_open',
-  text: `SELECT ${SESSION}, ${ROTATION} FROM latchkey_open_session(
+  text: `SELECT ${SESSION} FROM latchkey_open_session(
     $1, $2, to_timestamp($3), make_interval(secs => $4), make_interval(secs => $5), to_timestamp($6), $7, $8, $9, $10, $11, to_timestamp($12), $13) s`,
 };
 /** `expires_at < now + extendBelow` also keeps the second of two concurrent callers from writing again. */

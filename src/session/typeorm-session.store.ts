@@ -5,12 +5,12 @@ import { fromEpochSeconds, toEpochSeconds } from '../database/epoch-seconds.js';
 import { PreparedStatements } from '../database/prepared-statement.js';
 import type { Statement, StatementResult } from '../database/statement.js';
 import { sqlState } from '../database/store-error.js';
-import { TypeOrmUserDirectory, userOf } from '../user/typeorm-user.directory.js';
+import { TypeOrmUserDirectory } from '../user/typeorm-user.directory.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { checkSchema } from './check-schema.js';
 import { ExpiredSessions } from './expired-sessions.js';
 import type { AuthenticatedSession, EndedSession, Session, StoredSession } from './session.js';
-import { rotationOf, sessionOf, type RotationRow, type SessionRow, type SessionWithUserRow } from './session.row.js';
+import { sessionOf, userOfRow, type SessionRow, type SessionWithUserRow } from './session.row.js';
 import {
   DELETE,
   DELETE_BY_HANDLE,
@@ -62,16 +62,18 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
 
   override async find(id: string): Promise<StoredSession | null> {
     if (this.joinsUsers) {
-      const { rows } = await this.statements.run<SessionWithUserRow & RotationRow>(FIND_WITH_USER, [id]);
-      return rows[0] ? { ...this.withUser(rows[0]), rotated: rotationOf(rows[0]) } : null;
+      const { rows } = await this.statements.run<SessionWithUserRow>(FIND_WITH_USER, [id]);
+      if (!rows[0]) return null;
+      const { session, rotated } = this.toSession(rows[0]);
+      return { session, user: userOfRow(rows[0]), rotated };
     }
-    const { rows } = await this.statements.run<SessionRow & RotationRow>(FIND, [id]);
+    const { rows } = await this.statements.run<SessionRow>(FIND, [id]);
     const user = rows[0] && (await this.userOf(rows[0].user_id));
-    return rows[0] && user ? { session: this.toSession(rows[0]), user, rotated: rotationOf(rows[0]) } : null;
+    return rows[0] && user ? { ...this.toSession(rows[0]), user } : null;
   }
 
   override async open(session: NewSession): Promise<Session | null> {
-    const { rows } = await this.forUser<SessionRow & RotationRow>(OPEN, [
+    const { rows } = await this.forUser<SessionRow>(OPEN, [
       session.id,
       session.userId,
       toEpochSeconds(session.now),
@@ -88,7 +90,7 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
     ]);
     const opened = rows.pop();
     if (session.onEnded) this.tellEnded(rows, session);
-    return opened ? this.toSession(opened) : null;
+    return opened ? this.toSession(opened).session : null;
   }
 
   override async extend({ id, now, expiresAt, extendBelow }: Extension): Promise<number | null> {
@@ -133,12 +135,12 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
   override async listByUser(userId: string): Promise<AuthenticatedSession[]> {
     if (this.joinsUsers) {
       const { rows } = await this.ofUser<SessionWithUserRow>(LIST_WITH_USER, [userId]);
-      return rows.map((row) => this.withUser(row));
+      return rows.map((row) => ({ session: this.toSession(row).session, user: userOfRow(row) }));
     }
     const user = await this.userOf(userId);
     if (!user) return [];
     const { rows } = await this.ofUser<SessionRow>(LIST, [userId]);
-    return rows.map((row) => ({ session: this.toSession(row), user }));
+    return rows.map((row) => ({ session: this.toSession(row).session, user }));
   }
 
   override deleteExpired(now: number, limit: number): Promise<number> {
@@ -146,11 +148,12 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
   }
 
   /** The rows that ended with a new session: those of what it replaced share a handle, the others were over the cap. */
-  private tellEnded(rows: readonly (SessionRow & RotationRow)[], { onEnded, now, replaces }: NewSession): void {
+  private tellEnded(rows: readonly SessionRow[], { onEnded, now, replaces }: NewSession): void {
     const replaced = rows.find(({ id }) => id === replaces)?.handle;
     for (const row of rows) {
-      const { userId, handle, expiresAt } = this.toSession(row);
-      if (row.rotated_at !== null || expiresAt <= now) continue;
+      const { session, rotated } = this.toSession(row);
+      const { userId, handle, expiresAt } = session;
+      if (rotated || expiresAt <= now) continue;
       onEnded?.({ userId, handle }, handle === replaced ? 'replaced_by_login' : 'cap');
     }
   }
@@ -187,12 +190,7 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
     }
   }
 
-  private withUser(row: SessionWithUserRow): AuthenticatedSession {
-    const user: AuthUser = userOf(row.user_id, row.email, row.disabled_at, row.tokens_invalidated_after);
-    return { session: this.toSession(row), user };
-  }
-
-  private toSession(row: SessionRow): Session {
+  private toSession(row: SessionRow): Omit<StoredSession, 'user'> {
     return sessionOf(row, this.absoluteLifetime);
   }
 }
