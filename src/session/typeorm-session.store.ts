@@ -12,6 +12,7 @@ import { ExpiredSessions } from './expired-sessions.js';
 import type { AuthenticatedSession, EndedSession, Session, StoredSession } from './session.js';
 import { rotationOf, sessionOf, type RotationRow, type SessionRow, type SessionWithUserRow } from './session.row.js';
 import {
+  ADD,
   DELETE,
   DELETE_BY_HANDLE,
   DELETE_BY_USER,
@@ -31,8 +32,16 @@ const NUMERIC_VALUE_OUT_OF_RANGE = '22003';
 const FOREIGN_KEY_VIOLATION = '23503';
 const NO_SUCH_USER = new Set([INVALID_TEXT_REPRESENTATION, NUMERIC_VALUE_OUT_OF_RANGE, FOREIGN_KEY_VIOLATION]);
 
+const HANDLE_LENGTH = 36;
+
+/** An instant at PostgreSQL's microsecond. */
+const asStored = (milliseconds: number): number => fromEpochSeconds(toEpochSeconds(milliseconds));
+/** What is half a character is stored as U+FFFD. */
+const wellFormed = (text: string | null): string | null => (text === null ? null : Buffer.from(text).toString());
+
 /**
- * Sessions in the table `sessions`, every method one named prepared statement and one round trip. While users are in
+ * Sessions in the table `sessions`, every method one named prepared statement and one round trip (opening
+ * at the cap: two). While users are in
  * our own table, a session and its user are read by one join on two primary keys; with a directory of the host's the
  * user is asked of it.
  */
@@ -71,6 +80,45 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
   }
 
   override async open(session: NewSession): Promise<Session | null> {
+    const { authenticatedAt, replaces, cutoff } = session;
+    // Most logins: they replace nothing, and their user has fewer sessions than may be.
+    const added = authenticatedAt !== null && replaces === null && cutoff === undefined;
+    return (added ? await this.add(session, authenticatedAt) : null) ?? this.decide(session);
+  }
+
+  /** `null`, and nothing has changed, where another session has to end for this one. */
+  private async add(session: NewSession, authenticatedAt: number): Promise<Session | null> {
+    const { id, userId, now, ttl, absoluteLifetime, ip, userAgent } = session;
+    const { rows } = await this.forUser<{ added: string | null }>(ADD, [
+      id,
+      userId,
+      toEpochSeconds(now),
+      ttl / 1000,
+      absoluteLifetime / 1000,
+      toEpochSeconds(authenticatedAt),
+      ip,
+      userAgent,
+      session.maxPerUser,
+    ]);
+    const { added } = rows[0]!;
+    if (added === null) return null;
+    const createdAt = asStored(now);
+    const absoluteExpiresAt = asStored(authenticatedAt + absoluteLifetime);
+    return {
+      id,
+      handle: added.slice(0, HANDLE_LENGTH),
+      userId: added.slice(HANDLE_LENGTH),
+      createdAt,
+      expiresAt: Math.min(asStored(now + ttl), absoluteExpiresAt),
+      absoluteExpiresAt,
+      authenticatedAt: asStored(authenticatedAt),
+      lastSeenAt: createdAt,
+      ip: wellFormed(ip),
+      userAgent: wellFormed(userAgent),
+    };
+  }
+
+  private async decide(session: NewSession): Promise<Session | null> {
     const { rows } = await this.forUser<SessionRow & RotationRow>(OPEN, [
       session.id,
       session.userId,

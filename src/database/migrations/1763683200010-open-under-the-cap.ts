@@ -1,0 +1,56 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+import type { UserIdType } from '../../session/session.entity.js';
+import { lockOf, openSession } from './1763683200002-create-sessions.js';
+
+/** So few rows, rotated or not, that one more ends none. Ask under the user's lock, in a statement after it. */
+const UNDER_CAP = 'NOT EXISTS (SELECT FROM sessions WHERE user_id = of_user OFFSET max_sessions - 1)';
+
+/**
+ * Most logins end nothing: they replace no session, and their user has fewer than may be. Those take the user's lock and
+ * insert, in a function that answers one value, the new handle and the user's id as it is stored: that is less work for
+ * the server than a set of rows. It answers null, and has changed nothing, where something has to end for it:
+ * `latchkey_open_session` decides that, and ranks the user's sessions only where one may be over the cap.
+ *
+ * The lock is tried first, since an expression is cheaper than a query. The insert is a statement after it either way, and
+ * so has a snapshot that is younger than the lock.
+ */
+export function openUnderTheCapFor(
+  userId: UserIdType,
+  { referencesUsers }: { referencesUsers: boolean },
+): new () => MigrationInterface {
+  class OpenUnderTheCap1763683200010 implements MigrationInterface {
+    name = 'OpenUnderTheCap1763683200010';
+
+    async up(queryRunner: QueryRunner): Promise<void> {
+      await queryRunner.query(openSession(userId, { referencesUsers, unless: UNDER_CAP }));
+      await queryRunner.query(`
+        CREATE FUNCTION latchkey_add_session(
+          new_id text, of_user ${userId}, instant timestamptz, ttl interval, lifetime interval, authenticated timestamptz,
+          from_ip text, agent text, max_sessions integer
+        ) RETURNS text LANGUAGE plpgsql AS $$
+        DECLARE
+          family uuid := gen_random_uuid();
+          key bigint := ${lockOf('of_user')};
+        BEGIN
+          IF NOT pg_try_advisory_xact_lock(key) THEN
+            PERFORM pg_advisory_xact_lock(key);
+          END IF;
+          INSERT INTO sessions (id, user_id, created_at, expires_at, handle, last_seen_at, authenticated_at,
+              absolute_expires_at, ip, user_agent)
+            SELECT new_id, of_user, instant, least(instant + ttl, authenticated + lifetime), family, instant, authenticated,
+              authenticated + lifetime, from_ip, agent
+            WHERE ${UNDER_CAP};
+          IF FOUND THEN
+            RETURN family::text || of_user::text;
+          END IF;
+          RETURN NULL;
+        END $$`);
+    }
+
+    async down(queryRunner: QueryRunner): Promise<void> {
+      await queryRunner.query('DROP FUNCTION latchkey_add_session');
+      await queryRunner.query(openSession(userId, { referencesUsers }));
+    }
+  }
+  return OpenUnderTheCap1763683200010;
+}
