@@ -8,6 +8,7 @@ import { publishChangesFor } from './migrations/1763683200006-publish-changes.js
 import { Cleanup1763683200007 } from './migrations/1763683200007-cleanup.js';
 import { CreateAuditEvents1763683200008 } from './migrations/1763683200008-create-audit-events.js';
 import { LighterRateLimits1763683200009 } from './migrations/1763683200009-lighter-rate-limits.js';
+import { openUnderTheCapFor } from './migrations/1763683200010-open-under-the-cap.js';
 import { createSessionsFor } from './migrations/1763683200002-create-sessions.js';
 import { CreateEphemeralTokens1763683200003 } from './migrations/1763683200003-create-ephemeral-tokens.js';
 import { CreateRateLimits1763683200004 } from './migrations/1763683200004-create-rate-limits.js';
@@ -34,6 +35,7 @@ export function authSchemaFor({ userId }: { userId: UserIdType }) {
       Cleanup1763683200007,
       CreateAuditEvents1763683200008,
       LighterRateLimits1763683200009,
+      openUnderTheCapFor(userId, { referencesUsers: false }),
     ],
   };
 }

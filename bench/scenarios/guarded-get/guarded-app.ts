@@ -74,7 +74,7 @@ export async function listen(
   @Module(metadata)
   class GuardedModule {}
   const adapter = platform === 'express' ? new ExpressAdapter() : new FastifyAdapter();
-  const app = await NestFactory.create<INestApplication>(GuardedModule, adapter, { logger: ['error'] });
+  const app = await NestFactory.create(GuardedModule, adapter, { logger: ['error'] });
   await configure(app);
   await app.listen(0, '127.0.0.1');
   const { port } = app.getHttpServer().address() as { port: number };

@@ -125,9 +125,9 @@ function before(
     return;
   }
   type Response = { writeHead(status: number): { end(): void } };
-  app.use((request: RequestWithUser, response: Response, next: (error?: unknown) => void) => {
-    const checked = check(request);
-    if (!checked) return next();
-    checked.then((refused) => (refused ? response.writeHead(refused).end() : next()), next);
+  app.use(async (request: RequestWithUser, response: Response, next: () => void) => {
+    const refused = await check(request);
+    if (refused) response.writeHead(refused).end();
+    else next();
   });
 }

@@ -82,6 +82,77 @@ const CLOSE_FAMILIES = `
 const MOST_ROTATED = 25;
 
 /**
+ * Waits for a password change or disabling that is under way, and holds up the next until this session is there to be
+ * deleted. A login whose account changed since its password was read opens nothing. One that did not is valid, however
+ * far the clock of the process that moved the cutoff was ahead.
+ */
+const LOCK_ACCOUNT = `
+          IF checks_cutoff THEN
+            DECLARE
+              account users;
+            BEGIN
+              SELECT * INTO account FROM users WHERE id = of_user FOR SHARE;
+              IF account.disabled_at IS NOT NULL OR account.tokens_invalidated_after IS DISTINCT FROM cutoff THEN
+                RETURN;
+              END IF;
+              authenticated := greatest(authenticated, cutoff + interval '1 microsecond');
+            END;
+          END IF;`;
+
+const END_OVER_CAP = `RETURN QUERY DELETE FROM sessions WHERE id IN (
+            SELECT ranked.id FROM (
+              SELECT s.id, s.rotated_at, row_number() OVER (PARTITION BY s.rotated_at IS NULL
+                  ORDER BY s.expires_at > instant DESC, coalesce(s.rotated_at, s.last_seen_at, s.created_at) DESC, s.id) AS place
+                FROM sessions s WHERE s.user_id = of_user) ranked
+              WHERE place > CASE WHEN rotated_at IS NULL THEN max_sessions - 1 ELSE greatest(max_sessions, ${MOST_ROTATED}) END)
+            RETURNING *;`;
+
+/** `unless`: where that is true, nothing is over the cap, and nobody looks for it. */
+export const openSession = (
+  userId: UserIdType,
+  { referencesUsers, unless }: { referencesUsers: boolean; unless?: string },
+): string => `
+        CREATE OR REPLACE FUNCTION latchkey_open_session(
+          new_id text, of_user ${userId}, instant timestamptz, ttl interval, lifetime interval, authenticated timestamptz,
+          from_ip text, agent text, replaced_id text, max_sessions integer, checks_cutoff boolean, cutoff timestamptz,
+          sealed_successor text
+        ) RETURNS SETOF sessions LANGUAGE plpgsql AS $$
+        DECLARE
+          replaced sessions;
+          ends_at timestamptz := authenticated + lifetime;
+          family uuid := gen_random_uuid();
+        BEGIN
+          IF replaced_id IS NULL OR authenticated IS NULL THEN
+            ${LOCK_USER};
+          ELSE
+            PERFORM latchkey_lock_owners(ARRAY[replaced_id], of_user);
+          END IF;
+          ${referencesUsers ? LOCK_ACCOUNT : ''}
+          IF authenticated IS NULL THEN
+            UPDATE sessions s SET rotated_at = instant, successor = sealed_successor, expires_at = least(s.expires_at, instant),
+                absolute_expires_at = coalesce(s.absolute_expires_at, s.created_at + lifetime)
+              WHERE s.id = replaced_id AND s.user_id = of_user AND s.rotated_at IS NULL AND s.expires_at > instant
+                AND coalesce(s.absolute_expires_at, s.created_at + lifetime) > instant
+              RETURNING * INTO replaced;
+            IF NOT FOUND THEN
+              RETURN;
+            END IF;
+            authenticated := coalesce(replaced.authenticated_at, replaced.created_at);
+            ends_at := replaced.absolute_expires_at;
+            family := replaced.handle;
+          ELSIF replaced_id IS NOT NULL THEN
+            RETURN QUERY DELETE FROM sessions s USING sessions r
+              WHERE r.id = replaced_id AND s.user_id = r.user_id AND s.handle = r.handle RETURNING s.*;
+          END IF;
+          ${unless === undefined ? END_OVER_CAP : `IF NOT ${unless} THEN ${END_OVER_CAP} END IF;`}
+          RETURN QUERY INSERT INTO sessions (id, user_id, created_at, expires_at, handle, last_seen_at, authenticated_at,
+              absolute_expires_at, ip, user_agent)
+            VALUES (new_id, of_user, instant, least(instant + ttl, ends_at), family, instant, authenticated, ends_at,
+              from_ip, agent)
+            RETURNING *;
+        END $$`;
+
+/**
  * Table `sessions` as in seed 002 with our additive columns, and the functions that decide about all sessions of one
  * user. Opening and ending take the same advisory lock, keyed by the user, **before** they read: a lock inside the
  * deciding statement would come after that statement's snapshot, 26 concurrent logins would leave 26 sessions, and a
@@ -108,22 +179,6 @@ export function createSessionsFor(
     ],
     own: OWN,
   };
-  // Waits for a password change or disabling that is under way, and holds up the next until this session is there to be
-  // deleted. A login whose account changed since its password was read opens nothing. One that did not is valid, however
-  // far the clock of the process that moved the cutoff was ahead.
-  const lockAccount = `
-          IF checks_cutoff THEN
-            DECLARE
-              account users;
-            BEGIN
-              SELECT * INTO account FROM users WHERE id = of_user FOR SHARE;
-              IF account.disabled_at IS NOT NULL OR account.tokens_invalidated_after IS DISTINCT FROM cutoff THEN
-                RETURN;
-              END IF;
-              authenticated := greatest(authenticated, cutoff + interval '1 microsecond');
-            END;
-          END IF;`;
-
   class CreateSessions1763683200002 implements MigrationInterface {
     name = NAME;
 
@@ -131,52 +186,7 @@ export function createSessionsFor(
       await createOrAdopt(queryRunner, table);
       await queryRunner.query('CREATE INDEX IF NOT EXISTS sessions_user_id_idx ON sessions (user_id)');
       await queryRunner.query(lockOwners(userId));
-      await queryRunner.query(`
-        CREATE FUNCTION latchkey_open_session(
-          new_id text, of_user ${userId}, instant timestamptz, ttl interval, lifetime interval, authenticated timestamptz,
-          from_ip text, agent text, replaced_id text, max_sessions integer, checks_cutoff boolean, cutoff timestamptz,
-          sealed_successor text
-        ) RETURNS SETOF sessions LANGUAGE plpgsql AS $$
-        DECLARE
-          replaced sessions;
-          ends_at timestamptz := authenticated + lifetime;
-          family uuid := gen_random_uuid();
-        BEGIN
-          IF replaced_id IS NULL OR authenticated IS NULL THEN
-            ${LOCK_USER};
-          ELSE
-            PERFORM latchkey_lock_owners(ARRAY[replaced_id], of_user);
-          END IF;
-          ${referencesUsers ? lockAccount : ''}
-          IF authenticated IS NULL THEN
-            UPDATE sessions s SET rotated_at = instant, successor = sealed_successor, expires_at = least(s.expires_at, instant),
-                absolute_expires_at = coalesce(s.absolute_expires_at, s.created_at + lifetime)
-              WHERE s.id = replaced_id AND s.user_id = of_user AND s.rotated_at IS NULL AND s.expires_at > instant
-                AND coalesce(s.absolute_expires_at, s.created_at + lifetime) > instant
-              RETURNING * INTO replaced;
-            IF NOT FOUND THEN
-              RETURN;
-            END IF;
-            authenticated := coalesce(replaced.authenticated_at, replaced.created_at);
-            ends_at := replaced.absolute_expires_at;
-            family := replaced.handle;
-          ELSIF replaced_id IS NOT NULL THEN
-            RETURN QUERY DELETE FROM sessions s USING sessions r
-              WHERE r.id = replaced_id AND s.user_id = r.user_id AND s.handle = r.handle RETURNING s.*;
-          END IF;
-          RETURN QUERY DELETE FROM sessions WHERE id IN (
-            SELECT ranked.id FROM (
-              SELECT s.id, s.rotated_at, row_number() OVER (PARTITION BY s.rotated_at IS NULL
-                  ORDER BY s.expires_at > instant DESC, coalesce(s.rotated_at, s.last_seen_at, s.created_at) DESC, s.id) AS place
-                FROM sessions s WHERE s.user_id = of_user) ranked
-              WHERE place > CASE WHEN rotated_at IS NULL THEN max_sessions - 1 ELSE greatest(max_sessions, ${MOST_ROTATED}) END)
-            RETURNING *;
-          RETURN QUERY INSERT INTO sessions (id, user_id, created_at, expires_at, handle, last_seen_at, authenticated_at,
-              absolute_expires_at, ip, user_agent)
-            VALUES (new_id, of_user, instant, least(instant + ttl, ends_at), family, instant, authenticated, ends_at,
-              from_ip, agent)
-            RETURNING *;
-        END $$`);
+      await queryRunner.query(openSession(userId, { referencesUsers }));
       if (referencesUsers) await queryRunner.query(END_ACCESS);
       await queryRunner.query(`
         CREATE FUNCTION latchkey_close_sessions(of_user ${userId}, kept_id text) RETURNS integer LANGUAGE plpgsql AS $$
