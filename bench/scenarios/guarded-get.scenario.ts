@@ -5,141 +5,23 @@ import type { BenchProcess } from '../harness/bench-process.js';
 import type { Sample } from '../harness/contender.js';
 import { load } from '../harness/http-load.js';
 import { alternate, type Samples, type Spread } from '../harness/samples.js';
-import type { Bench, Goal, Result, Row, Scenario, Table } from '../harness/scenario.js';
+import type { Bench, Goal, Result, Scenario, Table } from '../harness/scenario.js';
+import {
+  BETTER_AUTH,
+  BETTER_AUTH_CACHE,
+  CACHED,
+  CONTENDERS,
+  JOIN,
+  JWT,
+  MAP,
+  PASSPORT_KEY,
+  SESSION_DEFAULT,
+  SESSION_READ_ONLY,
+  SIGNED,
+  UNCACHED,
+} from './guarded-get/contenders.js';
 import type { GuardedArgs, GuardedHello, LiveSession, Me, Platform } from './guarded-get/guarded-app.js';
-
-interface Guarantees {
-  readonly revocable: string;
-  readonly hashed: string;
-  readonly absolute: string;
-}
-
-interface Contender {
-  readonly name: string;
-  readonly kind: Row['kind'];
-  readonly module: string;
-  readonly start: string;
-  readonly guarantees: Guarantees | null;
-  /** Answers nobody but who is logged in. */
-  readonly isGuarded?: boolean;
-}
-
-const OURS = { hashed: 'yes', absolute: 'yes' };
-const BARE = 'no authentication';
-const MAP = 'hand-written: hash, Map';
-const JOIN = 'hand-written: hash, prepared join';
-const CACHED = 'latchkey, session, cached';
-const UNCACHED = 'latchkey, session';
-const SIGNED = 'latchkey, signed cookie, cached';
-const JWT = 'latchkey, JWT, cached';
-const SESSION_DEFAULT = 'express-session + connect-pg-simple';
-const SESSION_READ_ONLY = `${SESSION_DEFAULT}, disableTouch`;
-const BETTER_AUTH = 'better-auth';
-const BETTER_AUTH_CACHE = 'better-auth, cookie cache';
-const PASSPORT = '@nestjs/jwt + passport-jwt';
-const PASSPORT_KEY = `${PASSPORT}, KeyObject`;
-
-const CONTENDERS: readonly Contender[] = [
-  { name: BARE, kind: 'limit', module: 'limits', start: 'bareHandler', guarantees: null, isGuarded: false },
-  {
-    name: MAP,
-    kind: 'limit',
-    module: 'limits',
-    start: 'mapGuard',
-    guarantees: { revocable: 'no', hashed: 'yes', absolute: 'yes' },
-  },
-  {
-    name: CACHED,
-    kind: 'ours',
-    module: 'latchkey',
-    start: 'cachedSession',
-    guarantees: { revocable: 'here at once, elsewhere in ms', ...OURS },
-  },
-  {
-    name: SIGNED,
-    kind: 'ours',
-    module: 'latchkey',
-    start: 'signedCookie',
-    guarantees: { revocable: 'here at once, elsewhere in ms', hashed: 'not stored', absolute: 'yes' },
-  },
-  {
-    name: JWT,
-    kind: 'ours',
-    module: 'latchkey',
-    start: 'sessionJwt',
-    guarantees: { revocable: 'here at once, elsewhere in ms', hashed: 'not stored', absolute: 'yes' },
-  },
-  {
-    name: PASSPORT_KEY,
-    kind: 'peer',
-    module: 'passport-jwt',
-    start: 'passportJwtWithKeyObject',
-    guarantees: { revocable: 'no', hashed: 'not stored', absolute: 'yes' },
-  },
-  {
-    name: PASSPORT,
-    kind: 'peer',
-    module: 'passport-jwt',
-    start: 'passportJwtByDefault',
-    guarantees: { revocable: 'no', hashed: 'not stored', absolute: 'yes' },
-  },
-  {
-    name: BETTER_AUTH_CACHE,
-    kind: 'peer',
-    module: 'better-auth',
-    start: 'betterAuthCookieCache',
-    guarantees: { revocable: 'after the cache (default 5 min)', hashed: 'no', absolute: 'no' },
-  },
-  {
-    name: JOIN,
-    kind: 'limit',
-    module: 'limits',
-    start: 'preparedJoin',
-    guarantees: { revocable: 'at once', hashed: 'yes', absolute: 'yes' },
-  },
-  {
-    name: UNCACHED,
-    kind: 'ours',
-    module: 'latchkey',
-    start: 'uncachedSession',
-    guarantees: { revocable: 'at once', ...OURS },
-  },
-  {
-    name: 'latchkey, JWT',
-    kind: 'ours',
-    module: 'latchkey',
-    start: 'uncachedSessionJwt',
-    guarantees: { revocable: 'at once', hashed: 'not stored', absolute: 'yes' },
-  },
-  {
-    name: SESSION_READ_ONLY,
-    kind: 'peer',
-    module: 'express-session',
-    start: 'expressSessionReadOnly',
-    guarantees: { revocable: 'at once', hashed: 'no', absolute: 'no' },
-  },
-  {
-    name: SESSION_DEFAULT,
-    kind: 'peer',
-    module: 'express-session',
-    start: 'expressSessionByDefault',
-    guarantees: { revocable: 'at once', hashed: 'no', absolute: 'no' },
-  },
-  {
-    name: 'naive TypeORM guard with a relation',
-    kind: 'peer',
-    module: 'typeorm-guard',
-    start: 'repositoryGuard',
-    guarantees: { revocable: 'at once', hashed: 'yes', absolute: 'yes' },
-  },
-  {
-    name: BETTER_AUTH,
-    kind: 'peer',
-    module: 'better-auth',
-    start: 'betterAuthDatabase',
-    guarantees: { revocable: 'at once', hashed: 'no', absolute: 'no' },
-  },
-];
+import { checkHonesty } from './guarded-get/honesty.js';
 
 const PLATFORMS: readonly Platform[] = ['express', 'fastify'];
 
@@ -223,33 +105,6 @@ async function measure(bench: Bench, url: string, live: readonly LiveSession[], 
   // At least once each, so that what is kept in memory is there.
   await load({ url, headers }, server, bench.warmUpMs);
   return load({ url, headers }, server, bench.roundMs);
-}
-
-/** Who is measured must do the job: throws for whoever lets the wrong ones in, or answers something else. */
-async function checkHonesty(
-  { name, isGuarded = true }: Contender,
-  url: string,
-  live: readonly LiveSession[],
-): Promise<void> {
-  for (const { headers, user } of live.slice(0, 5)) {
-    const answer = await fetch(url, { headers });
-    const body = await answer.text();
-    if (answer.status !== 200 || body !== JSON.stringify({ id: user.id, email: user.email })) {
-      throw new Error(`${name} answered ${answer.status} ${body} to ${user.email}.`);
-    }
-  }
-  if (!isGuarded) return;
-  const [header, value] = Object.entries(live[0]!.headers)[0]!;
-  const forged = { [header]: value.split('; ').map(forge).join('; ') };
-  for (const headers of [{}, forged]) {
-    const answer = await fetch(url, { headers });
-    if (answer.status !== 401) throw new Error(`${name} answered ${answer.status} to ${JSON.stringify(headers)}.`);
-  }
-}
-
-/** Another end: of the signature, or of the token itself. */
-function forge(value: string): string {
-  return value.slice(0, -20) + value.slice(-20).replaceAll(/[A-Za-z0-9]/g, 'A');
 }
 
 function keyOf(platform: Platform, name: string): string {

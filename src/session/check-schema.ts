@@ -4,7 +4,8 @@ import type { Statement } from '../database/statement.js';
 
 const CHECK: Statement = {
   name: '',
-  text: `SELECT 'latchkey_open_session'::regproc, 'latchkey_close_sessions'::regproc, 'latchkey_close_families'::regproc,
+  text: `SELECT 'latchkey_open_session'::regproc, 'latchkey_add_session'::regproc,
+    'latchkey_close_sessions'::regproc, 'latchkey_close_families'::regproc,
     current_setting('transaction_isolation') AS isolation, current_schema() AS schema`,
 };
 

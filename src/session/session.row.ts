@@ -1,7 +1,8 @@
 import type { Duration } from '../common/duration.js';
-import { readInstants } from '../database/epoch-seconds.js';
+import { fromEpochSeconds, readInstants, toEpochSeconds } from '../database/epoch-seconds.js';
 import type { AuthUser } from '../user/user.directory.js';
-import type { StoredSession } from './session.js';
+import type { Session, StoredSession } from './session.js';
+import type { NewSession } from './session.store.js';
 
 /** What the statements on `sessions` answer. */
 export interface SessionRow {
@@ -47,3 +48,27 @@ export function userOfRow({ user_id: id, email, user_instants }: SessionWithUser
   const [disabledAt, tokensInvalidatedAfter] = readInstants(user_instants);
   return { id, email, disabledAt: disabledAt!, tokensInvalidatedAfter: tokensInvalidatedAfter! };
 }
+
+/** The session as it is stored, from what was given and what the database has decided: handle, authentication, user id. */
+export function addedSession(added: string, given: NewSession, authenticatedAt: number): Session {
+  const [handle, authenticated] = added.split(' ', 2) as [string, string];
+  const createdAt = asStored(given.now);
+  const absoluteExpiresAt = asStored(authenticatedAt + given.absoluteLifetime);
+  return {
+    id: given.id,
+    handle,
+    userId: added.slice(handle.length + authenticated.length + 2),
+    createdAt,
+    expiresAt: Math.min(asStored(given.now + given.ttl), absoluteExpiresAt),
+    absoluteExpiresAt,
+    authenticatedAt: fromEpochSeconds(Number(authenticated)),
+    lastSeenAt: createdAt,
+    ip: wellFormed(given.ip),
+    userAgent: wellFormed(given.userAgent),
+  };
+}
+
+/** At PostgreSQL's microsecond. */
+const asStored = (milliseconds: number): number => fromEpochSeconds(toEpochSeconds(milliseconds));
+/** Half a character is stored as U+FFFD. */
+const wellFormed = (text: string | null): string | null => text && Buffer.from(text).toString();

@@ -14,6 +14,15 @@ export const FIND_WITH_USER: Statement = {
   name: 'latchkey_session_find_with_user',
   text: `SELECT ${SESSION}, ${USER} FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1`,
 };
+/**
+ * Opens a session for which nothing has to end; else it answers null, and `OPEN` decides. A value and no row: what the
+ * session is made of, the caller has given.
+ */
+export const ADD: Statement = {
+  name: 'latchkey_session_add',
+  text: `SELECT latchkey_add_session($1, $2, to_timestamp($3), make_interval(secs => $4), make_interval(secs => $5),
+    to_timestamp($6), $7, $8, $9, $10, to_timestamp($11)) AS added`,
+};
 /** The function takes the user's advisory lock before it counts: see the migration. */
 export const OPEN: Statement = {
   name: 'latchkey_session_open',

@@ -10,8 +10,9 @@ import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { checkSchema } from './check-schema.js';
 import { ExpiredSessions } from './expired-sessions.js';
 import type { AuthenticatedSession, EndedSession, Session, StoredSession } from './session.js';
-import { sessionOf, userOfRow, type SessionRow, type SessionWithUserRow } from './session.row.js';
+import { addedSession, sessionOf, userOfRow, type SessionRow, type SessionWithUserRow } from './session.row.js';
 import {
+  ADD,
   DELETE,
   DELETE_BY_HANDLE,
   DELETE_BY_USER,
@@ -32,7 +33,8 @@ const FOREIGN_KEY_VIOLATION = '23503';
 const NO_SUCH_USER = new Set([INVALID_TEXT_REPRESENTATION, NUMERIC_VALUE_OUT_OF_RANGE, FOREIGN_KEY_VIOLATION]);
 
 /**
- * Sessions in the table `sessions`, every method one named prepared statement and one round trip. While users are in
+ * Sessions in the table `sessions`, every method one named prepared statement and one round trip (two for a login that
+ * ends others). While users are in
  * our own table, a session and its user are read by one join on two primary keys; with a directory of the host's the
  * user is asked of it.
  */
@@ -73,6 +75,30 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
   }
 
   override async open(session: NewSession): Promise<Session | null> {
+    return (await this.add(session)) ?? this.decide(session);
+  }
+
+  /** Most logins. `null`, and nothing has changed, where another session may have to end for this one. */
+  private async add(session: NewSession): Promise<Session | null> {
+    const { authenticatedAt, replaces, cutoff } = session;
+    if (authenticatedAt === null || replaces !== null) return null;
+    const { rows } = await this.forUser<{ added: string | null }>(ADD, [
+      session.id,
+      session.userId,
+      toEpochSeconds(session.now),
+      session.ttl / 1000,
+      session.absoluteLifetime / 1000,
+      toEpochSeconds(authenticatedAt),
+      session.ip,
+      session.userAgent,
+      session.maxPerUser,
+      ...cutoffArguments(cutoff),
+    ]);
+    const { added } = rows[0]!;
+    return added === null ? null : addedSession(added, session, authenticatedAt);
+  }
+
+  private async decide(session: NewSession): Promise<Session | null> {
     const { rows } = await this.forUser<SessionRow>(OPEN, [
       session.id,
       session.userId,
@@ -84,8 +110,7 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
       session.userAgent,
       session.replaces,
       session.maxPerUser,
-      session.cutoff !== undefined,
-      session.cutoff === undefined || session.cutoff === null ? null : toEpochSeconds(session.cutoff),
+      ...cutoffArguments(session.cutoff),
       session.successor,
     ]);
     const opened = rows.pop();
@@ -193,4 +218,9 @@ export class TypeOrmSessionStore extends SessionStore implements OnModuleInit {
   private toSession(row: SessionRow): Omit<StoredSession, 'user'> {
     return sessionOf(row, this.absoluteLifetime);
   }
+}
+
+/** Whether the account's cutoff is known, and where it is. */
+function cutoffArguments(cutoff: NewSession['cutoff']): [boolean, number | null] {
+  return [cutoff !== undefined, cutoff === undefined || cutoff === null ? null : toEpochSeconds(cutoff)];
 }

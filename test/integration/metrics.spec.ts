@@ -78,7 +78,7 @@ describe('metrics', () => {
     expect(value('latchkey.session.lookups', { result: 'none' })).toBe(1);
     expect(value('latchkey.session.changes', { change: 'created' })).toBeGreaterThanOrEqual(1);
     expect(value('latchkey.session.changes', { change: 'revoked', reason: 'cap' })).toBe(2);
-    expect(value('latchkey.store.duration', { statement: 'latchkey_session_open' })).toMatchObject({ count: 1 });
+    expect(value('latchkey.store.duration', { statement: 'latchkey_session_add' })).toMatchObject({ count: 1 });
     expect(value('latchkey.invalidation.current')).toBe(1);
     expect(value('latchkey.cache.size')).toBe(1);
     expect(value('latchkey.events', { type: 'session.reuse_detected' })).toBe(1);

@@ -5,10 +5,13 @@ import {
   SessionService,
   SessionStore,
   UserDirectory,
+  days,
   type AuthUser,
   type UserIdType,
 } from 'nestjs-latchkey';
 import { DataSource } from 'typeorm';
+import { newSessionToken, sessionIdOf } from '../../src/session/session.js';
+import type { NewSession } from '../../src/session/session.store.js';
 import { sessionStoreContract } from '../contract/session-store.contract.js';
 import { createUser, startTestApp } from '../support/app.js';
 import { createTestDatabase } from '../support/database.js';
@@ -46,6 +49,103 @@ it('a plain DELETE misses the row that a rotation is inserting (negative control
   expect(left).toEqual({ plain: 1, ours: 0 });
   await t.close();
   await db.drop();
+});
+
+describe('a login that ends nothing', () => {
+  const ADD = 'latchkey_session_add';
+  const OPEN = 'latchkey_session_open';
+
+  const start = async () => {
+    const db = await createTestDatabase();
+    // Each application has connections of its own, so that they really meet in the database.
+    const apps = [await startTestApp({ url: db.url }), await startTestApp({ url: db.url })];
+    const { id: userId } = await createUser(apps[0]!.app, 'ada@example.com');
+    const opening = (overrides: Partial<NewSession> = {}): NewSession => ({
+      id: sessionIdOf(newSessionToken())!,
+      userId,
+      now: Date.UTC(2025, 0, 1) + 0.123,
+      ttl: days(30),
+      absoluteLifetime: days(90),
+      authenticatedAt: Date.UTC(2025, 0, 1) - 5 / 3,
+      replaces: null,
+      successor: null,
+      maxPerUser: 2,
+      ip: '203.0.113.7',
+      userAgent: 'test',
+      ...overrides,
+    });
+    const close = async () => {
+      for (const t of apps) await t.close();
+      await db.drop();
+    };
+    return {
+      db,
+      userId,
+      opening,
+      close,
+      spy: apps[0]!.queries,
+      stores: apps.map((t) => t.app.get(SessionStore)),
+    };
+  };
+
+  it('answers what is stored, as the decision about all sessions does', async () => {
+    const { userId, opening, close, spy, stores } = await start();
+    const store = stores[0]!;
+    const overrides = { userId: userId.toUpperCase(), userAgent: 'half \ud83d', ip: null };
+    spy.reset();
+    const added = (await store.open(opening(overrides)))!;
+    expect(spy.names).toEqual([ADD]);
+    expect((await store.find(added.id))!.session).toEqual(added);
+    spy.reset();
+    const decided = (await store.open(opening({ ...overrides, replaces: sessionIdOf(newSessionToken())! })))!;
+    expect(spy.names).toEqual([OPEN]);
+    expect({ ...added, id: decided.id, handle: decided.handle }).toEqual(decided);
+    spy.reset();
+    const ended: unknown[] = [];
+    const third = opening({
+      now: decided.createdAt + 1,
+      onEnded: (which, because) => ended.push([which.userId, because]),
+    });
+    expect(await store.open(third)).not.toBeNull();
+    expect(spy.names).toEqual([ADD, OPEN]);
+    expect(ended).toEqual([[userId, 'cap']]);
+    await close();
+  });
+
+  it('opens nothing for a login whose account has changed since, and counts from after its cutoff', async () => {
+    const { db, opening, close, stores } = await start();
+    const cutoff = Date.UTC(2025, 0, 2) + 0.5;
+    await db.query('UPDATE users SET tokens_invalidated_after = to_timestamp($1)', [cutoff / 1000]);
+    expect(await stores[0]!.open(opening({ cutoff: null }))).toBeNull();
+    const opened = (await stores[0]!.open(opening({ cutoff })))!;
+    expect(opened.authenticatedAt).toBe(cutoff + 0.001);
+    expect((await stores[0]!.find(opened.id))!.session).toEqual(opened);
+    await db.query('UPDATE users SET disabled_at = now()');
+    expect(await stores[0]!.open(opening({ cutoff }))).toBeNull();
+    await close();
+  });
+
+  it('R38: concurrent logins one below the cap leave exactly as many as may be, and tell of each that ended', async () => {
+    const { db, userId, opening, close, stores } = await start();
+    for (let round = 0; round < 20; round++) {
+      await db.query('DELETE FROM sessions');
+      for (let i = 0; i < 4; i++) await stores[0]!.open(opening({ maxPerUser: 5 }));
+      let ended = 0;
+      const calls = Array.from({ length: 16 }, (_, i) =>
+        stores[i % 2]!.open(
+          opening({
+            maxPerUser: 5,
+            replaces: i % 4 === 3 ? sessionIdOf(newSessionToken()) : null,
+            onEnded: () => ended++,
+          }),
+        ),
+      );
+      expect(await Promise.all(calls)).not.toContain(null);
+      expect(await countsOf(db).count(userId)).toBe(5);
+      expect(ended).toBe(15);
+    }
+    await close();
+  });
 });
 
 sessionStoreContract('TypeORM, users in our table', async () => {

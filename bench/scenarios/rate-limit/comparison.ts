@@ -41,10 +41,17 @@ export interface RateLimitComparison {
   readonly table: Table;
 }
 
-/** Everybody's decisions under one traffic, in the database that `databaseWithEvents` has made. */
-export async function compareRateLimits(bench: Bench, url: string, traffic: Traffic): Promise<RateLimitComparison> {
+/** Everybody's decisions (or those of `only`) under one traffic, in the database that `databaseWithEvents` has made. */
+export async function compareRateLimits(
+  bench: Bench,
+  url: string,
+  traffic: Traffic,
+  only?: readonly string[],
+): Promise<RateLimitComparison> {
   const { redisUrl } = bench;
-  const contenders = BY_TRAFFIC[traffic].filter(({ start }) => redisUrl !== null || start !== 'flexibleRedis');
+  const contenders = BY_TRAFFIC[traffic]
+    .filter(({ start }) => redisUrl !== null || start !== 'flexibleRedis')
+    .filter(({ name }) => !only || only.includes(name));
   const byName = new Map(contenders.map((contender) => [contender.name, contender]));
   const admitted = new Map<string, Set<number>>(contenders.map(({ name }) => [name, new Set()]));
   const samples = await alternate(bench.rounds, [...byName.keys()], (name) =>

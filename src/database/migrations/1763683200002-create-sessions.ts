@@ -15,7 +15,8 @@ const OWN = [
   'successor text',
 ];
 
-const lockOf = (owner: string) => `hashtextextended('nestjs-latchkey:sessions:' || ${owner}::text, 0)`;
+/** The key of the advisory lock of one user's sessions. */
+export const lockOf = (owner: string) => `hashtextextended('nestjs-latchkey:sessions:' || ${owner}::text, 0)`;
 /** Held until the transaction ends, by everything that opens or ends sessions of the user. */
 const LOCK_USER = `PERFORM pg_advisory_xact_lock(${lockOf('of_user')})`;
 
@@ -86,14 +87,14 @@ const MOST_ROTATED = 25;
  * deleted. A login whose account changed since its password was read opens nothing. One that did not is valid, however
  * far the clock of the process that moved the cutoff was ahead.
  */
-const LOCK_ACCOUNT = `
+export const lockAccount = (refuse: string) => `
           IF checks_cutoff THEN
             DECLARE
               account users;
             BEGIN
               SELECT * INTO account FROM users WHERE id = of_user FOR SHARE;
               IF account.disabled_at IS NOT NULL OR account.tokens_invalidated_after IS DISTINCT FROM cutoff THEN
-                RETURN;
+                ${refuse};
               END IF;
               authenticated := greatest(authenticated, cutoff + interval '1 microsecond');
             END;
@@ -127,7 +128,7 @@ export const openSession = (
           ELSE
             PERFORM latchkey_lock_owners(ARRAY[replaced_id], of_user);
           END IF;
-          ${referencesUsers ? LOCK_ACCOUNT : ''}
+          ${referencesUsers ? lockAccount('RETURN') : ''}
           IF authenticated IS NULL THEN
             UPDATE sessions s SET rotated_at = instant, successor = sealed_successor, expires_at = least(s.expires_at, instant),
                 absolute_expires_at = coalesce(s.absolute_expires_at, s.created_at + lifetime)
