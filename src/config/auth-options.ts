@@ -82,8 +82,8 @@ export class PasswordSettings {
   /** Lanes. Default 1 (OWASP). */
   parallelism: number = 1;
 
-  /** Hashes that run at once. Default: the number of cores, so that logins never take more than the machine has. */
-  concurrency: number = availableParallelism();
+  /** Hashes that run at once. Default: the cores less one, so that a flood of logins leaves one to everybody else. */
+  concurrency: number = Math.max(1, availableParallelism() - 1);
 
   /** Hashes that wait when `concurrency` are running; one more is answered 503 at once. Default 128. */
   queue: number = 128;
