@@ -66,4 +66,23 @@ describe('README', () => {
     for (const option of Object.keys(new PasswordSettings()))
       expect(readme).toMatch(new RegExp(`\`(password\\.)?${option}\``));
   });
+
+  it('its benchmark table is what bench/results says', () => {
+    const { tables } = JSON.parse(readFileSync('bench/results/guarded-get.json', 'utf8')) as {
+      tables: { rows: { name: string; cells: Record<'requests a second', { median: number }> }[] }[];
+    };
+    const shown = /<!-- guarded-get -->(.*)<!-- \/guarded-get -->/s.exec(readme)![1]!;
+    const figures = [...shown.matchAll(/^\| [*_]*(.*?)[*_]* +\| +([\d,]+) \| +([\d,]+) \|/gm)].map((row) =>
+      row.slice(1),
+    );
+    expect(figures).toEqual(
+      tables[0]!.rows.map(({ name }) => [
+        name,
+        ...tables.map(({ rows }) => {
+          const { median } = rows.find((row) => row.name === name)!.cells['requests a second'];
+          return Math.round(median).toLocaleString('en');
+        }),
+      ]),
+    );
+  });
 });

@@ -66,7 +66,7 @@ export const scenario: Scenario = {
       title: 'Guarded GET',
       about: [
         `One \`GET /me\` of a logged-in user, answered with the user's id and address as JSON. ${userCount.toLocaleString('en')} users and ${sessionCount.toLocaleString('en')} live sessions, which the requests go through; 32 connections; at most 10 connections to the database. Each figure is the median of ${bench.rounds} repetitions (least to most), each in a fresh process of ${bench.roundMs / 1000} s after ${bench.warmUpMs / 1000} s of warming up. CPU: what the server's process used per request, without the database's.`,
-        'Before each repetition every contender must answer five sessions with their own user, and an anonymous request and a forged one with 401. Rows in italics are limits, written by hand for this table: the Map is never invalidated, the join knows no extension, rotation or outage.',
+        'Before each repetition every contender must answer five sessions with their own user, and an anonymous request and a forged one with 401. Rows in italics are limits, written by hand for this table: the Map is never invalidated, the join knows no extension, rotation or outage. The columns of guarantees say what each is built to give; this run does not test them.',
         '"here at once, elsewhere in ms": a revocation in this process counts at once; of what another process revokes see [revocation](revocation.md). While a process cannot hear the others it asks the database.',
       ],
       tables: PLATFORMS.map((platform) => tableOf(platform, samples)),

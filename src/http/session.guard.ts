@@ -77,8 +77,13 @@ export class SessionGuard implements CanActivate {
 
   /** Most requests: memory knows the session, so that nothing is waited for. */
   private recall({ token, transport }: Credentials): RequestAuth | null {
-    const found = transport === 'cookie' ? this.scheme.recall(token) : this.bearer.recall(token);
-    return found && { user: found.user, session: found.session, transport };
+    try {
+      const found = transport === 'cookie' ? this.scheme.recall(token) : this.bearer.recall(token);
+      return found && { user: found.user, session: found.session, transport };
+    } catch {
+      // `recognize` meets the same fault, and says what it is.
+      return null;
+    }
   }
 
   private async recognize({ token, transport }: Credentials, response: object | null): Promise<RequestAuth | null> {

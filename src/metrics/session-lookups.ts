@@ -24,8 +24,8 @@ export function countingLookups<Store extends SessionStore>(store: Store, metric
     }
   };
   const recall = store.recall.bind(store);
-  store.recall = (id) => {
-    const found = recall(id);
+  store.recall = (id, isUsable) => {
+    const found = recall(id, isUsable);
     if (found) metrics.count('latchkey.session.lookups', { result: 'hit' });
     return found;
   };

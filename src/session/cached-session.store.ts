@@ -39,8 +39,8 @@ export class CachedSessionStore extends SessionStore {
     channel.subscribe((invalidation) => this.forget(invalidation));
   }
 
-  override recall(id: string): StoredSession | undefined {
-    return this.mayRecall ? this.remembered(id) : undefined;
+  override recall(id: string, isUsable: (session: Session) => boolean): StoredSession | undefined {
+    return this.mayRecall ? this.remembered(id, isUsable) : undefined;
   }
 
   override async find(id: string): Promise<StoredSession | null> {
@@ -98,9 +98,9 @@ export class CachedSessionStore extends SessionStore {
     return !this.statements.inTransaction && this.channel.isCurrent;
   }
 
-  private remembered(id: string): StoredSession | undefined {
+  private remembered(id: string, isUsable: (session: Session) => boolean = () => true): StoredSession | undefined {
     const kept = this.cache.get(id);
-    if (!kept || !isLive(kept, this.clock.now())) return undefined;
+    if (!kept || !isLive(kept, this.clock.now()) || !isUsable(kept.session)) return undefined;
     this.hits++;
     return copyOf(kept, null);
   }

@@ -116,8 +116,7 @@ export class SessionService {
   recall(token: string): AuthenticatedSession | null {
     if (!this.store.remembers) return null;
     const id = this.tokens.idOf(token);
-    const found = id === null ? undefined : this.store.recall(id);
-    return found && extendedExpiry(found.session, this.clock.now(), this.config.session) === null ? found : null;
+    return id === null ? null : (this.store.recall(id, this.isNotDue) ?? null);
   }
 
   /**
@@ -236,6 +235,9 @@ export class SessionService {
     const sessions = await this.store.listByUser(userId);
     return sessions.filter((found) => isLive(found, now)).map(({ session }) => listed(session));
   }
+
+  private readonly isNotDue = (session: Session): boolean =>
+    extendedExpiry(session, this.clock.now(), this.config.session) === null;
 
   /** What another call has rotated this session to, while its grace lasts. */
   private async rotatedMeanwhile(id: string, userId: string): Promise<IssuedSession | null> {

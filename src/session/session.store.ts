@@ -64,8 +64,8 @@ export abstract class SessionStore {
    */
   abstract find(id: string): Promise<StoredSession | null>;
 
-  /** What `find` would answer, where that is known without waiting, and is live; `undefined`: call `find`. */
-  recall(_id: string): StoredSession | undefined {
+  /** What `find` would answer, where that is known without waiting, is live and `isUsable`; `undefined`: call `find`. */
+  recall(_id: string, _isUsable: (session: Session) => boolean): StoredSession | undefined {
     return undefined;
   }
 

@@ -33,8 +33,8 @@ const FOREIGN_KEY_VIOLATION = '23503';
 const NO_SUCH_USER = new Set([INVALID_TEXT_REPRESENTATION, NUMERIC_VALUE_OUT_OF_RANGE, FOREIGN_KEY_VIOLATION]);
 
 /**
- * Sessions in the table `sessions`, every method one named prepared statement and one round trip (two for a login that
- * ends others). While users are in
+ * Sessions in the table `sessions`, every method one named prepared statement and one round trip (a login may take
+ * two: its user has `maxPerUser` rows, live or not, or its account has changed). While users are in
  * our own table, a session and its user are read by one join on two primary keys; with a directory of the host's the
  * user is asked of it.
  */

@@ -7,6 +7,8 @@ import {
   UseGuards,
   type CanActivate,
   type DynamicModule,
+  type MiddlewareConsumer,
+  type NestModule,
 } from '@nestjs/common';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
@@ -180,6 +182,24 @@ describe('AuthModule', () => {
     const cookie = await signInAs(t.app, (await createUser(t.app, 'ada@example.com')).id);
     const answer = await request(t.url).get('/things/cookies').set('Cookie', `${cookie}; theme=dark`).expect(200);
     expect(answer.body).toMatchObject({ theme: 'dark' });
+  });
+
+  it.each(PLATFORMS)("request.cookies is there for the host's middleware, on %s", async (platform) => {
+    const seen: unknown[] = [];
+    @Module({})
+    class HostModule implements NestModule {
+      configure(consumer: MiddlewareConsumer): void {
+        consumer
+          .apply((request: { cookies: object; signedCookies: object }, _: unknown, next: () => void) => {
+            seen.push({ ...request.cookies }, { ...request.signedCookies }, { ...request.cookies });
+            next();
+          })
+          .forRoutes('things');
+      }
+    }
+    const { t } = await start({ platform, imports: [HostModule] });
+    await request(t.url).get('/things').set('Cookie', 'theme=dark; size=j:[1]').expect(401);
+    expect(seen).toEqual([{ theme: 'dark', size: [1] }, {}, { theme: 'dark', size: [1] }]);
   });
 
   it("leaves the host's own cookie-parser its result", async () => {

@@ -13,12 +13,13 @@ import {
   TypeOrmUserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
+import { AuthConfig } from '../../src/config/auth-config.js';
 import { TypeOrmSessionStore } from '../../src/session/typeorm-session.store.js';
 import { newSessionToken } from '../../src/session/session.js';
 import { sessionStoreContract } from '../contract/session-store.contract.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { heard } from '../support/heard.js';
+import { heard, until } from '../support/heard.js';
 import { countsOf } from '../support/session-counts.js';
 
 const CACHED = { cache: { enabled: true } };
@@ -97,6 +98,61 @@ describe('CachedSessionStore', () => {
     for (let i = 0; i < 3; i++) await plain.app.get(SessionService).lookup(token);
     expect(plain.queries.statements).toHaveLength(3);
     await plain.close();
+  });
+
+  describe('recall, which waits for nothing', () => {
+    it('answers as lookup does, with a copy of its own, and counts as one lookup', async () => {
+      const { token } = await cached();
+      const store = t.app.get<CachedSessionStore>(SessionStore);
+      const before = store.hits;
+      const recalled = sessions.recall(token)!;
+      expect(store.hits).toBe(before + 1);
+      expect(recalled).toMatchObject((await sessions.lookup(token))!);
+      Object.assign(recalled.user, { id: 'mallory' });
+      expect(sessions.recall(token)!.user.id).toBe(ada.id);
+      expect(t.queries.statements).toEqual([]);
+    });
+
+    it('knows nothing of what was never looked up, is no token, or has ended, here or elsewhere', async () => {
+      expect(sessions.recall((await sessions.create(ada.id)).token)).toBeNull();
+      expect(sessions.recall('no token')).toBeNull();
+      const [here, elsewhere, disabled] = [await cached(), await cached(), await cached()];
+      await sessions.revoke(here.session.id);
+      expect(sessions.recall(here.token)).toBeNull();
+      await other.app.get(SessionService).revoke(elsewhere.session.id);
+      await until(async () => sessions.recall(elsewhere.token) === null);
+      await users.disable(ada.id);
+      expect(sessions.recall(disabled.token)).toBeNull();
+    });
+
+    it('leaves to lookup what has to be written, or is over at this instant', async () => {
+      const store = t.app.get<CachedSessionStore>(SessionStore);
+      const { token, session } = await cached();
+      const { extendBelow } = t.app.get(AuthConfig).session;
+      const start = t.clock.now();
+      t.clock.set(session.expiresAt - extendBelow);
+      await sessions.lookup(token);
+      expect(sessions.recall(token)).not.toBeNull();
+      const before = store.hits;
+      t.clock.advance(0.001);
+      expect(sessions.recall(token)).toBeNull();
+      expect(store.hits).toBe(before);
+      t.clock.set(session.expiresAt - 0.001);
+      await sessions.lookup(token);
+      t.clock.advance(0.001);
+      expect(sessions.recall(token)).toBeNull();
+      t.clock.set(start);
+    });
+
+    it('inside a transaction, and while the others are not heard, lookup is asked', async () => {
+      const { token } = await cached();
+      expect(await t.app.get(AuthTransaction).run(async () => sessions.recall(token))).toBeNull();
+      const channel = t.app.get(InvalidationChannel);
+      jest.spyOn(channel, 'isCurrent', 'get').mockReturnValue(false);
+      expect(sessions.recall(token)).toBeNull();
+      jest.restoreAllMocks();
+      expect(sessions.recall(token)).not.toBeNull();
+    });
   });
 
   it('100 lookups at once share one query', async () => {

@@ -9,7 +9,7 @@ const UNDER_CAP = 'NOT EXISTS (SELECT FROM sessions WHERE user_id = of_user OFFS
  * Most logins end nothing: they replace no session, and their user has fewer than may be. Those take the user's lock and
  * insert, in a function that answers one value, which is less work for the server than a set of rows: the handle, when
  * the user authenticated (epoch seconds) and the user's id as it is stored. It answers null, and has changed nothing,
- * where the account has changed since or something has to end: `latchkey_open_session` decides that, and ranks the user's
+ * where the account has changed since or something may have to end: `latchkey_open_session` decides that, and ranks the user's
  * sessions only where one may be over the cap.
  *
  * The lock is tried first, since an expression is cheaper than a query. The insert is a statement after it either way, and

@@ -18,7 +18,8 @@ export class RecordedSessions {
     private readonly sessions: SessionService,
     private readonly directory: TypeOrmUserDirectory,
     private readonly recorder: Recorder,
-    private readonly answers: Lookup = (token) => sessions.lookup(token),
+    // As the guard asks.
+    private readonly answers: Lookup = async (token) => sessions.recall(token) ?? sessions.lookup(token),
   ) {}
 
   lookup({ key, user, token }: KnownSession): Promise<AuthenticatedSession | null | undefined> {
