@@ -1,8 +1,8 @@
 /* oxlint-disable no-console */
 import { spawnSync } from 'node:child_process';
 import { startEmbeddedPostgres } from 'nestjs-latchkey/testing';
-import { Client } from 'pg';
 import { HAS_REDIS, startRedis } from '../../test/support/redis-server.js';
+import { withClient } from '../../test/support/test-server.js';
 import { BenchProcess, pinThisProcess } from './bench-process.js';
 import type { Machine } from './machine.js';
 import type { Bench } from './scenario.js';
@@ -33,7 +33,7 @@ export async function startBench({ smoke, rounds }: { smoke: boolean; rounds: nu
     versions: { postgres: await versionOf(postgres.url), redis: redisVersion() },
     log: (line) => console.log(`   ${line}`),
     database: async (name) => {
-      await inDatabase(postgres.url, (client) => client.query(`CREATE DATABASE "${name}"`));
+      await withClient(postgres.url, (client) => client.query(`CREATE DATABASE "${name}"`));
       return postgres.urlOf(name);
     },
     withProcess: async (use, flags = [], cores = 'one') => {
@@ -65,18 +65,8 @@ export async function startBench({ smoke, rounds }: { smoke: boolean; rounds: nu
   return bench;
 }
 
-export async function inDatabase<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
-}
-
 async function versionOf(url: string): Promise<string> {
-  const { rows } = await inDatabase(url, (client) => client.query<{ version: string }>('SHOW server_version'));
+  const { rows } = await withClient(url, (client) => client.query<{ version: string }>('SHOW server_version'));
   return Object.values(rows[0]!)[0]!;
 }
 

@@ -1,4 +1,4 @@
-import { inDatabase } from '../harness/bench.js';
+import { withClient } from '../../test/support/test-server.js';
 import { quantile } from '../harness/quantile.js';
 import { spreadOf } from '../harness/samples.js';
 import type { Bench, Row, Scenario } from '../harness/scenario.js';
@@ -22,12 +22,12 @@ export const scenario: Scenario = {
   async run(bench) {
     const { expired, live, users, idleMs } = bench.smoke ? SMOKE : FULL;
     const url = await migrated(bench, 'cleanup');
-    const accounts = await inDatabase(url, async (client) => {
+    const accounts = await withClient(url, async (client) => {
       const ids = await fillUsers(client, users);
       await fillSessions(client, live, 'live', "now() + interval '1 hour' + random() * interval '10 days'");
       return ids;
     });
-    const others = await inDatabase(url, (client) => fillUsers(client, OTHERS, 'other'));
+    const others = await withClient(url, (client) => fillUsers(client, OTHERS, 'other'));
     const rounds: Cleaned[] = [];
     for (let round = 0; round < bench.rounds; round++) {
       rounds.push(await oneRound(bench, { url, accounts, others, idleMs }, expired));
@@ -83,14 +83,14 @@ export const scenario: Scenario = {
 };
 
 async function oneRound(bench: Bench, args: CleanupArgs, expired: number): Promise<Cleaned> {
-  await inDatabase(args.url, async (client) => {
+  await withClient(args.url, async (client) => {
     await fillSessions(client, expired, 'expired', "now() - interval '1 hour' - random() * interval '10 days'");
     await client.query('VACUUM ANALYZE');
     await client.query('CHECKPOINT');
   });
   const cleaned = await bench.withProcess((contender) => contender.start<Cleaned>(CONTENDER, 'cleanup', args));
   // Not how many it removed: "log out everywhere" ends some of them before it.
-  const { rows } = await inDatabase(args.url, (client) =>
+  const { rows } = await withClient(args.url, (client) =>
     client.query("SELECT id FROM sessions WHERE expires_at < now() - interval '10 minutes' LIMIT 1"),
   );
   if (rows.length > 0) throw new Error('The cleanup left expired sessions.');

@@ -3,7 +3,7 @@ import { number } from '../harness/number.js';
 import { alternate } from '../harness/samples.js';
 import type { Scenario } from '../harness/scenario.js';
 import type { EphemeralTokenArgs } from './ephemeral-token/contenders.js';
-import { latchkeyContext } from './latchkey-context.js';
+import { migrated } from './our-app.js';
 
 const OURS = 'nestjs-latchkey, consume';
 const BARE = 'DELETE … RETURNING nonce alone';
@@ -17,8 +17,7 @@ const CONTENDERS: readonly Contender[] = [
 export const scenario: Scenario = {
   name: 'ephemeral-token',
   async run(bench) {
-    const url = await bench.database('ephemeral_token');
-    await (await latchkeyContext(url)).close();
+    const url = await migrated(bench, 'ephemeral_token');
     const args: EphemeralTokenArgs = { url, tokens: bench.smoke ? 500 : 20_000 };
     const module = new URL('./ephemeral-token/contenders.ts', import.meta.url);
     const startOf = new Map(CONTENDERS.map(({ name, start }) => [name, start]));

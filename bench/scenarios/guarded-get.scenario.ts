@@ -1,6 +1,4 @@
-import { authEntities, authMigrations } from 'nestjs-latchkey';
-import { DataSource } from 'typeorm';
-import { inDatabase } from '../harness/bench.js';
+import { withClient } from '../../test/support/test-server.js';
 import type { BenchProcess } from '../harness/bench-process.js';
 import type { Sample } from '../harness/contender.js';
 import { load } from '../harness/http-load.js';
@@ -22,6 +20,7 @@ import {
 } from './guarded-get/contenders.js';
 import type { GuardedArgs, GuardedHello, LiveSession, Me, Platform } from './guarded-get/guarded-app.js';
 import { checkHonesty } from './guarded-get/honesty.js';
+import { migrated } from './our-app.js';
 
 const PLATFORMS: readonly Platform[] = ['express', 'fastify'];
 
@@ -80,16 +79,8 @@ async function databaseOfOurs(
   count: number,
   sessions: number,
 ): Promise<{ url: string; users: readonly Me[] }> {
-  const url = await bench.database('guarded_get');
-  const source = await new DataSource({
-    type: 'postgres',
-    url,
-    entities: authEntities,
-    migrations: authMigrations,
-    migrationsRun: true,
-  }).initialize();
-  await source.destroy();
-  return inDatabase(url, async (client) => {
+  const url = await migrated(bench, 'guarded_get');
+  return withClient(url, async (client) => {
     const { rows } = await client.query<Me>(
       `INSERT INTO users (email, password_hash)
        SELECT 'user' || n || '@example.com', 'x' FROM generate_series(1, $1::int) n RETURNING id, email`,

@@ -12,7 +12,8 @@ export interface OurApp extends Pick<ModuleMetadata, 'controllers'> {
   readonly auth?: Partial<AuthOptions>;
 }
 
-const POOL_SIZE = 16;
+/** Connections of every contender, and operations under way where there are several. */
+export const CONCURRENCY = 16;
 
 /** A new database with our tables; its address. */
 export async function migrated(bench: Bench, name: string): Promise<string> {
@@ -44,7 +45,7 @@ export async function startServer(app: OurApp): Promise<{ app: INestApplication;
 function moduleOf({ url, auth, controllers }: OurApp) {
   @Module({
     imports: [
-      TypeOrmModule.forRoot({ type: 'postgres', url, entities: authEntities, poolSize: POOL_SIZE, retryAttempts: 0 }),
+      TypeOrmModule.forRoot({ type: 'postgres', url, entities: authEntities, poolSize: CONCURRENCY, retryAttempts: 0 }),
       AuthModule.forRoot({
         secrets: ['the benchmark protects nothing: 0123456789'],
         routes: { path: 'auth' },

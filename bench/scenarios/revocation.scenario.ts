@@ -1,5 +1,5 @@
 import type { BenchProcess } from '../harness/bench-process.js';
-import { inDatabase } from '../harness/bench.js';
+import { withClient } from '../../test/support/test-server.js';
 import { quantile } from '../harness/quantile.js';
 import type { Bench, Row, Scenario } from '../harness/scenario.js';
 import { fillUsers } from './fill.js';
@@ -25,7 +25,7 @@ export const scenario: Scenario = {
       const byName: [Subject, Latency[]][] = [];
       for (const subject of Object.keys(COUNTS) as Subject[]) {
         const count = bench.smoke ? SMOKE_COUNT : COUNTS[subject];
-        const users = await inDatabase(url, (client) => fillUsers(client, count, subject));
+        const users = await withClient(url, (client) => fillUsers(client, count, subject));
         byName.push([subject, await latencies(processes, subject, users)]);
       }
       return byName;

@@ -1,4 +1,4 @@
-import { inDatabase } from '../harness/bench.js';
+import { withClient } from '../../test/support/test-server.js';
 import { alternate, spreadOf } from '../harness/samples.js';
 import type { Bench, Result, Scenario } from '../harness/scenario.js';
 import { fillSessions, fillUsers } from './fill.js';
@@ -84,7 +84,7 @@ async function lookups(bench: Bench, sizes: readonly number[]): Promise<SizeTabl
 }
 
 function fill(url: string, sessions: number): Promise<void> {
-  return inDatabase(url, async (client) => {
+  return withClient(url, async (client) => {
     await fillUsers(client, USERS);
     await fillSessions(client, sessions, 'live', "now() + interval '30 days'");
     await client.query('VACUUM ANALYZE');

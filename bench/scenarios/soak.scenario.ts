@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Client } from 'pg';
-import { inDatabase } from '../harness/bench.js';
+import { withClient } from '../../test/support/test-server.js';
 import type { BenchProcess } from '../harness/bench-process.js';
 import { spreadOf } from '../harness/samples.js';
 import type { Scenario } from '../harness/scenario.js';
@@ -35,7 +35,7 @@ export const scenario: Scenario = {
     const { samples, unexpected } = await bench.withProcess(
       async (server) => {
         const hello = await server.start<SoakServer>(SERVER, 'soakServer', { url, visitors: VISITORS });
-        return inDatabase(url, (client) => soak(server, hello, client, seconds));
+        return withClient(url, (client) => soak(server, hello, client, seconds));
       },
       ['--expose-gc'],
     );

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { EphemeralTokenService } from 'nestjs-latchkey';
 import { Client, Pool } from 'pg';
 import type { Running } from '../../harness/contender.js';
-import { CONCURRENCY, latchkeyContext } from '../latchkey-context.js';
+import { CONCURRENCY, startContext } from '../our-app.js';
 
 export interface EphemeralTokenArgs {
   readonly url: string;
@@ -25,7 +25,7 @@ const COLUMNS = `username, provider_id, nonce, code_verifier, challenge_id, user
   date_part('epoch', created_at) AS created_at, date_part('epoch', expires_at) AS expires_at`;
 
 export async function latchkey(args: EphemeralTokenArgs): Promise<Running> {
-  const app = await latchkeyContext(args.url);
+  const app = await startContext({ url: args.url });
   const service = app.get(EphemeralTokenService);
   return consuming(
     args,

@@ -1,4 +1,4 @@
-import { inDatabase } from '../../harness/bench.js';
+import { withClient } from '../../../test/support/test-server.js';
 import { alternate } from '../../harness/samples.js';
 import type { Bench, Result, Row } from '../../harness/scenario.js';
 import { fillUsers } from '../fill.js';
@@ -21,7 +21,7 @@ const CREATORS: Record<string, { module: URL; start: string; kind: Row['kind']; 
 export async function creation(bench: Bench): Promise<Omit<Result, 'title'>> {
   const url = await migrated(bench, 'login');
   const betterUrl = await bench.database('login_better');
-  const users = await inDatabase(url, (client) => fillUsers(client, USERS));
+  const users = await withClient(url, (client) => fillUsers(client, USERS));
   const samples = await alternate(bench.rounds, Object.keys(CREATORS), (name) => {
     const { module, start, of } = CREATORS[name]!;
     return bench.repeat(module, start, { url: of ? betterUrl : url, users });

@@ -1,7 +1,7 @@
 import { comparisonTable, type Contender } from '../../harness/comparison.js';
 import { alternate, type Samples } from '../../harness/samples.js';
 import type { Bench, Table } from '../../harness/scenario.js';
-import { LIMIT } from '../latchkey-context.js';
+import { LIMIT } from './policy.js';
 import type { RateLimitArgs } from './contenders.js';
 import type { Admitted, Traffic } from './traffic.js';
 

@@ -4,7 +4,8 @@ import { Pool } from 'pg';
 import { RateLimiterPostgres, RateLimiterRedis, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import { createClient } from 'redis';
 import type { Running } from '../../harness/contender.js';
-import { CONCURRENCY, latchkeyContext, LIMIT, WINDOW } from '../latchkey-context.js';
+import { CONCURRENCY, startContext } from '../our-app.js';
+import { LIMIT, WINDOW } from './policy.js';
 import { underTraffic, type Admitted, type Decide, type Traffic } from './traffic.js';
 
 export interface RateLimitArgs {
@@ -23,7 +24,8 @@ type Limiter = Promise<Running<Admitted>>;
 const POLICY = { points: LIMIT, duration: WINDOW / 1000 };
 
 export async function latchkey({ traffic, url, remembers }: RateLimitArgs): Limiter {
-  const app = await latchkeyContext(url, remembers ? 10_000 : 0);
+  const policies = { '2fa_attempt': { limit: LIMIT, window: WINDOW } };
+  const app = await startContext({ url, auth: { rateLimits: { rememberedBlocks: remembers ? 10_000 : 0, policies } } });
   const limits = app.get(RateLimitService);
   const decide: Decide = async (subject) => (await limits.consume('2fa_attempt', subject)).allowed;
   const running = await underTraffic(traffic, decide, () => app.close());

@@ -1,6 +1,6 @@
-import { inDatabase } from '../../harness/bench.js';
+import { withClient } from '../../../test/support/test-server.js';
 import type { Bench } from '../../harness/scenario.js';
-import { latchkeyContext } from '../latchkey-context.js';
+import { migrated } from '../our-app.js';
 import { PEER_TABLE } from './contenders.js';
 
 /** The peer has a row for each subject, not for each event. */
@@ -8,9 +8,8 @@ const SUBJECTS = 500_000;
 
 /** The address of a new database with our schema, the peer's table, and so many events of others in each. */
 export async function databaseWithEvents(bench: Bench, stored: number): Promise<string> {
-  const url = await bench.database(`rate_limit_${stored}`);
-  await (await latchkeyContext(url)).close();
-  await inDatabase(url, async (client) => {
+  const url = await migrated(bench, `rate_limit_${stored}`);
+  await withClient(url, async (client) => {
     await client.query(
       `INSERT INTO auth_rate_limit_events (username, event_type, occurred_at)
         SELECT 'stored ' || n % ${SUBJECTS}, 'login_ip', now() - random() * interval '15 minutes'

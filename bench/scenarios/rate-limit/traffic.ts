@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Running } from '../../harness/contender.js';
-import { CONCURRENCY, LIMIT } from '../latchkey-context.js';
+import { CONCURRENCY } from '../our-app.js';
+import { LIMIT } from './policy.js';
 
 /** `spread` over 100,000 subjects that are within their limit, or all of one subject that is `blocked`. */
 export type Traffic = 'spread' | 'blocked';
