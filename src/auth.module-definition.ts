@@ -1,5 +1,5 @@
 import { ConfigurableModuleBuilder, type ModuleMetadata, type Type } from '@nestjs/common';
-import type { AuthEngine } from './auth-engine.js';
+import type { AuthEngine } from './auth.engine.js';
 import type { AuthOptions, RouteOptions } from './config/auth-options.js';
 import type { UserDirectory } from './user/user.directory.js';
 
@@ -14,7 +14,7 @@ export interface AuthModuleExtras {
    * WebSocket gateways: put `@UseGuards(OriginGuard, SessionGuard)` on them there.
    */
   globalGuard?: boolean;
-  /** The host's `UserDirectory`. Default: `TypeOrmUserDirectory` on the table `users`. */
+  /** The host's `UserDirectory`. Default: `PostgresUserDirectory` on the table `users`. */
   users?: Type<UserDirectory>;
   /** Modules that provide what the host's directory injects. */
   imports?: ModuleMetadata['imports'];

@@ -2,7 +2,7 @@ import { Module, type DynamicModule, type NestModule, type Provider } from '@nes
 import { APP_FILTER, APP_GUARD, HttpAdapterHost } from '@nestjs/core';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
-import type { AuthEngine } from './auth-engine.js';
+import type { AuthEngine } from './auth.engine.js';
 import {
   ASYNC_OPTIONS_TYPE,
   AUTH_OPTIONS,
@@ -18,20 +18,20 @@ import { Clock, SystemClock } from './common/clock.js';
 import { AuthConfig } from './config/auth-config.js';
 import type { AuthOptions } from './config/auth-options.js';
 import { KeyRing } from './crypto/key-ring.js';
-import { AuthTransaction } from './database/auth-transaction.js';
-import { PreparedStatements } from './database/prepared-statement.js';
+import { AuthTransaction } from './postgres/auth-transaction.js';
+import { PreparedStatements } from './postgres/prepared-statements.js';
 import { AuthEvents } from './events/auth-events.js';
 import { EventEmitterBridge } from './events/event-emitter.bridge.js';
 import { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';
 import { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
-import { TypeOrmEphemeralTokenStore } from './ephemeral-token/typeorm-ephemeral-token.store.js';
+import { PostgresEphemeralTokenStore } from './engines/postgres/postgres-ephemeral-token.store.js';
 import { AuthErrorFilter } from './http/auth-error.filter.js';
 import { authControllerAt } from './http/auth.controller.js';
-import { BearerSessions } from './http/bearer-sessions.js';
+import { BearerSessions } from './login/bearer-sessions.js';
 import { bodyParseErrors } from './http/body-parse-errors.js';
 import { CookieWriter } from './http/cookie-writer.js';
 import { ClientIp } from './http/client-ip.js';
-import { LoginLimits } from './http/login-limits.js';
+import { LoginLimits } from './login/login-limits.js';
 import { OriginGuard } from './http/origin.guard.js';
 import { mountCookieParser } from './http/parsed-cookies.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
@@ -39,14 +39,14 @@ import { SessionCookie } from './http/session-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
 import { CleanupProgress } from './health/cleanup-progress.js';
 import { AuthHealthIndicator } from './health/auth-health.indicator.js';
-import { DatabaseSessionScheme, SessionScheme } from './http/session-scheme.js';
-import { SignedCookieScheme } from './http/signed-cookie-scheme.js';
+import { DatabaseSessionScheme, SessionScheme } from './login/session-scheme.js';
+import { SignedCookieScheme } from './login/signed-cookie.scheme.js';
 import { InvalidationChannel, LocalInvalidationChannel } from './invalidation/invalidation-channel.js';
-import { PostgresInvalidationChannel } from './invalidation/postgres-invalidation-channel.js';
+import { PostgresInvalidationChannel } from './engines/postgres/postgres-invalidation-channel.js';
 import { JwtCodecService } from './jwt/jwt-codec.service.js';
-import { RevokedTokenStore } from './jwt/revoked-token.store.js';
-import { TokenStates } from './jwt/token-states.js';
-import { TokenRevocationService } from './jwt/token-revocation.service.js';
+import { RevokedTokenStore } from './revocation/revoked-token.store.js';
+import { TokenStates } from './revocation/token-states.js';
+import { TokenRevocationService } from './revocation/token-revocation.service.js';
 import { AuthMetrics } from './metrics/auth-metrics.js';
 import { EventMetrics } from './metrics/event-metrics.js';
 import { SessionGauges } from './metrics/session-gauges.js';
@@ -55,18 +55,18 @@ import { MemorySessionCache } from './session/cache/memory-session-cache.js';
 import { NoopSessionCache } from './session/cache/noop-session-cache.js';
 import { SessionCache } from './session/cache/session-cache.js';
 import { CachedSessionStore } from './session/cached-session.store.js';
-import { OpaqueTokens, SessionTokens } from './session/session-token.js';
-import { SignedCookieSession } from './session/signed-cookie-session.js';
-import { SignedTokens } from './session/signed-token.js';
+import { OpaqueTokens, SessionTokens } from './session/session-tokens.js';
+import { SignedCookieSession } from './session/signed-cookie.codec.js';
+import { SignedTokens } from './session/signed-session-token.js';
 import { LoginBackoff } from './rate-limit/backoff.js';
 import { RateLimitService } from './rate-limit/rate-limit.service.js';
 import { RateLimitStore } from './rate-limit/rate-limit.store.js';
-import { TypeOrmRateLimitStore } from './rate-limit/typeorm-rate-limit.store.js';
+import { PostgresRateLimitStore } from './engines/postgres/postgres-rate-limit.store.js';
 import { SessionService } from './session/session.service.js';
 import { SessionStore } from './session/session.store.js';
-import { TypeOrmSessionStore } from './session/typeorm-session.store.js';
+import { PostgresSessionStore } from './engines/postgres/postgres-session.store.js';
 import { PasswordHasher } from './user/password-hasher.js';
-import { TypeOrmUserDirectory } from './user/typeorm-user.directory.js';
+import { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 import { UserDirectory } from './user/user.directory.js';
 
 /**
@@ -101,9 +101,9 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
 }
 
 const POSTGRES: AuthEngine = {
-  sessions: TypeOrmSessionStore,
-  tokens: TypeOrmEphemeralTokenStore,
-  rateLimits: TypeOrmRateLimitStore,
+  sessions: PostgresSessionStore,
+  tokens: PostgresEphemeralTokenStore,
+  rateLimits: PostgresRateLimitStore,
   channel: {
     useFactory: (config: AuthConfig, statements: PreparedStatements) =>
       new PostgresInvalidationChannel(statements, config),
@@ -116,7 +116,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
   const { routes, globalGuard, users, imports = [], dataSource, engine = POSTGRES, isGlobal = true } = extras;
   const directory: Provider[] = users
     ? [{ provide: UserDirectory, useClass: users }]
-    : [TypeOrmUserDirectory, { provide: UserDirectory, useExisting: TypeOrmUserDirectory }];
+    : [PostgresUserDirectory, { provide: UserDirectory, useExisting: PostgresUserDirectory }];
   const guards: Provider[] = [
     { provide: APP_GUARD, useExisting: OriginGuard },
     { provide: APP_GUARD, useExisting: SessionGuard },

@@ -22,7 +22,7 @@ describe('README', () => {
         compilerOptions: {
           paths: {
             'nestjs-latchkey': ['../../src/index.ts'],
-            'nestjs-latchkey/redis': ['../../src/redis/index.ts'],
+            'nestjs-latchkey/redis': ['../../src/engines/redis/index.ts'],
             'nestjs-latchkey/testing': ['../../src/testing/index.ts'],
           },
         },

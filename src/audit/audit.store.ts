@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { toEpochSeconds } from '../database/epoch-seconds.js';
-import { PreparedStatements } from '../database/prepared-statement.js';
-import type { Statement } from '../database/statement.js';
+import { toEpochSeconds } from '../postgres/epoch-seconds.js';
+import { PreparedStatements } from '../postgres/prepared-statements.js';
+import type { Statement } from '../postgres/statement.js';
 import type { AuthEvent } from '../events/auth-event.js';
 
 const INSERT: Statement = {

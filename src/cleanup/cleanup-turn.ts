@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { PreparedStatements } from '../database/prepared-statement.js';
-import type { Statement } from '../database/statement.js';
+import { PreparedStatements } from '../postgres/prepared-statements.js';
+import type { Statement } from '../postgres/statement.js';
 
 /**
  * The lock is that of the transaction, so that it cannot be left behind, not by a connection that breaks nor by a pooler

@@ -5,7 +5,7 @@ import { AuditStore } from '../audit/audit.store.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { EphemeralTokenStore } from '../ephemeral-token/ephemeral-token.store.js';
-import { RevokedTokenStore } from '../jwt/revoked-token.store.js';
+import { RevokedTokenStore } from '../revocation/revoked-token.store.js';
 import { longestWindow } from '../rate-limit/rate-limit.policy.js';
 import { RateLimitStore } from '../rate-limit/rate-limit.store.js';
 import { SessionStore } from '../session/session.store.js';

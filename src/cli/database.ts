@@ -1,6 +1,6 @@
 import { DataSource } from 'typeorm';
 import type { MigrationInterface } from 'typeorm';
-import { sqlState } from '../database/store-error.js';
+import { sqlState } from '../postgres/store-error.js';
 import type { Option, Values } from './command.js';
 import { CommandFailure, UsageError } from './failure.js';
 

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { AuthModuleExtras } from '../auth.module-definition.js';
 import type { AuthOptions, RouteOptions } from '../config/auth-options.js';
-import { isRecord } from '../config/mistakes.js';
+import { isRecord } from '../config/option-checker.js';
 import type { Option, Values } from './command.js';
 import { CommandFailure } from './failure.js';
 

@@ -1,6 +1,6 @@
-import { authMigrations } from '../database/auth-migrations.js';
-import { authSchemaFor } from '../database/auth-schema.js';
-import type { UserIdType } from '../session/session.entity.js';
+import { authMigrations } from '../schema/auth-migrations.js';
+import { authSchemaFor } from '../schema/auth-schema.js';
+import type { UserIdType } from '../schema/entities/session.entity.js';
 import type { Option, Values } from './command.js';
 import { UsageError } from './failure.js';
 

@@ -13,7 +13,7 @@ import type { AuditSettings } from './audit-options.js';
 import type { CacheSettings } from './cache-options.js';
 import type { CleanupSettings } from './cleanup-options.js';
 import type { EphemeralTokenRule } from './ephemeral-token-options.js';
-import { isPositive, Mistakes } from './mistakes.js';
+import { isPositive, OptionChecker } from './option-checker.js';
 import {
   checkedAudit,
   checkedCache,
@@ -67,7 +67,7 @@ export class AuthConfig {
 
   /** Throws one `INVALID_CONFIG` that lists every mistake, each with its remedy. The options are left untouched. */
   static from(options: AuthOptions, routes?: RouteOptions): AuthConfig {
-    const check = new Mistakes();
+    const check = new OptionChecker();
     check.keys('', options, OPTIONS);
     const secrets = checkedSecrets(check, options?.secrets);
     const session = check.settings('session', new SessionSettings(), options?.session);

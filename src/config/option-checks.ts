@@ -3,14 +3,14 @@ import { AuditSettings } from './audit-options.js';
 import { CacheSettings } from './cache-options.js';
 import { CleanupSettings } from './cleanup-options.js';
 import { EphemeralTokenSettings, type EphemeralTokenRule } from './ephemeral-token-options.js';
-import { isPositive, isRecord, type Mistakes } from './mistakes.js';
+import { isPositive, isRecord, type OptionChecker } from './option-checker.js';
 import { RateLimitSettings, type RateLimitOptions, type RateLimitPolicy } from './rate-limit-options.js';
 
 export const MINIMUM_SECRET_LENGTH = 32;
 /** A longer one fires at once: timers count milliseconds in 31 bits, and an interval is lengthened by a tenth. */
 const LONGEST_TIMER = 20 * 86_400_000;
 
-export function checkedSecrets(check: Mistakes, value: unknown): readonly string[] {
+export function checkedSecrets(check: OptionChecker, value: unknown): readonly string[] {
   const remedy = "Make one with: node -p \"require('crypto').randomBytes(48).toString('base64url')\"";
   if (!Array.isArray(value) || value.length === 0) {
     check.that(false, `secrets must be a list with at least one secret. ${remedy}`);
@@ -26,7 +26,7 @@ export function checkedSecrets(check: Mistakes, value: unknown): readonly string
   return value as string[];
 }
 
-export function checkedOrigins(check: Mistakes, value: unknown = []): readonly string[] {
+export function checkedOrigins(check: OptionChecker, value: unknown = []): readonly string[] {
   if (!Array.isArray(value)) {
     check.that(false, "trustedOrigins must be a list, for example ['https://app.example.com'].");
     return [];
@@ -40,7 +40,7 @@ export function checkedOrigins(check: Mistakes, value: unknown = []): readonly s
   return value as string[];
 }
 
-export function checkedNetworks(check: Mistakes, value: unknown = []): Network[] {
+export function checkedNetworks(check: OptionChecker, value: unknown = []): Network[] {
   if (!Array.isArray(value)) {
     check.that(false, "trustedProxies must be a list, for example ['10.0.0.0/8'].");
     return [];
@@ -52,7 +52,7 @@ export function checkedNetworks(check: Mistakes, value: unknown = []): Network[]
   });
 }
 
-export function checkedCache(check: Mistakes, written: Partial<CacheSettings> | undefined): CacheSettings {
+export function checkedCache(check: OptionChecker, written: Partial<CacheSettings> | undefined): CacheSettings {
   const cache = check.settings('cache', new CacheSettings(), written);
   check.that(typeof cache.enabled === 'boolean', 'cache.enabled must be true or false.');
   check.that(['postgres', 'local'].includes(cache.channel), "cache.channel must be 'postgres' or 'local'.");
@@ -70,7 +70,7 @@ export function checkedCache(check: Mistakes, written: Partial<CacheSettings> | 
   return cache;
 }
 
-export function checkedCleanup(check: Mistakes, written: Partial<CleanupSettings> | undefined): CleanupSettings {
+export function checkedCleanup(check: OptionChecker, written: Partial<CleanupSettings> | undefined): CleanupSettings {
   const cleanup = check.settings('cleanup', new CleanupSettings(), written);
   check.that(typeof cleanup.enabled === 'boolean', 'cleanup.enabled must be true or false.');
   check.that(
@@ -89,7 +89,7 @@ export function checkedCleanup(check: Mistakes, written: Partial<CleanupSettings
   return cleanup;
 }
 
-export function checkedAudit(check: Mistakes, written: Partial<AuditSettings> | undefined): AuditSettings {
+export function checkedAudit(check: OptionChecker, written: Partial<AuditSettings> | undefined): AuditSettings {
   const audit = check.settings('audit', new AuditSettings(), written);
   check.that(typeof audit.enabled === 'boolean', 'audit.enabled must be true or false.');
   check.that(
@@ -102,7 +102,7 @@ export function checkedAudit(check: Mistakes, written: Partial<AuditSettings> | 
 
 /** The rules of the types that are ours, `ttl` as the host wrote it, and those of the types that it adds. */
 export function checkedTokenRules(
-  check: Mistakes,
+  check: OptionChecker,
   written: Record<string, Partial<EphemeralTokenRule> | undefined> = {},
 ): Map<string, EphemeralTokenRule> {
   const rules = new Map<string, EphemeralTokenRule>(Object.entries(Object.freeze(new EphemeralTokenSettings())));
@@ -129,7 +129,10 @@ export function checkedTokenRules(
   return rules;
 }
 
-export function checkedRateLimits(check: Mistakes, written: RateLimitOptions | undefined): Readonly<RateLimitSettings> {
+export function checkedRateLimits(
+  check: OptionChecker,
+  written: RateLimitOptions | undefined,
+): Readonly<RateLimitSettings> {
   const defaults = new RateLimitSettings();
   const host: RateLimitOptions = isRecord(written) ? written : {};
   const { policies: hostPolicies, backoff: hostBackoff, ...rest } = host;
@@ -150,7 +153,7 @@ export function checkedRateLimits(check: Mistakes, written: RateLimitOptions | u
 }
 
 function checkedPolicies(
-  check: Mistakes,
+  check: OptionChecker,
   defaults: Readonly<Record<string, RateLimitPolicy>>,
   written: Record<string, Partial<RateLimitPolicy> | undefined> = {},
 ): Readonly<Record<string, RateLimitPolicy>> {

@@ -1,5 +1,5 @@
 import { Injectable, Logger, Optional } from '@nestjs/common';
-import { PreparedStatements } from '../database/prepared-statement.js';
+import { PreparedStatements } from '../postgres/prepared-statements.js';
 import type { AuthEvent } from './auth-event.js';
 
 export type AuthEventListener = (event: AuthEvent) => void | Promise<void>;

@@ -3,7 +3,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import type { ServerResponse } from 'node:http';
 import onHeaders from 'on-headers';
 import { AuthConfig } from '../config/auth-config.js';
-import type { CookieValue } from './session-scheme.js';
+import type { CookieValue } from '../login/session-scheme.js';
 import { SessionCookie } from './session-cookie.js';
 
 /** Set with every session cookie of the signed-cookie scheme: whoever sets it has decided about the cookie (seed 000). */

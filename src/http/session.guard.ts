@@ -3,11 +3,11 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { asAuthError, AuthError, type AuthErrorCode } from '../auth.errors.js';
 import { attachAuth, authOf, requestOf, responseOf, type AuthRequest, type RequestAuth } from './auth-request.js';
 import { accessOf, type Access } from './auth.decorators.js';
-import { BearerSessions } from './bearer-sessions.js';
+import { BearerSessions } from '../login/bearer-sessions.js';
 import { CookieWriter } from './cookie-writer.js';
 import { credentialsOf, type Credentials } from './credentials.js';
 import { SessionCookie } from './session-cookie.js';
-import { SessionScheme } from './session-scheme.js';
+import { SessionScheme } from '../login/session-scheme.js';
 
 /**
  * Lets a request through that carries a live session, and throws `UNAUTHENTICATED` (401) for every other, unless the

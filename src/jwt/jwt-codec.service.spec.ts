@@ -10,10 +10,10 @@ import type { AuthOptions } from '../config/auth-options.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import { FrozenClock } from '../testing/frozen-clock.js';
 import { JwtCodecService } from './jwt-codec.service.js';
-import { TokenError } from './token-error.js';
-import { isPayloadBulkRevoked, type TokenPurpose } from './token-payload.js';
+import { TokenError } from './jwt-error.js';
+import { isPayloadBulkRevoked, type TokenPurpose } from './jwt-payload.js';
 
-declare module './token-payload.js' {
+declare module './jwt-payload.js' {
   interface TokenPurposes {
     verification: Record<string, unknown>;
     invitation: { team: string };

@@ -7,14 +7,14 @@ import { days, type Duration } from '../common/duration.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import { randomId } from '../crypto/random.js';
-import { TokenError } from './token-error.js';
+import { TokenError } from './jwt-error.js';
 import {
   payloadFromJson,
   payloadToJson,
   type TokenPayload,
   type TokenPurpose,
   type TokenPurposes,
-} from './token-payload.js';
+} from './jwt-payload.js';
 
 /** `ttl` defaults to `jwt.ttl`. `claims` may be left out where the purpose requires none. */
 export type EncodeOptions<Purpose extends TokenPurpose> = { purpose: Purpose; ttl?: Duration } & ClaimsOf<Purpose>;

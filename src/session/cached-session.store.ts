@@ -1,6 +1,6 @@
 import type { Clock } from '../common/clock.js';
-import type { PreparedStatements } from '../database/prepared-statement.js';
-import { CoherentReads } from '../invalidation/coherent-reads.js';
+import type { PreparedStatements } from '../postgres/prepared-statements.js';
+import { SingleFlightReads } from '../invalidation/single-flight-reads.js';
 import type { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import type { Invalidation } from '../invalidation/invalidation.js';
 import { userKey } from '../invalidation/user-key.js';
@@ -24,7 +24,7 @@ export class CachedSessionStore extends SessionStore {
   hits = 0;
   override readonly joinsTransactions: boolean;
   override readonly remembers = true;
-  private readonly reads: CoherentReads<StoredSession>;
+  private readonly reads: SingleFlightReads<StoredSession>;
 
   constructor(
     private readonly store: SessionStore,
@@ -35,7 +35,7 @@ export class CachedSessionStore extends SessionStore {
   ) {
     super();
     this.joinsTransactions = store.joinsTransactions;
-    this.reads = new CoherentReads(channel, ({ session }) => userKey(session.userId));
+    this.reads = new SingleFlightReads(channel, ({ session }) => userKey(session.userId));
     channel.subscribe((invalidation) => this.forget(invalidation));
   }
 

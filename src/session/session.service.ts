@@ -16,7 +16,7 @@ import {
   type Session,
   type StoredSession,
 } from './session.js';
-import { SessionTokens } from './session-token.js';
+import { SessionTokens } from './session-tokens.js';
 import { SessionStore } from './session.store.js';
 
 /** Where a session comes from; shown in the user's list of sessions. */

@@ -1,7 +1,7 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { AuthConfig } from '../config/auth-config.js';
 import { Clock } from '../common/clock.js';
-import { SessionScheme } from '../http/session-scheme.js';
+import { SessionScheme } from '../login/session-scheme.js';
 import type { SessionContext } from '../session/session.service.js';
 import { UserDirectory } from '../user/user.directory.js';
 

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { asAuthError } from '../auth.errors.js';
 import type { Clock } from '../common/clock.js';
 import type { Duration } from '../common/duration.js';
-import { CoherentReads } from '../invalidation/coherent-reads.js';
+import { SingleFlightReads } from '../invalidation/single-flight-reads.js';
 import type { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import { userKey } from '../invalidation/user-key.js';
 import type { AuthUser, UserDirectory } from './user.directory.js';
@@ -15,7 +15,7 @@ interface Entry {
 /** Users whose self-contained tokens were checked lately. Call it only while the channel is current. */
 export class UserCache {
   private readonly entries: LRUCache<string, Entry>;
-  private readonly reads: CoherentReads<AuthUser>;
+  private readonly reads: SingleFlightReads<AuthUser>;
   private readonly ttl: Duration;
 
   constructor(
@@ -26,7 +26,7 @@ export class UserCache {
   ) {
     this.ttl = ttl;
     this.entries = new LRUCache({ max });
-    this.reads = new CoherentReads(channel, ({ id }) => userKey(id));
+    this.reads = new SingleFlightReads(channel, ({ id }) => userKey(id));
     channel.subscribe(({ users = [] }) => this.forget(users));
   }
 

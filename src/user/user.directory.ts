@@ -18,7 +18,7 @@ export interface AuthUser {
 }
 
 /**
- * Who the users are: the host's port. `TypeOrmUserDirectory` on the table `users` is the default; a host with a table
+ * Who the users are: the host's port. `PostgresUserDirectory` on the table `users` is the default; a host with a table
  * or a service of its own extends this class and passes it as `AuthModule.forRoot({ users: MyDirectory })`.
  *
  * Every method answers a missing account with `null`. It throws for faults only, and a fault is never an answer: the

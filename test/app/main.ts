@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { TypeOrmUserDirectory } from 'nestjs-latchkey';
+import { PostgresUserDirectory } from 'nestjs-latchkey';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { curlLines } from '../support/readme.js';
 
@@ -27,7 +27,7 @@ try {
   const { RecipesModule } = await import('./recipes/recipes.module.js');
   Module({ imports: [AppModule, RecipesModule] })(DemoModule);
   const app = await NestFactory.create(DemoModule, { logger: ['error', 'warn'] });
-  const users = app.get(TypeOrmUserDirectory);
+  const users = app.get(PostgresUserDirectory);
   if (!(await users.findByLogin(ADA.email))) await users.create(ADA.email, ADA.password);
   await app.listen(port);
 

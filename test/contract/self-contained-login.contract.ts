@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { AuthTransaction, seconds, TypeOrmUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { AuthTransaction, seconds, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
 import request from 'supertest';
 import { PASSWORD, type TestApp } from '../support/app.js';
 
@@ -23,7 +23,7 @@ export function selfContainedLoginContract({ path, subject, enter }: SelfContain
 
   it('a login with the old password, while the account changes, gives out nothing', async () => {
     const { t, ada } = subject();
-    const users = t.app.get(TypeOrmUserDirectory);
+    const users = t.app.get(PostgresUserDirectory);
     const verify = users.verifyCredentials.bind(users);
     for (const meanwhile of [
       () => users.setPassword(ada.id, PASSWORD),
@@ -42,7 +42,7 @@ export function selfContainedLoginContract({ path, subject, enter }: SelfContain
 
   it('a login that comes between the instant of a change and its commit waits for it, and is refused', async () => {
     const { t, ada } = subject();
-    const users = t.app.get(TypeOrmUserDirectory);
+    const users = t.app.get(PostgresUserDirectory);
     const hash = await users.hashOf('a brand new password');
     let login: Promise<{ status: number }> | undefined;
     await t.app.get(AuthTransaction).run(async () => {
@@ -59,7 +59,7 @@ export function selfContainedLoginContract({ path, subject, enter }: SelfContain
     t.clock.advance(seconds(2));
     const credentials = await enter();
     t.clock.advance(-seconds(1.5));
-    await t.app.get(TypeOrmUserDirectory).setPassword(ada.id, 'a brand new password');
+    await t.app.get(PostgresUserDirectory).setPassword(ada.id, 'a brand new password');
     t.clock.advance(seconds(3));
     await request(t.url).get('/me').set(credentials).expect(401);
   });

@@ -9,7 +9,7 @@ import {
   OptionalAuth,
   Public,
   SessionService,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   type AuthUser,
   type Session,
 } from 'nestjs-latchkey';
@@ -98,7 +98,7 @@ describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
 
     it('T: wrong password 401; R37: unknown and disabled account the same to the letter', async () => {
       const carol = await createUser(t.app, `carol-${platform}@example.com`);
-      await t.app.get(TypeOrmUserDirectory).disable(carol.id);
+      await t.app.get(PostgresUserDirectory).disable(carol.id);
       const wrong = await login('ada@example.com', 'wrong').expect(401);
       const unknown = await login('nobody@example.com').expect(401);
       const disabled = await login(carol.email).expect(401);
@@ -179,7 +179,7 @@ describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
     });
 
     it('an account that is deleted or changed while its password is checked: 401 like any other', async () => {
-      const users = t.app.get(TypeOrmUserDirectory);
+      const users = t.app.get(PostgresUserDirectory);
       const verify = users.verifyCredentials.bind(users);
       for (const meanwhile of [
         (id: string) => users.setPassword(id, 'another password'),
@@ -201,7 +201,7 @@ describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
 
     it('1024 characters are a password, whatever they are', async () => {
       const long = '😀'.repeat(1024);
-      const account = await t.app.get(TypeOrmUserDirectory).create(`long-${platform}@example.com`, long);
+      const account = await t.app.get(PostgresUserDirectory).create(`long-${platform}@example.com`, long);
       await login(account.email, long).expect(200);
       await login(account.email, '😀'.repeat(1023)).expect(401);
     });

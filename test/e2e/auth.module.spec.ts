@@ -25,7 +25,7 @@ import {
   OriginGuard,
   SessionGuard,
   SessionService,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   UserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
@@ -318,7 +318,7 @@ describe('AuthModule', () => {
     const module = await Test.createTestingModule({ imports: [HostModule] }).compile();
     cleanups.push(() => module.close());
     await module.init();
-    const ada = await module.get(TypeOrmUserDirectory).create('ada@example.com', PASSWORD);
+    const ada = await module.get(PostgresUserDirectory).create('ada@example.com', PASSWORD);
     const { token } = await module.get(SessionService).create(ada.id);
     expect(await module.get(SessionService).lookup(token)).not.toBeNull();
     expect(module.get<DataSource>(getDataSourceToken('auth')).isInitialized).toBe(true);

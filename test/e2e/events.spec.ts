@@ -10,7 +10,7 @@ import {
   RateLimitService,
   seconds,
   SessionService,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   type AuthEvent,
   type AuthUser,
 } from 'nestjs-latchkey';
@@ -173,7 +173,7 @@ describe('L2: the life of a session', () => {
   it('reuse, a new password, a disabled account', async () => {
     const user = await account();
     const { id } = user;
-    const users = t.app.get(TypeOrmUserDirectory);
+    const users = t.app.get(PostgresUserDirectory);
     const { token, session } = await open(user);
     const rotated = (await sessions.rotate(session, id))!;
     secrets.push(rotated.token, rotated.session.id);
@@ -224,7 +224,7 @@ describe('tokens, limits and transactions', () => {
   it('what a transaction does is told at its end, and not at all when it is undone; a refusal is', async () => {
     const user = await account();
     const transaction = t.app.get(AuthTransaction);
-    const users = t.app.get(TypeOrmUserDirectory);
+    const users = t.app.get(PostgresUserDirectory);
     await open(user);
     const undone = await during(() =>
       transaction

@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { UnauthorizedException } from '@nestjs/common';
-import { LoginLimits, minutes, RateLimitService, seconds, TypeOrmUserDirectory, type AuthError } from 'nestjs-latchkey';
+import {
+  LoginLimits,
+  minutes,
+  RateLimitService,
+  seconds,
+  PostgresUserDirectory,
+  type AuthError,
+} from 'nestjs-latchkey';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
@@ -36,7 +43,7 @@ describe.each(PLATFORMS)('limits on login, on %s', (platform) => {
 
   it('T: wrong once, at once again: 429 with Retry-After, and the password is not looked at; after 0.5 s allowed', async () => {
     await attempt('wrong').expect(401);
-    const users = t.app.get(TypeOrmUserDirectory);
+    const users = t.app.get(PostgresUserDirectory);
     const verify = users.verifyCredentials.bind(users);
     let looked = 0;
     users.verifyCredentials = (...credentials) => (looked++, verify(...credentials));
@@ -150,7 +157,7 @@ describe.each(PLATFORMS)('limits on login, on %s', (platform) => {
   });
 
   it('of 60 guesses at one moment no more than the limit reach the hash', async () => {
-    const users = t.app.get(TypeOrmUserDirectory);
+    const users = t.app.get(PostgresUserDirectory);
     const verify = users.verifyCredentials.bind(users);
     let looked = 0;
     users.verifyCredentials = (...credentials) => (looked++, verify(...credentials));
@@ -184,7 +191,7 @@ describe.each(PLATFORMS)('limits on login, on %s', (platform) => {
   });
 
   it('a fault is no failure: nothing is counted', async () => {
-    const users = t.app.get(TypeOrmUserDirectory);
+    const users = t.app.get(PostgresUserDirectory);
     const verify = users.verifyCredentials.bind(users);
     users.verifyCredentials = () => Promise.reject(new Error('away'));
     for (let i = 0; i < 30; i++) await attempt(PASSWORD).expect(503);

@@ -7,7 +7,7 @@ import {
   InvalidationChannel,
   JwtCodecService,
   SessionService,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
 import { signInAs, startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
@@ -153,7 +153,7 @@ describe('faults, with reads from memory', () => {
     const pausedAt = performance.now();
     try {
       // Answered by the database after the pause, and unknown until then.
-      const ending = t.app.get(TypeOrmUserDirectory).disable(bob.id);
+      const ending = t.app.get(PostgresUserDirectory).disable(bob.id);
       await me(t, live).expect(200);
       await until(() => !t.app.get(InvalidationChannel).isCurrent);
       expect(performance.now() - pausedAt).toBeLessThan(5_000);

@@ -6,7 +6,7 @@ import {
   JwtCodecService,
   minutes,
   SessionService,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
@@ -92,7 +92,7 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
 
     it('T: unknown, disabled: the same answer to the letter, and no mail', async () => {
       const off = await createUser(t.app, `off${accounts}@example.com`);
-      await t.app.get(TypeOrmUserDirectory).disable(off.id);
+      await t.app.get(PostgresUserDirectory).disable(off.id);
       const known = await forgot().expect(202);
       const unknown = await forgot('nobody@example.com').expect(202);
       const disabled = await forgot(off.email).expect(202);
@@ -387,7 +387,7 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
         await tokens.consume('password_reset', token);
         await db.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
           WHERE datname = current_database() AND state = 'idle in transaction'`);
-        await t.app.get(TypeOrmUserDirectory).findById(ada.id);
+        await t.app.get(PostgresUserDirectory).findById(ada.id);
       });
       await expect(work).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
       expect(await tokens.consume('password_reset', token)).not.toBeNull();

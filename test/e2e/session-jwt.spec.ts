@@ -12,7 +12,7 @@ import {
   seconds,
   SessionService,
   TokenRevocationService,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   type AuthUser,
   type Session,
 } from 'nestjs-latchkey';
@@ -42,7 +42,7 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
   let t: TestApp;
   let codec: JwtCodecService;
   let revocation: TokenRevocationService;
-  let users: TypeOrmUserDirectory;
+  let users: PostgresUserDirectory;
   let ada: AuthUser;
   let accounts = 0;
 
@@ -51,7 +51,7 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
     t = await startTestApp({ url: db.url, platform, controllers: [MeController], auth: { jwt: { sessions: true } } });
     codec = t.app.get(JwtCodecService);
     revocation = t.app.get(TokenRevocationService);
-    users = t.app.get(TypeOrmUserDirectory);
+    users = t.app.get(PostgresUserDirectory);
   });
   afterAll(async () => {
     await t?.close();

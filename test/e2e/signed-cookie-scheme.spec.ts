@@ -11,7 +11,7 @@ import {
   SessionCookie,
   SignedCookieSession,
   TokenRevocationService,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
@@ -202,7 +202,7 @@ describe.each(PLATFORMS)("session: { scheme: 'signed-cookie' } on %s", (platform
 
   it('R17: a disabled and a deleted account, a new password', async () => {
     const cookie = await signInAs(t.app, ada.id);
-    const users = t.app.get(TypeOrmUserDirectory);
+    const users = t.app.get(PostgresUserDirectory);
     await users.disable(ada.id);
     await get('/me', cookie).expect(401);
     await users.enable(ada.id);

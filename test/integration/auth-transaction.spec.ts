@@ -3,13 +3,13 @@ import {
   AuthTransaction,
   EphemeralTokenService,
   RateLimitService,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   UserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { PreparedStatements } from '../../src/database/prepared-statement.js';
+import { PreparedStatements } from '../../src/postgres/prepared-statements.js';
 import { createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
@@ -39,7 +39,7 @@ describe('AuthTransaction', () => {
   let t: TestApp;
   let transaction: AuthTransaction;
   let tokens: EphemeralTokenService;
-  let users: TypeOrmUserDirectory;
+  let users: PostgresUserDirectory;
   let limits: RateLimitService;
   let email: string;
   let accounts = 0;
@@ -48,7 +48,7 @@ describe('AuthTransaction', () => {
     t = await startTestApp({ url: db.url });
     transaction = t.app.get(AuthTransaction);
     tokens = t.app.get(EphemeralTokenService);
-    users = t.app.get(TypeOrmUserDirectory);
+    users = t.app.get(PostgresUserDirectory);
     limits = t.app.get(RateLimitService);
   });
   afterAll(async () => {

@@ -10,11 +10,11 @@ import {
   SessionCache,
   SessionService,
   SessionStore,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
 import { AuthConfig } from '../../src/config/auth-config.js';
-import { TypeOrmSessionStore } from '../../src/session/typeorm-session.store.js';
+import { PostgresSessionStore } from '../../src/engines/postgres/postgres-session.store.js';
 import { newSessionToken } from '../../src/session/session.js';
 import { sessionStoreContract } from '../contract/session-store.contract.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
@@ -50,7 +50,7 @@ describe('CachedSessionStore', () => {
   /** Another instance of the deployment. */
   let other: TestApp;
   let sessions: SessionService;
-  let users: TypeOrmUserDirectory;
+  let users: PostgresUserDirectory;
   let ada: AuthUser;
   let accounts = 0;
 
@@ -61,7 +61,7 @@ describe('CachedSessionStore', () => {
       startTestApp({ url: db.url, auth: CACHED }),
     ]);
     sessions = t.app.get(SessionService);
-    users = t.app.get(TypeOrmUserDirectory);
+    users = t.app.get(PostgresUserDirectory);
   });
   afterAll(async () => {
     await Promise.all([t?.close(), other?.close()]);
@@ -192,7 +192,7 @@ describe('CachedSessionStore', () => {
     const foundAs = async (user: AuthUser) => {
       const { token, session } = await sessions.create(ada.id);
       t.app.get(SessionCache).invalidate(session.id);
-      jest.spyOn(t.app.get(TypeOrmSessionStore), 'find').mockResolvedValue({ session, user, rotated: null });
+      jest.spyOn(t.app.get(PostgresSessionStore), 'find').mockResolvedValue({ session, user, rotated: null });
       return [await sessions.lookup(token), await sessions.lookup(token)].map((found) => found?.user);
     };
 
@@ -216,7 +216,7 @@ describe('CachedSessionStore', () => {
 
   it('a logout needs no user directory', async () => {
     const { token, session } = await cached();
-    jest.spyOn(t.app.get(TypeOrmSessionStore), 'find').mockRejectedValue(new Error('the directory is away'));
+    jest.spyOn(t.app.get(PostgresSessionStore), 'find').mockRejectedValue(new Error('the directory is away'));
     expect(await sessions.revoke(session.id)).toBe(true);
     jest.restoreAllMocks();
     expect(await sessions.lookup(token)).toBeNull();
@@ -260,7 +260,7 @@ describe('CachedSessionStore', () => {
       const { token, session } = await cached();
       const entry = t.app.get(SessionCache).get(session.id)!;
       t.app.get(SessionCache).set(session.id, { ...entry, user: { ...entry.user, disabledAt: t.clock.now() } });
-      jest.spyOn(t.app.get(TypeOrmSessionStore), 'find').mockResolvedValue(null);
+      jest.spyOn(t.app.get(PostgresSessionStore), 'find').mockResolvedValue(null);
       expect(await sessions.lookup(token)).toBeNull();
     });
   });
@@ -350,7 +350,7 @@ describe('CachedSessionStore', () => {
   describe('a lookup that is in flight while its session is revoked', () => {
     /** Holds the answer of the store back, after it has read and until it is let go. */
     const holdRead = () => {
-      const store = t.app.get(TypeOrmSessionStore);
+      const store = t.app.get(PostgresSessionStore);
       const find = store.find.bind(store);
       let release = () => {};
       let hasRead = () => {};
@@ -435,7 +435,7 @@ describe('CachedSessionStore', () => {
       const { token, session } = await sessions.create(ada.id);
       const held = holdRead();
       const naive = new MemorySessionCache({ max: 10, ttl: seconds(10) }, t.clock);
-      const store = t.app.get(TypeOrmSessionStore);
+      const store = t.app.get(PostgresSessionStore);
       const early = store.find(session.id).then((found) => found && naive.set(session.id, found));
       await held.read;
       await sessions.revoke(session.id);
@@ -465,7 +465,7 @@ describe('CachedSessionStore', () => {
       await t.app.get(AuthTransaction).run(async () => {
         await sessions.revoke(session.id);
         // Another request, outside: nothing is ended for it yet.
-        const outside = await t.app.get(TypeOrmSessionStore).find(session.id);
+        const outside = await t.app.get(PostgresSessionStore).find(session.id);
         expect(outside).toBeNull();
         t.app.get(SessionCache).set(session.id, { session, user: ada });
       });
@@ -475,7 +475,7 @@ describe('CachedSessionStore', () => {
 
   it('a fault of the store is thrown to all who share the read, and nothing is kept', async () => {
     const { token } = await sessions.create(ada.id);
-    jest.spyOn(t.app.get(TypeOrmSessionStore), 'find').mockRejectedValueOnce(new Error('away'));
+    jest.spyOn(t.app.get(PostgresSessionStore), 'find').mockRejectedValueOnce(new Error('away'));
     const answers = await Promise.allSettled([sessions.lookup(token), sessions.lookup(token)]);
     expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     expect(await sessions.lookup(token)).not.toBeNull();

@@ -8,7 +8,7 @@ import {
   hours,
   minutes,
   PasswordHasher,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   type AuthUser,
   type EphemeralTokenFields,
   type EphemeralTokenType,
@@ -44,7 +44,7 @@ const EVERY_TYPE = Object.entries(TYPES).map(([type, rest]) => [type as Ephemera
 let db: TestDatabase;
 let t: TestApp;
 let tokens: EphemeralTokenService;
-let users: TypeOrmUserDirectory;
+let users: PostgresUserDirectory;
 let ada: AuthUser;
 let contenders: Contenders;
 beforeAll(async () => {
@@ -62,7 +62,7 @@ beforeAll(async () => {
     startContenders(db.url),
   ]);
   tokens = t.app.get(EphemeralTokenService);
-  users = t.app.get(TypeOrmUserDirectory);
+  users = t.app.get(PostgresUserDirectory);
   t.clock.set(Date.now());
   ada = await createUser(t.app, ADA);
 }, 60_000);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Pool } from 'pg';
-import { listeningClient, type ClientPool, type ListeningClient } from '../../src/database/listening-client.js';
+import { listeningClient, type ClientPool, type ListeningClient } from '../../src/postgres/listening-client.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 describe('listeningClient', () => {

@@ -8,7 +8,7 @@ import {
   SessionCache,
   SessionService,
   TokenRevocationService,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   type AuthUser,
   type Invalidation,
 } from 'nestjs-latchkey';
@@ -131,7 +131,7 @@ describe('PostgresInvalidationChannel', () => {
   });
 
   it('says nothing of what no cache holds: a login, a rehash, a statement that changed no row', async () => {
-    const users = t.app.get(TypeOrmUserDirectory);
+    const users = t.app.get(PostgresUserDirectory);
     await db.query("UPDATE users SET last_login_at = now(), updated_at = now(), password_hash = 'other'");
     await db.query("DELETE FROM sessions WHERE id = 'none'");
     await db.query("UPDATE users SET disabled_at = now() WHERE email = 'none'");

@@ -17,7 +17,7 @@ afterEach(async () => {
 async function cleanupWith(redisUrl: string, { migrated }: { migrated: boolean }) {
   const db = await createTestDatabase({ migrated });
   undo.push(() => db.drop());
-  const redis = pathToFileURL(resolve('src/redis/index.ts')).href;
+  const redis = pathToFileURL(resolve('src/engines/redis/index.ts')).href;
   const config = configFile(
     `{ secrets: ['x'.repeat(40)], engine: (await import('${redis}')).redisEngine({ url: '${redisUrl}' }) }`,
   );
@@ -51,7 +51,7 @@ describe('the command, with the Redis engine', () => {
     const nodeRedis = pathToFileURL(createRequire(import.meta.url).resolve('redis')).href;
     const config = configFile(`async () => {
       const { createClient } = (await import('${nodeRedis}')).default;
-      const { redisEngine } = await import('${pathToFileURL(resolve('src/redis/index.ts')).href}');
+      const { redisEngine } = await import('${pathToFileURL(resolve('src/engines/redis/index.ts')).href}');
       const client = await createClient({ url: '${url}' }).connect();
       return { secrets: ['x'.repeat(40)], engine: redisEngine(client, { prefix: '${prefixFor(db.url)}' }) };
     }`);

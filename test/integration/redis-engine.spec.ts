@@ -11,7 +11,7 @@ import {
   SessionCache,
   SessionService,
   SessionStore,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   authEntities,
 } from 'nestjs-latchkey';
 import { RedisConnection, redisEngine, RedisSessionStore } from 'nestjs-latchkey/redis';
@@ -178,7 +178,7 @@ describe('redisEngine', () => {
   it('the cutoff of an account ends its sessions here, also those of a process whose clock is ahead', async () => {
     const { t } = await start();
     const ada = await createUser(t.app, 'ada@example.com');
-    const [sessions, users] = [t.app.get(SessionService), t.app.get(TypeOrmUserDirectory)];
+    const [sessions, users] = [t.app.get(SessionService), t.app.get(PostgresUserDirectory)];
     t.clock.advance(60_000);
     const { token } = await sessions.create(ada.id);
     t.clock.advance(-30_000);
@@ -194,7 +194,7 @@ describe('redisEngine', () => {
   it('a login whose account changed since its password was read opens nothing', async () => {
     const { t } = await start();
     const ada = await createUser(t.app, 'ada@example.com');
-    await t.app.get(TypeOrmUserDirectory).setPassword(ada.id, 'another correct horse');
+    await t.app.get(PostgresUserDirectory).setPassword(ada.id, 'another correct horse');
     const login = t.app.get(SessionService).create(ada.id, { user: ada });
     await expect(login).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' });
   });
@@ -257,7 +257,7 @@ describe('a token that is taken in a transaction', () => {
     );
     const lost = run(async () => {
       await tokens.consume('password_reset', token);
-      await t.app.get(TypeOrmUserDirectory).disable(ada.id);
+      await t.app.get(PostgresUserDirectory).disable(ada.id);
     });
     await expect(lost).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     expect(await tokens.consume('password_reset', token)).toBeNull();

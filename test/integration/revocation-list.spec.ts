@@ -6,11 +6,11 @@ import {
   JwtCodecService,
   minutes,
   TokenRevocationService,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   type AuthUser,
   type TokenPayload,
 } from 'nestjs-latchkey';
-import { RevokedTokenStore } from '../../src/jwt/revoked-token.store.js';
+import { RevokedTokenStore } from '../../src/revocation/revoked-token.store.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { heard, until } from '../support/heard.js';
@@ -73,7 +73,7 @@ describe('ended tokens in memory', () => {
 
   const endings: Record<keyof typeof CODES, (app: TestApp, payload: TokenPayload) => Promise<unknown>> = {
     revoked: (app, { jti, exp }) => revocation(app).revoke(jti, exp),
-    inactive: (app) => app.app.get(TypeOrmUserDirectory).disable(ada.id),
+    inactive: (app) => app.app.get(PostgresUserDirectory).disable(ada.id),
     invalidated: (app) => revocation(app).revokeAllForUser(ada.id),
   };
   describe.each(Object.keys(endings) as (keyof typeof CODES)[])('%s', (ending) => {

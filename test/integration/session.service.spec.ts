@@ -6,12 +6,12 @@ import {
   minutes,
   seconds,
   SessionService,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   type AuthEvent,
   type AuthUser,
   type Session,
 } from 'nestjs-latchkey';
-import { FIND_WITH_USER } from '../../src/session/session.statements.js';
+import { FIND_WITH_USER } from '../../src/engines/postgres/postgres-session.statements.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { withClient } from '../support/test-server.js';
@@ -20,7 +20,7 @@ import { VARIANT } from '../support/variant.js';
 let db: TestDatabase;
 let t: TestApp;
 let sessions: SessionService;
-let users: TypeOrmUserDirectory;
+let users: PostgresUserDirectory;
 let ada: AuthUser;
 let bob: AuthUser;
 
@@ -28,7 +28,7 @@ beforeAll(async () => {
   db = await createTestDatabase();
   t = await startTestApp({ url: db.url });
   sessions = t.app.get(SessionService);
-  users = t.app.get(TypeOrmUserDirectory);
+  users = t.app.get(PostgresUserDirectory);
   bob = await createUser(t.app, 'bob@example.com');
 });
 afterAll(async () => {

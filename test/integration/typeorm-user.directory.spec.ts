@@ -1,17 +1,17 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { PasswordHasher, TypeOrmUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { PasswordHasher, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
 import { CHEAP_HASHES, createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
-describe('TypeOrmUserDirectory', () => {
+describe('PostgresUserDirectory', () => {
   let db: TestDatabase;
   let t: TestApp;
-  let users: TypeOrmUserDirectory;
+  let users: PostgresUserDirectory;
   let ada: AuthUser;
   beforeAll(async () => {
     db = await createTestDatabase();
     t = await startTestApp({ url: db.url });
-    users = t.app.get(TypeOrmUserDirectory);
+    users = t.app.get(PostgresUserDirectory);
   });
   afterAll(async () => {
     await t?.close();
@@ -48,7 +48,7 @@ describe('TypeOrmUserDirectory', () => {
   it('hashes again when the parameters changed, once, and only over the hash that was verified', async () => {
     const old = await hashOf(ada.id);
     const other = await startTestApp({ url: db.url, auth: { password: { ...CHEAP_HASHES, timeCost: 2 } } });
-    const directory = other.app.get(TypeOrmUserDirectory);
+    const directory = other.app.get(PostgresUserDirectory);
     expect(await directory.verifyCredentials('ada@example.com', 'wrong')).toBeNull();
     expect(await hashOf(ada.id)).toBe(old);
     expect(await directory.verifyCredentials('ada@example.com', PASSWORD)).not.toBeNull();

@@ -1,5 +1,5 @@
 import { NestFactory } from '@nestjs/core';
-import { TypeOrmUserDirectory } from 'nestjs-latchkey';
+import { PostgresUserDirectory } from 'nestjs-latchkey';
 import { AppModule } from '../app/app.module.js';
 
 const app = await NestFactory.create(AppModule, { logger: ['error'] });
@@ -7,7 +7,7 @@ await app.listen(0, '127.0.0.1');
 const { port } = app.getHttpServer().address() as { port: number };
 process.on('message', ({ email, password }: { email: string; password: string }) => {
   void app
-    .get(TypeOrmUserDirectory)
+    .get(PostgresUserDirectory)
     .create(email, password)
     .then((user) => process.send!(user));
 });

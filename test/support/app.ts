@@ -8,7 +8,7 @@ import {
   authMigrations,
   AuthModule,
   Clock,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   type AuthModuleExtras,
   type AuthOptions,
   type AuthUser,
@@ -113,5 +113,5 @@ async function adapterFor(platform: Platform): Promise<ExpressAdapter> {
 
 /** An account with the password `PASSWORD`. */
 export function createUser(app: INestApplication | NestFastifyApplication, email: string): Promise<AuthUser> {
-  return app.get(TypeOrmUserDirectory).create(email, PASSWORD);
+  return app.get(PostgresUserDirectory).create(email, PASSWORD);
 }

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Controller, Get } from '@nestjs/common';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import { hash, verify } from '@node-rs/argon2';
-import { CurrentUser, hours, SessionService, TypeOrmUserDirectory } from 'nestjs-latchkey';
+import { CurrentUser, hours, SessionService, PostgresUserDirectory } from 'nestjs-latchkey';
 import type { DataSource } from 'typeorm';
 import type { Start } from '../../harness/contender.js';
 import { startServer } from '../our-app.js';
@@ -41,7 +41,7 @@ export const loginServer: Start<{ url: string; name: string }, LoginServer> = as
       rateLimits: { policies: { login_attempt: UNLIMITED, login_ip: UNLIMITED }, backoff: { base: 0 } },
     },
   });
-  const { id } = await app.get(TypeOrmUserDirectory).create(`${name}@example.com`, PASSWORD);
+  const { id } = await app.get(PostgresUserDirectory).create(`${name}@example.com`, PASSWORD);
   // The same password, hashed once, for all of them.
   const copies = await app.get<DataSource>(getDataSourceToken()).query<{ id: string; email: string }[]>(
     `INSERT INTO users (email, password_hash) SELECT n || email, password_hash FROM users, generate_series(1, $2::int) n

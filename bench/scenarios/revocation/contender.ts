@@ -5,7 +5,7 @@ import {
   JwtCodecService,
   SessionService,
   TokenRevocationService,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
 } from 'nestjs-latchkey';
 import type { Start } from '../../harness/contender.js';
 import { startContext } from '../our-app.js';
@@ -95,7 +95,7 @@ function livenessIn(app: INestApplicationContext): (credential: Credential) => P
 async function end(app: INestApplicationContext, { subject, token, user }: Credential): Promise<void> {
   const sessions = app.get(SessionService);
   if (subject === 'session') await sessions.revoke(sessions.idOf(token)!);
-  if (subject === 'user') await app.get(TypeOrmUserDirectory).disable(user);
+  if (subject === 'user') await app.get(PostgresUserDirectory).disable(user);
   if (subject === 'jwt') {
     const { jti, exp } = app.get(JwtCodecService).decode(token);
     await app.get(TokenRevocationService).revoke(jti, exp);

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { FIND_WITH_USER } from '../../../src/session/session.statements.js';
+import { FIND_WITH_USER } from '../../../src/engines/postgres/postgres-session.statements.js';
 
 /** Fails unless PostgreSQL finds session and user by their primary keys. */
 export async function checkLookupPlan(client: Client): Promise<void> {

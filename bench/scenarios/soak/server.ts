@@ -8,7 +8,7 @@ import {
   RateLimit,
   seconds,
   SessionService,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   type AuthOptions,
   type Session,
 } from 'nestjs-latchkey';
@@ -88,7 +88,7 @@ class SoakController {
 /** Everything that a visitor asks for, with a cache and a cleanup that is never far away. */
 export const soakServer: Start<{ url: string; visitors: number }, SoakServer> = async ({ url, visitors }) => {
   const { app, url: address } = await startServer({ url, auth: OPTIONS, controllers: [SoakController] });
-  const users = app.get(TypeOrmUserDirectory);
+  const users = app.get(PostgresUserDirectory);
   const emails = Array.from({ length: visitors }, (_, i) => `visitor${i}@example.com`);
   for (const email of emails) await users.create(email, PASSWORD);
   return { hello: { url: address, emails }, close: () => app.close() };

@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import { sqlState } from '../../database/store-error.js';
+import { sqlState } from '../../postgres/store-error.js';
 import type { Answer, Command } from '../command.js';
 import { DATABASE_OPTIONS, openDatabase } from '../database.js';
 import { CommandFailure, UsageError } from '../failure.js';

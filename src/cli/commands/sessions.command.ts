@@ -1,6 +1,6 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { formatInstant } from '../../common/instant.js';
-import { sqlState } from '../../database/store-error.js';
+import { sqlState } from '../../postgres/store-error.js';
 import { normalizeLogin } from '../../user/login-name.js';
 import { UserDirectory } from '../../user/user.directory.js';
 import { SessionService, type ListedSession } from '../../session/session.service.js';

@@ -1,4 +1,4 @@
-import { isRecord } from '../../config/mistakes.js';
+import { isRecord } from '../../config/option-checker.js';
 import type { HostConfiguration } from '../host.js';
 import type { Aal } from './aal.js';
 import { checklist, type ChecklistItem } from './checklist.js';

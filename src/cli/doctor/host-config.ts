@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { isAuthError } from '../../auth.errors.js';
 import { AuthConfig } from '../../config/auth-config.js';
-import { isRecord } from '../../config/mistakes.js';
+import { isRecord } from '../../config/option-checker.js';
 import type { HostConfiguration } from '../host.js';
 
 export interface Examined {

@@ -6,7 +6,7 @@ import {
   Public,
   RateLimit,
   RateLimitService,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
 } from 'nestjs-latchkey';
 import { Background } from './background.js';
 import { Mailer } from './mailer.js';
@@ -20,7 +20,7 @@ const ANSWER = { message: 'If there is such an account, a mail with a link is on
 @Controller('password')
 export class PasswordResetController {
   constructor(
-    private readonly users: TypeOrmUserDirectory,
+    private readonly users: PostgresUserDirectory,
     private readonly tokens: EphemeralTokenService,
     private readonly limits: RateLimitService,
     private readonly transaction: AuthTransaction,

@@ -3,7 +3,7 @@ import type {
   IssuedSession,
   Session,
   SessionService,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
 } from 'nestjs-latchkey';
 import type { KnownSession } from './messages.js';
 import type { Operation } from './operation.js';
@@ -16,7 +16,7 @@ type Asked = Pick<Operation, 'kind' | 'user' | 'session'>;
 export class RecordedSessions {
   constructor(
     private readonly sessions: SessionService,
-    private readonly directory: TypeOrmUserDirectory,
+    private readonly directory: PostgresUserDirectory,
     private readonly recorder: Recorder,
     // As the guard asks.
     private readonly answers: Lookup = async (token) => sessions.recall(token) ?? sessions.lookup(token),

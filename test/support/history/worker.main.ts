@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import { SessionService, TypeOrmUserDirectory, type AuthenticatedSession } from 'nestjs-latchkey';
+import { SessionService, PostgresUserDirectory, type AuthenticatedSession } from 'nestjs-latchkey';
 import { startAuthProcess } from './auth-process.js';
 import type { FromWorker, ToWorker } from './messages.js';
 import { RecordedSessions } from './recorded-sessions.js';
@@ -16,7 +16,7 @@ const LAST_ANSWERS_MS = 5_000;
 
 const app = await startAuthProcess();
 const sessions = app.get(SessionService);
-const directory = app.get(TypeOrmUserDirectory);
+const directory = app.get(PostgresUserDirectory);
 const recorder = new Recorder(Number(process.env['HISTORY_PROCESS']));
 const naiveTtl = Number(process.env['HISTORY_NAIVE_CACHE']);
 const workload = new Workload({

@@ -1,0 +1,78 @@
+import { AuthError } from '../auth.errors.js';
+import { days, type Duration } from '../common/duration.js';
+
+/** They decide which providers exist, so an asynchronous factory is too late for them. */
+const EXTRAS = ['routes', 'globalGuard', 'users', 'imports', 'dataSource', 'isGlobal'];
+const LONGEST_LIFETIME = days(400);
+/** Tokens and events are columns of 20 characters, and events are names in a structured header field (RFC 9651). */
+const TYPE_NAME = /^[a-z0-9_]{1,20}$/;
+
+/** A number that is neither 0 nor less, NaN nor endless. */
+export const isPositive = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value) && value > 0;
+
+/** Collects what is wrong, so that a host repairs its configuration in one go. */
+export class OptionChecker {
+  private readonly found: string[] = [];
+
+  that(holds: boolean, remedy: string): void {
+    if (!holds) this.found.push(remedy);
+  }
+
+  keys(prefix: string, value: unknown, known: readonly string[]): void {
+    if (!isRecord(value)) {
+      this.found.push(`${prefix === '' ? 'The options' : prefix.slice(0, -1)} must be an object.`);
+      return;
+    }
+    for (const key of Object.keys(value)) {
+      const beside = prefix === '' && EXTRAS.includes(key) ? ' here: write it beside useFactory' : '';
+      this.that(known.includes(key), `${prefix}${key} is not an option${beside}; known are ${known.join(', ')}.`);
+    }
+  }
+
+  /** The defaults with what the host wrote laid over them; an option set to `undefined` keeps its default. */
+  settings<Settings extends object>(
+    name: string,
+    defaults: Settings,
+    written: Partial<Settings> | undefined,
+  ): Settings {
+    if (written === undefined) return defaults;
+    this.keys(`${name}.`, written, Object.keys(defaults));
+    if (!isRecord(written)) return defaults;
+    const values = Object.entries(written).filter(([, value]) => value !== undefined);
+    return Object.assign(defaults, Object.fromEntries(values));
+  }
+
+  record(name: string, value: unknown): boolean {
+    this.that(isRecord(value), `${name} must be an object.`);
+    return isRecord(value);
+  }
+
+  typeName(name: string, value: string): void {
+    this.that(TYPE_NAME.test(value), `${name}: the name must be 1 to 20 of a-z, 0-9 and _.`);
+  }
+
+  duration(name: string, value: Duration): void {
+    this.that(
+      isPositive(value) && value >= 1 && value <= LONGEST_LIFETIME,
+      `${name} must be a length of time between 1 ms and 400 days in milliseconds: write it as days(30) or hours(8).`,
+    );
+  }
+
+  integer(name: string, value: number, least: number, most: number): void {
+    this.that(
+      Number.isInteger(value) && value >= least && value <= most,
+      `${name} must be a whole number from ${least} to ${most}.`,
+    );
+  }
+
+  throwIfAny(): void {
+    if (this.found.length === 0) return;
+    const mistakes = Object.freeze([...this.found]);
+    const list = mistakes.map((mistake) => `\n  - ${mistake}`).join('');
+    throw new AuthError('INVALID_CONFIG', `AuthModule cannot start, its options need mending:${list}`, { mistakes });
+  }
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

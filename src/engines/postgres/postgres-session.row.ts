@@ -1,0 +1,74 @@
+import type { Duration } from '../../common/duration.js';
+import { fromEpochSeconds, readInstants, toEpochSeconds } from '../../postgres/epoch-seconds.js';
+import type { AuthUser } from '../../user/user.directory.js';
+import type { Session, StoredSession } from '../../session/session.js';
+import type { NewSession } from '../../session/session.store.js';
+
+/** What the statements on `sessions` answer. */
+export interface SessionRow {
+  id: string;
+  handle: string;
+  user_id: string;
+  ip: string | null;
+  user_agent: string | null;
+  successor: string | null;
+  /** Created, expires, absolute end, authenticated, last seen, rotated. */
+  instants: string;
+}
+
+export interface SessionWithUserRow extends SessionRow {
+  email: string;
+  /** Disabled, tokens invalidated after. */
+  user_instants: string;
+}
+
+/** What is null was written by another program: see `SessionEntity`. */
+export function sessionOf(row: SessionRow, absoluteLifetime: Duration): Omit<StoredSession, 'user'> {
+  const [created, expires, absoluteEnd, authenticated, lastSeen, rotatedAt] = readInstants(row.instants);
+  const createdAt = created!;
+  const absoluteExpiresAt = absoluteEnd ?? createdAt + absoluteLifetime;
+  return {
+    session: {
+      id: row.id,
+      handle: row.handle,
+      userId: row.user_id,
+      createdAt,
+      expiresAt: Math.min(expires!, absoluteExpiresAt),
+      absoluteExpiresAt,
+      authenticatedAt: authenticated ?? createdAt,
+      lastSeenAt: lastSeen ?? createdAt,
+      ip: row.ip,
+      userAgent: row.user_agent,
+    },
+    rotated: rotatedAt == null ? null : { at: rotatedAt, successor: row.successor },
+  };
+}
+
+export function userOfRow({ user_id: id, email, user_instants }: SessionWithUserRow): AuthUser {
+  const [disabledAt, tokensInvalidatedAfter] = readInstants(user_instants);
+  return { id, email, disabledAt: disabledAt!, tokensInvalidatedAfter: tokensInvalidatedAfter! };
+}
+
+/** The session as it is stored, from what was given and what the database has decided: handle, authentication, user id. */
+export function addedSession(added: string, given: NewSession, authenticatedAt: number): Session {
+  const [handle, authenticated] = added.split(' ', 2) as [string, string];
+  const createdAt = asStored(given.now);
+  const absoluteExpiresAt = asStored(authenticatedAt + given.absoluteLifetime);
+  return {
+    id: given.id,
+    handle,
+    userId: added.slice(handle.length + authenticated.length + 2),
+    createdAt,
+    expiresAt: Math.min(asStored(given.now + given.ttl), absoluteExpiresAt),
+    absoluteExpiresAt,
+    authenticatedAt: fromEpochSeconds(Number(authenticated)),
+    lastSeenAt: createdAt,
+    ip: wellFormed(given.ip),
+    userAgent: wellFormed(given.userAgent),
+  };
+}
+
+/** At PostgreSQL's microsecond. */
+const asStored = (milliseconds: number): number => fromEpochSeconds(toEpochSeconds(milliseconds));
+/** Half a character is stored as U+FFFD. */
+const wellFormed = (text: string | null): string | null => text && Buffer.from(text).toString();

@@ -1,0 +1,232 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { asAuthError, AuthError, isAuthError } from '../../auth.errors.js';
+import { AuthConfig } from '../../config/auth-config.js';
+import { fromEpochSeconds, toEpochSeconds } from '../../postgres/epoch-seconds.js';
+import { PreparedStatements } from '../../postgres/prepared-statements.js';
+import type { Statement, StatementResult } from '../../postgres/statement.js';
+import { sqlState } from '../../postgres/store-error.js';
+import { PostgresUserDirectory } from './postgres-user.directory.js';
+import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
+import { checkSchema } from './check-schema.js';
+import { ExpiredSessions } from './expired-sessions.js';
+import type { AuthenticatedSession, EndedSession, Session, StoredSession } from '../../session/session.js';
+import {
+  addedSession,
+  sessionOf,
+  userOfRow,
+  type SessionRow,
+  type SessionWithUserRow,
+} from './postgres-session.row.js';
+import {
+  ADD,
+  DELETE,
+  DELETE_BY_HANDLE,
+  DELETE_BY_USER,
+  DELETE_REUSED,
+  EXTEND,
+  FIND,
+  FIND_WITH_USER,
+  LIST,
+  LIST_WITH_USER,
+  OPEN,
+  OWNERS,
+} from './postgres-session.statements.js';
+import { SessionStore, type Extension, type NewSession } from '../../session/session.store.js';
+
+const INVALID_TEXT_REPRESENTATION = '22P02';
+const NUMERIC_VALUE_OUT_OF_RANGE = '22003';
+const FOREIGN_KEY_VIOLATION = '23503';
+const NO_SUCH_USER = new Set([INVALID_TEXT_REPRESENTATION, NUMERIC_VALUE_OUT_OF_RANGE, FOREIGN_KEY_VIOLATION]);
+
+/**
+ * Sessions in the table `sessions`, every method one named prepared statement and one round trip (a login may take
+ * two: its user has `maxPerUser` rows, live or not, or its account has changed). While users are in
+ * our own table, a session and its user are read by one join on two primary keys; with a directory of the host's the
+ * user is asked of it.
+ */
+@Injectable()
+export class PostgresSessionStore extends SessionStore implements OnModuleInit {
+  private readonly joinsUsers: boolean;
+  private readonly absoluteLifetime: number;
+  private readonly expired: ExpiredSessions;
+
+  constructor(
+    private readonly statements: PreparedStatements,
+    private readonly users: UserDirectory,
+    config: AuthConfig,
+  ) {
+    super();
+    // A directory that overrides findById knows more about a user than the table does.
+    this.joinsUsers = users.findById === PostgresUserDirectory.prototype.findById;
+    this.absoluteLifetime = config.session.absoluteLifetime;
+    this.expired = new ExpiredSessions(statements);
+  }
+
+  /** Fails the boot where the schema is not there, instead of every request after it. */
+  async onModuleInit(): Promise<void> {
+    await this.find('');
+    await checkSchema(this.statements);
+  }
+
+  override async find(id: string): Promise<StoredSession | null> {
+    if (this.joinsUsers) {
+      const { rows } = await this.statements.run<SessionWithUserRow>(FIND_WITH_USER, [id]);
+      if (!rows[0]) return null;
+      const { session, rotated } = this.toSession(rows[0]);
+      return { session, user: userOfRow(rows[0]), rotated };
+    }
+    const { rows } = await this.statements.run<SessionRow>(FIND, [id]);
+    const user = rows[0] && (await this.userOf(rows[0].user_id));
+    return rows[0] && user ? { ...this.toSession(rows[0]), user } : null;
+  }
+
+  override async open(session: NewSession): Promise<Session | null> {
+    return (await this.add(session)) ?? this.decide(session);
+  }
+
+  /** Most logins. `null`, and nothing has changed, where another session may have to end for this one. */
+  private async add(session: NewSession): Promise<Session | null> {
+    const { authenticatedAt, replaces, cutoff } = session;
+    if (authenticatedAt === null || replaces !== null) return null;
+    const { rows } = await this.forUser<{ added: string | null }>(ADD, [
+      session.id,
+      session.userId,
+      toEpochSeconds(session.now),
+      session.ttl / 1000,
+      session.absoluteLifetime / 1000,
+      toEpochSeconds(authenticatedAt),
+      session.ip,
+      session.userAgent,
+      session.maxPerUser,
+      ...cutoffArguments(cutoff),
+    ]);
+    const { added } = rows[0]!;
+    return added === null ? null : addedSession(added, session, authenticatedAt);
+  }
+
+  private async decide(session: NewSession): Promise<Session | null> {
+    const { rows } = await this.forUser<SessionRow>(OPEN, [
+      session.id,
+      session.userId,
+      toEpochSeconds(session.now),
+      session.ttl / 1000,
+      session.absoluteLifetime / 1000,
+      session.authenticatedAt === null ? null : toEpochSeconds(session.authenticatedAt),
+      session.ip,
+      session.userAgent,
+      session.replaces,
+      session.maxPerUser,
+      ...cutoffArguments(session.cutoff),
+      session.successor,
+    ]);
+    const opened = rows.pop();
+    if (session.onEnded) this.tellEnded(rows, session);
+    return opened ? this.toSession(opened).session : null;
+  }
+
+  override async extend({ id, now, expiresAt, extendBelow }: Extension): Promise<number | null> {
+    const { rows } = await this.statements.run<{ expires_at: number }>(EXTEND, [
+      id,
+      toEpochSeconds(now),
+      toEpochSeconds(expiresAt),
+      extendBelow / 1000,
+      this.absoluteLifetime / 1000,
+    ]);
+    return rows[0] ? fromEpochSeconds(rows[0].expires_at) : null;
+  }
+
+  override async delete(ids: readonly string[], onEnded?: (ended: EndedSession) => void): Promise<number> {
+    if (ids.length === 0) return 0;
+    const { rows } = await this.statements.run<{ ended: number; users: string[]; handles: string[] }>(DELETE, [ids]);
+    const { ended, users, handles } = rows[0]!;
+    if (onEnded) users.forEach((userId, i) => onEnded({ userId, handle: handles[i]! }));
+    return ended;
+  }
+
+  override async deleteReused(id: string): Promise<boolean> {
+    const { rows } = await this.statements.run<{ presented: number }>(DELETE_REUSED, [id]);
+    return rows[0]!.presented > 0;
+  }
+
+  override async deleteByHandle(userId: string, handle: string): Promise<boolean> {
+    const { rows } = await this.ofUser<{ ended: number }>(DELETE_BY_HANDLE, [userId, handle]);
+    return (rows[0]?.ended ?? 0) > 0;
+  }
+
+  override async deleteByUser(userId: string, exceptId?: string): Promise<number> {
+    const { rows } = await this.ofUser<{ ended: number }>(DELETE_BY_USER, [userId, exceptId ?? null]);
+    return rows[0]?.ended ?? 0;
+  }
+
+  override async ownersOf(ids: readonly string[]): Promise<readonly string[]> {
+    const { rows } = await this.statements.run<{ user_id: string }>(OWNERS, [ids]);
+    return rows.map(({ user_id }) => user_id);
+  }
+
+  override async listByUser(userId: string): Promise<AuthenticatedSession[]> {
+    if (this.joinsUsers) {
+      const { rows } = await this.ofUser<SessionWithUserRow>(LIST_WITH_USER, [userId]);
+      return rows.map((row) => ({ session: this.toSession(row).session, user: userOfRow(row) }));
+    }
+    const user = await this.userOf(userId);
+    if (!user) return [];
+    const { rows } = await this.ofUser<SessionRow>(LIST, [userId]);
+    return rows.map((row) => ({ session: this.toSession(row).session, user }));
+  }
+
+  override deleteExpired(now: number, limit: number): Promise<number> {
+    return this.expired.delete(now, limit);
+  }
+
+  /** The rows that ended with a new session: those of what it replaced share a handle, the others were over the cap. */
+  private tellEnded(rows: readonly SessionRow[], { onEnded, now, replaces }: NewSession): void {
+    const replaced = rows.find(({ id }) => id === replaces)?.handle;
+    for (const row of rows) {
+      const { session, rotated } = this.toSession(row);
+      const { userId, handle, expiresAt } = session;
+      if (rotated || expiresAt <= now) continue;
+      onEnded?.({ userId, handle }, handle === replaced ? 'replaced_by_login' : 'cap');
+    }
+  }
+
+  /** As `forUser`, for reading and deleting: an id that no user can have has no sessions. */
+  private async ofUser<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+    try {
+      return await this.forUser<Row>(statement, values);
+    } catch (error) {
+      if (isAuthError(error, 'USER_NOT_FOUND')) return { rows: [], rowCount: 0 };
+      throw error;
+    }
+  }
+
+  private async userOf(id: string): Promise<AuthUser | null> {
+    try {
+      return await this.users.findById(id);
+    } catch (error) {
+      throw asAuthError(error, 'The user directory');
+    }
+  }
+
+  private async forUser<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+    try {
+      return await this.statements.run<Row>(statement, values);
+    } catch (error) {
+      if (!NO_SUCH_USER.has(sqlState(error) ?? '')) throw error;
+      throw new AuthError(
+        'USER_NOT_FOUND',
+        'There is no user of this id: pass the id of an account that exists.',
+        {},
+        { cause: error },
+      );
+    }
+  }
+
+  private toSession(row: SessionRow): Omit<StoredSession, 'user'> {
+    return sessionOf(row, this.absoluteLifetime);
+  }
+}
+
+/** Whether the account's cutoff is known, and where it is. */
+function cutoffArguments(cutoff: NewSession['cutoff']): [boolean, number | null] {
+  return [cutoff !== undefined, cutoff === undefined || cutoff === null ? null : toEpochSeconds(cutoff)];
+}

@@ -1,0 +1,257 @@
+import { Injectable } from '@nestjs/common';
+import { AuthError, isAuthError } from '../../auth.errors.js';
+import { Clock } from '../../common/clock.js';
+import { fromEpochSeconds, toEpochSeconds } from '../../postgres/epoch-seconds.js';
+import { PreparedStatements } from '../../postgres/prepared-statements.js';
+import type { Statement } from '../../postgres/statement.js';
+import { sqlState } from '../../postgres/store-error.js';
+import type { RevocationReason } from '../../events/auth-event.js';
+import { AuthEvents } from '../../events/auth-events.js';
+import { InvalidationChannel } from '../../invalidation/invalidation-channel.js';
+import { LONGEST_LOGIN, normalizeLogin } from '../../user/login-name.js';
+import { PASSWORD_LENGTH, PasswordHasher } from '../../user/password-hasher.js';
+import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
+
+const UNIQUE_VIOLATION = '23505';
+export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+const COLUMNS = `id::text AS id, email::text AS email, password_hash,
+  date_part('epoch', disabled_at) AS disabled_at,
+  date_part('epoch', tokens_invalidated_after) AS tokens_invalidated_after`;
+
+const FIND_BY_ID: Statement = {
+  name: 'latchkey_user_by_id',
+  text: `SELECT ${COLUMNS} FROM users WHERE id = $1`,
+};
+const FIND_BY_EMAIL: Statement = {
+  name: 'latchkey_user_by_email',
+  text: `SELECT ${COLUMNS} FROM users WHERE email = $1`,
+};
+const HAS_ACCOUNTS: Statement = {
+  name: 'latchkey_user_any',
+  text: 'SELECT EXISTS (SELECT 1 FROM users) AS found',
+};
+const INSERT: Statement = {
+  name: 'latchkey_user_insert',
+  text: `INSERT INTO users (email, password_hash, created_at, updated_at)
+    VALUES ($1, $2, to_timestamp($3), to_timestamp($3)) RETURNING ${COLUMNS}`,
+};
+/** Only over the hash that was verified, so that a password changed meanwhile is not undone. */
+const REHASH: Statement = {
+  name: 'latchkey_user_rehash',
+  text: 'UPDATE users SET password_hash = $3, updated_at = to_timestamp($4) WHERE id = $1 AND password_hash = $2',
+};
+/** Moves the cutoff, ends the sessions, and changes what is not null: see the migration. */
+const END_ACCESS: Statement = {
+  name: 'latchkey_user_end_access',
+  text: 'SELECT latchkey_end_access($1, to_timestamp($2), $3, $4) AS found',
+};
+/** The row lock orders it against `latchkey_end_access`: either this sees the new cutoff, or that sees this login. */
+const CONFIRM_LOGIN: Statement = {
+  name: 'latchkey_user_confirm_login',
+  text: `UPDATE users SET last_login_at = greatest(last_login_at, to_timestamp($2)) WHERE id = $1
+    AND disabled_at IS NULL AND tokens_invalidated_after IS NOT DISTINCT FROM to_timestamp($3)`,
+};
+const ENABLE: Statement = {
+  name: 'latchkey_user_enable',
+  text: 'UPDATE users SET disabled_at = NULL, updated_at = to_timestamp($2) WHERE id = $1',
+};
+
+/** What a statement on `users` returns; also the user half of the session lookup's join. */
+export interface UserRow {
+  id: string;
+  email: string;
+  password_hash: string;
+  disabled_at: number | null;
+  tokens_invalidated_after: number | null;
+}
+
+/**
+ * The default `UserDirectory`: table `users`, argon2id. Besides the port it has what an application needs to manage
+ * accounts. Everything that takes access away (`setPassword`, `disable`, `invalidateTokens`) moves the cutoff and deletes
+ * the sessions in one transaction, so that none from before survives it, nor comes back when the account is enabled
+ * again: also not one that a concurrent login opens with the old password, whatever the clocks of the processes say.
+ * Of JWTs and signed cookies that goes for those that a login here has given out. One that the host's code encodes itself
+ * is compared by its time of issue, so there the processes' clocks must agree.
+ */
+@Injectable()
+export class PostgresUserDirectory extends UserDirectory {
+  private anyAccount = false;
+
+  constructor(
+    private readonly statements: PreparedStatements,
+    private readonly hasher: PasswordHasher,
+    private readonly clock: Clock,
+    private readonly channel: InvalidationChannel,
+    private readonly events: AuthEvents,
+  ) {
+    super();
+  }
+
+  override async findById(id: string): Promise<AuthUser | null> {
+    return toUser(await this.row(FIND_BY_ID, id));
+  }
+
+  override async findByLogin(login: string): Promise<AuthUser | null> {
+    return toUser(await this.row(FIND_BY_EMAIL, login));
+  }
+
+  override async verifyCredentials(login: string, password: string): Promise<AuthUser | null> {
+    const row = await this.row(FIND_BY_EMAIL, login);
+    const matches = await this.hasher.matches(row && row.disabled_at === null ? row.password_hash : null, password);
+    if (!row || !matches) return null;
+    if (this.hasher.isOutdated(row.password_hash)) await this.rehash(row, password);
+    return toUser(row);
+  }
+
+  override invalidateTokens(id: string, cutoff: number): Promise<boolean> {
+    return this.endAccess(id, cutoff, 'revoked_all');
+  }
+
+  override async confirmLogin({ id, tokensInvalidatedAfter }: AuthUser, instant: number): Promise<boolean> {
+    const cutoff = tokensInvalidatedAfter ?? null;
+    const values = [id, toEpochSeconds(instant), cutoff === null ? null : toEpochSeconds(cutoff)];
+    return (await this.statements.run(CONFIRM_LOGIN, values)).rowCount > 0;
+  }
+
+  /** Asks until the first account exists, then never again. */
+  override async hasAccounts(): Promise<boolean> {
+    if (!this.anyAccount) {
+      const { rows } = await this.statements.run<{ found: boolean }>(HAS_ACCOUNTS, []);
+      this.anyAccount = rows[0]?.found === true;
+    }
+    return this.anyAccount;
+  }
+
+  /**
+   * A new account. Throws `INVALID_INPUT` for an address or password that cannot be used, and for an address that is
+   * taken: answer a public sign-up form so that it does not tell which addresses are.
+   */
+  async create(email: string, password: string): Promise<AuthUser> {
+    const login = checkedEmail(email);
+    const hash = await this.hashOf(password);
+    try {
+      const { rows } = await this.statements.run<UserRow>(INSERT, [login, hash, this.now()]);
+      return toUser(rows[0] ?? null)!;
+    } catch (error) {
+      if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+      throw invalid('email', 'an address that no account has yet', { cause: error });
+    }
+  }
+
+  /** Ends every session and token of the account too, in the same statement. False when there is no such account. */
+  async setPassword(id: string, password: string): Promise<boolean> {
+    return this.setPasswordHash(id, await this.hashOf(password));
+  }
+
+  /** The hash of a password that may be set. Throws `INVALID_INPUT` for one that is too short or too long. */
+  hashOf(password: string): Promise<string> {
+    return this.hasher.hash(checkedPassword(password));
+  }
+
+  /** `setPassword` with the hash made before, so that a transaction need not wait for it. */
+  setPasswordHash(id: string, hash: string): Promise<boolean> {
+    return this.endAccess(id, this.clock.now(), 'password_changed', { hash });
+  }
+
+  /** Idempotent. From this statement on the account has no valid session, token or login. False when there is none. */
+  disable(id: string): Promise<boolean> {
+    return this.endAccess(id, this.clock.now(), 'disabled', { disables: true });
+  }
+
+  /** Lets a disabled account log in again; what it had before stays ended. False when there is no such account. */
+  async enable(id: string): Promise<boolean> {
+    if (!UUID.test(id)) return false;
+    return this.changing(id, async () => (await this.statements.run(ENABLE, [id, this.now()])).rowCount > 0);
+  }
+
+  /** A full hasher only puts it off to the next login. */
+  private async rehash(row: UserRow, password: string): Promise<void> {
+    try {
+      const hash = await this.hasher.hash(password);
+      await this.statements.run(REHASH, [row.id, row.password_hash, hash, this.now()]);
+    } catch (error) {
+      if (!isAuthError(error, 'HASHER_OVERLOADED')) throw error;
+    }
+  }
+
+  private async row(statement: Statement, key: string): Promise<UserRow | null> {
+    if (statement === FIND_BY_ID && !UUID.test(key)) return null;
+    const { rows } = await this.statements.run<UserRow>(statement, [key]);
+    return rows[0] ?? null;
+  }
+
+  private async endAccess(
+    id: string,
+    cutoff: number,
+    reason: RevocationReason,
+    { hash = null, disables = false }: { hash?: string | null; disables?: boolean } = {},
+  ): Promise<boolean> {
+    if (!UUID.test(id)) return false;
+    const values = [id, toEpochSeconds(cutoff), hash, disables];
+    return this.changing(id, async () => {
+      const { rows } = await this.statements.run<{ found: boolean }>(END_ACCESS, values);
+      if (rows[0]?.found !== true) return false;
+      const of = { userId: id.toLowerCase(), handle: null, count: null };
+      this.events.emitWhenDone({ type: 'session.revoked', at: this.clock.now(), ...of, reason });
+      return true;
+    });
+  }
+
+  /** Caches of this process forget the user at once, also when it is not known whether the change was made. */
+  private async changing(id: string, change: () => Promise<boolean>): Promise<boolean> {
+    try {
+      return await change();
+    } finally {
+      this.statements.afterwards(() => this.channel.deliver({ users: [id] }));
+    }
+  }
+
+  private now(): number {
+    return toEpochSeconds(this.clock.now());
+  }
+}
+
+function toUser(row: UserRow | null): AuthUser | null {
+  return row && userOf(row.id, row.email, row.disabled_at, row.tokens_invalidated_after);
+}
+
+/** An `AuthUser` from the columns as `date_part('epoch', …)` returns them. */
+export function userOf(
+  id: string,
+  email: string,
+  disabledAt: number | null,
+  invalidatedAfter: number | null,
+): AuthUser {
+  return {
+    id,
+    email,
+    disabledAt: disabledAt === null ? null : fromEpochSeconds(disabledAt),
+    tokensInvalidatedAfter: invalidatedAfter === null ? null : fromEpochSeconds(invalidatedAfter),
+  };
+}
+
+function checkedEmail(email: string): string {
+  const login = normalizeLogin(email);
+  if ([...login].length > LONGEST_LOGIN || !/^[^\s@\p{Cc}]+@[^\s@\p{Cc}]+$/u.test(login)) {
+    throw invalid('email', `an e-mail address of at most ${LONGEST_LOGIN} characters`);
+  }
+  return login;
+}
+
+function checkedPassword(password: string): string {
+  const length = [...password.normalize('NFC')].length;
+  if (length < PASSWORD_LENGTH.least || length > PASSWORD_LENGTH.most) {
+    throw invalid('password', `${PASSWORD_LENGTH.least} to ${PASSWORD_LENGTH.most} characters`);
+  }
+  return password;
+}
+
+function invalid(field: string, expected: string, options?: ErrorOptions): AuthError {
+  return new AuthError(
+    'INVALID_INPUT',
+    `${field} must be ${expected}.`,
+    { fields: { [field]: `must be ${expected}` } },
+    options,
+  );
+}

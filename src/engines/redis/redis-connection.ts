@@ -1,0 +1,179 @@
+import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { AuthError } from '../../auth.errors.js';
+import type { Duration } from '../../common/duration.js';
+import type { RedisScript } from './redis-script.js';
+import {
+  addressOf,
+  clientOf,
+  isCluster,
+  type RedisCommands,
+  type RedisNode,
+  type RedisSource,
+} from './redis-source.js';
+
+export interface RedisSettings {
+  /** Begins every key and channel. Applications that share a server need different ones. Default `lk:`. */
+  prefix?: string;
+  /** How long a command may take. Default 2 seconds. */
+  timeout?: Duration;
+}
+
+const OLDEST_VERSION = 7;
+const TIMEOUT = 2_000;
+const BOOT_TIMEOUT = 5_000;
+
+/**
+ * The way to Redis. Whatever keeps a command from being done and answered (no connection, no answer within `timeout`,
+ * an error of the server's, READONLY, CLUSTERDOWN and a full memory among them) is thrown as `STORE_UNAVAILABLE`, so that
+ * it is never mistaken for "not found"; then it may have been done, or not. It connects again by itself.
+ */
+export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
+  readonly prefix: string;
+  /** Where changes are published; the scripts do it as part of what they change. */
+  readonly channel: string;
+  private readonly logger = new Logger('Auth');
+  private readonly client: RedisCommands;
+  private readonly own: boolean;
+  private readonly timeout: Duration;
+  private readonly address: string;
+  private opened: Promise<void> | undefined;
+  private closed = false;
+
+  constructor(source: RedisSource, { prefix = 'lk:', timeout = TIMEOUT }: RedisSettings = {}) {
+    this.prefix = prefix;
+    this.channel = `${prefix}invalidations`;
+    this.timeout = timeout;
+    this.address = addressOf(source);
+    const { client, own } = clientOf(source);
+    this.client = client;
+    this.own = own;
+    // Without a listener an `error` would end the process; whoever asks meanwhile is told.
+    client.on('error', this.heardError);
+  }
+
+  get isCluster(): boolean {
+    return isCluster(this.client);
+  }
+
+  /** Fails the boot where Redis is away, too old, or a replica, instead of every request after it. */
+  onModuleInit(): Promise<void> {
+    return this.ready();
+  }
+
+  onApplicationShutdown(): void {
+    this.closed = true;
+    if (this.own && this.client.isOpen) this.client.destroy();
+  }
+
+  /** Resolves when it is connected and checked, and rejects when it could not be at boot. */
+  ready(): Promise<void> {
+    return (this.opened ??= this.open());
+  }
+
+  /** `part` names the operation in the error. */
+  async run<T>(part: string, work: (redis: RedisCommands) => Promise<T>, timeout = this.timeout): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${timeout} ms`)), timeout);
+    });
+    try {
+      return await Promise.race([work(this.client), late]);
+    } catch (error) {
+      throw unavailable(part, error, this.address);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** All `keys` are in one slot. */
+  script(part: string, { sha, text }: RedisScript, keys: string[], values: string[]): Promise<unknown> {
+    return this.run(part, async (redis) => {
+      const options = { keys, arguments: values };
+      try {
+        return await redis.evalSha(sha, options);
+      } catch (error) {
+        // A server that was restarted knows no scripts; nothing has been run.
+        if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+        return redis.eval(text, options);
+      }
+    });
+  }
+
+  /** Deletes what nothing depends on, when it can; else it goes at its expiry. */
+  discard(keys: readonly string[]): void {
+    for (const key of keys) this.client.unlink(key).catch(() => {});
+  }
+
+  /** Every master, or the only server. */
+  nodes(): Promise<RedisNode[]> {
+    return this.run('nodes', async (client) =>
+      isCluster(client)
+        ? Promise.all(client.masters.map(async (master) => client.nodeClient(master)))
+        : [client as unknown as RedisNode],
+    );
+  }
+
+  /** Every key of this beginning, in no order; those that come or go meanwhile may be missing or named twice. */
+  async *keys(beginning: string): AsyncGenerator<string> {
+    const MATCH = `${beginning.replaceAll(/[*?[\]\\]/g, '\\$&')}*`;
+    for (const node of await this.nodes()) {
+      for (let cursor = '0'; ;) {
+        const page = await this.run('scan', () => node.scan(cursor, { MATCH, COUNT: 1_000 }));
+        yield* page.keys;
+        cursor = String(page.cursor);
+        if (cursor === '0') break;
+      }
+    }
+  }
+
+  private async open(): Promise<void> {
+    try {
+      if (!this.client.isOpen) await this.run('connect', (redis) => redis.connect(), BOOT_TIMEOUT);
+      const mistakes: string[] = [];
+      for (const node of await this.nodes()) mistakes.push(...(await this.check(node)));
+      if (mistakes.length > 0) throw new AuthError('INVALID_CONFIG', mistakes.join('\n'), { mistakes });
+    } catch (error) {
+      this.onApplicationShutdown();
+      throw error;
+    }
+  }
+
+  private async check(node: RedisNode): Promise<string[]> {
+    const info = await this.run('check', () => node.info('everything'));
+    const value = (name: string) => new RegExp(`^${name}:(.*)\r?$`, 'm').exec(info)?.[1]?.trim();
+    const mistakes: string[] = [];
+    if (Number.parseInt(value('redis_version') ?? '', 10) < OLDEST_VERSION) {
+      mistakes.push(`Redis is version ${value('redis_version')}: it must be ${OLDEST_VERSION}.0 or newer.`);
+    }
+    if (value('role') === 'slave')
+      mistakes.push('Redis is a replica, which takes no writes: give the address of its master.');
+    if (value('aof_enabled') === '0') {
+      this.logger.warn(
+        'Redis keeps no append-only file: after a restart sessions that were ended since its last snapshot may be there again. ' +
+          'Set appendonly yes (appendfsync always leaves no gap), or save "" so that a restart ends them all.',
+      );
+    }
+    if (value('maxmemory_policy') !== 'noeviction' && value('maxmemory') !== '0') {
+      this.logger.warn(
+        `Redis evicts keys when its memory is full (${value('maxmemory_policy')}): sessions and counted attempts would be ` +
+          'forgotten before their time. Set maxmemory-policy noeviction.',
+      );
+    }
+    return mistakes;
+  }
+
+  private readonly heardError = (error: Error): void => {
+    if (!this.closed) this.logger.debug?.(`Redis: ${error.message}`);
+  };
+}
+
+function unavailable(part: string, error: unknown, address: string): AuthError {
+  if (error instanceof AuthError) return error;
+  return new AuthError(
+    'STORE_UNAVAILABLE',
+    `Redis${address && ` at ${address}`} did not answer. Is it running, and is the engine's address right? Look at the ` +
+      'cause; requests are answered again as soon as it is back.',
+    { part },
+    { cause: error },
+  );
+}

@@ -1,0 +1,40 @@
+import type { AuthEngine } from '../../auth.engine.js';
+import { AuthConfig } from '../../config/auth-config.js';
+import { PreparedStatements } from '../../postgres/prepared-statements.js';
+import { CompositeInvalidationChannel } from '../../invalidation/composite-invalidation-channel.js';
+import { PostgresInvalidationChannel } from '../postgres/postgres-invalidation-channel.js';
+import { RedisConnection, type RedisSettings } from './redis-connection.js';
+import { RedisEphemeralTokenStore } from './redis-ephemeral-token.store.js';
+import { RedisInvalidationChannel } from './redis-invalidation-channel.js';
+import { RedisRateLimitStore } from './redis-rate-limit.store.js';
+import { RedisSessionStore } from './redis-session.store.js';
+import type { RedisSource } from './redis-source.js';
+
+/**
+ * Sessions, single-use tokens and rate limits in Redis 7 or newer, one server or a cluster:
+ *
+ * ```ts
+ * AuthModule.forRoot({ secrets, engine: redisEngine({ url: 'redis://localhost:6379' }) })
+ * AuthModule.forRoot({ secrets, engine: redisEngine({ rootNodes: [{ url: … }, { url: … }] }) })
+ * ```
+ *
+ * Also takes a node-redis client that the host has made, listens to and closes; set `disableOfflineQueue` on it, or
+ * requests wait `timeout` while Redis is away. Users and the list of ended JWTs stay in PostgreSQL (or with the host's
+ * `UserDirectory`): with `cache.enabled` a process listens to both.
+ */
+export function redisEngine(source: RedisSource, settings: RedisSettings = {}): AuthEngine {
+  return {
+    sessions: RedisSessionStore,
+    tokens: RedisEphemeralTokenStore,
+    rateLimits: RedisRateLimitStore,
+    channel: {
+      useFactory: (config: AuthConfig, statements: PreparedStatements, redis: RedisConnection) =>
+        new CompositeInvalidationChannel(
+          new PostgresInvalidationChannel(statements, config),
+          new RedisInvalidationChannel(redis, config.cache.maxStaleness),
+        ),
+      inject: [AuthConfig, PreparedStatements, RedisConnection],
+    },
+    providers: [{ provide: RedisConnection, useFactory: () => new RedisConnection(source, settings) }],
+  };
+}

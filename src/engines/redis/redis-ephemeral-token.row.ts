@@ -1,0 +1,25 @@
+import type { EphemeralTokenKey } from '../../ephemeral-token/ephemeral-token.store.js';
+import type { EphemeralTokenRow } from '../../ephemeral-token/ephemeral-token.types.js';
+import { word } from './redis-session.row.js';
+
+const FREE = '~';
+
+/** In words what scripts decide about: type, expiry, challenge, nonce, and which transaction holds it; then all as JSON. */
+export function formatToken(row: EphemeralTokenRow): string {
+  return `${word(row.type)} ${row.expiresAt} ${word(row.challengeId)} ${word(row.nonce)} ${FREE}\n${JSON.stringify(row)}`;
+}
+
+export function parseToken(text: string): EphemeralTokenRow & { held: boolean } {
+  const end = text.indexOf('\n');
+  return {
+    ...(JSON.parse(text.slice(end + 1)) as EphemeralTokenRow),
+    held: text[end - 1] !== FREE || text[end - 2] !== ' ',
+  };
+}
+
+/** As the scripts decide it. */
+export function isUsable(row: EphemeralTokenRow, { type, binding, now }: EphemeralTokenKey): boolean {
+  const bound = row[binding.column];
+  const fits = bound === null ? binding.optional : bound === binding.value;
+  return row.type === type && row.expiresAt > now && fits;
+}

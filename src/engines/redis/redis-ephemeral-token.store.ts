@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable, Logger } from '@nestjs/common';
+import { PreparedStatements } from '../../postgres/prepared-statements.js';
+import { EphemeralTokenStore, type EphemeralTokenKey } from '../../ephemeral-token/ephemeral-token.store.js';
+import type { EphemeralTokenRow } from '../../ephemeral-token/ephemeral-token.types.js';
+import { RedisConnection } from './redis-connection.js';
+import { word } from './redis-session.row.js';
+import { formatToken, isUsable, parseToken } from './redis-ephemeral-token.row.js';
+import { CLEAR, INSERT, REMOVE, SETTLE, TAKE } from './token-scripts.js';
+
+/** A process whose clock is behind by less still finds what is over. Milliseconds. */
+const KEPT_AFTER_END = 60_000;
+
+/**
+ * Single-use tokens in Redis. `lk:a:{account}` is the hash of all tokens of one account, `lk:a:{hash}` that of a token
+ * of none, and `lk:t:{hash}` names the hash that a token is in: written before, and a hint only. What is decided about an
+ * account's tokens (the only one of a type, the one that is got) is one script on its hash, on a cluster too. All of
+ * them go a minute after the last token in them is over.
+ *
+ * Redis is no part of an `AuthTransaction`. What is taken in one is **held**: nobody else gets it, and it is deleted when
+ * the transaction is committed, and usable again when that is undone. What ends an account's tokens meanwhile ends it too.
+ * Where it is not known how the transaction ended, or the process ends before, it is spent. A token inserted in a
+ * transaction that is undone is deleted; the earlier ones that it has made void stay so, and so does what `deleteByUser`
+ * has deleted. Whoever wants a held token waits for nothing: it gets none.
+ */
+@Injectable()
+export class RedisEphemeralTokenStore extends EphemeralTokenStore {
+  override readonly expiresByItself = true;
+
+  private readonly logger = new Logger('Auth');
+
+  constructor(
+    private readonly redis: RedisConnection,
+    private readonly statements: PreparedStatements,
+  ) {
+    super();
+  }
+
+  override async insert(row: EphemeralTokenRow, { voidsEarlier }: { voidsEarlier: boolean }): Promise<void> {
+    const home = row.username === null ? `hash:${row.hash}` : `user:${row.username}`;
+    const lifetime = Math.ceil(Math.max(0, row.expiresAt - row.createdAt) + KEPT_AFTER_END);
+    await this.redis.run('token', (redis) => redis.set(this.pointerTo(row.hash), home, { PX: lifetime }));
+    this.statements.afterwards(async (outcome) => {
+      if (outcome === 'undone') await this.script(REMOVE, home, [row.hash]).catch(() => {});
+    });
+    const values = [
+      row.hash,
+      formatToken(row),
+      String(lifetime),
+      flag(voidsEarlier),
+      String(row.createdAt - KEPT_AFTER_END),
+    ];
+    this.forget(await this.script(INSERT, home, values));
+  }
+
+  override async find(key: EphemeralTokenKey): Promise<EphemeralTokenRow | null> {
+    const home = await this.homeOf(key.hash);
+    if (home === null) return null;
+    const text = await this.redis.run('token', (redis) => redis.hGet(this.keyOf(home), key.hash));
+    if (text === null) return null;
+    const { held, ...row } = parseToken(text);
+    return !held && isUsable(row, key) ? row : null;
+  }
+
+  override async take(
+    key: EphemeralTokenKey,
+    { voidsRest }: { voidsRest: boolean },
+  ): Promise<EphemeralTokenRow | null> {
+    const { hash, type, now, binding } = key;
+    const home = await this.homeOf(hash);
+    if (home === null) return null;
+    const holder = this.statements.inTransaction ? randomUUID() : '~';
+    if (holder !== '~') this.settleAfterwards(home, holder);
+    const bound = [binding.column, word(binding.value), flag(binding.optional)];
+    const rest = flag(voidsRest && home.startsWith('user:'));
+    const taken = await this.script(TAKE, home, [hash, word(type), String(now), ...bound, rest, holder]);
+    const [text, ...gone] = taken;
+    if (text === undefined) return null;
+    this.forget(gone);
+    const { held: _held, ...row } = parseToken(text);
+    return row;
+  }
+
+  override async deleteByUser(username: string): Promise<number> {
+    const gone = await this.script(CLEAR, `user:${username}`, []);
+    this.forget(gone);
+    return gone.length;
+  }
+
+  /** Reads every token there is; needed by nobody, since they go by themselves. */
+  override async deleteExpired(now: number, limit: number): Promise<number> {
+    const over: { key: string; hash: string; expiresAt: number }[] = [];
+    for await (const key of this.redis.keys(this.keyOf(''))) {
+      const rows = await this.redis.run('token', (redis) => redis.hGetAll(key));
+      for (const [hash, text] of Object.entries(rows)) {
+        const { expiresAt } = parseToken(text);
+        if (expiresAt <= now) over.push({ key, hash, expiresAt });
+      }
+    }
+    const oldest = over.toSorted((a, b) => a.expiresAt - b.expiresAt).slice(0, limit);
+    const deleted = await Promise.all(
+      oldest.map(({ key, hash }) => this.redis.script('token', REMOVE, [key], [hash]).then(Number)),
+    );
+    this.forget(oldest.map(({ hash }) => hash));
+    return deleted.reduce((total, one) => total + one, 0);
+  }
+
+  private settleAfterwards(home: string, holder: string): void {
+    this.statements.afterwards(async (outcome) => {
+      if (outcome === 'unknown') return;
+      try {
+        this.forget(await this.script(SETTLE, home, [holder, flag(outcome === 'undone')]));
+      } catch (error) {
+        // Held for ever is spent: nobody gets it twice.
+        this.logger.warn(`A token of a transaction that was ${outcome} stays spent (${(error as Error).message}).`);
+      }
+    });
+  }
+
+  private homeOf(hash: string): Promise<string | null> {
+    return this.redis.run('token', (redis) => redis.get(this.pointerTo(hash)));
+  }
+
+  private async script(script: typeof TAKE, home: string, values: string[]): Promise<string[]> {
+    const answer = await this.redis.script('token', script, [this.keyOf(home)], values);
+    return Array.isArray(answer) ? (answer as string[]) : [];
+  }
+
+  private forget(hashes: readonly string[]): void {
+    this.redis.discard(hashes.map((hash) => this.pointerTo(hash)));
+  }
+
+  private keyOf(home: string): string {
+    return `${this.redis.prefix}a:${home}`;
+  }
+
+  private pointerTo(hash: string): string {
+    return `${this.redis.prefix}t:${hash}`;
+  }
+}
+
+const flag = (value: boolean): string => (value ? '1' : '0');

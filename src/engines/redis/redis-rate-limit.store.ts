@@ -1,0 +1,164 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Injectable } from '@nestjs/common';
+import type { Bucket, Usage } from '../../rate-limit/rate-limit.policy.js';
+import { RateLimitStore, type Consumption } from '../../rate-limit/rate-limit.store.js';
+import {
+  CLEAR,
+  CONFIRM,
+  CONSUME,
+  DELETE_UP_TO,
+  KEPT_AFTER_WINDOW,
+  READ,
+  RECORD,
+  RELEASE,
+  TAKE_BACK,
+} from './rate-limit-scripts.js';
+import { RedisConnection } from './redis-connection.js';
+
+/** How long a full bucket is asked again while what fills it is only reserved. Milliseconds. */
+const LONGEST_WAIT = 1_000;
+const WAIT = 2;
+
+interface Answer {
+  readonly used: number;
+  readonly oldest: number | null;
+  readonly newest: number | null;
+  readonly reserved: number;
+}
+type AnswerWords = [used: number, oldest: string, newest: string, reserved: number];
+
+/**
+ * Events of rate limits in Redis, one sorted set `lk:r:{event}:{subject}` a bucket, which goes a minute after its window.
+ * A decision about one bucket is one script; about several it is one script too, where Redis is one server.
+ *
+ * On a cluster the buckets lie on different nodes. There each is reserved in turn, in the order of their keys, and then
+ * all are confirmed, or all released. Who finds a bucket full of reservations asks again until they are decided, at most
+ * a second: so nobody is refused for what was taken back, and the order keeps two from waiting for each other. A full
+ * bucket is seen before anything is reserved, so that a refusal writes nothing as a rule. When a node goes away in
+ * between, `STORE_UNAVAILABLE` is thrown, and the other buckets may have counted the event.
+ */
+@Injectable()
+export class RedisRateLimitStore extends RateLimitStore {
+  override readonly expiresByItself = true;
+
+  constructor(private readonly redis: RedisConnection) {
+    super();
+  }
+
+  override async consume(buckets: readonly Bucket[], now: number): Promise<Consumption> {
+    if (this.redis.isCluster && buckets.length > 1) return this.consumeAcrossNodes(buckets, now);
+    const { recorded, answers } = await this.tryAll(buckets, now, memberAt(now));
+    return { recorded, usage: answers.map(toUsage) };
+  }
+
+  override async read(bucket: Bucket, now: number): Promise<Usage> {
+    const { used, oldest, newest } = await this.ask(bucket, now);
+    return { used, oldest, newest };
+  }
+
+  override async record(bucket: Bucket, now: number): Promise<void> {
+    await this.script(RECORD, bucket, [String(now), memberAt(now), ...keeping(bucket, now)]);
+  }
+
+  override async takeBack(bucket: Bucket, at: number): Promise<boolean> {
+    return Number(await this.script(TAKE_BACK, bucket, [String(at)])) > 0;
+  }
+
+  override async clear(bucket: Pick<Bucket, 'event' | 'subject'>): Promise<number> {
+    return Number(await this.script(CLEAR, bucket, []));
+  }
+
+  /** Reads every bucket there is; needed by nobody, since they go by themselves. */
+  override async deleteUpTo(instant: number, limit: number): Promise<number> {
+    let deleted = 0;
+    for await (const key of this.redis.keys(this.keyOf({ event: '', subject: '' }).slice(0, -1))) {
+      if (deleted >= limit) break;
+      const values = [String(instant), String(limit - deleted)];
+      deleted += Number(await this.redis.script('rate limit', DELETE_UP_TO, [key], values));
+    }
+    return deleted;
+  }
+
+  private async consumeAcrossNodes(buckets: readonly Bucket[], now: number): Promise<Consumption> {
+    const answers = await Promise.all(buckets.map((bucket) => this.ask(bucket, now)));
+    const isFull = ({ used, reserved }: Answer, i: number) => used >= buckets[i]!.limit && reserved === 0;
+    if (answers.some(isFull)) return { recorded: false, usage: answers.map(toUsage) };
+
+    const reservation = `?${memberAt(now)}`;
+    const order = buckets
+      .map((_, i) => i)
+      .toSorted((a, b) => (this.keyOf(buckets[a]!) < this.keyOf(buckets[b]!) ? -1 : 1));
+    const reserved: Bucket[] = [];
+    const deadline = performance.now() + LONGEST_WAIT;
+    try {
+      for (const i of order) {
+        for (;;) {
+          const { recorded, answers: one } = await this.tryAll([buckets[i]!], now, reservation);
+          answers[i] = one[0]!;
+          if (recorded) break;
+          if (answers[i].reserved === 0 || performance.now() > deadline) {
+            await this.release(reserved, reservation);
+            return { recorded: false, usage: answers.map(toUsage) };
+          }
+          await pause(WAIT * (0.5 + Math.random()));
+        }
+        reserved.push(buckets[i]!);
+      }
+    } catch (error) {
+      await this.release(reserved, reservation).catch(() => {});
+      throw error;
+    }
+    await Promise.all(buckets.map((bucket) => this.script(CONFIRM, bucket, [reservation, memberAt(now)])));
+    return { recorded: true, usage: answers.map(toUsage) };
+  }
+
+  private async release(buckets: readonly Bucket[], reservation: string): Promise<void> {
+    await Promise.all(buckets.map((bucket) => this.script(RELEASE, bucket, [reservation])));
+  }
+
+  private async tryAll(
+    buckets: readonly Bucket[],
+    now: number,
+    member: string,
+  ): Promise<{ recorded: boolean; answers: Answer[] }> {
+    const values = buckets.flatMap((bucket) => [...counting(bucket, now), ...keeping(bucket, now)]);
+    const keys = buckets.map((bucket) => this.keyOf(bucket));
+    const answer = await this.redis.script('rate limit', CONSUME, keys, [String(now), member, ...values]);
+    const [recorded, ...answers] = answer as [number, ...AnswerWords[]];
+    return { recorded: recorded === 1, answers: answers.map(toAnswer) };
+  }
+
+  private async ask(bucket: Bucket, now: number): Promise<Answer> {
+    return toAnswer((await this.script(READ, bucket, counting(bucket, now))) as AnswerWords);
+  }
+
+  private script(script: typeof READ, bucket: Pick<Bucket, 'event' | 'subject'>, values: string[]): Promise<unknown> {
+    return this.redis.script('rate limit', script, [this.keyOf(bucket)], values);
+  }
+
+  private keyOf({ event, subject }: Pick<Bucket, 'event' | 'subject'>): string {
+    return `${this.redis.prefix}r:${event}:${subject}`;
+  }
+}
+
+function counting({ window, limit }: Bucket, now: number): string[] {
+  return [String(now - window), String(limit)];
+}
+
+function keeping({ window }: Bucket, now: number): string[] {
+  return [String(now - window - KEPT_AFTER_WINDOW), String(Math.ceil(window + KEPT_AFTER_WINDOW))];
+}
+
+function memberAt(now: number): string {
+  return `${now}:${randomBytes(9).toString('base64url')}`;
+}
+
+function toAnswer([used, oldest, newest, reserved]: AnswerWords): Answer {
+  const instant = (text: string) => (text === '' ? null : Number(text));
+  return { used: Number(used), oldest: instant(oldest), newest: instant(newest), reserved: Number(reserved) };
+}
+
+function toUsage({ used, oldest }: Answer): Consumption['usage'][number] {
+  return { used, oldest };
+}

@@ -1,0 +1,72 @@
+import type { Rotation, Session } from '../../session/session.js';
+
+/** A session as a field of its user's hash. */
+export interface SessionRow {
+  readonly session: Session;
+  readonly rotated: Rotation | null;
+}
+
+const NONE = '~';
+
+/** A text that may be missing, as one word for the scripts. */
+export function word(text: string | null): string {
+  return text === null ? NONE : `=${Buffer.from(text).toString('base64url')}`;
+}
+
+export function fromWord(text: string): string | null {
+  return text === NONE ? null : Buffer.from(text.slice(1), 'base64url').toString();
+}
+
+/**
+ * What no script looks at, as JSON. Before it, in words, stands what they decide about: handle, created, expires,
+ * absolute, authenticated, seen, rotated, successor. Instants are epoch milliseconds in full, which the scripts compare
+ * and pass on and never calculate, so that nothing is rounded.
+ */
+export function tailOf({ userId, ip, userAgent }: Pick<Session, 'userId' | 'ip' | 'userAgent'>): string {
+  return JSON.stringify([userId, ip, userAgent]);
+}
+
+export function parseRow(id: string, row: string): SessionRow {
+  const end = row.indexOf('\n');
+  const [handle, created, expires, absolute, authenticated, seen, rotatedAt, successor] = row
+    .slice(0, end)
+    .split(' ') as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+    string, // prettier-ignore
+  ];
+  const [userId, ip, userAgent] = JSON.parse(row.slice(end + 1)) as [string, string | null, string | null];
+  return {
+    session: {
+      id,
+      handle,
+      userId,
+      createdAt: Number(created),
+      expiresAt: Number(expires),
+      absoluteExpiresAt: Number(absolute),
+      authenticatedAt: Number(authenticated),
+      lastSeenAt: Number(seen),
+      ip,
+      userAgent,
+    },
+    rotated: rotatedAt === NONE ? null : { at: Number(rotatedAt), successor: fromWord(successor) },
+  };
+}
+
+/** A row that a script has removed. */
+export interface RemovedRow {
+  readonly id: string;
+  readonly handle: string;
+  readonly expiresAt: number;
+  readonly isRotated: boolean;
+}
+
+export function parseRemoved(words: string): RemovedRow {
+  const [id, handle, expires, rotated] = words.split(' ') as [string, string, string, string];
+  return { id, handle, expiresAt: Number(expires), isRotated: rotated !== NONE };
+}

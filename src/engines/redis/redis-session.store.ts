@@ -1,0 +1,228 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { asAuthError, AuthError } from '../../auth.errors.js';
+import { PreparedStatements } from '../../postgres/prepared-statements.js';
+import { userKey } from '../../invalidation/user-key.js';
+import type { AuthenticatedSession, EndedSession, Session, StoredSession } from '../../session/session.js';
+import { SessionStore, type Extension, type NewSession } from '../../session/session.store.js';
+import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
+import { RedisConnection } from './redis-connection.js';
+import type { RedisScript } from './redis-script.js';
+import { parseRemoved, parseRow, tailOf, word, type RemovedRow } from './redis-session.row.js';
+import { CLOSE_ALL, CLOSE_BY_HANDLE, CLOSE_FAMILIES, EXTEND, KEPT_AFTER_END, OPEN } from './session-scripts.js';
+
+/**
+ * Sessions in Redis, users where the `UserDirectory` has them. Two kinds of keys, each with a lifetime of its own:
+ *
+ * - `lk:u:{user}`: a hash of all sessions of one user, by session id. Whatever is decided about them (cap, rotation,
+ *   families, revocation) is one script on this one key, on a cluster too.
+ * - `lk:s:{id}`: the user's id, since a token names no user. Written before the session is, and a hint only: a session
+ *   is where the hash has it. Ids are never used twice, so that an ended one cannot come back by it.
+ *
+ * A lookup is GET, then HGET and the user at once; a token that nobody has given out costs the GET alone.
+ *
+ * Beyond the contract: a login in a browser that still holds a session of **another** user ends that first, then opens
+ * the new one; a fault in between leaves neither. `delete` of several users' sessions is one decision for each user. What an account's cutoff has ended stays in the hash, dead, until the
+ * cap or the end of its lifetime takes it.
+ */
+@Injectable()
+export class RedisSessionStore extends SessionStore {
+  override readonly joinsTransactions = false;
+
+  constructor(
+    private readonly redis: RedisConnection,
+    private readonly users: UserDirectory,
+    private readonly statements: PreparedStatements,
+  ) {
+    super();
+  }
+
+  override async find(id: string): Promise<StoredSession | null> {
+    const owner = await this.ownerOf(id);
+    if (owner === null) return null;
+    // Whichever is read first: an ended session never comes back, so both answers hold at one instant of this call.
+    const [row, user] = await Promise.all([
+      this.redis.run('session', (redis) => redis.hGet(this.sessionsOf(owner), id)),
+      this.userOf(owner),
+    ]);
+    return row === null || !user ? null : { ...parseRow(id, row), user };
+  }
+
+  override async open(session: NewSession): Promise<Session | null> {
+    const { id, now, ttl, absoluteLifetime, replaces, successor, maxPerUser } = session;
+    const isLogin = session.authenticatedAt !== null;
+    const login = isLogin ? await this.login(session, session.authenticatedAt) : null;
+    if (isLogin && !login) return null;
+    const owner = replaces === null ? null : await this.ownerOf(replaces);
+    const userId = login?.userId ?? owner;
+    if (userId === null || userKey(userId) !== userKey(session.userId)) return null;
+    if (owner !== null && userKey(owner) !== userKey(userId)) {
+      const { removed } = await this.close(CLOSE_FAMILIES, owner, [replaces!]);
+      tellEnded(removed, owner, session);
+    }
+
+    const lifetime = Math.ceil(absoluteLifetime + KEPT_AFTER_END);
+    await this.redis.run('session', (redis) => redis.set(this.pointerTo(id), userId, { PX: lifetime }));
+    // Redis is no part of the transaction. (What was rotated still leads to the new session.)
+    this.statements.afterwards(async (outcome) => {
+      if (outcome === 'undone' && login) await this.delete([id]).catch(() => {});
+    });
+    const opened = await this.decide(OPEN, userId, [
+      id,
+      String(now),
+      String(now + ttl),
+      randomUUID(),
+      login ? String(login.authenticatedAt + absoluteLifetime) : '',
+      login ? String(login.authenticatedAt) : '',
+      tailOf({ ...session, userId }),
+      replaces ?? '',
+      word(successor),
+      String(maxPerUser),
+    ]);
+    const [row, ...rest] = (opened as string[] | null) ?? [];
+    const removed = rest.map(parseRemoved);
+    this.forget(row === undefined ? [id] : removed.map((gone) => gone.id));
+    tellEnded(removed, userId, session);
+    return row === undefined ? null : parseRow(id, row).session;
+  }
+
+  override async extend({ id, now, expiresAt, extendBelow }: Extension): Promise<number | null> {
+    const owner = await this.ownerOf(id);
+    if (owner === null) return null;
+    const values = [id, String(now), String(expiresAt), String(now + extendBelow)];
+    const extended = (await this.decide(EXTEND, owner, values)) as string | null;
+    return extended === null ? null : Number(extended);
+  }
+
+  override async delete(ids: readonly string[], onEnded?: (ended: EndedSession) => void): Promise<number> {
+    return (await this.closeFamilies(ids, onEnded)).ended;
+  }
+
+  override async deleteReused(id: string): Promise<boolean> {
+    return (await this.closeFamilies([id])).presented > 0;
+  }
+
+  override async deleteByHandle(userId: string, handle: string): Promise<boolean> {
+    return (await this.close(CLOSE_BY_HANDLE, userId, [handle.toLowerCase()])).ended > 0;
+  }
+
+  override async deleteByUser(userId: string, exceptId?: string): Promise<number> {
+    return (await this.close(CLOSE_ALL, userId, [exceptId ?? ''])).ended;
+  }
+
+  override async ownersOf(ids: readonly string[]): Promise<readonly string[]> {
+    const owners = await Promise.all(ids.map((id) => this.ownerOf(id)));
+    return [...new Set(owners.filter((owner) => owner !== null))];
+  }
+
+  override async listByUser(userId: string): Promise<AuthenticatedSession[]> {
+    const [rows, user] = await Promise.all([
+      this.redis.run('sessions', (redis) => redis.hGetAll(this.sessionsOf(userId))),
+      this.userOf(userId),
+    ]);
+    if (!user) return [];
+    return Object.entries(rows)
+      .map(([id, row]) => parseRow(id, row))
+      .filter(({ rotated }) => rotated === null)
+      .map(({ session }) => ({ session, user }))
+      .toSorted((a, b) => b.session.lastSeenAt - a.session.lastSeenAt || (a.session.id < b.session.id ? -1 : 1));
+  }
+
+  /**
+   * Who logs in, and when that counts from; `null` when the account has changed since its password was read. The account
+   * remembers the instant, so that no later cutoff comes before it, whatever the clocks of the processes say.
+   */
+  private async login(
+    { userId, cutoff }: NewSession,
+    provedAt: number,
+  ): Promise<{ userId: string; authenticatedAt: number } | null> {
+    const user = await this.userOf(userId);
+    if (!user) {
+      throw new AuthError('USER_NOT_FOUND', 'There is no user of this id: pass the id of an account that exists.', {});
+    }
+    // One that was proved under this cutoff is valid, however far the clock of the process that moved it was ahead.
+    const authenticatedAt = toMicrosecond(Math.max(provedAt, (cutoff ?? Number.NEGATIVE_INFINITY) + 0.001));
+    const known = cutoff === undefined ? user : { ...user, tokensInvalidatedAfter: cutoff };
+    const confirmed = await this.asked(() => this.users.confirmLogin(known, authenticatedAt));
+    return confirmed || cutoff === undefined ? { userId: user.id, authenticatedAt } : null;
+  }
+
+  /** One decision for each user, whose sessions they are. */
+  private async closeFamilies(
+    ids: readonly string[],
+    onEnded?: (ended: EndedSession) => void,
+  ): Promise<Omit<Closed, 'removed'>> {
+    const byOwner = new Map<string, string[]>();
+    const owners = await Promise.all(ids.map((id) => this.ownerOf(id)));
+    owners.forEach((owner, i) => {
+      if (owner !== null) byOwner.set(owner, [...(byOwner.get(owner) ?? []), ids[i]!]);
+    });
+    const closed = await Promise.all(
+      [...byOwner].map(async ([userId, named]) => {
+        const one = await this.close(CLOSE_FAMILIES, userId, named);
+        for (const { handle, isRotated } of one.removed) if (!isRotated) onEnded?.({ userId, handle });
+        return one;
+      }),
+    );
+    const sum = (numbers: number[]) => numbers.reduce((total, one) => total + one, 0);
+    return { ended: sum(closed.map((one) => one.ended)), presented: sum(closed.map((one) => one.presented)) };
+  }
+
+  private async close(script: RedisScript, userId: string, values: string[]): Promise<Closed> {
+    const [ended, presented, ...rest] = (await this.decide(script, userId, values)) as [number, number, ...string[]];
+    const removed = rest.map(parseRemoved);
+    this.forget(removed.map(({ id }) => id));
+    return { ended, presented, removed };
+  }
+
+  private decide(script: RedisScript, userId: string, values: string[]): Promise<unknown> {
+    return this.redis.script('sessions', script, [this.sessionsOf(userId)], [this.redis.channel, ...values]);
+  }
+
+  private forget(ids: readonly string[]): void {
+    this.redis.discard(ids.map((id) => this.pointerTo(id)));
+  }
+
+  private ownerOf(id: string): Promise<string | null> {
+    return this.redis.run('session', (redis) => redis.get(this.pointerTo(id)));
+  }
+
+  private userOf(id: string): Promise<AuthUser | null> {
+    return this.asked(() => this.users.findById(id));
+  }
+
+  private async asked<T>(question: () => Promise<T>): Promise<T> {
+    try {
+      return await question();
+    } catch (error) {
+      throw asAuthError(error, 'The user directory');
+    }
+  }
+
+  private sessionsOf(userId: string): string {
+    return `${this.redis.prefix}u:${userKey(userId)}`;
+  }
+
+  private pointerTo(id: string): string {
+    return `${this.redis.prefix}s:${id}`;
+  }
+}
+
+interface Closed {
+  readonly ended: number;
+  readonly presented: number;
+  readonly removed: readonly RemovedRow[];
+}
+
+/** What a login ended: of what it replaced all rows share a handle, the others were over the cap. */
+function tellEnded(removed: readonly RemovedRow[], userId: string, { onEnded, now, replaces }: NewSession): void {
+  const replaced = removed.find(({ id }) => id === replaces)?.handle;
+  for (const { handle, expiresAt, isRotated } of removed) {
+    if (!isRotated && expiresAt > now) onEnded?.({ userId, handle }, handle === replaced ? 'replaced_by_login' : 'cap');
+  }
+}
+
+/** As PostgreSQL keeps it with the account, so that the two compare. */
+function toMicrosecond(instant: number): number {
+  return Math.round(instant * 1000) / 1000;
+}

@@ -1,0 +1,139 @@
+import { LONGEST_LIST } from '../../invalidation/invalidation.js';
+import { RedisScript } from './redis-script.js';
+
+/** Rotated rows that are kept of one user, where the cap of sessions is lower: the most recent ones. */
+const MOST_ROTATED = 25;
+/** A process whose clock is behind by less still finds what is over. Milliseconds. */
+export const KEPT_AFTER_END = 24 * 60 * 60 * 1000;
+
+/** `KEYS[1]` is the user's hash, `ARGV[1]` the channel that hears of every session that was changed or ended. */
+const PRELUDE = `
+  local key, changed = KEYS[1], {}
+  local function parse(id, text)
+    local head, tail = string.match(text, '^([^\\n]*)\\n(.*)$')
+    local row = { id = id, tail = tail }
+    row.handle, row.created, row.expires, row.absolute, row.authenticated, row.seen, row.rotated, row.successor =
+      string.match(head, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+    return row
+  end
+  local function write(row)
+    local text = table.concat({ row.handle, row.created, row.expires, row.absolute, row.authenticated, row.seen,
+      row.rotated, row.successor }, ' ') .. '\\n' .. row.tail
+    redis.call('HSET', key, row.id, text)
+    return text
+  end
+  local function read(id)
+    local text = redis.call('HGET', key, id)
+    return text and parse(id, text)
+  end
+  local function readAll()
+    local flat, rows = redis.call('HGETALL', key), {}
+    for i = 1, #flat, 2 do rows[flat[i]] = parse(flat[i], flat[i + 1]) end
+    return rows
+  end
+  local removed = {}
+  local function remove(rows, row)
+    redis.call('HDEL', key, row.id)
+    rows[row.id] = nil
+    removed[#removed + 1] = table.concat({ row.id, row.handle, row.expires, row.rotated }, ' ')
+    changed[#changed + 1] = row.id
+  end
+  local function lesser(a, b) return tonumber(a) < tonumber(b) and a or b end
+  -- Ends the rows that this is true of; how many of them were sessions.
+  local function close(rows, isMeant)
+    local ended, gone = 0, {}
+    for _, row in pairs(rows) do if isMeant(row) then gone[#gone + 1] = row end end
+    for _, row in ipairs(gone) do
+      if row.rotated == '~' then ended = ended + 1 end
+      remove(rows, row)
+    end
+    return ended
+  end
+  local function publish()
+    if #changed == 0 then return end
+    local message = #changed > ${LONGEST_LIST} and '{"sessions":"*"}' or cjson.encode({ sessions = changed })
+    redis.call('PUBLISH', ARGV[1], message)
+  end`;
+
+const script = (body: string) => new RedisScript(`${PRELUDE}\n${body}`);
+
+/** Answers the new row and those that are gone (see `parseRemoved`); nothing where it is refused, and then nothing has changed. */
+export const OPEN = script(`
+  local id, now, wanted, handle, absolute, authenticated, tail, replaces, successor, most =
+    ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
+  local instant, rows = tonumber(now), readAll()
+  local replaced = rows[replaces]
+  if authenticated == '' then
+    if not replaced or replaced.rotated ~= '~' or tonumber(replaced.expires) <= instant
+      or tonumber(replaced.absolute) <= instant then return false end
+    handle, absolute, authenticated = replaced.handle, replaced.absolute, replaced.authenticated
+    replaced.rotated, replaced.successor, replaced.expires = now, successor, lesser(replaced.expires, now)
+    write(replaced)
+    changed[1] = replaced.id
+  elseif replaced then
+    close(rows, function(row) return row.handle == replaced.handle end)
+  end
+  close(rows, function(row) return tonumber(row.absolute) <= instant - ${KEPT_AFTER_END} end)
+  local sessions, rotated = {}, {}
+  for _, row in pairs(rows) do
+    local list = row.rotated == '~' and sessions or rotated
+    list[#list + 1] = row
+  end
+  local function cap(list, places, used)
+    table.sort(list, function(a, b)
+      local aRuns, bRuns = tonumber(a.expires) > instant, tonumber(b.expires) > instant
+      if aRuns ~= bRuns then return aRuns end
+      if used(a) ~= used(b) then return used(a) > used(b) end
+      return a.id < b.id
+    end)
+    for i = places + 1, #list do remove(rows, list[i]) end
+  end
+  cap(sessions, most - 1, function(row) return tonumber(row.seen) end)
+  cap(rotated, math.max(most, ${MOST_ROTATED}), function(row) return tonumber(row.rotated) end)
+  local text = write({ id = id, handle = handle, created = now, expires = lesser(wanted, absolute), absolute = absolute,
+    authenticated = authenticated, seen = now, rotated = '~', successor = '~', tail = tail })
+  local lives = math.ceil(tonumber(absolute) - instant) + ${KEPT_AFTER_END}
+  if redis.call('PTTL', key) < lives then redis.call('PEXPIRE', key, string.format('%.0f', lives)) end
+  publish()
+  return { text, unpack(removed) }`);
+
+/** Answers the expiry now in force, or nothing. `below` keeps the second of two concurrent callers from writing. */
+export const EXTEND = script(`
+  local now, wanted, below, row = ARGV[3], ARGV[4], tonumber(ARGV[5]), read(ARGV[2])
+  if not row or row.rotated ~= '~' or tonumber(row.expires) <= tonumber(now) or tonumber(row.expires) >= below
+    or tonumber(row.absolute) <= tonumber(now) then return false end
+  row.seen, row.expires = now, lesser(wanted, row.absolute)
+  write(row)
+  changed[1] = row.id
+  publish()
+  return row.expires`);
+
+/**
+ * Ends the families of the ids from `ARGV[2]` on. Answers how many sessions that were, how many of the ids themselves
+ * were of rotated rows, and the rows that are gone.
+ */
+export const CLOSE_FAMILIES = script(`
+  local rows, handles, presented = readAll(), {}, 0
+  for i = 2, #ARGV do
+    local row = rows[ARGV[i]]
+    if row then
+      handles[row.handle] = true
+      if row.rotated ~= '~' then presented = presented + 1 end
+    end
+  end
+  local ended = close(rows, function(row) return handles[row.handle] end)
+  publish()
+  return { ended, presented, unpack(removed) }`);
+
+export const CLOSE_BY_HANDLE = script(`
+  local ended = close(readAll(), function(row) return row.handle == ARGV[2] end)
+  publish()
+  return { ended, 0, unpack(removed) }`);
+
+/** All but the family of `ARGV[2]`. */
+export const CLOSE_ALL = script(`
+  local rows = readAll()
+  local kept = rows[ARGV[2]] and rows[ARGV[2]].handle
+  local ended = close(rows, function(row) return row.handle ~= kept end)
+  publish()
+  return { ended, 0, unpack(removed) }`);

@@ -1,0 +1,36 @@
+import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
+import { InvalidationChannel } from './invalidation-channel.js';
+import type { Invalidation } from './invalidation.js';
+import type { RemoteInvalidationChannel } from './remote-invalidation-channel.js';
+
+/** Several places that changes are published at: current while all of them are. What is published here goes to the first. */
+export class CompositeInvalidationChannel extends InvalidationChannel implements OnModuleInit, OnApplicationShutdown {
+  constructor(
+    private readonly first: RemoteInvalidationChannel,
+    private readonly second: RemoteInvalidationChannel,
+  ) {
+    super();
+    for (const channel of [first, second]) channel.subscribe((invalidation) => this.deliver(invalidation));
+  }
+
+  override get mayLoseMessages(): boolean {
+    return this.first.mayLoseMessages || this.second.mayLoseMessages;
+  }
+
+  override get isCurrent(): boolean {
+    return this.first.isCurrent && this.second.isCurrent;
+  }
+
+  override publish(invalidation: Invalidation): Promise<void> {
+    return this.first.publish(invalidation);
+  }
+
+  async onModuleInit(): Promise<void> {
+    await Promise.all([this.first.onModuleInit(), this.second.onModuleInit()]);
+  }
+
+  onApplicationShutdown(): void {
+    this.first.onApplicationShutdown();
+    this.second.onApplicationShutdown();
+  }
+}

@@ -1,0 +1,97 @@
+import { Injectable } from '@nestjs/common';
+import { isAuthError } from '../auth.errors.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { JwtCodecService } from '../jwt/jwt-codec.service.js';
+import type { TokenPayload } from '../jwt/jwt-payload.js';
+import { TokenRevocationService } from '../revocation/token-revocation.service.js';
+import type { AuthenticatedSession, EndedSession, Session } from '../session/session.js';
+import { SessionService } from '../session/session.service.js';
+import type { AuthUser } from '../user/user.directory.js';
+import type { CookieValue, OpeningContext } from './session-scheme.js';
+
+/**
+ * What `Authorization: Bearer` may hold: the token of a session in the store or, with `jwt: { sessions: true }`, a JWT
+ * of purpose `session`. Neither is ever accepted in the cookie's place, nor the cookie's value here (R32).
+ */
+@Injectable()
+export class BearerSessions {
+  constructor(
+    private readonly sessions: SessionService,
+    private readonly codec: JwtCodecService,
+    private readonly revocation: TokenRevocationService,
+    private readonly config: AuthConfig,
+  ) {}
+
+  /** A JWT where they are turned on, else the token of a new session; the session of `presented` ends. */
+  async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
+    if (this.config.jwt.sessions) {
+      const { token, payload } = this.codec.encode(user.id);
+      await this.revocation.confirmLogin(user, payload.iat);
+      if (presented !== null) await this.revoke(presented);
+      return { value: token, expiresAt: payload.exp };
+    }
+    const id = presented === null ? null : this.sessions.idOf(presented);
+    const { token, session } = await this.sessions.rotate(id === null ? null : { id }, user.id, { ...context, user });
+    return { value: token, expiresAt: session.expiresAt };
+  }
+
+  /**
+   * Who the token authenticates; `null` for a token that is no session. A JWT that does not hold throws, each reason
+   * with its code: `INVALID_TOKEN`, `TOKEN_REVOKED`, `ACCOUNT_INACTIVE`, `TOKENS_INVALIDATED`. A rotated token
+   * authenticates while its grace lasts, but no header tells its client the new one. `isHeld`: see `SessionScheme`.
+   */
+  async recognize(token: string, options?: { isHeld?: boolean }): Promise<AuthenticatedSession | null> {
+    if (this.isJwt(token)) {
+      const payload = this.codec.decode(token);
+      const user = await this.revocation.userOf(payload);
+      return { user, session: sessionOf(payload, user) };
+    }
+    const found = await this.sessions.lookup(token, options);
+    if (!found) return null;
+    const extended = await this.sessions.maybeExtend(found.session);
+    return { user: found.user, session: extended ?? found.session };
+  }
+
+  /** Who the token authenticates, where that is known without waiting, and nothing is due; `null`: call `recognize`. */
+  recall(token: string): AuthenticatedSession | null {
+    return this.isJwt(token) ? null : this.sessions.recall(token);
+  }
+
+  /** Ends the token; idempotent, and without effect for what is none. Which session that was. */
+  async revoke(token: string): Promise<readonly EndedSession[]> {
+    const ended: EndedSession[] = [];
+    if (!this.isJwt(token)) {
+      await this.sessions.revokeTokens([token], (session) => ended.push(session));
+      return ended;
+    }
+    try {
+      const { sub, jti, exp } = this.codec.decode(token);
+      await this.revocation.revoke(jti, exp);
+      ended.push({ userId: sub, handle: jti });
+    } catch (error) {
+      if (!isAuthError(error, 'INVALID_TOKEN')) throw error;
+    }
+    return ended;
+  }
+
+  /** No token of a session has two dots. */
+  private isJwt(token: string): boolean {
+    return this.config.jwt.sessions && token.split('.', 4).length === 3;
+  }
+}
+
+/** The session that a JWT amounts to: it cannot be extended, so all of its ends are one. */
+function sessionOf({ jti, iat, exp }: TokenPayload, user: AuthUser): Session {
+  return {
+    id: jti,
+    handle: jti,
+    userId: user.id,
+    createdAt: iat,
+    expiresAt: exp,
+    absoluteExpiresAt: exp,
+    authenticatedAt: iat,
+    lastSeenAt: iat,
+    ip: null,
+    userAgent: null,
+  };
+}

@@ -1,0 +1,90 @@
+import { Injectable } from '@nestjs/common';
+import { AuthError } from '../auth.errors.js';
+import { TokenRevocationService } from '../revocation/token-revocation.service.js';
+import type { Identity } from '../session/identity.js';
+import type { EndedSession, Session } from '../session/session.js';
+import { SignedCookieSession } from '../session/signed-cookie.codec.js';
+import type { AuthUser } from '../user/user.directory.js';
+import { SessionScheme, type CookieValue, type OpeningContext, type RecognizedSession } from './session-scheme.js';
+
+/** What `provider_id` says of a login with e-mail address and password. */
+const PROVIDER = 'basic';
+const MICROSECOND = 0.001;
+
+/**
+ * `scheme: 'signed-cookie'`: the value is the identity itself, signed (seed 000). It is re-issued once strictly more
+ * than half of its life is over. Beyond the seed it ends with its absolute lifetime, with a logout (its `sid` is listed
+ * as revoked) and with "sign out everywhere" (the user's cutoff), and its user is looked up with every request.
+ */
+@Injectable()
+export class SignedCookieScheme extends SessionScheme {
+  constructor(
+    private readonly cookies: SignedCookieSession,
+    private readonly revocation: TokenRevocationService,
+  ) {
+    super();
+  }
+
+  override async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
+    const identity = this.cookies.makeIdentity({ sub: user.id, providerId: PROVIDER, email: user.email });
+    // Past the cutoff that was known when the password was read, however far the clock that set it was ahead.
+    const cutoff = user.tokensInvalidatedAfter ?? Number.NEGATIVE_INFINITY;
+    const authenticatedAt = Math.max(context.authenticatedAt, cutoff + MICROSECOND);
+    const value = this.sign({ ...identity, authenticatedAt });
+    await this.revocation.confirmLogin(user, authenticatedAt);
+    if (presented !== null) await this.revoke([presented]);
+    return value;
+  }
+
+  override async recognize(value: string): Promise<RecognizedSession | null> {
+    const identity = this.cookies.decode(value);
+    if (!identity) return null;
+    const user = await this.userOf(identity);
+    if (!user) return null;
+    const reissue = this.cookies.shouldReissue(identity) ? this.sign(this.cookies.reissue(identity)) : null;
+    return { user, session: sessionOf(identity, user), reissue };
+  }
+
+  override async revoke(values: readonly string[]): Promise<readonly EndedSession[]> {
+    const ended: EndedSession[] = [];
+    for (const value of values) {
+      const identity = this.cookies.decode(value);
+      if (!identity) continue;
+      // Until the absolute lifetime is over, since a request that is under way may still re-issue this sid.
+      await this.revocation.revoke(identity.sid, identity.absoluteExpiresAt);
+      ended.push({ userId: identity.sub, handle: identity.sid });
+    }
+    return ended;
+  }
+
+  private sign(identity: Required<Identity>): CookieValue {
+    return { value: this.cookies.encode(identity), expiresAt: identity.expiresAt };
+  }
+
+  private async userOf({ sub, sid, authenticatedAt }: Required<Identity>): Promise<AuthUser | null> {
+    try {
+      return await this.revocation.userOf({ sub, jti: sid, iat: authenticatedAt });
+    } catch (error) {
+      if (error instanceof AuthError && ENDED.has(error.code)) return null;
+      throw error;
+    }
+  }
+}
+
+const ENDED = new Set(['TOKEN_REVOKED', 'ACCOUNT_INACTIVE', 'TOKENS_INVALIDATED']);
+
+/** The session that the identity amounts to. Nothing is stored, so it was last seen when its cookie was issued. */
+function sessionOf(identity: Required<Identity>, user: AuthUser): Session {
+  return {
+    id: identity.sid,
+    handle: identity.sid,
+    userId: user.id,
+    createdAt: identity.authenticatedAt,
+    expiresAt: identity.expiresAt,
+    absoluteExpiresAt: identity.absoluteExpiresAt,
+    authenticatedAt: identity.authenticatedAt,
+    lastSeenAt: identity.issuedAt,
+    ip: null,
+    userAgent: null,
+  };
+}

@@ -1,0 +1,28 @@
+import { Injectable } from '@nestjs/common';
+import { PreparedStatements } from './prepared-statements.js';
+
+/**
+ * Several calls of this module's services in one transaction, such as consuming a mailed token and setting the password
+ * it allows (R6): all of it is done, or nothing.
+ *
+ * ```ts
+ * await transaction.run(async () => {
+ *   const reset = await tokens.consume('password_reset', token);
+ *   if (reset) await users.setPasswordHash(userId, hash);
+ * });
+ * ```
+ *
+ * A connection is held meanwhile, so do slow work (hashing, mail) before or after, and wait for everything you start:
+ * what goes on after the end is not part of it. With another `engine` than PostgreSQL a token that is consumed inside is
+ * given back when the rest is undone, but not where the outcome is not known. Rate limits count on their own, also when the rest is undone. A statement
+ * that fails undoes everything, also if you catch its error. After a deadlock the work is called again. Throws what the
+ * work throws, and `STORE_UNAVAILABLE` when the outcome of the commit is not known.
+ */
+@Injectable()
+export class AuthTransaction {
+  constructor(private readonly statements: PreparedStatements) {}
+
+  run<T>(work: () => Promise<T>): Promise<T> {
+    return this.statements.transaction(work);
+  }
+}

@@ -1,0 +1,139 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { Injectable } from '@nestjs/common';
+import type { DataSource } from 'typeorm';
+import { AuthError } from '../auth.errors.js';
+import { AuthMetrics } from '../metrics/auth-metrics.js';
+import type { Client, Connection } from './connection.js';
+import { listeningClient, type ClientPool, type ListenerOptions, type ListeningClient } from './listening-client.js';
+import type { Statement, StatementResult } from './statement.js';
+import { sqlState, sqlStateOrCause, STALE_STATEMENT, toAuthError, TRY_AGAIN } from './store-error.js';
+import { tell, Transaction, type AfterTransaction } from './transaction.js';
+import { Semaphore } from '../common/semaphore.js';
+
+interface Pool extends Connection, ClientPool {
+  connect(): Promise<Client>;
+}
+
+const ATTEMPTS = 3;
+
+/**
+ * Runs named prepared statements on the DataSource's own connection pool, without TypeORM's query runner and without
+ * hydrating an entity: one round trip, plain rows. The hot path of every store goes through here.
+ *
+ * A fault of the database is thrown as `STORE_UNAVAILABLE` (or `SCHEMA_MISSING`), so that an outage is never mistaken
+ * for "not found". An error that names the caller's data (SQLSTATE classes 22 and 23) is thrown as it is.
+ */
+@Injectable()
+export class PreparedStatements {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly metrics: AuthMetrics = AuthMetrics.OFF,
+  ) {
+    if (dataSource.options.type !== 'postgres') {
+      const mistake = `The DataSource is of type '${dataSource.options.type}': AuthModule needs 'postgres'.`;
+      throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
+    }
+  }
+
+  private readonly transactions = new AsyncLocalStorage<Transaction>();
+  private readonly turns = new Semaphore(() => Math.max(1, Math.floor((this.pool.options.max ?? 10) / 2)));
+
+  /** Within `transaction`, as part of it; else on its own. */
+  run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+    const transaction = this.transactions.getStore();
+    // What was started inside and not waited for must not end up in somebody else's use of that connection.
+    return transaction?.open ? transaction.run<Row>(statement, values) : this.runAlone<Row>(statement, values);
+  }
+
+  /** On its own also within a transaction: for what must stay done when that is undone, such as counting an attempt. */
+  async runAlone<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const { rows, rowCount } = await this.timed(this.pool, statement.name, { ...statement, values });
+        return { rows: rows as Row[], rowCount: rowCount ?? 0 };
+      } catch (error) {
+        const code = sqlState(error);
+        if (code !== undefined && STALE_STATEMENT.has(code) && statement.name) {
+          return this.runAlone({ name: '', text: statement.text }, values);
+        }
+        if (code !== undefined && TRY_AGAIN.has(code) && attempt < ATTEMPTS) continue;
+        throw toAuthError(error, code, statement.name);
+      }
+    }
+  }
+
+  /**
+   * Everything that `work` runs and waits for, in one transaction: all of it is done, or nothing. A transaction within
+   * one is part of it. A statement that fails undoes it all, also where the work catches the error. PostgreSQL may ask
+   * for another try (a deadlock), and `work` is then called again.
+   *
+   * At most half of the pool's connections are in transactions at once, so that work which asks for another connection
+   * (a host's own directory) always gets one; further transactions wait for their turn without holding any.
+   */
+  async transaction<T>(work: () => Promise<T>): Promise<T> {
+    if (this.transactions.getStore()?.open) return work();
+    await this.turns.take();
+    try {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          const transaction = new Transaction(await this.connect(), this.timed.bind(this));
+          return await transaction.perform(() => this.transactions.run(transaction, work));
+        } catch (error) {
+          const code = sqlStateOrCause(error);
+          if (code !== undefined && TRY_AGAIN.has(code) && attempt < ATTEMPTS) continue;
+          throw error;
+        }
+      }
+    } finally {
+      this.turns.giveBack();
+      // Before Node 24 one storage in use makes every promise of the process dearer, a statement by a tenth.
+      if (this.turns.isIdle) this.transactions.disable();
+    }
+  }
+
+  /** Whether what runs here is part of a transaction, and so may read what nobody else sees yet. */
+  get inTransaction(): boolean {
+    return this.transactions.getStore()?.open === true;
+  }
+
+  /** Calls `effect` at the end of the transaction, however it ends; without one, now. What it throws is logged. */
+  afterwards(effect: AfterTransaction): void {
+    // Also what was started inside and not waited for, until it is known how the transaction ends.
+    if (!this.transactions.getStore()?.willTell(effect)) void tell(effect, 'committed');
+  }
+
+  /** Also of one that fails; of the pool's, with the wait for a connection. */
+  private timed(
+    connection: Connection,
+    name: string,
+    query: Parameters<Connection['query']>[0],
+  ): ReturnType<Connection['query']> {
+    const answer = connection.query(query);
+    if (!this.metrics.isOn) return answer;
+    const startedAt = performance.now();
+    return answer.finally(() => this.metrics.took(name, performance.now() - startedAt));
+  }
+
+  private async connect(): Promise<Client> {
+    try {
+      return await this.pool.connect();
+    } catch (error) {
+      throw toAuthError(error, sqlState(error), 'connect');
+    }
+  }
+
+  /** One more connection like the pool's, outside of it: see `listeningClient`. */
+  listener(options: ListenerOptions): ListeningClient {
+    return listeningClient(this.pool, options);
+  }
+
+  /** The DataSource's `schema` option, where the host has set one. */
+  get schema(): string | undefined {
+    return (this.dataSource.options as { schema?: string }).schema;
+  }
+
+  /** The pool that TypeORM opened; its primary when the DataSource has replicas, since a replica lags behind a revocation. */
+  private get pool(): Pool {
+    return (this.dataSource.driver as unknown as { master: Pool }).master;
+  }
+}

@@ -1,0 +1,87 @@
+import { Injectable } from '@nestjs/common';
+import { AuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { AuthEvents } from '../events/auth-events.js';
+import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
+import { PostgresUserDirectory } from '../engines/postgres/postgres-user.directory.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { isPayloadBulkRevoked } from '../jwt/jwt-payload.js';
+import { TokenStates } from './token-states.js';
+
+/** What revocation needs to know of a self-contained credential: a JWT's claims, or a signed cookie's `sid` as `jti`. */
+export interface SelfContained {
+  readonly sub: string;
+  readonly jti: string;
+  /** Epoch ms: when it was issued, or its user authenticated. */
+  readonly iat: number;
+}
+
+/**
+ * Ends self-contained tokens before their time (OWASP ASVS 7.4.1): one by its `jti`, all of a user by a cutoff. Every
+ * method throws `STORE_UNAVAILABLE` when the storage has a fault; an outage never makes a token valid.
+ */
+@Injectable()
+export class TokenRevocationService {
+  constructor(
+    private readonly states: TokenStates,
+    private readonly channel: InvalidationChannel,
+    private readonly users: UserDirectory,
+    private readonly clock: Clock,
+    private readonly events: AuthEvents,
+  ) {}
+
+  /** Ends the token of this `jti`; `exp` (epoch ms) is when it would have ended by itself. Idempotent. */
+  async revoke(jti: string, exp: number): Promise<void> {
+    if (typeof jti !== 'string' || jti === '' || jti.length > 64 || !Number.isFinite(exp)) {
+      throw new TypeError('revoke() takes the jti (1 to 64 characters) and exp (epoch ms) of a decoded token.');
+    }
+    await this.states.revoke(jti, exp);
+  }
+
+  isRevoked(jti: string): Promise<boolean> {
+    return this.states.isRevoked(jti);
+  }
+
+  /**
+   * Ends everything the user has, in one statement: tokens issued and sessions authenticated up to this instant, opaque
+   * sessions included. What is issued from the next microsecond on is valid. False when there is no such account;
+   * throws `UNSUPPORTED` with a directory that has no `invalidateTokens`.
+   */
+  async revokeAllForUser(userId: string): Promise<boolean> {
+    const at = this.clock.now();
+    const found = await this.users.invalidateTokens(userId, at);
+    // A table of the host's has no triggers of ours, and its directory tells no events.
+    if (!(this.users instanceof PostgresUserDirectory)) {
+      await this.channel.publish({ users: [userId] });
+      const event = { type: 'session.revoked', at, userId, handle: null, reason: 'revoked_all', count: null } as const;
+      if (found) this.events.emitWhenDone(event);
+    }
+    return found;
+  }
+
+  /**
+   * The user of a token whose signature holds, if it was not ended since. Throws, in the order of seed 001,
+   * `TOKEN_REVOKED`, `ACCOUNT_INACTIVE` (disabled or deleted) or `TOKENS_INVALIDATED`. One round trip, and none with
+   * `cache.enabled` for a user who was seen lately.
+   */
+  async userOf({ sub, jti, iat }: SelfContained): Promise<AuthUser> {
+    const { revoked, user } = await this.states.of(jti, sub);
+    if (revoked) throw new AuthError('TOKEN_REVOKED', 'The token was ended by a logout.', {});
+    if (!user || (user.disabledAt ?? null) !== null) {
+      throw new AuthError('ACCOUNT_INACTIVE', 'The account of the token is disabled or gone.', {});
+    }
+    if (isPayloadBulkRevoked({ iat }, user.tokensInvalidatedAfter ?? null)) {
+      throw new AuthError('TOKENS_INVALIDATED', 'The account has ended all tokens of that time; log in again.', {});
+    }
+    return user;
+  }
+
+  /**
+   * For a login that is about to give out something self-contained, counting from `instant`: throws
+   * `INVALID_CREDENTIALS` when the account was disabled or got another cutoff since its password was read.
+   */
+  async confirmLogin(user: AuthUser, instant: number): Promise<void> {
+    if (await this.users.confirmLogin(user, instant)) return;
+    throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
+  }
+}

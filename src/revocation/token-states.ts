@@ -1,0 +1,62 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { PreparedStatements } from '../postgres/prepared-statements.js';
+import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
+import { UserCache } from '../user/user-cache.js';
+import { UserDirectory } from '../user/user.directory.js';
+import { RevocationList } from './revocation-list.js';
+import { RevokedTokenStore, type TokenState } from './revoked-token.store.js';
+
+/**
+ * What is known of a self-contained token: from memory while that may answer (then a request costs no query at all), else
+ * from the store in one round trip.
+ */
+@Injectable()
+export class TokenStates implements OnModuleInit {
+  private readonly memory: { readonly revoked: RevocationList; readonly users: UserCache } | null;
+
+  constructor(
+    private readonly store: RevokedTokenStore,
+    private readonly statements: PreparedStatements,
+    private readonly channel: InvalidationChannel,
+    users: UserDirectory,
+    clock: Clock,
+    { cache }: AuthConfig,
+  ) {
+    this.memory = cache.enabled
+      ? {
+          revoked: new RevocationList(store, channel, clock, cache.maxRevokedTokens),
+          users: new UserCache({ max: Math.max(1, cache.maxSessions), ttl: cache.ttl }, channel, users, clock),
+        }
+      : null;
+  }
+
+  async onModuleInit(): Promise<void> {
+    await this.memory?.revoked.load();
+  }
+
+  async of(jti: string, userId: string): Promise<TokenState> {
+    const revoked = this.isListed(jti);
+    if (revoked === undefined) return this.store.stateOf(jti, userId);
+    return { revoked, user: revoked ? null : await this.memory!.users.findById(userId) };
+  }
+
+  async isRevoked(jti: string): Promise<boolean> {
+    return this.isListed(jti) ?? this.store.isRevoked(jti);
+  }
+
+  async revoke(jti: string, exp: number): Promise<void> {
+    await this.store.revoke(jti, exp);
+    this.statements.afterwards((outcome) => {
+      if (outcome === 'committed') this.channel.deliver({ tokens: [[jti, exp]] });
+      // The list is read anew: a token must neither stay valid nor be refused for what nobody knows.
+      if (outcome === 'unknown') this.channel.deliver({ tokens: '*' });
+    });
+  }
+
+  /** `undefined`: ask the store. Inside a transaction always, which may see what nobody else does. */
+  private isListed(jti: string): boolean | undefined {
+    return this.statements.inTransaction ? undefined : this.memory?.revoked.has(jti);
+  }
+}

@@ -1,0 +1,79 @@
+import { Column, Entity, ForeignKey, Generated, Index, PrimaryColumn } from 'typeorm';
+import { UserEntity } from './user.entity.js';
+
+/** PostgreSQL types that a host's user ids may have; `authSchemaFor` makes the session table fit. */
+export type UserIdType = 'uuid' | 'integer' | 'bigint' | 'text';
+
+/** Every column of `sessions` but `user_id`, whose type is that of the user table. */
+export abstract class SessionColumns {
+  /** Lower-case hex SHA-256 of the token's raw bytes; the token itself is nowhere. */
+  @PrimaryColumn({ type: 'text', primaryKeyConstraintName: 'sessions_pkey' })
+  id!: string;
+
+  abstract userId: string | number;
+
+  @Column({ name: 'created_at', type: 'timestamptz', default: () => 'now()' })
+  createdAt!: Date;
+
+  @Column({ name: 'expires_at', type: 'timestamptz' })
+  @Index('sessions_expired_idx', { where: 'rotated_at IS NULL' })
+  expiresAt!: Date;
+
+  /** Public name of the session, the same for every row that it was rotated through. Found through `user_id`, so it needs no index of its own. */
+  @Column({ type: 'uuid' })
+  @Generated('uuid')
+  handle!: string;
+
+  /** Null in a row of another program: `created_at` stands in for it. */
+  @Column({ name: 'last_seen_at', type: 'timestamptz', nullable: true })
+  lastSeenAt!: Date | null;
+
+  /** Null in a row of another program: `created_at` stands in for it. */
+  @Column({ name: 'authenticated_at', type: 'timestamptz', nullable: true })
+  authenticatedAt!: Date | null;
+
+  /** Null in a row of another program: `created_at` plus the configured absolute lifetime stands in for it. */
+  @Column({ name: 'absolute_expires_at', type: 'timestamptz', nullable: true })
+  @Index('sessions_rotated_idx', { where: 'rotated_at IS NOT NULL' })
+  absoluteExpiresAt!: Date | null;
+
+  @Column({ type: 'text', nullable: true })
+  ip!: string | null;
+
+  @Column({ name: 'user_agent', type: 'text', nullable: true })
+  userAgent!: string | null;
+
+  /**
+   * When another token took this one's place. Such a row is no session: it is kept so that the old token leads to the
+   * new one for a while, and is known as stolen after that. Its `expires_at` is over, for other readers of the table.
+   */
+  @Column({ name: 'rotated_at', type: 'timestamptz', nullable: true })
+  rotatedAt!: Date | null;
+
+  /** The token that took its place, encrypted. */
+  @Column({ type: 'text', nullable: true })
+  successor!: string | null;
+}
+
+/**
+ * `sessions` of seed 002 (id, user_id, created_at, expires_at) with additive columns of our own: a row that another
+ * program inserts with the seed's columns only is a valid session.
+ */
+@Entity('sessions')
+export class SessionEntity extends SessionColumns {
+  @Column({ name: 'user_id', type: 'uuid' })
+  @Index('sessions_user_id_idx')
+  @ForeignKey(() => UserEntity, { name: 'sessions_user_id_fkey', onDelete: 'CASCADE' })
+  override userId!: string;
+}
+
+/** The same table for a host with a user table of its own: no foreign key, the host's type for `user_id`. */
+export function sessionEntityFor(userId: UserIdType): new () => SessionColumns {
+  @Entity('sessions')
+  class HostSessionEntity extends SessionColumns {
+    @Column({ name: 'user_id', type: userId })
+    @Index('sessions_user_id_idx')
+    override userId!: string | number;
+  }
+  return HostSessionEntity;
+}
