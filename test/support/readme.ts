@@ -1,7 +1,4 @@
-/** The README's code blocks of one language, in order. */
-export function codeBlocks(readme: string, language: string): string[] {
-  return [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map((match) => match[1]!);
-}
+import { codeBlocks } from './docs.js';
 
 export interface TranscriptStep {
   /** The shell line after `$ `. */

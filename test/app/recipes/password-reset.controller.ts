@@ -11,7 +11,7 @@ import {
 import { Background } from './background.js';
 import { Mailer } from './mailer.js';
 
-/** Links are built from configuration, never from the request's Host (R27). */
+/** Links are built from configuration, never from the request's Host. */
 const BASE_URL = process.env['BASE_URL'] ?? 'http://localhost:3000';
 const ANSWER = { message: 'If there is such an account, a mail with a link is on its way.' };
 
@@ -28,7 +28,7 @@ export class PasswordResetController {
     private readonly background: Background,
   ) {}
 
-  /** The same answer for every address, at the same speed: the mail is sent after it (R37). */
+  /** The same answer for every address, at the same speed: the mail is sent after it. */
   @RateLimit({ event: 'password_reset_ip', by: 'ip' })
   @Post('forgot')
   @HttpCode(202)
@@ -40,8 +40,8 @@ export class PasswordResetController {
   }
 
   /**
-   * The token is spent and the password set in one transaction (R6). Every session and token of the account ends with
-   * it, and every other link (R39).
+   * The token is spent and the password set in one transaction. Every session and token of the account ends with
+   * it, and every other link.
    */
   @RateLimit({ event: 'password_reset_ip', by: 'ip' })
   @Post('reset')

@@ -24,8 +24,8 @@ const CHALLENGE = '__Host-2fa-challenge';
 const COOKIE = { path: '/', httpOnly: true, secure: true, sameSite: 'lax' } as const;
 
 /**
- * Password, then a mailed code, then the session. Before the last factor there is nothing of full strength (R10): the
- * pre-auth token opens nothing but the second step, and only together with the HttpOnly cookie it was issued with (R4).
+ * Password, then a mailed code, then the session. Before the last factor there is nothing of full strength: the
+ * pre-auth token opens nothing but the second step, and only together with the HttpOnly cookie it was issued with.
  *
  * Mount the module's routes with `routes: { path, login: false }` beside it: their login asks for the password only.
  */
@@ -52,7 +52,7 @@ export class TwoFactorController {
   @Header('Cache-Control', 'no-store')
   async login(@Body() body: unknown, @Req() request: IncomingMessage, @Res({ passthrough: true }) response: object) {
     const { email: login, password } = parseLoginBody(body);
-    // The same limits as the login without a second factor (G4); null is a failure.
+    // The same limits as the login without a second factor; null is a failure.
     await this.loginLimits.around(this.clientIp.of(request), login, () =>
       this.users.verifyCredentials(login, password),
     );
@@ -90,11 +90,11 @@ export class TwoFactorController {
     const pending = await this.tokens.peek('pre_auth', preAuthToken, binding);
     if (!pending) throw refused;
 
-    // Counted for the account, before the code is looked at: a new challenge does not reset it (R9).
+    // Counted for the account, before the code is looked at: a new challenge does not reset it.
     await this.limits.consumeOrThrow('2fa_attempt', pending.username);
     const expected = await this.tokens.peek('email_otp_setup', challenge);
     if (!expected || !(await this.hasher.matches(expected.codeHash, code))) throw refused;
-    // Right: now both are spent, and of two requests with the right code one gets a session (R8).
+    // Right: now both are spent, and of two requests with the right code one gets a session.
     if (!(await this.tokens.consume('email_otp_setup', challenge))) throw refused;
     if (!(await this.tokens.consume('pre_auth', preAuthToken, binding))) throw refused;
     const user = await this.users.findByLogin(pending.username);

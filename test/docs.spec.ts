@@ -1,0 +1,114 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { describe, expect, it } from '@jest/globals';
+import { anchors, brokenLinks, page, pages, snippets } from './support/docs.js';
+
+const all = pages();
+const docs = all.filter(({ path }) => path.startsWith('docs/'));
+
+describe('documentation', () => {
+  it('every TypeScript block compiles against the published names', () => {
+    const folder = 'test/doc-snippets';
+    rmSync(folder, { recursive: true, force: true });
+    let count = 0;
+    for (const { path, text } of all) {
+      const own = `${folder}/${path.replaceAll(/[^\w-]/g, '_')}`;
+      for (const { code, source } of snippets(text)) {
+        if (source !== undefined) continue;
+        mkdirSync(own, { recursive: true });
+        // What a page's own files are called there: the program of the README stands beside every snippet.
+        writeFileSync(`${own}/app.module.ts`, readFileSync('test/app/app.module.ts'));
+        writeFileSync(`${own}/snippet-${count++}.ts`, code);
+      }
+    }
+    const config = { extends: '../../tsconfig.json', include: ['**/*.ts'] };
+    writeFileSync(`${folder}/tsconfig.json`, JSON.stringify(config));
+    const compiled = spawnSync('node', ['node_modules/typescript/bin/tsc', '-p', folder], { encoding: 'utf8' });
+    rmSync(folder, { recursive: true });
+    expect(compiled.stdout).toBe('');
+    expect(count).toBeGreaterThan(15);
+  }, 120_000);
+
+  it('a block that shows a file is that file', () => {
+    const shown = all.flatMap(({ path, text }) =>
+      snippets(text).flatMap(({ source, code }) => (source === undefined ? [] : [{ path, source, code }])),
+    );
+    for (const { path, source, code } of shown)
+      expect({ path, source, code }).toEqual({ path, source, code: page(source) });
+    expect(shown.length).toBeGreaterThan(2);
+  });
+
+  it('every link leads to a file or heading that exists', () => {
+    expect(all.flatMap(brokenLinks)).toEqual([]);
+  });
+
+  it('a link to nowhere is found (negative control)', () => {
+    const text =
+      '# A `b` of C\n\n[one](options.md) [two](gone.md) [three](options.md#gone) [four](#a-b-of-c) [five](#gone)\n';
+    expect(brokenLinks({ path: 'docs/x.md', text })).toEqual([
+      'docs/x.md: gone.md',
+      'docs/x.md: options.md#gone',
+      'docs/x.md: #a-b-of-c', // a page that is not there has no headings
+      'docs/x.md: #gone',
+    ]);
+    expect([...anchors(`${text}# A b of C`)]).toEqual(['a-b-of-c', 'a-b-of-c-1']);
+  });
+
+  it('the index links every page', () => {
+    const index = page('docs/README.md');
+    const missing = docs.map(({ path }) => path.slice('docs/'.length)).filter((path) => !index.includes(`](${path}`));
+    expect(missing).toEqual(['README.md']);
+  });
+
+  it('the option tables name every option', async () => {
+    const { CookieSettings, JwtSettings, PasswordSettings, SessionSettings } =
+      await import('../src/config/auth-options.js');
+    const { CacheSettings } = await import('../src/config/cache-options.js');
+    const { CleanupSettings } = await import('../src/config/cleanup-options.js');
+    const { AuditSettings } = await import('../src/config/audit-options.js');
+    const groups = {
+      session: new SessionSettings(),
+      cookie: new CookieSettings(),
+      jwt: new JwtSettings(),
+      cache: new CacheSettings(),
+      cleanup: new CleanupSettings(),
+      audit: new AuditSettings(),
+    };
+    const options = page('docs/options.md');
+    for (const [name, settings] of Object.entries(groups)) {
+      for (const option of Object.keys(settings)) expect(options).toContain(`\`${name}.${option}\``);
+    }
+    for (const option of Object.keys(new PasswordSettings()))
+      expect(options).toMatch(new RegExp(`\`(password\\.)?${option}\``));
+  });
+
+  it('the limits and lifetimes are the defaults', async () => {
+    const { RateLimitSettings } = await import('../src/config/rate-limit-options.js');
+    const { EphemeralTokenSettings } = await import('../src/config/ephemeral-token-options.js');
+    const limits = page('docs/rate-limits.md');
+    for (const [event, { limit, window }] of Object.entries(new RateLimitSettings().policies))
+      expect(limits).toMatch(new RegExp(`^\\| \`${event}\` +\\| +${limit} in ${window / 60_000} minutes \\|`, 'm'));
+    const tokens = page('docs/tokens.md');
+    for (const [type, { ttl, binding, onePerUser }] of Object.entries(new EphemeralTokenSettings())) {
+      const [, , , lifetime, bound, one] = new RegExp(`^\\| \`${type}\` .*`, 'm')
+        .exec(tokens)![0]
+        .split('|')
+        .map((cell) => cell.trim());
+      expect({ type, lifetime, bound, one }).toEqual({
+        type,
+        lifetime: ttl === 3_600_000 ? '1 hour' : `${ttl / 60_000} minutes`,
+        bound: binding === undefined ? '' : `\`${binding}\``,
+        one: onePerUser ? 'yes' : '',
+      });
+    }
+  });
+
+  it('the table of errors is the one of the filter', async () => {
+    const answers = [...page('src/http/auth-error.filter.ts').matchAll(/^ {2}([A-Z_]+): \{ status: (\d+)/gm)].map(
+      ([, code, status]) => [code, status],
+    );
+    const shown = [...page('docs/errors.md').matchAll(/^\| `([A-Z_]+)` +\| +(\d+) \|/gm)].map((row) => row.slice(1));
+    expect(shown).toEqual(answers);
+    expect(shown.length).toBeGreaterThan(10);
+  });
+});
