@@ -1,8 +1,7 @@
 import { Module, type DynamicModule, type NestModule, type Provider } from '@nestjs/common';
-import { APP_FILTER, APP_GUARD, HttpAdapterHost } from '@nestjs/core';
+import { APP_FILTER, HttpAdapterHost } from '@nestjs/core';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
-import type { AuthEngine } from './auth.engine.js';
 import {
   ASYNC_OPTIONS_TYPE,
   AUTH_OPTIONS,
@@ -10,6 +9,15 @@ import {
   OPTIONS_TYPE,
   type AuthModuleExtras,
 } from './auth.module-definition.js';
+import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
+import { postgresEngine } from './engines/postgres/postgres-engine.js';
+import { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
+import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
+import { HttpSessions } from './http/http-sessions.js';
+import { RequestAuthenticator } from './http/request-authenticator.js';
+import { DatabaseSessionScheme } from './login/database-session.scheme.js';
+import { LoginService } from './login/login.service.js';
+import { PasswordLogin } from './login/password-login.js';
 import { AuditLog } from './audit/audit-log.js';
 import { AuditStore } from './audit/audit.store.js';
 import { CleanupService } from './cleanup/cleanup.service.js';
@@ -24,7 +32,6 @@ import { AuthEvents } from './events/auth-events.js';
 import { EventEmitterBridge } from './events/event-emitter.bridge.js';
 import { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';
 import { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
-import { PostgresEphemeralTokenStore } from './engines/postgres/postgres-ephemeral-token.store.js';
 import { AuthErrorFilter } from './http/auth-error.filter.js';
 import { authControllerAt } from './http/auth.controller.js';
 import { BearerSessions } from './login/bearer-sessions.js';
@@ -39,10 +46,9 @@ import { SessionCookie } from './http/session-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
 import { CleanupProgress } from './health/cleanup-progress.js';
 import { AuthHealthIndicator } from './health/auth-health.indicator.js';
-import { DatabaseSessionScheme, SessionScheme } from './login/session-scheme.js';
+import { SessionScheme } from './login/session-scheme.js';
 import { SignedCookieScheme } from './login/signed-cookie.scheme.js';
 import { InvalidationChannel, LocalInvalidationChannel } from './invalidation/invalidation-channel.js';
-import { PostgresInvalidationChannel } from './engines/postgres/postgres-invalidation-channel.js';
 import { JwtCodecService } from './jwt/jwt-codec.service.js';
 import { RevokedTokenStore } from './revocation/revoked-token.store.js';
 import { TokenStates } from './revocation/token-states.js';
@@ -61,10 +67,8 @@ import { SignedTokens } from './session/signed-session-token.js';
 import { LoginBackoff } from './rate-limit/backoff.js';
 import { RateLimitService } from './rate-limit/rate-limit.service.js';
 import { RateLimitStore } from './rate-limit/rate-limit.store.js';
-import { PostgresRateLimitStore } from './engines/postgres/postgres-rate-limit.store.js';
 import { SessionService } from './session/session.service.js';
 import { SessionStore } from './session/session.store.js';
-import { PostgresSessionStore } from './engines/postgres/postgres-session.store.js';
 import { PasswordHasher } from './user/password-hasher.js';
 import { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 import { UserDirectory } from './user/user.directory.js';
@@ -100,27 +104,11 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
   }
 }
 
-const POSTGRES: AuthEngine = {
-  sessions: PostgresSessionStore,
-  tokens: PostgresEphemeralTokenStore,
-  rateLimits: PostgresRateLimitStore,
-  channel: {
-    useFactory: (config: AuthConfig, statements: PreparedStatements) =>
-      new PostgresInvalidationChannel(statements, config),
-    inject: [AuthConfig, PreparedStatements],
-  },
-  providers: [],
-};
-
 function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicModule {
-  const { routes, globalGuard, users, imports = [], dataSource, engine = POSTGRES, isGlobal = true } = extras;
+  const { routes, globalGuard, users, imports = [], dataSource, engine = postgresEngine, isGlobal = true } = extras;
   const directory: Provider[] = users
-    ? [{ provide: UserDirectory, useClass: users }]
+    ? [users, { provide: UserDirectory, useExisting: users }]
     : [PostgresUserDirectory, { provide: UserDirectory, useExisting: PostgresUserDirectory }];
-  const guards: Provider[] = [
-    { provide: APP_GUARD, useExisting: OriginGuard },
-    { provide: APP_GUARD, useExisting: SessionGuard },
-  ];
   const services: Provider[] = [
     { provide: Clock, useClass: SystemClock },
     {
@@ -140,7 +128,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     AuthTransaction,
     AuthEvents,
     EventEmitterBridge,
-    AuditStore,
+    { provide: AuditStore, useClass: PostgresAuditStore },
     AuditLog,
     CleanupTurn,
     CleanupService,
@@ -157,7 +145,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     ...directory,
     KeyRing,
     JwtCodecService,
-    RevokedTokenStore,
+    { provide: RevokedTokenStore, useClass: PostgresRevokedTokenStore },
     TokenStates,
     TokenRevocationService,
     ...engine.providers,
@@ -219,9 +207,13 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     RateLimitService,
     LoginBackoff,
     LoginLimits,
+    LoginService,
+    PasswordLogin,
     SessionCookie,
     CookieWriter,
     AuthErrorFilter,
+    RequestAuthenticator,
+    HttpSessions,
     SessionGuard,
     OriginGuard,
     ClientIp,
@@ -236,7 +228,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
       ...(definition.providers ?? []),
       ...services,
       { provide: APP_FILTER, useExisting: AuthErrorFilter },
-      ...(globalGuard === false ? [] : guards),
+      ...(globalGuard === false ? [] : [GlobalGuards, GlobalGuardsCheck]),
     ],
     exports: services,
   };

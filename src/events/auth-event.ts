@@ -25,15 +25,15 @@ interface Told<Type extends string> {
 }
 
 interface LoginAttempt {
-  /** What was typed, in the spelling of `normalizeLogin`; not necessarily a login name that exists. */
-  readonly login: string;
+  /** What was typed, in the spelling of `normalizeLogin`, whether it exists or not; `null` where no name was asked for. */
+  readonly login: string | null;
   /** The client's address, where it is known. */
   readonly ip: string | null;
   /** What was asked for as a proof of who it is. */
   readonly factors: readonly string[];
 }
 
-/** Through `POST login` or `POST token`; a login of the host's own tells it by `AuthEvents.emit`. */
+/** Whichever way in: the routes of this module, or a login of the host's own through `HttpSessions`. */
 export interface LoginSucceeded extends Told<'login.succeeded'>, LoginAttempt {
   readonly userId: string;
 }
@@ -43,7 +43,7 @@ export interface LoginFailed extends Told<'login.failed'>, LoginAttempt {
   readonly reason: AuthErrorCode | 'UNKNOWN';
 }
 
-/** Somebody has ended their own session, through the routes of this module. */
+/** Somebody has ended their own session, through the routes of this module or `HttpSessions`. */
 export interface LoggedOut extends Told<'logout'> {
   readonly userId: string;
   /** `null`: all of them. */

@@ -1,6 +1,7 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { isLocalPath } from '../common/local-path.js';
+import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { authOf, requestOf, type RequestAuth } from './auth-request.js';
 
@@ -29,17 +30,45 @@ export const RedirectIfAuthenticated = (path: string) => {
 };
 
 /**
+ * The user that `SessionGuard` found for this request, or `null`: for guards, interceptors and loggers of the host's,
+ * wherever an `ExecutionContext` is at hand. Guards of the host run after ours, whether they are an `APP_GUARD`, come by
+ * `useGlobalGuards` or `@UseGuards`. On a `@Public()` handler nobody is known.
+ *
+ * ```ts
+ * @Injectable()
+ * export class RolesGuard implements CanActivate {
+ *   canActivate(context: ExecutionContext): boolean {
+ *     return currentUser(context)?.roles.includes('admin') ?? false;
+ *   }
+ * }
+ * ```
+ */
+export function currentUser(context: ExecutionContext): AuthUser | null {
+  return authIn(context)?.user ?? null;
+}
+
+/** The session of this request, or `null`: see `currentUser`. */
+export function currentSession(context: ExecutionContext): Session | null {
+  return authIn(context)?.session ?? null;
+}
+
+/** A public handler knows nobody, also on a socket or in a GraphQL request where another handler was authenticated. */
+function authIn(context: ExecutionContext): RequestAuth | null {
+  return accessOf(context) === 'public' ? null : authOf(requestOf(context));
+}
+
+/**
  * The user of the request, or one field of it: `@CurrentUser() user: AuthUser`, `@CurrentUser('email') email: string`.
  * Which transport brought the credentials makes no difference. `null` where nobody is logged in.
  */
 export const CurrentUser = createParamDecorator((field: keyof AuthUser | undefined, context: ExecutionContext) => {
-  const user = authIn(context)?.user ?? null;
+  const user = currentUser(context);
   return field && user ? user[field] : user;
 });
 
 /** The session of the request, or `null` where nobody is logged in. */
-export const CurrentSession = createParamDecorator(
-  (_: undefined, context: ExecutionContext) => authIn(context)?.session ?? null,
+export const CurrentSession = createParamDecorator((_: undefined, context: ExecutionContext) =>
+  currentSession(context),
 );
 
 const reflector = new Reflector();
@@ -56,9 +85,4 @@ export function accessOf(context: ExecutionContext): Access {
   if (!known.has(handler)) known.set(handler, new WeakMap());
   known.get(handler)!.set(type, read);
   return read;
-}
-
-/** A public handler knows nobody, also on a socket or in a GraphQL request where another handler was authenticated. */
-function authIn(context: ExecutionContext): RequestAuth | null {
-  return accessOf(context) === 'public' ? null : authOf(requestOf(context));
 }

@@ -1,3 +1,4 @@
+import { isBeforeCutoff } from '../user/account.js';
 import { microseconds, type Instant } from '../common/instant.js';
 import { TokenError } from './jwt-error.js';
 
@@ -102,7 +103,7 @@ export function payloadFromJson<Purpose extends TokenPurpose>(
  * issued in the very same microsecond is ended; the next one is not, so a login right after a password change lasts.
  */
 export function isPayloadBulkRevoked({ iat }: Pick<TokenPayload, 'iat'>, cutoff: Instant | null): boolean {
-  return cutoff !== null && !(microseconds(iat) > microseconds(cutoff));
+  return isBeforeCutoff(iat, cutoff);
 }
 
 function isMeantFor(aud: unknown, audience: string | null): boolean {

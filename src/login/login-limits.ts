@@ -20,25 +20,29 @@ export class LoginLimits {
    * a refused attempt counts nothing. Success clears the account's bucket, and never the address's: whoever has one
    * account must not be able to reset it for guesses at others.
    *
+   * `login` is `null` where no name is given, as with a passkey: then the address alone is counted.
+   *
    * Whatever `verify` throws counts as a failure, except a fault of ours (503), and so does `null`, `undefined` or
    * `false`, which is thrown as `INVALID_CREDENTIALS`. An attempt that is under way counts until it has succeeded, so
    * more logins at one moment from one address than `login_ip` allows are refused too.
    */
-  async around<T>(address: string | null, login: string, verify: () => Promise<T>): Promise<NonNullable<T>> {
+  async around<T>(address: string | null, login: string | null, verify: () => Promise<T>): Promise<NonNullable<T>> {
     const wait = await this.backoff.check(address);
     if (!wait.allowed) {
       throw rateLimited({ event: 'login_backoff', limit: wait.failures, retryAfter: wait.retryAfter });
     }
     const verdict = await this.limits.consumeAll([
       { event: 'login_ip', subject: address },
-      { event: 'login_attempt', subject: login },
+      ...(login === null ? [] : [{ event: 'login_attempt' as const, subject: login }]),
     ]);
     if (!verdict.allowed) throw rateLimited(verdict.decisive);
 
-    const verified = await this.verify(verify, address, () => this.takeBack(verdict, { address, login }));
+    const verified = await this.verify(verify, address, () =>
+      this.takeBack(verdict, { address, login: login ?? undefined }),
+    );
     // The login has succeeded: that its traces could not be wiped off the counters is no reason to refuse it.
     await Promise.all([
-      this.limits.clear('login_attempt', login).catch(ignore),
+      login !== null && this.limits.clear('login_attempt', login).catch(ignore),
       this.takeBack(verdict, { address }),
       this.backoff.reset(address).catch(ignore),
     ]);

@@ -1,6 +1,5 @@
-import { Injectable } from '@nestjs/common';
 import type { AuthenticatedSession, EndedSession } from '../session/session.js';
-import { SessionService, type SessionContext } from '../session/session.service.js';
+import type { SessionContext } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
 
 /** A cookie's value and when it stops being worth anything (epoch ms). */
@@ -35,7 +34,13 @@ export abstract class SessionScheme {
   }
 
   /**
-   * Ends the sessions of these values, whatever else is among them; which they were. The same bytes are refused from then
+   * A new value for the same session, at a change of privilege; `null` where the value is no live session. The lifetime
+   * and the proof of who the user is stay as they are.
+   */
+  abstract rotate(value: string, context: SessionContext): Promise<CookieValue | null>;
+
+  /**
+   * Ends the sessions of these values, whatever else is among them. Returns those that ended. The same bytes are refused from then
    * on (R3).
    */
   abstract revoke(values: readonly string[]): Promise<readonly EndedSession[]>;
@@ -44,41 +49,4 @@ export abstract class SessionScheme {
 export interface OpeningContext extends SessionContext {
   /** Epoch ms: when the proof began. */
   readonly authenticatedAt: number;
-}
-
-/** `scheme: 'database'`: the value is the token of a session in the store. */
-@Injectable()
-export class DatabaseSessionScheme extends SessionScheme {
-  constructor(private readonly sessions: SessionService) {
-    super();
-  }
-
-  override async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
-    const id = presented === null ? null : this.sessions.idOf(presented);
-    const { token, session } = await this.sessions.rotate(id === null ? null : { id }, user.id, { ...context, user });
-    return { value: token, expiresAt: session.expiresAt };
-  }
-
-  override recall(value: string): AuthenticatedSession | null {
-    return this.sessions.recall(value);
-  }
-
-  override async recognize(value: string, options?: { isHeld?: boolean }): Promise<RecognizedSession | null> {
-    const found = await this.sessions.lookup(value, options);
-    if (!found) return null;
-    const extended = await this.sessions.maybeExtend(found.session);
-    const session = extended ?? found.session;
-    const isDue = extended !== null || found.successor !== undefined;
-    return {
-      user: found.user,
-      session,
-      reissue: isDue ? { value: found.successor ?? value, expiresAt: session.expiresAt } : null,
-    };
-  }
-
-  override async revoke(values: readonly string[]): Promise<readonly EndedSession[]> {
-    const all: EndedSession[] = [];
-    await this.sessions.revokeTokens(values, (ended) => all.push(ended));
-    return all;
-  }
 }

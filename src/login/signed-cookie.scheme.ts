@@ -45,6 +45,14 @@ export class SignedCookieScheme extends SessionScheme {
     return { user, session: sessionOf(identity, user), reissue };
   }
 
+  /** Of concurrent calls each gets a value of its own; the old one is refused at once. */
+  override async rotate(value: string): Promise<CookieValue | null> {
+    const identity = this.cookies.decode(value);
+    if (!identity || !(await this.userOf(identity))) return null;
+    await this.revocation.revoke(identity.sid, identity.absoluteExpiresAt);
+    return this.sign(this.cookies.rotate(identity));
+  }
+
   override async revoke(values: readonly string[]): Promise<readonly EndedSession[]> {
     const ended: EndedSession[] = [];
     for (const value of values) {

@@ -3,9 +3,8 @@ import { AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
-import { PostgresUserDirectory } from '../engines/postgres/postgres-user.directory.js';
+import { isActive, isBeforeCutoff } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
-import { isPayloadBulkRevoked } from '../jwt/jwt-payload.js';
 import { TokenStates } from './token-states.js';
 
 /** What revocation needs to know of a self-contained credential: a JWT's claims, or a signed cookie's `sid` as `jti`. */
@@ -50,8 +49,7 @@ export class TokenRevocationService {
   async revokeAllForUser(userId: string): Promise<boolean> {
     const at = this.clock.now();
     const found = await this.users.invalidateTokens(userId, at);
-    // A table of the host's has no triggers of ours, and its directory tells no events.
-    if (!(this.users instanceof PostgresUserDirectory)) {
+    if (!this.users.publishesChanges) {
       await this.channel.publish({ users: [userId] });
       const event = { type: 'session.revoked', at, userId, handle: null, reason: 'revoked_all', count: null } as const;
       if (found) this.events.emitWhenDone(event);
@@ -67,10 +65,10 @@ export class TokenRevocationService {
   async userOf({ sub, jti, iat }: SelfContained): Promise<AuthUser> {
     const { revoked, user } = await this.states.of(jti, sub);
     if (revoked) throw new AuthError('TOKEN_REVOKED', 'The token was ended by a logout.', {});
-    if (!user || (user.disabledAt ?? null) !== null) {
+    if (!isActive(user)) {
       throw new AuthError('ACCOUNT_INACTIVE', 'The account of the token is disabled or gone.', {});
     }
-    if (isPayloadBulkRevoked({ iat }, user.tokensInvalidatedAfter ?? null)) {
+    if (isBeforeCutoff(iat, user.tokensInvalidatedAfter)) {
       throw new AuthError('TOKENS_INVALIDATED', 'The account has ended all tokens of that time; log in again.', {});
     }
     return user;

@@ -4,7 +4,7 @@ import { SingleFlightReads } from '../invalidation/single-flight-reads.js';
 import type { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import type { Invalidation } from '../invalidation/invalidation.js';
 import { userKey } from '../invalidation/user-key.js';
-import { copyOfUser } from '../user/user-cache.js';
+import { copyOfUser } from '../user/user.directory.js';
 import type { SessionCache } from './cache/session-cache.js';
 import { isLive, type AuthenticatedSession, type EndedSession, type Session, type StoredSession } from './session.js';
 import { SessionStore, type Extension, type NewSession } from './session.store.js';

@@ -1,7 +1,6 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { AuthConfig } from '../config/auth-config.js';
-import { Clock } from '../common/clock.js';
-import { SessionScheme } from '../login/session-scheme.js';
+import { LoginService } from '../login/login.service.js';
 import type { SessionContext } from '../session/session.service.js';
 import { UserDirectory } from '../user/user.directory.js';
 
@@ -19,7 +18,6 @@ export async function signInAs(
 ): Promise<string> {
   const user = await app.get(UserDirectory, { strict: false }).findById(userId);
   if (!user) throw new TypeError(`signInAs: there is no user ${userId}.`);
-  const authenticatedAt = context.authenticatedAt ?? app.get(Clock, { strict: false }).now();
-  const { value } = await app.get(SessionScheme, { strict: false }).open(user, null, { ...context, authenticatedAt });
-  return `${app.get(AuthConfig, { strict: false }).cookieName}=${value}`;
+  const { credential } = await app.get(LoginService, { strict: false }).begin(user, ['password'], context);
+  return `${app.get(AuthConfig, { strict: false }).cookieName}=${credential.value}`;
 }

@@ -5,7 +5,7 @@ import type { Duration } from '../common/duration.js';
 import { SingleFlightReads } from '../invalidation/single-flight-reads.js';
 import type { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import { userKey } from '../invalidation/user-key.js';
-import type { AuthUser, UserDirectory } from './user.directory.js';
+import { copyOfUser, type AuthUser, type UserDirectory } from './user.directory.js';
 
 interface Entry {
   readonly user: AuthUser;
@@ -64,14 +64,4 @@ export class UserCache {
       this.entries.delete(userKey(id));
     }
   }
-}
-
-/**
- * A handler that writes to its `request.user` must not write into a cache. What hangs below is shared, and so is a user
- * that is no plain object: only its class knows how to copy it.
- */
-export function copyOfUser(user: AuthUser): AuthUser {
-  if (Object.getPrototypeOf(user) !== Object.prototype) return user;
-  const { id, email, disabledAt, tokensInvalidatedAfter } = user;
-  return { ...user, id, email, disabledAt, tokensInvalidatedAfter };
 }

@@ -1,4 +1,5 @@
 import { AuthError } from '../auth.errors.js';
+import { isActive } from './account.js';
 
 /**
  * A user as guards and handlers see it. Hosts add their own fields by module augmentation:
@@ -25,6 +26,19 @@ export interface AuthUser {
  * request gets 503 and keeps its cookie.
  */
 export abstract class UserDirectory {
+  /**
+   * Whether `findById` answers what the module's own table `users` holds and nothing else, so that a store may join that
+   * table instead of asking. Never for a directory of the host's.
+   */
+  get isJoinable(): boolean {
+    return false;
+  }
+
+  /** Whether what changes an account here reaches caches and `AuthEvents` by itself; else the caller publishes it. */
+  get publishesChanges(): boolean {
+    return false;
+  }
+
   /** The account of this id, disabled or not (`disabledAt` tells), or `null` when there is none. */
   abstract findById(id: string): Promise<AuthUser | null>;
 
@@ -55,7 +69,7 @@ export abstract class UserDirectory {
    */
   async confirmLogin(user: AuthUser, _instant: number): Promise<boolean> {
     const now = await this.findById(user.id);
-    if (!now || (now.disabledAt ?? null) !== null) return false;
+    if (!isActive(now)) return false;
     return (now.tokensInvalidatedAfter ?? null) === (user.tokensInvalidatedAfter ?? null);
   }
 
@@ -66,4 +80,14 @@ export abstract class UserDirectory {
   async hasAccounts(): Promise<boolean> {
     return true;
   }
+}
+
+/**
+ * A handler that writes to its `request.user` must not write into a cache. What hangs below is shared, and so is a user
+ * that is no plain object: only its class knows how to copy it.
+ */
+export function copyOfUser(user: AuthUser): AuthUser {
+  if (Object.getPrototypeOf(user) !== Object.prototype) return user;
+  const { id, email, disabledAt, tokensInvalidatedAfter } = user;
+  return { ...user, id, email, disabledAt, tokensInvalidatedAfter };
 }

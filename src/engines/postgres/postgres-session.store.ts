@@ -5,7 +5,6 @@ import { fromEpochSeconds, toEpochSeconds } from '../../postgres/epoch-seconds.j
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement, StatementResult } from '../../postgres/statement.js';
 import { sqlState } from '../../postgres/store-error.js';
-import { PostgresUserDirectory } from './postgres-user.directory.js';
 import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
 import { checkSchema } from './check-schema.js';
 import { ExpiredSessions } from './expired-sessions.js';
@@ -56,8 +55,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     config: AuthConfig,
   ) {
     super();
-    // A directory that overrides findById knows more about a user than the table does.
-    this.joinsUsers = users.findById === PostgresUserDirectory.prototype.findById;
+    this.joinsUsers = users.isJoinable;
     this.absoluteLifetime = config.session.absoluteLifetime;
     this.expired = new ExpiredSessions(statements);
   }

@@ -88,6 +88,16 @@ export class PostgresUserDirectory extends UserDirectory {
     super();
   }
 
+  /** A subclass that overrides `findById` knows more about a user than the table does. */
+  override get isJoinable(): boolean {
+    return this.findById === PostgresUserDirectory.prototype.findById;
+  }
+
+  /** By triggers on the table, and by the methods below. */
+  override get publishesChanges(): boolean {
+    return true;
+  }
+
   override async findById(id: string): Promise<AuthUser | null> {
     return toUser(await this.row(FIND_BY_ID, id));
   }
@@ -98,7 +108,7 @@ export class PostgresUserDirectory extends UserDirectory {
 
   override async verifyCredentials(login: string, password: string): Promise<AuthUser | null> {
     const row = await this.row(FIND_BY_EMAIL, login);
-    const matches = await this.hasher.matches(row && row.disabled_at === null ? row.password_hash : null, password);
+    const matches = await this.hasher.matches(row?.disabled_at === null ? row.password_hash : null, password);
     if (!row || !matches) return null;
     if (this.hasher.isOutdated(row.password_hash)) await this.rehash(row, password);
     return toUser(row);

@@ -1,0 +1,20 @@
+import type { AuthEngine } from '../../auth.engine.js';
+import { AuthConfig } from '../../config/auth-config.js';
+import { PreparedStatements } from '../../postgres/prepared-statements.js';
+import { PostgresEphemeralTokenStore } from './postgres-ephemeral-token.store.js';
+import { PostgresInvalidationChannel } from './postgres-invalidation-channel.js';
+import { PostgresRateLimitStore } from './postgres-rate-limit.store.js';
+import { PostgresSessionStore } from './postgres-session.store.js';
+
+/** The default: everything in the database of the DataSource. */
+export const postgresEngine: AuthEngine = {
+  sessions: PostgresSessionStore,
+  tokens: PostgresEphemeralTokenStore,
+  rateLimits: PostgresRateLimitStore,
+  channel: {
+    useFactory: (config: AuthConfig, statements: PreparedStatements) =>
+      new PostgresInvalidationChannel(statements, config),
+    inject: [AuthConfig, PreparedStatements],
+  },
+  providers: [],
+};

@@ -1,0 +1,159 @@
+import { Injectable } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { AuthEvents } from '../events/auth-events.js';
+import { BearerSessions } from '../login/bearer-sessions.js';
+import { LoginService, type LoginAttempt, type LoginContext } from '../login/login.service.js';
+import { SessionScheme } from '../login/session-scheme.js';
+import { TokenRevocationService } from '../revocation/token-revocation.service.js';
+import type { Session } from '../session/session.js';
+import { SessionService } from '../session/session.service.js';
+import type { AuthUser } from '../user/user.directory.js';
+import { attachAuth, authOf, headerOf, type AuthRequest, type RequestAuth } from './auth-request.js';
+import { ClientIp } from './client-ip.js';
+import { CookieWriter } from './cookie-writer.js';
+import { bearerOf } from './credentials.js';
+import { RequestAuthenticator } from './request-authenticator.js';
+import { SessionCookie } from './session-cookie.js';
+
+/** A session that has begun. */
+export interface StartedSession {
+  readonly user: AuthUser;
+  /** Epoch ms: when it is over, unless its use extends it. */
+  readonly expiresAt: number;
+}
+
+/** A login whose name need not be given, as with a passkey. */
+export type HttpLoginAttempt = Omit<LoginAttempt, 'login'> & Partial<Pick<LoginAttempt, 'login'>>;
+
+/** The parts of a request that are read, as Express and Fastify have them. */
+export type HttpRequest = Pick<AuthRequest, 'headers'> & object;
+
+/**
+ * Sessions for a host's own handlers, on Express and Fastify: log in, rotate, log out, who is it. Each does what the
+ * module's own routes do, so that limits, fixation, extra cookies and events cannot be forgotten.
+ *
+ * ```ts
+ * @Public()
+ * @Post('passkey')
+ * async logIn(@Req() request: Request, @Res({ passthrough: true }) response: Response) {
+ *   const { user } = await this.sessions.start(request, response, {
+ *     proofs: ['passkey'],
+ *     verify: () => this.passkeys.verify(request.body), // the account, or null
+ *   });
+ *   return { id: user.id };
+ * }
+ * ```
+ *
+ * Every method throws `STORE_UNAVAILABLE` for a fault, and then neither logs in nor out.
+ */
+@Injectable()
+export class HttpSessions {
+  constructor(
+    private readonly logins: LoginService,
+    private readonly authenticator: RequestAuthenticator,
+    private readonly sessions: SessionService,
+    private readonly scheme: SessionScheme,
+    private readonly bearer: BearerSessions,
+    private readonly revocation: TokenRevocationService,
+    private readonly cookie: SessionCookie,
+    private readonly writer: CookieWriter,
+    private readonly clientIp: ClientIp,
+    private readonly config: AuthConfig,
+    private readonly clock: Clock,
+    private readonly events: AuthEvents,
+    private readonly adapterHost: HttpAdapterHost,
+  ) {}
+
+  /**
+   * Judges the login behind the usual limits, opens the session and sets its cookie; the sessions of all cookies that
+   * came along end. Throws `RATE_LIMITED`, `INVALID_CREDENTIALS` (also for `null` from `verify`), and what `verify`
+   * throws.
+   */
+  async start(request: HttpRequest, response: object, attempt: HttpLoginAttempt): Promise<StartedSession> {
+    const { user, credential } = await this.logins.attempt(
+      { login: null, ...attempt },
+      { ...this.context(request), presented: this.cookie.values(headerOf(request, 'cookie')) },
+    );
+    this.writer.set(response, credential);
+    // Whoever the request was from before the login, it is not any more.
+    attachAuth(request, null);
+    return { user, expiresAt: credential.expiresAt };
+  }
+
+  /** As `start`, for clients without cookies: returns the bearer token and sets no cookie. */
+  async issueToken(request: HttpRequest, attempt: HttpLoginAttempt): Promise<StartedSession & { token: string }> {
+    const bearer = bearerOf(request);
+    const { user, credential } = await this.logins.attempt(
+      { login: null, ...attempt },
+      { ...this.context(request), carrier: 'bearer', presented: bearer === null ? [] : [bearer] },
+    );
+    return { user, token: credential.value, expiresAt: credential.expiresAt };
+  }
+
+  /**
+   * Puts a new token in the place of the one in the cookie: call it at every change of privilege (OWASP ASVS 7.2.4).
+   * The session keeps its lifetime, handle and proof. False, and nothing is set, where the cookie is no live session.
+   */
+  async rotate(request: HttpRequest, response: object): Promise<boolean> {
+    const presented = this.cookie.read(headerOf(request, 'cookie'));
+    const rotated = presented === null ? null : await this.logins.rotate(presented, this.context(request));
+    if (rotated) this.writer.set(response, rotated);
+    return rotated !== null;
+  }
+
+  /** Ends the session of every credential that came along, cookie and bearer alike, and clears the cookie. Idempotent. */
+  async end(request: HttpRequest, response: object): Promise<void> {
+    const bearer = bearerOf(request);
+    const ended = [
+      ...(await this.scheme.revoke(this.cookie.values(headerOf(request, 'cookie')))),
+      ...(bearer === null ? [] : await this.bearer.revoke(bearer)),
+    ];
+    for (const session of ended) this.emitLogout(request, session);
+    this.clear(request, response);
+  }
+
+  /**
+   * Ends everything the user has, this session too: sessions, and with them signed cookies and JWTs where those are on.
+   * Returns the number of stored sessions that ended.
+   */
+  async endAll(request: HttpRequest, response: object, userId: string): Promise<number> {
+    const { session, jwt } = this.config;
+    if (session.scheme === 'signed-cookie' || jwt.sessions) await this.revocation.revokeAllForUser(userId);
+    const ended = await this.sessions.revokeAllForUser(userId);
+    this.emitLogout(request, { userId, handle: null });
+    this.clear(request, response);
+    return ended;
+  }
+
+  /**
+   * Whose live session the request carries, or `null`. For handlers that are `@Public()`; behind the guard use
+   * `@CurrentUser()`. A cookie that is due is renewed on the response.
+   */
+  async current(request: HttpRequest, response: object): Promise<RequestAuth | null> {
+    const known = authOf(request);
+    if (known) return known;
+    const credentials = this.authenticator.credentialsOf(request);
+    if (!credentials) return null;
+    return (
+      this.authenticator.recall(credentials) ?? this.authenticator.recognize(credentials, response, { tellsWhy: false })
+    );
+  }
+
+  private context(request: HttpRequest): Pick<LoginContext, 'ip' | 'userAgent'> {
+    return { ip: this.clientIp.of(request), userAgent: headerOf(request, 'user-agent') };
+  }
+
+  private clear(request: HttpRequest, response: object): void {
+    attachAuth(request, null);
+    this.writer.clear(response);
+    if (this.config.routes?.clearSiteData) {
+      this.adapterHost.httpAdapter.setHeader(response, 'Clear-Site-Data', '"cache", "cookies", "storage"');
+    }
+  }
+
+  private emitLogout(request: HttpRequest, { userId, handle }: { userId: string; handle: Session['handle'] | null }) {
+    this.events.emit({ type: 'logout', at: this.clock.now(), userId, handle, ip: this.clientIp.of(request) });
+  }
+}

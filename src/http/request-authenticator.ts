@@ -1,0 +1,68 @@
+import { Injectable } from '@nestjs/common';
+import { asAuthError, AuthError, type AuthErrorCode } from '../auth.errors.js';
+import { BearerSessions } from '../login/bearer-sessions.js';
+import { SessionScheme } from '../login/session-scheme.js';
+import type { AuthRequest, RequestAuth } from './auth-request.js';
+import { CookieWriter } from './cookie-writer.js';
+import { credentialsOf, type Credentials } from './credentials.js';
+import { SessionCookie } from './session-cookie.js';
+
+/** Who a request is from. */
+@Injectable()
+export class RequestAuthenticator {
+  constructor(
+    private readonly scheme: SessionScheme,
+    private readonly bearer: BearerSessions,
+    private readonly cookie: SessionCookie,
+    private readonly writer: CookieWriter,
+  ) {}
+
+  /** What the request presents: see `credentialsOf`. */
+  credentialsOf(request: AuthRequest): Credentials | null {
+    return credentialsOf(request, this.cookie);
+  }
+
+  /** Most requests: memory knows the session, so that nothing is waited for. `null`: call `recognize`. */
+  recall({ token, transport }: Credentials): RequestAuth | null {
+    try {
+      const found = transport === 'cookie' ? this.scheme.recall(token) : this.bearer.recall(token);
+      return found && { user: found.user, session: found.session, transport };
+    } catch {
+      // `recognize` meets the same fault, and says what it is.
+      return null;
+    }
+  }
+
+  /**
+   * Whose live session the credentials are, or `null`; a cookie that is due is renewed on the response. A JWT that does
+   * not hold throws its reason where `tellsWhy`, and is nobody's elsewhere. A fault is thrown as `STORE_UNAVAILABLE`.
+   */
+  async recognize(
+    credentials: Credentials,
+    response: object | null,
+    { tellsWhy }: { readonly tellsWhy: boolean },
+  ): Promise<RequestAuth | null> {
+    try {
+      return await this.lookUp(credentials, response);
+    } catch (error) {
+      if (!tellsWhy && error instanceof AuthError && REFUSALS.has(error.code)) return null;
+      throw asAuthError(error, 'The session lookup');
+    }
+  }
+
+  private async lookUp({ token, transport }: Credentials, response: object | null): Promise<RequestAuth | null> {
+    // Without a response it is the handshake of a socket, which keeps its token when the tabs have gone on to another.
+    const isHeld = response === null;
+    if (transport === 'bearer') {
+      const found = await this.bearer.recognize(token, { isHeld });
+      return found && { ...found, transport };
+    }
+    const found = await this.scheme.recognize(token, { isHeld });
+    if (!found) return null;
+    if (found.reissue && response) this.writer.renew(response, found.reissue);
+    return { user: found.user, session: found.session, transport };
+  }
+}
+
+/** What `BearerSessions.recognize` throws of a token, as opposed to a fault. */
+const REFUSALS = new Set<AuthErrorCode>(['INVALID_TOKEN', 'TOKEN_REVOKED', 'ACCOUNT_INACTIVE', 'TOKENS_INVALIDATED']);

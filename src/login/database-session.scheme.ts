@@ -1,0 +1,48 @@
+import { Injectable } from '@nestjs/common';
+import type { AuthenticatedSession, EndedSession } from '../session/session.js';
+import { SessionService, type SessionContext } from '../session/session.service.js';
+import type { AuthUser } from '../user/user.directory.js';
+import { SessionScheme, type CookieValue, type OpeningContext, type RecognizedSession } from './session-scheme.js';
+
+/** `scheme: 'database'`: the value is the token of a session in the store. */
+@Injectable()
+export class DatabaseSessionScheme extends SessionScheme {
+  constructor(private readonly sessions: SessionService) {
+    super();
+  }
+
+  override async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
+    const id = presented === null ? null : this.sessions.idOf(presented);
+    const { token, session } = await this.sessions.rotate(id === null ? null : { id }, user.id, { ...context, user });
+    return { value: token, expiresAt: session.expiresAt };
+  }
+
+  override recall(value: string): AuthenticatedSession | null {
+    return this.sessions.recall(value);
+  }
+
+  override async recognize(value: string, options?: { isHeld?: boolean }): Promise<RecognizedSession | null> {
+    const found = await this.sessions.lookup(value, options);
+    if (!found) return null;
+    const extended = await this.sessions.maybeExtend(found.session);
+    const session = extended ?? found.session;
+    const isDue = extended !== null || found.successor !== undefined;
+    return {
+      user: found.user,
+      session,
+      reissue: isDue ? { value: found.successor ?? value, expiresAt: session.expiresAt } : null,
+    };
+  }
+
+  override async rotate(value: string, context: SessionContext): Promise<CookieValue | null> {
+    const found = await this.sessions.lookup(value);
+    const rotated = found && (await this.sessions.rotate(found.session, found.user.id, context));
+    return rotated && { value: rotated.token, expiresAt: rotated.session.expiresAt };
+  }
+
+  override async revoke(values: readonly string[]): Promise<readonly EndedSession[]> {
+    const all: EndedSession[] = [];
+    await this.sessions.revokeTokens(values, (ended) => all.push(ended));
+    return all;
+  }
+}

@@ -1,0 +1,33 @@
+import { Injectable } from '@nestjs/common';
+import { asAuthError, AuthError } from '../auth.errors.js';
+import { isActive } from '../user/account.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import type { LoginAttempt } from './login.service.js';
+
+/** The proof by login name and password, of the host's `UserDirectory`. */
+@Injectable()
+export class PasswordLogin {
+  constructor(private readonly users: UserDirectory) {}
+
+  /**
+   * For `LoginService.attempt` and `HttpSessions.start`; `login` in the spelling of `normalizeLogin`. It is refused with
+   * `INVALID_CREDENTIALS` for an unknown account, a wrong password and a disabled account alike, and with
+   * `SETUP_INCOMPLETE` while there is no account at all.
+   */
+  attempt(login: string, password: string): LoginAttempt {
+    return { login, proofs: ['password'], verify: () => this.verify(login, password) };
+  }
+
+  private async verify(login: string, password: string): Promise<AuthUser> {
+    try {
+      const user = await this.users.verifyCredentials(login, password);
+      if (isActive(user)) return user;
+      if (!(await this.users.hasAccounts())) {
+        throw new AuthError('SETUP_INCOMPLETE', 'Nobody can log in before the first account is created.', {});
+      }
+    } catch (error) {
+      throw asAuthError(error, 'The user directory');
+    }
+    throw new AuthError('INVALID_CREDENTIALS', 'Unknown account, wrong password or disabled account.', {});
+  }
+}

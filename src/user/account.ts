@@ -1,0 +1,16 @@
+import { microseconds } from '../common/instant.js';
+import type { AuthUser } from './user.directory.js';
+
+/** Whether the account may be used at all: it exists and is not disabled. */
+export function isActive(user: AuthUser | null): user is AuthUser {
+  return user !== null && (user.disabledAt ?? null) === null;
+}
+
+/**
+ * Whether what was proved or issued at `instant` has been revoked by the account's cutoff (both epoch ms): up to and at
+ * the cutoff, at the microsecond. Without a cutoff nothing is revoked.
+ */
+export function isBeforeCutoff(instant: number, cutoff: number | null | undefined): boolean {
+  // The negation also refuses an instant that is no number.
+  return (cutoff ?? null) !== null && !(microseconds(instant) > microseconds(cutoff!));
+}
