@@ -20,7 +20,9 @@ const LAYERS: readonly (readonly string[])[] = [
   ['login'],
   ['auth.engine.ts'],
   ['schema'],
-  ['engines/postgres', 'engines/redis'],
+  ['engines/postgres'],
+  // Users stay in PostgreSQL, so changes are heard from both.
+  ['engines/redis'],
   ['cleanup'],
   ['http', 'health', 'metrics'],
   ['auth.module-definition.ts'],

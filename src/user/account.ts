@@ -1,8 +1,7 @@
 import { microseconds } from '../common/instant.js';
-import type { AuthUser } from './user.directory.js';
 
 /** Whether the account may be used at all: it exists and is not disabled. */
-export function isActive(user: AuthUser | null): user is AuthUser {
+export function isActive<User extends { disabledAt?: number | null }>(user: User | null): user is User {
   return user !== null && (user.disabledAt ?? null) === null;
 }
 
