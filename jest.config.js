@@ -10,6 +10,7 @@ const project = {
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
     '^nestjs-latchkey$': '<rootDir>/src/index.ts',
+    '^nestjs-latchkey/engine$': '<rootDir>/src/engine.ts',
     '^nestjs-latchkey/redis$': '<rootDir>/src/engines/redis/index.ts',
     '^nestjs-latchkey/testing$': '<rootDir>/src/testing/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import * as testingApi from 'nestjs-latchkey/testing';
+import * as engineApi from 'nestjs-latchkey/engine';
 import * as redisApi from 'nestjs-latchkey/redis';
 import * as api from 'nestjs-latchkey';
 
@@ -27,7 +28,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['http', 'health', 'metrics'],
   ['auth.module-definition.ts'],
   ['auth.module.ts'],
-  ['index.ts', 'testing', 'cli'],
+  ['index.ts', 'engine.ts', 'testing', 'cli'],
 ];
 
 /** Where TypeORM may be imported at all. */
@@ -125,6 +126,7 @@ describe('architecture', () => {
   it('publishes what it published', () => {
     expect({
       'nestjs-latchkey': Object.keys(api).toSorted(),
+      'nestjs-latchkey/engine': Object.keys(engineApi).toSorted(),
       'nestjs-latchkey/redis': Object.keys(redisApi).toSorted(),
       'nestjs-latchkey/testing': Object.keys(testingApi).toSorted(),
     }).toMatchSnapshot();

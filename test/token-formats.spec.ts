@@ -1,15 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { beforeAll, describe, expect, it, jest } from '@jest/globals';
-import {
-  AuthConfig,
-  JwtCodecService,
-  KeyRing,
-  SignedCookieSession,
-  SignedTokens,
-  TimedSerializer,
-  TokenError,
-  type TokenPurpose,
-} from 'nestjs-latchkey';
+import { JwtCodecService, TokenError, type TokenPurpose } from 'nestjs-latchkey';
+import { AuthConfig, KeyRing, SignedCookieSession, SignedTokens, TimedSerializer } from 'nestjs-latchkey/engine';
 import { FrozenClock } from 'nestjs-latchkey/testing';
 import { newSessionToken, sessionIdOf } from '../src/session/session.js';
 

@@ -1,18 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { Controller, Get, Post, Res } from '@nestjs/common';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import {
-  AuthConfig,
-  CurrentSession,
-  CurrentUser,
-  days,
-  OptionalAuth,
-  Public,
-  SessionService,
-  PostgresUserDirectory,
-  type AuthUser,
-  type Session,
-} from 'nestjs-latchkey';
+import { CurrentSession, CurrentUser, days, OptionalAuth, Public, SessionService, PostgresUserDirectory, type AuthUser, type Session } from 'nestjs-latchkey';
+import { AuthConfig } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';

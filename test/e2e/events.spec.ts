@@ -1,19 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { EventEmitter2, EventEmitterModule, OnEvent } from '@nestjs/event-emitter';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import {
-  AuditLog,
-  AuthEvents,
-  AuthTransaction,
-  days,
-  EphemeralTokenService,
-  RateLimitService,
-  seconds,
-  SessionService,
-  PostgresUserDirectory,
-  type AuthEvent,
-  type AuthUser,
-} from 'nestjs-latchkey';
+import { AuthEvents, AuthTransaction, days, EphemeralTokenService, RateLimitService, seconds, SessionService, PostgresUserDirectory, type AuthEvent, type AuthUser } from 'nestjs-latchkey';
+import { AuditLog } from 'nestjs-latchkey/engine';
 import request from 'supertest';
 import { createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf, tokenOf } from '../support/cookies.js';

@@ -1,13 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { UnauthorizedException } from '@nestjs/common';
-import {
-  LoginLimits,
-  minutes,
-  RateLimitService,
-  seconds,
-  PostgresUserDirectory,
-  type AuthError,
-} from 'nestjs-latchkey';
+import { minutes, RateLimitService, seconds, PostgresUserDirectory, type AuthError } from 'nestjs-latchkey';
+import { LoginLimits } from 'nestjs-latchkey/engine';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';

@@ -2,14 +2,8 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Controller, Get } from '@nestjs/common';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import {
-  CurrentUser,
-  InvalidationChannel,
-  JwtCodecService,
-  SessionService,
-  PostgresUserDirectory,
-  type AuthUser,
-} from 'nestjs-latchkey';
+import { CurrentUser, JwtCodecService, SessionService, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { InvalidationChannel } from 'nestjs-latchkey/engine';
 import { signInAs, startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PLATFORMS, startTestApp, type Platform, type TestApp } from '../support/app.js';

@@ -1,6 +1,7 @@
 import { Controller, Get, Injectable } from '@nestjs/common';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { authMigrations, Public, SessionService, SessionStore, UserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { authMigrations, Public, SessionService, UserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { SessionStore } from 'nestjs-latchkey/engine';
 import { signInAs, startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';

@@ -1,18 +1,7 @@
 import { Controller, Get, Post, Res } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import {
-  AuthError,
-  AuthEvents,
-  CookieWriter,
-  CurrentSession,
-  CurrentUser,
-  days,
-  seconds,
-  SessionService,
-  type AuthEvent,
-  type AuthUser,
-  type Session,
-} from 'nestjs-latchkey';
+import { AuthError, AuthEvents, CurrentSession, CurrentUser, days, seconds, SessionService, type AuthEvent, type AuthUser, type Session } from 'nestjs-latchkey';
+import { CookieWriter } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';

@@ -1,21 +1,7 @@
 import { Controller, Get } from '@nestjs/common';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import {
-  AuthConfig,
-  CleanupService,
-  CurrentSession,
-  CurrentUser,
-  hours,
-  JwtCodecService,
-  minutes,
-  OptionalAuth,
-  seconds,
-  SessionService,
-  TokenRevocationService,
-  PostgresUserDirectory,
-  type AuthUser,
-  type Session,
-} from 'nestjs-latchkey';
+import { CleanupService, CurrentSession, CurrentUser, hours, JwtCodecService, minutes, OptionalAuth, seconds, SessionService, TokenRevocationService, PostgresUserDirectory, type AuthUser, type Session } from 'nestjs-latchkey';
+import { AuthConfig } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { selfContainedLoginContract } from '../contract/self-contained-login.contract.js';

@@ -2,18 +2,8 @@ import { createHash, createHmac } from 'node:crypto';
 import { deflateSync } from 'node:zlib';
 import { Controller, Get, Post, Res } from '@nestjs/common';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import {
-  CurrentUser,
-  days,
-  hours,
-  Public,
-  seconds,
-  SessionCookie,
-  SignedCookieSession,
-  TokenRevocationService,
-  PostgresUserDirectory,
-  type AuthUser,
-} from 'nestjs-latchkey';
+import { CurrentUser, days, hours, Public, seconds, TokenRevocationService, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { SessionCookie, SignedCookieSession } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { selfContainedLoginContract } from '../contract/self-contained-login.contract.js';

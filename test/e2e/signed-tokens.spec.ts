@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { SessionService, SessionStore, type AuthUser } from 'nestjs-latchkey';
+import { SessionService, type AuthUser } from 'nestjs-latchkey';
+import { SessionStore } from 'nestjs-latchkey/engine';
 import request from 'supertest';
 import { createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf, tokenOf } from '../support/cookies.js';

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { AuditLog, AuthEvents } from 'nestjs-latchkey';
+import { AuthEvents } from 'nestjs-latchkey';
+import { AuditLog } from 'nestjs-latchkey/engine';
 import { AuditStore } from '../../src/audit/audit.store.js';
 import { startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';

@@ -1,18 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import {
-  AuthTransaction,
-  CachedSessionStore,
-  days,
-  InvalidationChannel,
-  minutes,
-  MemorySessionCache,
-  seconds,
-  SessionCache,
-  SessionService,
-  SessionStore,
-  PostgresUserDirectory,
-  type AuthUser,
-} from 'nestjs-latchkey';
+import { AuthTransaction, days, minutes, seconds, SessionService, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { CachedSessionStore, InvalidationChannel, MemorySessionCache, SessionCache, SessionStore } from 'nestjs-latchkey/engine';
 import { AuthConfig } from '../../src/config/auth-config.js';
 import { PostgresSessionStore } from '../../src/engines/postgres/postgres-session.store.js';
 import { newSessionToken } from '../../src/session/session.js';

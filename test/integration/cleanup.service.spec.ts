@@ -2,19 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { Logger } from '@nestjs/common';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import {
-  AuthConfig,
-  AuthEvents,
-  CleanupService,
-  days,
-  EphemeralTokenService,
-  InvalidationChannel,
-  minutes,
-  RateLimitService,
-  SessionService,
-  TokenRevocationService,
-  type AuthUser,
-} from 'nestjs-latchkey';
+import { AuthEvents, CleanupService, days, EphemeralTokenService, minutes, RateLimitService, SessionService, TokenRevocationService, type AuthUser } from 'nestjs-latchkey';
+import { AuthConfig, InvalidationChannel } from 'nestjs-latchkey/engine';
 import { Client, type Pool } from 'pg';
 import type { DataSource } from 'typeorm';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';

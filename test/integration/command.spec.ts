@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { seconds, SessionCache, SessionService, type AuthUser, type MemorySessionCache } from 'nestjs-latchkey';
+import { seconds, SessionService, type AuthUser } from 'nestjs-latchkey';
+import { SessionCache, type MemorySessionCache } from 'nestjs-latchkey/engine';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { configFile, latchkey, latchkeyProcess, type Ran } from '../support/command.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';

@@ -1,18 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import {
-  AuthConfig,
-  AuthError,
-  CleanupService,
-  EphemeralTokenService,
-  EphemeralTokenStore,
-  hours,
-  minutes,
-  PasswordHasher,
-  PostgresUserDirectory,
-  type AuthUser,
-  type EphemeralTokenFields,
-  type EphemeralTokenType,
-} from 'nestjs-latchkey';
+import { AuthError, CleanupService, EphemeralTokenService, hours, minutes, PasswordHasher, PostgresUserDirectory, type AuthUser, type EphemeralTokenFields, type EphemeralTokenType } from 'nestjs-latchkey';
+import { AuthConfig, EphemeralTokenStore } from 'nestjs-latchkey/engine';
 import { sha256Hex } from '../../src/crypto/hash.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { startContenders, type Contenders } from '../support/contenders.js';

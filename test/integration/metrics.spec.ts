@@ -6,7 +6,8 @@ import {
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { AuthEvents, InvalidationChannel, SessionService, SessionStore, type AuthEvent } from 'nestjs-latchkey';
+import { AuthEvents, SessionService, type AuthEvent } from 'nestjs-latchkey';
+import { InvalidationChannel, SessionStore } from 'nestjs-latchkey/engine';
 import { AuthMetrics } from '../../src/metrics/auth-metrics.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';

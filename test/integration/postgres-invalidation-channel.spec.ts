@@ -1,17 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import {
-  AuthTransaction,
-  InvalidationChannel,
-  MemorySessionCache,
-  seconds,
-  SessionCache,
-  SessionService,
-  TokenRevocationService,
-  PostgresUserDirectory,
-  type AuthUser,
-  type Invalidation,
-} from 'nestjs-latchkey';
+import { AuthTransaction, seconds, SessionService, TokenRevocationService, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { InvalidationChannel, MemorySessionCache, SessionCache, type Invalidation } from 'nestjs-latchkey/engine';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { DataSource } from 'typeorm';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { getDataSourceToken } from '@nestjs/typeorm';
-import { AuthConfig, CleanupService, LoginBackoff, minutes, RateLimitService, seconds } from 'nestjs-latchkey';
+import { CleanupService, minutes, RateLimitService, seconds } from 'nestjs-latchkey';
+import { AuthConfig, LoginBackoff } from 'nestjs-latchkey/engine';
 import type { DataSource } from 'typeorm';
 import { startTestApp, type TestApp } from '../support/app.js';
 import { startContenders, type Contenders } from '../support/contenders.js';

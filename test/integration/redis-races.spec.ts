@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { EphemeralTokenService, RateLimitStore, type AuthUser } from 'nestjs-latchkey';
+import { EphemeralTokenService, type AuthUser } from 'nestjs-latchkey';
+import { RateLimitStore } from 'nestjs-latchkey/engine';
 import type { Bucket } from '../../src/rate-limit/rate-limit.policy.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { startContenders, type Contenders } from '../support/contenders.js';

@@ -1,5 +1,5 @@
 import { describe, expect } from '@jest/globals';
-import { EphemeralTokenStore, RateLimitStore, SessionStore } from 'nestjs-latchkey';
+import { EphemeralTokenStore, RateLimitStore, SessionStore } from 'nestjs-latchkey/engine';
 import { userKey } from '../../src/invalidation/user-key.js';
 import { ephemeralTokenStoreContract } from '../contract/ephemeral-token-store.contract.js';
 import { rateLimitStoreContract } from '../contract/rate-limit-store.contract.js';

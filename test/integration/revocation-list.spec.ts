@@ -1,15 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import {
-  AuthTransaction,
-  InvalidationChannel,
-  JwtCodecService,
-  minutes,
-  TokenRevocationService,
-  PostgresUserDirectory,
-  type AuthUser,
-  type TokenPayload,
-} from 'nestjs-latchkey';
+import { AuthTransaction, JwtCodecService, minutes, TokenRevocationService, PostgresUserDirectory, type AuthUser, type TokenPayload } from 'nestjs-latchkey';
+import { InvalidationChannel } from 'nestjs-latchkey/engine';
 import { RevokedTokenStore } from '../../src/revocation/revoked-token.store.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { authEntities, authMigrations, authSchemaFor, EphemeralTokenStore, RateLimitStore } from 'nestjs-latchkey';
+import { authEntities, authMigrations, authSchemaFor } from 'nestjs-latchkey';
+import { EphemeralTokenStore, RateLimitStore } from 'nestjs-latchkey/engine';
 import { DataSource } from 'typeorm';
 import { ephemeralTokenStoreContract } from '../contract/ephemeral-token-store.contract.js';
 import { rateLimitStoreContract } from '../contract/rate-limit-store.contract.js';

@@ -1,14 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
-import {
-  authSchemaFor,
-  SessionService,
-  SessionStore,
-  UserDirectory,
-  days,
-  type AuthUser,
-  type UserIdType,
-} from 'nestjs-latchkey';
+import { authSchemaFor, SessionService, UserDirectory, days, type AuthUser, type UserIdType } from 'nestjs-latchkey';
+import { SessionStore } from 'nestjs-latchkey/engine';
 import { DataSource } from 'typeorm';
 import { newSessionToken, sessionIdOf } from '../../src/session/session.js';
 import type { NewSession } from '../../src/session/session.store.js';

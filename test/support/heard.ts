@@ -1,5 +1,5 @@
 import type { INestApplicationContext } from '@nestjs/common';
-import { InvalidationChannel, type Invalidation } from 'nestjs-latchkey';
+import { InvalidationChannel, type Invalidation } from 'nestjs-latchkey/engine';
 
 /** Resolves with the next invalidation that the application hears of and that is the one meant. Ask before it is sent. */
 export function heard(

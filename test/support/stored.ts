@@ -1,5 +1,6 @@
 import type { INestApplicationContext } from '@nestjs/common';
-import { days, SessionStore } from 'nestjs-latchkey';
+import { days } from 'nestjs-latchkey';
+import { SessionStore } from 'nestjs-latchkey/engine';
 import { createClient, createCluster } from 'redis';
 import type { TestDatabase } from './database.js';
 import { lookInto, prefixFor, type RedisEyes } from './redis-engine.js';

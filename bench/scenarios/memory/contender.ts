@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { days, MemorySessionCache, minutes, SystemClock, type AuthenticatedSession } from 'nestjs-latchkey';
+import { days, minutes, type AuthenticatedSession } from 'nestjs-latchkey';
+import { MemorySessionCache, SystemClock } from 'nestjs-latchkey/engine';
 import type { Start } from '../../harness/contender.js';
 
 export interface CacheMemory {

@@ -1,17 +1,6 @@
 import { Controller, Get, NotFoundException, Post, Query, Res, UnauthorizedException } from '@nestjs/common';
-import {
-  CookieWriter,
-  CurrentSession,
-  CurrentUser,
-  EphemeralTokenService,
-  Public,
-  RateLimit,
-  seconds,
-  SessionService,
-  PostgresUserDirectory,
-  type AuthOptions,
-  type Session,
-} from 'nestjs-latchkey';
+import { CurrentSession, CurrentUser, EphemeralTokenService, Public, RateLimit, seconds, SessionService, PostgresUserDirectory, type AuthOptions, type Session } from 'nestjs-latchkey';
+import { CookieWriter } from 'nestjs-latchkey/engine';
 import type { Start } from '../../harness/contender.js';
 import { startServer } from '../our-app.js';
 import { BURST, PASSWORD } from './visitor.js';

@@ -2,7 +2,7 @@ import { createHmac, createSecretKey, randomBytes, timingSafeEqual } from 'node:
 import { deflateSync, inflateSync } from 'node:zlib';
 import { sealData, unsealData } from 'iron-session';
 import { Logger } from '@nestjs/common';
-import { AuthConfig, KeyRing, SignedCookieSession, SystemClock } from 'nestjs-latchkey';
+import { AuthConfig, KeyRing, SignedCookieSession, SystemClock } from 'nestjs-latchkey/engine';
 import type { Running } from '../../harness/contender.js';
 import { honest, SUBJECT, type Codec } from './honesty.js';
 

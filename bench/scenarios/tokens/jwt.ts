@@ -2,7 +2,8 @@ import { createHmac, createSecretKey, randomBytes, timingSafeEqual } from 'node:
 import { createSigner, createVerifier } from 'fast-jwt';
 import { jwtVerify, SignJWT } from 'jose';
 import jwt from 'jsonwebtoken';
-import { AuthConfig, JwtCodecService, KeyRing, SystemClock } from 'nestjs-latchkey';
+import { JwtCodecService } from 'nestjs-latchkey';
+import { AuthConfig, KeyRing, SystemClock } from 'nestjs-latchkey/engine';
 import type { Running } from '../../harness/contender.js';
 import { honest, SUBJECT } from './honesty.js';
 

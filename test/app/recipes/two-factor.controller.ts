@@ -2,21 +2,8 @@ import { createHash, randomInt } from 'node:crypto';
 import { Body, Controller, Header, HttpCode, Post, Req, Res, UnauthorizedException } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { parseCookie, stringifySetCookie } from 'cookie';
-import {
-  ClientIp,
-  Clock,
-  CookieWriter,
-  EphemeralTokenService,
-  LoginLimits,
-  minutes,
-  parseLoginBody,
-  PasswordHasher,
-  Public,
-  RateLimitService,
-  SessionCookie,
-  SessionScheme,
-  UserDirectory,
-} from 'nestjs-latchkey';
+import { Clock, EphemeralTokenService, minutes, PasswordHasher, Public, RateLimitService, UserDirectory } from 'nestjs-latchkey';
+import { ClientIp, CookieWriter, LoginLimits, parseLoginBody, SessionCookie, SessionScheme } from 'nestjs-latchkey/engine';
 import type { IncomingMessage } from 'node:http';
 import { Mailer } from './mailer.js';
 

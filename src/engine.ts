@@ -1,0 +1,80 @@
+/**
+ * For whoever writes an engine, or takes one of the module's parts on its own: the ports, the stores of PostgreSQL, and
+ * the building blocks between them. An application needs none of it.
+ */
+export type { AuthEngine } from './auth.engine.js';
+export { SystemClock } from './common/clock.js';
+export { subjectOfAddress } from './common/ip-address.js';
+export { AuthConfig } from './config/auth-config.js';
+
+export { AuditStore } from './audit/audit.store.js';
+export { AuditLog } from './audit/audit-log.js';
+
+export { KeyRing } from './crypto/key-ring.js';
+export type { Keys } from './crypto/key-ring.js';
+export { TimedSerializer } from './crypto/timed-serializer.js';
+export type { Opened } from './crypto/timed-serializer.js';
+
+export { PreparedStatements } from './postgres/prepared-statements.js';
+export type { Statement, StatementResult } from './postgres/statement.js';
+
+export type { Invalidation } from './invalidation/invalidation.js';
+export { InvalidationChannel, LocalInvalidationChannel } from './invalidation/invalidation-channel.js';
+
+export { MemorySessionCache } from './session/cache/memory-session-cache.js';
+export type { MemorySessionCacheOptions } from './session/cache/memory-session-cache.js';
+export { NoopSessionCache } from './session/cache/noop-session-cache.js';
+export { SessionCache } from './session/cache/session-cache.js';
+export { CachedSessionStore } from './session/cached-session.store.js';
+export type { Identity } from './session/identity.js';
+export type { Rotation, StoredSession } from './session/session.js';
+export { SessionStore } from './session/session.store.js';
+export type { Extension, NewSession } from './session/session.store.js';
+export { SessionTokens } from './session/session-tokens.js';
+export { SignedCookieSession } from './session/signed-cookie.codec.js';
+export type { IdentityFacts } from './session/signed-cookie.codec.js';
+export { SignedTokens } from './session/signed-session-token.js';
+
+export { isPayloadBulkRevoked } from './jwt/jwt-payload.js';
+export { RevokedTokenStore } from './revocation/revoked-token.store.js';
+export type { TokenState } from './revocation/revoked-token.store.js';
+
+export { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
+export type { EphemeralTokenKey } from './ephemeral-token/ephemeral-token.store.js';
+export type { EphemeralTokenRow, PresentedBinding } from './ephemeral-token/ephemeral-token.types.js';
+
+export { LoginBackoff } from './rate-limit/backoff.js';
+export type { BackoffState } from './rate-limit/backoff.js';
+export type { Bucket, Usage } from './rate-limit/rate-limit.policy.js';
+export { RateLimitStore } from './rate-limit/rate-limit.store.js';
+export type { Consumption } from './rate-limit/rate-limit.store.js';
+
+export { BearerSessions } from './login/bearer-sessions.js';
+export { LoginLimits } from './login/login-limits.js';
+export { PasswordLogin } from './login/password-login.js';
+export { SessionScheme } from './login/session-scheme.js';
+export type { CookieValue, OpeningContext, RecognizedSession } from './login/session-scheme.js';
+
+export { AuditEventEntity } from './schema/entities/audit-event.entity.js';
+export { EphemeralTokenEntity } from './schema/entities/ephemeral-token.entity.js';
+export { RateLimitEventEntity } from './schema/entities/rate-limit-event.entity.js';
+export { RevokedTokenEntity } from './schema/entities/revoked-token.entity.js';
+export { SessionEntity } from './schema/entities/session.entity.js';
+
+export { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
+export { postgresEngine } from './engines/postgres/postgres-engine.js';
+export { PostgresEphemeralTokenStore } from './engines/postgres/postgres-ephemeral-token.store.js';
+export { PostgresInvalidationChannel } from './engines/postgres/postgres-invalidation-channel.js';
+export { PostgresRateLimitStore } from './engines/postgres/postgres-rate-limit.store.js';
+export { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
+export { PostgresSessionStore } from './engines/postgres/postgres-session.store.js';
+
+export { CleanupProgress } from './health/cleanup-progress.js';
+export type { CleanupProgressFacts } from './health/cleanup-progress.js';
+
+export { ClientIp } from './http/client-ip.js';
+export { CookieWriter } from './http/cookie-writer.js';
+export { parseLoginBody } from './http/login-body.js';
+export type { LoginBody } from './http/login-body.js';
+export { RateLimitGuard } from './http/rate-limit.guard.js';
+export { SessionCookie } from './http/session-cookie.js';
