@@ -15,7 +15,7 @@ import {
 } from 'nestjs-latchkey';
 import { sha256Hex } from '../../src/crypto/hash.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { startContenders, type Contenders } from '../support/contenders.js';
+import { startRacers, type Racers } from '../support/racers.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 declare module 'nestjs-latchkey' {
@@ -46,10 +46,10 @@ let t: TestApp;
 let tokens: EphemeralTokenService;
 let users: TypeOrmUserDirectory;
 let ada: AuthUser;
-let contenders: Contenders;
+let racers: Racers;
 beforeAll(async () => {
   db = await createTestDatabase();
-  [t, contenders] = await Promise.all([
+  [t, racers] = await Promise.all([
     startTestApp({
       url: db.url,
       auth: {
@@ -59,7 +59,7 @@ beforeAll(async () => {
         },
       },
     }),
-    startContenders(db.url),
+    startRacers(db.url),
   ]);
   tokens = t.app.get(EphemeralTokenService);
   users = t.app.get(TypeOrmUserDirectory);
@@ -67,7 +67,7 @@ beforeAll(async () => {
   ada = await createUser(t.app, ADA);
 }, 60_000);
 afterAll(async () => {
-  await contenders?.stop();
+  await racers?.stop();
   await t?.close();
   await db?.drop();
 });
@@ -104,7 +104,7 @@ describe.each(EVERY_TYPE)('%s', (type, fields, binding, ttl) => {
   if (!type.startsWith('team_')) {
     it('R8: of 50 parallel consumers in two processes exactly one wins', async () => {
       const token = await issue(type);
-      const won = await contenders.run({ kind: 'consume', type, tokens: [token], binding, times: 25 });
+      const won = await racers.run({ kind: 'consume', type, tokens: [token], binding, times: 25 });
       expect(won).toEqual([fields]);
     });
   }
@@ -315,7 +315,7 @@ describe('one outstanding', () => {
   });
 
   it('of 50 issued at once in two processes exactly one is left', async () => {
-    const issued = await contenders.run({ kind: 'issue', subject: ADA, times: 25 });
+    const issued = await racers.run({ kind: 'issue', subject: ADA, times: 25 });
     expect(issued.filter((token) => typeof token === 'string')).toHaveLength(50);
     expect(await rows()).toHaveLength(1);
   });
@@ -330,7 +330,7 @@ describe('one outstanding', () => {
   it('R39: two different tokens consumed in two processes at once: exactly one wins, every time', async () => {
     for (let round = 0; round < 10; round++) {
       const both = await twoOutstanding();
-      expect(await contenders.run({ kind: 'consume', type: 'password_reset', tokens: both, times: 10 })).toEqual([
+      expect(await racers.run({ kind: 'consume', type: 'password_reset', tokens: both, times: 10 })).toEqual([
         { username: ADA },
       ]);
     }
@@ -349,7 +349,7 @@ describe('one outstanding', () => {
     let most = 0;
     for (let round = 0; round < 10 && most < 2; round++) {
       await issue('password_reset');
-      most = Math.max(most, (await contenders.run({ kind: 'read then delete', subject: ADA, times: 25 })).length);
+      most = Math.max(most, (await racers.run({ kind: 'read then delete', subject: ADA, times: 25 })).length);
     }
     expect(most).toBeGreaterThan(1);
   });

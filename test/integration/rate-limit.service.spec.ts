@@ -3,7 +3,7 @@ import { getDataSourceToken } from '@nestjs/typeorm';
 import { AuthConfig, CleanupService, LoginBackoff, minutes, RateLimitService, seconds } from 'nestjs-latchkey';
 import type { DataSource } from 'typeorm';
 import { startTestApp, type TestApp } from '../support/app.js';
-import { startContenders, type Contenders } from '../support/contenders.js';
+import { startRacers, type Racers } from '../support/racers.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 declare module 'nestjs-latchkey' {
@@ -18,18 +18,18 @@ let db: TestDatabase;
 let t: TestApp;
 let limits: RateLimitService;
 let backoff: LoginBackoff;
-let contenders: Contenders;
+let racers: Racers;
 beforeAll(async () => {
   db = await createTestDatabase();
-  [t, contenders] = await Promise.all([
+  [t, racers] = await Promise.all([
     startTestApp({ url: db.url, auth: { rateLimits: { policies: POLICIES } } }),
-    startContenders(db.url),
+    startRacers(db.url),
   ]);
   limits = t.app.get(RateLimitService);
   backoff = t.app.get(LoginBackoff);
 }, 60_000);
 afterAll(async () => {
-  await contenders?.stop();
+  await racers?.stop();
   await t?.close();
   await db?.drop();
 });
@@ -53,21 +53,21 @@ describe('exactly the limit', () => {
 
   it('with limit 5, of 200 parallel attempts in two processes exactly 5 pass', async () => {
     for (let round = 0; round < 5; round++) {
-      const passed = await contenders.run({ kind: 'limit', subject: `ada ${round}`, times: 100 });
+      const passed = await racers.run({ kind: 'limit', subject: `ada ${round}`, times: 100 });
       expect(passed).toEqual([true, true, true, true, true]);
     }
     expect(await count()).toBe(25);
   });
 
   it('two subjects in either order by two processes: no deadlock, nothing recorded by halves', async () => {
-    const passed = await contenders.run({ kind: 'both', subject: 'ada', times: 100 });
+    const passed = await racers.run({ kind: 'both', subject: 'ada', times: 100 });
     expect(passed).toEqual([true, true, true, true, true]);
     expect(await count("event_type = 'login_ip'")).toBe(5);
     expect(await count("event_type = '2fa_attempt'")).toBe(5);
   });
 
   it('negative control: count, then insert, lets more pass', async () => {
-    const passed = await contenders.run({ kind: 'count then insert', subject: 'ada', times: 100 });
+    const passed = await racers.run({ kind: 'count then insert', subject: 'ada', times: 100 });
     expect(passed.length).toBeGreaterThan(5);
   });
 

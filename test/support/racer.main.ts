@@ -3,10 +3,10 @@ import { NestFactory } from '@nestjs/core';
 import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
 import { authEntities, AuthModule, EphemeralTokenService, RateLimitService } from 'nestjs-latchkey';
 import type { DataSource } from 'typeorm';
-import type { Task } from './contenders.js';
+import type { Task } from './racers.js';
 import { engineFor } from './redis-engine.js';
 
-// One of several processes that all do the same at the same moment. Started by `contenders.ts`.
+// One of several processes that all do the same at the same moment. Started by `racers.ts`.
 
 const redisUrls = process.env['REDIS_URLS']?.split(' ').filter(Boolean) ?? [];
 
@@ -29,9 +29,9 @@ const redisUrls = process.env['REDIS_URLS']?.split(' ').filter(Boolean) ?? [];
     }),
   ],
 })
-class ContenderModule {}
+class RacerModule {}
 
-const app = await NestFactory.createApplicationContext(ContenderModule, { logger: false });
+const app = await NestFactory.createApplicationContext(RacerModule, { logger: false });
 const tokens = app.get(EphemeralTokenService);
 const limits = app.get(RateLimitService);
 const dataSource = app.get<DataSource>(getDataSourceToken());
