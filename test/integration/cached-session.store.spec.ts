@@ -18,34 +18,20 @@ import { TypeOrmSessionStore } from '../../src/session/typeorm-session.store.js'
 import { newSessionToken } from '../../src/session/session.js';
 import { sessionStoreContract } from '../contract/session-store.contract.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { heard, until } from '../support/heard.js';
-import { countsOf } from '../support/session-counts.js';
+import { sessionStoreOf } from '../support/session-stores.js';
 
 const CACHED = { cache: { enabled: true } };
 
 describe.each([10_000, 0])('with room for %i sessions', (maxSessions) => {
   sessionStoreContract('cached', async () => {
-    const db = await createTestDatabase();
-    const t = await startTestApp({ url: db.url, auth: { cache: { enabled: true, maxSessions } } });
+    const t = await startTestApp({ auth: { cache: { enabled: true, maxSessions } } });
     expect(t.app.get(SessionStore)).toBeInstanceOf(CachedSessionStore);
-    const [ada, bob] = [await createUser(t.app, 'ada@example.com'), await createUser(t.app, 'bob@example.com')];
-    return {
-      store: t.app.get(SessionStore),
-      ada: ada.id,
-      bob: bob.id,
-      unknownUser: '00000000-0000-4000-8000-00000000dead',
-      ...countsOf(db),
-      close: async () => {
-        await t.close();
-        await db.drop();
-      },
-    };
+    return sessionStoreOf(t);
   });
 });
 
 describe('CachedSessionStore', () => {
-  let db: TestDatabase;
   let t: TestApp;
   /** Another instance of the deployment. */
   let other: TestApp;
@@ -55,17 +41,14 @@ describe('CachedSessionStore', () => {
   let accounts = 0;
 
   beforeAll(async () => {
-    db = await createTestDatabase();
-    [t, other] = await Promise.all([
-      startTestApp({ url: db.url, auth: CACHED }),
-      startTestApp({ url: db.url, auth: CACHED }),
-    ]);
+    t = await startTestApp({ auth: CACHED });
+    other = await startTestApp({ url: t.db.url, auth: CACHED });
     sessions = t.app.get(SessionService);
     users = t.app.get(TypeOrmUserDirectory);
   });
   afterAll(async () => {
-    await Promise.all([t?.close(), other?.close()]);
-    await db?.drop();
+    await other?.close();
+    await t?.close();
   });
   beforeEach(async () => {
     ada = await createUser(t.app, `ada${++accounts}@example.com`);
@@ -92,7 +75,7 @@ describe('CachedSessionStore', () => {
   });
 
   it('T: without the cache every lookup reads', async () => {
-    const plain = await startTestApp({ url: db.url });
+    const plain = await startTestApp({ url: t.db.url });
     const { token } = await plain.app.get(SessionService).create(ada.id);
     plain.queries.reset();
     for (let i = 0; i < 3; i++) await plain.app.get(SessionService).lookup(token);
@@ -397,7 +380,7 @@ describe('CachedSessionStore', () => {
       await held.read;
       const deaf = jest.spyOn(t.app.get(InvalidationChannel), 'deliver');
       const told = new Promise<void>((resolve) => deaf.mockImplementationOnce(() => resolve()));
-      await db.query('DELETE FROM sessions WHERE id = $1', [session.id]);
+      await t.db.query('DELETE FROM sessions WHERE id = $1', [session.id]);
       await told;
       deaf.mockRestore();
       await sessions.revoke(session.id);

@@ -16,7 +16,6 @@ import {
 import { sha256Hex } from '../../src/crypto/hash.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { startRacers, type Racers } from '../support/racers.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 declare module 'nestjs-latchkey' {
   interface EphemeralTokenFields {
@@ -41,26 +40,21 @@ const TYPES: {
 };
 const EVERY_TYPE = Object.entries(TYPES).map(([type, rest]) => [type as EphemeralTokenType, ...rest] as const);
 
-let db: TestDatabase;
 let t: TestApp;
 let tokens: EphemeralTokenService;
 let users: TypeOrmUserDirectory;
 let ada: AuthUser;
 let racers: Racers;
 beforeAll(async () => {
-  db = await createTestDatabase();
-  [t, racers] = await Promise.all([
-    startTestApp({
-      url: db.url,
-      auth: {
-        ephemeralTokens: {
-          team_invite: { ttl: hours(1), onePerUser: true, binding: 'teamId' },
-          team_link: { ttl: hours(2) },
-        },
+  t = await startTestApp({
+    auth: {
+      ephemeralTokens: {
+        team_invite: { ttl: hours(1), onePerUser: true, binding: 'teamId' },
+        team_link: { ttl: hours(2) },
       },
-    }),
-    startRacers(db.url),
-  ]);
+    },
+  });
+  racers = await startRacers(t.db.url);
   tokens = t.app.get(EphemeralTokenService);
   users = t.app.get(TypeOrmUserDirectory);
   t.clock.set(Date.now());
@@ -69,16 +63,15 @@ beforeAll(async () => {
 afterAll(async () => {
   await racers?.stop();
   await t?.close();
-  await db?.drop();
 });
 beforeEach(async () => {
   t.clock.set(Date.now());
-  await db.query('DELETE FROM auth_ephemeral_tokens');
-  await db.query('UPDATE users SET disabled_at = NULL, tokens_invalidated_after = NULL');
+  await t.db.query('DELETE FROM auth_ephemeral_tokens');
+  await t.db.query('UPDATE users SET disabled_at = NULL, tokens_invalidated_after = NULL');
   t.queries.reset();
 });
 
-const rows = () => db.query('SELECT * FROM auth_ephemeral_tokens ORDER BY id');
+const rows = () => t.db.query('SELECT * FROM auth_ephemeral_tokens ORDER BY id');
 const issue = (type: EphemeralTokenType) => tokens.issue(type, TYPES[type][0]);
 const consume = (type: EphemeralTokenType, token: string, binding: string | null = TYPES[type][1] ?? null) =>
   tokens.consume(type as 'pre_auth', token, binding);
@@ -260,7 +253,7 @@ describe('bindings', () => {
 
   it('R15: a download row of another program without a resource is for nobody', async () => {
     const token = await tokens.issue('slicer_download', { resource: 'archive:5' });
-    await db.query('UPDATE auth_ephemeral_tokens SET nonce = NULL');
+    await t.db.query('UPDATE auth_ephemeral_tokens SET nonce = NULL');
     expect(await tokens.consume('slicer_download', token, 'archive:5')).toBeNull();
     expect(await tokens.consume('slicer_download', token, null as never)).toBeNull();
   });
@@ -338,7 +331,7 @@ describe('one outstanding', () => {
 
   it('R39: a refused one voids nothing', async () => {
     const [first, second] = await twoOutstanding();
-    await db.query('UPDATE auth_ephemeral_tokens SET expires_at = to_timestamp(0) WHERE token = $1', [
+    await t.db.query('UPDATE auth_ephemeral_tokens SET expires_at = to_timestamp(0) WHERE token = $1', [
       sha256Hex(Buffer.from(first, 'base64url')),
     ]);
     expect(await consume('password_reset', first)).toBeNull();
@@ -357,9 +350,9 @@ describe('one outstanding', () => {
   /** As a program without our lock would leave them. */
   async function twoOutstanding(): Promise<[string, string]> {
     const first = await issue('password_reset');
-    await db.query("UPDATE auth_ephemeral_tokens SET token_type = 'aside'");
+    await t.db.query("UPDATE auth_ephemeral_tokens SET token_type = 'aside'");
     const second = await issue('password_reset');
-    await db.query("UPDATE auth_ephemeral_tokens SET token_type = 'password_reset'");
+    await t.db.query("UPDATE auth_ephemeral_tokens SET token_type = 'password_reset'");
     return [first, second];
   }
 });
@@ -387,7 +380,7 @@ describe('the account', () => {
   it('R7: ends when the account is deleted, also when the name is taken again', async () => {
     const eve = await createUser(t.app, 'eve@example.com');
     const token = await tokens.issue('password_reset', { username: 'eve@example.com' });
-    await db.query('DELETE FROM users WHERE id = $1', [eve.id]);
+    await t.db.query('DELETE FROM users WHERE id = $1', [eve.id]);
     expect(await tokens.peek('password_reset', token)).toBeNull();
     await createUser(t.app, 'eve@example.com');
     expect(await tokens.peek('password_reset', token)).toBeNull();
@@ -426,7 +419,7 @@ describe('the account', () => {
   });
 
   it('a row with the columns of the seed only is a valid token', async () => {
-    await db.query(
+    await t.db.query(
       `INSERT INTO auth_ephemeral_tokens (token, token_type, username, expires_at, created_at)
        VALUES ($1, 'oidc_exchange', $2, to_timestamp($3), to_timestamp($4))`,
       [sha256Hex(Buffer.alloc(32)), ADA, t.clock.now() / 1000 + 60, t.clock.now() / 1000],
@@ -436,7 +429,7 @@ describe('the account', () => {
 });
 
 it('the cleanup takes what is over, of every type, in batches', async () => {
-  await db.query(
+  await t.db.query(
     `INSERT INTO auth_ephemeral_tokens (token, token_type, expires_at)
      SELECT 'old ' || n, 'websocket', to_timestamp($1) FROM generate_series(1, 12000) n`,
     [t.clock.now() / 1000],

@@ -5,20 +5,9 @@ import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { startRacers, type Racers } from '../support/racers.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { engineFor } from '../support/redis-engine.js';
-import { startRedis, startRedisCluster } from '../support/redis-server.js';
+import { DEPLOYMENTS } from '../support/redis-server.js';
 
-const SERVERS: [string, () => Promise<{ urls: readonly string[]; stop(): Promise<void> }>][] = [
-  [
-    'one Redis',
-    async () => {
-      const server = await startRedis();
-      return { urls: [server.url], stop: () => server.stop() };
-    },
-  ],
-  ['a cluster of three', () => startRedisCluster()],
-];
-
-describe.each(SERVERS)('processes that race on %s', (_name, startServers) => {
+describe.each(DEPLOYMENTS)('processes that race on %s', (_name, startServers) => {
   let db: TestDatabase;
   let servers: Awaited<ReturnType<typeof startServers>>;
   let t: TestApp;

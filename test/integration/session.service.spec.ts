@@ -13,11 +13,10 @@ import {
 } from 'nestjs-latchkey';
 import { FIND_WITH_USER } from '../../src/session/session.statements.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { createTestDatabase } from '../support/database.js';
 import { withClient } from '../support/test-server.js';
 import { VARIANT } from '../support/variant.js';
 
-let db: TestDatabase;
 let t: TestApp;
 let sessions: SessionService;
 let users: TypeOrmUserDirectory;
@@ -25,16 +24,12 @@ let ada: AuthUser;
 let bob: AuthUser;
 
 beforeAll(async () => {
-  db = await createTestDatabase();
-  t = await startTestApp({ url: db.url });
+  t = await startTestApp();
   sessions = t.app.get(SessionService);
   users = t.app.get(TypeOrmUserDirectory);
   bob = await createUser(t.app, 'bob@example.com');
 });
-afterAll(async () => {
-  await t?.close();
-  await db?.drop();
-});
+afterAll(() => t?.close());
 
 let accounts = 0;
 beforeEach(async () => {
@@ -51,7 +46,7 @@ async function eventsDuring(work: () => Promise<unknown>): Promise<AuthEvent[]> 
   return heard;
 }
 
-const rowOf = async (id: string) => (await db.query('SELECT * FROM sessions WHERE id = $1', [id]))[0];
+const rowOf = async (id: string) => (await t.db.query('SELECT * FROM sessions WHERE id = $1', [id]))[0];
 
 describe('create (T: 4.3)', () => {
   it('the row id is the SHA-256 of the raw bytes, the token is nowhere in the row', async () => {
@@ -130,7 +125,7 @@ describe('lookup (T: 4.3)', () => {
 
   it('a row with an expiry in the past is not found', async () => {
     const { token, session } = await sessions.create(ada.id);
-    await db.query(`UPDATE sessions SET expires_at = '2024-12-31T23:59:59Z' WHERE id = $1`, [session.id]);
+    await t.db.query(`UPDATE sessions SET expires_at = '2024-12-31T23:59:59Z' WHERE id = $1`, [session.id]);
     expect(await sessions.lookup(token)).toBeNull();
   });
 
@@ -156,13 +151,13 @@ describe('lookup (T: 4.3)', () => {
 
   it('R17: another program that sets only disabled_at ends the sessions too', async () => {
     const { token } = await sessions.create(ada.id);
-    await db.query('UPDATE users SET disabled_at = now() WHERE id = $1', [ada.id]);
+    await t.db.query('UPDATE users SET disabled_at = now() WHERE id = $1', [ada.id]);
     expect(await sessions.lookup(token)).toBeNull();
   });
 
   it('R17: a deleted user has no session, and the rows are gone', async () => {
     const { token, session } = await sessions.create(ada.id);
-    await db.query('DELETE FROM users WHERE id = $1', [ada.id]);
+    await t.db.query('DELETE FROM users WHERE id = $1', [ada.id]);
     expect(await sessions.lookup(token)).toBeNull();
     expect(await rowOf(session.id)).toBeUndefined();
   });
@@ -185,13 +180,13 @@ describe('lookup (T: 4.3)', () => {
 });
 
 it('the lookup finds its row by the primary key, among 20,000 (5,000,000: npm run bench -- scale)', async () => {
-  await db.query(
+  await t.db.query(
     `INSERT INTO sessions (id, user_id, expires_at)
      SELECT encode(sha256(i::text::bytea), 'hex'), $1, now() + interval '30 days' FROM generate_series(1, 20000) i`,
     [bob.id],
   );
-  await db.query('ANALYZE sessions');
-  const plan = await withClient(db.url, async (client) => {
+  await t.db.query('ANALYZE sessions');
+  const plan = await withClient(t.db.url, async (client) => {
     await client.query(`PREPARE find AS ${FIND_WITH_USER.text}`);
     const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN EXECUTE find('${'a'.repeat(64)}')`);
     return rows.map((row) => row['QUERY PLAN']).join('\n');
@@ -202,7 +197,7 @@ it('the lookup finds its row by the primary key, among 20,000 (5,000,000: npm ru
 });
 
 describe('a password change against a login with the old password', () => {
-  const hold = (sql: string) => withClient(db.url, async (client) => client.query(sql));
+  const hold = (sql: string) => withClient(t.db.url, async (client) => client.query(sql));
 
   it('a login that read the account before the change is refused, whatever the clocks say', async () => {
     const before = (await users.findById(ada.id))!;
@@ -252,7 +247,7 @@ describe('a password change against a login with the old password', () => {
     for (const login of logins) {
       if (login.status === 'fulfilled') expect(await sessions.lookup(login.value.token)).toBeNull();
     }
-    expect(await db.query('SELECT 1 FROM sessions WHERE user_id = $1', [ada.id])).toEqual([]);
+    expect(await t.db.query('SELECT 1 FROM sessions WHERE user_id = $1', [ada.id])).toEqual([]);
   });
 
   it('200 random races: no session of the old password is left', async () => {
@@ -293,7 +288,7 @@ describe('a row of another program, with only the columns of the seed', () => {
   const insert = async (createdAt: string, expiresAt: string) => {
     const raw = randomBytes(32);
     const id = createHash('sha256').update(raw).digest('hex');
-    await db.query('INSERT INTO sessions (id, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)', [
+    await t.db.query('INSERT INTO sessions (id, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)', [
       id,
       ada.id,
       createdAt,
@@ -327,8 +322,8 @@ describe('a row of another program, with only the columns of the seed', () => {
     expect((await sessions.lookup(token))?.successor).toBe(rotated.token);
     const read = 'SELECT id FROM sessions WHERE id = $1 AND expires_at > to_timestamp($2)';
     const now = t.clock.now() / 1000;
-    expect(await db.query(read, [session.id, now])).toEqual([]);
-    expect(await db.query(read, [rotated.session.id, now])).toHaveLength(1);
+    expect(await t.db.query(read, [session.id, now])).toEqual([]);
+    expect(await t.db.query(read, [rotated.session.id, now])).toHaveLength(1);
   });
 
   it('O1: has an absolute lifetime although its expiry is never', async () => {
@@ -432,13 +427,13 @@ describe('rotate (T: 4.3)', () => {
 
   it('when the old session cannot be removed there is no new one (the seed would have made it)', async () => {
     const old = await sessions.create(ada.id);
-    await db.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$`);
-    await db.query(
+    await t.db.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$`);
+    await t.db.query(
       `CREATE TRIGGER refuse BEFORE DELETE ON sessions FOR EACH ROW WHEN (OLD.id = '${old.session.id}') EXECUTE FUNCTION refuse()`,
     );
     const rotation = sessions.rotate(old.session, ada.id, { authenticatedAt: t.clock.now() });
     await expect(rotation).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
-    await db.query('DROP TRIGGER refuse ON sessions');
+    await t.db.query('DROP TRIGGER refuse ON sessions');
     expect(await sessions.listForUser(ada.id)).toHaveLength(1);
     expect(await sessions.lookup(old.token)).not.toBeNull();
   });
@@ -470,7 +465,7 @@ describe('pain 3: a rotation logs no tab out', () => {
     for (const result of results) expect(result).toEqual(results[0]);
     expect((await sessions.lookup(results[0]!.token))?.session).toEqual(results[0]!.session);
     expect(await sessions.listForUser(ada.id)).toHaveLength(1);
-    const rows = await db.query('SELECT rotated_at FROM sessions WHERE user_id = $1', [ada.id]);
+    const rows = await t.db.query('SELECT rotated_at FROM sessions WHERE user_id = $1', [ada.id]);
     expect(rows.filter((row) => row['rotated_at'] === null)).toHaveLength(1);
     expect(rows).toHaveLength(2);
   });
@@ -513,7 +508,7 @@ describe('pain 3: a rotation logs no tab out', () => {
     const [mine, other] = [await sessions.create(ada.id), await sessions.create(bob.id)];
     await sessions.rotate(mine.session, ada.id);
     await sessions.rotate(other.session, bob.id);
-    await db.query('UPDATE sessions SET successor = (SELECT successor FROM sessions WHERE id = $2) WHERE id = $1', [
+    await t.db.query('UPDATE sessions SET successor = (SELECT successor FROM sessions WHERE id = $2) WHERE id = $1', [
       mine.session.id,
       other.session.id,
     ]);
@@ -535,7 +530,7 @@ describe('pain 3: a rotation logs no tab out', () => {
   });
 
   it('signed tokens (seed 004) have the same grace', async () => {
-    const own = await startTestApp({ url: db.url, auth: { session: { tokenFormat: 'signed' } } });
+    const own = await startTestApp({ url: t.db.url, auth: { session: { tokenFormat: 'signed' } } });
     const service = own.app.get(SessionService);
     const old = await service.create(ada.id);
     const rotated = (await service.rotate(old.session, ada.id))!;
@@ -557,7 +552,7 @@ describe('pain 3: a rotation logs no tab out', () => {
   });
 
   it('with maxPerUser 1 the grace works as well', async () => {
-    const own = await startTestApp({ url: db.url, auth: { session: { maxPerUser: 1 } } });
+    const own = await startTestApp({ url: t.db.url, auth: { session: { maxPerUser: 1 } } });
     const service = own.app.get(SessionService);
     const old = await service.create(ada.id);
     const rotated = (await service.rotate(old.session, ada.id))!;
@@ -568,7 +563,10 @@ describe('pain 3: a rotation logs no tab out', () => {
   it('with another secret in its place the old token is refused, and the session lives on', async () => {
     const old = await sessions.create(ada.id);
     const rotated = (await sessions.rotate(old.session, ada.id))!;
-    const own = await startTestApp({ url: db.url, auth: { secrets: ['another secret that is long enough: 987654'] } });
+    const own = await startTestApp({
+      url: t.db.url,
+      auth: { secrets: ['another secret that is long enough: 987654'] },
+    });
     expect(await own.app.get(SessionService).lookup(old.token)).toBeNull();
     expect(await own.app.get(SessionService).lookup(rotated.token)).not.toBeNull();
     await own.close();
@@ -619,12 +617,12 @@ describe('pain 3: a rotation logs no tab out', () => {
 
   it('extending concerns the successor', async () => {
     const old = await sessions.create(ada.id);
-    await db.query('UPDATE sessions SET absolute_expires_at = absolute_expires_at, expires_at = $2 WHERE id = $1', [
+    await t.db.query('UPDATE sessions SET absolute_expires_at = absolute_expires_at, expires_at = $2 WHERE id = $1', [
       old.session.id,
       new Date(t.clock.now() + days(1)),
     ]);
     const rotated = (await sessions.rotate(old.session, ada.id))!;
-    await db.query('UPDATE sessions SET expires_at = $2 WHERE id = $1', [
+    await t.db.query('UPDATE sessions SET expires_at = $2 WHERE id = $1', [
       rotated.session.id,
       new Date(t.clock.now() + days(1)),
     ]);
@@ -662,7 +660,7 @@ describe('R14: reuse of a rotated token after its grace', () => {
 
   it('of 20 that present it at once, in two processes, one tells', async () => {
     const { old } = await stolen();
-    const other = await startTestApp({ url: db.url });
+    const other = await startTestApp({ url: t.db.url });
     other.clock.set(t.clock.now());
     const heard: AuthEvent[] = [];
     other.app.get(AuthEvents).on((event) => void (event.type === 'session.reuse_detected' && heard.push(event)));
@@ -686,7 +684,7 @@ describe('R14: reuse of a rotated token after its grace', () => {
   });
 
   it('with rotationGrace 0 the old token is refused at once, and is reuse', async () => {
-    const own = await startTestApp({ url: db.url, auth: { session: { rotationGrace: 0 } } });
+    const own = await startTestApp({ url: t.db.url, auth: { session: { rotationGrace: 0 } } });
     const service = own.app.get(SessionService);
     const heard: AuthEvent[] = [];
     own.app.get(AuthEvents).on((event) => void (event.type === 'session.reuse_detected' && heard.push(event)));
@@ -751,7 +749,7 @@ describe('maybeExtend (T: 4.3)', () => {
 
   it('near its absolute lifetime it does not write on every request', async () => {
     const { token, session } = await sessions.create(ada.id);
-    await db.query('UPDATE sessions SET expires_at = absolute_expires_at WHERE id = $1', [session.id]);
+    await t.db.query('UPDATE sessions SET expires_at = absolute_expires_at WHERE id = $1', [session.id]);
     t.clock.set(session.createdAt + days(89));
     const found = await sessions.lookup(token);
     t.queries.reset();
@@ -772,7 +770,7 @@ describe('listForUser', () => {
   it('L5: shows no id, no token, no hash, and no dead session', async () => {
     const { token, session } = await sessions.create(ada.id, { ip: '203.0.113.7', userAgent: 'test' });
     await sessions.create(ada.id);
-    await db.query(`UPDATE sessions SET expires_at = to_timestamp($2) WHERE user_id = $1 AND id <> $3`, [
+    await t.db.query(`UPDATE sessions SET expires_at = to_timestamp($2) WHERE user_id = $1 AND id <> $3`, [
       ada.id,
       t.clock.now() / 1000,
       session.id,
@@ -814,16 +812,16 @@ describe('R38: at most 25 sessions a user', () => {
     expect(await sessions.listForUser(ada.id)).toHaveLength(25);
 
     const naive = async () => {
-      const [{ n }] = (await db.query('SELECT count(*)::int AS n FROM sessions WHERE user_id = $1', [bob.id])) as [
+      const [{ n }] = (await t.db.query('SELECT count(*)::int AS n FROM sessions WHERE user_id = $1', [bob.id])) as [
         { n: number },
       ];
       const id = createHash('sha256').update(randomBytes(32)).digest('hex');
       if (n < 25)
-        await db.query(`INSERT INTO sessions (id, user_id, expires_at) VALUES ($1, $2, 'infinity')`, [id, bob.id]);
+        await t.db.query(`INSERT INTO sessions (id, user_id, expires_at) VALUES ($1, $2, 'infinity')`, [id, bob.id]);
     };
     await sessions.revokeAllForUser(bob.id);
     await Promise.all(Array.from({ length: 50 }, naive));
-    const [{ n }] = (await db.query('SELECT count(*)::int AS n FROM sessions WHERE user_id = $1', [bob.id])) as [
+    const [{ n }] = (await t.db.query('SELECT count(*)::int AS n FROM sessions WHERE user_id = $1', [bob.id])) as [
       { n: number },
     ];
     expect(n).toBeGreaterThan(25);

@@ -19,14 +19,21 @@ export async function createTestDatabase({ migrated = true } = {}): Promise<Test
   await withClient(server, async (client) =>
     client.query(`CREATE DATABASE ${name} ${migrated ? `TEMPLATE ${await templateOf(server, client)}` : ''}`),
   );
-  const url = databaseUrl(server, name);
+  return {
+    ...databaseAt(databaseUrl(server, name)),
+    drop: async () => {
+      await withClient(server, (client) => client.query(`DROP DATABASE ${name} WITH (FORCE)`));
+    },
+  };
+}
+
+/** A database that somebody else made, and drops. */
+export function databaseAt(url: string): TestDatabase {
   return {
     url,
     query: <Row>(sql: string, values: unknown[] = []) =>
       withClient(url, async (client) => (await client.query(sql, values)).rows as Row[]),
-    drop: async () => {
-      await withClient(server, (client) => client.query(`DROP DATABASE ${name} WITH (FORCE)`));
-    },
+    drop: () => Promise.resolve(),
   };
 }
 

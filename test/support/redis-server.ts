@@ -107,6 +107,18 @@ export async function startRedisCluster(settings: Record<string, string> = {}): 
   return { urls, servers, stop: async () => void (await Promise.all(servers.map((server) => server.stop()))) };
 }
 
+/** What a promise about Redis must hold on. */
+export const DEPLOYMENTS: readonly [name: string, start: () => Promise<RedisServers>][] = [
+  [
+    'one Redis',
+    async () => {
+      const server = await startRedis();
+      return { urls: [server.url], servers: [server], stop: () => server.stop() };
+    },
+  ],
+  ['a cluster of three', () => startRedisCluster()],
+];
+
 async function answers(url: string, child: ChildProcess): Promise<void> {
   for (let attempt = 0; attempt < 500; attempt++) {
     if (child.exitCode !== null) throw new Error(`redis-server ended with ${child.exitCode}.`);
