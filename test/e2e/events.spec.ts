@@ -31,7 +31,6 @@ class Audience {
 let t: TestApp;
 let sessions: SessionService;
 let tokens: EphemeralTokenService;
-let accounts = 0;
 const everything: AuthEvent[] = [];
 /** What may be in no event, and in no row of the audit table. */
 const secrets: string[] = [PASSWORD, 'a wrong password', 'another good password'];
@@ -48,7 +47,7 @@ beforeAll(async () => {
 });
 afterAll(() => t?.close());
 
-const account = () => createUser(t.app, `ada${++accounts}@example.com`);
+const account = () => createUser(t.app);
 /** What `work` tells, without the time. */
 async function during(work: () => Promise<unknown>): Promise<object[]> {
   const from = everything.length;

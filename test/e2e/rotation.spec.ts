@@ -2,7 +2,6 @@ import { Controller, Get, Post, Res } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   AuthError,
-  AuthEvents,
   CookieWriter,
   CurrentSession,
   CurrentUser,
@@ -17,6 +16,7 @@ import { signInAs } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf, tokenOf } from '../support/cookies.js';
+import { reusesHeard } from '../support/heard.js';
 import { expireSessionsAt, hideSessions } from '../support/stored.js';
 
 /** A host that rotates at a change of privilege, as the README says. */
@@ -50,12 +50,12 @@ describe.each(PLATFORMS)('pain 3: a rotation in one tab and the requests of the 
   let ada: AuthUser;
   let cookie: string;
   let start: number;
-  const heard: AuthEvent[] = [];
+  let heard: AuthEvent[];
 
   beforeAll(async () => {
     t = await startTestApp({ platform, controllers: [AdminController] });
     ada = await createUser(t.app, 'ada@example.com');
-    t.app.get(AuthEvents).on((event) => void (event.type === 'session.reuse_detected' && heard.push(event)));
+    heard = reusesHeard(t.app);
     start = t.clock.now();
   });
   afterAll(() => t?.close());

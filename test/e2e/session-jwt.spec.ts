@@ -42,7 +42,6 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
   let revocation: TokenRevocationService;
   let users: TypeOrmUserDirectory;
   let ada: AuthUser;
-  let accounts = 0;
 
   beforeAll(async () => {
     t = await startTestApp({ platform, controllers: [MeController], auth: { jwt: { sessions: true } } });
@@ -53,7 +52,7 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
   afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.advance(1);
-    ada = await createUser(t.app, `ada${++accounts}@example.com`);
+    ada = await createUser(t.app);
     t.queries.reset();
   });
 

@@ -38,7 +38,6 @@ describe('CachedSessionStore', () => {
   let sessions: SessionService;
   let users: TypeOrmUserDirectory;
   let ada: AuthUser;
-  let accounts = 0;
 
   beforeAll(async () => {
     t = await startTestApp({ auth: CACHED });
@@ -51,7 +50,7 @@ describe('CachedSessionStore', () => {
     await t?.close();
   });
   beforeEach(async () => {
-    ada = await createUser(t.app, `ada${++accounts}@example.com`);
+    ada = await createUser(t.app);
   });
   afterEach(() => {
     jest.restoreAllMocks();
@@ -232,7 +231,7 @@ describe('CachedSessionStore', () => {
 
     it('a user who was disabled, and a cutoff', async () => {
       for (const end of [() => users.disable(ada.id), () => users.invalidateTokens(ada.id, t.clock.now())]) {
-        ada = await createUser(t.app, `ada${++accounts}@example.com`);
+        ada = await createUser(t.app);
         const { token } = await cached();
         await end();
         expect(await sessions.lookup(token)).toBeNull();
@@ -276,7 +275,7 @@ describe('CachedSessionStore', () => {
     };
     it.each(Object.keys(ends))('%s', async (name) => {
       for (let i = 0; i < 20; i++) {
-        ada = await createUser(t.app, `ada${++accounts}@example.com`);
+        ada = await createUser(t.app);
         const { token, session } = await cached();
         await ends[name]!({ ...session, token });
         expect(await sessions.lookup(token)).toBeNull();
@@ -290,7 +289,7 @@ describe('CachedSessionStore', () => {
       ['the token it was rotated from, stolen', ({ token }) => after(minutes(1), () => sessions.lookup(token))],
     ])('R14: what a rotation led to: %s', async (_, end) => {
       for (let i = 0; i < 10; i++) {
-        ada = await createUser(t.app, `ada${++accounts}@example.com`);
+        ada = await createUser(t.app);
         const old = await cached();
         const successor = (await sessions.rotate(old.session, ada.id))!;
         expect(await sessions.lookup(old.token)).toMatchObject({ successor: successor.token });
@@ -301,7 +300,7 @@ describe('CachedSessionStore', () => {
     });
 
     const loginOver = async (id: string) => {
-      const bob = await createUser(t.app, `bob${++accounts}@example.com`);
+      const bob = await createUser(t.app);
       await sessions.rotate({ id }, bob.id, { authenticatedAt: t.clock.now() });
     };
     const after = (time: number, work: () => Promise<unknown>) => {
@@ -311,7 +310,7 @@ describe('CachedSessionStore', () => {
 
     it('a login as somebody else, over a session of mine', async () => {
       const { token, session } = await cached();
-      const bob = await createUser(t.app, `bob${accounts}@example.com`);
+      const bob = await createUser(t.app);
       await sessions.rotate(session, bob.id, { authenticatedAt: t.clock.now() });
       expect(await sessions.lookup(token)).toBeNull();
     });

@@ -26,7 +26,6 @@ let t: TestApp;
 let cleanup: CleanupService;
 let sessions: SessionService;
 let ada: AuthUser;
-let accounts = 0;
 beforeAll(async () => {
   t = await startTestApp({ auth: { cache: { enabled: true }, cleanup: { interval: days(20) } } });
   cleanup = t.app.get(CleanupService);
@@ -37,7 +36,7 @@ beforeEach(async () => {
   await t.db.query(
     'TRUNCATE sessions, auth_ephemeral_tokens, revoked_tokens, auth_rate_limit_events, auth_audit_events',
   );
-  ada = await createUser(t.app, `ada${++accounts}@example.com`);
+  ada = await createUser(t.app);
 });
 afterEach(() => void jest.restoreAllMocks());
 

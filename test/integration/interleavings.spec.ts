@@ -1,19 +1,20 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { AuthEvents, days, seconds, SessionService, type IssuedSession } from 'nestjs-latchkey';
+import { days, seconds, SessionService, type AuthEvent, type IssuedSession } from 'nestjs-latchkey';
 import { DataSource } from 'typeorm';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { reusesHeard } from '../support/heard.js';
 import { randomFrom } from '../support/random.js';
 
 describe('R18: revoke against concurrent lookup, extend, rotate and login', () => {
   let t: TestApp;
   let sessions: SessionService;
-  const heard: unknown[] = [];
+  let heard: AuthEvent[];
   beforeAll(async () => {
     t = await startTestApp();
     sessions = t.app.get(SessionService);
-    t.app.get(AuthEvents).on((event) => void (event.type === 'session.reuse_detected' && heard.push(event)));
+    heard = reusesHeard(t.app);
   });
   afterAll(() => t?.close());
 

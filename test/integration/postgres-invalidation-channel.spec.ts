@@ -28,7 +28,6 @@ describe('PostgresInvalidationChannel', () => {
   let cache: MemorySessionCache;
   let sessions: SessionService;
   let ada: AuthUser;
-  let accounts = 0;
   const told: Invalidation[] = [];
 
   beforeAll(async () => {
@@ -40,7 +39,7 @@ describe('PostgresInvalidationChannel', () => {
   });
   afterAll(() => t?.close());
   beforeEach(async () => {
-    ada = await createUser(t.app, `ada${++accounts}@example.com`);
+    ada = await createUser(t.app);
     told.length = 0;
   });
   afterEach(() => {
@@ -157,7 +156,7 @@ describe('PostgresInvalidationChannel', () => {
       `INSERT INTO sessions (id, user_id, expires_at) SELECT md5(n::text), $1, '2100-01-01' FROM generate_series(1, 5000) n`,
       [ada.id],
     );
-    const { session } = await cached(await createUser(t.app, `bob${accounts}@example.com`));
+    const { session } = await cached(await createUser(t.app));
     told.length = 0;
     const news = heard(t.app);
     await t.db.query('DELETE FROM sessions WHERE length(id) = 32');

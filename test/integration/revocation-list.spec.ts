@@ -20,7 +20,6 @@ describe('ended tokens in memory', () => {
   let t: TestApp;
   let other: TestApp;
   let ada: AuthUser;
-  let accounts = 0;
 
   beforeAll(async () => {
     t = await startTestApp({ auth: { cache: { enabled: true } } });
@@ -31,7 +30,7 @@ describe('ended tokens in memory', () => {
     await t?.close();
   });
   beforeEach(async () => {
-    ada = await createUser(t.app, `ada${++accounts}@example.com`);
+    ada = await createUser(t.app);
   });
   afterEach(() => {
     jest.restoreAllMocks();

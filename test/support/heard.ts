@@ -1,5 +1,5 @@
 import type { INestApplicationContext } from '@nestjs/common';
-import { InvalidationChannel, type Invalidation } from 'nestjs-latchkey';
+import { AuthEvents, InvalidationChannel, type AuthEvent, type Invalidation } from 'nestjs-latchkey';
 
 /** Resolves with the next invalidation that the application hears of and that is the one meant. Ask before it is sent. */
 export function heard(
@@ -13,6 +13,25 @@ export function heard(
       resolve(invalidation);
     });
   });
+}
+
+/** Every reuse of a rotated token that the application tells of from now on; it grows. */
+export function reusesHeard(app: INestApplicationContext): AuthEvent[] {
+  return listen(app).events;
+}
+
+/** Every reuse of a rotated token that the application tells of while `work` runs. */
+export async function reusesDuring(app: INestApplicationContext, work: () => Promise<unknown>): Promise<AuthEvent[]> {
+  const { events, stop } = listen(app);
+  await work();
+  stop();
+  return events;
+}
+
+function listen(app: INestApplicationContext): { events: AuthEvent[]; stop: () => void } {
+  const events: AuthEvent[] = [];
+  const stop = app.get(AuthEvents).on((event) => void (event.type === 'session.reuse_detected' && events.push(event)));
+  return { events, stop };
 }
 
 /** Resolves when the condition holds; what waits for another process or a connection has nothing better to wait for. */
