@@ -25,12 +25,10 @@ describe('the guard outside HTTP', () => {
   let t: TestApp;
   let guard: SessionGuard;
   let issued: IssuedSession;
-  let cookie: string;
   beforeAll(async () => {
     t = await startTestApp();
     guard = t.app.get(SessionGuard);
     issued = await t.app.get(SessionService).create((await createUser(t.app, 'ada@example.com')).id);
-    cookie = `__Host-session=${issued.token}`;
   });
   afterAll(() => t?.close());
 
@@ -44,7 +42,7 @@ describe('the guard outside HTTP', () => {
       return false;
     }
   };
-  const headers = () => ({ headers: { cookie } });
+  const headers = () => ({ headers: { cookie: `__Host-session=${issued.token}` } });
 
   it.each<[string, string, () => unknown[], boolean]>([
     ['a GraphQL query on Express, { req }', 'graphql', () => [null, {}, { req: headers() }, {}], true],

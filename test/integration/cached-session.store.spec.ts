@@ -17,7 +17,7 @@ import { AuthConfig } from '../../src/config/auth-config.js';
 import { TypeOrmSessionStore } from '../../src/session/typeorm-session.store.js';
 import { newSessionToken } from '../../src/session/session.js';
 import { sessionStoreContract } from '../contract/session-store.contract.js';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { closeAll, createUser, startTestApp, type TestApp } from '../support/app.js';
 import { heard, until } from '../support/heard.js';
 import { sessionStoreOf } from '../support/session-stores.js';
 
@@ -45,16 +45,11 @@ describe('CachedSessionStore', () => {
     sessions = t.app.get(SessionService);
     users = t.app.get(TypeOrmUserDirectory);
   });
-  afterAll(async () => {
-    await other?.close();
-    await t?.close();
-  });
+  afterAll(() => closeAll(other, t));
   beforeEach(async () => {
     ada = await createUser(t.app);
   });
-  afterEach(() => {
-    jest.restoreAllMocks();
-  });
+  afterEach(() => void jest.restoreAllMocks());
 
   const cached = async () => {
     const issued = await sessions.create(ada.id);
@@ -346,68 +341,60 @@ describe('CachedSessionStore', () => {
       });
       return { read, release: () => release() };
     };
-
-    it('does not put the dead row back, ended here', async () => {
+    const lookupInFlight = async () => {
       const { token, session } = await sessions.create(ada.id);
       const held = holdRead();
       const early = sessions.lookup(token);
       await held.read;
+      return { token, session, early, release: held.release };
+    };
+
+    it('does not put the dead row back, ended here', async () => {
+      const { token, session, early, release } = await lookupInFlight();
       await sessions.revoke(session.id);
-      held.release();
+      release();
       expect(await early).not.toBeNull(); // it came before the revocation
       expect(t.app.get(SessionCache).get(session.id)).toBeUndefined();
       expect(await sessions.lookup(token)).toBeNull();
     });
 
     it('does not put the dead row back, ended by another instance', async () => {
-      const { token, session } = await sessions.create(ada.id);
-      const held = holdRead();
-      const early = sessions.lookup(token);
-      await held.read;
+      const { token, session, early, release } = await lookupInFlight();
       const told = heard(t.app, ({ sessions: ids }) => ids === '*' || ids?.includes(session.id) === true);
       await other.app.get(SessionService).revoke(session.id);
       await told;
-      held.release();
+      release();
       await early;
       expect(await sessions.lookup(token)).toBeNull();
     });
 
     it('revoked here when another instance has just done so, and this one has yet to hear of it', async () => {
-      const { token, session } = await sessions.create(ada.id);
-      const held = holdRead();
-      const early = sessions.lookup(token);
-      await held.read;
+      const { token, session, early, release } = await lookupInFlight();
       const deaf = jest.spyOn(t.app.get(InvalidationChannel), 'deliver');
       const told = new Promise<void>((resolve) => deaf.mockImplementationOnce(() => resolve()));
       await t.db.query('DELETE FROM sessions WHERE id = $1', [session.id]);
       await told;
       deaf.mockRestore();
       await sessions.revoke(session.id);
-      held.release();
+      release();
       await early;
       expect(await sessions.lookup(token)).toBeNull();
     });
 
     it('one that comes after the revocation does not join it', async () => {
-      const { token, session } = await sessions.create(ada.id);
-      const held = holdRead();
-      const early = sessions.lookup(token);
-      await held.read;
+      const { token, session, early, release } = await lookupInFlight();
       await sessions.revoke(session.id);
       const late = sessions.lookup(token);
-      held.release();
+      release();
       expect(await early).not.toBeNull();
       expect(await late).toBeNull();
     });
 
     it('one that has joined it, and is overtaken, reads for itself', async () => {
-      const { token, session } = await sessions.create(ada.id);
-      const held = holdRead();
-      const early = sessions.lookup(token);
-      await held.read;
+      const { token, session, early, release } = await lookupInFlight();
       const joined = sessions.lookup(token);
       await users.disable(ada.id);
-      held.release();
+      release();
       await early;
       expect(await joined).toBeNull();
       expect(t.app.get(SessionCache).get(session.id)).toBeUndefined();

@@ -11,7 +11,7 @@ import {
   type TokenPayload,
 } from 'nestjs-latchkey';
 import { RevokedTokenStore } from '../../src/jwt/revoked-token.store.js';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { closeAll, createUser, startTestApp, type TestApp } from '../support/app.js';
 import { heard, until } from '../support/heard.js';
 
 const CODES = { revoked: 'TOKEN_REVOKED', inactive: 'ACCOUNT_INACTIVE', invalidated: 'TOKENS_INVALIDATED' };
@@ -25,16 +25,11 @@ describe('ended tokens in memory', () => {
     t = await startTestApp({ auth: { cache: { enabled: true } } });
     other = await start();
   });
-  afterAll(async () => {
-    await other?.close();
-    await t?.close();
-  });
+  afterAll(() => closeAll(other, t));
   beforeEach(async () => {
     ada = await createUser(t.app);
   });
-  afterEach(() => {
-    jest.restoreAllMocks();
-  });
+  afterEach(() => void jest.restoreAllMocks());
 
   const start = (cache = {}) => startTestApp({ url: t.db.url, auth: { cache: { enabled: true, ...cache } } });
   const revocation = (app = t) => app.app.get(TokenRevocationService);

@@ -129,6 +129,11 @@ async function adapterFor(platform: Platform): Promise<ExpressAdapter> {
   return new FastifyAdapter() as unknown as ExpressAdapter;
 }
 
+/** In this order: the one whose database the others share comes last. */
+export async function closeAll(...apps: (TestApp | undefined)[]): Promise<void> {
+  for (const t of apps) await t?.close();
+}
+
 let users = 0;
 
 /** An account with the password `PASSWORD`; with an address that no other has, unless one is named. */

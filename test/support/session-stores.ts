@@ -23,7 +23,3 @@ export async function sessionStoreOf(t: TestApp): Promise<SessionStoreSubject> {
     close: () => t.close(),
   };
 }
-
-/** The row of a session, as it is stored. */
-export const rowOf = async ({ db }: TestApp, id: string) =>
-  (await db.query('SELECT * FROM sessions WHERE id = $1', [id]))[0];

@@ -1,27 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { days, seconds, SessionService, TypeOrmUserDirectory, type AuthUser } from 'nestjs-latchkey';
-import { createUser, startTestApp, type TestApp } from '../../support/app.js';
+import { describe, expect, it } from '@jest/globals';
+import { days, seconds } from 'nestjs-latchkey';
+import { startTestApp } from '../../support/app.js';
 import { createTestDatabase } from '../../support/database.js';
-import { rowOf } from '../../support/session-stores.js';
+import { ada, bob, rowOf, sessions, t, users, useSessions } from '../../support/session-service.js';
 import { withClient } from '../../support/test-server.js';
 
-let t: TestApp;
-let sessions: SessionService;
-let users: TypeOrmUserDirectory;
-let ada: AuthUser;
-let bob: AuthUser;
-beforeAll(async () => {
-  t = await startTestApp();
-  sessions = t.app.get(SessionService);
-  users = t.app.get(TypeOrmUserDirectory);
-  bob = await createUser(t.app);
-});
-afterAll(() => t?.close());
-beforeEach(async () => {
-  ada = await createUser(t.app);
-  t.queries.reset();
-});
+useSessions();
 
 describe('create (T: 4.3)', () => {
   it('the row id is the SHA-256 of the raw bytes, the token is nowhere in the row', async () => {
@@ -30,7 +15,7 @@ describe('create (T: 4.3)', () => {
     expect(token).toMatch(/^[A-Za-z0-9_-]{43}$/);
     expect(session.id).toBe(createHash('sha256').update(raw).digest('hex'));
     expect(session.expiresAt).toBe(t.clock.now() + seconds(2_592_000));
-    const row = JSON.stringify(await rowOf(t, session.id));
+    const row = JSON.stringify(await rowOf(session.id));
     for (const form of [token, raw.toString('hex'), raw.toString('base64')]) expect(row).not.toContain(form);
   });
 

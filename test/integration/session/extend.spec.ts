@@ -1,20 +1,8 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { days, seconds, SessionService, type AuthUser } from 'nestjs-latchkey';
-import { createUser, startTestApp, type TestApp } from '../../support/app.js';
-import { rowOf } from '../../support/session-stores.js';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { days, seconds } from 'nestjs-latchkey';
+import { ada, rowOf, sessions, t, useSessions } from '../../support/session-service.js';
 
-let t: TestApp;
-let sessions: SessionService;
-let ada: AuthUser;
-beforeAll(async () => {
-  t = await startTestApp();
-  sessions = t.app.get(SessionService);
-});
-afterAll(() => t?.close());
-beforeEach(async () => {
-  ada = await createUser(t.app);
-  t.queries.reset();
-});
+useSessions();
 
 describe('maybeExtend (T: 4.3)', () => {
   let start: number;
@@ -67,6 +55,6 @@ describe('maybeExtend (T: 4.3)', () => {
     t.clock.advance(days(24));
     await sessions.revoke(session.id);
     expect(await sessions.maybeExtend(session)).toBeNull();
-    expect(await rowOf(t, session.id)).toBeUndefined();
+    expect(await rowOf(session.id)).toBeUndefined();
   });
 });

@@ -1,27 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { days, SessionService, TypeOrmUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { describe, expect, it } from '@jest/globals';
+import { days } from 'nestjs-latchkey';
 import { FIND_WITH_USER } from '../../../src/session/session.statements.js';
-import { createUser, startTestApp, type TestApp } from '../../support/app.js';
-import { rowOf } from '../../support/session-stores.js';
+import { ada, bob, rowOf, sessions, t, users, useSessions } from '../../support/session-service.js';
 import { withClient } from '../../support/test-server.js';
 
-let t: TestApp;
-let sessions: SessionService;
-let users: TypeOrmUserDirectory;
-let ada: AuthUser;
-let bob: AuthUser;
-beforeAll(async () => {
-  t = await startTestApp();
-  sessions = t.app.get(SessionService);
-  users = t.app.get(TypeOrmUserDirectory);
-  bob = await createUser(t.app);
-});
-afterAll(() => t?.close());
-beforeEach(async () => {
-  ada = await createUser(t.app);
-  t.queries.reset();
-});
+useSessions();
 
 describe('lookup (T: 4.3)', () => {
   it('finds session and user with one prepared statement and one round trip', async () => {
@@ -93,7 +77,7 @@ describe('lookup (T: 4.3)', () => {
     const { token, session } = await sessions.create(ada.id);
     await t.db.query('DELETE FROM users WHERE id = $1', [ada.id]);
     expect(await sessions.lookup(token)).toBeNull();
-    expect(await rowOf(t, session.id)).toBeUndefined();
+    expect(await rowOf(session.id)).toBeUndefined();
   });
 
   it('a new password ends every session of the account', async () => {

@@ -1,22 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { seconds, SessionService, type AuthUser } from 'nestjs-latchkey';
-import { createUser, startTestApp, type TestApp } from '../../support/app.js';
-import { rowOf } from '../../support/session-stores.js';
+import { describe, expect, it } from '@jest/globals';
+import { seconds, SessionService } from 'nestjs-latchkey';
+import { startTestApp } from '../../support/app.js';
 import { reusesDuring, reusesHeard } from '../../support/heard.js';
+import { ada, rowOf, sessions, t, useSessions } from '../../support/session-service.js';
 
-let t: TestApp;
-let sessions: SessionService;
-let ada: AuthUser;
-beforeAll(async () => {
-  t = await startTestApp();
-  sessions = t.app.get(SessionService);
-});
-afterAll(() => t?.close());
-beforeEach(async () => {
-  ada = await createUser(t.app);
-  t.queries.reset();
-});
+useSessions();
 
 describe('R14: reuse of a rotated token after its grace', () => {
   const stolen = async () => {
@@ -74,7 +63,7 @@ describe('R14: reuse of a rotated token after its grace', () => {
     const old = await service.create(ada.id);
     const results = await Promise.all(Array.from({ length: 5 }, () => service.rotate(old.session, ada.id)));
     expect(results.filter((result) => result !== null)).toHaveLength(1);
-    expect((await rowOf(t, old.session.id))!['successor']).toBeNull();
+    expect((await rowOf(old.session.id))!['successor']).toBeNull();
     expect(heard).toEqual([]);
     expect(await service.lookup(old.token)).toBeNull();
     expect(heard).toHaveLength(1);

@@ -1,21 +1,8 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { days, minutes, SessionService, type AuthUser } from 'nestjs-latchkey';
-import { createUser, startTestApp, type TestApp } from '../../support/app.js';
+import { describe, expect, it } from '@jest/globals';
+import { days, minutes } from 'nestjs-latchkey';
+import { ada, bob, sessions, t, useSessions } from '../../support/session-service.js';
 
-let t: TestApp;
-let sessions: SessionService;
-let ada: AuthUser;
-let bob: AuthUser;
-beforeAll(async () => {
-  t = await startTestApp();
-  sessions = t.app.get(SessionService);
-  bob = await createUser(t.app);
-});
-afterAll(() => t?.close());
-beforeEach(async () => {
-  ada = await createUser(t.app);
-  t.queries.reset();
-});
+useSessions();
 
 it('an id that no user can have has no sessions', async () => {
   expect(await sessions.listForUser('nope')).toEqual([]);

@@ -1,26 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { days, seconds, SessionService, TypeOrmUserDirectory, type AuthUser, type Session } from 'nestjs-latchkey';
-import { createUser, startTestApp, type TestApp } from '../../support/app.js';
-import { rowOf } from '../../support/session-stores.js';
+import { describe, expect, it } from '@jest/globals';
+import { days, seconds, SessionService, type Session } from 'nestjs-latchkey';
+import { startTestApp } from '../../support/app.js';
 import { reusesDuring } from '../../support/heard.js';
+import { ada, bob, rowOf, sessions, t, users, useSessions } from '../../support/session-service.js';
 import { VARIANT } from '../../support/variant.js';
 
-let t: TestApp;
-let sessions: SessionService;
-let users: TypeOrmUserDirectory;
-let ada: AuthUser;
-let bob: AuthUser;
-beforeAll(async () => {
-  t = await startTestApp();
-  sessions = t.app.get(SessionService);
-  users = t.app.get(TypeOrmUserDirectory);
-  bob = await createUser(t.app);
-});
-afterAll(() => t?.close());
-beforeEach(async () => {
-  ada = await createUser(t.app);
-  t.queries.reset();
-});
+useSessions();
 
 describe('rotate (T: 4.3)', () => {
   it('R1: at a login the old token is not found, and nobody hears of it', async () => {
@@ -31,7 +16,7 @@ describe('rotate (T: 4.3)', () => {
       expect((await sessions.lookup(login.token))?.session.id).toBe(login.session.id);
       expect(login.session.id).not.toBe(old.session.id);
       expect(login.session.handle).not.toBe(old.session.handle);
-      expect(await rowOf(t, old.session.id)).toBeUndefined();
+      expect(await rowOf(old.session.id)).toBeUndefined();
     });
     expect(heard).toEqual([]);
   });
@@ -123,7 +108,7 @@ describe('pain 3: a rotation logs no tab out', () => {
   it('the token is nowhere in the table', async () => {
     const old = await sessions.create(ada.id);
     const { token } = (await sessions.rotate(old.session, ada.id))!;
-    const row = await rowOf(t, old.session.id);
+    const row = await rowOf(old.session.id);
     expect(row!['successor']).toMatch(/^[\w-]{90,}$/);
     const raw = Buffer.from(token, 'base64url');
     const text = JSON.stringify(row) + Buffer.from(String(row!['successor']), 'base64url').toString('latin1');
