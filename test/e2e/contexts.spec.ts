@@ -23,11 +23,9 @@ const handlerOf = (name: 'guarded' | 'open') =>
 
 describe('the guard outside HTTP', () => {
   let t: TestApp;
-  let guard: SessionGuard;
   let issued: IssuedSession;
   beforeAll(async () => {
     t = await startTestApp();
-    guard = t.app.get(SessionGuard);
     issued = await t.app.get(SessionService).create((await createUser(t.app, 'ada@example.com')).id);
   });
   afterAll(() => t?.close());
@@ -36,7 +34,7 @@ describe('the guard outside HTTP', () => {
     const context = new ExecutionContextHost(args, Resolver, handlerOf(handler));
     context.setType(type);
     try {
-      return await guard.canActivate(context);
+      return await t.app.get(SessionGuard).canActivate(context);
     } catch (error) {
       expect(error).toMatchObject({ code: 'UNAUTHENTICATED' });
       return false;
