@@ -1,66 +1,48 @@
-import { spawnSync } from 'node:child_process';
+import { ENTRIES, SWC_OPTIONS } from './test/support/typescript.js';
 
-// Where it is missing the run says so, and CI fails: see test/support/redis-server.ts.
-const hasRedis = spawnSync('redis-server', ['--version']).status === 0;
-
-const project = {
+const project = (displayName, testMatch, settings = {}) => ({
+  displayName,
+  testMatch: testMatch.map((pattern) => `<rootDir>/${pattern}`),
   roots: ['<rootDir>/src', '<rootDir>/test'],
-  testMatch: ['**/*.spec.ts'],
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
-    '^nestjs-latchkey$': '<rootDir>/src/index.ts',
-    '^nestjs-latchkey/engine$': '<rootDir>/src/engine.ts',
-    '^nestjs-latchkey/redis$': '<rootDir>/src/engines/redis/index.ts',
-    '^nestjs-latchkey/testing$': '<rootDir>/src/testing/index.ts',
+    ...Object.fromEntries(Object.entries(ENTRIES).map(([name, file]) => [`^${name}$`, `<rootDir>/${file}`])),
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
-  transform: {
-    '^.+\\.ts$': [
-      '@swc/jest',
-      {
-        jsc: {
-          parser: { syntax: 'typescript', decorators: true },
-          transform: { legacyDecorator: true, decoratorMetadata: true },
-          target: 'es2022',
-          keepClassNames: true,
-        },
-        module: { type: 'es6' },
-      },
-    ],
-  },
-};
+  transform: { '^.+\\.ts$': ['@swc/jest', SWC_OPTIONS] },
+  ...settings,
+});
+
+/** What a project needs to run. Jest starts each set-up once for all projects that name it, and none that nothing needs. */
+const withServers = (name) => ({
+  globalSetup: `<rootDir>/test/support/setup/${name}.js`,
+  globalTeardown: `<rootDir>/test/support/setup/teardown.js`,
+});
+const POSTGRES = withServers('postgres');
+const POSTGRES_AND_REDIS = withServers('postgres-and-redis');
+
+const E2E = 'test/e2e/**/*.spec.ts';
 
 /** @type {import('jest').Config} */
 export default {
   projects: [
-    {
-      ...project,
-      displayName: 'latchkey',
-      ...(hasRedis ? {} : { testPathIgnorePatterns: ['/integration/redis-[^/]*[.]spec[.]ts$'] }),
-    },
-    // The same tests again with reads from memory: nothing but the speed may change.
-    {
-      ...project,
-      displayName: 'cached',
-      testMatch: [
-        '<rootDir>/test/e2e/**/*.spec.ts',
-        '<rootDir>/test/integration/{session.service,interleavings}.spec.ts',
-      ],
-      // It has caches of its own.
+    // `npm test`: these two.
+    project('unit', ['src/**/*.spec.ts', 'test/*.spec.ts', 'test/support/**/*.spec.ts']),
+    project('plain', [E2E, 'test/integration/**/!(redis-)*.spec.ts'], POSTGRES),
+    // `npm run test:all`: also these.
+    project('long', ['test/long/*.spec.ts'], POSTGRES),
+    // The same tests again with reads from memory, but for the one that has caches of its own: nothing but the speed may change.
+    project('cached', [E2E, 'test/integration/{session/*,interleavings}.spec.ts'], {
+      ...POSTGRES,
       testPathIgnorePatterns: ['many-instances'],
       globals: { LATCHKEY_VARIANT: 'cached' },
-    },
+    }),
+    project('redis', ['test/integration/redis-*.spec.ts'], POSTGRES_AND_REDIS),
     // And on Redis: one line of the module's options, and nothing else moves.
-    ...(hasRedis ? ['redis', 'redis-cluster'] : []).map((variant) => ({
-      ...project,
-      displayName: variant,
-      testMatch: ['<rootDir>/test/e2e/**/*.spec.ts'],
-      globals: { LATCHKEY_VARIANT: variant },
-    })),
+    ...['redis', 'redis-cluster'].map((variant) =>
+      project(`e2e-${variant}`, [E2E], { ...POSTGRES_AND_REDIS, globals: { LATCHKEY_VARIANT: variant } }),
+    ),
   ],
-  globalSetup: '<rootDir>/test/support/global-setup.js',
-  globalTeardown: '<rootDir>/test/support/global-teardown.js',
-  maxWorkers: 2,
   testTimeout: 30_000,
 };

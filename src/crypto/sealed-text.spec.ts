@@ -60,6 +60,6 @@ describe('SealedText', () => {
 
   it('20,000 random and mutated values: never an exception, never opened', () => {
     const values = [sealer.seal('token', 'row'), sealer.seal('x'.repeat(129), 'row')];
-    for (const value of fuzz(values, 20_000)) expect(sealer.open(value, 'row')).toBeNull();
+    expect([...fuzz(values, 20_000)].filter((value) => sealer.open(value, 'row') !== null)).toEqual([]);
   });
 });

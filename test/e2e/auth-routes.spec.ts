@@ -1,13 +1,22 @@
 import { randomBytes } from 'node:crypto';
 import { Controller, Get, Post, Res } from '@nestjs/common';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { CurrentSession, CurrentUser, days, OptionalAuth, Public, SessionService, PostgresUserDirectory, type AuthUser, type Session } from 'nestjs-latchkey';
+import {
+  CurrentSession,
+  CurrentUser,
+  days,
+  OptionalAuth,
+  Public,
+  SessionService,
+  PostgresUserDirectory,
+  type AuthUser,
+  type Session,
+} from 'nestjs-latchkey';
 import { AuthConfig } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf, tokenOf } from '../support/cookies.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 @Controller('things')
 class ThingsController {
@@ -45,21 +54,16 @@ class ThingsController {
 }
 
 describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
-  let db: TestDatabase;
   let t: TestApp;
   let ada: AuthUser;
   let bob: AuthUser;
 
   beforeAll(async () => {
-    db = await createTestDatabase();
-    t = await startTestApp({ url: db.url, platform, controllers: [ThingsController] });
+    t = await startTestApp({ platform, controllers: [ThingsController] });
     ada = await createUser(t.app, 'ada@example.com');
     bob = await createUser(t.app, 'bob@example.com');
   });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
-  });
+  afterAll(() => t?.close());
   beforeEach(() => t.queries.reset());
 
   const http = () => request(t.url);
@@ -174,7 +178,7 @@ describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
       for (const meanwhile of [
         (id: string) => users.setPassword(id, 'another password'),
         (id: string) => users.disable(id),
-        (id: string) => db.query('DELETE FROM users WHERE id = $1', [id]),
+        (id: string) => t.db.query('DELETE FROM users WHERE id = $1', [id]),
       ]) {
         const account = await createUser(t.app, `race-${randomBytes(4).toString('hex')}@example.com`);
         users.verifyCredentials = async (email, password) => {
@@ -504,8 +508,7 @@ describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
 });
 
 it.each(PLATFORMS)('503 "setup not complete" while there is no account, on %s', async (platform) => {
-  const db = await createTestDatabase();
-  const t = await startTestApp({ url: db.url, platform });
+  const t = await startTestApp({ platform });
   const attempt = () => request(t.url).post('/auth/login').send({ email: 'ada@example.com', password: PASSWORD });
   const answer = await attempt().expect(503);
   expect(answer.body).toMatchObject({
@@ -514,10 +517,9 @@ it.each(PLATFORMS)('503 "setup not complete" while there is no account, on %s', 
   });
   await createUser(t.app, 'bob@example.com');
   await attempt().expect(401);
-  await db.query('DELETE FROM users');
+  await t.db.query('DELETE FROM users');
   t.queries.reset();
   await attempt().expect(401);
   expect(t.queries.statements.filter((text) => text.includes('EXISTS'))).toEqual([]);
   await t.close();
-  await db.drop();
 });

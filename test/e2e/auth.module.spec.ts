@@ -14,7 +14,20 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
 import cookieParser from 'cookie-parser';
-import { authEntities, authMigrations, AuthModule, authSchemaFor, CurrentUser, hours, OriginGuard, SessionGuard, SessionService, PostgresUserDirectory, UserDirectory, type AuthUser } from 'nestjs-latchkey';
+import {
+  authEntities,
+  authMigrations,
+  AuthModule,
+  authSchemaFor,
+  CurrentUser,
+  hours,
+  OriginGuard,
+  SessionGuard,
+  SessionService,
+  PostgresUserDirectory,
+  UserDirectory,
+  type AuthUser,
+} from 'nestjs-latchkey';
 import { InvalidationChannel } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';

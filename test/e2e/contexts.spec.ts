@@ -11,7 +11,6 @@ import {
   type IssuedSession,
 } from 'nestjs-latchkey';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 class Resolver {
   guarded() {}
@@ -23,34 +22,25 @@ const handlerOf = (name: 'guarded' | 'open') =>
   Object.getOwnPropertyDescriptor(Resolver.prototype, name)!.value as () => void;
 
 describe('the guard outside HTTP', () => {
-  let db: TestDatabase;
   let t: TestApp;
-  let guard: SessionGuard;
   let issued: IssuedSession;
-  let cookie: string;
   beforeAll(async () => {
-    db = await createTestDatabase();
-    t = await startTestApp({ url: db.url });
-    guard = t.app.get(SessionGuard);
+    t = await startTestApp();
     issued = await t.app.get(SessionService).create((await createUser(t.app, 'ada@example.com')).id);
-    cookie = `__Host-session=${issued.token}`;
   });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
-  });
+  afterAll(() => t?.close());
 
   const passes = async (type: string, args: unknown[], handler: 'guarded' | 'open' = 'guarded') => {
     const context = new ExecutionContextHost(args, Resolver, handlerOf(handler));
     context.setType(type);
     try {
-      return await guard.canActivate(context);
+      return await t.app.get(SessionGuard).canActivate(context);
     } catch (error) {
       expect(error).toMatchObject({ code: 'UNAUTHENTICATED' });
       return false;
     }
   };
-  const headers = () => ({ headers: { cookie } });
+  const headers = () => ({ headers: { cookie: `__Host-session=${issued.token}` } });
 
   it.each<[string, string, () => unknown[], boolean]>([
     ['a GraphQL query on Express, { req }', 'graphql', () => [null, {}, { req: headers() }, {}], true],

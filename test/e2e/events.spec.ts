@@ -1,12 +1,22 @@
 import { Injectable } from '@nestjs/common';
 import { EventEmitter2, EventEmitterModule, OnEvent } from '@nestjs/event-emitter';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { AuthEvents, AuthTransaction, days, EphemeralTokenService, RateLimitService, seconds, SessionService, PostgresUserDirectory, type AuthEvent, type AuthUser } from 'nestjs-latchkey';
+import {
+  AuthEvents,
+  AuthTransaction,
+  days,
+  EphemeralTokenService,
+  RateLimitService,
+  seconds,
+  SessionService,
+  PostgresUserDirectory,
+  type AuthEvent,
+  type AuthUser,
+} from 'nestjs-latchkey';
 import { AuditLog } from 'nestjs-latchkey/engine';
 import request from 'supertest';
 import { createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf, tokenOf } from '../support/cookies.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 @Injectable()
 class Audience {
@@ -18,19 +28,15 @@ class Audience {
   }
 }
 
-let db: TestDatabase;
 let t: TestApp;
 let sessions: SessionService;
 let tokens: EphemeralTokenService;
-let accounts = 0;
 const everything: AuthEvent[] = [];
 /** What may be in no event, and in no row of the audit table. */
 const secrets: string[] = [PASSWORD, 'a wrong password', 'another good password'];
 
 beforeAll(async () => {
-  db = await createTestDatabase();
   t = await startTestApp({
-    url: db.url,
     auth: { audit: { enabled: true }, session: { maxPerUser: 3 } },
     imports: [EventEmitterModule.forRoot()],
     providers: [Audience],
@@ -39,12 +45,9 @@ beforeAll(async () => {
   tokens = t.app.get(EphemeralTokenService);
   t.app.get(AuthEvents).on((event) => void everything.push(event));
 });
-afterAll(async () => {
-  await t?.close();
-  await db?.drop();
-});
+afterAll(() => t?.close());
 
-const account = () => createUser(t.app, `ada${++accounts}@example.com`);
+const account = () => createUser(t.app);
 /** What `work` tells, without the time. */
 async function during(work: () => Promise<unknown>): Promise<object[]> {
   const from = everything.length;
@@ -251,7 +254,7 @@ describe('who else hears of it', () => {
 
   it('the audit table, with every event and no secret', async () => {
     await t.app.get(AuditLog).flush();
-    const rows = await db.query(
+    const rows = await t.db.query(
       `SELECT type, date_part('epoch', at) * 1000 AS at, user_id, login, ip, handle, facts
        FROM auth_audit_events ORDER BY id`,
     );
@@ -267,7 +270,7 @@ describe('who else hears of it', () => {
     );
     expect([...new Set(everything.map(({ type }) => type))].toSorted().join(' ')).toBe(kinds);
 
-    const hashes = await db.query<{ hash: string }>(
+    const hashes = await t.db.query<{ hash: string }>(
       'SELECT password_hash AS hash FROM users UNION ALL SELECT token FROM auth_ephemeral_tokens UNION ALL SELECT id FROM sessions',
     );
     expect(secrets.length).toBeGreaterThan(15);

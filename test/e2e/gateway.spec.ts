@@ -5,7 +5,6 @@ import { AuthErrorFilter, CurrentUser, Public, seconds, SessionService, type Aut
 import { signInAs } from 'nestjs-latchkey/testing';
 import { io, type Socket } from 'socket.io-client';
 import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 @UseFilters(AuthErrorFilter)
 @WebSocketGateway()
@@ -23,19 +22,14 @@ class NotesGateway {
 }
 
 describe.each(PLATFORMS)('a socket.io gateway behind the global guard, on %s', (platform) => {
-  let db: TestDatabase;
   let t: TestApp;
   let ada: AuthUser;
   const sockets: Socket[] = [];
   beforeAll(async () => {
-    db = await createTestDatabase();
-    t = await startTestApp({ url: db.url, platform, providers: [NotesGateway] });
+    t = await startTestApp({ platform, providers: [NotesGateway] });
     ada = await createUser(t.app, 'ada@example.com');
   });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
-  });
+  afterAll(() => t?.close());
   afterEach(() => {
     for (const socket of sockets.splice(0)) socket.disconnect();
   });

@@ -5,7 +5,6 @@ import { CurrentUser, OptionalAuth, Public } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 @Resolver()
 class MeResolver {
@@ -33,13 +32,10 @@ class MeResolver {
 }
 
 describe('GraphQL (Apollo on Express) behind the global guard', () => {
-  let db: TestDatabase;
   let t: TestApp;
   let cookie: string;
   beforeAll(async () => {
-    db = await createTestDatabase();
     t = await startTestApp({
-      url: db.url,
       providers: [MeResolver],
       imports: [
         GraphQLModule.forRoot<ApolloDriverConfig>({
@@ -51,10 +47,7 @@ describe('GraphQL (Apollo on Express) behind the global guard', () => {
     });
     cookie = await signInAs(t.app, (await createUser(t.app, 'ada@example.com')).id);
   });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
-  });
+  afterAll(() => t?.close());
 
   const ask = (query: string, headers: Record<string, string> = {}) =>
     request(t.url).post('/graphql').set(headers).send({ query });

@@ -4,27 +4,20 @@ import { minutes, RateLimitService, seconds, PostgresUserDirectory, type AuthErr
 import { LoginLimits } from 'nestjs-latchkey/engine';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 describe.each(PLATFORMS)('limits on login, on %s', (platform) => {
-  let db: TestDatabase;
   let t: TestApp;
   let accounts = 0;
   let email: string;
   let hosts = 0;
   let from: string;
   beforeAll(async () => {
-    db = await createTestDatabase();
     t = await startTestApp({
-      url: db.url,
       platform,
       auth: { rateLimits: undefined, trustedProxies: ['127.0.0.1'] },
     });
   });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
-  });
+  afterAll(() => t?.close());
   beforeEach(async () => {
     ({ email } = await createUser(t.app, `ada${++accounts}@example.com`));
     from = `203.0.113.${++hosts}`;
@@ -90,7 +83,7 @@ describe.each(PLATFORMS)('limits on login, on %s', (platform) => {
     await attempt('wrong').expect(401);
     await attempt(PASSWORD, { address: `198.51.100.${++hosts}` }).expect(200);
 
-    const plain = await startTestApp({ url: db.url, platform, auth: { rateLimits: undefined } });
+    const plain = await startTestApp({ url: t.db.url, platform, auth: { rateLimits: undefined } });
     const post = (address: string) =>
       request(plain.url).post('/auth/login').set('X-Forwarded-For', address).send({ email, password: 'wrong' });
     await post('192.0.2.1').expect(401);

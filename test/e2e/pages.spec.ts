@@ -4,7 +4,6 @@ import { OptionalAuth, RedirectIfAuthenticated } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 @Controller()
 class PagesController {
@@ -34,18 +33,13 @@ class PagesController {
 const HTML = { Accept: 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8' };
 
 describe.each(PLATFORMS)('pages (T: 4.3, RequireAuth and RedirectIfAuthed) on %s', (platform) => {
-  let db: TestDatabase;
   let t: TestApp;
   let cookie: string;
   beforeAll(async () => {
-    db = await createTestDatabase();
-    t = await startTestApp({ url: db.url, platform, controllers: [PagesController], auth: { loginPage: '/login' } });
+    t = await startTestApp({ platform, controllers: [PagesController], auth: { loginPage: '/login' } });
     cookie = await signInAs(t.app, (await createUser(t.app, 'ada@example.com')).id);
   });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
-  });
+  afterAll(() => t?.close());
 
   const get = (path: string, headers: Record<string, string> = {}) => request(t.url).get(path).set(headers);
 
@@ -88,7 +82,7 @@ describe.each(PLATFORMS)('pages (T: 4.3, RequireAuth and RedirectIfAuthed) on %s
   });
 
   it('without `loginPage` a browser is answered 401 too', async () => {
-    const plain = await startTestApp({ url: db.url, platform, controllers: [PagesController] });
+    const plain = await startTestApp({ url: t.db.url, platform, controllers: [PagesController] });
     await request(plain.url).get('/account').set(HTML).expect(401);
     await plain.close();
   });

@@ -15,7 +15,6 @@ import { Background } from '../app/recipes/background.js';
 import { Mailer, type Mail } from '../app/recipes/mailer.js';
 import { RecipesModule } from '../app/recipes/recipes.module.js';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { storedText } from '../support/stored.js';
 
 @Injectable()
@@ -31,7 +30,6 @@ class KeptMail extends Mailer {
 const NEW_PASSWORD = 'a brand new password';
 
 describe.each(PLATFORMS)('recipes on %s', (platform) => {
-  let db: TestDatabase;
   let t: TestApp;
   let mailer: KeptMail;
   let ada: AuthUser;
@@ -39,9 +37,7 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
   let from: string;
 
   beforeAll(async () => {
-    db = await createTestDatabase();
     t = await startTestApp({
-      url: db.url,
       platform,
       imports: [RecipesModule],
       auth: { rateLimits: undefined, trustedProxies: ['127.0.0.1'], jwt: { sessions: true } },
@@ -49,10 +45,7 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
     });
     mailer = t.app.get(Mailer);
   });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
-  });
+  afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.advance(minutes(20));
     from = `203.0.113.${++accounts}`;
@@ -104,7 +97,7 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
     it('the token is in the fragment of the link, and not in the database', async () => {
       const token = await askForLink();
       expect(mailer.mails[0]!.text).toContain('/reset-password#token=');
-      const stored = await storedText(db, 'auth_ephemeral_tokens');
+      const stored = await storedText(t.db, 'auth_ephemeral_tokens');
       expect(stored).toContain(ada.email);
       expect(stored).not.toContain(token);
     });
@@ -148,11 +141,11 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
 
     it('R6: when the password cannot be written the token is not spent', async () => {
       const token = await askForLink();
-      await db.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$`);
-      await db.query(`CREATE TRIGGER refuse BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION refuse()`);
+      await t.db.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$`);
+      await t.db.query(`CREATE TRIGGER refuse BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION refuse()`);
       await reset(token).expect(503);
-      await db.query('DROP TRIGGER refuse ON users');
-      await db.query('DROP FUNCTION refuse');
+      await t.db.query('DROP TRIGGER refuse ON users');
+      await t.db.query('DROP FUNCTION refuse');
       await login(PASSWORD).expect(200);
       await reset(token).expect(200);
     });
@@ -199,7 +192,7 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
       mailer.fails = true;
       await forgot().expect(202);
       expect(await mailTo(ada.email)).toEqual([]);
-      expect(await storedText(db, 'auth_ephemeral_tokens')).not.toContain(ada.email);
+      expect(await storedText(t.db, 'auth_ephemeral_tokens')).not.toContain(ada.email);
       mailer.fails = false;
       for (let i = 0; i < 3; i++) await forgot().expect(202);
       expect(await mailTo(ada.email)).toHaveLength(3);
@@ -248,7 +241,7 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
 
     it("R10: the module's own login, which asks for the password only, can be left out", async () => {
       const strict = await startTestApp({
-        url: db.url,
+        url: t.db.url,
         platform,
         imports: [RecipesModule],
         auth: { routes: { path: 'auth', login: false } },
@@ -263,7 +256,7 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
 
     it('works in the signed-cookie scheme as well', async () => {
       const signed = await startTestApp({
-        url: db.url,
+        url: t.db.url,
         platform,
         imports: [RecipesModule],
         auth: { session: { scheme: 'signed-cookie' } },
@@ -335,7 +328,7 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
 
     it('the code is not in the database', async () => {
       const { code } = await first();
-      const rows = await storedText(db, 'auth_ephemeral_tokens');
+      const rows = await storedText(t.db, 'auth_ephemeral_tokens');
       expect(rows).not.toContain(`"${code}"`);
     });
 
@@ -385,7 +378,7 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
       const token = await tokens.issue('password_reset', { username: ada.email });
       const work = t.app.get(AuthTransaction).run(async () => {
         await tokens.consume('password_reset', token);
-        await db.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        await t.db.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
           WHERE datname = current_database() AND state = 'idle in transaction'`);
         await t.app.get(PostgresUserDirectory).findById(ada.id);
       });

@@ -1,12 +1,22 @@
 import { Controller, Get, Post, Res } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { AuthError, AuthEvents, CurrentSession, CurrentUser, days, seconds, SessionService, type AuthEvent, type AuthUser, type Session } from 'nestjs-latchkey';
+import {
+  AuthError,
+  CurrentSession,
+  CurrentUser,
+  days,
+  seconds,
+  SessionService,
+  type AuthEvent,
+  type AuthUser,
+  type Session,
+} from 'nestjs-latchkey';
 import { CookieWriter } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf, tokenOf } from '../support/cookies.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { reusesHeard } from '../support/heard.js';
 import { expireSessionsAt, hideSessions } from '../support/stored.js';
 
 /** A host that rotates at a change of privilege, as the README says. */
@@ -36,24 +46,19 @@ class AdminController {
 }
 
 describe.each(PLATFORMS)('pain 3: a rotation in one tab and the requests of the others, on %s', (platform) => {
-  let db: TestDatabase;
   let t: TestApp;
   let ada: AuthUser;
   let cookie: string;
   let start: number;
-  const heard: AuthEvent[] = [];
+  let heard: AuthEvent[];
 
   beforeAll(async () => {
-    db = await createTestDatabase();
-    t = await startTestApp({ url: db.url, platform, controllers: [AdminController] });
+    t = await startTestApp({ platform, controllers: [AdminController] });
     ada = await createUser(t.app, 'ada@example.com');
-    t.app.get(AuthEvents).on((event) => void (event.type === 'session.reuse_detected' && heard.push(event)));
+    heard = reusesHeard(t.app);
     start = t.clock.now();
   });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
-  });
+  afterAll(() => t?.close());
   beforeEach(async () => {
     cookie = await signInAs(t.app, ada.id);
     heard.length = 0;
@@ -112,7 +117,7 @@ describe.each(PLATFORMS)('pain 3: a rotation in one tab and the requests of the 
   it('when the successor is due for an extension, it is the one that is extended and sent', async () => {
     t.clock.advance(days(10));
     const winner = cookieOf(await enter().expect(201));
-    await expireSessionsAt(db, t.clock.now() + days(1));
+    await expireSessionsAt(t.db, t.clock.now() + days(1));
     const late = await look().expect(200);
     expect(cookieOf(late)).toBe(winner);
     expect(late.get('Set-Cookie')![0]).toContain('Max-Age=2592000');
@@ -195,7 +200,7 @@ describe.each(PLATFORMS)('pain 3: a rotation in one tab and the requests of the 
 
   it('a database that is away while the successor is looked up: 503, and the cookies stay', async () => {
     const answer = await enter().expect(201);
-    const showSessions = await hideSessions(db);
+    const showSessions = await hideSessions(t.db);
     const away = await look().expect(503);
     expect(away.get('Set-Cookie')).toBeUndefined();
     await showSessions();

@@ -1,12 +1,25 @@
 import { Controller, Get } from '@nestjs/common';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { CleanupService, CurrentSession, CurrentUser, hours, JwtCodecService, minutes, OptionalAuth, seconds, SessionService, TokenRevocationService, PostgresUserDirectory, type AuthUser, type Session } from 'nestjs-latchkey';
+import {
+  CleanupService,
+  CurrentSession,
+  CurrentUser,
+  hours,
+  JwtCodecService,
+  minutes,
+  OptionalAuth,
+  seconds,
+  SessionService,
+  TokenRevocationService,
+  PostgresUserDirectory,
+  type AuthUser,
+  type Session,
+} from 'nestjs-latchkey';
 import { AuthConfig } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { selfContainedLoginContract } from '../contract/self-contained-login.contract.js';
 import { createUser, PASSWORD, PLATFORMS, SECRET, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { VARIANT } from '../support/variant.js';
 
 @Controller()
@@ -24,28 +37,22 @@ class MeController {
 }
 
 describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
-  let db: TestDatabase;
   let t: TestApp;
   let codec: JwtCodecService;
   let revocation: TokenRevocationService;
   let users: PostgresUserDirectory;
   let ada: AuthUser;
-  let accounts = 0;
 
   beforeAll(async () => {
-    db = await createTestDatabase();
-    t = await startTestApp({ url: db.url, platform, controllers: [MeController], auth: { jwt: { sessions: true } } });
+    t = await startTestApp({ platform, controllers: [MeController], auth: { jwt: { sessions: true } } });
     codec = t.app.get(JwtCodecService);
     revocation = t.app.get(TokenRevocationService);
     users = t.app.get(PostgresUserDirectory);
   });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
-  });
+  afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.advance(1);
-    ada = await createUser(t.app, `ada${++accounts}@example.com`);
+    ada = await createUser(t.app);
     t.queries.reset();
   });
 
@@ -109,7 +116,7 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
     const { token } = await logIn();
     await users.disable(ada.id);
     expect(await codeOf(token)).toBe('ACCOUNT_INACTIVE');
-    await db.query('DELETE FROM users WHERE id = $1', [ada.id]);
+    await t.db.query('DELETE FROM users WHERE id = $1', [ada.id]);
     expect(await codeOf(token)).toBe('ACCOUNT_INACTIVE');
     expect(await codeOf(codec.encode('not a uuid').token)).toBe('ACCOUNT_INACTIVE');
   });
@@ -139,13 +146,13 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
     expect(await revocation.isRevoked('one')).toBe(true);
     t.clock.advance(0.001);
     expect((await t.app.get(CleanupService).runOnce()).revokedTokens).toBeGreaterThan(0);
-    expect(await db.query("SELECT 1 FROM revoked_tokens WHERE jti = 'one'")).toEqual([]);
+    expect(await t.db.query("SELECT 1 FROM revoked_tokens WHERE jti = 'one'")).toEqual([]);
     await expect(revocation.revoke('x'.repeat(65), now)).rejects.toThrow(TypeError);
   });
 
   it('100 parallel revocations of one jti are one', async () => {
     await Promise.all(Array.from({ length: 100 }, () => revocation.revoke('parallel', t.clock.now() + 1000)));
-    expect(await db.query(`SELECT jti FROM revoked_tokens WHERE jti = 'parallel'`)).toHaveLength(1);
+    expect(await t.db.query(`SELECT jti FROM revoked_tokens WHERE jti = 'parallel'`)).toHaveLength(1);
   });
 
   it('R32: a JWT of another purpose, or in the cookie, authenticates nobody; nor the cookie token as a JWT', async () => {
@@ -208,7 +215,7 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
   });
 
   it('without `jwt: { sessions: true }` a JWT authenticates nobody, and costs no query', async () => {
-    const plain = await startTestApp({ url: db.url, platform, controllers: [MeController] });
+    const plain = await startTestApp({ url: t.db.url, platform, controllers: [MeController] });
     plain.queries.reset();
     const { token } = codec.encode(ada.id);
     const answer = await request(plain.url).get('/me').set('Authorization', `Bearer ${token}`).expect(401);
@@ -221,7 +228,12 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
     const next = 'another test secret that is long enough: 9876';
     const { token } = await logIn();
     const withSecrets = (secrets: string[]) =>
-      startTestApp({ url: db.url, platform, controllers: [MeController], auth: { secrets, jwt: { sessions: true } } });
+      startTestApp({
+        url: t.db.url,
+        platform,
+        controllers: [MeController],
+        auth: { secrets, jwt: { sessions: true } },
+      });
     const ask = async (secrets: string[]) => {
       const other = await withSecrets(secrets);
       other.clock.set(t.clock.now());
@@ -235,10 +247,10 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
 
   it('an outage is 503, for the revocation list too', async () => {
     const { token } = await logIn();
-    await db.query('ALTER TABLE revoked_tokens RENAME TO gone');
+    await t.db.query('ALTER TABLE revoked_tokens RENAME TO gone');
     // From memory it is answered as long as every revocation is heard of.
     await me(token).expect(VARIANT === 'cached' ? 200 : 503);
-    await db.query('ALTER TABLE gone RENAME TO revoked_tokens');
+    await t.db.query('ALTER TABLE gone RENAME TO revoked_tokens');
     await me(token).expect(200);
   });
 });

@@ -2,14 +2,22 @@ import { createHash, createHmac } from 'node:crypto';
 import { deflateSync } from 'node:zlib';
 import { Controller, Get, Post, Res } from '@nestjs/common';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { CurrentUser, days, hours, Public, seconds, TokenRevocationService, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import {
+  CurrentUser,
+  days,
+  hours,
+  Public,
+  seconds,
+  TokenRevocationService,
+  PostgresUserDirectory,
+  type AuthUser,
+} from 'nestjs-latchkey';
 import { SessionCookie, SignedCookieSession } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { selfContainedLoginContract } from '../contract/self-contained-login.contract.js';
 import { createUser, PASSWORD, PLATFORMS, SECRET, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf } from '../support/cookies.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { storedText } from '../support/stored.js';
 
 @Controller()
@@ -60,14 +68,11 @@ function pythonCookie(sub: string, issuedAt: number, ttl: number): string {
 }
 
 describe.each(PLATFORMS)("session: { scheme: 'signed-cookie' } on %s", (platform) => {
-  let db: TestDatabase;
   let t: TestApp;
   let ada: AuthUser;
   let accounts = 0;
   beforeAll(async () => {
-    db = await createTestDatabase();
     t = await startTestApp({
-      url: db.url,
       platform,
       controllers: [PagesController],
       auth: {
@@ -76,10 +81,7 @@ describe.each(PLATFORMS)("session: { scheme: 'signed-cookie' } on %s", (platform
       },
     });
   });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
-  });
+  afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.set(Date.UTC(2025, 0, 1) + days(++accounts));
     ada = await createUser(t.app, `ada${accounts}@example.com`);
@@ -96,7 +98,7 @@ describe.each(PLATFORMS)("session: { scheme: 'signed-cookie' } on %s", (platform
     expect(answer.headers['x-auth-cookie-set']).toBe('1');
     expect((await get('/me', cookieOf(answer)).expect(200)).body).toEqual({ email: ada.email });
     await request(t.url).get('/me').expect(401);
-    expect(await storedText(db, 'sessions')).toBe('');
+    expect(await storedText(t.db, 'sessions')).toBe('');
   });
 
   it('T: wrong password 401; unknown user 401', async () => {

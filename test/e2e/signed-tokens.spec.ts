@@ -5,7 +5,6 @@ import { SessionStore } from 'nestjs-latchkey/engine';
 import request from 'supertest';
 import { createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf, tokenOf } from '../support/cookies.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { plantSession, storedText } from '../support/stored.js';
 
 const vectors = JSON.parse(readFileSync('test/vectors/bangui-token.json', 'utf8')) as {
@@ -16,25 +15,20 @@ const vectors = JSON.parse(readFileSync('test/vectors/bangui-token.json', 'utf8'
 const { secret } = vectors.valid[0]!;
 
 describe("session: { tokenFormat: 'signed' } (T: 5.3, rotation)", () => {
-  let db: TestDatabase;
   let t: TestApp;
   let ada: AuthUser;
   beforeAll(async () => {
-    db = await createTestDatabase();
     t = await start([secret, vectors.previous_secret]);
     ada = await createUser(t.app, 'ada@example.com');
     for (const { db_token_hash } of vectors.valid) {
-      await plantSession(t.app, db, db_token_hash, ada.id);
+      await plantSession(t.app, t.db, db_token_hash, ada.id);
     }
   });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
-  });
+  afterAll(() => t?.close());
 
-  const start = (secrets: string[]) =>
+  const start = (secrets: string[], url?: string) =>
     startTestApp({
-      url: db.url,
+      url,
       auth: { secrets, session: { tokenFormat: 'signed' }, cookie: { name: 'bangui_session', hostPrefix: false } },
     });
   const session = (app: TestApp, token: string) =>
@@ -47,10 +41,10 @@ describe("session: { tokenFormat: 'signed' } (T: 5.3, rotation)", () => {
   it('T: a token of the previous secret is accepted while it is set, refused after, and a third one never', async () => {
     const { signed_with_previous } = vectors.valid[1]!;
     await session(t, signed_with_previous).expect(200);
-    const rotated = await start([secret]);
+    const rotated = await start([secret], t.db.url);
     await session(rotated, signed_with_previous).expect(401);
     await rotated.close();
-    const third = await start(['a third secret that is long enough: 0123456']);
+    const third = await start(['a third secret that is long enough: 0123456'], t.db.url);
     await session(third, signed_with_previous).expect(401);
     await third.close();
   });
@@ -73,10 +67,10 @@ describe("session: { tokenFormat: 'signed' } (T: 5.3, rotation)", () => {
       .send({ email: 'ada@example.com', password: PASSWORD })
       .expect(200);
     expect(cookieOf(answer)).toMatch(/^bangui_session=[0-9a-f]{64}\.[0-9a-f]{64}$/);
-    const current = await start([secret]);
+    const current = await start([secret], t.db.url);
     await session(current, tokenOf(answer)).expect(200);
     await current.close();
-    const rows = await storedText(db, 'sessions');
+    const rows = await storedText(t.db, 'sessions');
     expect(rows).toContain(t.app.get(SessionService).idOf(tokenOf(answer)));
     expect(rows).not.toContain(tokenOf(answer).slice(0, 64));
   });

@@ -11,7 +11,6 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { PreparedStatements } from '../../src/postgres/prepared-statements.js';
 import { createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 /** Asks the DataSource for a connection of its own, as a host's directory does. */
 @Injectable()
@@ -35,7 +34,6 @@ class HostDirectory extends UserDirectory {
 }
 
 describe('AuthTransaction', () => {
-  let db: TestDatabase;
   let t: TestApp;
   let transaction: AuthTransaction;
   let tokens: EphemeralTokenService;
@@ -44,17 +42,13 @@ describe('AuthTransaction', () => {
   let email: string;
   let accounts = 0;
   beforeAll(async () => {
-    db = await createTestDatabase();
-    t = await startTestApp({ url: db.url });
+    t = await startTestApp();
     transaction = t.app.get(AuthTransaction);
     tokens = t.app.get(EphemeralTokenService);
     users = t.app.get(PostgresUserDirectory);
     limits = t.app.get(RateLimitService);
   });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
-  });
+  afterAll(() => t?.close());
   beforeEach(async () => {
     ({ email } = await createUser(t.app, `ada${++accounts}@example.com`));
   });
@@ -181,7 +175,7 @@ describe('AuthTransaction', () => {
   });
 
   it('fifty at once with a directory that asks for a connection of its own: one wins, nobody waits for ever', async () => {
-    const host = await startTestApp({ url: db.url, auth: { users: HostDirectory } });
+    const host = await startTestApp({ url: t.db.url, auth: { users: HostDirectory } });
     const hostTokens = host.app.get(EphemeralTokenService);
     const token = await hostTokens.issue('password_reset', { username: email });
     const results = await Promise.all(

@@ -1,66 +1,57 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { AuthTransaction, days, minutes, seconds, SessionService, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
-import { CachedSessionStore, InvalidationChannel, MemorySessionCache, SessionCache, SessionStore } from 'nestjs-latchkey/engine';
+import {
+  AuthTransaction,
+  days,
+  minutes,
+  seconds,
+  SessionService,
+  PostgresUserDirectory,
+  type AuthUser,
+} from 'nestjs-latchkey';
+import {
+  CachedSessionStore,
+  InvalidationChannel,
+  MemorySessionCache,
+  SessionCache,
+  SessionStore,
+} from 'nestjs-latchkey/engine';
 import { AuthConfig } from '../../src/config/auth-config.js';
 import { PostgresSessionStore } from '../../src/engines/postgres/postgres-session.store.js';
 import { newSessionToken } from '../../src/session/session.js';
 import { sessionStoreContract } from '../contract/session-store.contract.js';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { closeAll, createUser, startTestApp, type TestApp } from '../support/app.js';
 import { heard, until } from '../support/heard.js';
-import { countsOf } from '../support/session-counts.js';
+import { sessionStoreOf } from '../support/session-stores.js';
 
 const CACHED = { cache: { enabled: true } };
 
 describe.each([10_000, 0])('with room for %i sessions', (maxSessions) => {
   sessionStoreContract('cached', async () => {
-    const db = await createTestDatabase();
-    const t = await startTestApp({ url: db.url, auth: { cache: { enabled: true, maxSessions } } });
+    const t = await startTestApp({ auth: { cache: { enabled: true, maxSessions } } });
     expect(t.app.get(SessionStore)).toBeInstanceOf(CachedSessionStore);
-    const [ada, bob] = [await createUser(t.app, 'ada@example.com'), await createUser(t.app, 'bob@example.com')];
-    return {
-      store: t.app.get(SessionStore),
-      ada: ada.id,
-      bob: bob.id,
-      unknownUser: '00000000-0000-4000-8000-00000000dead',
-      ...countsOf(db),
-      close: async () => {
-        await t.close();
-        await db.drop();
-      },
-    };
+    return sessionStoreOf(t);
   });
 });
 
 describe('CachedSessionStore', () => {
-  let db: TestDatabase;
   let t: TestApp;
   /** Another instance of the deployment. */
   let other: TestApp;
   let sessions: SessionService;
   let users: PostgresUserDirectory;
   let ada: AuthUser;
-  let accounts = 0;
 
   beforeAll(async () => {
-    db = await createTestDatabase();
-    [t, other] = await Promise.all([
-      startTestApp({ url: db.url, auth: CACHED }),
-      startTestApp({ url: db.url, auth: CACHED }),
-    ]);
+    t = await startTestApp({ auth: CACHED });
+    other = await startTestApp({ url: t.db.url, auth: CACHED });
     sessions = t.app.get(SessionService);
     users = t.app.get(PostgresUserDirectory);
   });
-  afterAll(async () => {
-    await Promise.all([t?.close(), other?.close()]);
-    await db?.drop();
-  });
+  afterAll(() => closeAll(other, t));
   beforeEach(async () => {
-    ada = await createUser(t.app, `ada${++accounts}@example.com`);
+    ada = await createUser(t.app);
   });
-  afterEach(() => {
-    jest.restoreAllMocks();
-  });
+  afterEach(() => void jest.restoreAllMocks());
 
   const cached = async () => {
     const issued = await sessions.create(ada.id);
@@ -80,7 +71,7 @@ describe('CachedSessionStore', () => {
   });
 
   it('T: without the cache every lookup reads', async () => {
-    const plain = await startTestApp({ url: db.url });
+    const plain = await startTestApp({ url: t.db.url });
     const { token } = await plain.app.get(SessionService).create(ada.id);
     plain.queries.reset();
     for (let i = 0; i < 3; i++) await plain.app.get(SessionService).lookup(token);
@@ -237,7 +228,7 @@ describe('CachedSessionStore', () => {
 
     it('a user who was disabled, and a cutoff', async () => {
       for (const end of [() => users.disable(ada.id), () => users.invalidateTokens(ada.id, t.clock.now())]) {
-        ada = await createUser(t.app, `ada${++accounts}@example.com`);
+        ada = await createUser(t.app);
         const { token } = await cached();
         await end();
         expect(await sessions.lookup(token)).toBeNull();
@@ -281,7 +272,7 @@ describe('CachedSessionStore', () => {
     };
     it.each(Object.keys(ends))('%s', async (name) => {
       for (let i = 0; i < 20; i++) {
-        ada = await createUser(t.app, `ada${++accounts}@example.com`);
+        ada = await createUser(t.app);
         const { token, session } = await cached();
         await ends[name]!({ ...session, token });
         expect(await sessions.lookup(token)).toBeNull();
@@ -295,7 +286,7 @@ describe('CachedSessionStore', () => {
       ['the token it was rotated from, stolen', ({ token }) => after(minutes(1), () => sessions.lookup(token))],
     ])('R14: what a rotation led to: %s', async (_, end) => {
       for (let i = 0; i < 10; i++) {
-        ada = await createUser(t.app, `ada${++accounts}@example.com`);
+        ada = await createUser(t.app);
         const old = await cached();
         const successor = (await sessions.rotate(old.session, ada.id))!;
         expect(await sessions.lookup(old.token)).toMatchObject({ successor: successor.token });
@@ -306,7 +297,7 @@ describe('CachedSessionStore', () => {
     });
 
     const loginOver = async (id: string) => {
-      const bob = await createUser(t.app, `bob${++accounts}@example.com`);
+      const bob = await createUser(t.app);
       await sessions.rotate({ id }, bob.id, { authenticatedAt: t.clock.now() });
     };
     const after = (time: number, work: () => Promise<unknown>) => {
@@ -316,7 +307,7 @@ describe('CachedSessionStore', () => {
 
     it('a login as somebody else, over a session of mine', async () => {
       const { token, session } = await cached();
-      const bob = await createUser(t.app, `bob${accounts}@example.com`);
+      const bob = await createUser(t.app);
       await sessions.rotate(session, bob.id, { authenticatedAt: t.clock.now() });
       expect(await sessions.lookup(token)).toBeNull();
     });
@@ -352,68 +343,60 @@ describe('CachedSessionStore', () => {
       });
       return { read, release: () => release() };
     };
-
-    it('does not put the dead row back, ended here', async () => {
+    const lookupInFlight = async () => {
       const { token, session } = await sessions.create(ada.id);
       const held = holdRead();
       const early = sessions.lookup(token);
       await held.read;
+      return { token, session, early, release: held.release };
+    };
+
+    it('does not put the dead row back, ended here', async () => {
+      const { token, session, early, release } = await lookupInFlight();
       await sessions.revoke(session.id);
-      held.release();
+      release();
       expect(await early).not.toBeNull(); // it came before the revocation
       expect(t.app.get(SessionCache).get(session.id)).toBeUndefined();
       expect(await sessions.lookup(token)).toBeNull();
     });
 
     it('does not put the dead row back, ended by another instance', async () => {
-      const { token, session } = await sessions.create(ada.id);
-      const held = holdRead();
-      const early = sessions.lookup(token);
-      await held.read;
+      const { token, session, early, release } = await lookupInFlight();
       const told = heard(t.app, ({ sessions: ids }) => ids === '*' || ids?.includes(session.id) === true);
       await other.app.get(SessionService).revoke(session.id);
       await told;
-      held.release();
+      release();
       await early;
       expect(await sessions.lookup(token)).toBeNull();
     });
 
     it('revoked here when another instance has just done so, and this one has yet to hear of it', async () => {
-      const { token, session } = await sessions.create(ada.id);
-      const held = holdRead();
-      const early = sessions.lookup(token);
-      await held.read;
+      const { token, session, early, release } = await lookupInFlight();
       const deaf = jest.spyOn(t.app.get(InvalidationChannel), 'deliver');
       const told = new Promise<void>((resolve) => deaf.mockImplementationOnce(() => resolve()));
-      await db.query('DELETE FROM sessions WHERE id = $1', [session.id]);
+      await t.db.query('DELETE FROM sessions WHERE id = $1', [session.id]);
       await told;
       deaf.mockRestore();
       await sessions.revoke(session.id);
-      held.release();
+      release();
       await early;
       expect(await sessions.lookup(token)).toBeNull();
     });
 
     it('one that comes after the revocation does not join it', async () => {
-      const { token, session } = await sessions.create(ada.id);
-      const held = holdRead();
-      const early = sessions.lookup(token);
-      await held.read;
+      const { token, session, early, release } = await lookupInFlight();
       await sessions.revoke(session.id);
       const late = sessions.lookup(token);
-      held.release();
+      release();
       expect(await early).not.toBeNull();
       expect(await late).toBeNull();
     });
 
     it('one that has joined it, and is overtaken, reads for itself', async () => {
-      const { token, session } = await sessions.create(ada.id);
-      const held = holdRead();
-      const early = sessions.lookup(token);
-      await held.read;
+      const { token, session, early, release } = await lookupInFlight();
       const joined = sessions.lookup(token);
       await users.disable(ada.id);
-      held.release();
+      release();
       await early;
       expect(await joined).toBeNull();
       expect(t.app.get(SessionCache).get(session.id)).toBeUndefined();

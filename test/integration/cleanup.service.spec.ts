@@ -2,44 +2,49 @@ import { randomBytes } from 'node:crypto';
 import { Logger } from '@nestjs/common';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { AuthEvents, CleanupService, days, EphemeralTokenService, minutes, RateLimitService, SessionService, TokenRevocationService, type AuthUser } from 'nestjs-latchkey';
+import {
+  AuthEvents,
+  CleanupService,
+  days,
+  EphemeralTokenService,
+  minutes,
+  RateLimitService,
+  SessionService,
+  TokenRevocationService,
+  type AuthUser,
+} from 'nestjs-latchkey';
 import { AuthConfig, InvalidationChannel } from 'nestjs-latchkey/engine';
 import { Client, type Pool } from 'pg';
 import type { DataSource } from 'typeorm';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { until } from '../support/heard.js';
 
 const NOTHING = { sessions: 0, ephemeralTokens: 0, revokedTokens: 0, rateLimitEvents: 0, auditEvents: 0 };
 
-let db: TestDatabase;
 let t: TestApp;
 let cleanup: CleanupService;
 let sessions: SessionService;
 let ada: AuthUser;
-let accounts = 0;
 beforeAll(async () => {
-  db = await createTestDatabase();
-  t = await startTestApp({ url: db.url, auth: { cache: { enabled: true }, cleanup: { interval: days(20) } } });
+  t = await startTestApp({ auth: { cache: { enabled: true }, cleanup: { interval: days(20) } } });
   cleanup = t.app.get(CleanupService);
   sessions = t.app.get(SessionService);
 });
-afterAll(async () => {
-  await t?.close();
-  await db?.drop();
-});
+afterAll(() => t?.close());
 beforeEach(async () => {
-  await db.query('TRUNCATE sessions, auth_ephemeral_tokens, revoked_tokens, auth_rate_limit_events, auth_audit_events');
-  ada = await createUser(t.app, `ada${++accounts}@example.com`);
+  await t.db.query(
+    'TRUNCATE sessions, auth_ephemeral_tokens, revoked_tokens, auth_rate_limit_events, auth_audit_events',
+  );
+  ada = await createUser(t.app);
 });
 afterEach(() => void jest.restoreAllMocks());
 
 const { leeway } = AuthConfig.from({ secrets: ['a test secret that is long enough: 0123456789'] }).cleanup;
 const count = async (table: string): Promise<number> =>
-  Number((await db.query<{ n: string }>(`SELECT count(*) AS n FROM ${table}`))[0]!.n);
+  Number((await t.db.query<{ n: string }>(`SELECT count(*) AS n FROM ${table}`))[0]!.n);
 /** Sessions as another program writes them. */
 const insertSessions = (userId: string, many: number, expiresAt: number) =>
-  db.query(
+  t.db.query(
     `INSERT INTO sessions (id, user_id, created_at, expires_at)
      SELECT $4 || n, $1, to_timestamp($3) - interval '25 days', to_timestamp($3) FROM generate_series(1, $2::int) n`,
     [userId, many, expiresAt / 1000, randomBytes(8).toString('hex')],
@@ -51,11 +56,11 @@ describe('what a cleanup removes', () => {
     await sessions.create(ada.id);
     await t.app.get(EphemeralTokenService).issue('password_reset', { username: ada.email }, { ttl: days(30) });
     await t.app.get(TokenRevocationService).revoke('jti', now + days(30));
-    await db.query(
+    await t.db.query(
       'INSERT INTO auth_rate_limit_events (username, event_type, occurred_at) VALUES ($1, $2, to_timestamp($3))',
       ['somebody', 'email_send', (now + days(30) - minutes(15)) / 1000],
     );
-    await db.query(`INSERT INTO auth_audit_events (type, at, facts) VALUES ('logout', to_timestamp($1), '{}')`, [
+    await t.db.query(`INSERT INTO auth_audit_events (type, at, facts) VALUES ('logout', to_timestamp($1), '{}')`, [
       (now + days(30) - days(90)) / 1000,
     ]);
 
@@ -106,7 +111,7 @@ describe('what a cleanup removes', () => {
 
   it('a rotated session of another program, which has no absolute lifetime of its own, goes too', async () => {
     await insertSessions(ada.id, 1, t.clock.now() + days(20));
-    const [row] = await db.query<{ id: string }>('SELECT id FROM sessions');
+    const [row] = await t.db.query<{ id: string }>('SELECT id FROM sessions');
     await sessions.rotate({ id: row!.id }, ada.id);
     t.clock.advance(days(91));
     expect((await cleanup.runOnce()).sessions).toBe(2);
@@ -122,7 +127,7 @@ describe('what a cleanup removes', () => {
     await insertSessions(ada.id, 300, t.clock.now() - leeway);
     expect((await cleanup.runOnce()).sessions).toBe(300);
     // What comes after it on the same channel has come.
-    await db.query(`SELECT pg_notify('nestjs_latchkey', '{"users": ["marker"]}')`);
+    await t.db.query(`SELECT pg_notify('nestjs_latchkey', '{"users": ["marker"]}')`);
     await until(() => heard.length > 0);
     expect(heard).toEqual([expect.objectContaining({ users: ['marker'] })]);
     for (const off of offs) off();
@@ -130,14 +135,14 @@ describe('what a cleanup removes', () => {
 
   it('finds its sessions by an index, however many rotated ones there are', async () => {
     await insertSessions(ada.id, 5_000, t.clock.now() + days(30));
-    await db.query(
+    await t.db.query(
       `UPDATE sessions SET rotated_at = to_timestamp($1), expires_at = to_timestamp($1),
       absolute_expires_at = to_timestamp($1) + interval '90 days'`,
       [t.clock.now() / 1000],
     );
-    await db.query('ANALYZE sessions');
+    await t.db.query('ANALYZE sessions');
     for (const due of ['rotated_at IS NULL AND expires_at', 'rotated_at IS NOT NULL AND absolute_expires_at']) {
-      const plan = await db.query(`EXPLAIN SELECT ctid FROM sessions WHERE ${due} <= to_timestamp(0)
+      const plan = await t.db.query(`EXPLAIN SELECT ctid FROM sessions WHERE ${due} <= to_timestamp(0)
         ORDER BY ${due.split(' ').at(-1)} LIMIT 500 FOR UPDATE SKIP LOCKED`);
       expect(JSON.stringify(plan)).toMatch(/Index Scan using sessions_(expired|rotated)_idx/);
     }
@@ -146,7 +151,7 @@ describe('what a cleanup removes', () => {
 
 describe('one of several processes works at a time', () => {
   it('leaves everything to whoever is at it, at once', async () => {
-    const other = new Client({ connectionString: db.url });
+    const other = new Client({ connectionString: t.db.url });
     await other.connect();
     await other.query(`BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('nestjs-latchkey:cleanup:public', 0))`);
     await insertSessions(ada.id, 10, t.clock.now() - leeway);
@@ -157,7 +162,7 @@ describe('one of several processes works at a time', () => {
 
   it('a row that somebody else has locked is left for the next run, without waiting', async () => {
     await insertSessions(ada.id, 10, t.clock.now() - leeway);
-    const other = new Client({ connectionString: db.url });
+    const other = new Client({ connectionString: t.db.url });
     await other.connect();
     await other.query('BEGIN; SELECT 1 FROM sessions ORDER BY id LIMIT 1 FOR UPDATE');
     expect((await cleanup.runOnce()).sessions).toBe(9);
@@ -175,14 +180,14 @@ describe('one of several processes works at a time', () => {
 
   it('five at once with logins and "log out everywhere" of the same users: no deadlock, nothing alive is deleted', async () => {
     const others = await Promise.all(
-      Array.from({ length: 4 }, () => startTestApp({ url: db.url, auth: { cleanup: { batch: 100 } } })),
+      Array.from({ length: 4 }, () => startTestApp({ url: t.db.url, auth: { cleanup: { batch: 100 } } })),
     );
     for (const { clock } of others) clock.set(t.clock.now());
     const all = [t, ...others];
     const users = await Promise.all(Array.from({ length: 10 }, (_, i) => createUser(t.app, `crowd${i}@example.com`)));
     for (const { id } of users) await insertSessions(id, 2_000, t.clock.now() - leeway - 1);
     const kept = await Promise.all(Array.from({ length: 20 }, () => sessions.create(ada.id)));
-    await db.query(
+    await t.db.query(
       `INSERT INTO auth_ephemeral_tokens (token, token_type, expires_at)
        SELECT 'dead ' || n, 'websocket', to_timestamp($1) FROM generate_series(1, 5000) n
        UNION ALL SELECT 'live ' || n, 'websocket', to_timestamp($1 + 301) FROM generate_series(1, 5000) n`,
@@ -191,14 +196,14 @@ describe('one of several processes works at a time', () => {
     const deadlocks = async () =>
       Number(
         (
-          await db.query<{ n: string }>(
+          await t.db.query<{ n: string }>(
             'SELECT deadlocks AS n FROM pg_stat_database WHERE datname = current_database()',
           )
         )[0]!.n,
       );
     const before = await deadlocks();
     // Every row that a cleanup deletes although it is alive, whoever would notice.
-    await db.query(`
+    await t.db.query(`
       CREATE TABLE deleted_alive (id text);
       CREATE FUNCTION note_alive() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
         IF current_setting('latchkey.purging', true) = 'on' THEN INSERT INTO deleted_alive VALUES (OLD.id); END IF;
@@ -236,20 +241,20 @@ describe('one of several processes works at a time', () => {
     expect(await count('deleted_alive')).toBe(0);
     for (const { token } of kept) expect(await sessions.lookup(token)).not.toBeNull();
     for (const token of opened) expect(await sessions.lookup(token)).not.toBeNull();
-    const left = await db.query<{ n: string; live: boolean }>(
+    const left = await t.db.query<{ n: string; live: boolean }>(
       'SELECT count(*) AS n, expires_at > to_timestamp($1) AS live FROM sessions WHERE rotated_at IS NULL GROUP BY 2',
       [t.clock.now() / 1000],
     );
     expect(left).toEqual([{ n: String(kept.length + users.length), live: true }]);
-    const tokens = await db.query<{ token: string }>('SELECT token FROM auth_ephemeral_tokens');
+    const tokens = await t.db.query<{ token: string }>('SELECT token FROM auth_ephemeral_tokens');
     expect(tokens).toHaveLength(5_000);
     expect(tokens.every(({ token }) => token.startsWith('live'))).toBe(true);
     // The trigger does see them (negative control).
-    await db.query(
+    await t.db.query(
       `BEGIN; SET LOCAL latchkey.purging = 'on'; DELETE FROM sessions WHERE user_id = '${ada.id}'; COMMIT`,
     );
     expect(await count('deleted_alive')).toBe(kept.length);
-    await db.query('DROP TRIGGER note_alive ON sessions; DROP FUNCTION note_alive; DROP TABLE deleted_alive');
+    await t.db.query('DROP TRIGGER note_alive ON sessions; DROP FUNCTION note_alive; DROP TABLE deleted_alive');
     await Promise.all(others.map((other) => other.close()));
   }, 60_000);
 });
@@ -258,12 +263,12 @@ describe('faults and the end', () => {
   it('a fault is thrown to whoever called, kept for health, logged once, and over with the next run', async () => {
     const errors = jest.spyOn(Logger.prototype, 'error').mockImplementation(() => {});
     await insertSessions(ada.id, 10, t.clock.now() - leeway);
-    await db.query('ALTER TABLE revoked_tokens RENAME TO hidden');
+    await t.db.query('ALTER TABLE revoked_tokens RENAME TO hidden');
     for (let i = 0; i < 2; i++) await expect(cleanup.runOnce()).rejects.toMatchObject({ code: 'SCHEMA_MISSING' });
     expect(await count('sessions')).toBe(0); // the other kinds do not wait for it
     expect(cleanup.state).toMatchObject({ lastRunAt: t.clock.now(), lastError: 'SCHEMA_MISSING' });
     expect(errors.mock.calls.filter(([line]) => String(line).includes('cleanup'))).toHaveLength(1);
-    await db.query('ALTER TABLE hidden RENAME TO revoked_tokens');
+    await t.db.query('ALTER TABLE hidden RENAME TO revoked_tokens');
     await cleanup.runOnce();
     expect(cleanup.state).toMatchObject({ lastSuccessAt: t.clock.now(), lastError: null, lag: 0 });
   });
@@ -277,7 +282,7 @@ describe('faults and the end', () => {
   });
 
   it('runs by itself at its interval, and ends with the application after the batch under way', async () => {
-    const own = await startTestApp({ url: db.url, auth: { cleanup: { interval: 1_000, batch: 1 } } });
+    const own = await startTestApp({ url: t.db.url, auth: { cleanup: { interval: 1_000, batch: 1 } } });
     own.clock.set(t.clock.now());
     await insertSessions(ada.id, 50, t.clock.now() - leeway);
     await until(async () => (await count('sessions')) < 50);
@@ -288,7 +293,7 @@ describe('faults and the end', () => {
   });
 
   it('does nothing by itself where it is turned off', async () => {
-    const own = await startTestApp({ url: db.url, auth: { cleanup: { enabled: false, interval: 1_000 } } });
+    const own = await startTestApp({ url: t.db.url, auth: { cleanup: { enabled: false, interval: 1_000 } } });
     expect(own.app.get(CleanupService).state).toEqual({
       lastRunAt: null,
       lastSuccessAt: null,
@@ -301,7 +306,7 @@ describe('faults and the end', () => {
   });
 
   it('a batch of a database that went away fails, and the process goes on', async () => {
-    const own = await startTestApp({ url: db.url, auth: { cleanup: { interval: 1_000 } } });
+    const own = await startTestApp({ url: t.db.url, auth: { cleanup: { interval: 1_000 } } });
     await (own.app.get<DataSource>(getDataSourceToken()).driver as unknown as { master: Pool }).master.end();
     await expect(own.app.get(CleanupService).runOnce()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     expect(own.app.get(CleanupService).state.lastError).toBe('STORE_UNAVAILABLE');
@@ -310,7 +315,7 @@ describe('faults and the end', () => {
 
   it('of rate-limit events it finds every one, in whatever place of the table, in every run', async () => {
     const fill = (name: string) =>
-      db.query(
+      t.db.query(
         `INSERT INTO auth_rate_limit_events (username, event_type, occurred_at)
          SELECT $2 || n, 'email_send', to_timestamp($1 - CASE n % 3 WHEN 0 THEN 0 ELSE 86400 END)
          FROM generate_series(1, 30000) n`,
@@ -318,7 +323,7 @@ describe('faults and the end', () => {
       );
     await fill('first ');
     expect((await cleanup.runOnce()).rateLimitEvents).toBe(20_000);
-    await db.query('VACUUM auth_rate_limit_events'); // the next rows come to the places of the old ones too
+    await t.db.query('VACUUM auth_rate_limit_events'); // the next rows come to the places of the old ones too
     await fill('second ');
     expect((await cleanup.runOnce()).rateLimitEvents).toBe(20_000);
     expect(await count('auth_rate_limit_events')).toBe(20_000);

@@ -4,7 +4,7 @@ import { authMigrations, authSchemaFor, days, hours, minutes, type AuthModuleExt
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { diagnose } from '../../src/cli/doctor/diagnose.js';
-import { expectedSchema, type ExpectedSchema } from '../../src/cli/doctor/expected-schema.js';
+import { expectedSchema } from '../../src/cli/doctor/expected-schema.js';
 import { CODES, type FindingCode } from '../../src/cli/doctor/finding.js';
 import type { HostConfiguration } from '../../src/cli/host.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
@@ -60,15 +60,15 @@ const PLANTED: readonly (readonly [FindingCode, string, Planted])[] = [
   ],
 ];
 
+const expected = await expectedSchema(authMigrations);
+
 describe('latchkey doctor', () => {
   let db: TestDatabase;
   let client: Client;
-  let expected: ExpectedSchema;
   beforeAll(async () => {
     db = await createTestDatabase();
     client = new Client({ connectionString: db.url });
     await client.connect();
-    expected = await expectedSchema(authMigrations);
   });
   afterAll(async () => {
     await client?.end();

@@ -1,10 +1,20 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { AuthError, CleanupService, EphemeralTokenService, hours, minutes, PasswordHasher, PostgresUserDirectory, type AuthUser, type EphemeralTokenFields, type EphemeralTokenType } from 'nestjs-latchkey';
+import {
+  AuthError,
+  CleanupService,
+  EphemeralTokenService,
+  hours,
+  minutes,
+  PasswordHasher,
+  PostgresUserDirectory,
+  type AuthUser,
+  type EphemeralTokenFields,
+  type EphemeralTokenType,
+} from 'nestjs-latchkey';
 import { AuthConfig, EphemeralTokenStore } from 'nestjs-latchkey/engine';
 import { sha256Hex } from '../../src/crypto/hash.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { startContenders, type Contenders } from '../support/contenders.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { startRacers, type Racers } from '../support/racers.js';
 
 declare module 'nestjs-latchkey' {
   interface EphemeralTokenFields {
@@ -29,44 +39,38 @@ const TYPES: {
 };
 const EVERY_TYPE = Object.entries(TYPES).map(([type, rest]) => [type as EphemeralTokenType, ...rest] as const);
 
-let db: TestDatabase;
 let t: TestApp;
 let tokens: EphemeralTokenService;
 let users: PostgresUserDirectory;
 let ada: AuthUser;
-let contenders: Contenders;
+let racers: Racers;
 beforeAll(async () => {
-  db = await createTestDatabase();
-  [t, contenders] = await Promise.all([
-    startTestApp({
-      url: db.url,
-      auth: {
-        ephemeralTokens: {
-          team_invite: { ttl: hours(1), onePerUser: true, binding: 'teamId' },
-          team_link: { ttl: hours(2) },
-        },
+  t = await startTestApp({
+    auth: {
+      ephemeralTokens: {
+        team_invite: { ttl: hours(1), onePerUser: true, binding: 'teamId' },
+        team_link: { ttl: hours(2) },
       },
-    }),
-    startContenders(db.url),
-  ]);
+    },
+  });
+  racers = await startRacers(t.db.url);
   tokens = t.app.get(EphemeralTokenService);
   users = t.app.get(PostgresUserDirectory);
   t.clock.set(Date.now());
   ada = await createUser(t.app, ADA);
 }, 60_000);
 afterAll(async () => {
-  await contenders?.stop();
+  await racers?.stop();
   await t?.close();
-  await db?.drop();
 });
 beforeEach(async () => {
   t.clock.set(Date.now());
-  await db.query('DELETE FROM auth_ephemeral_tokens');
-  await db.query('UPDATE users SET disabled_at = NULL, tokens_invalidated_after = NULL');
+  await t.db.query('DELETE FROM auth_ephemeral_tokens');
+  await t.db.query('UPDATE users SET disabled_at = NULL, tokens_invalidated_after = NULL');
   t.queries.reset();
 });
 
-const rows = () => db.query('SELECT * FROM auth_ephemeral_tokens ORDER BY id');
+const rows = () => t.db.query('SELECT * FROM auth_ephemeral_tokens ORDER BY id');
 const issue = (type: EphemeralTokenType) => tokens.issue(type, TYPES[type][0]);
 const consume = (type: EphemeralTokenType, token: string, binding: string | null = TYPES[type][1] ?? null) =>
   tokens.consume(type as 'pre_auth', token, binding);
@@ -92,7 +96,7 @@ describe.each(EVERY_TYPE)('%s', (type, fields, binding, ttl) => {
   if (!type.startsWith('team_')) {
     it('R8: of 50 parallel consumers in two processes exactly one wins', async () => {
       const token = await issue(type);
-      const won = await contenders.run({ kind: 'consume', type, tokens: [token], binding, times: 25 });
+      const won = await racers.run({ kind: 'consume', type, tokens: [token], binding, times: 25 });
       expect(won).toEqual([fields]);
     });
   }
@@ -248,7 +252,7 @@ describe('bindings', () => {
 
   it('R15: a download row of another program without a resource is for nobody', async () => {
     const token = await tokens.issue('slicer_download', { resource: 'archive:5' });
-    await db.query('UPDATE auth_ephemeral_tokens SET nonce = NULL');
+    await t.db.query('UPDATE auth_ephemeral_tokens SET nonce = NULL');
     expect(await tokens.consume('slicer_download', token, 'archive:5')).toBeNull();
     expect(await tokens.consume('slicer_download', token, null as never)).toBeNull();
   });
@@ -303,7 +307,7 @@ describe('one outstanding', () => {
   });
 
   it('of 50 issued at once in two processes exactly one is left', async () => {
-    const issued = await contenders.run({ kind: 'issue', subject: ADA, times: 25 });
+    const issued = await racers.run({ kind: 'issue', subject: ADA, times: 25 });
     expect(issued.filter((token) => typeof token === 'string')).toHaveLength(50);
     expect(await rows()).toHaveLength(1);
   });
@@ -318,7 +322,7 @@ describe('one outstanding', () => {
   it('R39: two different tokens consumed in two processes at once: exactly one wins, every time', async () => {
     for (let round = 0; round < 10; round++) {
       const both = await twoOutstanding();
-      expect(await contenders.run({ kind: 'consume', type: 'password_reset', tokens: both, times: 10 })).toEqual([
+      expect(await racers.run({ kind: 'consume', type: 'password_reset', tokens: both, times: 10 })).toEqual([
         { username: ADA },
       ]);
     }
@@ -326,7 +330,7 @@ describe('one outstanding', () => {
 
   it('R39: a refused one voids nothing', async () => {
     const [first, second] = await twoOutstanding();
-    await db.query('UPDATE auth_ephemeral_tokens SET expires_at = to_timestamp(0) WHERE token = $1', [
+    await t.db.query('UPDATE auth_ephemeral_tokens SET expires_at = to_timestamp(0) WHERE token = $1', [
       sha256Hex(Buffer.from(first, 'base64url')),
     ]);
     expect(await consume('password_reset', first)).toBeNull();
@@ -337,7 +341,7 @@ describe('one outstanding', () => {
     let most = 0;
     for (let round = 0; round < 10 && most < 2; round++) {
       await issue('password_reset');
-      most = Math.max(most, (await contenders.run({ kind: 'read then delete', subject: ADA, times: 25 })).length);
+      most = Math.max(most, (await racers.run({ kind: 'read then delete', subject: ADA, times: 25 })).length);
     }
     expect(most).toBeGreaterThan(1);
   });
@@ -345,9 +349,9 @@ describe('one outstanding', () => {
   /** As a program without our lock would leave them. */
   async function twoOutstanding(): Promise<[string, string]> {
     const first = await issue('password_reset');
-    await db.query("UPDATE auth_ephemeral_tokens SET token_type = 'aside'");
+    await t.db.query("UPDATE auth_ephemeral_tokens SET token_type = 'aside'");
     const second = await issue('password_reset');
-    await db.query("UPDATE auth_ephemeral_tokens SET token_type = 'password_reset'");
+    await t.db.query("UPDATE auth_ephemeral_tokens SET token_type = 'password_reset'");
     return [first, second];
   }
 });
@@ -375,7 +379,7 @@ describe('the account', () => {
   it('R7: ends when the account is deleted, also when the name is taken again', async () => {
     const eve = await createUser(t.app, 'eve@example.com');
     const token = await tokens.issue('password_reset', { username: 'eve@example.com' });
-    await db.query('DELETE FROM users WHERE id = $1', [eve.id]);
+    await t.db.query('DELETE FROM users WHERE id = $1', [eve.id]);
     expect(await tokens.peek('password_reset', token)).toBeNull();
     await createUser(t.app, 'eve@example.com');
     expect(await tokens.peek('password_reset', token)).toBeNull();
@@ -414,7 +418,7 @@ describe('the account', () => {
   });
 
   it('a row with the columns of the seed only is a valid token', async () => {
-    await db.query(
+    await t.db.query(
       `INSERT INTO auth_ephemeral_tokens (token, token_type, username, expires_at, created_at)
        VALUES ($1, 'oidc_exchange', $2, to_timestamp($3), to_timestamp($4))`,
       [sha256Hex(Buffer.alloc(32)), ADA, t.clock.now() / 1000 + 60, t.clock.now() / 1000],
@@ -424,7 +428,7 @@ describe('the account', () => {
 });
 
 it('the cleanup takes what is over, of every type, in batches', async () => {
-  await db.query(
+  await t.db.query(
     `INSERT INTO auth_ephemeral_tokens (token, token_type, expires_at)
      SELECT 'old ' || n, 'websocket', to_timestamp($1) FROM generate_series(1, 12000) n`,
     [t.clock.now() / 1000],

@@ -2,7 +2,12 @@ import { Controller, Get } from '@nestjs/common';
 import { HealthCheckService, TerminusModule, type HealthIndicatorResult } from '@nestjs/terminus';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { AuthHealthIndicator, hours, Public, seconds, type AuthHealth } from 'nestjs-latchkey';
-import { InvalidationChannel, SessionStore, type CleanupProgressFacts, type CleanupProgress } from 'nestjs-latchkey/engine';
+import {
+  InvalidationChannel,
+  SessionStore,
+  type CleanupProgressFacts,
+  type CleanupProgress,
+} from 'nestjs-latchkey/engine';
 import request from 'supertest';
 import { startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';

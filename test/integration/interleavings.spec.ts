@@ -1,27 +1,22 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { AuthEvents, days, seconds, SessionService, type IssuedSession } from 'nestjs-latchkey';
+import { days, seconds, SessionService, type AuthEvent, type IssuedSession } from 'nestjs-latchkey';
 import { DataSource } from 'typeorm';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { reusesHeard } from '../support/heard.js';
 import { randomFrom } from '../support/random.js';
 
 describe('R18: revoke against concurrent lookup, extend, rotate and login', () => {
-  let db: TestDatabase;
   let t: TestApp;
   let sessions: SessionService;
-  const heard: unknown[] = [];
+  let heard: AuthEvent[];
   beforeAll(async () => {
-    db = await createTestDatabase();
-    t = await startTestApp({ url: db.url });
+    t = await startTestApp();
     sessions = t.app.get(SessionService);
-    t.app.get(AuthEvents).on((event) => void (event.type === 'session.reuse_detected' && heard.push(event)));
+    heard = reusesHeard(t.app);
   });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
-  });
+  afterAll(() => t?.close());
 
   /**
    * Runs the operations on one session at once, in a random order and with random pauses, and reports every token that
@@ -31,7 +26,7 @@ describe('R18: revoke against concurrent lookup, extend, rotate and login', () =
     const random = randomFrom(seed);
     const user = await createUser(t.app, `user${seed}-${extend === honest}@example.com`);
     const issued = await sessions.create(user.id);
-    await db.query('UPDATE sessions SET expires_at = to_timestamp($2) WHERE id = $1', [
+    await t.db.query('UPDATE sessions SET expires_at = to_timestamp($2) WHERE id = $1', [
       issued.session.id,
       (t.clock.now() + days(1)) / 1000,
     ]);

@@ -1,11 +1,17 @@
 import { Logger } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { AuthTransaction, seconds, SessionService, TokenRevocationService, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import {
+  AuthTransaction,
+  seconds,
+  SessionService,
+  TokenRevocationService,
+  PostgresUserDirectory,
+  type AuthUser,
+} from 'nestjs-latchkey';
 import { InvalidationChannel, MemorySessionCache, SessionCache, type Invalidation } from 'nestjs-latchkey/engine';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { DataSource } from 'typeorm';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { heard, until } from '../support/heard.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 
@@ -14,29 +20,23 @@ const LISTENERS = `SELECT pid FROM pg_stat_activity WHERE application_name = 'ne
 const MAX_STALENESS = 400;
 
 describe('PostgresInvalidationChannel', () => {
-  let db: TestDatabase;
   let t: TestApp;
   let channel: InvalidationChannel;
   let cache: MemorySessionCache;
   let sessions: SessionService;
   let ada: AuthUser;
-  let accounts = 0;
   const told: Invalidation[] = [];
 
   beforeAll(async () => {
-    db = await createTestDatabase();
-    t = await startTestApp({ url: db.url, auth: { cache: { enabled: true, ttl: seconds(3600) } } });
+    t = await startTestApp({ auth: { cache: { enabled: true, ttl: seconds(3600) } } });
     channel = t.app.get(InvalidationChannel);
     cache = t.app.get(SessionCache) as MemorySessionCache;
     sessions = t.app.get(SessionService);
     channel.subscribe((invalidation) => told.push(invalidation));
   });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
-  });
+  afterAll(() => t?.close());
   beforeEach(async () => {
-    ada = await createUser(t.app, `ada${++accounts}@example.com`);
+    ada = await createUser(t.app);
     told.length = 0;
   });
   afterEach(() => {
@@ -51,7 +51,7 @@ describe('PostgresInvalidationChannel', () => {
 
   it('listens on one connection of its own', async () => {
     expect(channel.isCurrent).toBe(true);
-    expect(await db.query(LISTENERS)).toHaveLength(1);
+    expect(await t.db.query(LISTENERS)).toHaveLength(1);
   });
 
   describe('hears of what anybody changes, also another program on the same tables:', () => {
@@ -66,7 +66,7 @@ describe('PostgresInvalidationChannel', () => {
     it.each(Object.entries(changes))('%s', async (_, { sql, ends }) => {
       const { token, session } = await cached();
       const news = heard(t.app);
-      await db.query(sql, [ada.id]);
+      await t.db.query(sql, [ada.id]);
       await news;
       expect(cache.get(session.id)).toBeUndefined();
       const found = await sessions.lookup(token);
@@ -77,7 +77,7 @@ describe('PostgresInvalidationChannel', () => {
     it('by a role with little more than the right to delete, whose search path does not lead here', async () => {
       const { token } = await cached();
       const news = heard(t.app, ({ sessions: ids }) => ids !== undefined);
-      await db.query(`
+      await t.db.query(`
         CREATE ROLE stranger; GRANT USAGE ON SCHEMA public TO stranger; GRANT SELECT, DELETE ON sessions TO stranger;
         SET ROLE stranger; SET search_path = pg_temp;
         DELETE FROM public.sessions WHERE user_id = '${ada.id}';
@@ -95,40 +95,40 @@ describe('PostgresInvalidationChannel', () => {
       ['TRUNCATE public.revoked_tokens', 'tokens'],
     ] as const)('under a search path that leads nowhere: %s', async (sql, kind) => {
       const end = Date.UTC(2100, 0, 1);
-      await db.query("INSERT INTO revoked_tokens VALUES ('ended ' || $1, '2020-01-01')", [ada.id]);
+      await t.db.query("INSERT INTO revoked_tokens VALUES ('ended ' || $1, '2020-01-01')", [ada.id]);
       const named = { users: [ada.id], tokens: [[sql.startsWith('UPDATE') ? `ended ${ada.id}` : ada.id, end]] }[kind];
       const meant = JSON.stringify(sql.startsWith('TRUNCATE') ? '*' : named);
       const news = heard(t.app, (invalidation) => JSON.stringify(invalidation[kind]) === meant);
-      await db.query(`SET search_path = pg_temp; ${sql.replaceAll('$1', `'${ada.id}'`)}`);
+      await t.db.query(`SET search_path = pg_temp; ${sql.replaceAll('$1', `'${ada.id}'`)}`);
       await news;
     });
 
     it('everything is deleted at once: TRUNCATE', async () => {
       const { token } = await cached();
       const news = heard(t.app, ({ sessions: ids }) => ids === '*');
-      await db.query('TRUNCATE sessions');
+      await t.db.query('TRUNCATE sessions');
       await news;
       expect(await sessions.lookup(token)).toBeNull();
     });
 
     it('a token is ended', async () => {
       const news = heard(t.app);
-      await db.query("INSERT INTO revoked_tokens VALUES ('by hand', '2100-01-01')");
+      await t.db.query("INSERT INTO revoked_tokens VALUES ('by hand', '2100-01-01')");
       expect(await news).toEqual({ tokens: [['by hand', Date.UTC(2100, 0, 1)]] });
-      await db.query("INSERT INTO revoked_tokens VALUES ('for ever', 'infinity')");
+      await t.db.query("INSERT INTO revoked_tokens VALUES ('for ever', 'infinity')");
       await until(async () => t.app.get(TokenRevocationService).isRevoked('for ever'));
     });
   });
 
   it('says nothing of what no cache holds: a login, a rehash, a statement that changed no row', async () => {
     const users = t.app.get(PostgresUserDirectory);
-    await db.query("UPDATE users SET last_login_at = now(), updated_at = now(), password_hash = 'other'");
-    await db.query("DELETE FROM sessions WHERE id = 'none'");
-    await db.query("UPDATE users SET disabled_at = now() WHERE email = 'none'");
-    await db.query("SET latchkey.purging = 'on'; DELETE FROM sessions");
+    await t.db.query("UPDATE users SET last_login_at = now(), updated_at = now(), password_hash = 'other'");
+    await t.db.query("DELETE FROM sessions WHERE id = 'none'");
+    await t.db.query("UPDATE users SET disabled_at = now() WHERE email = 'none'");
+    await t.db.query("SET latchkey.purging = 'on'; DELETE FROM sessions");
     await users.findById(ada.id);
     const last = heard(t.app, ({ users: ids }) => ids?.[0] === 'last');
-    await db.query(`SELECT pg_notify('nestjs_latchkey', '{"users":["last"]}')`);
+    await t.db.query(`SELECT pg_notify('nestjs_latchkey', '{"users":["last"]}')`);
     await last;
     expect(told).toEqual([{ users: ['last'] }]);
   });
@@ -142,21 +142,21 @@ describe('PostgresInvalidationChannel', () => {
       }),
     ).rejects.toThrow('undone');
     const news = heard(t.app, ({ sessions: ids }) => ids !== undefined);
-    await db.query(`BEGIN; DELETE FROM sessions; ROLLBACK`);
-    await db.query('DELETE FROM sessions WHERE id = $1', [session.id]);
+    await t.db.query(`BEGIN; DELETE FROM sessions; ROLLBACK`);
+    await t.db.query('DELETE FROM sessions WHERE id = $1', [session.id]);
     expect(await news).toEqual({ sessions: [session.id] });
     expect(await sessions.lookup(token)).toBeNull();
   });
 
   it('a flood is one message: everything of that kind', async () => {
-    await db.query(
+    await t.db.query(
       `INSERT INTO sessions (id, user_id, expires_at) SELECT md5(n::text), $1, '2100-01-01' FROM generate_series(1, 5000) n`,
       [ada.id],
     );
-    const { session } = await cached(await createUser(t.app, `bob${accounts}@example.com`));
+    const { session } = await cached(await createUser(t.app));
     told.length = 0;
     const news = heard(t.app);
-    await db.query('DELETE FROM sessions WHERE length(id) = 32');
+    await t.db.query('DELETE FROM sessions WHERE length(id) = 32');
     await news;
     expect(told).toEqual([{ sessions: '*' }]);
     expect(cache.get(session.id)).toBeUndefined();
@@ -169,13 +169,13 @@ describe('PostgresInvalidationChannel', () => {
       [101, 64],
       [2, 7_000],
     ] as const) {
-      await db.query(
+      await t.db.query(
         `INSERT INTO sessions (id, user_id, expires_at)
          SELECT lpad(n::text, $3, 'x'), $1, '2100-01-01' FROM generate_series(1, $2) n`,
         [ada.id, count, length],
       );
       const news = heard(t.app);
-      await db.query("DELETE FROM sessions WHERE id LIKE 'xx%'");
+      await t.db.query("DELETE FROM sessions WHERE id LIKE 'xx%'");
       const { sessions: ids } = await news;
       lists.push(ids === '*' ? '*' : ids!.length);
     }
@@ -190,7 +190,7 @@ describe('PostgresInvalidationChannel', () => {
   ])('%s: everything is forgotten, and nothing else happens', async (_, payload) => {
     const { token, session } = await cached();
     const news = heard(t.app, ({ sessions: ids, users, tokens }) => [ids, users, tokens].every((kind) => kind === '*'));
-    await db.query("SELECT pg_notify('nestjs_latchkey', $1)", [payload]);
+    await t.db.query("SELECT pg_notify('nestjs_latchkey', $1)", [payload]);
     await news;
     expect(cache.get(session.id)).toBeUndefined();
     expect(channel.isCurrent).toBe(true);
@@ -199,10 +199,10 @@ describe('PostgresInvalidationChannel', () => {
 
   it('garbage is logged once', async () => {
     const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
-    const fresh = await startTestApp({ url: db.url, auth: { cache: { enabled: true } } });
+    const fresh = await startTestApp({ url: t.db.url, auth: { cache: { enabled: true } } });
     for (let i = 0; i < 5; i++) {
       const news = heard(fresh.app);
-      await db.query("SELECT pg_notify('nestjs_latchkey', 'garbage')");
+      await t.db.query("SELECT pg_notify('nestjs_latchkey', 'garbage')");
       await news;
     }
     expect(warn.mock.calls.filter(([text]) => String(text).includes('Not an invalidation'))).toHaveLength(1);
@@ -211,18 +211,18 @@ describe('PostgresInvalidationChannel', () => {
 
   describe('publishing never undoes nor holds up the change:', () => {
     it('a row that jsonb cannot hold', async () => {
-      await db.query('ALTER TABLE users ADD COLUMN profile json');
+      await t.db.query('ALTER TABLE users ADD COLUMN profile json');
       const { token } = await cached();
-      await db.query(`UPDATE users SET profile = '"\\u0000"' WHERE id = $1`, [ada.id]);
+      await t.db.query(`UPDATE users SET profile = '"\\u0000"' WHERE id = $1`, [ada.id]);
       const news = heard(t.app, ({ users }) => users === '*');
-      await db.query("UPDATE users SET disabled_at = '2020-01-01' WHERE id = $1", [ada.id]);
+      await t.db.query("UPDATE users SET disabled_at = '2020-01-01' WHERE id = $1", [ada.id]);
       await news;
       expect(await sessions.lookup(token)).toBeNull();
-      await db.query('ALTER TABLE users DROP COLUMN profile');
+      await t.db.query('ALTER TABLE users DROP COLUMN profile');
     });
 
     it('20,000 users at once, after a statement on one', async () => {
-      await db.query(`
+      await t.db.query(`
         INSERT INTO users (email, password_hash) SELECT 'many' || n || '@example.com', 'x' FROM generate_series(1, 20000) n;
         SET statement_timeout = '20s';
         UPDATE users SET last_login_at = now() WHERE id = '${ada.id}';
@@ -264,20 +264,20 @@ describe('PostgresInvalidationChannel', () => {
     'latchkey_publish_revoked_tokens_insert',
   ])('without the trigger %s an application with a cache does not start', async (trigger) => {
     const table = trigger.replace(/latchkey_publish_(.*)_\w+/, '$1');
-    await db.query(`ALTER TABLE ${table} DISABLE TRIGGER ${trigger}`);
-    const starting = startTestApp({ url: db.url, auth: { cache: { enabled: true } } });
+    await t.db.query(`ALTER TABLE ${table} DISABLE TRIGGER ${trigger}`);
+    const starting = startTestApp({ url: t.db.url, auth: { cache: { enabled: true } } });
     await expect(starting).rejects.toMatchObject({
       code: 'SCHEMA_MISSING',
       facts: { detail: `no trigger ${trigger}` },
     });
-    await db.query(`ALTER TABLE ${table} ENABLE TRIGGER ${trigger}`);
+    await t.db.query(`ALTER TABLE ${table} ENABLE TRIGGER ${trigger}`);
   });
 
   describe('while it does not hear', () => {
     it('a killed listener: nothing from memory at once, and back by itself, starting empty', async () => {
       const { token, session } = await cached();
       const back = heard(t.app, ({ sessions: ids }) => ids === '*');
-      await db.query(`SELECT pg_terminate_backend(pid) FROM (${LISTENERS}) listener`);
+      await t.db.query(`SELECT pg_terminate_backend(pid) FROM (${LISTENERS}) listener`);
       await until(() => !channel.isCurrent);
       t.queries.reset();
       await sessions.lookup(token);
@@ -291,13 +291,13 @@ describe('PostgresInvalidationChannel', () => {
         await sessions.lookup(token);
         return t.queries.statements.length === 0;
       });
-      expect(await db.query(LISTENERS)).toHaveLength(1);
+      expect(await t.db.query(LISTENERS)).toHaveLength(1);
     });
 
     it('what is ended meanwhile is not answered, neither then nor afterwards', async () => {
       const { token, session } = await cached();
       const back = heard(t.app, ({ sessions: ids }) => ids === '*');
-      await db.query(
+      await t.db.query(
         `SELECT pg_terminate_backend(pid) FROM (${LISTENERS}) listener; DELETE FROM sessions WHERE id = '${session.id}'`,
       );
       await until(() => !channel.isCurrent);
@@ -311,10 +311,10 @@ describe('PostgresInvalidationChannel', () => {
     let proxy: TcpProxy;
     let far: TestApp;
     beforeAll(async () => {
-      proxy = await startTcpProxy(Number(new URL(db.url).port));
+      proxy = await startTcpProxy(Number(new URL(t.db.url).port));
       far = await startTestApp({
-        url: db.url,
-        auth: { cache: { enabled: true, url: proxy.url(db.url), maxStaleness: MAX_STALENESS, ttl: seconds(3600) } },
+        url: t.db.url,
+        auth: { cache: { enabled: true, url: proxy.url(t.db.url), maxStaleness: MAX_STALENESS, ttl: seconds(3600) } },
       });
     });
     afterAll(async () => {
@@ -365,7 +365,7 @@ describe('PostgresInvalidationChannel', () => {
   it('a listener that never gets through: the application starts, and reads the database', async () => {
     jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
     const proxy = await startTcpProxy(1);
-    const lost = await startTestApp({ url: db.url, auth: { cache: { enabled: true, url: proxy.url(db.url) } } });
+    const lost = await startTestApp({ url: t.db.url, auth: { cache: { enabled: true, url: proxy.url(t.db.url) } } });
     expect(lost.app.get(InvalidationChannel).isCurrent).toBe(false);
     const { token } = await lost.app.get(SessionService).create(ada.id);
     expect(await lost.app.get(SessionService).lookup(token)).not.toBeNull();
@@ -378,8 +378,8 @@ describe('PostgresInvalidationChannel', () => {
     ['another server', () => otherServer.url],
   ])('a listener at %s is found out: nothing from memory', async (_, elsewhere) => {
     jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
-    const cache = { enabled: true, url: elsewhere(db.url), maxStaleness: MAX_STALENESS };
-    const astray = await startTestApp({ url: db.url, auth: { cache } });
+    const cache = { enabled: true, url: elsewhere(t.db.url), maxStaleness: MAX_STALENESS };
+    const astray = await startTestApp({ url: t.db.url, auth: { cache } });
     expect(astray.app.get(InvalidationChannel).isCurrent).toBe(false);
     await astray.close();
   });
@@ -390,9 +390,9 @@ describe('PostgresInvalidationChannel', () => {
   afterAll(() => otherServer?.stop());
 
   it('the address leaves out what it shares with the DataSource', async () => {
-    const { hostname, port } = new URL(db.url);
+    const { hostname, port } = new URL(t.db.url);
     const near = await startTestApp({
-      url: db.url,
+      url: t.db.url,
       auth: { cache: { enabled: true, url: `postgres://${hostname}:${port}` } },
     });
     expect(near.app.get(InvalidationChannel).isCurrent).toBe(true);
@@ -406,9 +406,9 @@ describe('PostgresInvalidationChannel', () => {
 
   it('a black hole: the application starts, gives up on each attempt, and hears as soon as it is gone', async () => {
     jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
-    const proxy = await startTcpProxy(Number(new URL(db.url).port));
+    const proxy = await startTcpProxy(Number(new URL(t.db.url).port));
     proxy.cut();
-    const lost = await startTestApp({ url: db.url, auth: { cache: { enabled: true, url: proxy.url(db.url) } } });
+    const lost = await startTestApp({ url: t.db.url, auth: { cache: { enabled: true, url: proxy.url(t.db.url) } } });
     expect(lost.app.get(InvalidationChannel).isCurrent).toBe(false);
     proxy.heal();
     await until(() => lost.app.get(InvalidationChannel).isCurrent);
@@ -417,10 +417,10 @@ describe('PostgresInvalidationChannel', () => {
   });
 
   it('closes with the application, also in the middle of reconnecting', async () => {
-    const closing = await startTestApp({ url: db.url, auth: { cache: { enabled: true } } });
-    expect(await db.query(LISTENERS)).toHaveLength(2);
+    const closing = await startTestApp({ url: t.db.url, auth: { cache: { enabled: true } } });
+    expect(await t.db.query(LISTENERS)).toHaveLength(2);
     await closing.close();
-    await until(async () => (await db.query(LISTENERS)).length === 1);
+    await until(async () => (await t.db.query(LISTENERS)).length === 1);
     expect(closing.app.get(InvalidationChannel).isCurrent).toBe(false);
   });
 });

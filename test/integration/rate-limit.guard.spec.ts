@@ -4,7 +4,6 @@ import { CurrentUser, minutes, OptionalAuth, Public, RateLimit, seconds, type Au
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 declare module 'nestjs-latchkey' {
   interface RateLimitEvents {
@@ -52,14 +51,11 @@ class LimitedController {
 }
 
 describe.each(PLATFORMS)('@RateLimit on %s', (platform) => {
-  let db: TestDatabase;
   let t: TestApp;
   let ada: AuthUser;
   let cookie: string;
   beforeAll(async () => {
-    db = await createTestDatabase();
     t = await startTestApp({
-      url: db.url,
       platform,
       controllers: [LimitedController],
       auth: {
@@ -75,13 +71,10 @@ describe.each(PLATFORMS)('@RateLimit on %s', (platform) => {
     });
     ada = await createUser(t.app, 'ada@example.com');
   });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
-  });
+  afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.advance(minutes(60));
-    await db.query('DELETE FROM auth_rate_limit_events');
+    await t.db.query('DELETE FROM auth_rate_limit_events');
     cookie = await signInAs(t.app, ada.id);
   });
 
@@ -140,7 +133,7 @@ describe.each(PLATFORMS)('@RateLimit on %s', (platform) => {
     t.clock.advance(seconds(2));
     const refused = await share().expect(429);
     expect(refused.headers['retry-after']).toBe('28');
-    expect(Number((await db.query('SELECT count(*) AS n FROM auth_rate_limit_events'))[0]!['n'])).toBe(2);
+    expect(Number((await t.db.query('SELECT count(*) AS n FROM auth_rate_limit_events'))[0]!['n'])).toBe(2);
   });
 
   it('by user: whoever is logged in, wherever from; the others by address', async () => {
@@ -153,7 +146,7 @@ describe.each(PLATFORMS)('@RateLimit on %s', (platform) => {
 
   it('whoever is not logged in is refused before anything is counted', async () => {
     await request(t.url).post('/share').expect(401);
-    expect(await db.query('SELECT 1 FROM auth_rate_limit_events')).toEqual([]);
+    expect(await t.db.query('SELECT 1 FROM auth_rate_limit_events')).toEqual([]);
   });
 
   it('by anything of the request', async () => {

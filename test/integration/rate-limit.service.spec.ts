@@ -4,8 +4,8 @@ import { CleanupService, minutes, RateLimitService, seconds } from 'nestjs-latch
 import { AuthConfig, LoginBackoff } from 'nestjs-latchkey/engine';
 import type { DataSource } from 'typeorm';
 import { startTestApp, type TestApp } from '../support/app.js';
-import { startContenders, type Contenders } from '../support/contenders.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { createTestDatabase } from '../support/database.js';
+import { startRacers, type Racers } from '../support/racers.js';
 
 declare module 'nestjs-latchkey' {
   interface RateLimitEvents {
@@ -15,34 +15,29 @@ declare module 'nestjs-latchkey' {
 
 const POLICIES = { share_note: { limit: 2, window: seconds(10) } };
 
-let db: TestDatabase;
 let t: TestApp;
 let limits: RateLimitService;
 let backoff: LoginBackoff;
-let contenders: Contenders;
+let racers: Racers;
 beforeAll(async () => {
-  db = await createTestDatabase();
-  [t, contenders] = await Promise.all([
-    startTestApp({ url: db.url, auth: { rateLimits: { policies: POLICIES } } }),
-    startContenders(db.url),
-  ]);
+  t = await startTestApp({ auth: { rateLimits: { policies: POLICIES } } });
+  racers = await startRacers(t.db.url);
   limits = t.app.get(RateLimitService);
   backoff = t.app.get(LoginBackoff);
 }, 60_000);
 afterAll(async () => {
-  await contenders?.stop();
+  await racers?.stop();
   await t?.close();
-  await db?.drop();
 });
 beforeEach(async () => {
   // Past whatever this process remembers.
   t.clock.advance(minutes(60));
-  await db.query('DELETE FROM auth_rate_limit_events');
+  await t.db.query('DELETE FROM auth_rate_limit_events');
   t.queries.reset();
 });
 
 const count = async (where = 'true') =>
-  Number((await db.query(`SELECT count(*) AS n FROM auth_rate_limit_events WHERE ${where}`))[0]!['n']);
+  Number((await t.db.query(`SELECT count(*) AS n FROM auth_rate_limit_events WHERE ${where}`))[0]!['n']);
 const repeat = <T>(times: number, work: () => Promise<T>) => Promise.all(Array.from({ length: times }, work));
 
 describe('exactly the limit', () => {
@@ -54,21 +49,21 @@ describe('exactly the limit', () => {
 
   it('with limit 5, of 200 parallel attempts in two processes exactly 5 pass', async () => {
     for (let round = 0; round < 5; round++) {
-      const passed = await contenders.run({ kind: 'limit', subject: `ada ${round}`, times: 100 });
+      const passed = await racers.run({ kind: 'limit', subject: `ada ${round}`, times: 100 });
       expect(passed).toEqual([true, true, true, true, true]);
     }
     expect(await count()).toBe(25);
   });
 
   it('two subjects in either order by two processes: no deadlock, nothing recorded by halves', async () => {
-    const passed = await contenders.run({ kind: 'both', subject: 'ada', times: 100 });
+    const passed = await racers.run({ kind: 'both', subject: 'ada', times: 100 });
     expect(passed).toEqual([true, true, true, true, true]);
     expect(await count("event_type = 'login_ip'")).toBe(5);
     expect(await count("event_type = '2fa_attempt'")).toBe(5);
   });
 
   it('negative control: count, then insert, lets more pass', async () => {
-    const passed = await contenders.run({ kind: 'count then insert', subject: 'ada', times: 100 });
+    const passed = await racers.run({ kind: 'count then insert', subject: 'ada', times: 100 });
     expect(passed.length).toBeGreaterThan(5);
   });
 
@@ -96,8 +91,8 @@ describe('exactly the limit', () => {
 
   /** Another session has the lock until everybody stands in line. */
   async function whileLocked<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const held = db.query(`SELECT pg_advisory_lock(${key}), pg_sleep(0.4)`);
-    while ((await db.query(`SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted`)).length === 0);
+    const held = t.db.query(`SELECT pg_advisory_lock(${key}), pg_sleep(0.4)`);
+    while ((await t.db.query(`SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted`)).length === 0);
     const [result] = await Promise.all([work(), held]);
     return result;
   }
@@ -200,7 +195,7 @@ describe('the table of the seed', () => {
   });
 
   it('rows of another program count', async () => {
-    await db.query(
+    await t.db.query(
       `INSERT INTO auth_rate_limit_events (username, event_type, occurred_at)
        SELECT 'ada', '2fa_attempt', to_timestamp($1) FROM generate_series(1, 5)`,
       [t.clock.now() / 1000],
@@ -225,7 +220,7 @@ describe('subjects', () => {
   ])('%s', async (_, one, other, same) => {
     await repeat(20, () => limits.consume('share_note', one));
     expect((await limits.consume('share_note', other)).allowed).toBe(!same);
-    const [longest] = await db.query('SELECT max(length(username)) AS n FROM auth_rate_limit_events');
+    const [longest] = await t.db.query('SELECT max(length(username)) AS n FROM auth_rate_limit_events');
     expect(Number(longest!['n'])).toBeLessThanOrEqual(150);
   });
 
@@ -343,7 +338,7 @@ describe('what is remembered of a refusal', () => {
 
   it('a refusal writes nothing', async () => {
     await block();
-    const written = async () => (await db.query("SELECT pg_sequence_last_value('auth_rate_limit_events_id_seq')"))[0];
+    const written = async () => (await t.db.query("SELECT pg_sequence_last_value('auth_rate_limit_events_id_seq')"))[0];
     const before = await written();
     for (let i = 0; i < 5; i++) {
       t.clock.advance(seconds(1));
@@ -361,7 +356,7 @@ describe('what is remembered of a refusal', () => {
   });
 
   it('a success on another instance is seen within a second', async () => {
-    const other = await startTestApp({ url: db.url, auth: { rateLimits: { policies: POLICIES } } });
+    const other = await startTestApp({ url: t.db.url, auth: { rateLimits: { policies: POLICIES } } });
     try {
       other.clock.set(t.clock.now());
       await block();
@@ -383,7 +378,7 @@ describe('what is remembered of a refusal', () => {
 
   it('can be turned off', async () => {
     const other = await startTestApp({
-      url: db.url,
+      url: t.db.url,
       auth: { rateLimits: { policies: POLICIES, rememberedBlocks: 0 } },
     });
     try {
@@ -471,7 +466,7 @@ describe('back-off', () => {
   });
 
   it('is shared by all instances', async () => {
-    const other = await startTestApp({ url: db.url, auth: { rateLimits: undefined } });
+    const other = await startTestApp({ url: t.db.url, auth: { rateLimits: undefined } });
     try {
       other.clock.set(t.clock.now());
       await other.app.get(LoginBackoff).recordFailure(ADDRESS);

@@ -1,8 +1,21 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { AuthModule, AuthTransaction, EphemeralTokenService, SessionService, PostgresUserDirectory, authEntities } from 'nestjs-latchkey';
-import { EphemeralTokenStore, InvalidationChannel, RateLimitStore, SessionCache, SessionStore } from 'nestjs-latchkey/engine';
+import {
+  AuthModule,
+  AuthTransaction,
+  EphemeralTokenService,
+  SessionService,
+  PostgresUserDirectory,
+  authEntities,
+} from 'nestjs-latchkey';
+import {
+  EphemeralTokenStore,
+  InvalidationChannel,
+  RateLimitStore,
+  SessionCache,
+  SessionStore,
+} from 'nestjs-latchkey/engine';
 import { RedisConnection, redisEngine, RedisSessionStore } from 'nestjs-latchkey/redis';
 import { createClient, createCluster } from 'redis';
 import { createUser, SECRET, startTestApp, type TestAppOptions } from '../support/app.js';

@@ -3,38 +3,27 @@ import { EphemeralTokenService, type AuthUser } from 'nestjs-latchkey';
 import { RateLimitStore } from 'nestjs-latchkey/engine';
 import type { Bucket } from '../../src/rate-limit/rate-limit.policy.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { startContenders, type Contenders } from '../support/contenders.js';
+import { startRacers, type Racers } from '../support/racers.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { engineFor } from '../support/redis-engine.js';
-import { startRedis, startRedisCluster } from '../support/redis-server.js';
+import { DEPLOYMENTS } from '../support/redis-server.js';
 
-const SERVERS: [string, () => Promise<{ urls: readonly string[]; stop(): Promise<void> }>][] = [
-  [
-    'one Redis',
-    async () => {
-      const server = await startRedis();
-      return { urls: [server.url], stop: () => server.stop() };
-    },
-  ],
-  ['a cluster of three', () => startRedisCluster()],
-];
-
-describe.each(SERVERS)('processes that race on %s', (_name, startServers) => {
+describe.each(DEPLOYMENTS)('processes that race on %s', (_name, startServers) => {
   let db: TestDatabase;
   let servers: Awaited<ReturnType<typeof startServers>>;
   let t: TestApp;
   let ada: AuthUser;
-  let contenders: Contenders;
+  let racers: Racers;
   beforeAll(async () => {
     [db, servers] = await Promise.all([createTestDatabase(), startServers()]);
     t = await startTestApp({ url: db.url, auth: { engine: engineFor(db.url, servers.urls) } });
     ada = await createUser(t.app, 'ada@example.com');
     // The other processes have the time of day.
     t.clock.advance(Date.now() - t.clock.now());
-    contenders = await startContenders(db.url, 3, servers.urls);
+    racers = await startRacers(db.url, 3, servers.urls);
   }, 60_000);
   afterAll(async () => {
-    await contenders?.stop();
+    await racers?.stop();
     await t?.close();
     await Promise.all([db?.drop(), servers?.stop()]);
   });
@@ -43,21 +32,21 @@ describe.each(SERVERS)('processes that race on %s', (_name, startServers) => {
     const tokens = t.app.get(EphemeralTokenService);
     for (let round = 0; round < 5; round++) {
       const token = await tokens.issue('password_reset', { username: ada.email });
-      const got = await contenders.run({ kind: 'consume', times: 50, type: 'password_reset', tokens: [token] });
+      const got = await racers.run({ kind: 'consume', times: 50, type: 'password_reset', tokens: [token] });
       expect(got).toEqual([{ username: ada.email }]);
     }
   });
 
   it('a limit of five lets five through, of 300 in three processes', async () => {
     for (let round = 0; round < 5; round++) {
-      const got = await contenders.run({ kind: 'limit', times: 100, subject: `one ${round}` });
+      const got = await racers.run({ kind: 'limit', times: 100, subject: `one ${round}` });
       expect(got).toEqual([true, true, true, true, true]);
     }
   });
 
   it('two limits together let as many through as the smaller one, whatever the order they are asked in', async () => {
     for (let round = 0; round < 3; round++) {
-      const got = await contenders.run({ kind: 'both', times: 30, subject: `both ${round}` });
+      const got = await racers.run({ kind: 'both', times: 30, subject: `both ${round}` });
       expect(got).toEqual([true, true, true, true, true]);
     }
   });

@@ -1,37 +1,37 @@
 import { Logger } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { AuthTransaction, JwtCodecService, minutes, TokenRevocationService, PostgresUserDirectory, type AuthUser, type TokenPayload } from 'nestjs-latchkey';
+import {
+  AuthTransaction,
+  JwtCodecService,
+  minutes,
+  TokenRevocationService,
+  PostgresUserDirectory,
+  type AuthUser,
+  type TokenPayload,
+} from 'nestjs-latchkey';
 import { InvalidationChannel } from 'nestjs-latchkey/engine';
 import { RevokedTokenStore } from '../../src/revocation/revoked-token.store.js';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { closeAll, createUser, startTestApp, type TestApp } from '../support/app.js';
 import { heard, until } from '../support/heard.js';
 
 const CODES = { revoked: 'TOKEN_REVOKED', inactive: 'ACCOUNT_INACTIVE', invalidated: 'TOKENS_INVALIDATED' };
 
 describe('ended tokens in memory', () => {
-  let db: TestDatabase;
   let t: TestApp;
   let other: TestApp;
   let ada: AuthUser;
-  let accounts = 0;
 
   beforeAll(async () => {
-    db = await createTestDatabase();
-    [t, other] = await Promise.all([start(), start()]);
+    t = await startTestApp({ auth: { cache: { enabled: true } } });
+    other = await start();
   });
-  afterAll(async () => {
-    await Promise.all([t?.close(), other?.close()]);
-    await db?.drop();
-  });
+  afterAll(() => closeAll(other, t));
   beforeEach(async () => {
-    ada = await createUser(t.app, `ada${++accounts}@example.com`);
+    ada = await createUser(t.app);
   });
-  afterEach(() => {
-    jest.restoreAllMocks();
-  });
+  afterEach(() => void jest.restoreAllMocks());
 
-  const start = (cache = {}) => startTestApp({ url: db.url, auth: { cache: { enabled: true, ...cache } } });
+  const start = (cache = {}) => startTestApp({ url: t.db.url, auth: { cache: { enabled: true, ...cache } } });
   const revocation = (app = t) => app.app.get(TokenRevocationService);
   const encode = () => t.app.get(JwtCodecService).encode(ada.id).payload;
   const check = (payload: TokenPayload, app = t) =>
@@ -105,7 +105,7 @@ describe('ended tokens in memory', () => {
   });
 
   const deafen = async () => {
-    await db.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    await t.db.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
       WHERE application_name = 'nestjs-latchkey listener' AND datname = current_database()`);
     await until(() => !t.app.get(InvalidationChannel).isCurrent);
   };
@@ -183,7 +183,7 @@ describe('ended tokens in memory', () => {
 
   it('outgrown while it runs: the same', async () => {
     jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
-    await db.query('DELETE FROM revoked_tokens');
+    await t.db.query('DELETE FROM revoked_tokens');
     const small = await start({ maxRevokedTokens: 3 });
     const ended = Array.from({ length: 5 }, encode);
     for (const { jti, exp } of ended) await revocation(small).revoke(jti, exp);
@@ -193,7 +193,7 @@ describe('ended tokens in memory', () => {
   });
 
   it('R34: those that have expired by themselves do not pile up', async () => {
-    await db.query('DELETE FROM revoked_tokens');
+    await t.db.query('DELETE FROM revoked_tokens');
     const small = await start({ maxRevokedTokens: 2_000 });
     for (let i = 0; i < 5; i++) {
       const exp = small.clock.now() + minutes(1);

@@ -15,6 +15,7 @@ import {
 } from 'nestjs-latchkey';
 import { FrozenClock } from 'nestjs-latchkey/testing';
 import type { EntitySchema, MigrationInterface, MixedList } from 'typeorm';
+import { createTestDatabase, databaseAt, type TestDatabase } from './database.js';
 import { spyOnQueries, type QuerySpy } from './query-spy.js';
 import { variantOptions } from './variant.js';
 
@@ -34,7 +35,8 @@ export const NO_LOGIN_LIMITS: AuthOptions['rateLimits'] = {
 };
 
 export interface TestAppOptions {
-  url: string;
+  /** A database that others use too. Default: one of its own, which ends with it. */
+  url?: string;
   platform?: Platform;
   auth?: Partial<AuthOptions> & AuthModuleExtras;
   controllers?: Type[];
@@ -50,17 +52,34 @@ export interface TestApp {
   readonly app: INestApplication;
   readonly clock: FrozenClock;
   readonly queries: QuerySpy;
+  readonly db: TestDatabase;
   /** Address of the listening server. */
   readonly url: string;
   close(): Promise<void>;
 }
 
 /** A listening application with AuthModule on a real database and a clock that stands still. */
-export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
+export async function startTestApp(options: TestAppOptions = {}): Promise<TestApp> {
+  const db = options.url === undefined ? await createTestDatabase() : databaseAt(options.url);
+  try {
+    const { app, clock } = await listeningApp(db.url, options);
+    const { port } = app.getHttpServer().address() as { port: number };
+    const close = () => app.close().then(() => db.drop());
+    return { app, clock, db, queries: spyOnQueries(app), url: `http://127.0.0.1:${port}`, close };
+  } catch (error) {
+    await db.drop();
+    throw error;
+  }
+}
+
+async function listeningApp(
+  databaseUrl: string,
+  options: TestAppOptions,
+): Promise<{ app: INestApplication; clock: FrozenClock }> {
   const clock = new FrozenClock();
   const root = TypeOrmModule.forRoot({
     type: 'postgres',
-    url: options.url,
+    url: databaseUrl,
     entities: options.entities ?? [...authEntities],
     migrations: options.migrations ?? [...authMigrations],
     migrationsRun: true,
@@ -73,7 +92,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     routes: { path: 'auth' },
     // Its timer would come in between at some moment; the tests of the cleanup turn it on.
     cleanup: { enabled: false },
-    ...(await variantOptions(options.url)),
+    ...(await variantOptions(databaseUrl)),
     ...options.auth,
   });
 
@@ -100,8 +119,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     await app.close();
     throw error;
   }
-  const { port } = app.getHttpServer().address() as { port: number };
-  return { app, clock, queries: spyOnQueries(app), url: `http://127.0.0.1:${port}`, close: () => app.close() };
+  return { app, clock };
 }
 
 async function adapterFor(platform: Platform): Promise<ExpressAdapter> {
@@ -111,7 +129,17 @@ async function adapterFor(platform: Platform): Promise<ExpressAdapter> {
   return new FastifyAdapter() as unknown as ExpressAdapter;
 }
 
-/** An account with the password `PASSWORD`. */
-export function createUser(app: INestApplication | NestFastifyApplication, email: string): Promise<AuthUser> {
+/** In this order: the one whose database the others share comes last. */
+export async function closeAll(...apps: (TestApp | undefined)[]): Promise<void> {
+  for (const t of apps) await t?.close();
+}
+
+let users = 0;
+
+/** An account with the password `PASSWORD`; with an address that no other has, unless one is named. */
+export function createUser(
+  app: INestApplication | NestFastifyApplication,
+  email = `user${++users}@example.com`,
+): Promise<AuthUser> {
   return app.get(PostgresUserDirectory).create(email, PASSWORD);
 }

@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { authEntities, authMigrations } from 'nestjs-latchkey';
+import type { Client } from 'pg';
+import { DataSource } from 'typeorm';
 import { databaseUrl, withClient } from './test-server.js';
 
 /** A database of a test file's own. */
@@ -13,15 +16,50 @@ export interface TestDatabase {
 export async function createTestDatabase({ migrated = true } = {}): Promise<TestDatabase> {
   const server = process.env['LATCHKEY_TEST_SERVER']!;
   const name = `latchkey_test_${randomBytes(6).toString('hex')}`;
-  const template = migrated ? `TEMPLATE ${process.env['LATCHKEY_TEST_TEMPLATE']!}` : '';
-  await withClient(server, (client) => client.query(`CREATE DATABASE ${name} ${template}`));
-  const url = databaseUrl(server, name);
+  await withClient(server, async (client) =>
+    client.query(`CREATE DATABASE ${name} ${migrated ? `TEMPLATE ${await templateOf(server, client)}` : ''}`),
+  );
   return {
-    url,
-    query: <Row>(sql: string, values: unknown[] = []) =>
-      withClient(url, async (client) => (await client.query(sql, values)).rows as Row[]),
+    ...databaseAt(databaseUrl(server, name)),
     drop: async () => {
       await withClient(server, (client) => client.query(`DROP DATABASE ${name} WITH (FORCE)`));
     },
   };
+}
+
+/** A database that somebody else made, and drops. */
+export function databaseAt(url: string): TestDatabase {
+  return {
+    url,
+    query: <Row>(sql: string, values: unknown[] = []) =>
+      withClient(url, async (client) => (await client.query(sql, values)).rows as Row[]),
+    drop: () => Promise.resolve(),
+  };
+}
+
+/** The migrated database that every other one is a copy of: the first test file to ask for it makes it. */
+async function templateOf(server: string, client: Client): Promise<string> {
+  const template = process.env['LATCHKEY_TEST_TEMPLATE']!;
+  await client.query('SELECT pg_advisory_lock(1)');
+  const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [template]);
+  if (!rowCount) {
+    await client.query(`CREATE DATABASE ${template}_unmigrated`);
+    await migrate(databaseUrl(server, `${template}_unmigrated`));
+    await client.query(`ALTER DATABASE ${template}_unmigrated RENAME TO ${template}`);
+  }
+  await client.query('SELECT pg_advisory_unlock(1)');
+  return template;
+}
+
+async function migrate(url: string): Promise<void> {
+  const entities = authEntities;
+  const dataSource = new DataSource({
+    type: 'postgres',
+    url,
+    entities,
+    migrations: authMigrations,
+    migrationsRun: true,
+  });
+  await dataSource.initialize();
+  await dataSource.destroy();
 }

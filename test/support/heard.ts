@@ -1,4 +1,5 @@
 import type { INestApplicationContext } from '@nestjs/common';
+import { AuthEvents, type AuthEvent } from 'nestjs-latchkey';
 import { InvalidationChannel, type Invalidation } from 'nestjs-latchkey/engine';
 
 /** Resolves with the next invalidation that the application hears of and that is the one meant. Ask before it is sent. */
@@ -13,6 +14,25 @@ export function heard(
       resolve(invalidation);
     });
   });
+}
+
+/** Every reuse of a rotated token that the application tells of from now on; it grows. */
+export function reusesHeard(app: INestApplicationContext): AuthEvent[] {
+  return listen(app).events;
+}
+
+/** Every reuse of a rotated token that the application tells of while `work` runs. */
+export async function reusesDuring(app: INestApplicationContext, work: () => Promise<unknown>): Promise<AuthEvent[]> {
+  const { events, stop } = listen(app);
+  await work();
+  stop();
+  return events;
+}
+
+function listen(app: INestApplicationContext): { events: AuthEvent[]; stop: () => void } {
+  const events: AuthEvent[] = [];
+  const stop = app.get(AuthEvents).on((event) => void (event.type === 'session.reuse_detected' && events.push(event)));
+  return { events, stop };
 }
 
 /** Resolves when the condition holds; what waits for another process or a connection has nothing better to wait for. */

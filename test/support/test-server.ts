@@ -1,48 +1,26 @@
 import { randomBytes } from 'node:crypto';
 import { startEmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { Client } from 'pg';
-import { DataSource } from 'typeorm';
-import { authEntities, authMigrations } from 'nestjs-latchkey';
 
-let stop: (() => Promise<void>) | undefined;
+const ends: (() => Promise<void>)[] = [];
+/** Called when the run is over, the last one first. */
+export const atEnd = (end: () => Promise<void>) => void ends.push(end);
 
-/** One PostgreSQL (and one Redis and a cluster of three, where it is installed) for the whole run, and one migrated database that every test file copies. */
+/** One PostgreSQL for the whole run, however many projects ask for it. */
 export async function startTestServer(): Promise<void> {
-  // Every test file imports this one, and few of them have to load node-redis.
-  const { HAS_REDIS, requireRedis, startRedis, startRedisCluster } = await import('./redis-server.js');
-  requireRedis();
+  if (process.env['LATCHKEY_TEST_SERVER']) return;
   const given = process.env['TEST_DATABASE_URL'];
   const embedded = given ? null : await startEmbeddedPostgres({ settings: { fsync: 'off', max_connections: '300' } });
+  if (embedded) atEnd(() => embedded.stop());
   const server = given ?? embedded!.url;
   const template = `latchkey_template_${randomBytes(6).toString('hex')}`;
-
-  await withClient(server, (client) => client.query(`CREATE DATABASE ${template}`));
-  const dataSource = new DataSource({
-    type: 'postgres',
-    url: databaseUrl(server, template),
-    entities: authEntities,
-    migrations: authMigrations,
-    migrationsRun: true,
-  });
-  await dataSource.initialize();
-  await dataSource.destroy();
   process.env['LATCHKEY_TEST_SERVER'] = server;
   process.env['LATCHKEY_TEST_TEMPLATE'] = template;
-
-  const redis = HAS_REDIS ? await startRedis() : null;
-  const cluster = HAS_REDIS ? await startRedisCluster() : null;
-  if (redis) process.env['LATCHKEY_TEST_REDIS'] = redis.url;
-  if (cluster) process.env['LATCHKEY_TEST_REDIS_CLUSTER'] = cluster.urls.join();
-  stop = async () => {
-    await redis?.stop();
-    await cluster?.stop();
-    await withClient(server, (client) => client.query(`DROP DATABASE ${template}`));
-    await embedded?.stop();
-  };
+  atEnd(() => withClient(server, async (client) => void (await client.query(`DROP DATABASE IF EXISTS ${template}`))));
 }
 
 export async function stopTestServer(): Promise<void> {
-  await stop?.();
+  for (const end of ends.splice(0).toReversed()) await end();
 }
 
 export function databaseUrl(server: string, database: string): string {

@@ -5,7 +5,7 @@ const { Controller, Get, Module } = require('@nestjs/common');
 const { NestFactory } = require('@nestjs/core');
 const { FastifyAdapter } = require('@nestjs/platform-fastify');
 const { TypeOrmModule } = require('@nestjs/typeorm');
-const { authEntities, authMigrations, AuthModule, CurrentUser, TypeOrmUserDirectory } = require('nestjs-latchkey');
+const { authEntities, authMigrations, AuthModule, CurrentUser, PostgresUserDirectory } = require('nestjs-latchkey');
 const { startEmbeddedPostgres } = require('nestjs-latchkey/testing');
 
 class MeController {
@@ -37,7 +37,7 @@ async function main() {
   const app = await NestFactory.create(AppModule, new FastifyAdapter(), { logger: ['error'] });
   await app.listen(0);
   const url = await app.getUrl();
-  await app.get(TypeOrmUserDirectory).create('ada@example.com', 'correct horse');
+  await app.get(PostgresUserDirectory).create('ada@example.com', 'correct horse');
   const login = await fetch(`${url}/auth/login`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

@@ -7,7 +7,7 @@ import {
   authMigrations,
   AuthModule,
   CurrentUser,
-  TypeOrmUserDirectory,
+  PostgresUserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
 import { signInAs, startEmbeddedPostgres } from 'nestjs-latchkey/testing';
@@ -46,7 +46,7 @@ class AppModule {}
 const app = await NestFactory.create(AppModule, { logger: ['error'] });
 await app.listen(0);
 const url = await app.getUrl();
-const user = await app.get(TypeOrmUserDirectory).create('ada@example.com', 'correct horse');
+const user = await app.get(PostgresUserDirectory).create('ada@example.com', 'correct horse');
 assert.equal((await fetch(`${url}/me`)).status, 401);
 const answer = await fetch(`${url}/me`, { headers: { cookie: await signInAs(app, user.id) } });
 assert.deepEqual(await answer.json(), { email: 'ada@example.com', roles: [] });

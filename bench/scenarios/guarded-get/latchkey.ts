@@ -1,6 +1,15 @@
 import { Controller, Get } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { authEntities, authMigrations, AuthModule, CurrentUser, JwtCodecService, SessionService, type AuthOptions, type AuthUser } from 'nestjs-latchkey';
+import {
+  authEntities,
+  authMigrations,
+  AuthModule,
+  CurrentUser,
+  JwtCodecService,
+  SessionService,
+  type AuthOptions,
+  type AuthUser,
+} from 'nestjs-latchkey';
 import { SignedCookieSession } from 'nestjs-latchkey/engine';
 import type { INestApplication } from '@nestjs/common';
 import type { Start } from '../../harness/contender.js';

@@ -1,5 +1,16 @@
 import { Controller, Get, NotFoundException, Post, Query, Res, UnauthorizedException } from '@nestjs/common';
-import { CurrentSession, CurrentUser, EphemeralTokenService, Public, RateLimit, seconds, SessionService, PostgresUserDirectory, type AuthOptions, type Session } from 'nestjs-latchkey';
+import {
+  CurrentSession,
+  CurrentUser,
+  EphemeralTokenService,
+  Public,
+  RateLimit,
+  seconds,
+  SessionService,
+  PostgresUserDirectory,
+  type AuthOptions,
+  type Session,
+} from 'nestjs-latchkey';
 import { CookieWriter } from 'nestjs-latchkey/engine';
 import type { Start } from '../../harness/contender.js';
 import { startServer } from '../our-app.js';

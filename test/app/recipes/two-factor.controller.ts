@@ -2,8 +2,23 @@ import { createHash, randomInt } from 'node:crypto';
 import { Body, Controller, Header, HttpCode, Post, Req, Res, UnauthorizedException } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { parseCookie, stringifySetCookie } from 'cookie';
-import { Clock, EphemeralTokenService, minutes, PasswordHasher, Public, RateLimitService, UserDirectory } from 'nestjs-latchkey';
-import { ClientIp, CookieWriter, LoginLimits, parseLoginBody, SessionCookie, SessionScheme } from 'nestjs-latchkey/engine';
+import {
+  Clock,
+  EphemeralTokenService,
+  minutes,
+  PasswordHasher,
+  Public,
+  RateLimitService,
+  UserDirectory,
+} from 'nestjs-latchkey';
+import {
+  ClientIp,
+  CookieWriter,
+  LoginLimits,
+  parseLoginBody,
+  SessionCookie,
+  SessionScheme,
+} from 'nestjs-latchkey/engine';
 import type { IncomingMessage } from 'node:http';
 import { Mailer } from './mailer.js';
 

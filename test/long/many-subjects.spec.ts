@@ -1,12 +1,12 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, it } from '@jest/globals';
-import { AuthConfig } from '../config/auth-config.js';
-import { AuthEvents } from '../events/auth-events.js';
-import { FrozenClock } from '../testing/frozen-clock.js';
-import type { Bucket } from './rate-limit.policy.js';
-import { RateLimitService } from './rate-limit.service.js';
-import type { RateLimitStore } from './rate-limit.store.js';
+import { AuthConfig } from '../../src/config/auth-config.js';
+import { AuthEvents } from '../../src/events/auth-events.js';
+import { FrozenClock } from '../../src/testing/frozen-clock.js';
+import type { Bucket } from '../../src/rate-limit/rate-limit.policy.js';
+import { RateLimitService } from '../../src/rate-limit/rate-limit.service.js';
+import type { RateLimitStore } from '../../src/rate-limit/rate-limit.store.js';
 
 setFlagsFromString('--expose_gc');
 const collectGarbage = runInNewContext('gc') as () => void;

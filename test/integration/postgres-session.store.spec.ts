@@ -8,11 +8,11 @@ import type { NewSession } from '../../src/session/session.store.js';
 import { sessionStoreContract } from '../contract/session-store.contract.js';
 import { createUser, startTestApp } from '../support/app.js';
 import { createTestDatabase } from '../support/database.js';
-import { countsOf } from '../support/session-counts.js';
+import { countsOf, sessionStoreOf } from '../support/session-stores.js';
 
 it('a plain DELETE misses the row that a rotation is inserting (negative control)', async () => {
-  const db = await createTestDatabase();
-  const t = await startTestApp({ url: db.url });
+  const t = await startTestApp();
+  const { db } = t;
   const { id: userId } = await createUser(t.app, 'ada@example.com');
   const sessions = t.app.get(SessionService);
   const deletes = {
@@ -41,7 +41,6 @@ it('a plain DELETE misses the row that a rotation is inserting (negative control
   }
   expect(left).toEqual({ plain: 1, ours: 0 });
   await t.close();
-  await db.drop();
 });
 
 describe('a login that ends nothing', () => {
@@ -49,10 +48,10 @@ describe('a login that ends nothing', () => {
   const OPEN = 'latchkey_session_open';
 
   const start = async () => {
-    const db = await createTestDatabase();
     // Each application has connections of its own, so that they really meet in the database.
-    const apps = [await startTestApp({ url: db.url }), await startTestApp({ url: db.url })];
-    const { id: userId } = await createUser(apps[0]!.app, 'ada@example.com');
+    const one = await startTestApp();
+    const other = await startTestApp({ url: one.db.url });
+    const { id: userId } = await createUser(one.app);
     const opening = (overrides: Partial<NewSession> = {}): NewSession => ({
       id: sessionIdOf(newSessionToken())!,
       userId,
@@ -68,16 +67,16 @@ describe('a login that ends nothing', () => {
       ...overrides,
     });
     const close = async () => {
-      for (const t of apps) await t.close();
-      await db.drop();
+      await other.close();
+      await one.close();
     };
     return {
-      db,
+      db: one.db,
       userId,
       opening,
       close,
-      spy: apps[0]!.queries,
-      stores: apps.map((t) => t.app.get(SessionStore)),
+      spy: one.queries,
+      stores: [one, other].map((t) => t.app.get(SessionStore)),
     };
   };
 
@@ -141,22 +140,7 @@ describe('a login that ends nothing', () => {
   });
 });
 
-sessionStoreContract('TypeORM, users in our table', async () => {
-  const db = await createTestDatabase();
-  const t = await startTestApp({ url: db.url });
-  const [ada, bob] = [await createUser(t.app, 'ada@example.com'), await createUser(t.app, 'bob@example.com')];
-  return {
-    store: t.app.get(SessionStore),
-    ada: ada.id,
-    bob: bob.id,
-    unknownUser: '00000000-0000-4000-8000-00000000dead',
-    ...countsOf(db),
-    close: async () => {
-      await t.close();
-      await db.drop();
-    },
-  };
-});
+sessionStoreContract('TypeORM, users in our table', async () => sessionStoreOf(await startTestApp()));
 
 /** A host's table with keys of its own: `accounts`, no password hash that we know of. */
 @Injectable()

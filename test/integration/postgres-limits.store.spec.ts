@@ -7,20 +7,10 @@ import { rateLimitStoreContract } from '../contract/rate-limit-store.contract.js
 import { startTestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
-async function start() {
-  const db = await createTestDatabase();
-  const t = await startTestApp({ url: db.url });
-  const close = async () => {
-    await t.close();
-    await db.drop();
-  };
-  return { db, t, close };
-}
-
 ephemeralTokenStoreContract('TypeORM', async () => {
-  const { db, t, close } = await start();
+  const { app, db, close } = await startTestApp();
   return {
-    store: t.app.get(EphemeralTokenStore),
+    store: app.get(EphemeralTokenStore),
     count: async () => Number((await db.query('SELECT count(*) AS n FROM auth_ephemeral_tokens'))[0]!['n']),
     clear: async () => void (await db.query('DELETE FROM auth_ephemeral_tokens')),
     close,
@@ -28,9 +18,9 @@ ephemeralTokenStoreContract('TypeORM', async () => {
 });
 
 rateLimitStoreContract('TypeORM', async () => {
-  const { db, t, close } = await start();
+  const { app, db, close } = await startTestApp();
   return {
-    store: t.app.get(RateLimitStore),
+    store: app.get(RateLimitStore),
     clear: async () => void (await db.query('DELETE FROM auth_rate_limit_events')),
     close,
   };

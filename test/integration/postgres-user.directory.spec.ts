@@ -1,34 +1,28 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { PasswordHasher, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
 import { CHEAP_HASHES, createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 describe('PostgresUserDirectory', () => {
-  let db: TestDatabase;
   let t: TestApp;
   let users: PostgresUserDirectory;
   let ada: AuthUser;
   beforeAll(async () => {
-    db = await createTestDatabase();
-    t = await startTestApp({ url: db.url });
+    t = await startTestApp();
     users = t.app.get(PostgresUserDirectory);
   });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
-  });
+  afterAll(() => t?.close());
   beforeEach(async () => {
-    await db.query('DELETE FROM users');
+    await t.db.query('DELETE FROM users');
     ada = await createUser(t.app, 'ada@example.com');
   });
 
   const hashOf = async (id: string) =>
-    (await db.query<{ password_hash: string }>('SELECT password_hash FROM users WHERE id = $1', [id]))[0]!
+    (await t.db.query<{ password_hash: string }>('SELECT password_hash FROM users WHERE id = $1', [id]))[0]!
       .password_hash;
 
   it('stores argon2id, never the password', async () => {
     expect(await hashOf(ada.id)).toMatch(/^\$argon2id\$v=19\$m=8,t=1,p=1\$/);
-    expect(JSON.stringify(await db.query('SELECT * FROM users'))).not.toContain(PASSWORD);
+    expect(JSON.stringify(await t.db.query('SELECT * FROM users'))).not.toContain(PASSWORD);
   });
 
   it('finds by id and by login, and answers null for what is not there', async () => {
@@ -47,7 +41,7 @@ describe('PostgresUserDirectory', () => {
 
   it('hashes again when the parameters changed, once, and only over the hash that was verified', async () => {
     const old = await hashOf(ada.id);
-    const other = await startTestApp({ url: db.url, auth: { password: { ...CHEAP_HASHES, timeCost: 2 } } });
+    const other = await startTestApp({ url: t.db.url, auth: { password: { ...CHEAP_HASHES, timeCost: 2 } } });
     const directory = other.app.get(PostgresUserDirectory);
     expect(await directory.verifyCredentials('ada@example.com', 'wrong')).toBeNull();
     expect(await hashOf(ada.id)).toBe(old);
@@ -71,7 +65,7 @@ describe('PostgresUserDirectory', () => {
 
   it('R37: hashes once for a known, an unknown, a disabled and a passwordless account', async () => {
     await createUser(t.app, 'off@example.com').then(({ id }) => users.disable(id));
-    await db.query(`INSERT INTO users (email, password_hash) VALUES ('oauth@example.com', '')`);
+    await t.db.query(`INSERT INTO users (email, password_hash) VALUES ('oauth@example.com', '')`);
     const hasher = t.app.get(PasswordHasher);
     const matches = hasher.matches.bind(hasher);
     const asked: (string | null)[] = [];

@@ -1,37 +1,22 @@
-import { Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
-import { authEntities, AuthModule, EphemeralTokenService, RateLimitService } from 'nestjs-latchkey';
+import { getDataSourceToken } from '@nestjs/typeorm';
+import { EphemeralTokenService, RateLimitService, type AuthEngine } from 'nestjs-latchkey';
 import type { DataSource } from 'typeorm';
-import type { Task } from './contenders.js';
-import { engineFor } from './redis-engine.js';
+import { startAuthProcess } from './history/auth-process.js';
+import type { Task } from './racers.js';
 
-// One of several processes that all do the same at the same moment. Started by `contenders.ts`.
+// One of several processes that all do the same at the same moment. Started by `racers.ts`.
 
 const redisUrls = process.env['REDIS_URLS']?.split(' ').filter(Boolean) ?? [];
 
-@Module({
-  imports: [
-    TypeOrmModule.forRoot({
-      type: 'postgres',
-      url: process.env['DATABASE_URL'],
-      entities: authEntities,
-      poolSize: 25,
-      retryAttempts: 0,
-    }),
-    AuthModule.forRoot({
-      engine: redisUrls.length === 0 ? undefined : engineFor(process.env['DATABASE_URL']!, redisUrls),
-      secrets: ['a test secret that is long enough: 0123456789'],
-      password: { memoryCost: 8, timeCost: 1 },
-      rateLimits: { policies: { '2fa_attempt': { limit: 5 } } },
-      // The tests' rows are of a clock that stands still, long ago.
-      cleanup: { enabled: false },
-    }),
-  ],
-})
-class ContenderModule {}
-
-const app = await NestFactory.createApplicationContext(ContenderModule, { logger: false });
+const app = await startAuthProcess(
+  {
+    engine: redisUrls.length === 0 ? undefined : await redisEngine(),
+    rateLimits: { policies: { '2fa_attempt': { limit: 5 } } },
+    // The tests' rows are of a clock that stands still, long ago.
+    cleanup: { enabled: false },
+  },
+  25,
+);
 const tokens = app.get(EphemeralTokenService);
 const limits = app.get(RateLimitService);
 const dataSource = app.get<DataSource>(getDataSourceToken());
@@ -79,3 +64,9 @@ process.on('message', (task: Task | 'stop') => {
 // Opens the connections, so that the first task finds them all.
 await Promise.all(Array.from({ length: 25 }, () => dataSource.query('SELECT pg_sleep(0.05)')));
 process.send!('ready');
+
+/** Most racers need not load node-redis. */
+async function redisEngine(): Promise<AuthEngine> {
+  const { engineFor } = await import('./redis-engine.js');
+  return engineFor(process.env['DATABASE_URL']!, redisUrls);
+}

@@ -13,21 +13,17 @@ export interface Task {
   subject?: string;
 }
 
-export interface Contenders {
+export interface Racers {
   /** Everything that all processes got which was not `null`. */
   run(task: Task): Promise<unknown[]>;
   stop(): Promise<void>;
 }
 
-const SCRIPT = fileURLToPath(new URL('./contender.ts', import.meta.url));
+const SCRIPT = fileURLToPath(new URL('./racer.main.ts', import.meta.url));
 const LOADER = new URL('./register.js', import.meta.url).href;
 
 /** Operating-system processes of their own, each with an application and a pool of 25 connections. */
-export async function startContenders(
-  databaseUrl: string,
-  count = 2,
-  redisUrls: readonly string[] = [],
-): Promise<Contenders> {
+export async function startRacers(databaseUrl: string, count = 2, redisUrls: readonly string[] = []): Promise<Racers> {
   const children = await Promise.all(
     Array.from({ length: count }, async () => {
       const child = fork(SCRIPT, {
@@ -60,7 +56,7 @@ async function message(child: ChildProcess): Promise<unknown> {
   const done = new AbortController();
   const { signal } = done;
   const exited = once(child, 'exit', { signal }).then(([code]) => {
-    throw new Error(`A contender ended with ${code}.`);
+    throw new Error(`A racer ended with ${code}.`);
   });
   exited.catch(() => undefined);
   try {
