@@ -123,12 +123,58 @@ describe('architecture', () => {
     expect(strays.map(({ from }) => relative('.', from))).toEqual([]);
   });
 
-  it('publishes what it published', () => {
-    expect({
-      'nestjs-latchkey': Object.keys(api).toSorted(),
-      'nestjs-latchkey/engine': Object.keys(engineApi).toSorted(),
-      'nestjs-latchkey/redis': Object.keys(redisApi).toSorted(),
-      'nestjs-latchkey/testing': Object.keys(testingApi).toSorted(),
-    }).toMatchSnapshot();
+  it('sessions are opened in login/ only: no other folder calls a store, a service or a scheme that opens one', () => {
+    const opens = /\.(?:open|create|rotate)\(/;
+    const opener = /\b(?:sessions|scheme|bearer|store|service)\.(?:open|create|rotate)\(/;
+    const strays = files.filter((file) => {
+      const { unit } = placeOf(file);
+      if (['login', 'session'].includes(unit) || unit.startsWith('engines/')) return false;
+      const source = readFileSync(join('src', file), 'utf8');
+      return /SessionService|SessionStore|SessionScheme|BearerSessions/.test(source) && opener.test(source);
+    });
+    expect(strays).toEqual([]);
+    // Negative control: the door itself does.
+    expect(opens.test(readFileSync('src/login/login.service.ts', 'utf8'))).toBe(true);
+    expect(opener.test(readFileSync('src/login/login.service.ts', 'utf8'))).toBe(true);
+  });
+
+  it('publishes what it published, and each name says what it is for', () => {
+    const published = {
+      'nestjs-latchkey': purposes('index.ts', api),
+      'nestjs-latchkey/engine': purposes('engine.ts', engineApi),
+      'nestjs-latchkey/redis': purposes('engines/redis/index.ts', redisApi),
+      'nestjs-latchkey/testing': purposes('testing/index.ts', testingApi),
+    };
+    for (const names of Object.values(published)) {
+      expect(Object.entries(names).filter(([, purpose]) => purpose === '')).toEqual([]);
+    }
+    expect(Object.keys(published['nestjs-latchkey']).length).toBeLessThanOrEqual(40);
+    expect(published).toMatchSnapshot();
   });
 });
+
+/** Each value of an entry with the first sentence of its doc comment. */
+function purposes(entry: string, values: object): Record<string, string> {
+  const reexports = [...readFileSync(join('src', entry), 'utf8').matchAll(/export \{([^}]*)\} from '([^']+)'/g)];
+  return Object.fromEntries(
+    Object.keys(values)
+      .toSorted()
+      .map((name) => {
+        const from = reexports.find(([, names]) => names!.split(',').some((one) => one.trim() === name))?.[2];
+        const file = from && normalize(join(dirname(entry), from)).replace(/\.js$/, '.ts');
+        return [name, file ? purposeOf(name, readFileSync(join('src', file), 'utf8')) : ''];
+      }),
+  );
+}
+
+function purposeOf(name: string, source: string): string {
+  const declaration = new RegExp(`export (?:declare )?(?:abstract )?(?:async )?(?:class|function|const) ${name}\\b`);
+  const before = source.slice(0, declaration.exec(source)?.index ?? 0);
+  // Decorators may stand between the comment and the class.
+  const comment = /\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*(?:@[\w.]+\([^\n]*\)\s*)*$/.exec(before)?.[1] ?? '';
+  const text = comment
+    .replaceAll(/^\s*\* ?/gm, '')
+    .replaceAll(/\s+/g, ' ')
+    .trim();
+  return /^.*?[.:;](?= |$)/.exec(text)?.[0] ?? text;
+}
