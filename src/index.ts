@@ -96,7 +96,7 @@ export {
 } from './http/auth.decorators.js';
 export { AuthErrorFilter } from './http/auth-error.filter.js';
 export { HttpSessions } from './http/http-sessions.js';
-export type { HttpLoginAttempt, HttpRequest, StartedSession } from './http/http-sessions.js';
+export type { HttpLoginAttempt, HttpRequest, ProvedLogin, StartedSession } from './http/http-sessions.js';
 export { OriginGuard } from './http/origin.guard.js';
 export { RateLimit } from './http/rate-limit.decorator.js';
 export type { RateLimitBy } from './http/rate-limit.rule.js';

@@ -4,7 +4,7 @@ import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { BearerSessions } from '../login/bearer-sessions.js';
-import { LoginService, type LoginAttempt, type LoginContext } from '../login/login.service.js';
+import { LoginService, type CompletedLogin, type LoginAttempt, type LoginContext } from '../login/login.service.js';
 import { SessionScheme } from '../login/session-scheme.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
@@ -26,6 +26,17 @@ export interface StartedSession {
 
 /** A login whose name need not be given, as with a passkey. */
 export type HttpLoginAttempt = Omit<LoginAttempt, 'login'> & Partial<Pick<LoginAttempt, 'login'>>;
+
+/**
+ * A login that the caller has judged, such as the second of two steps: it has limited the guesses itself, and says when
+ * the proof began.
+ */
+export interface ProvedLogin {
+  readonly user: AuthUser;
+  readonly proofs: readonly string[];
+  /** Epoch ms: before the account was read, so that a new password or "sign out everywhere" meanwhile wins. */
+  readonly authenticatedAt: number;
+}
 
 /** The parts of a request that are read, as Express and Fastify have them. */
 export type HttpRequest = Pick<AuthRequest, 'headers'> & object;
@@ -68,14 +79,12 @@ export class HttpSessions {
 
   /**
    * Judges the login behind the usual limits, opens the session and sets its cookie; the sessions of all cookies that
-   * came along end. Throws `RATE_LIMITED`, `INVALID_CREDENTIALS` (also for `null` from `verify`), and what `verify`
+   * came along end. A `ProvedLogin` is not judged again. Throws `RATE_LIMITED`, `INVALID_CREDENTIALS` (also for `null` from `verify`), and what `verify`
    * throws.
    */
-  async start(request: HttpRequest, response: object, attempt: HttpLoginAttempt): Promise<StartedSession> {
-    const { user, credential } = await this.logins.attempt(
-      { login: null, ...attempt },
-      { ...this.context(request), presented: this.cookie.values(headerOf(request, 'cookie')) },
-    );
+  async start(request: HttpRequest, response: object, login: HttpLoginAttempt | ProvedLogin): Promise<StartedSession> {
+    const presented = this.cookie.values(headerOf(request, 'cookie'));
+    const { user, credential } = await this.logIn(login, { ...this.context(request), presented });
     this.writer.set(response, credential);
     // Whoever the request was from before the login, it is not any more.
     attachAuth(request, null);
@@ -83,12 +92,13 @@ export class HttpSessions {
   }
 
   /** As `start`, for clients without cookies: returns the bearer token and sets no cookie. */
-  async issueToken(request: HttpRequest, attempt: HttpLoginAttempt): Promise<StartedSession & { token: string }> {
+  async issueToken(
+    request: HttpRequest,
+    login: HttpLoginAttempt | ProvedLogin,
+  ): Promise<StartedSession & { token: string }> {
     const bearer = bearerOf(request);
-    const { user, credential } = await this.logins.attempt(
-      { login: null, ...attempt },
-      { ...this.context(request), carrier: 'bearer', presented: bearer === null ? [] : [bearer] },
-    );
+    const presented = bearer === null ? [] : [bearer];
+    const { user, credential } = await this.logIn(login, { ...this.context(request), carrier: 'bearer', presented });
     return { user, token: credential.value, expiresAt: credential.expiresAt };
   }
 
@@ -139,6 +149,12 @@ export class HttpSessions {
     return (
       this.authenticator.recall(credentials) ?? this.authenticator.recognize(credentials, response, { tellsWhy: false })
     );
+  }
+
+  private logIn(login: HttpLoginAttempt | ProvedLogin, context: LoginContext): Promise<CompletedLogin> {
+    if ('verify' in login) return this.logins.attempt({ login: null, ...login }, context);
+    const { user, proofs, authenticatedAt } = login;
+    return this.logins.begin(user, proofs, { ...context, authenticatedAt });
   }
 
   private context(request: HttpRequest): Pick<LoginContext, 'ip' | 'userAgent'> {

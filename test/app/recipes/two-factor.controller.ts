@@ -5,20 +5,14 @@ import { parseCookie, stringifySetCookie } from 'cookie';
 import {
   Clock,
   EphemeralTokenService,
+  HttpSessions,
   minutes,
   PasswordHasher,
   Public,
   RateLimitService,
   UserDirectory,
 } from 'nestjs-latchkey';
-import {
-  ClientIp,
-  CookieWriter,
-  LoginLimits,
-  parseLoginBody,
-  SessionCookie,
-  SessionScheme,
-} from 'nestjs-latchkey/engine';
+import { ClientIp, LoginLimits, parseLoginBody } from 'nestjs-latchkey/engine';
 import type { IncomingMessage } from 'node:http';
 import { Mailer } from './mailer.js';
 
@@ -40,11 +34,9 @@ export class TwoFactorController {
     private readonly loginLimits: LoginLimits,
     private readonly limits: RateLimitService,
     private readonly hasher: PasswordHasher,
-    private readonly scheme: SessionScheme,
-    private readonly cookie: SessionCookie,
-    private readonly writer: CookieWriter,
-    private readonly clientIp: ClientIp,
+    private readonly sessions: HttpSessions,
     private readonly clock: Clock,
+    private readonly clientIp: ClientIp,
     private readonly mailer: Mailer,
     private readonly adapterHost: HttpAdapterHost,
   ) {}
@@ -88,26 +80,28 @@ export class TwoFactorController {
     if (typeof preAuthToken !== 'string' || typeof code !== 'string' || !challenge || !/^\d{6}$/.test(code))
       throw refused;
     const authenticatedAt = this.clock.now();
+    const user = await this.verifyCode(preAuthToken, challenge, code);
+    if (!user) throw refused;
+    await this.sessions.start(request, response, { user, proofs: ['password', 'otp'], authenticatedAt });
+    this.setCookie(response, stringifySetCookie({ ...COOKIE, name: CHALLENGE, value: '', maxAge: 0 }));
+    return { user: { id: user.id, email: user.email } };
+  }
+
+  /** The account whose second step this is, or `null`. */
+  private async verifyCode(preAuthToken: string, challenge: string, code: string) {
     const binding = challengeId(challenge);
     const pending = await this.tokens.peek('pre_auth', preAuthToken, binding);
-    if (!pending) throw refused;
-
+    if (!pending) return null;
     // Counted for the account, before the code is looked at: a new challenge does not reset it.
     await this.limits.consumeOrThrow('2fa_attempt', pending.username);
     const expected = await this.tokens.peek('email_otp_setup', challenge);
-    if (!expected || !(await this.hasher.matches(expected.codeHash, code))) throw refused;
+    if (!expected || !(await this.hasher.matches(expected.codeHash, code))) return null;
     // Right: now both are spent, and of two requests with the right code one gets a session.
-    if (!(await this.tokens.consume('email_otp_setup', challenge))) throw refused;
-    if (!(await this.tokens.consume('pre_auth', preAuthToken, binding))) throw refused;
+    if (!(await this.tokens.consume('email_otp_setup', challenge))) return null;
+    if (!(await this.tokens.consume('pre_auth', preAuthToken, binding))) return null;
     const user = await this.users.findByLogin(pending.username);
-    if (!user) throw refused;
-    await this.limits.clear('2fa_attempt', pending.username);
-
-    const context = { authenticatedAt, ip: this.clientIp.of(request), userAgent: request.headers['user-agent'] };
-    const opened = await this.scheme.open(user, this.cookie.read(request.headers.cookie), context);
-    this.writer.set(response, opened);
-    this.setCookie(response, stringifySetCookie({ ...COOKIE, name: CHALLENGE, value: '', maxAge: 0 }));
-    return { user: { id: user.id, email: user.email } };
+    if (user) await this.limits.clear('2fa_attempt', pending.username);
+    return user;
   }
 
   private setCookie(response: object, header: string): void {
