@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
 import { PreparedStatements } from './prepared-statements.js';
 
 /**
  * Several calls of this module's services in one transaction, such as consuming a mailed token and setting the password
- * it allows (R6): all of it is done, or nothing.
+ * it allows: all of it is done, or nothing.
  *
  * ```ts
  * await transaction.run(async () => {
@@ -24,5 +25,28 @@ export class AuthTransaction {
 
   run<T>(work: () => Promise<T>): Promise<T> {
     return this.statements.transaction(work);
+  }
+
+  /**
+   * The same as part of a transaction that you have begun with TypeORM, on its connection: your rows and ours commit
+   * together or not at all.
+   *
+   * ```ts
+   * await dataSource.transaction(async (manager) => {
+   *   const team = await manager.save(Team, { name });
+   *   await transaction.within(manager, async () => {
+   *     const user = await users.create(email, password);
+   *     await sessions.create(user.id);
+   *   });
+   * });
+   * ```
+   *
+   * Events are emitted, and caches told, when your transaction has committed; a savepoint of yours that is rolled back
+   * takes along what was done within it. A statement of ours that fails leaves the transaction failed: committing it
+   * throws that error, unless a savepoint around it was rolled back. Nothing is tried again after a deadlock. The level
+   * must be READ COMMITTED. Throws a TypeError for a manager that is in no transaction, or of another DataSource.
+   */
+  within<T>(manager: EntityManager, work: () => Promise<T>): Promise<T> {
+    return this.statements.within(manager, work);
   }
 }

@@ -1,13 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Injectable } from '@nestjs/common';
-import type { DataSource } from 'typeorm';
+import type { DataSource, EntityManager } from 'typeorm';
 import { AuthError } from '../auth.errors.js';
 import { AuthMetrics } from '../metrics/auth-metrics.js';
 import type { Client, Connection } from './connection.js';
 import { listeningClient, type ClientPool, type ListenerOptions, type ListeningClient } from './listening-client.js';
 import type { Statement, StatementResult } from './statement.js';
 import { sqlState, sqlStateOrCause, STALE_STATEMENT, toAuthError, TRY_AGAIN } from './store-error.js';
-import { tell, Transaction, type AfterTransaction } from './transaction.js';
+import { HostTransaction } from './host-transaction.js';
+import { emitOutcome, Transaction, type AfterTransaction, type OpenTransaction } from './transaction.js';
 import { Semaphore } from '../common/semaphore.js';
 
 interface Pool extends Connection, ClientPool {
@@ -35,8 +36,11 @@ export class PreparedStatements {
     }
   }
 
-  private readonly transactions = new AsyncLocalStorage<Transaction>();
+  private readonly transactions = new AsyncLocalStorage<OpenTransaction>();
   private readonly turns = new Semaphore(() => Math.max(1, Math.floor((this.pool.options.max ?? 10) / 2)));
+
+  /** How many calls of `within` are under way. */
+  private hosted = 0;
 
   /** Within `transaction`, as part of it; else on its own. */
   run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
@@ -86,9 +90,37 @@ export class PreparedStatements {
       }
     } finally {
       this.turns.giveBack();
-      // Before Node 24 one storage in use makes every promise of the process dearer, a statement by a tenth.
-      if (this.turns.isIdle) this.transactions.disable();
+      this.rest();
     }
+  }
+
+  /**
+   * Everything that `work` runs and waits for, as part of the transaction that the host has begun with this manager.
+   * Throws a TypeError where there is none, or it is another DataSource's.
+   */
+  async within<T>(manager: EntityManager, work: () => Promise<T>): Promise<T> {
+    const { queryRunner } = manager;
+    if (!queryRunner?.isTransactionActive) {
+      throw new TypeError('within() takes the EntityManager that dataSource.transaction(async (manager) => …) passes.');
+    }
+    if (queryRunner.connection !== this.dataSource) {
+      throw new TypeError(
+        'within() takes an EntityManager of the DataSource that AuthModule uses: see its dataSource option.',
+      );
+    }
+    this.hosted++;
+    try {
+      const transaction = await HostTransaction.of(queryRunner, this.timed.bind(this));
+      return await transaction.perform((scope) => this.transactions.run(scope, work));
+    } finally {
+      this.hosted--;
+      this.rest();
+    }
+  }
+
+  /** Before Node 24 one storage in use makes every promise of the process dearer, a statement by a tenth. */
+  private rest(): void {
+    if (this.turns.isIdle && this.hosted === 0) this.transactions.disable();
   }
 
   /** Whether what runs here is part of a transaction, and so may read what nobody else sees yet. */
@@ -99,7 +131,7 @@ export class PreparedStatements {
   /** Calls `effect` at the end of the transaction, however it ends; without one, now. What it throws is logged. */
   afterwards(effect: AfterTransaction): void {
     // Also what was started inside and not waited for, until it is known how the transaction ends.
-    if (!this.transactions.getStore()?.willTell(effect)) void tell(effect, 'committed');
+    if (!this.transactions.getStore()?.willTell(effect)) void emitOutcome(effect, 'committed');
   }
 
   /** Also of one that fails; of the pool's, with the wait for a connection. */

@@ -8,8 +8,17 @@ export type TransactionOutcome = 'committed' | 'undone' | 'unknown';
 
 export type AfterTransaction = (outcome: TransactionOutcome) => void | Promise<void>;
 
+/** Where statements go while a transaction is open. */
+export interface OpenTransaction {
+  /** After it, no more statements are taken. */
+  readonly open: boolean;
+  run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>>;
+  /** Whether it will call `effect` at its end; no longer once it has ended. */
+  willTell(effect: AfterTransaction): boolean;
+}
+
 /** Asks this connection; `name` is for the metrics. */
-type Query = (
+export type Query = (
   connection: Connection,
   name: string,
   query: Parameters<Connection['query']>[0],
@@ -19,8 +28,7 @@ const BEGIN: Statement = { name: 'begin', text: 'BEGIN ISOLATION LEVEL READ COMM
 const COMMIT: Statement = { name: 'commit', text: 'COMMIT' };
 
 /** One transaction on one connection, from its beginning until the connection is back in its pool. */
-export class Transaction {
-  /** After it, no more statements are taken. */
+export class Transaction implements OpenTransaction {
   open = true;
   private last: Promise<unknown> = Promise.resolve();
   private failure: { error: unknown } | null = null;
@@ -59,7 +67,7 @@ export class Transaction {
       this.client.off('error', lost);
       this.client.release(broken);
       this.settled = true;
-      for (const effect of this.effects) await tell(effect, outcome);
+      for (const effect of this.effects) await emitOutcome(effect, outcome);
     }
   }
 
@@ -82,7 +90,6 @@ export class Transaction {
     return result;
   }
 
-  /** Whether it will tell `effect` of its end; no longer once it has ended. */
   willTell(effect: AfterTransaction): boolean {
     if (!this.settled) this.effects.push(effect);
     return !this.settled;
@@ -90,7 +97,7 @@ export class Transaction {
 }
 
 /** Calls it. What it throws is logged. */
-export async function tell(effect: AfterTransaction, outcome: TransactionOutcome): Promise<void> {
+export async function emitOutcome(effect: AfterTransaction, outcome: TransactionOutcome): Promise<void> {
   try {
     await effect(outcome);
   } catch (error) {
