@@ -20,7 +20,6 @@ export interface SubscriptionEvents {
 }
 
 const PINGS_PER_BOUND = 4;
-const CONNECT_TIMEOUT = 5_000;
 const FIRST_DELAY = 100;
 const LONGEST_DELAY = 5_000;
 
@@ -36,6 +35,7 @@ export abstract class RemoteInvalidationChannel
   extends InvalidationChannel
   implements OnModuleInit, OnApplicationShutdown
 {
+  protected readonly connectTimeout: Duration = 5_000;
   private readonly logger = new Logger('Auth');
   private subscription: Subscription | undefined;
   private attempt: AbortController | undefined;
@@ -88,8 +88,8 @@ export abstract class RemoteInvalidationChannel
     const attempt = new AbortController();
     this.attempt = attempt;
     this.timer = setTimeout(() => {
-      lost(new Error(`no connection within ${CONNECT_TIMEOUT} ms`));
-    }, CONNECT_TIMEOUT).unref();
+      lost(new Error(`no connection within ${this.connectTimeout} ms`));
+    }, this.connectTimeout).unref();
     try {
       const subscription = await this.connect(
         {

@@ -1,14 +1,15 @@
-import { readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Controller, Get } from '@nestjs/common';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { CurrentUser, JwtCodecService, SessionService, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
 import { InvalidationChannel } from 'nestjs-latchkey/engine';
-import { signInAs, startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
+import { signInAs, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PLATFORMS, startTestApp, type Platform, type TestApp } from '../support/app.js';
 import { createTestDatabase } from '../support/database.js';
 import { heard, until } from '../support/heard.js';
+import { startOwnPostgres, type OwnPostgres } from '../support/own-postgres.js';
 import { withClient } from '../support/test-server.js';
 
 @Controller()
@@ -76,24 +77,10 @@ describe.each(PLATFORMS)('a guarded request on %s', (platform) => {
 });
 
 describe('faults, with reads from memory', () => {
-  const startPostgres = async (): Promise<{ postgres: EmbeddedPostgres; restart: () => Promise<void> }> => {
-    let postgres = await startEmbeddedPostgres({ settings: { fsync: 'off' } });
-    const { port } = postgres;
-    const dataDirectory = `${postgres.dataDirectory}-kept`;
-    await postgres.stop();
-    const again = async () => {
-      postgres = await startEmbeddedPostgres({ dataDirectory, port, settings: { fsync: 'off' } });
-    };
-    await again();
-    cleanups.push(() => rm(dataDirectory, { recursive: true }));
-    cleanups.push(() => postgres.stop());
-    return {
-      postgres,
-      restart: async () => {
-        await postgres.stop();
-        await again();
-      },
-    };
+  const startPostgres = async (): Promise<OwnPostgres> => {
+    const postgres = await startOwnPostgres();
+    cleanups.push(() => postgres.remove());
+    return postgres;
   };
 
   /** Statuses of guarded requests, one after the other on four lines, until `done`. */
@@ -115,15 +102,16 @@ describe('faults, with reads from memory', () => {
   };
 
   it('the database restarts under load: 200 and 503, nobody is logged out, nothing crashes, it recovers', async () => {
-    const { postgres, restart } = await startPostgres();
-    const t = await start(postgres.url, 'express');
+    const postgres = await startPostgres();
+    const t = await start(postgres.server.url, 'express');
     const ada = await createUser(t.app, 'ada@example.com');
     const live = { Cookie: await signInAs(t.app, ada.id) };
     const { token, session } = await t.app.get(SessionService).create(ada.id);
     await me(t, { Authorization: `Bearer ${token}` }).expect(200);
     const stop = load(t, live);
     await until(async () => (await me(t, live)).status === 200);
-    await restart();
+    await postgres.stop();
+    await postgres.start();
     await t.app.get(SessionService).revoke(session.id);
     await me(t, { Authorization: `Bearer ${token}` }).expect(401);
     await until(() => t.app.get(InvalidationChannel).isCurrent);
@@ -134,15 +122,15 @@ describe('faults, with reads from memory', () => {
   }, 60_000);
 
   it('the database is paused for 5 s: nothing is answered wrongly, and what was ended is ended', async () => {
-    const { postgres } = await startPostgres();
-    const t = await start(postgres.url, 'express', { cache: { enabled: true, maxStaleness: 1_000, ttl: 3_600_000 } });
+    const { server } = await startPostgres();
+    const t = await start(server.url, 'express', { cache: { enabled: true, maxStaleness: 1_000, ttl: 3_600_000 } });
     const ada = await createUser(t.app, 'ada@example.com');
     const bob = await createUser(t.app, 'bob@example.com');
     const live = { Cookie: await signInAs(t.app, ada.id) };
     const dead = { Cookie: await signInAs(t.app, bob.id) };
     await me(t, live).expect(200);
     await me(t, dead).expect(200);
-    const pids = await processesOf(postgres);
+    const pids = await processesOf(server);
     signal(pids, 'SIGSTOP');
     const pausedAt = performance.now();
     try {

@@ -2,10 +2,11 @@ import { Controller, Get, Injectable } from '@nestjs/common';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { authMigrations, Public, SessionService, UserDirectory, type AuthUser } from 'nestjs-latchkey';
 import { SessionStore } from 'nestjs-latchkey/engine';
-import { signInAs, startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
+import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase } from '../support/database.js';
+import { startOwnPostgres } from '../support/own-postgres.js';
 import { hideSessions } from '../support/stored.js';
 import { redisUrls } from '../support/variant.js';
 
@@ -34,14 +35,9 @@ const describeInPostgres = IN_POSTGRES ? describe.each(PLATFORMS) : () => {};
 
 describeInPostgres('an outage is not a logout, on %s', (platform) => {
   it('database away: 503 and the cookie untouched; back: answers again without a restart', async () => {
-    let postgres: EmbeddedPostgres = await startEmbeddedPostgres({ settings: { fsync: 'off' } });
-    const { port } = postgres;
-    const dataDirectory = `${postgres.dataDirectory}-kept`;
-    await postgres.stop();
-    postgres = await startEmbeddedPostgres({ dataDirectory, port, settings: { fsync: 'off' } });
-    cleanups.push(async () => (await import('node:fs/promises')).rm(postgres.dataDirectory, { recursive: true }));
-    cleanups.push(() => postgres.stop());
-    const t: TestApp = await startTestApp({ url: postgres.url, platform, controllers: [PagesController] });
+    const postgres = await startOwnPostgres();
+    cleanups.push(() => postgres.remove());
+    const t: TestApp = await startTestApp({ url: postgres.server.url, platform, controllers: [PagesController] });
     cleanups.push(() => t.close());
     const ada = await createUser(t.app, 'ada@example.com');
     const cookie = await signInAs(t.app, ada.id);
@@ -66,7 +62,7 @@ describeInPostgres('an outage is not a logout, on %s', (platform) => {
     const logout = await request(t.url).post('/auth/logout').set('Cookie', cookie).expect(503);
     expect(logout.headers['set-cookie']).toBeUndefined();
 
-    postgres = await startEmbeddedPostgres({ dataDirectory, port, settings: { fsync: 'off' } });
+    await postgres.start();
     await get('/guarded').expect(200);
     await request(t.url).post('/auth/logout').set('Cookie', cookie).expect(200);
     await get('/guarded').expect(401);

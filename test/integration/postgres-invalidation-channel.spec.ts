@@ -8,12 +8,20 @@ import {
   PostgresUserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
+import { AuthConfig } from 'nestjs-latchkey/engine';
 import { InvalidationChannel, MemorySessionCache, SessionCache, type Invalidation } from 'nestjs-latchkey/engine';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { DataSource } from 'typeorm';
+import { PreparedStatements } from '../../src/postgres/prepared-statements.js';
+import { PostgresInvalidationChannel } from '../../src/engines/postgres/postgres-invalidation-channel.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { heard, until } from '../support/heard.js';
+import { SETTINGS } from '../support/test-server.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
+
+class Impatient extends PostgresInvalidationChannel {
+  protected override readonly connectTimeout = 200;
+}
 
 const LISTENERS = `SELECT pid FROM pg_stat_activity WHERE application_name = 'nestjs-latchkey listener'
   AND datname = current_database()`;
@@ -385,7 +393,7 @@ describe('PostgresInvalidationChannel', () => {
   });
   let otherServer: EmbeddedPostgres;
   beforeAll(async () => {
-    otherServer = await startEmbeddedPostgres({ settings: { fsync: 'off' } });
+    otherServer = await startEmbeddedPostgres({ settings: SETTINGS });
   });
   afterAll(() => otherServer?.stop());
 
@@ -400,15 +408,27 @@ describe('PostgresInvalidationChannel', () => {
   });
 
   it('leaves nothing behind on connections that it may share with others', async () => {
-    const settings = await t.app.get(DataSource).query<{ synchronous_commit: string }[]>('SHOW synchronous_commit');
-    expect(settings).toEqual([{ synchronous_commit: 'on' }]);
+    await t.db.query(`ALTER DATABASE ${new URL(t.db.url).pathname.slice(1)} SET synchronous_commit = on`);
+    const pinging = await startTestApp({ url: t.db.url, auth: { cache: { enabled: true } } });
+    expect(pinging.app.get(InvalidationChannel).isCurrent).toBe(true);
+    const shared = pinging.app.get(DataSource);
+    expect(await shared.query<unknown[]>('SHOW synchronous_commit')).toEqual([{ synchronous_commit: 'on' }]);
+    await pinging.close();
   });
 
   it('a black hole: the application starts, gives up on each attempt, and hears as soon as it is gone', async () => {
     jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
     const proxy = await startTcpProxy(Number(new URL(t.db.url).port));
     proxy.cut();
-    const lost = await startTestApp({ url: t.db.url, auth: { cache: { enabled: true, url: proxy.url(t.db.url) } } });
+    const lost = await startTestApp({
+      url: t.db.url,
+      auth: { cache: { enabled: true, url: proxy.url(t.db.url) } },
+      override: (builder) =>
+        builder.overrideProvider(InvalidationChannel).useFactory({
+          factory: (statements: PreparedStatements, config: AuthConfig) => new Impatient(statements, config),
+          inject: [PreparedStatements, AuthConfig],
+        }),
+    });
     expect(lost.app.get(InvalidationChannel).isCurrent).toBe(false);
     proxy.heal();
     await until(() => lost.app.get(InvalidationChannel).isCurrent);

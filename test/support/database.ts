@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { authEntities, authMigrations } from 'nestjs-latchkey';
-import type { Client } from 'pg';
+import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { databaseUrl, withClient } from './test-server.js';
 
@@ -19,9 +19,11 @@ export async function createTestDatabase({ migrated = true } = {}): Promise<Test
   await withClient(server, async (client) =>
     client.query(`CREATE DATABASE ${name} ${migrated ? `TEMPLATE ${await templateOf(server, client)}` : ''}`),
   );
+  const database = databaseAt(databaseUrl(server, name));
   return {
-    ...databaseAt(databaseUrl(server, name)),
+    ...database,
     drop: async () => {
+      await database.drop();
       await withClient(server, (client) => client.query(`DROP DATABASE ${name} WITH (FORCE)`));
     },
   };
@@ -29,12 +31,34 @@ export async function createTestDatabase({ migrated = true } = {}): Promise<Test
 
 /** A database that somebody else made, and drops. */
 export function databaseAt(url: string): TestDatabase {
+  // PostgreSQL starts a process for each connection: one is kept between queries, and made as new.
+  let kept: Client | undefined;
   return {
     url,
-    query: <Row>(sql: string, values: unknown[] = []) =>
-      withClient(url, async (client) => (await client.query(sql, values)).rows as Row[]),
-    drop: () => Promise.resolve(),
+    query: async <Row>(sql: string, values: unknown[] = []) => {
+      const client = kept ?? (await connectedTo(url, (gone) => gone === kept && (kept = undefined)));
+      kept = undefined;
+      try {
+        const { rows } = await client.query(sql, values);
+        await client.query('DISCARD ALL');
+        if (kept === undefined) kept = client;
+        return rows as Row[];
+      } finally {
+        if (kept !== client) await client.end();
+      }
+    },
+    drop: async () => {
+      await kept?.end();
+      kept = undefined;
+    },
   };
+}
+
+async function connectedTo(url: string, onGone: (client: Client) => unknown): Promise<Client> {
+  const client = new Client({ connectionString: url });
+  client.on('error', () => onGone(client));
+  await client.connect();
+  return client;
 }
 
 /** The migrated database that every other one is a copy of: the first test file to ask for it makes it. */

@@ -2,6 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { startEmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { Client } from 'pg';
 
+/** Fast, since nothing here has to outlive the machine. */
+export const SETTINGS = {
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+  wal_level: 'minimal',
+  max_wal_senders: '0',
+  max_connections: '300',
+};
+
 const ends: (() => Promise<void>)[] = [];
 /** Called when the run is over, the last one first. */
 export const atEnd = (end: () => Promise<void>) => void ends.push(end);
@@ -10,7 +20,7 @@ export const atEnd = (end: () => Promise<void>) => void ends.push(end);
 export async function startTestServer(): Promise<void> {
   if (process.env['LATCHKEY_TEST_SERVER']) return;
   const given = process.env['TEST_DATABASE_URL'];
-  const embedded = given ? null : await startEmbeddedPostgres({ settings: { fsync: 'off', max_connections: '300' } });
+  const embedded = given ? null : await startEmbeddedPostgres({ settings: SETTINGS });
   if (embedded) atEnd(() => embedded.stop());
   const server = given ?? embedded!.url;
   const template = `latchkey_template_${randomBytes(6).toString('hex')}`;
