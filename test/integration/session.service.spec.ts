@@ -362,8 +362,8 @@ describe('revoke (T: 4.3)', () => {
   });
 
   it('R3: an opaque session that was revoked is never accepted again', async () => {
-    const { token } = await sessions.create(ada.id);
-    expect(await sessions.revokeTokens([token, 'garbage', ''])).toBe(1);
+    const { token, session } = await sessions.create(ada.id);
+    expect(await sessions.revokeTokens([token, 'garbage', ''])).toEqual([{ userId: ada.id, handle: session.handle }]);
     for (const later of [0, minutes(1), days(29)]) {
       t.clock.advance(later);
       expect(await sessions.lookup(token)).toBeNull();
@@ -371,7 +371,7 @@ describe('revoke (T: 4.3)', () => {
   });
 
   it('malformed tokens cost no query', async () => {
-    expect(await sessions.revokeTokens(['garbage', ''])).toBe(0);
+    expect(await sessions.revokeTokens(['garbage', ''])).toEqual([]);
     expect(t.queries.statements).toEqual([]);
   });
 
@@ -596,11 +596,12 @@ describe('pain 3: a rotation logs no tab out', () => {
     expect(heard).toEqual([]);
   });
 
-  it('revoking says how many sessions there were: the rotated ones are none', async () => {
+  it('revoking answers the sessions there were: the rotated ones are none', async () => {
     const old = await sessions.create(ada.id);
     const rotated = (await sessions.rotate(old.session, ada.id))!;
-    expect(await sessions.revokeTokens([old.token, rotated.token])).toBe(1);
-    expect(await sessions.revokeTokens([old.token, rotated.token])).toBe(0);
+    const ended = await sessions.revokeTokens([old.token, rotated.token]);
+    expect(ended).toEqual([{ userId: ada.id, handle: rotated.session.handle }]);
+    expect(await sessions.revokeTokens([old.token, rotated.token])).toEqual([]);
   });
 
   it('100 races of a new password and a rotation leave no session, also where the clock is ahead', async () => {
