@@ -54,14 +54,15 @@ import { RevokedTokenStore } from './revocation/revoked-token.store.js';
 import { TokenStates } from './revocation/token-states.js';
 import { TokenRevocationService } from './revocation/token-revocation.service.js';
 import { AuthMetrics } from './metrics/auth-metrics.js';
+import { CountedSessionStore } from './metrics/counted-session.store.js';
 import { EventMetrics } from './metrics/event-metrics.js';
 import { SessionGauges } from './metrics/session-gauges.js';
-import { countingLookups } from './metrics/session-lookups.js';
 import { MemorySessionCache } from './session/cache/memory-session-cache.js';
 import { NoopSessionCache } from './session/cache/noop-session-cache.js';
 import { SessionCache } from './session/cache/session-cache.js';
 import { CachedSessionStore } from './session/cached-session.store.js';
-import { OpaqueTokens, SessionTokens } from './session/session-tokens.js';
+import { OpaqueTokens } from './session/opaque-tokens.js';
+import { SessionTokens } from './session/session-tokens.js';
 import { SignedCookieSession } from './session/signed-cookie.codec.js';
 import { SignedTokens } from './session/signed-session-token.js';
 import { LoginBackoff } from './rate-limit/backoff.js';
@@ -172,11 +173,10 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
         statements: PreparedStatements,
         clock: Clock,
         metrics: AuthMetrics,
-      ) =>
-        countingLookups(
-          cache.enabled ? new CachedSessionStore(store, kept, channel, statements, clock) : store,
-          metrics,
-        ),
+      ) => {
+        const sessions = cache.enabled ? new CachedSessionStore(store, kept, channel, statements, clock) : store;
+        return metrics.isOn ? new CountedSessionStore(sessions, metrics) : sessions;
+      },
       inject: [AuthConfig, engine.sessions, SessionCache, InvalidationChannel, PreparedStatements, Clock, AuthMetrics],
     },
     {

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { JwtCodecService, TokenError, type TokenPurpose } from 'nestjs-latchkey';
 import { AuthConfig, KeyRing, SignedCookieSession, SignedTokens, TimedSerializer } from 'nestjs-latchkey/engine';
 import { FrozenClock } from 'nestjs-latchkey/testing';
-import { newSessionToken, sessionIdOf } from '../src/session/session.js';
+import { OpaqueTokens } from '../src/session/opaque-tokens.js';
 
 declare module 'nestjs-latchkey' {
   interface TokenPurposes {
@@ -17,6 +17,7 @@ const keyRing = new KeyRing(config);
 const clock = new FrozenClock();
 const jwt = new JwtCodecService(keyRing, clock, config);
 const cookies = new SignedCookieSession(keyRing, clock, config);
+const opaque = new OpaqueTokens();
 const tokens = new SignedTokens(keyRing);
 const oauth = new TimedSerializer(keyRing.forSalt('reflow-oauth-tx-v1'));
 const identity = cookies.makeIdentity({ sub: 'alice', providerId: 'basic' });
@@ -42,7 +43,7 @@ const jwtOf = (purpose: TokenPurpose): Format => ({
 });
 
 const formats: Format[] = [
-  { name: 'session token', issue: newSessionToken, accepts: (value) => sessionIdOf(value) !== null },
+  { name: 'session token', issue: () => opaque.issue(), accepts: (value) => opaque.idOf(value) !== null },
   { name: 'signed token', issue: () => tokens.issue(), accepts: (value) => tokens.idOf(value) !== null },
   { name: 'signed cookie', issue: () => cookies.encode(identity), accepts: (value) => cookies.decode(value) !== null },
   {
@@ -69,7 +70,7 @@ describe('R32: a value of one format or purpose is refused by every other, under
 
 describe('R33: what is stored is no token', () => {
   const stored = [
-    sessionIdOf(newSessionToken()),
+    opaque.idOf(opaque.issue()),
     tokens.idOf(tokens.issue()),
     jwt.encode('alice').payload.jti,
     identity.sid,

@@ -48,8 +48,9 @@ export class BearerSessions {
     }
     const found = await this.sessions.lookup(token, options);
     if (!found) return null;
-    const extended = await this.sessions.maybeExtend(found.session);
-    return { user: found.user, session: extended ?? found.session };
+    const { user, session } = found;
+    const extended = this.sessions.isExtensionDue(session) ? await this.sessions.maybeExtend(session) : null;
+    return { user, session: extended ?? session };
   }
 
   /** Who the token authenticates, where that is known without waiting, and nothing is due; `null`: call `recognize`. */
@@ -59,19 +60,15 @@ export class BearerSessions {
 
   /** Ends the token; idempotent, and without effect for what is none. Which session that was. */
   async revoke(token: string): Promise<readonly EndedSession[]> {
-    const ended: EndedSession[] = [];
-    if (!this.isJwt(token)) {
-      await this.sessions.revokeTokens([token], (session) => ended.push(session));
-      return ended;
-    }
+    if (!this.isJwt(token)) return this.sessions.revokeTokens([token]);
     try {
       const { sub, jti, exp } = this.codec.decode(token);
       await this.revocation.revoke(jti, exp);
-      ended.push({ userId: sub, handle: jti });
+      return [{ userId: sub, handle: jti }];
     } catch (error) {
       if (!isAuthError(error, 'INVALID_TOKEN')) throw error;
+      return [];
     }
-    return ended;
   }
 
   /** No token of a session has two dots. */

@@ -24,7 +24,9 @@ export class DatabaseSessionScheme extends SessionScheme {
   override async recognize(value: string, options?: { isHeld?: boolean }): Promise<RecognizedSession | null> {
     const found = await this.sessions.lookup(value, options);
     if (!found) return null;
-    const extended = await this.sessions.maybeExtend(found.session);
+    const extended = this.sessions.isExtensionDue(found.session)
+      ? await this.sessions.maybeExtend(found.session)
+      : null;
     const session = extended ?? found.session;
     const isDue = extended !== null || found.successor !== undefined;
     return {
@@ -41,8 +43,6 @@ export class DatabaseSessionScheme extends SessionScheme {
   }
 
   override async revoke(values: readonly string[]): Promise<readonly EndedSession[]> {
-    const all: EndedSession[] = [];
-    await this.sessions.revokeTokens(values, (ended) => all.push(ended));
-    return all;
+    return this.sessions.revokeTokens(values);
   }
 }

@@ -7,7 +7,7 @@ import { userKey } from '../invalidation/user-key.js';
 import { copyOfUser } from '../user/user.directory.js';
 import type { SessionCache } from './cache/session-cache.js';
 import { isLive, type AuthenticatedSession, type EndedSession, type Session, type StoredSession } from './session.js';
-import { SessionStore, type Extension, type NewSession } from './session.store.js';
+import { SessionStore, type Extension, type NewSession, type OpenedSession } from './session.store.js';
 
 /**
  * Any store with its reads kept in memory. What holds beyond the contract of `SessionStore`:
@@ -20,8 +20,6 @@ import { SessionStore, type Extension, type NewSession } from './session.store.j
  * - Every answer is the caller's own copy of the session, and of a user that is a plain object.
  */
 export class CachedSessionStore extends SessionStore {
-  /** @internal How many lookups memory has answered; counted before `find` waits for anything. */
-  hits = 0;
   override readonly joinsTransactions: boolean;
   override readonly remembers = true;
   private readonly reads: SingleFlightReads<StoredSession>;
@@ -54,10 +52,12 @@ export class CachedSessionStore extends SessionStore {
     return found && copyOf(found, found.rotated);
   }
 
-  override async open(session: NewSession): Promise<Session | null> {
-    const { userId, replaces } = session;
-    // The cap may end others of this user; and what a login replaces, with all of its family, may be somebody else's.
-    const { sessions, users } = await this.familiesOf(replaces === null ? [] : [replaces]);
+  override async open(session: NewSession): Promise<OpenedSession | null> {
+    const { userId, replaces, authenticatedAt } = session;
+    const replaced = replaces === null ? [] : [replaces];
+    // The cap may end others of this user. What a login replaces may be somebody else's; a mere rotation changes nothing then.
+    const isLogin = authenticatedAt !== null;
+    const { sessions, users } = isLogin ? await this.familiesOf(replaced) : { sessions: replaced, users: [] };
     return this.changing({ sessions, users: [userId, ...users] }, () => this.store.open(session));
   }
 
@@ -65,8 +65,8 @@ export class CachedSessionStore extends SessionStore {
     return this.changing({ sessions: [extension.id] }, () => this.store.extend(extension));
   }
 
-  override async delete(ids: readonly string[], onEnded?: (ended: EndedSession) => void): Promise<number> {
-    return this.changing(await this.familiesOf(ids), () => this.store.delete(ids, onEnded));
+  override async delete(ids: readonly string[]): Promise<EndedSession[]> {
+    return this.changing(await this.familiesOf(ids), () => this.store.delete(ids));
   }
 
   override async deleteReused(id: string): Promise<boolean> {
@@ -101,7 +101,6 @@ export class CachedSessionStore extends SessionStore {
   private remembered(id: string, isUsable: (session: Session) => boolean = () => true): StoredSession | undefined {
     const kept = this.cache.get(id);
     if (!kept || !isLive(kept, this.clock.now()) || !isUsable(kept.session)) return undefined;
-    this.hits++;
     return copyOf(kept, null);
   }
 

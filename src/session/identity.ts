@@ -6,7 +6,7 @@ import { formatInstant, parseInstant, type Instant } from '../common/instant.js'
  */
 export interface Identity {
   readonly sub: string;
-  /** As the identity provider gave it; whether it was verified is not told here. */
+  /** As the identity provider gave it; whether it was verified is not known here. */
   readonly email: string | null;
   readonly name: string | null;
   readonly providerId: string;
@@ -22,7 +22,7 @@ export interface Identity {
 }
 
 /** The longest `sid` that fits the column of revoked ones. */
-const LONGEST_SID = 64;
+const MAX_SID_LENGTH = 64;
 
 /** The JSON object that is signed: the names and the field order of the source system, then our own. */
 export function identityToJson(identity: Identity): Record<string, string | null | undefined> {
@@ -64,5 +64,5 @@ function isTextOrNull(value: unknown): value is string | null {
 }
 
 function isSidOrMissing(value: unknown): value is string | undefined {
-  return value === undefined || (typeof value === 'string' && value !== '' && value.length <= LONGEST_SID);
+  return value === undefined || (typeof value === 'string' && value !== '' && value.length <= MAX_SID_LENGTH);
 }

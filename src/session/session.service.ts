@@ -3,10 +3,10 @@ import { AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { KeyRing } from '../crypto/key-ring.js';
-import { SealedText } from '../crypto/sealed-text.js';
 import type { AuthEvent, RevocationReason } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
 import type { AuthUser } from '../user/user.directory.js';
+import { RotationChain } from './rotation-chain.js';
 import {
   extendedExpiry,
   isInGrace,
@@ -14,7 +14,6 @@ import {
   type AuthenticatedSession,
   type EndedSession,
   type Session,
-  type StoredSession,
 } from './session.js';
 import { SessionTokens } from './session-tokens.js';
 import { SessionStore } from './session.store.js';
@@ -51,10 +50,8 @@ export interface SessionLookup extends AuthenticatedSession {
 /** What may be shown of a session: no id, no token. */
 export type ListedSession = Omit<Session, 'id' | 'userId'>;
 
-/** Rotations that a token is followed through; only a client that rotates with every request comes near it. */
-const MOST_ROTATIONS = 32;
-const LONGEST_USER_AGENT = 512;
-const LONGEST_IP = 45;
+const MAX_USER_AGENT_LENGTH = 512;
+const MAX_IP_LENGTH = 45;
 const HANDLE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /**
@@ -65,7 +62,7 @@ const HANDLE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
  */
 @Injectable()
 export class SessionService {
-  private readonly sealed: SealedText;
+  private readonly rotations: RotationChain;
   private readonly logger = new Logger('Auth');
 
   constructor(
@@ -76,7 +73,7 @@ export class SessionService {
     private readonly events: AuthEvents,
     keyRing: KeyRing,
   ) {
-    this.sealed = new SealedText(keyRing.forPurpose('nestjs-latchkey:session-successor'));
+    this.rotations = new RotationChain(store, tokens, keyRing);
   }
 
   /**
@@ -93,7 +90,7 @@ export class SessionService {
    * any other costs one prepared statement, and one more for each rotation since.
    *
    * A token that was rotated leads to its successor for `session.rotationGrace`. From then on it is `null`, and counts
-   * as stolen: the sessions that it led to end, and `session.reuse_detected` is told (R14). Pass `isHeld` for a token
+   * as stolen: the sessions that it led to end, and `session.reuse_detected` is emitted (R14). Pass `isHeld` for a token
    * that is not presented now but has been held since before, such as that of a socket's handshake: then it is just
    * `null`.
    */
@@ -104,7 +101,7 @@ export class SessionService {
     const now = this.clock.now();
     const { session, user, rotated } = found;
     if (!rotated) return isLive(found, now) ? { session, user } : null;
-    if (isInGrace(rotated, now, this.config.session)) return this.follow(found, now);
+    if (isInGrace(rotated, now, this.config.session)) return this.rotations.follow(found, now);
     if (!isHeld) await this.endReused(session, now);
     return null;
   }
@@ -149,8 +146,7 @@ export class SessionService {
     const now = this.clock.now();
     const token = this.tokens.issue();
     const leavesSuccessor = current !== null && authenticatedAt === undefined && rotationGrace > 0;
-    const ended: [EndedSession, RevocationReason][] = [];
-    const session = await this.store.open({
+    const opened = await this.store.open({
       id: this.tokens.idOf(token)!,
       userId,
       now,
@@ -160,21 +156,26 @@ export class SessionService {
       authenticatedAt: authenticatedAt === undefined ? null : Math.min(authenticatedAt, now),
       cutoff: user && (user.tokensInvalidatedAfter ?? null),
       replaces: current?.id ?? null,
-      successor: leavesSuccessor ? this.sealed.seal(token, current.id) : null,
-      ip: printable(context.ip, LONGEST_IP),
-      userAgent: printable(context.userAgent, LONGEST_USER_AGENT),
-      onEnded: (which, because) => ended.push([which, because]),
+      successor: leavesSuccessor ? this.rotations.seal(token, current.id) : null,
+      ip: printable(context.ip, MAX_IP_LENGTH),
+      userAgent: printable(context.userAgent, MAX_USER_AGENT_LENGTH),
     });
-    if (session) {
-      for (const [which, because] of ended) this.tellEnded(which, because);
+    if (opened) {
+      const { session, ended } = opened;
+      for (const { session: displaced, because } of ended) this.emitRevoked(displaced, because);
       const type = authenticatedAt === undefined ? 'session.rotated' : 'session.created';
-      this.tell({ type, at: now, userId: session.userId, handle: session.handle, ip: session.ip });
+      this.emit({ type, at: now, userId: session.userId, handle: session.handle, ip: session.ip });
       return { token, session };
     }
     if (authenticatedAt !== undefined) {
       throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
     }
     return current && this.rotatedMeanwhile(current.id, userId);
+  }
+
+  /** Whether `maybeExtend` has anything to write for this session now. It waits for nothing. */
+  isExtensionDue(session: Session): boolean {
+    return extendedExpiry(session, this.clock.now(), this.config.session) !== null;
   }
 
   /**
@@ -189,7 +190,7 @@ export class SessionService {
     const expiresAt = await this.store.extend({ id: session.id, now, expiresAt: wanted, extendBelow });
     if (expiresAt === null) return null;
     const { userId, handle } = session;
-    this.tell({ type: 'session.extended', at: now, userId, handle, expiresAt });
+    this.emit({ type: 'session.extended', at: now, userId, handle, expiresAt });
     return { ...session, expiresAt, lastSeenAt: now };
   }
 
@@ -200,32 +201,31 @@ export class SessionService {
 
   /** Ends one session, by `session.id`, and what it was rotated to. Idempotent: false when there was none. */
   async revoke(id: string): Promise<boolean> {
-    return (await this.store.delete([id], (ended) => this.tellEnded(ended, 'revoked'))) > 0;
+    return (await this.end([id], 'revoked')).length > 0;
   }
 
   /**
-   * Ends the sessions that these tokens lead to, also those that were rotated, at any time; whatever else is among them.
-   * Idempotent; how many sessions there were. Calls `onEnded` with each.
+   * Ends the sessions that these tokens lead to, also those that were rotated, at any time; values that are no token of
+   * ours are ignored. Idempotent. Returns the sessions that ended.
    */
-  revokeTokens(tokens: readonly string[], onEnded?: (ended: EndedSession) => void): Promise<number> {
-    const ids = tokens.map((token) => this.tokens.idOf(token)).filter((id) => id !== null);
-    return this.store.delete(ids, (ended) => {
-      this.tellEnded(ended, 'logout');
-      onEnded?.(ended);
-    });
+  revokeTokens(tokens: readonly string[]): Promise<EndedSession[]> {
+    return this.end(
+      tokens.map((token) => this.tokens.idOf(token)).filter((id) => id !== null),
+      'logout',
+    );
   }
 
   /** Ends the user's session of this public handle. False for an unknown handle and for somebody else's (R16). */
   async revokeByHandle(userId: string, handle: string): Promise<boolean> {
     if (!HANDLE.test(handle) || !(await this.store.deleteByHandle(userId, handle))) return false;
-    this.tellEnded({ userId, handle: handle.toLowerCase() }, 'revoked_by_handle');
+    this.emitRevoked({ userId, handle: handle.toLowerCase() }, 'revoked_by_handle');
     return true;
   }
 
-  /** Ends every session of the user, but `except` where given; how many. */
+  /** Ends every session of the user, but `except` where given. Returns the number of sessions ended. */
   async revokeAllForUser(userId: string, { except }: { except?: Pick<Session, 'id'> } = {}): Promise<number> {
     const count = await this.store.deleteByUser(userId, except?.id);
-    if (count > 0) this.tellEnded({ userId, handle: null }, 'revoked_all', count);
+    if (count > 0) this.emitRevoked({ userId, handle: null }, 'revoked_all', count);
     return count;
   }
 
@@ -236,31 +236,24 @@ export class SessionService {
     return sessions.filter((found) => isLive(found, now)).map(({ session }) => listed(session));
   }
 
-  private readonly isNotDue = (session: Session): boolean =>
-    extendedExpiry(session, this.clock.now(), this.config.session) === null;
+  private readonly isNotDue = (session: Session): boolean => !this.isExtensionDue(session);
 
   /** What another call has rotated this session to, while its grace lasts. */
   private async rotatedMeanwhile(id: string, userId: string): Promise<IssuedSession | null> {
     const found = await this.store.find(id);
     const now = this.clock.now();
     if (!found?.rotated || found.session.userId !== userId) return null;
-    const end = isInGrace(found.rotated, now, this.config.session) ? await this.follow(found, now) : null;
+    const end = isInGrace(found.rotated, now, this.config.session) ? await this.rotations.follow(found, now) : null;
     return end && { token: end.successor, session: end.session };
   }
 
-  /** The live session at the end of the rotations. Each step's token is known only by opening the one before. */
-  private async follow(start: StoredSession, now: number): Promise<Required<SessionLookup> | null> {
-    let found: StoredSession | null = start;
-    let successor = '';
-    for (let i = 0; found?.rotated && i < MOST_ROTATIONS; i++) {
-      successor = this.sealed.open(found.rotated.successor ?? '', found.session.id) ?? '';
-      const id = this.tokens.idOf(successor);
-      found = id === null ? null : await this.store.find(id);
-    }
-    return found && isLive(found, now) ? { session: found.session, user: found.user, successor } : null;
+  private async end(ids: readonly string[], reason: RevocationReason): Promise<EndedSession[]> {
+    const ended = await this.store.delete(ids);
+    for (const session of ended) this.emitRevoked(session, reason);
+    return ended;
   }
 
-  private tell(event: AuthEvent): void {
+  private emit(event: AuthEvent): void {
     if (this.store.joinsTransactions) this.events.emitWhenDone(event);
     else this.events.emit(event);
   }
@@ -268,16 +261,16 @@ export class SessionService {
   private async endReused({ id, userId, handle }: Session, at: number): Promise<void> {
     if (!(await this.store.deleteReused(id))) return;
     this.logger.warn(`A rotated session token came again: session ${handle} of user ${userId} has ended.`);
-    this.tell({ type: 'session.reuse_detected', at, userId, handle });
-    this.tellEnded({ userId, handle }, 'reuse');
+    this.emit({ type: 'session.reuse_detected', at, userId, handle });
+    this.emitRevoked({ userId, handle }, 'reuse');
   }
 
-  private tellEnded(
+  private emitRevoked(
     { userId, handle }: { userId: string; handle: string | null },
     reason: RevocationReason,
     count = 1,
   ): void {
-    this.tell({ type: 'session.revoked', at: this.clock.now(), userId, handle, reason, count });
+    this.emit({ type: 'session.revoked', at: this.clock.now(), userId, handle, reason, count });
   }
 }
 

@@ -25,8 +25,17 @@ export interface NewSession {
   readonly maxPerUser: number;
   readonly ip: string | null;
   readonly userAgent: string | null;
-  /** Called with every session that was alive and has ended for the new one. */
-  readonly onEnded?: (ended: EndedSession, because: 'replaced_by_login' | 'cap') => void;
+}
+
+/** A new session, and every session that was live and has ended for it. */
+export interface OpenedSession {
+  readonly session: Session;
+  readonly ended: readonly DisplacedSession[];
+}
+
+export interface DisplacedSession {
+  readonly session: EndedSession;
+  readonly because: 'replaced_by_login' | 'cap';
 }
 
 export interface Extension {
@@ -80,7 +89,7 @@ export abstract class SessionStore {
    * user, and for a login whose account has changed since (`cutoff`). Throws `USER_NOT_FOUND` where the storage knows the
    * users and there is none of this id.
    */
-  abstract open(session: NewSession): Promise<Session | null>;
+  abstract open(session: NewSession): Promise<OpenedSession | null>;
 
   /**
    * Moves the expiry, unless the session is gone, over, rotated, or was extended meanwhile. Answers the expiry now in force, or
@@ -89,10 +98,10 @@ export abstract class SessionStore {
   abstract extend(extension: Extension): Promise<number | null>;
 
   /**
-   * Deletes the families of these sessions, rotated ones among them; how many sessions there were. Calls `onEnded` with
-   * each of them.
+   * Deletes the families of these sessions, rotated ones among them. Returns every session that ended, in no order: none
+   * for what was rotated, and each once, however many of its ids are named and however many callers name it.
    */
-  abstract delete(ids: readonly string[], onEnded?: (ended: EndedSession) => void): Promise<number>;
+  abstract delete(ids: readonly string[]): Promise<EndedSession[]>;
 
   /**
    * Deletes the family of a rotated session that has come again. Of concurrent callers in all processes true for one;
@@ -104,8 +113,8 @@ export abstract class SessionStore {
   abstract deleteByHandle(userId: string, handle: string): Promise<boolean>;
 
   /**
-   * Deletes every session of the user but the family of `exceptId`; how many sessions. Ordered against `open`: a session is either there to
-   * be deleted or opened afterwards.
+   * Deletes every session of the user but the family of `exceptId`. Returns the number of sessions deleted. Ordered
+   * against `open`: a session is either there to be deleted or opened afterwards.
    */
   abstract deleteByUser(userId: string, exceptId?: string): Promise<number>;
 
@@ -116,9 +125,9 @@ export abstract class SessionStore {
   abstract listByUser(userId: string): Promise<AuthenticatedSession[]>;
 
   /**
-   * Deletes at most `limit` rows that were over at `now`, the oldest first; how many. A rotated one only once its absolute
-   * lifetime is over too, since until then its token may come again (R14). Waits for nobody, and tells no cache. A storage
-   * that forgets by itself has nothing to do.
+   * Deletes at most `limit` rows that were over at `now`, the oldest first. Returns the number deleted. A rotated one goes
+   * only once its absolute lifetime is over too, since until then its token may come again (R14). Waits for nobody, and
+   * invalidates no cache. A storage that forgets by itself has nothing to do.
    */
   deleteExpired(_now: number, _limit: number): Promise<number> {
     return Promise.resolve(0);

@@ -1,6 +1,4 @@
 import type { SessionSettings } from '../config/auth-options.js';
-import { sha256Hex } from '../crypto/hash.js';
-import { randomToken } from '../crypto/random.js';
 import type { AuthUser } from '../user/user.directory.js';
 
 /** A session as the application sees it. Instants are epoch milliseconds. */
@@ -29,7 +27,7 @@ export interface AuthenticatedSession {
   readonly user: AuthUser;
 }
 
-/** A session that has been ended, by the names that may be told. */
+/** A session that has ended, by the names that may be shown. */
 export type EndedSession = Pick<Session, 'userId' | 'handle'>;
 
 /** What a rotation leaves in the place of the old session. */
@@ -44,22 +42,6 @@ export interface Rotation {
 export interface StoredSession extends AuthenticatedSession {
   /** Not `null`: another session has taken its place, and this one authenticates nobody. */
   readonly rotated: Rotation | null;
-}
-
-/** The last of 43 characters carries 4 of its 6 bits; the two spare ones must be zero, so a token has one spelling. */
-const TOKEN = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
-
-/** A fresh token: base64url of 32 random bytes without padding, 43 characters. */
-export function newSessionToken(): string {
-  return randomToken().toString('base64url');
-}
-
-/**
- * The row's id: hex SHA-256 of the token's **raw bytes** (seed 002). `null` for anything that is not the canonical
- * spelling of 32 bytes, so that malformed input costs no query and a stored hash is no token (R33).
- */
-export function sessionIdOf(token: string): string | null {
-  return typeof token === 'string' && TOKEN.test(token) ? sha256Hex(Buffer.from(token, 'base64url')) : null;
 }
 
 /**

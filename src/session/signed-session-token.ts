@@ -7,7 +7,7 @@ import { SessionTokens } from './session-tokens.js';
 
 /** What the token is made of: hexadecimal, from 16 bytes up. It is signed as text and hashed as text. */
 const RAW = /^[0-9a-f]{32,512}$/;
-const LONGEST_TOKEN = 512 + 1 + 64;
+const MAX_TOKEN_LENGTH = 512 + 1 + 64;
 
 /**
  * Opaque session tokens with a signature (seed 004): `raw.signature`, where the signature is the hex HMAC-SHA256 of the
@@ -36,7 +36,7 @@ export class SignedTokens extends SessionTokens {
 
   /** The raw token, when any secret of the ring has signed it. Compared in constant time. */
   unwrap(token: string): string | null {
-    if (typeof token !== 'string' || token.length > LONGEST_TOKEN) return null;
+    if (typeof token !== 'string' || token.length > MAX_TOKEN_LENGTH) return null;
     const end = token.lastIndexOf('.');
     const raw = token.slice(0, Math.max(end, 0));
     if (!RAW.test(raw)) return null;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { days, minutes, seconds } from '../../src/common/duration.js';
-import { newSessionToken, sessionIdOf, type Session } from '../../src/session/session.js';
+import { OpaqueTokens } from '../../src/session/opaque-tokens.js';
+import type { Session } from '../../src/session/session.js';
 import type { NewSession, SessionStore } from '../../src/session/session.store.js';
 
 /** What a store's own spec gives the suite: the store, two users it knows, and another program's hand on the data. */
@@ -18,7 +19,9 @@ export interface SessionStoreSubject {
 }
 
 const NOW = Date.UTC(2025, 0, 1) + 0.125;
-const newId = () => sessionIdOf(newSessionToken())!;
+const tokens = new OpaqueTokens();
+const newId = () => tokens.idOf(tokens.issue())!;
+const nameOf = ({ userId, handle }: Session) => ({ userId, handle });
 
 /** The contract of `SessionStore`, run against every implementation. */
 export function sessionStoreContract(name: string, start: () => Promise<SessionStoreSubject>): void {
@@ -50,11 +53,11 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
       ...overrides,
     });
     const open = async (overrides: Partial<NewSession> = {}): Promise<Session> =>
-      (await store.open(opening(overrides)))!;
+      (await store.open(opening(overrides)))!.session;
     const rotating = (old: Session, overrides: Partial<NewSession> = {}): NewSession =>
       opening({ replaces: old.id, authenticatedAt: null, successor: `sealed for ${old.id}`, ...overrides });
     const rotate = async (old: Session, overrides: Partial<NewSession> = {}): Promise<Session> =>
-      (await store.open(rotating(old, overrides)))!;
+      (await store.open(rotating(old, overrides)))!.session;
 
     it('keeps what was opened, to the microsecond, and finds it with its user', async () => {
       const session = await open();
@@ -88,6 +91,48 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
     it('never lets the idle timeout run past the absolute lifetime', async () => {
       const session = await open({ ttl: days(30), absoluteLifetime: days(10) });
       expect(session.expiresAt).toBe(NOW - 5 + days(10));
+    });
+
+    describe('answers what ended for a new session', () => {
+      it('nothing, where nothing had to', async () => {
+        await open();
+        expect((await store.open(opening()))!.ended).toEqual([]);
+        expect((await store.open(opening({ replaces: newId() })))!.ended).toEqual([]);
+      });
+
+      it('what a login replaced, once, whichever of its family was named, and of whichever user', async () => {
+        for (const userId of [subject.ada, subject.bob]) {
+          for (const named of ['first', 'second'] as const) {
+            const first = await open({ userId });
+            const second = await rotate(first, { userId });
+            const { ended } = (await store.open(opening({ replaces: { first, second }[named].id })))!;
+            expect(ended).toEqual([{ session: nameOf(second), because: 'replaced_by_login' }]);
+          }
+        }
+      });
+
+      it('what was over the cap, and apart from it what was replaced', async () => {
+        const [oldest, replaced] = [await open(), await open({ now: NOW + 1 })];
+        await open({ now: NOW + 2 });
+        const { ended } = (await store.open(opening({ now: NOW + 3, replaces: replaced.id, maxPerUser: 1 })))!;
+        expect(ended).toHaveLength(3);
+        expect(ended).toContainEqual({ session: nameOf(replaced), because: 'replaced_by_login' });
+        expect(ended).toContainEqual({ session: nameOf(oldest), because: 'cap' });
+      });
+
+      it('a mere rotation ends nothing but what is over the cap', async () => {
+        const [other, old] = [await open(), await open({ now: NOW + 1 })];
+        expect((await store.open(rotating(old, { now: NOW + 2 })))!.ended).toEqual([]);
+        const last = (await store.listByUser(subject.ada))[0]!.session;
+        const { ended } = (await store.open(rotating(last, { now: NOW + 3, maxPerUser: 1 })))!;
+        expect(ended).toEqual([{ session: nameOf(other), because: 'cap' }]);
+      });
+
+      it('nothing of what was over already', async () => {
+        const over = await open({ ttl: seconds(1) });
+        const { ended } = (await store.open(opening({ now: NOW + seconds(1), replaces: over.id })))!;
+        expect(ended).toEqual([]);
+      });
     });
 
     describe('replaces', () => {
@@ -200,7 +245,9 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
         const results = await Promise.all(
           Array.from({ length: 50 }, (_, i) => store.open(rotating(old, { successor: `sealed ${i}` }))),
         );
-        const winners = results.flatMap((session, i) => (session ? [{ session, successor: `sealed ${i}` }] : []));
+        const winners = results.flatMap((opened, i) =>
+          opened ? [{ session: opened.session, successor: `sealed ${i}` }] : [],
+        );
         expect(winners).toHaveLength(1);
         expect(await subject.count(subject.ada)).toBe(1);
         expect((await store.find(winners[0]!.session.id))!.session).toEqual(winners[0]!.session);
@@ -343,19 +390,22 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
         }
       });
 
-      it('delete by either end, idempotently, and counts the session, not what it was rotated from', async () => {
+      it('delete by either end, idempotently, and answers the session, not what it was rotated from', async () => {
         const first = await open();
         const second = await rotate(first);
         const bobs = await open({ userId: subject.bob });
-        expect(await store.delete([first.id, second.id, bobs.id])).toBe(2);
-        expect(await store.delete([first.id, second.id])).toBe(0);
+        const ended = await store.delete([first.id, second.id, bobs.id]);
+        expect(ended).toHaveLength(2);
+        expect(ended).toEqual(expect.arrayContaining([nameOf(second), nameOf(bobs)]));
+        expect(await store.delete([first.id, second.id])).toEqual([]);
       });
 
       it('calls for several users in any order do not wait for each other', async () => {
         for (let i = 0; i < 20; i++) {
           const [adas, bobs] = [await open(), await open({ userId: subject.bob })];
           const results = await Promise.all([store.delete([adas.id, bobs.id]), store.delete([bobs.id, adas.id])]);
-          expect(results[0] + results[1]).toBe(2);
+          expect(results.flat()).toHaveLength(2);
+          expect(results.flat()).toEqual(expect.arrayContaining([nameOf(adas), nameOf(bobs)]));
         }
       });
 
@@ -468,11 +518,13 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
       });
     });
 
-    it('deletes by id, idempotently, and says how many there were', async () => {
+    it('deletes by id, idempotently, and answers what has ended', async () => {
       const [a, b] = [await open(), await open()];
-      expect(await store.delete([a.id, b.id, newId()])).toBe(2);
-      expect(await store.delete([a.id])).toBe(0);
-      expect(await store.delete([])).toBe(0);
+      const ended = await store.delete([a.id, b.id, newId()]);
+      expect(ended).toHaveLength(2);
+      expect(ended).toEqual(expect.arrayContaining([nameOf(a), nameOf(b)]));
+      expect(await store.delete([a.id])).toEqual([]);
+      expect(await store.delete([])).toEqual([]);
     });
 
     it('R16: deletes by handle for the owner only', async () => {

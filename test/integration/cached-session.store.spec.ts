@@ -17,7 +17,7 @@ import {
 } from 'nestjs-latchkey/engine';
 import { AuthConfig } from '../../src/config/auth-config.js';
 import { PostgresSessionStore } from '../../src/engines/postgres/postgres-session.store.js';
-import { newSessionToken } from '../../src/session/session.js';
+import { OpaqueTokens } from '../../src/session/opaque-tokens.js';
 import { sessionStoreContract } from '../contract/session-store.contract.js';
 import { closeAll, createUser, startTestApp, type TestApp } from '../support/app.js';
 import { heard, until } from '../support/heard.js';
@@ -80,12 +80,9 @@ describe('CachedSessionStore', () => {
   });
 
   describe('recall, which waits for nothing', () => {
-    it('answers as lookup does, with a copy of its own, and counts as one lookup', async () => {
+    it('answers as lookup does, with a copy of its own', async () => {
       const { token } = await cached();
-      const store = t.app.get<CachedSessionStore>(SessionStore);
-      const before = store.hits;
       const recalled = sessions.recall(token)!;
-      expect(store.hits).toBe(before + 1);
       expect(recalled).toMatchObject((await sessions.lookup(token))!);
       Object.assign(recalled.user, { id: 'mallory' });
       expect(sessions.recall(token)!.user.id).toBe(ada.id);
@@ -105,17 +102,14 @@ describe('CachedSessionStore', () => {
     });
 
     it('leaves to lookup what has to be written, or is over at this instant', async () => {
-      const store = t.app.get<CachedSessionStore>(SessionStore);
       const { token, session } = await cached();
       const { extendBelow } = t.app.get(AuthConfig).session;
       const start = t.clock.now();
       t.clock.set(session.expiresAt - extendBelow);
       await sessions.lookup(token);
       expect(sessions.recall(token)).not.toBeNull();
-      const before = store.hits;
       t.clock.advance(0.001);
       expect(sessions.recall(token)).toBeNull();
-      expect(store.hits).toBe(before);
       t.clock.set(session.expiresAt - 0.001);
       await sessions.lookup(token);
       t.clock.advance(0.001);
@@ -189,8 +183,17 @@ describe('CachedSessionStore', () => {
 
   it('a logout with any number of tokens costs two statements', async () => {
     t.queries.reset();
-    await sessions.revokeTokens(Array.from({ length: 250 }, () => newSessionToken()));
+    await sessions.revokeTokens(Array.from({ length: 250 }, () => new OpaqueTokens().issue()));
     expect(t.queries.names).toEqual(['latchkey_session_owners', 'latchkey_session_delete']);
+  });
+
+  it('a mere rotation asks for no owners, since it changes nothing of anybody else; a login does', async () => {
+    const { session } = await cached();
+    const rotated = (await sessions.rotate(session, ada.id))!;
+    expect(t.queries.names).toEqual(['latchkey_session_open']);
+    t.queries.reset();
+    await sessions.rotate(rotated.session, ada.id, { authenticatedAt: t.clock.now() });
+    expect(t.queries.names).toEqual(['latchkey_session_owners', 'latchkey_session_open']);
   });
 
   it('a logout needs no user directory', async () => {

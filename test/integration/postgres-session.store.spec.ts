@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { authSchemaFor, SessionService, UserDirectory, days, type AuthUser, type UserIdType } from 'nestjs-latchkey';
 import { SessionStore } from 'nestjs-latchkey/engine';
 import { DataSource } from 'typeorm';
-import { newSessionToken, sessionIdOf } from '../../src/session/session.js';
+import { OpaqueTokens } from '../../src/session/opaque-tokens.js';
 import type { NewSession } from '../../src/session/session.store.js';
 import { sessionStoreContract } from '../contract/session-store.contract.js';
 import { createUser, startTestApp } from '../support/app.js';
@@ -44,6 +44,8 @@ it('a plain DELETE misses the row that a rotation is inserting (negative control
 });
 
 describe('a login that ends nothing', () => {
+  const tokens = new OpaqueTokens();
+  const newId = () => tokens.idOf(tokens.issue())!;
   const ADD = 'latchkey_session_add';
   const OPEN = 'latchkey_session_open';
 
@@ -53,7 +55,7 @@ describe('a login that ends nothing', () => {
     const other = await startTestApp({ url: one.db.url });
     const { id: userId } = await createUser(one.app);
     const opening = (overrides: Partial<NewSession> = {}): NewSession => ({
-      id: sessionIdOf(newSessionToken())!,
+      id: newId(),
       userId,
       now: Date.UTC(2025, 0, 1) + 0.123,
       ttl: days(30),
@@ -85,22 +87,18 @@ describe('a login that ends nothing', () => {
     const store = stores[0]!;
     const overrides = { userId: userId.toUpperCase(), userAgent: 'half \ud83d', ip: null };
     spy.reset();
-    const added = (await store.open(opening(overrides)))!;
+    const added = (await store.open(opening(overrides)))!.session;
     expect(spy.names).toEqual([ADD]);
     expect((await store.find(added.id))!.session).toEqual(added);
     spy.reset();
-    const decided = (await store.open(opening({ ...overrides, replaces: sessionIdOf(newSessionToken())! })))!;
+    const decided = (await store.open(opening({ ...overrides, replaces: newId() })))!.session;
     expect(spy.names).toEqual([OPEN]);
     expect({ ...added, id: decided.id, handle: decided.handle }).toEqual(decided);
     spy.reset();
-    const ended: unknown[] = [];
-    const third = opening({
-      now: decided.createdAt + 1,
-      onEnded: (which, because) => ended.push([which.userId, because]),
-    });
-    expect(await store.open(third)).not.toBeNull();
+    const third = (await store.open(opening({ now: decided.createdAt + 1 })))!;
     expect(spy.names).toEqual([ADD, OPEN]);
-    expect(ended).toEqual([[userId, 'cap']]);
+    expect(third.ended).toEqual([{ session: { userId, handle: expect.any(String) }, because: 'cap' }]);
+    expect([added.handle, decided.handle]).toContain(third.ended[0]!.session.handle);
     await close();
   });
 
@@ -109,7 +107,7 @@ describe('a login that ends nothing', () => {
     const cutoff = Date.UTC(2025, 0, 2) + 0.5;
     await db.query('UPDATE users SET tokens_invalidated_after = to_timestamp($1)', [cutoff / 1000]);
     expect(await stores[0]!.open(opening({ cutoff: null }))).toBeNull();
-    const opened = (await stores[0]!.open(opening({ cutoff })))!;
+    const opened = (await stores[0]!.open(opening({ cutoff })))!.session;
     expect(opened.authenticatedAt).toBe(cutoff + 0.001);
     expect((await stores[0]!.find(opened.id))!.session).toEqual(opened);
     await db.query('UPDATE users SET disabled_at = now()');
@@ -122,19 +120,18 @@ describe('a login that ends nothing', () => {
     for (let round = 0; round < 20; round++) {
       await db.query('DELETE FROM sessions');
       for (let i = 0; i < 4; i++) await stores[0]!.open(opening({ maxPerUser: 5 }));
-      let ended = 0;
       const calls = Array.from({ length: 16 }, (_, i) =>
         stores[i % 2]!.open(
           opening({
             maxPerUser: 5,
-            replaces: i % 4 === 3 ? sessionIdOf(newSessionToken()) : null,
-            onEnded: () => ended++,
+            replaces: i % 4 === 3 ? newId() : null,
           }),
         ),
       );
-      expect(await Promise.all(calls)).not.toContain(null);
+      const opened = await Promise.all(calls);
+      expect(opened).not.toContain(null);
       expect(await countsOf(db).count(userId)).toBe(5);
-      expect(ended).toBe(15);
+      expect(opened.flatMap((one) => one!.ended)).toHaveLength(15);
     }
     await close();
   });

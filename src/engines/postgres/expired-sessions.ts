@@ -25,7 +25,7 @@ export class ExpiredSessions {
 
   constructor(private readonly statements: PreparedStatements) {}
 
-  /** At most `limit` of those that had expired by `now`; how many. */
+  /** Deletes at most `limit` of those that had expired by `now`. Returns the number deleted. */
   async delete(now: number, limit: number): Promise<number> {
     if (this.swept.now !== now) this.swept = { now, expired: START, rotated: START };
     const expired = await this.deleteDue('expired', DELETE_EXPIRED, limit);

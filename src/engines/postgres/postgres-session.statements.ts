@@ -42,7 +42,7 @@ export const EXTEND: Statement = {
 /** These functions take the same lock as `latchkey_open_session`, so that no successor escapes them. */
 export const DELETE: Statement = {
   name: 'latchkey_session_delete',
-  text: 'SELECT ended, users, handles FROM latchkey_close_families($1)',
+  text: 'SELECT users, handles FROM latchkey_close_families($1)',
 };
 export const DELETE_REUSED: Statement = {
   name: 'latchkey_session_delete_reused',

@@ -8,7 +8,8 @@ import { sqlState } from '../../postgres/store-error.js';
 import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
 import { checkSchema } from './check-schema.js';
 import { ExpiredSessions } from './expired-sessions.js';
-import type { AuthenticatedSession, EndedSession, Session, StoredSession } from '../../session/session.js';
+import { displacedBy, type RemovedSession } from '../../session/displaced-sessions.js';
+import type { AuthenticatedSession, EndedSession, StoredSession } from '../../session/session.js';
 import {
   addedSession,
   sessionOf,
@@ -30,7 +31,7 @@ import {
   OPEN,
   OWNERS,
 } from './postgres-session.statements.js';
-import { SessionStore, type Extension, type NewSession } from '../../session/session.store.js';
+import { SessionStore, type Extension, type NewSession, type OpenedSession } from '../../session/session.store.js';
 
 const INVALID_TEXT_REPRESENTATION = '22P02';
 const NUMERIC_VALUE_OUT_OF_RANGE = '22003';
@@ -78,12 +79,12 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     return rows[0] && user ? { ...this.toSession(rows[0]), user } : null;
   }
 
-  override async open(session: NewSession): Promise<Session | null> {
+  override async open(session: NewSession): Promise<OpenedSession | null> {
     return (await this.add(session)) ?? this.decide(session);
   }
 
   /** Most logins. `null`, and nothing has changed, where another session may have to end for this one. */
-  private async add(session: NewSession): Promise<Session | null> {
+  private async add(session: NewSession): Promise<OpenedSession | null> {
     const { authenticatedAt, replaces, cutoff } = session;
     if (authenticatedAt === null || replaces !== null) return null;
     const { rows } = await this.forUser<{ added: string | null }>(ADD, [
@@ -99,10 +100,10 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
       ...cutoffArguments(cutoff),
     ]);
     const { added } = rows[0]!;
-    return added === null ? null : addedSession(added, session, authenticatedAt);
+    return added === null ? null : { session: addedSession(added, session, authenticatedAt), ended: [] };
   }
 
-  private async decide(session: NewSession): Promise<Session | null> {
+  private async decide(session: NewSession): Promise<OpenedSession | null> {
     const { rows } = await this.forUser<SessionRow>(OPEN, [
       session.id,
       session.userId,
@@ -118,8 +119,14 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
       session.successor,
     ]);
     const opened = rows.pop();
-    if (session.onEnded) this.tellEnded(rows, session);
-    return opened ? this.toSession(opened).session : null;
+    if (!opened) return null;
+    return {
+      session: this.toSession(opened).session,
+      ended: displacedBy(
+        session,
+        rows.map((row) => this.toRemoved(row)),
+      ),
+    };
   }
 
   override async extend({ id, now, expiresAt, extendBelow }: Extension): Promise<number | null> {
@@ -133,12 +140,11 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     return rows[0] ? fromEpochSeconds(rows[0].expires_at) : null;
   }
 
-  override async delete(ids: readonly string[], onEnded?: (ended: EndedSession) => void): Promise<number> {
-    if (ids.length === 0) return 0;
-    const { rows } = await this.statements.run<{ ended: number; users: string[]; handles: string[] }>(DELETE, [ids]);
-    const { ended, users, handles } = rows[0]!;
-    if (onEnded) users.forEach((userId, i) => onEnded({ userId, handle: handles[i]! }));
-    return ended;
+  override async delete(ids: readonly string[]): Promise<EndedSession[]> {
+    if (ids.length === 0) return [];
+    const { rows } = await this.statements.run<{ users: string[]; handles: string[] }>(DELETE, [ids]);
+    const { users, handles } = rows[0]!;
+    return users.map((userId, i) => ({ userId, handle: handles[i]! }));
   }
 
   override async deleteReused(id: string): Promise<boolean> {
@@ -176,17 +182,6 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     return this.expired.delete(now, limit);
   }
 
-  /** The rows that ended with a new session: those of what it replaced share a handle, the others were over the cap. */
-  private tellEnded(rows: readonly SessionRow[], { onEnded, now, replaces }: NewSession): void {
-    const replaced = rows.find(({ id }) => id === replaces)?.handle;
-    for (const row of rows) {
-      const { session, rotated } = this.toSession(row);
-      const { userId, handle, expiresAt } = session;
-      if (rotated || expiresAt <= now) continue;
-      onEnded?.({ userId, handle }, handle === replaced ? 'replaced_by_login' : 'cap');
-    }
-  }
-
   /** As `forUser`, for reading and deleting: an id that no user can have has no sessions. */
   private async ofUser<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
     try {
@@ -221,6 +216,11 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
 
   private toSession(row: SessionRow): Omit<StoredSession, 'user'> {
     return sessionOf(row, this.absoluteLifetime);
+  }
+
+  private toRemoved(row: SessionRow): RemovedSession {
+    const { session, rotated } = this.toSession(row);
+    return { ...session, isRotated: rotated !== null };
   }
 }
 

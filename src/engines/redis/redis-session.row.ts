@@ -1,3 +1,4 @@
+import type { RemovedSession } from '../../session/displaced-sessions.js';
 import type { Rotation, Session } from '../../session/session.js';
 
 /** A session as a field of its user's hash. */
@@ -58,15 +59,8 @@ export function parseRow(id: string, row: string): SessionRow {
   };
 }
 
-/** A row that a script has removed. */
-export interface RemovedRow {
-  readonly id: string;
-  readonly handle: string;
-  readonly expiresAt: number;
-  readonly isRotated: boolean;
-}
-
-export function parseRemoved(words: string): RemovedRow {
+/** A row of this user's that a script has removed. */
+export function parseRemoved(words: string, userId: string): RemovedSession {
   const [id, handle, expires, rotated] = words.split(' ') as [string, string, string, string];
-  return { id, handle, expiresAt: Number(expires), isRotated: rotated !== NONE };
+  return { id, userId, handle, expiresAt: Number(expires), isRotated: rotated !== NONE };
 }

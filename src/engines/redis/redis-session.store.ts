@@ -3,12 +3,13 @@ import { Injectable } from '@nestjs/common';
 import { asAuthError, AuthError } from '../../auth.errors.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import { userKey } from '../../invalidation/user-key.js';
-import type { AuthenticatedSession, EndedSession, Session, StoredSession } from '../../session/session.js';
-import { SessionStore, type Extension, type NewSession } from '../../session/session.store.js';
+import { displacedBy, type RemovedSession } from '../../session/displaced-sessions.js';
+import type { AuthenticatedSession, EndedSession, StoredSession } from '../../session/session.js';
+import { SessionStore, type Extension, type NewSession, type OpenedSession } from '../../session/session.store.js';
 import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
 import { RedisConnection } from './redis-connection.js';
 import type { RedisScript } from './redis-script.js';
-import { parseRemoved, parseRow, tailOf, word, type RemovedRow } from './redis-session.row.js';
+import { parseRemoved, parseRow, tailOf, word } from './redis-session.row.js';
 import { CLOSE_ALL, CLOSE_BY_HANDLE, CLOSE_FAMILIES, EXTEND, KEPT_AFTER_END, OPEN } from './session-scripts.js';
 
 /**
@@ -48,7 +49,7 @@ export class RedisSessionStore extends SessionStore {
     return row === null || !user ? null : { ...parseRow(id, row), user };
   }
 
-  override async open(session: NewSession): Promise<Session | null> {
+  override async open(session: NewSession): Promise<OpenedSession | null> {
     const { id, now, ttl, absoluteLifetime, replaces, successor, maxPerUser } = session;
     const isLogin = session.authenticatedAt !== null;
     const login = isLogin ? await this.login(session, session.authenticatedAt) : null;
@@ -56,10 +57,8 @@ export class RedisSessionStore extends SessionStore {
     const owner = replaces === null ? null : await this.ownerOf(replaces);
     const userId = login?.userId ?? owner;
     if (userId === null || userKey(userId) !== userKey(session.userId)) return null;
-    if (owner !== null && userKey(owner) !== userKey(userId)) {
-      const { removed } = await this.close(CLOSE_FAMILIES, owner, [replaces!]);
-      tellEnded(removed, owner, session);
-    }
+    const isForeign = owner !== null && userKey(owner) !== userKey(userId);
+    const foreign = isForeign ? (await this.close(CLOSE_FAMILIES, owner, [replaces!])).removed : [];
 
     const lifetime = Math.ceil(absoluteLifetime + KEPT_AFTER_END);
     await this.redis.run('session', (redis) => redis.set(this.pointerTo(id), userId, { PX: lifetime }));
@@ -80,10 +79,10 @@ export class RedisSessionStore extends SessionStore {
       String(maxPerUser),
     ]);
     const [row, ...rest] = (opened as string[] | null) ?? [];
-    const removed = rest.map(parseRemoved);
+    const removed = rest.map((words) => parseRemoved(words, userId));
     this.forget(row === undefined ? [id] : removed.map((gone) => gone.id));
-    tellEnded(removed, userId, session);
-    return row === undefined ? null : parseRow(id, row).session;
+    if (row === undefined) return null;
+    return { session: parseRow(id, row).session, ended: displacedBy(session, [...foreign, ...removed]) };
   }
 
   override async extend({ id, now, expiresAt, extendBelow }: Extension): Promise<number | null> {
@@ -94,12 +93,16 @@ export class RedisSessionStore extends SessionStore {
     return extended === null ? null : Number(extended);
   }
 
-  override async delete(ids: readonly string[], onEnded?: (ended: EndedSession) => void): Promise<number> {
-    return (await this.closeFamilies(ids, onEnded)).ended;
+  override async delete(ids: readonly string[]): Promise<EndedSession[]> {
+    const closed = await this.closeFamilies(ids);
+    return closed
+      .flatMap(({ removed }) => removed)
+      .filter(({ isRotated }) => !isRotated)
+      .map(({ userId, handle }) => ({ userId, handle }));
   }
 
   override async deleteReused(id: string): Promise<boolean> {
-    return (await this.closeFamilies([id])).presented > 0;
+    return (await this.closeFamilies([id])).some(({ presented }) => presented > 0);
   }
 
   override async deleteByHandle(userId: string, handle: string): Promise<boolean> {
@@ -148,29 +151,18 @@ export class RedisSessionStore extends SessionStore {
   }
 
   /** One decision for each user, whose sessions they are. */
-  private async closeFamilies(
-    ids: readonly string[],
-    onEnded?: (ended: EndedSession) => void,
-  ): Promise<Omit<Closed, 'removed'>> {
+  private async closeFamilies(ids: readonly string[]): Promise<Closed[]> {
     const byOwner = new Map<string, string[]>();
     const owners = await Promise.all(ids.map((id) => this.ownerOf(id)));
     owners.forEach((owner, i) => {
       if (owner !== null) byOwner.set(owner, [...(byOwner.get(owner) ?? []), ids[i]!]);
     });
-    const closed = await Promise.all(
-      [...byOwner].map(async ([userId, named]) => {
-        const one = await this.close(CLOSE_FAMILIES, userId, named);
-        for (const { handle, isRotated } of one.removed) if (!isRotated) onEnded?.({ userId, handle });
-        return one;
-      }),
-    );
-    const sum = (numbers: number[]) => numbers.reduce((total, one) => total + one, 0);
-    return { ended: sum(closed.map((one) => one.ended)), presented: sum(closed.map((one) => one.presented)) };
+    return Promise.all([...byOwner].map(([userId, named]) => this.close(CLOSE_FAMILIES, userId, named)));
   }
 
   private async close(script: RedisScript, userId: string, values: string[]): Promise<Closed> {
     const [ended, presented, ...rest] = (await this.decide(script, userId, values)) as [number, number, ...string[]];
-    const removed = rest.map(parseRemoved);
+    const removed = rest.map((words) => parseRemoved(words, userId));
     this.forget(removed.map(({ id }) => id));
     return { ended, presented, removed };
   }
@@ -211,15 +203,7 @@ export class RedisSessionStore extends SessionStore {
 interface Closed {
   readonly ended: number;
   readonly presented: number;
-  readonly removed: readonly RemovedRow[];
-}
-
-/** What a login ended: of what it replaced all rows share a handle, the others were over the cap. */
-function tellEnded(removed: readonly RemovedRow[], userId: string, { onEnded, now, replaces }: NewSession): void {
-  const replaced = removed.find(({ id }) => id === replaces)?.handle;
-  for (const { handle, expiresAt, isRotated } of removed) {
-    if (!isRotated && expiresAt > now) onEnded?.({ userId, handle }, handle === replaced ? 'replaced_by_login' : 'cap');
-  }
+  readonly removed: readonly RemovedSession[];
 }
 
 /** As PostgreSQL keeps it with the account, so that the two compare. */

@@ -2,7 +2,7 @@ import { LONGEST_LIST } from '../../invalidation/invalidation.js';
 import { RedisScript } from './redis-script.js';
 
 /** Rotated rows that are kept of one user, where the cap of sessions is lower: the most recent ones. */
-const MOST_ROTATED = 25;
+const MAX_ROTATED = 25;
 /** A process whose clock is behind by less still finds what is over. Milliseconds. */
 export const KEPT_AFTER_END = 24 * 60 * 60 * 1000;
 
@@ -39,7 +39,7 @@ const PRELUDE = `
     changed[#changed + 1] = row.id
   end
   local function lesser(a, b) return tonumber(a) < tonumber(b) and a or b end
-  -- Ends the rows that this is true of; how many of them were sessions.
+  -- Ends the rows that this is true of. Returns how many of them were sessions.
   local function close(rows, isMeant)
     local ended, gone = 0, {}
     for _, row in pairs(rows) do if isMeant(row) then gone[#gone + 1] = row end end
@@ -89,7 +89,7 @@ export const OPEN = script(`
     for i = places + 1, #list do remove(rows, list[i]) end
   end
   cap(sessions, most - 1, function(row) return tonumber(row.seen) end)
-  cap(rotated, math.max(most, ${MOST_ROTATED}), function(row) return tonumber(row.rotated) end)
+  cap(rotated, math.max(most, ${MAX_ROTATED}), function(row) return tonumber(row.rotated) end)
   local text = write({ id = id, handle = handle, created = now, expires = lesser(wanted, absolute), absolute = absolute,
     authenticated = authenticated, seen = now, rotated = '~', successor = '~', tail = tail })
   local lives = math.ceil(tonumber(absolute) - instant) + ${KEPT_AFTER_END}

@@ -1,0 +1,79 @@
+import type { AuthenticatedSession, EndedSession, Session, StoredSession } from '../session/session.js';
+import { SessionStore, type Extension, type NewSession, type OpenedSession } from '../session/session.store.js';
+import type { AuthMetrics } from './auth-metrics.js';
+
+/** Any store with its lookups counted. Made only while metrics are on; it changes no answer. */
+export class CountedSessionStore extends SessionStore {
+  override readonly joinsTransactions: boolean;
+  override readonly remembers: boolean;
+
+  constructor(
+    private readonly store: SessionStore,
+    private readonly metrics: AuthMetrics,
+  ) {
+    super();
+    this.joinsTransactions = store.joinsTransactions;
+    this.remembers = store.remembers;
+  }
+
+  override async find(id: string): Promise<StoredSession | null> {
+    // Whoever asks whether the store is there at all looks nobody up.
+    if (id === '') return this.store.find(id);
+    try {
+      const recalled = this.recall(id, () => true);
+      if (recalled) return recalled;
+      const found = await this.store.find(id);
+      this.count(found ? 'miss' : 'none');
+      return found;
+    } catch (error) {
+      this.count('error');
+      throw error;
+    }
+  }
+
+  override recall(id: string, isUsable: (session: Session) => boolean): StoredSession | undefined {
+    const recalled = this.store.recall(id, isUsable);
+    if (recalled) this.count('hit');
+    return recalled;
+  }
+
+  override open(session: NewSession): Promise<OpenedSession | null> {
+    return this.store.open(session);
+  }
+
+  override extend(extension: Extension): Promise<number | null> {
+    return this.store.extend(extension);
+  }
+
+  override delete(ids: readonly string[]): Promise<EndedSession[]> {
+    return this.store.delete(ids);
+  }
+
+  override deleteReused(id: string): Promise<boolean> {
+    return this.store.deleteReused(id);
+  }
+
+  override deleteByHandle(userId: string, handle: string): Promise<boolean> {
+    return this.store.deleteByHandle(userId, handle);
+  }
+
+  override deleteByUser(userId: string, exceptId?: string): Promise<number> {
+    return this.store.deleteByUser(userId, exceptId);
+  }
+
+  override ownersOf(ids: readonly string[]): Promise<readonly string[]> {
+    return this.store.ownersOf(ids);
+  }
+
+  override listByUser(userId: string): Promise<AuthenticatedSession[]> {
+    return this.store.listByUser(userId);
+  }
+
+  override deleteExpired(now: number, limit: number): Promise<number> {
+    return this.store.deleteExpired(now, limit);
+  }
+
+  private count(result: 'hit' | 'miss' | 'none' | 'error'): void {
+    this.metrics.count('latchkey.session.lookups', { result });
+  }
+}
