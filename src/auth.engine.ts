@@ -5,15 +5,15 @@ import type { RateLimitStore } from './rate-limit/rate-limit.store.js';
 import type { SessionStore } from './session/session.store.js';
 
 /**
- * Where sessions, single-use tokens and the events of rate limits are kept: PostgreSQL unless the module is given another
- * one (`engine`). Users and the list of ended JWTs stay in PostgreSQL, or where the host's `UserDirectory` has them.
+ * Where sessions, single-use tokens and rate-limit events are stored: PostgreSQL, unless the module is given another
+ * `engine`. Users and the list of ended JWTs stay in PostgreSQL, or where the host's `UserDirectory` has them.
  */
 export interface AuthEngine {
   readonly sessions: Type<SessionStore>;
   readonly tokens: Type<EphemeralTokenStore>;
   readonly rateLimits: Type<RateLimitStore>;
-  /** How processes with `cache.enabled` hear of each other's changes; asked for then only. */
+  /** How processes learn of each other's changes; used with `cache.enabled` only. */
   readonly channel: Pick<FactoryProvider<InvalidationChannel>, 'useFactory'> & { readonly inject: InjectionToken[] };
-  /** What the stores inject besides the module's own. */
+  /** What the stores inject besides the module's own providers. */
   readonly providers: readonly Provider[];
 }

@@ -1,34 +1,32 @@
-/**
- * What each error tells besides its code. A fact is safe to log and to show: never a token, a hash or a password.
- */
+/** What each error says besides its code. A fact is safe to log and to show: never a token, a hash or a password. */
 export interface AuthErrorFacts {
-  /** The host's configuration cannot be used. `mistakes` lists all of them, each with its remedy. */
+  /** The host's options are invalid. `mistakes` lists every mistake with its remedy. */
   INVALID_CONFIG: { mistakes: readonly string[] };
   /** The tables or functions of this module are missing or older than the code: run the migrations. */
   SCHEMA_MISSING: { detail: string };
-  /** No credentials, or credentials that are malformed, unknown, expired or revoked. Which of them is not told. */
+  /** No credentials, or credentials that are malformed, unknown, expired or revoked. It does not say which. */
   UNAUTHENTICATED: Record<never, never>;
-  /** A page for guests only was asked for by somebody who is logged in; they belong at `redirectTo`. */
+  /** A logged-in user asked for a page for guests; `redirectTo` is where they belong. */
   ALREADY_AUTHENTICATED: { redirectTo: string };
-  /** Wrong password, unknown account and disabled account alike. */
+  /** Wrong password, unknown account or disabled account: all three look the same. */
   INVALID_CREDENTIALS: Record<never, never>;
-  /** A signed token that does not hold. What it was issued for cannot be done with it. */
+  /** A signed token that is not valid. */
   INVALID_TOKEN: { reason: TokenFault };
-  /** A token that was valid until a logout ended it. */
+  /** A token that was revoked, by a logout for example. */
   TOKEN_REVOKED: Record<never, never>;
-  /** A valid token of an account that is disabled or gone. */
+  /** A valid token of an account that is disabled or deleted. */
   ACCOUNT_INACTIVE: Record<never, never>;
-  /** A valid token from before its user signed out everywhere, or changed the password. */
+  /** A valid token that was issued before its user signed out everywhere or changed the password. */
   TOKENS_INVALIDATED: Record<never, never>;
   /** A state-changing request that a browser sent from a foreign site. */
   CROSS_ORIGIN_REQUEST: { origin: string };
   /** Input of the wrong shape. `fields` maps the field to what is expected of it, never to what was sent. */
   INVALID_INPUT: { fields: Readonly<Record<string, string>> };
-  /** The user has no session of that handle. A foreign session's handle is answered the same. */
+  /** The user has no session with this handle. Another user's handle gets the same answer. */
   SESSION_NOT_FOUND: Record<never, never>;
   /** A service was asked to act for a user id that no account has. */
   USER_NOT_FOUND: Record<never, never>;
-  /** There is no account at all yet. */
+  /** No account exists yet. */
   SETUP_INCOMPLETE: Record<never, never>;
   /** The event's limit is reached for this subject. `retryAfter` is in whole seconds, rounded up. */
   RATE_LIMITED: { event: string; retryAfter: number; limit: number };
@@ -36,7 +34,7 @@ export interface AuthErrorFacts {
   HASHER_OVERLOADED: { retryAfter: number };
   /** The host's own implementation of a port lacks an operation. */
   UNSUPPORTED: { operation: string };
-  /** The database (or the host's own directory) did not answer. The caller's credentials were not judged. */
+  /** The database (or the host's own directory) did not answer. Nothing is known about the caller's credentials. */
   STORE_UNAVAILABLE: { part: string };
 }
 
@@ -44,9 +42,10 @@ export interface AuthErrorFacts {
  * Why a signed token was refused. For the log and for the words on a page ("this link has expired"); all of them mean
  * that the token proves nothing.
  *
- * - `signature`: not signed with the configured algorithm by a key of the expected purpose; also a forged or cut one
- * - `expired`: signed by us, and over (`now >= exp`)
- * - `purpose`, `audience`: signed by us, for something or somebody else
+ * - `signature`: not signed with the configured algorithm by a key of the expected purpose; this includes forged and
+ *   truncated tokens
+ * - `expired`: signed by us, but expired (`now >= exp`)
+ * - `purpose`, `audience`: signed by us, for another purpose or audience
  * - `missing_claim`: one of sub, exp, iat, jti, purpose is missing or null
  * - `malformed`: no JWT, a header that asks for more than a signature, or claims of the wrong type
  */
@@ -76,8 +75,8 @@ export function isAuthError<Code extends AuthErrorCode>(error: unknown, code: Co
   return error instanceof AuthError && error.code === code;
 }
 
-/** What a guard or controller throws for a fault of a port that is no `AuthError` itself: an outage, not an answer. */
+/** Turns a fault of a port that is not an `AuthError` into one: an outage, not an answer. */
 export function asAuthError(error: unknown, part: string): AuthError {
   if (error instanceof AuthError) return error;
-  return new AuthError('STORE_UNAVAILABLE', `${part} failed; look at the cause.`, { part }, { cause: error });
+  return new AuthError('STORE_UNAVAILABLE', `${part} failed; see the cause.`, { part }, { cause: error });
 }

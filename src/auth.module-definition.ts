@@ -4,7 +4,8 @@ import type { AuthOptions, RouteOptions } from './config/auth-options.js';
 import type { UserDirectory } from './user/user.directory.js';
 
 /**
- * What decides which providers exist, and so is written beside `useFactory` in `forRootAsync`, not returned by it.
+ * Options that decide which providers exist. In `forRootAsync` they stand beside `useFactory` and are not returned by
+ * it.
  */
 export interface AuthModuleExtras {
   /** Mounts the routes of `AuthController`. Default: none. */
@@ -18,9 +19,12 @@ export interface AuthModuleExtras {
   users?: Type<UserDirectory>;
   /** Modules that provide what the host's directory injects. */
   imports?: ModuleMetadata['imports'];
-  /** Name of the TypeORM DataSource, where it is not the default one. */
+  /** Name of the TypeORM DataSource, if it is not the default one. */
   dataSource?: string;
-  /** Where sessions, tokens and rate limits are kept, such as `redisEngine` of `nestjs-latchkey/redis`. Default: PostgreSQL. */
+  /**
+   * Where sessions, tokens and rate limits are stored, such as `redisEngine` of `nestjs-latchkey/redis`. Default:
+   * PostgreSQL.
+   */
   engine?: AuthEngine;
   /** Services can be injected without importing AuthModule again. Default true. */
   isGlobal?: boolean;

@@ -78,7 +78,7 @@ import { UserDirectory } from './user/user.directory.js';
  * Sessions behind one guard. `forRoot({ secrets })` is enough: it guards every handler, and everything it provides can
  * be injected anywhere. It needs a TypeORM DataSource of type `postgres` with `authEntities` and `authMigrations`.
  *
- * Fails at boot, with one error that lists every mistake, when the options or the schema are not right.
+ * Fails at boot if the options are invalid, with one error that lists every mistake, or if the schema is missing.
  */
 @Module({})
 export class AuthModule extends ConfigurableModuleClass implements NestModule {

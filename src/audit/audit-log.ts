@@ -17,10 +17,10 @@ const RETRY_AFTER = 2_000;
 const BATCH = 500;
 
 /**
- * Writes what `AuthEvents` tells to `auth_audit_events`, with `audit.enabled`. Behind the request, which never waits and
- * never fails for it: while the database does not take them, events wait in memory, `audit.queue` of them and no more.
- * What is waiting at a shutdown is written before the end; a process that is killed loses the last quarter of a second.
- * Where a connection breaks before the answer to a write, that write may have been done, and is done again.
+ * Writes the events of `AuthEvents` to `auth_audit_events` if `audit.enabled` is on. It happens behind the request,
+ * which never waits and never fails for it: while the database is unavailable, up to `audit.queue` events wait in
+ * memory. What is waiting at a shutdown is written before the end; a process that is killed loses the last quarter of a
+ * second. If a connection breaks before a write is answered, the write may be done twice.
  */
 @Injectable()
 export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
@@ -41,12 +41,12 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     if (this.config.audit.enabled) this.events.on((event) => this.add(event));
   }
 
-  /** Events that were not written and will not be, since this process began. */
+  /** Events that were lost since this process started. */
   get dropped(): number {
     return this.lost;
   }
 
-  /** Resolves when everything told so far is written, or could not be. */
+  /** Resolves when every event emitted so far is written or has been given up. */
   async flush(): Promise<void> {
     while (this.waiting.length > 0 && (await this.write()));
     await this.writing;
@@ -56,11 +56,11 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     await this.flush();
   }
 
-  /** What the last requests have told. The DataSource may be closed already, and then that is lost. */
+  /** The events of the last requests. The DataSource may be closed already; then they are lost. */
   async onApplicationShutdown(): Promise<void> {
     await this.flush();
     clearTimeout(this.timer);
-    if (this.waiting.length > 0) this.drop(this.waiting.splice(0).length, 'the shutdown came first');
+    if (this.waiting.length > 0) this.drop(this.waiting.splice(0).length, 'the process was shut down');
   }
 
   private add(event: AuthEvent): void {
@@ -113,13 +113,14 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
       if (isAuthError(error, 'STORE_UNAVAILABLE') || isAuthError(error, 'SCHEMA_MISSING')) throw error;
       return false;
     }
-    if (this.failing) this.logger.log(`The audit table is written again; ${this.lost} events are missing so far.`);
+    if (this.failing)
+      this.logger.log(`The audit table can be written again; ${this.lost} events have been lost so far.`);
     this.failing = false;
     return true;
   }
 
   private putBack(batch: AuthEvent[], { code }: AuthError): void {
-    if (!this.failing) this.logger.error(`The audit table is not written (${code}): events wait in memory.`);
+    if (!this.failing) this.logger.error(`The audit table cannot be written (${code}): events wait in memory.`);
     this.failing = true;
     const room = Math.max(0, this.config.audit.queue - this.waiting.length);
     if (batch.length > room) this.drop(batch.splice(room).length, 'audit.queue is full');

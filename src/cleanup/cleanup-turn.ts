@@ -3,8 +3,8 @@ import { PreparedStatements } from '../postgres/prepared-statements.js';
 import type { Statement } from '../postgres/statement.js';
 
 /**
- * The lock is that of the transaction, so that it cannot be left behind, not by a connection that breaks nor by a pooler
- * that gives the next statement to another one. The setting tells the triggers that nobody needs to hear of this.
+ * The lock belongs to the transaction, so that neither a broken connection nor a pooler can leave it behind. The
+ * setting keeps the triggers from publishing these changes.
  */
 const TAKE: Statement = {
   name: 'latchkey_cleanup_turn',
@@ -12,12 +12,12 @@ const TAKE: Statement = {
     set_config('latchkey.purging', 'on', true)`,
 };
 
-/** Of all processes on one schema one cleans at a time. */
+/** Of all processes on one schema, one cleans at a time. */
 @Injectable()
 export class CleanupTurn {
   constructor(private readonly statements: PreparedStatements) {}
 
-  /** Runs `batch` in a transaction of its own, or answers `null` at once while another process is at it. */
+  /** Runs `batch` in its own transaction, or returns `null` at once while another process is cleaning. */
   take<T>(batch: () => Promise<T>): Promise<T | null> {
     return this.statements.transaction(async () => {
       const { rows } = await this.statements.run<{ mine: boolean }>(TAKE, []);

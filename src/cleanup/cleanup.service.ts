@@ -12,7 +12,7 @@ import { SessionStore } from '../session/session.store.js';
 import { BatchSize } from './batch-size.js';
 import { CleanupTurn } from './cleanup-turn.js';
 
-/** How many rows a run has removed, of each kind. */
+/** The number of rows deleted by a run, by kind. */
 export interface CleanupCounts {
   sessions: number;
   ephemeralTokens: number;
@@ -23,7 +23,10 @@ export interface CleanupCounts {
 
 export interface CleanupReport extends Readonly<CleanupCounts> {
   readonly tookMs: number;
-  /** Whether it left the rest to another process, which was cleaning at the same time, or to the next run, for a shutdown. */
+  /**
+   * Whether it left the rest to another process that was cleaning at the same time or, because of a shutdown, to the
+   * next run.
+   */
   readonly yielded: boolean;
 }
 
@@ -44,13 +47,13 @@ const JITTER = 0.1;
 const OWN_ENDS = new Set<keyof CleanupCounts>(['sessions', 'ephemeralTokens', 'revokedTokens']);
 
 /**
- * Removes what is over: sessions, single-use tokens, ended JWTs, rate-limit events past every window, audit rows past
- * their retention. What is alive is never removed, and nothing waits for it longer than a batch takes
- * (`cleanup.longestHold`): it deletes in small batches, oldest first, leaves out every row that somebody else has locked,
- * so that it is in no deadlock, and rests after each batch as long as that took.
+ * Deletes expired rows: sessions, single-use tokens, revoked JWTs, rate-limit events past every window, audit rows past
+ * their retention. Live rows are never deleted, and nothing waits longer than one batch takes (`cleanup.longestHold`):
+ * it deletes small batches, the oldest rows first, skips rows that are locked, so that it takes part in no deadlock,
+ * and rests after each batch for as long as the batch took.
  *
- * With `cleanup.enabled` every process runs it each `cleanup.interval`, and one at a time works. Its faults end no
- * process: the next run tries again, and `state` tells.
+ * With `cleanup.enabled` every process tries each `cleanup.interval`, and one at a time does the work. A fault ends no
+ * process: the next run tries again, and `state` says so.
  */
 @Injectable()
 export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
@@ -90,11 +93,11 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
   onApplicationBootstrap(): void {
     if (!this.config.cleanup.enabled) return;
     this.startedAt = this.clock.now();
-    // Soon, and at another moment in each of the processes that are started together.
+    // Soon, and at a different moment in each of the processes that are started together.
     this.schedule(this.config.cleanup.interval * JITTER * Math.random());
   }
 
-  /** Ends after the batch that is under way. */
+  /** Stops after the current batch. */
   async onModuleDestroy(): Promise<void> {
     this.stopping.abort();
     clearTimeout(this.timer);
@@ -109,10 +112,10 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /**
-   * Removes everything that is due now; called while a run is under way, it waits for that one. For a cron job or a
-   * command. A fault of one kind does not keep the others; the first one is thrown at the end (`STORE_UNAVAILABLE`). Do
-   * not call it inside an `AuthTransaction`. With `ownEnds` only what carries its end itself: sessions and tokens, not
-   * what this process's configuration says how long to keep.
+   * Deletes everything that is due now; a call during a run waits for that run. For a cron job or a command. A fault
+   * with one kind of row does not stop the others; the first one is thrown at the end (`STORE_UNAVAILABLE`). Do not
+   * call it inside an `AuthTransaction`. With `ownEnds` it deletes only rows that carry their own expiry (sessions and
+   * tokens), not those whose retention is configured.
    */
   runOnce({ ownEnds = false }: { ownEnds?: boolean } = {}): Promise<CleanupReport> {
     const kinds = ownEnds ? this.kinds.filter(([name]) => OWN_ENDS.has(name)) : this.kinds;
@@ -178,7 +181,7 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
     const { lastError } = this.last;
     if (!failure) {
       this.last = { ...this.last, lastSuccessAt: this.clock.now(), lastError: null };
-      if (lastError !== null) this.logger.log('The cleanup works again.');
+      if (lastError !== null) this.logger.log('The cleanup has recovered.');
       return;
     }
     const { error } = failure;
@@ -186,7 +189,7 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
     this.last = { ...this.last, lastError: code };
     if (lastError === null) {
       const message = error instanceof Error ? error.message : String(error);
-      this.logger.error(`The cleanup failed and is tried again with the next run: ${code}: ${message}`);
+      this.logger.error(`The cleanup failed and will be retried with the next run: ${code}: ${message}`);
     }
   }
 }

@@ -27,8 +27,8 @@ class IdsOnly extends UserDirectory {
 class CommandModule {}
 
 /**
- * The module's own services, in an application that listens to nobody: what they change is published as always. With
- * `--config` it is the host's configuration, else the defaults, with a secret that nothing is signed with.
+ * The module's own services, in an application without a server: what they change is published as usual. The
+ * configuration is that of `--config`, else the defaults with a secret that signs nothing.
  */
 export async function withAuth<T>(values: Values, work: (auth: INestApplicationContext) => Promise<T>): Promise<T> {
   const users = userIdType(values) === undefined ? undefined : IdsOnly;

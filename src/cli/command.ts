@@ -19,7 +19,7 @@ export interface Values {
 export interface Answer {
   readonly data: object;
   readonly text: string;
-  /** 0 done, 1 done and the answer is bad news. */
+  /** 0: done; 1: done, and the answer is bad news. */
   readonly exitCode?: 0 | 1;
 }
 

@@ -8,7 +8,7 @@ export const DATABASE_OPTIONS: Readonly<Record<string, Option>> = {
   'database-url': {
     type: 'string',
     value: '<url>',
-    help: 'postgres://user:password@host:port/database; other users see arguments, so better by the variable',
+    help: 'postgres://user:password@host:port/database; other users can see arguments, so prefer the variable',
     env: 'DATABASE_URL',
   },
   schema: { type: 'string', value: '<name>', help: 'Schema of the tables. Default: where the search_path leads' },
@@ -18,10 +18,10 @@ const CONNECT_TIMEOUT = 5_000;
 const IDENTIFIER = /^[A-Za-z_][\w$]{0,62}$/;
 
 const REMEDIES: Readonly<Record<string, string>> = {
-  '3D000': 'There is no database of this name: create it, or mend the address.',
-  '28P01': 'It refuses this user or password: mend the address.',
-  '28000': 'It refuses this user: mend the address, or the server’s pg_hba.conf.',
-  '53300': 'It has no connection left: try again, or raise max_connections.',
+  '3D000': 'There is no database of this name: create it, or correct the address.',
+  '28P01': 'It refuses this user or password: correct the address.',
+  '28000': 'It refuses this user: correct the address, or the server’s pg_hba.conf.',
+  '53300': 'It has no free connection: try again, or raise max_connections.',
   '57P03': 'It is starting or stopping: try again.',
 };
 const REMEDY = 'Is it running, and is --database-url (or DATABASE_URL) right?';

@@ -1,4 +1,4 @@
-/** The command was called in a way that it does not know: usage, exit 2. The message repeats no argument's value. */
+/** The command was called incorrectly: usage, exit 2. The message repeats no argument's value. */
 export class UsageError extends Error {}
 
 /** What was asked for cannot be done: this one line, exit 1. */

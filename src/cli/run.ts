@@ -16,7 +16,7 @@ export interface Streams {
   readonly err: (text: string) => void;
 }
 
-/** Answers the exit code: 0 done, 1 failed, 2 called wrongly. It throws nothing, and prints no stack. */
+/** Answers the exit code: 0 done, 1 failed, 2 called incorrectly. It throws nothing, and prints no stack. */
 export async function run(args: readonly string[], env: NodeJS.ProcessEnv, { out, err }: Streams): Promise<number> {
   const command = COMMANDS.find(({ name }) => name.split(' ').every((word, i) => args[i] === word));
   if (!command) return withoutCommand(args, { out, err });

@@ -1,5 +1,5 @@
 /**
- * The one source of time. Everything that compares or stores an instant reads it here, so that a test can stop it.
+ * The only source of time. Everything that compares or stores an instant reads it, so that a test can stop it.
  *
  * Units: epoch **milliseconds** as a float; the digits after the point are microseconds, which a JWT's NumericDate and
  * PostgreSQL's `timestamptz` both keep and a JavaScript `Date` loses.

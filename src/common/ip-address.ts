@@ -8,17 +8,17 @@ const IPV6_SUBJECT_PREFIX = 64;
 export type Network = readonly [address: ipaddr.IPv4 | ipaddr.IPv6, prefix: number];
 
 /**
- * The canonical spelling of an address, or `null` for anything that is none: `::ffff:a.b.c.d` is `a.b.c.d` (R24), a
- * zone is dropped, brackets and a port as some proxies write them too. Octal, hexadecimal and short IPv4 spellings are
- * no addresses.
+ * The canonical spelling of an address, or `null` for anything that is none: `::ffff:a.b.c.d` is `a.b.c.d`, a zone is
+ * dropped, brackets and a port as some proxies write them too. Octal, hexadecimal and short IPv4 spellings are not
+ * accepted.
  */
 export function canonicalAddress(text: string | null | undefined): string | null {
   return parseAddress(text)?.toString() ?? null;
 }
 
 /**
- * Who an address is to a rate limit: an IPv4 address itself, of an IPv6 address its /64, since whoever has one address
- * of it has 2^64 (R24). `null` for anything that is no address; what this answers, it answers again.
+ * The subject of an address in a rate limit: an IPv4 address itself, an IPv6 address by its /64, since a client with
+ * one address of it has 2^64. `null` for anything that is not an address. Idempotent.
  */
 export function subjectOfAddress(text: string | null | undefined): string | null {
   const address = parseAddress(text?.replace(/\/64$/, ''));
@@ -30,7 +30,7 @@ export function subjectOfAddress(text: string | null | undefined): string | null
 /**
  * The network of `10.0.0.0/8`, `2001:db8::/32` or a single address; else what is wrong with it, with the remedy.
  * v4-mapped spellings are refused: proxy-addr took `::ffff:10.0.0.0/8` for a prefix of 8 bits of IPv6, which is the
- * whole internet (R23, CVE-2026-90711).
+ * whole internet (CVE-2026-90711).
  */
 export function parseNetwork(text: unknown): Network | string {
   if (typeof text !== 'string') return "must be a string such as '10.0.0.0/8' or '10.0.0.1'";
@@ -44,7 +44,7 @@ export function parseNetwork(text: unknown): Network | string {
   const bits = isIP(address) === 4 ? 32 : 128;
   const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN;
   if (!(length <= bits)) return `must have a prefix length from 1 to ${bits}`;
-  if (length === 0) return 'trusts the whole internet, so that anybody names any address: list your proxies';
+  if (length === 0) return 'trusts the whole internet, so anybody can claim any address: list your proxies';
   return [ipaddr.parse(address), length];
 }
 

@@ -1,4 +1,4 @@
-/** At most so many at once; the others wait, in the order in which they came. */
+/** A bounded number at once; the others wait in the order in which they came. */
 export class Semaphore {
   private readonly waiting: (() => void)[] = [];
   private running = 0;

@@ -61,7 +61,11 @@ describe('AuthConfig', () => {
     ['the same secret twice', { secrets: [...secrets, ...secrets] }, /twice/],
     ['16 characters of two UTF-16 units', { secrets: ['😀'.repeat(16)] }, /at least 32 characters/],
     ['an unknown option', { secrets, sesion: {} }, /sesion is not an option/],
-    ['an unknown setting', { secrets, session: { maxage: 1 } }, /session\.maxage is not an option; known are scheme/],
+    [
+      'an unknown setting',
+      { secrets, session: { maxage: 1 } },
+      /session\.maxage is not an option; known options: scheme/,
+    ],
     ['an absolute lifetime of 401 days', { secrets, session: { absoluteLifetime: days(401) } }, /400 days/],
     ['no absolute lifetime', { secrets, session: { absoluteLifetime: Number.POSITIVE_INFINITY } }, /400 days/],
     ['an idle timeout past the absolute one', { secrets, session: { absoluteLifetime: days(20) } }, /longer than/],

@@ -10,19 +10,19 @@ import type { RateLimitOptions } from './rate-limit-options.js';
 export class SessionSettings {
   /**
    * `database` (default): an opaque token, a row for each session, everything revocable and listed. `signed-cookie`:
-   * the cookie holds the identity itself (seed 000), readable and writable by an itsdangerous system beside this one.
+   * the cookie holds the identity itself, readable and writable by an itsdangerous system beside this one.
    */
   scheme: 'database' | 'signed-cookie' = 'database';
 
   /**
-   * How the token of a database session is spelled: `opaque` (default, seed 002) or `signed` (seed 004,
-   * `raw.hexHmac`), for a team that moves from that system. Changing it ends every session.
+   * How the token of a database session is spelled: `opaque` (default) or `signed` (`raw.hexHmac`), for a team that
+   * moves from a system with such tokens. Changing it ends every session.
    */
   tokenFormat: 'opaque' | 'signed' = 'opaque';
 
   /**
-   * Idle timeout: a session that is not used for this long ends. Default 30 days (seed 002; NIST 800-63B AAL1 allows
-   * up to 30 days). It is pushed forward by use, see `extendBelow`.
+   * Idle timeout: a session that is not used for this long ends. Default 30 days, the most that NIST 800-63B allows at
+   * AAL1. It is pushed forward by use, see `extendBelow`.
    */
   ttl: Duration = days(30);
 
@@ -39,13 +39,13 @@ export class SessionSettings {
    */
   absoluteLifetime: Duration = days(90);
 
-  /** At most this many sessions a user; one more login ends the least recently used. Default 25. */
+  /** The most sessions of one user; one more login ends the least recently used. Default 25. */
   maxPerUser: number = 25;
 
   /**
    * How long after a rotation without a login (`SessionService.rotate`) the old token still leads to the new one, for
-   * the tabs whose requests were under way. Presented later it counts as stolen, and ends the session. Default 30
-   * seconds, at most 5 minutes; 0 refuses it at once, and logs out whoever has two tabs open.
+   * tabs whose requests were under way. Presented later it counts as stolen and ends the session. Default 30 seconds,
+   * at most 5 minutes; 0 refuses it at once, which logs out a user with two tabs open.
    */
   rotationGrace: Duration = seconds(30);
 }
@@ -62,8 +62,9 @@ export class CookieSettings {
   secure: boolean = true;
 
   /**
-   * Whether the cookie is called `__Host-…` while it is secure. Default true; turn it off only to go on reading the
-   * cookies of a system that you move from, since the prefix is what keeps other hosts of your domain from setting it.
+   * Whether the cookie is called `__Host-…` while it is secure. Default true; turn it off only to keep reading the
+   * cookies of the system that you are moving from, since the prefix keeps other hosts of your domain from setting the
+   * cookie.
    */
   hostPrefix: boolean = true;
 
@@ -71,7 +72,7 @@ export class CookieSettings {
   sameSite: 'lax' | 'strict' | 'none' = 'lax';
 }
 
-/** How passwords are hashed (argon2id) and how much of that may go on at once. Read by the default user directory. */
+/** How passwords are hashed (argon2id), and how many at once. Read by the default user directory. */
 export class PasswordSettings {
   /** Memory per hash in KiB. Default 19456 (19 MiB, OWASP password storage cheat sheet). */
   memoryCost: number = 19_456;
@@ -82,7 +83,10 @@ export class PasswordSettings {
   /** Lanes. Default 1 (OWASP). */
   parallelism: number = 1;
 
-  /** Hashes that run at once. Default: the cores less one, so that a flood of logins leaves one to everybody else. */
+  /**
+   * Hashes that run at once. Default: one less than the number of cores, so that a flood of logins leaves a core for
+   * everything else.
+   */
   concurrency: number = Math.max(1, availableParallelism() - 1);
 
   /** Hashes that wait when `concurrency` are running; one more is answered 503 at once. Default 128. */
@@ -91,10 +95,10 @@ export class PasswordSettings {
 
 /** The signed tokens of `JwtCodecService`. */
 export class JwtSettings {
-  /** Signs, and is the only one that is accepted. Default `HS256`. Changing it ends every token that is out there. */
+  /** The algorithm that signs, and the only one accepted. Default `HS256`. Changing it ends every token in use. */
   algorithm: 'HS256' | 'HS384' | 'HS512' = 'HS256';
 
-  /** Lifetime of a token that is encoded without one of its own. Default 2 hours (seed 001). */
+  /** Lifetime of a token that is encoded without its own. Default 2 hours. */
   ttl: Duration = hours(2);
 
   /** Written into every token as `aud` and required of every token; with `null`, a token that has one is refused. */
@@ -125,12 +129,13 @@ export interface AuthOptions {
   trustedOrigins?: readonly string[];
   /**
    * Path of the login page, such as `/login`, for applications that render their own pages: a browser that asks for
-   * HTML without a session is sent there (303; htmx by `HX-Redirect`) instead of being answered 401. Default: 401.
+   * HTML without a session is redirected there (303; htmx by `HX-Redirect`) instead of being answered 401. Default:
+   * 401.
    */
   loginPage?: string;
   /**
    * Addresses and networks (`10.0.0.0/8`) of the proxies in front, whose `X-Forwarded-For` is believed. Default none:
-   * the client is whoever opened the connection. List nothing that is no proxy of yours, or clients choose who they are.
+   * the client is the peer of the connection. List only your own proxies, or clients choose their address.
    */
   trustedProxies?: readonly string[];
   /** Other lifetimes for single-use tokens, and the rules of types that the host adds. */
@@ -138,13 +143,13 @@ export interface AuthOptions {
   rateLimits?: RateLimitOptions;
 }
 
-/** The HTTP routes of this module; without `routes` it mounts none. */
+/** The HTTP routes of this module. Without `routes` it mounts none. */
 export interface RouteOptions {
-  /** Where they are mounted, below the host's global prefix: `auth` gives `POST /auth/login` and so on. */
+  /** Where they are mounted, under the host's global prefix: `auth` gives `POST /auth/login` and so on. */
   path: string;
   /**
-   * Whether `POST login` and `POST token` are among them. Default true. Turn them off when you have a login of your own
-   * that asks for more than the password: these ask for the password only.
+   * Whether `POST login` and `POST token` are mounted too. Default true. Turn it off if you have your own login that
+   * asks for more than the password: these ask for the password only.
    */
   login?: boolean;
   /** Logout also answers `Clear-Site-Data: "cache", "cookies", "storage"`. Default false. */

@@ -13,9 +13,9 @@ import { hours, minutes, type Duration } from '../common/duration.js';
  * belongs to that account, and ends with it.
  */
 export interface EphemeralTokenFields {
-  /** The password was right and another factor is due. `challengeId` is the value of an HttpOnly cookie. */
+  /** The password was right, and another factor is due. `challengeId` is the value of an HttpOnly cookie. */
   pre_auth: { username: string; challengeId?: string };
-  /** Way out to an identity provider. `challengeId`, where given, binds the answer to this browser (R12). */
+  /** Way out to an identity provider. `challengeId`, where given, binds the answer to this browser. */
   oidc_state: { providerId: number; nonce: string; codeVerifier: string; challengeId?: string };
   /** From the provider's callback to the page. */
   oidc_exchange: { username: string };
@@ -35,13 +35,13 @@ export type EphemeralTokenType = Extract<keyof EphemeralTokenFields, string>;
 export interface EphemeralTokenRule {
   /** How long a token of this type can be used, unless `issue` says otherwise. */
   ttl: Duration;
-  /** A user has at most one outstanding token of this type: `issue` voids the earlier one, `consume` the rest (R39). */
+  /** A user has at most one outstanding token of this type: `issue` voids the earlier one, `consume` the rest. */
   onePerUser?: boolean;
-  /** The field that whoever presents the token has to repeat. */
+  /** The field that the presenter of the token has to repeat. */
   binding?: string;
 }
 
-/** Lifetimes and rules of the seed (003). Of the types that are ours a host changes `ttl`; those it adds it describes. */
+/** Lifetimes and rules. Of the built-in types the host can change `ttl`; its own types it describes completely. */
 export class EphemeralTokenSettings {
   readonly pre_auth: EphemeralTokenRule = { ttl: minutes(5), binding: 'challengeId' };
   readonly oidc_state: EphemeralTokenRule = { ttl: minutes(10), binding: 'challengeId' };

@@ -55,7 +55,7 @@ describe('trustedProxies, ephemeralTokens and rateLimits', () => {
       /^ephemeralTokens\.invite\.ttl must be a length of time/,
       /^rateLimits\.policies\.login_ip\.limit must be a whole number/,
       /^rateLimits\.policies\.share\.window must be a length of time/,
-      /^rateLimits\.policies\.login_backoff is taken/,
+      /^rateLimits\.policies\.login_backoff is reserved/,
       /^rateLimits\.backoff\.window is shorter/,
       /^rateLimits\.onStoreError must be/,
       /^rateLimits\.rememberedBlocks must be/,

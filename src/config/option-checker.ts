@@ -1,16 +1,16 @@
 import { AuthError } from '../auth.errors.js';
 import { days, type Duration } from '../common/duration.js';
 
-/** They decide which providers exist, so an asynchronous factory is too late for them. */
+/** They decide which providers exist, so an asynchronous factory would return them too late. */
 const EXTRAS = ['routes', 'globalGuard', 'users', 'imports', 'dataSource', 'isGlobal'];
 const LONGEST_LIFETIME = days(400);
 /** Tokens and events are columns of 20 characters, and events are names in a structured header field (RFC 9651). */
 const TYPE_NAME = /^[a-z0-9_]{1,20}$/;
 
-/** A number that is neither 0 nor less, NaN nor endless. */
+/** A finite number above 0. */
 export const isPositive = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value) && value > 0;
 
-/** Collects what is wrong, so that a host repairs its configuration in one go. */
+/** Collects all mistakes, so that the host can fix its configuration in one go. */
 export class OptionChecker {
   private readonly found: string[] = [];
 
@@ -25,11 +25,11 @@ export class OptionChecker {
     }
     for (const key of Object.keys(value)) {
       const beside = prefix === '' && EXTRAS.includes(key) ? ' here: write it beside useFactory' : '';
-      this.that(known.includes(key), `${prefix}${key} is not an option${beside}; known are ${known.join(', ')}.`);
+      this.that(known.includes(key), `${prefix}${key} is not an option${beside}; known options: ${known.join(', ')}.`);
     }
   }
 
-  /** The defaults with what the host wrote laid over them; an option set to `undefined` keeps its default. */
+  /** The host's options over the defaults; an option set to `undefined` keeps its default. */
   settings<Settings extends object>(
     name: string,
     defaults: Settings,
@@ -69,7 +69,7 @@ export class OptionChecker {
     if (this.found.length === 0) return;
     const mistakes = Object.freeze([...this.found]);
     const list = mistakes.map((mistake) => `\n  - ${mistake}`).join('');
-    throw new AuthError('INVALID_CONFIG', `AuthModule cannot start, its options need mending:${list}`, { mistakes });
+    throw new AuthError('INVALID_CONFIG', `AuthModule cannot start: the options are invalid:${list}`, { mistakes });
   }
 }
 

@@ -164,7 +164,7 @@ function checkedPolicies(
     const name = `rateLimits.policies.${event}`;
     const ours = policies[event];
     check.typeName(name, event);
-    check.that(event !== 'login_backoff', `${name} is taken: the back-off keeps its failures under that name.`);
+    check.that(event !== 'login_backoff', `${name} is reserved: the back-off stores its failures under that name.`);
     check.keys(`${name}.`, policy, ['limit', 'window']);
     if (!isRecord(policy)) continue;
     const { limit = ours?.limit, window = ours?.window } = policy;

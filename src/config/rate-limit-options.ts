@@ -1,7 +1,7 @@
 import { minutes, seconds, type Duration } from '../common/duration.js';
 
 /**
- * What is limited. A host adds its own by module augmentation, and gives them a policy in `rateLimits.policies`:
+ * What is limited. The host adds events by module augmentation, and gives each a policy in `rateLimits.policies`:
  *
  * ```ts
  * declare module 'nestjs-latchkey' { interface RateLimitEvents { share_note: true } }
@@ -13,7 +13,7 @@ export interface RateLimitEvents {
   login_attempt: true;
   /** Failed logins from one address. */
   login_ip: true;
-  /** Wrong second factors of one account, across challenges and factors (R9). */
+  /** Wrong second factors of one account, across challenges and factors. */
   '2fa_attempt': true;
   email_send: true;
   password_reset_send: true;
@@ -24,7 +24,7 @@ export interface RateLimitEvents {
 export type RateLimitEvent = Extract<keyof RateLimitEvents, string>;
 
 export interface RateLimitPolicy {
-  /** This many in any `window`; one more is refused. */
+  /** The most events in any `window`; one more is refused. */
   limit: number;
   /** Sliding: an event counts while it is younger than this, and no longer at this exact age. */
   window: Duration;
@@ -32,16 +32,16 @@ export interface RateLimitPolicy {
 
 /** Waiting time after failed logins, per address: `min(base * 2^(n-1), longest)` after the n-th failure in a row. */
 export class BackoffSettings {
-  /** After the first failure. Default half a second (seed 004); 0 turns the back-off off. */
+  /** After the first failure. Default half a second; 0 turns the back-off off. */
   base: Duration = seconds(0.5);
-  /** Never longer than this. Default 5 seconds (seed 004). */
+  /** The longest delay. Default 5 seconds. */
   longest: Duration = seconds(5);
   /** A failure of this age is forgotten. Default 15 minutes, as long as the failures of `login_ip` count. */
   window: Duration = minutes(15);
 }
 
 export class RateLimitSettings {
-  /** The seed's table (003). A host changes `limit` and `window` of these and adds its own. */
+  /** The host can change `limit` and `window` of these, and adds its own. */
   policies: Record<string, RateLimitPolicy> = {
     login_attempt: { limit: 10, window: minutes(15) },
     login_ip: { limit: 20, window: minutes(15) },
@@ -53,8 +53,8 @@ export class RateLimitSettings {
   };
   backoff: BackoffSettings = new BackoffSettings();
   /**
-   * What a fault of the database means: `deny` (default) answers 503, `allow` lets everybody through unlimited until
-   * it is back. Both are logged.
+   * What happens while the database is unavailable: `deny` (default) answers 503, `allow` lets every request through,
+   * unlimited, until it is back. Both are logged.
    */
   onStoreError: 'deny' | 'allow' = 'deny';
   /**
@@ -64,7 +64,7 @@ export class RateLimitSettings {
   rememberedBlocks: number = 10_000;
 }
 
-/** What the host writes: every part may be left out. */
+/** What the host writes; every part is optional. */
 export interface RateLimitOptions {
   policies?: { [Event in RateLimitEvent]?: Partial<RateLimitPolicy> };
   backoff?: Partial<BackoffSettings>;

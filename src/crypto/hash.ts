@@ -11,8 +11,9 @@ export function sha256Hex(data: string | Buffer): string {
 const HASHED = 'sha256:';
 
 /**
- * `text` as a key for a column of at most `longest` characters: itself where it fits, else its hash. Never cut, so two
- * texts never share a key; a text that looks like one of our hashes, or that PostgreSQL cannot hold, is hashed too.
+ * `text` as a key for a column of at most `longest` characters: itself if it fits, else its hash. It is never
+ * truncated, so two texts never share a key; a text that looks like one of our hashes, or that PostgreSQL cannot hold,
+ * is hashed too.
  */
 export function columnKey(text: string, longest: number): string {
   const short = text.length <= longest || Array.from(text).length <= longest;

@@ -30,9 +30,9 @@ export class KeyRing {
   }
 
   /**
-   * HMAC-SHA256(master, purpose), 32 raw bytes (seed 001): whoever learns one of these keys knows neither the key of
-   * another purpose nor the master. Throws a `TypeError` for an empty purpose, and for one that could be the text of an
-   * opaque token: its signature (see `masters`) is the same HMAC and would hand out the key.
+   * HMAC-SHA256(master, purpose), 32 raw bytes: one of these keys reveals neither the key of another purpose nor the
+   * master. Throws a `TypeError` for an empty purpose, and for one that could be the text of an opaque token: its
+   * signature (see `masters`) is the same HMAC and would hand out the key.
    */
   forPurpose(purpose: string): Keys {
     return derived(this.#byPurpose, purpose, this.#masters, (master) => {
@@ -48,7 +48,7 @@ export class KeyRing {
     );
   }
 
-  /** The secrets themselves as keys, for the one format that is defined so: signed opaque tokens (seed 004). */
+  /** The secrets themselves as keys, for the one format that is defined that way: signed opaque tokens. */
   get masters(): Keys {
     return this.#masters;
   }

@@ -8,9 +8,9 @@ const TAG_BYTES = 16;
 const LONGEST_SEALED = 4096;
 
 /**
- * Short texts that rest encrypted: base64url of nonce, ciphertext and tag of AES-256-GCM. The first key seals, all open.
- * A text is bound to a `context`, which is not secret and not part of the sealed text: moved to another context it does
- * not open. Nonces are random, so one key is good for 2^32 texts (NIST SP 800-38D 8.3).
+ * Short texts that are stored encrypted: base64url of nonce, ciphertext and tag of AES-256-GCM. The first key seals,
+ * all open. A text is bound to a `context`, which is not secret and not part of the sealed text: moved to another
+ * context it does not open. Nonces are random, so one key is good for 2^32 texts (NIST SP 800-38D 8.3).
  */
 export class SealedText {
   /** `keys` of a purpose of their own (`KeyRing.forPurpose`): 32 bytes each. */

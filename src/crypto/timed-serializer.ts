@@ -4,7 +4,7 @@ import { deflateSync, inflateSync } from 'node:zlib';
 import type { Duration } from '../common/duration.js';
 import type { Keys } from './key-ring.js';
 
-/** What a value turned out to be. `signedAt` is in epoch milliseconds, of whole seconds. */
+/** The result of reading a value. `signedAt` is in epoch milliseconds, of whole seconds. */
 export type Opened =
   | { readonly status: 'ok'; readonly payload: unknown; readonly signedAt: number }
   | { readonly status: 'expired' | 'bad_signature' | 'bad_payload' };

@@ -24,11 +24,11 @@ import {
 } from './ephemeral-token.types.js';
 
 /**
- * Single-use tokens: password reset, second factor, identity provider, download link (seed 003).
+ * Single-use tokens: password reset, second factor, identity provider, download link.
  *
- * - Of any number of parallel consumers of one token, in any number of processes, exactly one gets its fields (R8).
- * - `null` for everything that cannot be used: malformed (no query), unknown, spent, expired at the exact instant, of
- *   another type, presented without its binding. Which it was is not told, and nothing is burnt by it.
+ * - Of any number of parallel consumers of one token, in any number of processes, exactly one gets its fields.
+ * - `null` for everything that cannot be used: malformed (no query), unknown, spent, expired, of another type, or
+ *   presented without its binding. It does not say which, and a refused token is not spent.
  * - A token with a `username` ends with that account: it is refused once the account is deleted, disabled or has had
  *   its tokens invalidated (a new password does) since the issue, also when the name is given to somebody else.
  * - Only its SHA-256 is stored. A fault throws `STORE_UNAVAILABLE`; then a token may have been spent.
@@ -44,9 +44,10 @@ export class EphemeralTokenService {
   ) {}
 
   /**
-   * A new token of this type. Of the types that a user has one of (`password_reset`, `email_otp_setup`) the earlier one
-   * is void from now on. Throws `INVALID_INPUT` for fields that are missing or do not fit, and `USER_NOT_FOUND` when
-   * `username` is the login name of no enabled account: look the account up first, and answer both cases the same.
+   * A new token of this type. Of the types of which a user has only one (`password_reset`, `email_otp_setup`), the
+   * earlier one is void from now on. Throws `INVALID_INPUT` for fields that are missing or do not fit, and
+   * `USER_NOT_FOUND` when `username` is the login name of no enabled account: look the account up first, and answer
+   * both cases the same.
    */
   async issue<Type extends EphemeralTokenType>(
     type: Type,
@@ -82,8 +83,8 @@ export class EphemeralTokenService {
   }
 
   /**
-   * The fields, once. Call it before whatever the token allows, and do that only with what it answers. Of the types
-   * that a user has one of, success voids every other that is outstanding (R39).
+   * The fields, once. Call it before doing what the token allows, and use only what it returns. Of the types of which a
+   * user has only one, success voids all others that are outstanding.
    */
   async consume<Type extends EphemeralTokenType>(
     type: Type,
@@ -102,8 +103,8 @@ export class EphemeralTokenService {
   }
 
   /**
-   * Voids every token of this account; how many. A directory of the host's calls it when it deletes or disables an
-   * account whose name may be given to another, so that nothing is left behind.
+   * Voids every token of this account. Returns the number voided. A directory of the host's calls it when it deletes or
+   * disables an account whose name may be given to another, so that nothing is left behind.
    */
   revokeAllForUser(username: string): Promise<number> {
     return this.store.deleteByUser(accountKey(username));
@@ -129,7 +130,7 @@ export class EphemeralTokenService {
   private async enabledUser(login: string): Promise<AuthUser> {
     const user = await this.users.findByLogin(normalizeLogin(login));
     if (user && (user.disabledAt ?? null) === null) return user;
-    throw new AuthError('USER_NOT_FOUND', 'There is no enabled account of this login name to issue a token for.', {});
+    throw new AuthError('USER_NOT_FOUND', 'There is no enabled account with this login name to issue a token for.', {});
   }
 
   private rule(type: string): EphemeralTokenRule {
@@ -137,7 +138,7 @@ export class EphemeralTokenService {
     if (rule) return rule;
     const known = [...this.config.ephemeralTokens.keys()].join(', ');
     throw new TypeError(
-      `No token type '${type}'; known are ${known}. Add yours to EphemeralTokenFields and ephemeralTokens.`,
+      `There is no token type '${type}'; known types: ${known}. Add yours to EphemeralTokenFields and ephemeralTokens.`,
     );
   }
 }

@@ -5,38 +5,40 @@ export interface EphemeralTokenKey {
   readonly type: string;
   readonly hash: string;
   readonly binding: PresentedBinding;
-  /** A token is over at its exact instant of expiry: `expiresAt > now` is live. */
+  /** A token expires at the exact instant: `expiresAt > now` is live. */
   readonly now: number;
 }
 
 /**
- * Where single-use tokens are kept. What every implementation guarantees, and
+ * Where single-use tokens are stored. Every implementation guarantees, and
  * `test/contract/ephemeral-token-store.contract.ts` checks:
  *
- * - A token that is missing, expired, of another type or bound to something else is `null`, and **nothing has changed**.
- *   Which of them it was is not told. A fault of the storage is thrown and never answered with "missing".
+ * - A token that is missing, expired, of another type or bound to something else is `null`, and **nothing has
+ *   changed**. It does not say which. A fault of the storage is thrown and never answered with "missing".
  * - Each method is one decision, atomic against every other in every process: of any number of parallel `take` of one
  *   token exactly one gets it, and one whose answer was lost has spent it.
  */
 export abstract class EphemeralTokenStore {
-  /** What is over leaves by itself, and the cleanup has nothing to do. */
+  /** Expired entries disappear by themselves, and the cleanup has nothing to do. */
   readonly expiresByItself: boolean = false;
 
-  /** Stores a token. With `voidsEarlier` it is the user's only one of its type afterwards, whoever else is inserting. */
+  /**
+   * Stores a token. With `voidsEarlier` it is the user's only one of its type afterwards, also with concurrent inserts.
+   */
   abstract insert(row: EphemeralTokenRow, options: { voidsEarlier: boolean }): Promise<void>;
 
   /** The token as it is; it stays usable. */
   abstract find(key: EphemeralTokenKey): Promise<EphemeralTokenRow | null>;
 
   /**
-   * The token, which is gone with this call. With `voidsRest` the user's other tokens of this type go with it, so that
-   * of two different ones taken at the same moment only one is got (R39).
+   * Takes the token, which is deleted by this call. With `voidsRest` the user's other tokens of this type go with it,
+   * so that of two different ones taken at the same moment only one succeeds.
    */
   abstract take(key: EphemeralTokenKey, options: { voidsRest: boolean }): Promise<EphemeralTokenRow | null>;
 
-  /** Deletes every token of this account key, of every type; how many. */
+  /** Deletes every token of this account key, of every type. Returns the number deleted. */
   abstract deleteByUser(username: string): Promise<number>;
 
-  /** Deletes at most `limit` tokens that were over at `now`, the oldest first; how many. */
+  /** Deletes at most `limit` tokens that had expired at `now`, the oldest first. Returns the number deleted. */
   abstract deleteExpired(now: number, limit: number): Promise<number>;
 }

@@ -8,7 +8,7 @@ import type {
 import { columnKey, sha256Hex } from '../crypto/hash.js';
 import { normalizeLogin } from '../user/login-name.js';
 
-/** A stored token: the seed's columns, and two of our own. Instants are epoch milliseconds. */
+/** A stored token: the source system's columns, and two of our own. Instants are epoch milliseconds. */
 export interface EphemeralTokenRow {
   readonly type: string;
   /** Lower-case hex SHA-256 of the token's raw bytes. */
@@ -31,7 +31,7 @@ export interface EphemeralTokenRow {
 export interface PresentedBinding {
   readonly column: 'challengeId' | 'nonce';
   readonly value: string | null;
-  /** Whether a row that is bound to nothing can be used by anybody; if not, by nobody. */
+  /** Whether a row without a binding can be used by anybody; if not, nobody can use it. */
   readonly optional: boolean;
 }
 
@@ -62,7 +62,7 @@ const at = (field: string, column: Column): FieldColumn => ({ field, column, opt
 const USERNAME = at('username', 'username');
 const CHALLENGE: FieldColumn = { field: 'challengeId', column: 'challengeId', optional: true };
 
-/** In which of the seed's columns the fields of our types lie. */
+/** Which of the source system's columns hold the fields of our types. */
 const COLUMNS = new Map<string, readonly FieldColumn[]>([
   ['pre_auth', [USERNAME, CHALLENGE]],
   ['oidc_state', [at('providerId', 'providerId'), at('nonce', 'nonce'), at('codeVerifier', 'codeVerifier'), CHALLENGE]],
@@ -74,7 +74,10 @@ const COLUMNS = new Map<string, readonly FieldColumn[]>([
 /** Of a type that a host adds, the login name has a column; the rest is payload. */
 const HOST_COLUMNS = [USERNAME];
 
-/** Bytes and canonical spelling: 43 characters, of the last of which the two spare bits are zero; the seed's 32. */
+/**
+ * Bytes and canonical spelling: 43 characters, the last of which has two spare bits that are zero; 32 characters for
+ * downloads, as the source system has.
+ */
 const SHAPES = {
   long: { bytes: 32, spelling: /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/ },
   short: { bytes: 24, spelling: /^[A-Za-z0-9_-]{32}$/ },
@@ -89,7 +92,7 @@ export function newEphemeralToken(type: string): string {
 
 /**
  * What is stored of a token. `null` for anything that is not the canonical spelling of a token of this type, so that
- * malformed input costs no query and a stored hash is no token (R33).
+ * malformed input costs no query and a stored hash is no token.
  */
 export function ephemeralTokenHash(type: string, token: unknown): string | null {
   if (typeof token !== 'string' || !shapeOf(type).spelling.test(token)) return null;
@@ -143,7 +146,7 @@ export function toColumns(type: string, rule: EphemeralTokenRule, fields: object
   }
   if (ours) {
     const known = new Set(ours.map(({ field }) => field));
-    for (const field of given.keys()) if (!known.has(field)) mistakes[field] = `is no field of '${type}'`;
+    for (const field of given.keys()) if (!known.has(field)) mistakes[field] = `is not a field of '${type}'`;
   } else {
     const payload = [...given].filter(([field]) => field !== 'username');
     for (const entry of payload) {
@@ -153,7 +156,7 @@ export function toColumns(type: string, rule: EphemeralTokenRule, fields: object
     if (rule.binding !== undefined) {
       const value = given.get(rule.binding);
       if (typeof value === 'string' && value !== '') columns.challengeId = columnKey(value, LONGEST_TEXT);
-      else mistakes[rule.binding] = 'must be a string that is not empty';
+      else mistakes[rule.binding] = 'must be a non-empty string';
     }
   }
   if (Object.keys(mistakes).length > 0) {
@@ -181,7 +184,7 @@ function mistakeIn(column: Column, value: unknown): string | null {
   if (column === 'providerId') {
     return Number.isInteger(value) && Math.abs(value as number) <= LARGEST_PROVIDER_ID ? null : 'must be an integer';
   }
-  if (typeof value !== 'string' || value === '') return 'must be a string that is not empty';
+  if (typeof value !== 'string' || value === '') return 'must be a non-empty string';
   if (column === 'username') return /\p{Cc}/u.test(value) ? 'must be a login name' : null;
   const fits = Array.from(value).length <= LONGEST_TEXT && !value.includes('\0');
   return fits ? null : `must be at most ${LONGEST_TEXT} characters`;

@@ -1,9 +1,10 @@
 import type { AuthErrorCode } from '../auth.errors.js';
 
 /**
- * Something an operator or an account's owner wants to know of. Told apart by `type`; more types may come.
+ * Something that an operator or an account's owner wants to know of. `type` distinguishes them; more types may be
+ * added.
  *
- * None holds a token, a hash, a password or the id of a session. `login` and `ip` are personal data.
+ * None contains a token, a hash, a password or the id of a session. `login` and `ip` are personal data.
  */
 export type AuthEvent =
   | LoginSucceeded
@@ -29,7 +30,7 @@ interface LoginAttempt {
   readonly login: string | null;
   /** The client's address, where it is known. */
   readonly ip: string | null;
-  /** What was asked for as a proof of who it is. */
+  /** The kind of proof that was given. */
   readonly factors: readonly string[];
 }
 
@@ -57,7 +58,7 @@ interface OfSession {
   readonly handle: string;
 }
 
-/** A user has proved who they are, and has a session in the store for it. */
+/** A user has logged in and has a new session in the store. */
 export interface SessionCreated extends Told<'session.created'>, OfSession {
   readonly ip: string | null;
 }
@@ -73,13 +74,13 @@ export interface SessionExtended extends Told<'session.extended'>, OfSession {
   readonly expiresAt: number;
 }
 
-/** A session has ended before its time. Of those that a JWT or signed cookie is, only what ends all of a user is told. */
+/** A session has ended before its time. Of JWTs and signed cookies, only the end of all of a user is emitted. */
 export interface SessionRevoked extends Told<'session.revoked'> {
   readonly userId: string;
   /** `null`: all of the user's, or all but one. */
   readonly handle: string | null;
   readonly reason: RevocationReason;
-  /** How many there were; `null` where that is not known. */
+  /** The number of sessions ended; `null` if it is not known. */
   readonly count: number | null;
 }
 
@@ -101,25 +102,25 @@ export type RevocationReason =
   | 'reuse';
 
 /**
- * A session token was presented that had been rotated and whose grace was over: somebody has a copy of it. Every session
- * that it led to has ended.
+ * A rotated session token was presented after its grace: somebody has a copy of it. Every session that it led to has
+ * ended.
  */
 export interface SessionReuseDetected extends Told<'session.reuse_detected'>, OfSession {}
 
 /** A single-use token was spent. */
 export interface TokenConsumed extends Told<'token.consumed'> {
-  /** Which type; the token is not told. */
+  /** The type; the token is not included. */
   readonly tokenType: string;
   /** `null` for a token that belongs to no account. */
   readonly userId: string | null;
 }
 
-/** A single-use token was presented that could not be used: unknown, spent, over, or without its binding. */
+/** A single-use token was refused: unknown, spent, expired, or without its binding. */
 export interface TokenRefused extends Told<'token.refused'> {
   readonly tokenType: string;
 }
 
-/** A limit refuses from now on. Told once until the refusal ends, in each process that finds out. */
+/** A limit refuses from now on. Emitted once until the refusal ends, in each process that notices. */
 export interface RateLimitReached extends Told<'rate_limit.reached'> {
   readonly event: string;
   /** As it is counted: a login name, an address (IPv6 by /64), or a hash of what is too long for the column. */

@@ -5,9 +5,9 @@ import type { AuthEvent } from './auth-event.js';
 export type AuthEventListener = (event: AuthEvent) => void | Promise<void>;
 
 /**
- * What happens to logins, sessions, tokens and limits, for the host to act on: mail the owner, write a log. Each event is
- * told once, in the process where it was decided, and not before: within an `AuthTransaction` at its end, and not at all
- * when that is undone. None holds a token, a hash or a secret. While nobody listens it costs nothing.
+ * What happens to logins, sessions, tokens and limits, for the host to act on: mail the owner, write a log. Each event
+ * is emitted once, in the process that decided it, after the decision: within an `AuthTransaction` at its end, and not
+ * at all if it is rolled back. None contains a token, a hash or a secret. Without listeners it costs nothing.
  */
 @Injectable()
 export class AuthEvents {
@@ -17,8 +17,8 @@ export class AuthEvents {
   constructor(@Optional() private readonly statements?: PreparedStatements) {}
 
   /**
-   * Calls `listener` with every event from now on, until the function that this returns is called. Nobody waits for
-   * it: one that throws or rejects is logged, and harms neither the request nor the other listeners.
+   * Calls `listener` with every event from now on, until the function that this returns is called. It is not awaited:
+   * one that throws or rejects is logged, and affects neither the request nor the other listeners.
    */
   on(listener: AuthEventListener): () => void {
     const registration = Symbol();
@@ -26,19 +26,22 @@ export class AuthEvents {
     return () => void this.listeners.delete(registration);
   }
 
-  /** Tells it now. For this module, and for a login of the host's own (`login.succeeded`, `login.failed`, `logout`). */
+  /** Emits it now. For this module, and for a login of the host's own (`login.succeeded`, `login.failed`, `logout`). */
   emit(event: AuthEvent): void {
     if (this.listeners.size === 0) return;
     Object.freeze(event);
-    // A copy: a listener that adds one must not have it told of the same event.
+    // A copy: a listener that is added meanwhile must not get the same event.
     Array.from(this.listeners.values()).forEach((listener) => void this.tell(listener, event));
   }
 
-  /** Tells what was done in the database, once it is: at the end of the open transaction unless that is undone. */
+  /**
+   * Emits what was done in the database once it is done: at the end of the open transaction, unless that is rolled
+   * back.
+   */
   emitWhenDone(event: AuthEvent): void {
     if (this.listeners.size === 0) return;
     if (!this.statements) return this.emit(event);
-    // An outcome that nobody knows is told: better an event too many than an ended session that nobody heard of.
+    // If the outcome is unknown it is emitted: better one event too many than an ended session that nobody heard of.
     this.statements.afterwards((outcome) => {
       if (outcome !== 'undone') this.emit(event);
     });

@@ -7,9 +7,9 @@ interface Emitter {
 }
 
 /**
- * Tells every event to the emitter of `@nestjs/event-emitter` too, as `auth.<type>` (`auth.session.revoked`), where the
- * host has that module. The package is not imported: the module is found by its name and the emitter by its methods, so
- * that it may be missing, and may be any copy of it.
+ * Also emits every event through `@nestjs/event-emitter`, as `auth.<type>` (`auth.session.revoked`), if the host has
+ * that module. The package is not imported: the module is found by its name and the emitter by its methods, so that it
+ * may be missing, and may be any copy of it.
  */
 @Injectable()
 export class EventEmitterBridge implements OnModuleInit {

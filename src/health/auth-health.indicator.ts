@@ -11,7 +11,7 @@ import { SessionStore } from '../session/session.store.js';
 import { CleanupProgress } from './cleanup-progress.js';
 
 export interface AuthHealthOptions {
-  /** How long the stores may take; without an answer by then the state is `down`. Default 3 s. */
+  /** How long the stores may take; after that the state is `down`. Default 3 s. */
   timeout?: Duration;
   /**
    * From this difference between this process's clock and the database's on the state is `down`. Default 30 s, the length
@@ -21,7 +21,7 @@ export interface AuthHealthOptions {
   maxClockSkew?: Duration;
 }
 
-/** What may be shown to whoever may ask: no address, no message of an error, nothing that is secret. */
+/** Safe to show to anybody: no address, no error message, nothing secret. */
 export interface AuthHealth {
   readonly status: 'up' | 'down';
   /** What works less well than it should while the state is `up`, or adds to why it is `down`. */
@@ -34,7 +34,10 @@ export interface AuthHealth {
   readonly clockSkew: number | null;
   /** `off` when nothing is answered from memory, `deaf` when revocations are not heard and so nothing is for now. */
   readonly listener: 'off' | 'current' | 'deaf';
-  /** `off` when nothing here deletes expired rows. Milliseconds since the last success, and by how many the next is overdue. */
+  /**
+   * `off` if this process deletes no expired rows. Milliseconds since the last success, and by how much the next run is
+   * overdue.
+   */
   readonly cleanup: 'off' | { readonly failing: boolean; readonly lastSuccess: number | null; readonly lag: number };
 }
 
@@ -42,10 +45,10 @@ const TIME: Statement = {
   name: 'latchkey_health',
   text: "SELECT date_part('epoch', clock_timestamp()) AS now",
 };
-/** More than this between the clocks is worth a look. */
+/** A larger difference between the clocks is reported as degraded. */
 const NOTICEABLE_SKEW = seconds(1);
 const GIVEN_UP_AFTER = seconds(30);
-/** A run that is overdue by more than this should have been. */
+/** A run that is overdue by more than this is reported as degraded. */
 const NOTICEABLE_LAG = hours(1);
 
 interface Probe {
@@ -57,7 +60,7 @@ interface Probe {
  * For `@nestjs/terminus`, which this module does not need: `health.check([() => auth.check()])`. Or for a route of your
  * own, since `check` answers what `HealthIndicatorResult` describes.
  *
- * `down`: sessions cannot be read, or the clock is wrong, so this process should get no requests. `up` with something
+ * `down`: sessions cannot be read or the clock is wrong, so this process should get no requests. `up` with something
  * `degraded`: every answer is right. A listener that hears nothing costs speed only (everything is read from the
  * database meanwhile), and a cleanup that fails costs space.
  */

@@ -4,7 +4,7 @@ import type { Duration } from '../common/duration.js';
 export interface CleanupProgressFacts {
   readonly lastRunAt: number | null;
   readonly lastSuccessAt: number | null;
-  /** Of the last run; `null` when it succeeded. It is shown to nobody, only that there is one. */
+  /** Of the last run; `null` if it succeeded. The error itself is never shown, only that there was one. */
   readonly lastError: unknown;
   /** How long the next success is overdue; 0 while it is not. */
   readonly lag: Duration;

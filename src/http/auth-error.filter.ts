@@ -4,15 +4,18 @@ import { AuthError, isAuthError, type AuthErrorCode } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { headerOf, type AuthRequest } from './auth-request.js';
 
-/** The one table from code to HTTP. The message is for the client; the error's own, for the operator, may say more. */
+/**
+ * The only table from code to HTTP. The message is for the client; the error's own message is for the operator and may
+ * say more.
+ */
 const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   UNAUTHENTICATED: { status: 401, message: 'Authentication required.' },
-  ALREADY_AUTHENTICATED: { status: 403, message: 'You are logged in already.' },
+  ALREADY_AUTHENTICATED: { status: 403, message: 'You are already logged in.' },
   INVALID_CREDENTIALS: { status: 401, message: 'Wrong e-mail address or password.' },
   INVALID_TOKEN: { status: 401, message: 'The token is not valid or has expired.' },
   TOKEN_REVOKED: { status: 401, message: 'The token has been revoked.' },
   ACCOUNT_INACTIVE: { status: 401, message: 'The account is no longer active.' },
-  TOKENS_INVALIDATED: { status: 401, message: 'The session was ended; log in again.' },
+  TOKENS_INVALIDATED: { status: 401, message: 'The session has ended. Log in again.' },
   CROSS_ORIGIN_REQUEST: { status: 403, message: 'Requests from this origin are not accepted.' },
   SESSION_NOT_FOUND: { status: 404, message: 'You have no such session.' },
   USER_NOT_FOUND: { status: 404, message: 'There is no such user.' },
@@ -28,7 +31,7 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
 
 /**
  * Answers every `AuthError` with `{ statusCode, code, message }`, plus `fields` for wrong input. A fault is logged with
- * its cause; the client learns nothing of it. A browser that asks for a page may be sent to another one instead, see
+ * its cause, which the client does not see. A browser that asks for a page may be sent to another one instead, see
  * `loginPage` and `@RedirectIfAuthenticated`. GraphQL gets the code in `extensions`. Nest applies no global filter to
  * gateways: put `@UseFilters(AuthErrorFilter)` there, and a socket gets an `exception` event with the code.
  */
@@ -67,7 +70,7 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
     return adapter.reply(response, isAuthError(error, 'INVALID_INPUT') ? { ...body, ...error.facts } : body, status);
   }
 
-  /** Where a browser is to go instead of reading an error. Never 302, after which it may repeat a POST (seed 002). */
+  /** Where a browser is to go instead of reading an error. Never 302, after which it may repeat a POST. */
   private pageFor(
     error: AuthError,
     status: number,

@@ -35,8 +35,8 @@ interface SocketClient {
 
 /**
  * The request that carries the credentials: the HTTP request itself, the one in a GraphQL context (`req`, `request` or,
- * for graphql-ws subscriptions, `extra.request`), or the handshake of a WebSocket. `null` where there is none, as for a
- * message from a broker: then nobody is authenticated.
+ * for graphql-ws subscriptions, `extra.request`), or the handshake of a WebSocket. `null` if there is none, as for a
+ * message from a broker: nobody is authenticated then.
  */
 export function requestOf(context: ExecutionContext): AuthRequest | null {
   const request = candidateOf(context);
@@ -63,7 +63,7 @@ function candidateOf(context: ExecutionContext): AuthRequest | null | undefined 
   }
 }
 
-/** The response to put a header on, or `null` where there is none (sockets, brokers, some GraphQL set-ups). */
+/** The response to set headers on, or `null` if there is none (sockets, brokers, some GraphQL set-ups). */
 export function responseOf(context: ExecutionContext): object | null {
   switch (context.getType<string>()) {
     case 'http':

@@ -28,8 +28,8 @@ import { SessionGuard } from './session.guard.js';
 const NO_STORE = ['Cache-Control', 'no-store'] as const;
 
 /**
- * Login, logout and the user's own sessions (seed 004). Statuses: 200, 401, 403 (origin), 404 (handle), 422 (body), 429
- * (too many failed logins), 503 (fault, or no account yet). Mounted by `routes: { path }` only, through `authControllerAt`.
+ * Login, logout and the user's own sessions. Statuses: 200, 401, 403 (origin), 404 (handle), 422 (body), 429 (too many
+ * failed logins), 503 (fault, or no account yet). Mounted by `routes: { path }` only, through `authControllerAt`.
  */
 @UseGuards(OriginGuard, SessionGuard)
 export class AuthController {
@@ -39,7 +39,7 @@ export class AuthController {
     private readonly sessions: SessionService,
   ) {}
 
-  /** Opens a session, sets the cookie, and ends the session of the cookie that came along. The body has no token. */
+  /** Opens a session, sets the cookie, and ends the session of the cookie that was sent. The body has no token. */
   @Public()
   @Post('login')
   @HttpCode(200)
@@ -62,8 +62,9 @@ export class AuthController {
   }
 
   /**
-   * Ends the session of every credential that was sent, cookie and bearer alike (R5), and clears the cookie. Always
-   * 200, also with none or a dead one. When the database is away it is 503, and the cookie stays for the next try.
+   * Ends the session of every credential that was sent, cookie and bearer alike, and clears the cookie. Always 200,
+   * also without credentials or with expired ones. While the database is unavailable it is 503, and the cookie stays
+   * for the next try.
    */
   @Public()
   @Post('logout')
@@ -81,17 +82,17 @@ export class AuthController {
     return { valid: true, user: shown(user), session: listed(session, session) };
   }
 
-  /** The user's live sessions, most recently used first; no tokens, no ids. */
+  /** The user's live sessions, most recently used first; without tokens and ids. */
   @Get('sessions')
   @Header(...NO_STORE)
   async list(@CurrentUser('id') userId: string, @CurrentSession() current: Session) {
     const stored = await this.sessions.listForUser(userId);
-    // A signed cookie or JWT has no row; whoever looks is logged in with it all the same.
+    // A signed cookie or JWT has no row, but the caller is logged in with it all the same.
     const isStored = stored.some(({ handle }) => handle === current.handle);
     return (isStored ? stored : [current, ...stored]).map((session) => listed(session, current));
   }
 
-  /** Ends one of the user's own sessions. 404 for any other handle, a foreign one included. */
+  /** Ends one of the user's own sessions. 404 for any other handle, including those of other users. */
   @Delete('sessions/:handle')
   @HttpCode(200)
   @Header(...NO_STORE)
@@ -105,12 +106,12 @@ export class AuthController {
     if (handle === current.handle) {
       await this.http.end(request, response);
     } else if (!(await this.sessions.revokeByHandle(userId, handle))) {
-      throw new AuthError('SESSION_NOT_FOUND', 'The user has no session of this handle: list them anew.', {});
+      throw new AuthError('SESSION_NOT_FOUND', 'The user has no session with this handle: list them again.', {});
     }
     return { message: 'Session ended.' };
   }
 
-  /** Ends all sessions of the user, this one too, and with them what is self-contained: signed cookies and JWTs. */
+  /** Ends all sessions of the user, including this one, and with them signed cookies and JWTs. */
   @Post('logout-all')
   @HttpCode(200)
   @Header(...NO_STORE)

@@ -14,15 +14,15 @@ export const AccessMetadata = Reflector.createDecorator<Access>();
 /** Open to everybody. The guard looks at nothing and runs no query; `@CurrentUser()` is `null`. */
 export const Public = () => AccessMetadata('public');
 
-/** Open to everybody, and whoever is logged in is known: `@CurrentUser()` is the user or `null`. */
+/** Open to everybody, logged in or not: `@CurrentUser()` is the user or `null`. */
 export const OptionalAuth = () => AccessMetadata('optional');
 
-/** For logged-in users only: the default, to be said where the class is `@Public()`. */
+/** For logged-in users only: the default, needed on a handler whose class is `@Public()`. */
 export const Authenticated = () => AccessMetadata('required');
 
 /**
- * For guests only, as a login page is: whoever is logged in is sent to `path` (303; htmx by `HX-Redirect`). Throws a
- * `TypeError` for a path that leaves this application.
+ * For guests only, such as a login page: a logged-in user is redirected to `path` (303; htmx by `HX-Redirect`). Throws
+ * a `TypeError` for a path that leaves this application.
  */
 export const RedirectIfAuthenticated = (path: string) => {
   if (!isLocalPath(path)) throw new TypeError(`@RedirectIfAuthenticated needs a path such as '/', not '${path}'.`);
@@ -52,21 +52,23 @@ export function currentSession(context: ExecutionContext): Session | null {
   return authIn(context)?.session ?? null;
 }
 
-/** A public handler knows nobody, also on a socket or in a GraphQL request where another handler was authenticated. */
+/**
+ * A public handler knows no user, not even on a socket or in a GraphQL request where another handler was authenticated.
+ */
 function authIn(context: ExecutionContext): RequestAuth | null {
   return accessOf(context) === 'public' ? null : authOf(requestOf(context));
 }
 
 /**
  * The user of the request, or one field of it: `@CurrentUser() user: AuthUser`, `@CurrentUser('email') email: string`.
- * Which transport brought the credentials makes no difference. `null` where nobody is logged in.
+ * It makes no difference how the credentials were sent. `null` if nobody is logged in.
  */
 export const CurrentUser = createParamDecorator((field: keyof AuthUser | undefined, context: ExecutionContext) => {
   const user = currentUser(context);
   return field && user ? user[field] : user;
 });
 
-/** The session of the request, or `null` where nobody is logged in. */
+/** The session of the request, or `null` if nobody is logged in. */
 export const CurrentSession = createParamDecorator((_: undefined, context: ExecutionContext) =>
   currentSession(context),
 );

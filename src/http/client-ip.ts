@@ -12,9 +12,9 @@ interface ExpressLike {
 }
 
 /**
- * Whose request it is: the address of the peer, unless that is one of `trustedProxies`. Then `X-Forwarded-For` is read
- * from the right, where each proxy has written whom it got the request from, to the first address that is no proxy of
- * ours. What stands left of it is the client's to write, and counts for nothing (R25).
+ * The client's address: that of the peer, unless the peer is one of `trustedProxies`. Then `X-Forwarded-For` is read
+ * from right to left, since each proxy appends whom it got the request from, up to the first address that is not a
+ * proxy of ours. Everything left of it was written by the client and is ignored.
  *
  * It reads the socket, not `request.ip`: that depends on the adapter's `trust proxy`, which says who the client claims
  * to be once it is on for everybody.
@@ -29,8 +29,8 @@ export class ClientIp implements OnApplicationBootstrap {
   ) {}
 
   /**
-   * The client's address in its canonical spelling, v4-mapped ones as IPv4; `null` where there is none, as on a unix
-   * socket. To a limiter that is a client too: pass the `null` on (R26).
+   * The client's address in its canonical spelling, v4-mapped ones as IPv4; `null` if there is none, as on a Unix
+   * socket. Rate limits count such clients too: pass the `null` on.
    */
   of(request: AuthRequest): string | null {
     const peer = canonicalAddress(request.socket?.remoteAddress);
@@ -39,7 +39,7 @@ export class ClientIp implements OnApplicationBootstrap {
     let nearest = peer;
     for (const hop of forwarded.split(',').toReversed()) {
       const address = canonicalAddress(hop);
-      // Only a proxy of ours can have written what is no address ("unknown"), and it does not know more either.
+      // Only a proxy of ours can have written something else than an address ("unknown"), and it knows no more either.
       if (address === null) return nearest;
       nearest = address;
       if (!this.isProxy(address)) return address;

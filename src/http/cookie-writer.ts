@@ -6,7 +6,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import type { CookieValue } from '../login/session-scheme.js';
 import { SessionCookie } from './session-cookie.js';
 
-/** Set with every session cookie of the signed-cookie scheme: whoever sets it has decided about the cookie (seed 000). */
+/** Set with every session cookie of the signed-cookie scheme: whoever sets it has decided about the cookie. */
 const COOKIE_IS_SET = 'X-Auth-Cookie-Set';
 
 /** Puts the session cookie on a response, whichever adapter it belongs to. */

@@ -10,8 +10,8 @@ export interface Credentials {
 const BEARER = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
 
 /**
- * What the request presents: the cookie first, a stale one too (seed 004), else the bearer token. `null` for none, for
- * a header that is no bearer token, and for two cookies of our name.
+ * What the request presents: the cookie first, even a stale one, else the bearer token. `null` if there is none, for a
+ * header that is not a bearer token, and for two cookies of our name.
  */
 export function credentialsOf(request: AuthRequest, cookie: SessionCookie): Credentials | null {
   const values = cookie.values(headerOf(request, 'cookie'));

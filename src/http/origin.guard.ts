@@ -8,8 +8,9 @@ import { SessionCookie } from './session-cookie.js';
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 
 /**
- * Refuses state-changing requests that a browser sends from a foreign page (CSRF, login CSRF; OWASP ASVS 3.5, R29):
- * unsafe methods, and whatever comes over a WebSocket (graphql-ws too), whose handshake is a GET that no same-origin policy holds back.
+ * Refuses state-changing requests that a browser sends from a foreign page (CSRF, login CSRF; OWASP ASVS 3.5): unsafe
+ * methods, and whatever comes over a WebSocket (graphql-ws too), whose handshake is a GET that no same-origin policy
+ * holds back.
  *
  * - `Sec-Fetch-Site: same-origin` or `none` is ours; else `Origin` must be the request's own host or one of
  *   `trustedOrigins`. Without either header it was no browser of these years: a cookie of ours is SameSite then.

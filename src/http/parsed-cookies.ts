@@ -24,8 +24,8 @@ const lazily = {
 
 /**
  * `request.cookies` (on Fastify `request.raw.cookies`) as cookie-parser has them, for the host's handlers and
- * middleware; what the host's own cookie-parser has left there stays: mount it with `app.use`. On the server itself,
- * since a middleware of a module has the path of every request matched anew.
+ * middleware; the result of the host's own cookie-parser stays: mount it with `app.use`. It is mounted on the server
+ * itself, since for the middleware of a module Nest matches the path of every request again.
  */
 export function mountCookieParser(adapter: HttpServer): void {
   adapter.use((request: WithCookies, _response: unknown, next: Next) => {

@@ -5,13 +5,13 @@ import { RateLimitGuard } from './rate-limit.guard.js';
 import { RATE_LIMITS, type RateLimitBy, type RateLimitRule } from './rate-limit.rule.js';
 
 /**
- * Limits this handler, however it is reached: the limit is on the action, not on a URL that can be spelt in other ways
- * (R22). Several of them on one handler are decided together, in one round trip: all are counted or none.
+ * Limits this handler, however it is reached: the limit belongs to the action, not to a URL, which can be written in
+ * other ways. Several of them on one handler are decided together, in one round trip: all are counted or none.
  *
  * - `by: 'ip'` (default): the client's address, see `trustedProxies`.
- * - `by: 'user'`: the login name of who is logged in; on a public route whoever is not, by address.
- * - `by: (request) => string`: anything, such as `(request) => request.body?.email`; what is no string (the client left
- *   it out) is limited by address.
+ * - `by: 'user'`: the login name of the current user; by address if nobody is logged in.
+ * - `by: (request) => string`: anything, such as `(request) => request.body?.email`; anything but a string (the client
+ *   left it out) is limited by address.
  *
  * Refused: 429 with the true `Retry-After`. `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers)
  * are on every answer.

@@ -15,8 +15,8 @@ import { RATE_LIMITS, type RateLimitRule } from './rate-limit.rule.js';
 
 /**
  * Enforces a handler's `@RateLimit`, which brings this guard along: it runs after the guards of the application and of
- * the controller, so that `by: 'user'` knows the user. Throws `RATE_LIMITED` (429), and `STORE_UNAVAILABLE` (503) when
- * the database is away and `onStoreError` is `deny`.
+ * the controller, so that `by: 'user'` knows the user. Throws `RATE_LIMITED` (429), and `STORE_UNAVAILABLE` (503) while
+ * the database is unavailable and `onStoreError` is `deny`.
  */
 @Injectable()
 export class RateLimitGuard implements CanActivate {

@@ -1,7 +1,7 @@
 import type { RateLimitEvent } from '../config/rate-limit-options.js';
 import type { AuthRequest } from './auth-request.js';
 
-/** Whom a limit counts. */
+/** Whom a limit counts by. */
 export type RateLimitBy<Request = AuthRequest> = 'ip' | 'user' | ((request: Request) => string | null | undefined);
 
 export interface RateLimitRule {

@@ -5,7 +5,7 @@ import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { Session } from '../session/session.js';
 
-/** RFC 6265bis 5.6.2: browsers cap a cookie's age at 400 days (R36). */
+/** RFC 6265bis 5.6.2: browsers cap a cookie's age at 400 days. */
 const LONGEST_MAX_AGE = days(400);
 
 /** The session cookie on the wire: reads it out of a Cookie header, writes and clears it with the same attributes. */
@@ -25,15 +25,15 @@ export class SessionCookie {
 
   /**
    * The token in a Cookie header, or `null` when there is none. Also `null` when there are two of our name: somebody
-   * else put one there, and which is ours cannot be told (R30). That is why the raw header is read, and not
-   * `request.cookies`, in which the first of them would have won.
+   * else set one of them, and there is no way to know which is ours. That is why the raw header is read and not
+   * `request.cookies`, where the first of them would win.
    */
   read(header: string | undefined): string | null {
     const values = this.values(header);
     return values.length === 1 ? values[0]! : null;
   }
 
-  /** Every value under our exact name; logout ends them all. */
+  /** Every value under our exact name; a logout ends them all. */
   values(header: string | undefined): string[] {
     if (!header?.includes(this.name)) return [];
     const values: string[] = [];

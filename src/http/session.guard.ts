@@ -7,14 +7,14 @@ import type { Credentials } from './credentials.js';
 import { RequestAuthenticator } from './request-authenticator.js';
 
 /**
- * Lets a request through that carries a live session, and throws `UNAUTHENTICATED` (401) for every other, unless the
- * handler is `@Public()`, `@OptionalAuth()` or `@RedirectIfAuthenticated()`. A fault throws `STORE_UNAVAILABLE` (503):
- * nobody passes, and nobody loses the cookie (R20).
+ * Lets requests with a live session through and throws `UNAUTHENTICATED` (401) for all others, unless the handler is
+ * `@Public()`, `@OptionalAuth()` or `@RedirectIfAuthenticated()`. A fault throws `STORE_UNAVAILABLE` (503): nobody is
+ * admitted, and nobody loses the cookie.
  *
- * A bearer JWT that does not hold is refused with its own code (`INVALID_TOKEN`, `TOKEN_REVOKED`, …).
+ * A bearer JWT that is not valid is refused with its own code (`INVALID_TOKEN`, `TOKEN_REVOKED`, …).
  *
- * A request whose session needs no extension writes nothing; an extended cookie is set before the handler runs, so
- * that streamed answers carry it too (R40).
+ * A request whose session needs no extension writes nothing; an extended cookie is set before the handler runs, so that
+ * streamed answers carry it too.
  */
 @Injectable()
 export class SessionGuard implements CanActivate {
@@ -48,7 +48,7 @@ export class SessionGuard implements CanActivate {
     response: object | null,
     access: Access,
   ): Promise<boolean> {
-    // A JWT that does not hold throws with its reason where a session is needed; else it is nobody's, like any other value.
+    // An invalid JWT throws with its reason where a session is needed; elsewhere it is anonymous, like any other value.
     const tellsWhy = access === 'required';
     const auth = credentials && (await this.authenticator.recognize(credentials, response, { tellsWhy }));
     // Once, when it is known: on a socket, messages that were let through before may still be at work.

@@ -30,14 +30,14 @@ export abstract class InvalidationChannel {
   abstract get isCurrent(): boolean;
 
   /**
-   * Tells every process, this one included, and as part of the open `AuthTransaction` where there is one. The module's
-   * own tables publish their changes by themselves (triggers); a host calls this for users that it keeps elsewhere, such
-   * as `publish({ users: [id] })` when an account is disabled. Throws `STORE_UNAVAILABLE` when it could not be told, and a TypeError for what is no
-   * invalidation.
+   * Publishes to every process, including this one, and as part of the open `AuthTransaction` if there is one. The
+   * module's own tables publish their changes by themselves (triggers); a host calls this for users that it keeps
+   * elsewhere, such as `publish({ users: [id] })` when an account is disabled. Throws `STORE_UNAVAILABLE` if it could
+   * not be published, and a `TypeError` for anything that is not an invalidation.
    */
   abstract publish(invalidation: Invalidation): Promise<void>;
 
-  /** In this process only, at once: what a caller has changed it must not read back unchanged. */
+  /** In this process only, at once: a caller must not read back the old state of what it has changed. */
   deliver(invalidation: Invalidation): void {
     for (const listener of this.listeners) {
       try {
@@ -49,14 +49,14 @@ export abstract class InvalidationChannel {
     }
   }
 
-  /** Answers how to stop listening. */
+  /** Returns a function that stops listening. */
   subscribe(listener: InvalidationListener): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   }
 }
 
-/** For one process alone: nobody else changes anything, or `cache.ttl` is bound enough. */
+/** For a single process: nobody else changes anything, or `cache.ttl` is a sufficient bound. */
 export class LocalInvalidationChannel extends InvalidationChannel {
   override get isCurrent(): boolean {
     return true;

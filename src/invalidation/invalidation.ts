@@ -1,6 +1,6 @@
 /**
- * What has changed, and so must not be answered from memory any longer. `'*'` is everything of that kind: what a flood
- * of changes, or a message that nobody understands, comes down to.
+ * What has changed, and so must not be answered from memory any longer. `'*'` is everything of that kind: the result of
+ * a flood of changes or of a message that cannot be parsed.
  */
 export interface Invalidation {
   /** Ids of sessions that were changed or ended. */
@@ -26,7 +26,7 @@ const CHECKS: Record<keyof Invalidation, (entry: unknown) => boolean> = {
   tokens: (entry) => Array.isArray(entry) && entry.length === 2 && isText(entry[0]) && Number.isFinite(entry[1]),
 };
 
-/** A message as it came over the wire; `null` for what is none. It never throws. */
+/** A message from the wire, parsed; `null` if it is not one. Never throws. */
 export function parseInvalidation(payload: string): Invalidation | null {
   let parsed: unknown;
   try {

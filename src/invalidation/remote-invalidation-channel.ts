@@ -113,7 +113,7 @@ export abstract class RemoteInvalidationChannel
     const isNew = this.heardUntil === Number.NEGATIVE_INFINITY;
     // Twice the bound: a process that was busy for long has yet to read what came in meanwhile.
     const patience = isNew ? this.maxStaleness : 2 * this.maxStaleness;
-    if (this.ping && now - this.ping.sentAt > patience) return lost(new Error('no message comes back'));
+    if (this.ping && now - this.ping.sentAt > patience) return lost(new Error('no message came back'));
     if (!this.ping) {
       const ping = (this.ping = { nonce: randomUUID(), sentAt: now });
       // One that could not be sent says nothing about the connection that listens: the next one tries again.
@@ -131,7 +131,7 @@ export abstract class RemoteInvalidationChannel
     this.heardUntil = this.ping.sentAt;
     this.ping = undefined;
     if (!isFirst) return;
-    if (this.failures > 0) this.logger.log('Revocations are heard again: memory answers, starting empty.');
+    if (this.failures > 0) this.logger.log('Revocations are received again: the cache is used again, starting empty.');
     this.failures = 0;
     this.onFirstOutcome();
   }
@@ -140,7 +140,7 @@ export abstract class RemoteInvalidationChannel
     const invalidation = parseInvalidation(payload);
     if (invalidation) return this.deliver(invalidation);
     if (!this.warnedOfGarbage) {
-      this.logger.warn(`Not an invalidation (${payload.length} characters): everything is forgotten. Logged once.`);
+      this.logger.warn(`Not an invalidation (${payload.length} characters): the cache is emptied. Logged once.`);
     }
     this.warnedOfGarbage = true;
     this.deliver(EVERYTHING);
@@ -151,7 +151,7 @@ export abstract class RemoteInvalidationChannel
     if (this.closed) return;
     if (this.failures++ === 0) {
       this.logger.warn(
-        `Revocations are not heard (${error.message}): every request reads the database until they are. ${this.remedy}`,
+        `Revocations are not received (${error.message}): every request reads the database until they are. ${this.remedy}`,
       );
     }
     this.onFirstOutcome();

@@ -20,7 +20,10 @@ export class SingleFlightReads<Value> {
     private readonly ownerOf: (value: Value) => string,
   ) {}
 
-  /** `load`s once for all who ask meanwhile; `keep`s what nobody has invalidated. Missing is `null`, and never kept. */
+  /**
+   * Calls `load` once for all concurrent callers, and `keep` if the value was not invalidated meanwhile. A missing
+   * value is `null` and never kept.
+   */
   async read(key: string, load: () => Promise<Value | null>, keep: (value: Value) => void): Promise<Value | null> {
     if (!this.channel.isCurrent) return load();
     const shared = this.flights.get(key);

@@ -36,7 +36,7 @@ const LONGEST_LIFETIME = days(400);
 const UNSIGNED = ['invalid signature', 'invalid algorithm', 'jwt signature is required'];
 
 /**
- * JWTs, each for one purpose and signed with that purpose's own key; byte-compatible both ways with seed 001 (PyJWT).
+ * JWTs, each for one purpose and signed with that purpose's own key; byte-compatible with PyJWT in both directions.
  * Stateless: ask `isPayloadBulkRevoked` and a store of revoked `jti` whether a valid token has been revoked since.
  *
  * One algorithm, set in the configuration; HMAC only. The first secret signs, all verify.
@@ -58,8 +58,9 @@ export class JwtCodecService {
   }
 
   /**
-   * Signs a token for `subject`. Its expiry is cut to the whole second, so it lives up to a second less than `ttl`; a
-   * `ttl` of 0 is over at once. Throws a `TypeError` or `RangeError` for arguments that make no token `decode` reads.
+   * Signs a token for `subject`. Its expiry is cut to the whole second, so it lives up to a second less than `ttl`;
+   * with a `ttl` of 0 it is expired at once. Throws a `TypeError` or `RangeError` for arguments that make no token
+   * `decode` reads.
    */
   encode(
     subject: string,
@@ -84,7 +85,7 @@ export class JwtCodecService {
 
   /**
    * What the token says, if it is valid now and for this purpose. Throws a `TokenError` for everything else, whatever
-   * it is handed; the signature is checked before any claim is looked at.
+   * it is given; the signature is checked before any claim is read.
    */
   decode<Purpose extends TokenPurpose = 'session'>(
     token: string,
@@ -92,7 +93,8 @@ export class JwtCodecService {
   ): TokenPayload<Purpose> {
     const { purpose = 'session' as Purpose } = options;
     const { header, payload } = this.verify(token, this.keyRing.forPurpose(purpose));
-    if (!isPlainHeader(header)) throw new TokenError('malformed', 'The header of the token asks for too much.');
+    if (!isPlainHeader(header))
+      throw new TokenError('malformed', 'The header of the token has members that are not allowed.');
     return payloadFromJson(payload, { purpose, audience: this.config.jwt.audience, now: this.clock.now() });
   }
 
@@ -103,7 +105,7 @@ export class JwtCodecService {
 
   private verify(token: string, keys: readonly KeyObject[]): jwt.Jwt {
     if (typeof token !== 'string' || token.length > LONGEST_TOKEN) {
-      throw new TokenError('malformed', 'The token is not a text, or too long.');
+      throw new TokenError('malformed', 'The token is not a string, or is too long.');
     }
     let fault: TokenFault = 'malformed';
     for (const key of keys) {
@@ -115,14 +117,14 @@ export class JwtCodecService {
     }
     throw new TokenError(
       fault,
-      `The token ${fault === 'signature' ? 'was not signed here for this purpose' : 'is no JWT'}.`,
+      `The token ${fault === 'signature' ? 'was not signed here for this purpose' : 'is not a JWT'}.`,
     );
   }
 }
 
 /**
  * A header that says how the token is signed and nothing else. `kid`, `jwk`, `jku`, `x5u` and their like choose a key,
- * `crit` changes the rules; none of them is ever ours (R31).
+ * `crit` changes the rules; none of them is ever ours.
  */
 function isPlainHeader(header: jwt.JwtHeader): boolean {
   const members = Object.keys(header).every((name) => name === 'alg' || name === 'typ');

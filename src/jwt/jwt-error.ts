@@ -1,6 +1,6 @@
 import { AuthError, type TokenFault } from '../auth.errors.js';
 
-/** Thrown for a token that proves nothing; `reason` says why. It never carries the token, nor any part of it. */
+/** Thrown for a token that is not valid; `reason` says why. It never contains the token or any part of it. */
 export class TokenError extends AuthError<'INVALID_TOKEN'> {
   constructor(
     readonly reason: TokenFault,

@@ -34,7 +34,7 @@ export interface TokenPayload<Purpose extends TokenPurpose = TokenPurpose> {
   readonly jti: string;
   /** With microseconds. It is not compared with the clock: another host's may be a little ahead. */
   readonly iat: Instant;
-  /** The token is over at this instant; a whole second. */
+  /** The token expires at this instant; a whole second. */
   readonly exp: Instant;
   readonly purpose: Purpose;
   /** All partial: the signature says that one of our secrets signed them, not that they are complete. */
@@ -53,7 +53,7 @@ const LATEST_SECOND = 8_640_000_000_000;
 export function payloadToJson(payload: TokenPayload, audience: string | null): string {
   const { sub, jti, iat, exp, purpose, claims } = payload;
   const reserved = Object.keys(claims).find((name) => RESERVED.includes(name));
-  if (reserved !== undefined) throw new TypeError(`The claim ${reserved} cannot be set: encode() decides about it.`);
+  if (reserved !== undefined) throw new TypeError(`The claim ${reserved} cannot be set: encode() sets it.`);
   return JSON.stringify({
     sub,
     jti,

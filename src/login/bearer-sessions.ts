@@ -11,7 +11,7 @@ import type { CookieValue, OpeningContext } from './session-scheme.js';
 
 /**
  * What `Authorization: Bearer` may hold: the token of a session in the store or, with `jwt: { sessions: true }`, a JWT
- * of purpose `session`. Neither is ever accepted in the cookie's place, nor the cookie's value here (R32).
+ * of purpose `session`. Neither is ever accepted as the cookie, nor the cookie's value as one of them.
  */
 @Injectable()
 export class BearerSessions {
@@ -22,7 +22,7 @@ export class BearerSessions {
     private readonly config: AuthConfig,
   ) {}
 
-  /** A JWT where they are turned on, else the token of a new session; the session of `presented` ends. */
+  /** A JWT if they are turned on, else the token of a new session; the session of `presented` ends. */
   async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
     if (this.config.jwt.sessions) {
       const { token, payload } = this.codec.encode(user.id);
@@ -36,8 +36,8 @@ export class BearerSessions {
   }
 
   /**
-   * Who the token authenticates; `null` for a token that is no session. A JWT that does not hold throws, each reason
-   * with its code: `INVALID_TOKEN`, `TOKEN_REVOKED`, `ACCOUNT_INACTIVE`, `TOKENS_INVALIDATED`. A rotated token
+   * Who the token authenticates; `null` for a token without a session. A JWT that is not valid throws, with a code for
+   * each reason: `INVALID_TOKEN`, `TOKEN_REVOKED`, `ACCOUNT_INACTIVE`, `TOKENS_INVALIDATED`. A rotated token
    * authenticates while its grace lasts, but no header tells its client the new one. `isHeld`: see `SessionScheme`.
    */
   async recognize(token: string, options?: { isHeld?: boolean }): Promise<AuthenticatedSession | null> {
@@ -53,12 +53,12 @@ export class BearerSessions {
     return { user, session: extended ?? session };
   }
 
-  /** Who the token authenticates, where that is known without waiting, and nothing is due; `null`: call `recognize`. */
+  /** Who the token authenticates, if memory knows it and nothing has to be written; `null`: call `recognize`. */
   recall(token: string): AuthenticatedSession | null {
     return this.isJwt(token) ? null : this.sessions.recall(token);
   }
 
-  /** Ends the token; idempotent, and without effect for what is none. Which session that was. */
+  /** Ends the token and returns its session. Idempotent; anything that is not a token is ignored. */
   async revoke(token: string): Promise<readonly EndedSession[]> {
     if (!this.isJwt(token)) return this.sessions.revokeTokens([token]);
     try {

@@ -4,9 +4,9 @@ import { LoginBackoff } from '../rate-limit/backoff.js';
 import { rateLimited, RateLimitService, type RateLimitVerdict } from '../rate-limit/rate-limit.service.js';
 
 /**
- * What stands between a guesser and the password: per address the back-off and `login_ip`, per account `login_attempt`.
- * An attempt is counted before the password is looked at, so that of any number at once no more than the limit get
- * through, and taken back when it was no failure: only failures count.
+ * What protects passwords from guessing: per address the back-off and `login_ip`, per account `login_attempt`. An
+ * attempt is counted before the password is checked, so that of any number at once no more than the limit get through,
+ * and it is taken back if it succeeds: only failures count.
  */
 @Injectable()
 export class LoginLimits {
@@ -16,9 +16,9 @@ export class LoginLimits {
   ) {}
 
   /**
-   * Runs the verification where address and account have room, else throws `RATE_LIMITED` with the true time to wait;
-   * a refused attempt counts nothing. Success clears the account's bucket, and never the address's: whoever has one
-   * account must not be able to reset it for guesses at others.
+   * Runs the verification if neither the address nor the account is limited, else throws `RATE_LIMITED` with the true
+   * time to wait; a refused attempt is not counted. Success clears the account's bucket and never the address's: the
+   * owner of one account must not be able to reset it for guesses at others.
    *
    * `login` is `null` where no name is given, as with a passkey: then the address alone is counted.
    *
@@ -65,7 +65,7 @@ export class LoginLimits {
     }
   }
 
-  /** Best effort: where it fails an attempt too many is counted. */
+  /** Best effort: if it fails, one attempt too many is counted. */
   private async takeBack(
     { decisions }: RateLimitVerdict,
     subjects: { address: string | null; login?: string },

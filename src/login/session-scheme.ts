@@ -2,14 +2,17 @@ import type { AuthenticatedSession, EndedSession } from '../session/session.js';
 import type { SessionContext } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
 
-/** A cookie's value and when it stops being worth anything (epoch ms). */
+/** A cookie's value and when it expires (epoch ms). */
 export interface CookieValue {
   readonly value: string;
   readonly expiresAt: number;
 }
 
 export interface RecognizedSession extends AuthenticatedSession {
-  /** A value to send in place of the one that came, because use has moved its expiry or another has taken its place. */
+  /**
+   * A value to send in place of the one that was presented, because use has moved its expiry or a rotation has replaced
+   * it.
+   */
   readonly reissue: CookieValue | null;
 }
 
@@ -23,12 +26,12 @@ export abstract class SessionScheme {
   abstract open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue>;
 
   /**
-   * Who the value authenticates, and a fresh value when it is due. `isHeld`: it was not presented just now but came with
-   * a handshake, so that it is not stolen when it is out of date.
+   * Who the value authenticates, and a fresh value when it is due. `isHeld`: it was not presented just now but came
+   * with a handshake, so an outdated value is no sign of theft.
    */
   abstract recognize(value: string, options?: { isHeld?: boolean }): Promise<RecognizedSession | null>;
 
-  /** Who the value authenticates, where that is known without waiting, and nothing is due; `null`: call `recognize`. */
+  /** Who the value authenticates, if memory knows it and nothing has to be written; `null`: call `recognize`. */
   recall(_value: string): AuthenticatedSession | null {
     return null;
   }
@@ -40,8 +43,8 @@ export abstract class SessionScheme {
   abstract rotate(value: string, context: SessionContext): Promise<CookieValue | null>;
 
   /**
-   * Ends the sessions of these values, whatever else is among them. Returns those that ended. The same bytes are refused from then
-   * on (R3).
+   * Ends the sessions of these values, whatever else is among them. Returns those that ended. The same bytes are
+   * refused from then on.
    */
   abstract revoke(values: readonly string[]): Promise<readonly EndedSession[]>;
 }

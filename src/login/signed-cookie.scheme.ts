@@ -12,9 +12,9 @@ const PROVIDER = 'basic';
 const MICROSECOND = 0.001;
 
 /**
- * `scheme: 'signed-cookie'`: the value is the identity itself, signed (seed 000). It is re-issued once strictly more
- * than half of its life is over. Beyond the seed it ends with its absolute lifetime, with a logout (its `sid` is listed
- * as revoked) and with "sign out everywhere" (the user's cutoff), and its user is looked up with every request.
+ * `scheme: 'signed-cookie'`: the value is the identity itself, signed. It is re-issued once strictly more than half of
+ * its life is over. Beyond what itsdangerous does, it ends with its absolute lifetime, with a logout (its `sid` is
+ * listed as revoked) and with "sign out everywhere" (the user's cutoff), and its user is looked up with every request.
  */
 @Injectable()
 export class SignedCookieScheme extends SessionScheme {
@@ -27,7 +27,7 @@ export class SignedCookieScheme extends SessionScheme {
 
   override async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
     const identity = this.cookies.makeIdentity({ sub: user.id, providerId: PROVIDER, email: user.email });
-    // Past the cutoff that was known when the password was read, however far the clock that set it was ahead.
+    // Later than the cutoff that was read with the password, however fast the clock that set it was.
     const cutoff = user.tokensInvalidatedAfter ?? Number.NEGATIVE_INFINITY;
     const authenticatedAt = Math.max(context.authenticatedAt, cutoff + MICROSECOND);
     const value = this.sign({ ...identity, authenticatedAt });

@@ -2,15 +2,16 @@
 const COUNTERS = {
   'latchkey.session.lookups':
     'Lookups of sessions: hit (answered from memory), miss (read), none (no such session), error',
-  'latchkey.session.changes': 'Sessions created, rotated, extended, or revoked, then with the reason',
+  'latchkey.session.changes': 'Sessions created, rotated, extended, or revoked (with the reason)',
   'latchkey.logins': 'Logins: succeeded, or failed with the reason',
-  'latchkey.rate_limit.reached': 'Subjects that reached a rate limit, by event; each once until it is over',
+  'latchkey.rate_limit.reached': 'Subjects that reached a rate limit, by event; each counted once until the limit ends',
   'latchkey.ephemeral_tokens': 'Single-use tokens, by type: consumed or refused',
-  'latchkey.events': 'Everything that AuthEvents tells, by its type',
+  'latchkey.events': 'Events of AuthEvents, by type',
 } as const;
 
 const GAUGES = {
-  'latchkey.invalidation.current': '1 while revocations of other processes are heard and memory may answer, else 0',
+  'latchkey.invalidation.current':
+    '1 while revocations by other processes are received and the cache may answer, else 0',
   'latchkey.cache.size': 'Sessions in the memory of this process',
 } as const;
 
@@ -37,8 +38,8 @@ export interface OpenTelemetry {
 const BOUNDARIES = [0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 5_000];
 
 /**
- * Where this module counts. It never throws and it waits for nobody. Without the package `@opentelemetry/api`, or with
- * it and no SDK registered when AuthModule starts, `isOn` is false, nothing is recorded and nothing is measured.
+ * This module's metrics. It never throws and never waits. Without the package `@opentelemetry/api`, or with it and no
+ * SDK registered when AuthModule starts, `isOn` is false, nothing is recorded and nothing is measured.
  */
 export class AuthMetrics {
   private readonly counters: ReadonlyMap<string, ReturnType<Meter['createCounter']>>;

@@ -17,7 +17,7 @@ export class CountedSessionStore extends SessionStore {
   }
 
   override async find(id: string): Promise<StoredSession | null> {
-    // Whoever asks whether the store is there at all looks nobody up.
+    // A health check is not a lookup.
     if (id === '') return this.store.find(id);
     try {
       const recalled = this.recall(id, () => true);

@@ -2,7 +2,7 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { AuthEvents } from '../events/auth-events.js';
 import { AuthMetrics, type Attributes, type CounterName } from './auth-metrics.js';
 
-/** What an event has besides `type`, where this cares for it. Read as it comes: more types may be told than are known. */
+/** What is used of an event besides `type`. Read as it comes: there may be more types than are known here. */
 type Told = Readonly<Record<string, unknown>> & { readonly type: string };
 type Counted = readonly [counter: CounterName, attributes: Attributes, by?: number];
 
@@ -28,7 +28,7 @@ const COUNTED: Readonly<Record<string, (event: Told) => Counted>> = {
   'rate_limit.reached': ({ event }) => ['latchkey.rate_limit.reached', { event: word(event) }],
 };
 
-/** Counts what `AuthEvents` tells: every type under `latchkey.events`, some by what they are about too. */
+/** Counts the events of `AuthEvents`: every type under `latchkey.events`, and some by what they are about too. */
 @Injectable()
 export class EventMetrics implements OnApplicationShutdown {
   private readonly stop: () => void;

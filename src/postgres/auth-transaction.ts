@@ -4,7 +4,7 @@ import { PreparedStatements } from './prepared-statements.js';
 
 /**
  * Several calls of this module's services in one transaction, such as consuming a mailed token and setting the password
- * it allows: all of it is done, or nothing.
+ * that it allows: either all of it happens or nothing.
  *
  * ```ts
  * await transaction.run(async () => {
@@ -13,11 +13,12 @@ import { PreparedStatements } from './prepared-statements.js';
  * });
  * ```
  *
- * A connection is held meanwhile, so do slow work (hashing, mail) before or after, and wait for everything you start:
- * what goes on after the end is not part of it. With another `engine` than PostgreSQL a token that is consumed inside is
- * given back when the rest is undone, but not where the outcome is not known. Rate limits count on their own, also when the rest is undone. A statement
- * that fails undoes everything, also if you catch its error. After a deadlock the work is called again. Throws what the
- * work throws, and `STORE_UNAVAILABLE` when the outcome of the commit is not known.
+ * A connection is held meanwhile, so do slow work (hashing, mail) before or after it, and await everything you start:
+ * what continues after the end is not part of it. With another `engine` than PostgreSQL a token that is consumed inside
+ * is given back when the rest is undone, but not where the outcome is not known. Rate limits count on their own, also
+ * when the rest is undone. A statement that fails undoes everything, also if you catch its error. After a deadlock the
+ * work is called again. Throws what the work throws, and `STORE_UNAVAILABLE` when the outcome of the commit is not
+ * known.
  */
 @Injectable()
 export class AuthTransaction {

@@ -33,7 +33,7 @@ export interface Listener {
 
 export interface ListeningClient {
   readonly client: Listener;
-  /** The caller's to destroy: when the other side is gone, ending politely waits for it. */
+  /** The caller destroys it: when the other side is gone, a graceful end would wait for it. */
   readonly socket: () => Duplex | undefined;
 }
 

@@ -123,12 +123,15 @@ export class PreparedStatements {
     if (this.turns.isIdle && this.hosted === 0) this.transactions.disable();
   }
 
-  /** Whether what runs here is part of a transaction, and so may read what nobody else sees yet. */
+  /** Whether this code runs in a transaction, and so may read uncommitted changes of its own. */
   get inTransaction(): boolean {
     return this.transactions.getStore()?.open === true;
   }
 
-  /** Calls `effect` at the end of the transaction, however it ends; without one, now. What it throws is logged. */
+  /**
+   * Calls `effect` at the end of the transaction, however it ends; without a transaction, now. What it throws is
+   * logged.
+   */
   afterwards(effect: AfterTransaction): void {
     // Also what was started inside and not waited for, until it is known how the transaction ends.
     if (!this.transactions.getStore()?.willTell(effect)) void emitOutcome(effect, 'committed');

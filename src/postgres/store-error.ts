@@ -25,19 +25,19 @@ export function sqlStateOrCause(error: unknown): string | undefined {
   return sqlState(error) ?? sqlState((error as Error | null)?.cause);
 }
 
-/** PostgreSQL has answered the commit itself: a constraint (23) or trigger (P0) checked late, or a roll back (40). */
+/** PostgreSQL has answered the commit itself: a constraint (23) or trigger checked late, or a roll back (40). */
 export function wasRefused(error: unknown): boolean {
   const code = sqlStateOrCause(error) ?? '';
   return /^(23|40|P0)/.test(code) && code !== STATEMENT_COMPLETION_UNKNOWN;
 }
 
-/** What a statement of ours throws for this: an `AuthError`, or the error itself where it names the caller's data. */
+/** What to throw for this error: an `AuthError`, or the error itself if it concerns the caller's data. */
 export function toAuthError(error: unknown, code: string | undefined, statement: string): unknown {
   if (code === UNDEFINED_TABLE || code === UNDEFINED_COLUMN || code === UNDEFINED_FUNCTION) {
     const detail = (error as Error).message;
     return new AuthError(
       'SCHEMA_MISSING',
-      `The schema of nestjs-latchkey is not there (${detail}). Add authMigrations to the DataSource's migrations and run them.`,
+      `The schema of nestjs-latchkey is missing (${detail}). Add authMigrations to the DataSource's migrations and run them.`,
       { detail },
       { cause: error },
     );
@@ -45,7 +45,7 @@ export function toAuthError(error: unknown, code: string | undefined, statement:
   if (code?.startsWith('22') || code?.startsWith('23')) return error;
   return new AuthError(
     'STORE_UNAVAILABLE',
-    'The database did not answer. Look at the cause; requests are answered again as soon as it is back.',
+    'The database did not answer. See the cause; requests are answered again as soon as it is back.',
     { part: statement },
     { cause: error },
   );

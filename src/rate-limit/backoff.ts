@@ -10,21 +10,21 @@ export interface BackoffState {
   readonly allowed: boolean;
   /** Failures in a row, as far as they still lengthen the wait. */
   readonly failures: number;
-  /** When the wait is over, epoch milliseconds: from that exact instant on the next login is looked at. */
+  /** When the delay ends, in epoch milliseconds: from that exact instant on the next login is checked. */
   readonly resetAt: number;
-  /** Whole seconds left, rounded up; 0 where it is allowed. */
+  /** Whole seconds left, rounded up; 0 if a login is allowed. */
   readonly retryAfter: number;
 }
 
 const EVENT = 'login_backoff';
 
 /**
- * Growing waits after failed logins from one address, shared by all instances (seed 004): 0.5, 1, 2, 4, 5, 5 s from
- * the last failure, which a success resets. A login during the wait is refused unseen and lengthens nothing.
+ * Growing delays after failed logins from one address, shared by all instances: 0.5, 1, 2, 4, 5, 5 s from the last
+ * failure, which a success resets. A login during the delay is refused without being checked, and does not lengthen it.
  *
- * It slows one who waits for each answer. Guesses sent at the same moment all find the same state: what bounds those is
- * `login_ip`, which is exact. Clients whose address is not known have that limit only: with one wait for all of them,
- * any one could keep the others out.
+ * It slows down an attacker who waits for each answer. Guesses sent at the same moment all see the same state; those
+ * are bounded by `login_ip`, which is exact. Clients whose address is not known have that limit only: with one wait for
+ * all of them, any one could keep the others out.
  */
 @Injectable()
 export class LoginBackoff {
@@ -40,7 +40,7 @@ export class LoginBackoff {
     this.steps = backoff.base === 0 ? 0 : backoffSteps(backoff);
   }
 
-  /** Whether a login from this address is looked at now. Call it before the password is. */
+  /** Whether a login from this address may be checked now. Call it before checking the password. */
   async check(address: string | null): Promise<BackoffState> {
     const now = this.clock.now();
     const free: BackoffState = { allowed: true, failures: 0, resetAt: now, retryAfter: 0 };
@@ -54,7 +54,7 @@ export class LoginBackoff {
       return { allowed, failures: used, resetAt, retryAfter: allowed ? 0 : secondsUntil(resetAt, now) };
     } catch (error) {
       if (this.config.rateLimits.onStoreError === 'deny' || !isAuthError(error, 'STORE_UNAVAILABLE')) throw error;
-      this.logger.error('Failed logins are not slowed down: the database did not answer.');
+      this.logger.error('The login back-off is off: the database did not answer.');
       return free;
     }
   }

@@ -26,9 +26,9 @@ const UNKNOWN = 'sha256:unknown';
 const UNKNOWN_FACTOR = 10;
 
 /**
- * The bucket of a subject: an account's login name in its one spelling (R21), or a client's address, IPv6 by /64 and
- * v4-mapped as IPv4 (R24). `null` is a client whose address is not known: all of them share one bucket of ten times
- * the limit, since an attacker who hides must not be unlimited, nor lock out everybody else who does (R26).
+ * The bucket of a subject: an account's login name in its one spelling, or a client's address, IPv6 by /64 and
+ * v4-mapped as IPv4. `null` is a client whose address is not known: all of them share one bucket of ten times the
+ * limit, since an attacker who hides must not be unlimited, nor lock out everybody else who does.
  */
 export function bucketOf(event: string, { limit, window }: RateLimitPolicy, subject: string | null): Bucket {
   if (subject === null) return { event, subject: UNKNOWN, limit: limit * UNKNOWN_FACTOR, window };
@@ -36,7 +36,8 @@ export function bucketOf(event: string, { limit, window }: RateLimitPolicy, subj
 }
 
 export function subjectKey(subject: string): string {
-  if (typeof subject !== 'string') throw new TypeError('A rate limit is of a string: a login name or an address.');
+  if (typeof subject !== 'string')
+    throw new TypeError('The subject of a rate limit must be a string: a login name or an address.');
   const name = normalizeLogin(subject);
   const address = isIP(name) !== 0 || name.endsWith('/64') ? subjectOfAddress(name) : null;
   return address ?? columnKey(name, LONGEST_SUBJECT);
@@ -55,12 +56,12 @@ export function longestWindow({ policies, backoff }: RateLimitSettings): number 
   return Math.max(backoff.window, ...Object.values(policies).map(({ window }) => window));
 }
 
-/** Whole seconds until `instant`, rounded up, so that whoever waits them is not refused again. At least 1. */
+/** Whole seconds until `instant`, rounded up, so that a client that waits them is not refused again. At least 1. */
 export function secondsUntil(instant: number, now: number): number {
   return Math.max(1, Math.ceil((instant - now) / 1000));
 }
 
-/** How long to wait after the n-th failure in a row: 0.5, 1, 2, 4, 5, 5 s. */
+/** The delay after the n-th failure in a row: 0.5, 1, 2, 4, 5, 5 s. */
 export function backoffDelay(failures: number, { base, longest }: BackoffSettings): number {
   return failures < 1 ? 0 : Math.min(base * 2 ** (failures - 1), longest);
 }

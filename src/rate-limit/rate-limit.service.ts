@@ -22,7 +22,7 @@ export interface RateLimitDecision {
   readonly limit: number;
   /** Length of the sliding window in milliseconds. */
   readonly window: number;
-  /** What is left after this decision. */
+  /** How many more are allowed after this decision. */
   readonly remaining: number;
   /** When the next unit comes back: epoch milliseconds. From that exact instant on, one more is allowed. */
   readonly resetAt: number;
@@ -40,7 +40,7 @@ export interface RateLimitDecision {
 /** Several decided together. */
 export interface RateLimitVerdict {
   readonly allowed: boolean;
-  /** The one to answer with: of those that refuse the one that takes longest, else the one with the least left. */
+  /** The one to answer with: of those that refuse, the one that lasts longest; else the one with the least left. */
   readonly decisive: RateLimitDecision;
   /** In the order they were asked; only those that refuse, where that was known without asking the store. */
   readonly decisions: readonly RateLimitDecision[];
@@ -54,11 +54,11 @@ const TOLD = 10_000;
 
 /**
  * Rate limits over a sliding window, exact under concurrency across processes: whatever arrives at once, never more
- * than `limit` events in any window (seed 003, without its TOCTOU).
+ * than `limit` events in any window.
  *
- * A refused subject is remembered in this process until `resetAt`, at most a second, and refused without a query
- * meanwhile. `clear` and `refund` here forget it at once; those of another process are seen within that second.
- * The memory holds `rateLimits.rememberedBlocks` subjects and no more (R34).
+ * This process remembers a refused subject until `resetAt`, for at most a second, and refuses it without a query
+ * meanwhile. `clear` and `refund` here forget it at once; those of another process are seen within that second. The
+ * memory holds `rateLimits.rememberedBlocks` subjects and no more.
  *
  * Subjects are normalised: `Ａlice@…` and `alice@…` are one, as are all addresses of an IPv6 /64. Those that are too
  * long for their column are hashed, never cut.
@@ -67,7 +67,7 @@ const TOLD = 10_000;
 export class RateLimitService {
   private readonly logger = new Logger('Auth');
   private readonly blocked: LRUCache<string, { usage: Counted; until: number }> | null;
-  /** Buckets that `rate_limit.reached` was told of, and until when. */
+  /** Buckets for which `rate_limit.reached` was emitted, and until when. */
   private readonly told = new LRUCache<string, number>({ max: TOLD });
   private forgotten = 0;
 
@@ -106,7 +106,7 @@ export class RateLimitService {
 
   /** Decides about several in one round trip, such as account and address: all are counted, or none. */
   async consumeAll(targets: readonly RateLimitTarget[]): Promise<RateLimitVerdict> {
-    if (targets.length === 0) throw new TypeError('consumeAll needs at least one event to decide about.');
+    if (targets.length === 0) throw new TypeError('consumeAll needs at least one event.');
     const now = this.clock.now();
     const buckets = distinct(targets.map((target) => this.bucket(target.event, target.subject)));
     const known = buckets.flatMap((bucket) => this.remembered(bucket, now) ?? []);
@@ -136,14 +136,14 @@ export class RateLimitService {
     }
   }
 
-  /** Counts an event that has happened, whether there was room or not: a mail that went out, a factor that was wrong. */
+  /** Counts an event that has happened, even over the limit: a mail that went out, a factor that was wrong. */
   async record(event: RateLimitEvent, subject: string | null): Promise<void> {
     await this.store.record(this.bucket(event, subject), this.clock.now());
   }
 
   /**
-   * Takes back what `consume` counted, once it turns out not to count: a login that succeeded, where only failures are
-   * limited. Others stay counted, so that nobody resets a bucket with an account of their own. False if it is gone.
+   * Takes back what `consume` counted: a login that succeeded, where only failures are limited. Others stay counted, so
+   * that nobody can reset a bucket with an account of their own. False if it is gone.
    */
   async refund(subject: string | null, { event, recordedAt }: RateLimitDecision): Promise<boolean> {
     if (recordedAt === null) return false;
@@ -153,7 +153,10 @@ export class RateLimitService {
     return refunded;
   }
 
-  /** Empties the bucket of this account: the proof that its attempts were its owner's. Never one of an address. */
+  /**
+   * Empties the bucket of this account, once a success has proved that its attempts were those of the owner. Never use
+   * it for an address.
+   */
   async clear(event: RateLimitEvent, subject: string | null): Promise<void> {
     const bucket = this.bucket(event, subject);
     await this.store.clear(bucket);
@@ -166,7 +169,7 @@ export class RateLimitService {
     if (policy) return bucketOf(event, policy, subject);
     const known = Object.keys(policies).join(', ');
     throw new TypeError(
-      `No rate limit '${event}'; known are ${known}. Add yours to RateLimitEvents and rateLimits.policies.`,
+      `There is no rate limit '${event}'; known events: ${known}. Add yours to RateLimitEvents and rateLimits.policies.`,
     );
   }
 
@@ -182,7 +185,7 @@ export class RateLimitService {
     });
   }
 
-  /** A subject that is hammered must not flood whoever listens. */
+  /** A hammered subject must not flood the listeners. */
   private tell(bucket: Bucket, until: number, now: number): void {
     if ((this.told.get(keyOf(bucket)) ?? 0) > now) return;
     this.told.set(keyOf(bucket), until);

@@ -7,8 +7,8 @@ export interface Consumption {
 }
 
 /**
- * Where the events of rate limits are kept. What every implementation guarantees, and
- * `test/contract/rate-limit-store.contract.ts` checks:
+ * Where rate-limit events are stored. Every implementation guarantees, and `test/contract/rate-limit-store.contract.ts`
+ * checks:
  *
  * - An event counts while `occurredAt > now - window`: no longer at the exact age of the window.
  * - `consume` is one decision, atomic against every other in every process: whatever arrives at once, no window of a
@@ -16,11 +16,12 @@ export interface Consumption {
  * - A fault of the storage is thrown, and is neither "room" nor "full".
  */
 export abstract class RateLimitStore {
-  /** What is over leaves by itself, and the cleanup has nothing to do. */
+  /** Expired entries disappear by themselves, and the cleanup has nothing to do. */
   readonly expiresByItself: boolean = false;
 
   /**
-   * Records one event in each of these different buckets, or, where one of them is full, in none. A refusal writes nothing and waits for nobody, so that a hammered subject costs little.
+   * Records one event in each of these different buckets or, if one of them is full, in none. A refusal writes nothing
+   * and waits for no lock, so that a hammered subject costs little.
    */
   abstract consume(buckets: readonly Bucket[], now: number): Promise<Consumption>;
 
@@ -30,12 +31,12 @@ export abstract class RateLimitStore {
   /** Records an event, full or not. */
   abstract record(bucket: Bucket, now: number): Promise<void>;
 
-  /** Takes one event of exactly this instant back. False when there is none. */
+  /** Takes back one event of exactly this instant. False if there is none. */
   abstract takeBack(bucket: Bucket, at: number): Promise<boolean>;
 
-  /** Empties the bucket; how many events it held, expired ones too. */
+  /** Empties the bucket. Returns the number of events that it held, expired ones included. */
   abstract clear(bucket: Pick<Bucket, 'event' | 'subject'>): Promise<number>;
 
-  /** Deletes at most `limit` events that happened up to this instant, of whichever bucket; how many. */
+  /** Deletes at most `limit` events that happened up to this instant, of any bucket. Returns the number deleted. */
   abstract deleteUpTo(instant: number, limit: number): Promise<number>;
 }

@@ -8,9 +8,9 @@ import type { RevokedTokenStore } from './revoked-token.store.js';
 const RETRY_AFTER = { failure: 1_000, overflow: 60_000 };
 
 /**
- * All self-contained tokens that were ended before their time, in memory: read at boot, followed through the channel, and
- * read anew whenever the channel may have missed something. It answers only while it is whole; until then, and for good
- * where there are more than `most` of them, the database is asked.
+ * All self-contained tokens that were revoked before they expired, in memory: read at boot, kept current through the
+ * channel, and read again whenever the channel may have missed something. It answers only while it is complete;
+ * otherwise, and always if there are more than `most` of them, the database is asked.
  */
 export class RevocationList {
   private readonly logger = new Logger('Auth');
@@ -34,7 +34,7 @@ export class RevocationList {
     });
   }
 
-  /** Whether the token is on the list, or `undefined` when memory cannot tell at this moment. */
+  /** Whether the token is on the list, or `undefined` if memory cannot say at the moment. */
   has(jti: string): boolean | undefined {
     if (this.isWhole && this.channel.isCurrent) return this.revoked.has(jti);
     if (!this.isWhole) void this.load();
@@ -68,7 +68,7 @@ export class RevocationList {
       this.isWhole = true;
       this.isTooLong = false;
     } catch {
-      // The database is asked for each token until then, which tells its caller what is wrong.
+      // Until then the database is asked for each token, and its caller gets the error.
       this.nextAttempt = performance.now() + RETRY_AFTER.failure;
     }
   }
@@ -94,7 +94,7 @@ export class RevocationList {
   private overflow(): void {
     if (!this.isTooLong) {
       this.logger.warn(
-        `More than ${this.most} tokens were ended before their time: the database is asked for each request with one. ` +
+        `More than ${this.most} tokens are revoked: the database is asked for each request with a token. ` +
           'Raise cache.maxRevokedTokens.',
       );
     }

@@ -16,7 +16,7 @@ export interface SelfContained {
 }
 
 /**
- * Ends self-contained tokens before their time (OWASP ASVS 7.4.1): one by its `jti`, all of a user by a cutoff. Every
+ * Ends self-contained tokens before they expire (OWASP ASVS 7.4.1): one by its `jti`, all of a user by a cutoff. Every
  * method throws `STORE_UNAVAILABLE` when the storage has a fault; an outage never makes a token valid.
  */
 @Injectable()
@@ -29,7 +29,7 @@ export class TokenRevocationService {
     private readonly events: AuthEvents,
   ) {}
 
-  /** Ends the token of this `jti`; `exp` (epoch ms) is when it would have ended by itself. Idempotent. */
+  /** Ends the token of this `jti`; `exp` (epoch ms) is when it would have expired. Idempotent. */
   async revoke(jti: string, exp: number): Promise<void> {
     if (typeof jti !== 'string' || jti === '' || jti.length > 64 || !Number.isFinite(exp)) {
       throw new TypeError('revoke() takes the jti (1 to 64 characters) and exp (epoch ms) of a decoded token.');
@@ -58,18 +58,22 @@ export class TokenRevocationService {
   }
 
   /**
-   * The user of a token whose signature holds, if it was not ended since. Throws, in the order of seed 001,
-   * `TOKEN_REVOKED`, `ACCOUNT_INACTIVE` (disabled or deleted) or `TOKENS_INVALIDATED`. One round trip, and none with
-   * `cache.enabled` for a user who was seen lately.
+   * The user of a token whose signature holds, if it was not ended since. Throws, in this order, `TOKEN_REVOKED`,
+   * `ACCOUNT_INACTIVE` (disabled or deleted) or `TOKENS_INVALIDATED`. One round trip, and none with `cache.enabled` for
+   * a user who was seen lately.
    */
   async userOf({ sub, jti, iat }: SelfContained): Promise<AuthUser> {
     const { revoked, user } = await this.states.of(jti, sub);
-    if (revoked) throw new AuthError('TOKEN_REVOKED', 'The token was ended by a logout.', {});
+    if (revoked) throw new AuthError('TOKEN_REVOKED', 'The token was revoked.', {});
     if (!isActive(user)) {
-      throw new AuthError('ACCOUNT_INACTIVE', 'The account of the token is disabled or gone.', {});
+      throw new AuthError('ACCOUNT_INACTIVE', 'The account of the token is disabled or deleted.', {});
     }
     if (isBeforeCutoff(iat, user.tokensInvalidatedAfter)) {
-      throw new AuthError('TOKENS_INVALIDATED', 'The account has ended all tokens of that time; log in again.', {});
+      throw new AuthError(
+        'TOKENS_INVALIDATED',
+        'The account has invalidated all tokens issued up to then; log in again.',
+        {},
+      );
     }
     return user;
   }

@@ -50,12 +50,12 @@ export class TokenStates implements OnModuleInit {
     await this.store.revoke(jti, exp);
     this.statements.afterwards((outcome) => {
       if (outcome === 'committed') this.channel.deliver({ tokens: [[jti, exp]] });
-      // The list is read anew: a token must neither stay valid nor be refused for what nobody knows.
+      // The list is read again: an unknown outcome must neither keep a token valid nor refuse it.
       if (outcome === 'unknown') this.channel.deliver({ tokens: '*' });
     });
   }
 
-  /** `undefined`: ask the store. Inside a transaction always, which may see what nobody else does. */
+  /** `undefined`: ask the store. Always so inside a transaction, which may see its own uncommitted changes. */
   private isListed(jti: string): boolean | undefined {
     return this.statements.inTransaction ? undefined : this.memory?.revoked.has(jti);
   }

@@ -10,7 +10,7 @@ import { isLive, type AuthenticatedSession, type EndedSession, type Session, typ
 import { SessionStore, type Extension, type NewSession, type OpenedSession } from './session.store.js';
 
 /**
- * Any store with its reads kept in memory. What holds beyond the contract of `SessionStore`:
+ * Any store, with its reads kept in memory. It guarantees, beyond the contract of `SessionStore`:
  *
  * - A session that this process has ended or changed is never read back as it was.
  * - One that another process has ended is not answered as live for longer than the channel's bound; while the channel
@@ -89,7 +89,7 @@ export class CachedSessionStore extends SessionStore {
     return this.store.listByUser(userId);
   }
 
-  /** What is over is answered from no memory. */
+  /** Expired entries are never answered from memory. */
   override deleteExpired(now: number, limit: number): Promise<number> {
     return this.store.deleteExpired(now, limit);
   }

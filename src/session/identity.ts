@@ -1,8 +1,8 @@
 import { formatInstant, parseInstant, type Instant } from '../common/instant.js';
 
 /**
- * Who a signed session cookie speaks for (seed 000). The first six fields are those of the source system; the others
- * are ours: its reader ignores them, a cookie that it wrote lacks them, and `decode` then makes them up.
+ * Whom a signed session cookie identifies. The first six fields are those of the source system; the others are ours:
+ * its reader ignores them, a cookie that it wrote lacks them, and `decode` then makes them up.
  */
 export interface Identity {
   readonly sub: string;
@@ -15,9 +15,9 @@ export interface Identity {
   readonly expiresAt: Instant;
   /** Random and kept through every re-issue, so that a logout can name all cookies of one login. */
   readonly sid?: string;
-  /** When the user last proved who they are. No re-issue moves it (R35). */
+  /** When the user last authenticated. No re-issue moves it. */
   readonly authenticatedAt?: Instant;
-  /** No re-issue moves the session past this: at this instant it is over. */
+  /** No re-issue moves the session past this: it expires at this instant. */
   readonly absoluteExpiresAt?: Instant;
 }
 

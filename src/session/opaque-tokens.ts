@@ -5,7 +5,7 @@ import { SessionTokens } from './session-tokens.js';
 /** The last of 43 characters carries 4 of its 6 bits; the two spare ones must be zero, so a token has one spelling. */
 const TOKEN = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 
-/** The default: 32 random bytes in base64url, stored as the SHA-256 of the bytes (seed 002). */
+/** The default: 32 random bytes in base64url, stored as the SHA-256 of the bytes. */
 export class OpaqueTokens extends SessionTokens {
   /** A fresh token: base64url of 32 random bytes without padding, 43 characters. */
   override issue(): string {
@@ -14,7 +14,7 @@ export class OpaqueTokens extends SessionTokens {
 
   /**
    * The row's id: hex SHA-256 of the token's **raw bytes**. `null` for anything that is not the canonical spelling of
-   * 32 bytes, so that malformed input costs no query and a stored hash is no token (R33).
+   * 32 bytes, so that malformed input costs no query and a stored hash is no token.
    */
   override idOf(token: string): string | null {
     return typeof token === 'string' && TOKEN.test(token) ? sha256Hex(Buffer.from(token, 'base64url')) : null;

@@ -29,13 +29,13 @@ export interface Authentication {
   /** Epoch ms: when the proof began, before the password was read. */
   authenticatedAt: number;
   /**
-   * The account as it was read for the proof. Given, a login whose account was disabled or got a new password meanwhile
-   * is refused with `INVALID_CREDENTIALS`.
+   * The account as it was read for the proof. If given, a login whose account was disabled or got a new password
+   * meanwhile is refused with `INVALID_CREDENTIALS`.
    */
   user?: Pick<AuthUser, 'tokensInvalidatedAfter'>;
 }
 
-/** A session and the one time its token can be seen: nothing that is stored leads back to it. */
+/** A new session with its token, which is never visible again: nothing that is stored leads back to it. */
 export interface IssuedSession {
   readonly token: string;
   readonly session: Session;
@@ -55,7 +55,7 @@ const MAX_IP_LENGTH = 45;
 const HANDLE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /**
- * Opaque sessions in the database: a random token for the client, its SHA-256 for us (seed 002).
+ * Opaque sessions in the database: a random token for the client, its SHA-256 for us.
  *
  * Every method throws `STORE_UNAVAILABLE` when the storage has a fault; a session that is missing, malformed, expired
  * or revoked is `null`, `false` or 0. All of them are safe to call concurrently from any number of processes.
@@ -90,9 +90,8 @@ export class SessionService {
    * any other costs one prepared statement, and one more for each rotation since.
    *
    * A token that was rotated leads to its successor for `session.rotationGrace`. From then on it is `null`, and counts
-   * as stolen: the sessions that it led to end, and `session.reuse_detected` is emitted (R14). Pass `isHeld` for a token
-   * that is not presented now but has been held since before, such as that of a socket's handshake: then it is just
-   * `null`.
+   * as stolen: the sessions that it led to end, and `session.reuse_detected` is emitted. Pass `isHeld` for a token that
+   * is not presented now but has been held since before, such as that of a socket's handshake: then it is just `null`.
    */
   async lookup(token: string, { isHeld = false }: { isHeld?: boolean } = {}): Promise<SessionLookup | null> {
     const id = this.tokens.idOf(token);
@@ -107,8 +106,8 @@ export class SessionService {
   }
 
   /**
-   * The session as `lookup` answers it, where memory knows it and its use has nothing to write; `null`: call `lookup`.
-   * It waits for nothing.
+   * The session as `lookup` returns it, if memory knows it and nothing has to be written; `null`: call `lookup`.
+   * Synchronous.
    */
   recall(token: string): AuthenticatedSession | null {
     if (!this.store.remembers) return null;
@@ -118,7 +117,7 @@ export class SessionService {
 
   /**
    * Puts a session with a new token in the place of `current`, in one transaction. Call it at every login and every
-   * change of privilege (session fixation: OWASP ASVS 7.2.4, R1).
+   * change of privilege (session fixation: OWASP ASVS 7.2.4).
    *
    * With `authenticatedAt` the user has proved who they are again: a full new lifetime and a new handle, and the new
    * session comes even if `current` is gone already or belonged to somebody else. The old token is refused at once.
@@ -194,7 +193,7 @@ export class SessionService {
     return { ...session, expiresAt, lastSeenAt: now };
   }
 
-  /** The id of the session that this token would name, without a query; `null` for what is no token of ours. */
+  /** The id of the session that this token names, without a query; `null` for anything that is not a token of ours. */
   idOf(token: string): string | null {
     return this.tokens.idOf(token);
   }
@@ -215,7 +214,7 @@ export class SessionService {
     );
   }
 
-  /** Ends the user's session of this public handle. False for an unknown handle and for somebody else's (R16). */
+  /** Ends the user's session of this public handle. False for an unknown handle and for somebody else's. */
   async revokeByHandle(userId: string, handle: string): Promise<boolean> {
     if (!HANDLE.test(handle) || !(await this.store.deleteByHandle(userId, handle))) return false;
     this.emitRevoked({ userId, handle: handle.toLowerCase() }, 'revoked_by_handle');

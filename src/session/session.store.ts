@@ -47,11 +47,11 @@ export interface Extension {
 }
 
 /**
- * Where sessions are kept. What every implementation guarantees, and `test/contract/session-store.contract.ts` checks:
+ * Where sessions are stored. Every implementation guarantees, and `test/contract/session-store.contract.ts` checks:
  *
  * - A missing session is `null`, `false` or 0, never an error. A fault of the storage is thrown (`STORE_UNAVAILABLE`)
  *   and is never answered with "missing": an outage is not a logout.
- * - Nothing here judges whether a session is live but what writes: `session.ts` holds that rule, for every reader.
+ * - Only writing methods judge whether a session is live: for readers that rule is in `session.ts`.
  * - Each method is one decision, atomic against every other in every process. In whatever order they meet, a session
  *   that was deleted is never back, by no `extend` and no `open`.
  * - A session, what it was rotated from and what it was rotated to are one **family**: user and handle name it. It ends
@@ -61,7 +61,9 @@ export interface Extension {
  *   Of one user at least the 25 that were rotated last are kept, and at most that or `maxPerUser`, if that is more.
  */
 export abstract class SessionStore {
-  /** Whether what it does is part of the open `AuthTransaction`, and undone with it. Else it is done at once. */
+  /**
+   * Whether its changes are part of the open `AuthTransaction` and rolled back with it. Otherwise they happen at once.
+   */
   readonly joinsTransactions: boolean = true;
 
   /** Whether `recall` may answer at all. */
@@ -73,14 +75,14 @@ export abstract class SessionStore {
    */
   abstract find(id: string): Promise<StoredSession | null>;
 
-  /** What `find` would answer, where that is known without waiting, is live and `isUsable`; `undefined`: call `find`. */
+  /** What `find` would return, if memory knows it and it is live and `isUsable`; `undefined`: call `find`. */
   recall(_id: string, _isUsable: (session: Session) => boolean): StoredSession | undefined {
     return undefined;
   }
 
   /**
-   * Stores a new session. Of `maxPerUser` concurrent and older ones exactly that many are left: the least recently
-   * used go in the same transaction (R38).
+   * Stores a new session. Of `maxPerUser` concurrent and older ones exactly that many are left: the least recently used
+   * go in the same transaction.
    *
    * With `replaces` a login deletes that session's family, of whichever user, in the same transaction; when that fails,
    * nothing is stored. A mere rotation (`authenticatedAt` null) marks that session as rotated, of concurrent ones one.
@@ -109,7 +111,7 @@ export abstract class SessionStore {
    */
   abstract deleteReused(id: string): Promise<boolean>;
 
-  /** Deletes the user's family of this handle. False, without any effect, for a foreign or unknown handle (R16). */
+  /** Deletes the user's family of this handle. False, without any effect, for a foreign or unknown handle. */
   abstract deleteByHandle(userId: string, handle: string): Promise<boolean>;
 
   /**
@@ -118,15 +120,15 @@ export abstract class SessionStore {
    */
   abstract deleteByUser(userId: string, exceptId?: string): Promise<number>;
 
-  /** The ids of the users whose sessions these are, rotated ones too; of those that are gone nobody's. One read. */
+  /** The ids of the users of these sessions, rotated ones included; deleted sessions are left out. One read. */
   abstract ownersOf(ids: readonly string[]): Promise<readonly string[]>;
 
   /** All sessions of the user with the user, live or not, but no rotated one, most recently used first. */
   abstract listByUser(userId: string): Promise<AuthenticatedSession[]>;
 
   /**
-   * Deletes at most `limit` rows that were over at `now`, the oldest first. Returns the number deleted. A rotated one goes
-   * only once its absolute lifetime is over too, since until then its token may come again (R14). Waits for nobody, and
+   * Deletes at most `limit` rows that were over at `now`, the oldest first. Returns the number deleted. A rotated one
+   * goes only once its absolute lifetime is over too, since until then its token may come again. Waits for nobody, and
    * invalidates no cache. A storage that forgets by itself has nothing to do.
    */
   deleteExpired(_now: number, _limit: number): Promise<number> {

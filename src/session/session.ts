@@ -9,11 +9,11 @@ export interface Session {
   readonly handle: string;
   readonly userId: string;
   readonly createdAt: number;
-  /** The session is over at this instant; never after `absoluteExpiresAt`. */
+  /** The session expires at this instant, which is never after `absoluteExpiresAt`. */
   readonly expiresAt: number;
   /** No activity moves the session past this. */
   readonly absoluteExpiresAt: number;
-  /** When the user last proved who they are. Activity never moves it (R35). */
+  /** When the user last authenticated. Activity never moves it. */
   readonly authenticatedAt: number;
   /** Written when the session is created and extended, so as coarse as `session.ttl - session.extendBelow`. */
   readonly lastSeenAt: number;
@@ -34,7 +34,7 @@ export type EndedSession = Pick<Session, 'userId' | 'handle'>;
 export interface Rotation {
   /** Epoch ms. */
   readonly at: number;
-  /** The new token, sealed for whoever presents the old one; `null` when there is no grace. */
+  /** The new token, encrypted for the presenter of the old one; `null` if there is no grace. */
   readonly successor: string | null;
 }
 

@@ -29,11 +29,11 @@ const WARNINGS = {
 };
 
 /**
- * Stateless sessions: the cookie holds the identity itself, signed, and wire-compatible both ways with the itsdangerous
- * `URLSafeTimedSerializer` of seed 000. Readable by whoever holds it, so put no secrets in an identity.
+ * Stateless sessions: the cookie holds the identity itself, signed, and wire-compatible in both directions with the
+ * `URLSafeTimedSerializer` of itsdangerous. Anybody who holds the cookie can read it, so put no secrets in an identity.
  *
- * It does not know of logout: the same bytes are valid until they expire. Ask a store about `sid` and `authenticatedAt`
- * to end one session, or all of a user, earlier.
+ * It does not know of logouts: the same bytes are valid until they expire. Ask a store about `sid` and
+ * `authenticatedAt` to end one session, or all of a user, earlier.
  */
 @Injectable()
 export class SignedCookieSession {
@@ -54,9 +54,9 @@ export class SignedCookieSession {
   }
 
   /**
-   * The identity, or `null` for a value that is tampered, expired, malformed or no string at all; never throws. Expired
-   * means: signed more than `session.ttl` ago or in the future (whole seconds, as in the seed), or past the absolute
-   * lifetime.
+   * The identity, or `null` for a value that is tampered with, expired, malformed or not a string; never throws.
+   * Expired means: signed more than `session.ttl` ago or in the future (in whole seconds, as itsdangerous counts), or
+   * past the absolute lifetime.
    *
    * What a cookie of the source system lacks is made up: its `sid` is the hash of its own bytes, so that a logout can
    * end it too, and its absolute lifetime starts with its signature.

@@ -10,9 +10,9 @@ const RAW = /^[0-9a-f]{32,512}$/;
 const MAX_TOKEN_LENGTH = 512 + 1 + 64;
 
 /**
- * Opaque session tokens with a signature (seed 004): `raw.signature`, where the signature is the hex HMAC-SHA256 of the
- * raw text under the master secret itself. It saves the query for values that nobody here ever issued; what the token
- * is worth is still in the database, under the SHA-256 of the raw text.
+ * Opaque session tokens with a signature: `raw.signature`, where the signature is the hex HMAC-SHA256 of the raw text
+ * under the master secret itself. It saves the query for values that nobody here ever issued; what the token is worth
+ * is still in the database, under the SHA-256 of the raw text.
  *
  * Every method is `null` for a value that is unsigned, tampered, malformed or signed by no secret of the ring.
  */

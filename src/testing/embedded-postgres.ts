@@ -16,7 +16,7 @@ export interface EmbeddedPostgresOptions {
   settings?: Record<string, string>;
 }
 
-/** A running server of one's own on 127.0.0.1. */
+/** A running PostgreSQL server on 127.0.0.1. */
 export interface EmbeddedPostgres {
   /** Connection string for the database `postgres`, as its superuser. */
   readonly url: string;
@@ -26,7 +26,7 @@ export interface EmbeddedPostgres {
   readonly dataDirectory: string;
   /** The connection string for another database of this server. */
   urlOf(database: string): string;
-  /** Ends the server (a fast shutdown) and waits until it is gone; deletes a temporary data folder. Idempotent. */
+  /** Stops the server (a fast shutdown), waits until it has ended and deletes a temporary data folder. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -170,7 +170,9 @@ function pidIn(file: string): number | null {
   return pid > 0 ? pid : null;
 }
 
-/** After a restart of the machine the number may be another program's; where it cannot be told, it may be ours. */
+/**
+ * After a restart of the machine the pid may be another program's; if there is no way to know, it is taken for ours.
+ */
 function isPostgres(pid: number): boolean {
   const commandLine = `/proc/${pid}/cmdline`;
   return (

@@ -2,7 +2,7 @@ import { Clock } from '../common/clock.js';
 import type { Duration } from '../common/duration.js';
 
 /**
- * A clock that stands still until it is moved. Default: 2025-01-01T00:00:00Z.
+ * A clock that stands still until you move it. Default: 2025-01-01T00:00:00Z.
  *
  * ```ts
  * const clock = new FrozenClock();
@@ -22,7 +22,7 @@ export class FrozenClock extends Clock {
     return this.instant;
   }
 
-  /** Moves on by this many milliseconds; fractions down to a microsecond (0.001) count. */
+  /** Moves the clock forward by this many milliseconds; fractions down to a microsecond (0.001) count. */
   advance(by: Duration): void {
     this.instant += by;
   }

@@ -77,7 +77,7 @@ function runsAs(owner: Owner, program: string): boolean {
   return existsSync(program) && spawnSync(program, ['--version'], { ...owner, cwd: '/' }).status === 0;
 }
 
-/** A real folder of this user's that nobody else can write to: names in a shared folder may be planted. */
+/** A real folder of this user that nobody else can write to: names in a shared folder may be planted. */
 export function isOwnFolder(folder: string, uid: number | undefined): boolean {
   const entry = lstatSync(folder);
   return entry.isDirectory() && entry.uid === uid && (entry.mode & 0o022) === 0;

@@ -3,7 +3,7 @@ export const LONGEST_LOGIN = 320;
 
 /**
  * The one spelling of an e-mail address or user name: NFKC, trimmed, lower case. Done once, before validation, limits
- * and lookups, so that `Ａlice@…` and `alice@…` are the same account everywhere (R21).
+ * and lookups, so that `Ａlice@…` and `alice@…` are the same account everywhere.
  */
 export function normalizeLogin(login: string): string {
   return login.normalize('NFKC').trim().toLowerCase();

@@ -14,8 +14,8 @@ const RETRY_AFTER_SECONDS = 1;
 
 /**
  * argon2id with a bound on how much of it happens at once: `password.concurrency` hashes run, `password.queue` more
- * wait, and the next is refused with `HASHER_OVERLOADED` before any work, so that a flood of logins takes neither the
- * machine nor its memory from everybody else (OWASP ASVS 15.1.3).
+ * wait, and the next is refused with `HASHER_OVERLOADED` before any work, so that a flood of logins exhausts neither
+ * the CPU nor the memory (OWASP ASVS 15.1.3).
  *
  * Passwords are compared in Unicode NFC and are never truncated (NIST 800-63B 3.1.1.2).
  */

@@ -22,7 +22,7 @@ export interface AuthUser {
  * Who the users are: the host's port. `PostgresUserDirectory` on the table `users` is the default; a host with a table
  * or a service of its own extends this class and passes it as `AuthModule.forRoot({ users: MyDirectory })`.
  *
- * Every method answers a missing account with `null`. It throws for faults only, and a fault is never an answer: the
+ * Every method returns `null` for a missing account. It throws for faults only, and a fault is never an answer: the
  * request gets 503 and keeps its cookie.
  */
 export abstract class UserDirectory {
@@ -39,7 +39,7 @@ export abstract class UserDirectory {
     return false;
   }
 
-  /** The account of this id, disabled or not (`disabledAt` tells), or `null` when there is none. */
+  /** The account with this id, disabled or not (`disabledAt` says so), or `null` if there is none. */
   abstract findById(id: string): Promise<AuthUser | null>;
 
   /** The account of this login name in the spelling of `normalizeLogin`, disabled or not, or `null`. */
@@ -47,7 +47,7 @@ export abstract class UserDirectory {
 
   /**
    * The account whose password this is. `null` for an unknown account, a wrong password and a disabled account alike,
-   * after the same work: hash a dummy where there is no hash to compare with (R37).
+   * after the same work: hash a dummy if there is no hash to compare with.
    */
   abstract verifyCredentials(login: string, password: string): Promise<AuthUser | null>;
 
@@ -74,8 +74,8 @@ export abstract class UserDirectory {
   }
 
   /**
-   * Whether any account exists; login answers 503 "setup not complete" while none does. Asked after a refused login
-   * only. A directory that cannot tell keeps this default.
+   * Whether any account exists; login answers 503 "setup not complete" while none does. Called only after a refused
+   * login. A directory that does not know keeps this default.
    */
   async hasAccounts(): Promise<boolean> {
     return true;

@@ -84,7 +84,7 @@ describe('latchkey, as a process', () => {
     ]);
     expect(ran.map(({ status, err }) => ({ status, err }))).toEqual([
       { status: 0, err: '' },
-      { status: 1, err: 'There is no account of this id or email.\n' },
+      { status: 1, err: 'There is no account with this id or email.\n' },
     ]);
   }, 60_000);
 });
@@ -291,7 +291,7 @@ describe('latchkey sessions and cleanup', () => {
       ),
     );
     for (const answer of answers) {
-      expect(answer).toEqual({ status: 1, out: '', err: 'There is no account of this id or email.\n' });
+      expect(answer).toEqual({ status: 1, out: '', err: 'There is no account with this id or email.\n' });
     }
   });
 

@@ -193,7 +193,7 @@ describe('what a token looks like', () => {
 
   it('a token of an unknown type is an error that lists the known ones', async () => {
     await expect(tokens.issue('invoice' as 'pre_auth', { username: ADA })).rejects.toThrow(
-      /No token type 'invoice'; known are pre_auth, oidc_state, .*team_link/,
+      /There is no token type 'invoice'; known types: pre_auth, oidc_state, .*team_link/,
     );
     await expect(tokens.consume('constructor' as 'pre_auth', '')).rejects.toThrow(TypeError);
   });

@@ -186,7 +186,7 @@ describe('the table of the seed', () => {
 
   it('an unknown event is an error that lists the known ones', async () => {
     await expect(limits.consume('sing' as 'login_ip', 'ada')).rejects.toThrow(
-      /No rate limit 'sing'; known are login_attempt, .*share_note/,
+      /There is no rate limit 'sing'; known events: login_attempt, .*share_note/,
     );
     await expect(limits.consume('constructor' as 'login_ip', 'ada')).rejects.toThrow(TypeError);
     await expect(limits.consumeAll([])).rejects.toThrow(TypeError);

@@ -7,7 +7,7 @@ import { USER_ID_OPTION } from '../user-id.js';
 
 export const cleanup: Command = {
   name: 'cleanup',
-  summary: 'Deletes what has expired, in batches that hold nobody up',
+  summary: 'Deletes expired rows, in small batches',
   options: { ...DATABASE_OPTIONS, ...USER_ID_OPTION, ...CONFIG_OPTION },
   notes: `
 For cron, where the application does not clean up by itself. Give --config: how long rate-limit events
@@ -18,7 +18,7 @@ and the audit log are kept is written there, and without it they are left alone.
       const { tookMs: _tookMs, yielded, ...deleted } = await auth.get(CleanupService).runOnce({ ownEnds });
       const lines = Object.entries(deleted).map(([what, rows]) => `${what}: ${rows}`);
       const notes = [
-        ...(yielded ? ['Another process is cleaning: what is left is left to it.'] : []),
+        ...(yielded ? ['Another process is cleaning up: the rest is left to it.'] : []),
         ...(ownEnds ? ['Without --config rate-limit events and the audit log are left alone.'] : []),
       ];
       return { data: { deleted, yielded }, text: [['Deleted', ...lines].join('\n  '), ...notes].join('\n') };

@@ -10,12 +10,12 @@ import { migrationsFor, USER_ID_OPTION, userIdType } from '../user-id.js';
 
 export const doctor: Command = {
   name: 'doctor',
-  summary: 'Examines the configuration and the database, and changes nothing',
+  summary: 'Checks the configuration and the database, and changes nothing',
   options: {
     ...CONFIG_OPTION,
     ...DATABASE_OPTIONS,
     ...USER_ID_OPTION,
-    aal: { type: 'string', value: '<1|2|3>', help: 'NIST 800-63B level that the lifetimes are measured by' },
+    aal: { type: 'string', value: '<1|2|3>', help: 'NIST 800-63B level that the lifetimes are checked against' },
   },
   notes: `${CONFIG_NOTE}
 

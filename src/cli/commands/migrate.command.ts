@@ -11,7 +11,7 @@ const LOCK_NOT_AVAILABLE = '55P03';
 
 export const migrate: Command = {
   name: 'migrate',
-  summary: 'Runs the migrations of this module that have not run yet, all of them in one transaction or none',
+  summary: 'Runs the pending migrations of this module, all in one transaction',
   options: {
     ...DATABASE_OPTIONS,
     ...USER_ID_OPTION,
@@ -69,7 +69,7 @@ async function runLocked(dataSource: DataSource): Promise<string[]> {
     return ran.map(({ name }) => name);
   } catch (error) {
     if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
-    throw new CommandFailure('MIGRATING', 'Another process has been migrating for a minute: look at what holds it up.');
+    throw new CommandFailure('MIGRATING', 'Another process has been migrating for a minute: see what is blocking it.');
   } finally {
     // The lock goes with the connection, which closes when the command ends.
     await lock.release();

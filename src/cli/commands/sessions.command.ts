@@ -60,7 +60,7 @@ JWTs and signed cookies have no session to end: disable the account, or call Tok
       const service = auth.get(SessionService);
       if (handle === undefined) return ended(id, await service.revokeAllForUser(id));
       if (await service.revokeByHandle(id, handle)) return ended(id, 1);
-      throw new CommandFailure('SESSION_NOT_FOUND', 'The user has no session of this handle: see `sessions list`.');
+      throw new CommandFailure('SESSION_NOT_FOUND', 'The user has no session with this handle: see `sessions list`.');
     });
   },
 };
@@ -74,7 +74,7 @@ async function idOf(auth: INestApplicationContext, user: string): Promise<string
   const users = auth.get(UserDirectory);
   const found = (await users.findById(user).catch(invalidId)) ?? (await users.findByLogin(normalizeLogin(user)));
   if (found) return found.id;
-  throw new CommandFailure('USER_NOT_FOUND', 'There is no account of this id or email.');
+  throw new CommandFailure('USER_NOT_FOUND', 'There is no account with this id or email.');
 }
 
 /** PostgreSQL's word for a text that is no id of the table's type. */

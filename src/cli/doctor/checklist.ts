@@ -4,7 +4,7 @@ import type { HostConfiguration } from '../host.js';
 import { lifetimesOf, spelled, type Aal } from './aal.js';
 import { isCleanupOff } from './option-findings.js';
 
-/** One requirement of OWASP ASVS 5.0 or NIST SP 800-63B-4, and what this configuration makes of it. */
+/** One requirement of OWASP ASVS 5.0 or NIST SP 800-63B-4, and whether this configuration meets it. */
 export interface ChecklistItem {
   readonly id: string;
   /** `A7.2.3` is ASVS, `N2.1.3` is NIST 800-63B-4. */
@@ -19,7 +19,9 @@ export interface ChecklistItem {
 /** A reason makes it a deviation. */
 type Row = readonly [id: string, source: string, topic: string, value: string, reason?: string | false];
 
-/** The requirements that depend on the configuration; those that this module always meets are the README's to tell. */
+/**
+ * The requirements that depend on the configuration; docs/requirements.md also has those that this module always meets.
+ */
 export function checklist(config: AuthConfig, host: HostConfiguration, aal: Aal | undefined): ChecklistItem[] {
   const rows = [
     ...tokenRows(config),
@@ -246,9 +248,9 @@ function operationRows({ rateLimits, cache }: AuthConfig, host: HostConfiguratio
     [
       'X1',
       'A7.4.1',
-      'Until a revocation is heard',
+      'Until a revocation is received',
       cache.enabled ? `at most ${spelled(cache.channel === 'local' ? cache.ttl : cache.maxStaleness)}` : 'at once',
-      cache.enabled && cache.channel === 'local' && 'other instances hear of it when the entry is too old',
+      cache.enabled && cache.channel === 'local' && 'other instances notice it when the entry is too old',
     ],
   ];
 }

@@ -26,14 +26,14 @@ export interface Diagnosis {
   readonly checklist: readonly ChecklistItem[];
 }
 
-/** Changes nothing, and answers no secret. Throws what the database's client throws. */
+/** Changes nothing and returns no secret. Throws what the database's client throws. */
 export async function diagnose({ host, database, aal, now }: Patient): Promise<Diagnosis> {
   const findings: Finding[] = [];
   let items: ChecklistItem[] = [];
   if (host) {
     const { config, mistakes } = examined(host);
     findings.push(
-      ...mistakes.map((mistake) => finding('AUTH_D01', mistake, 'AuthModule refuses to start until it is mended.')),
+      ...mistakes.map((mistake) => finding('AUTH_D01', mistake, 'AuthModule does not start until it is fixed.')),
     );
     const { secrets } = isRecord(host.options) ? host.options : {};
     findings.push(...secretFindings(Array.isArray(secrets) ? secrets.filter((one) => typeof one === 'string') : []));

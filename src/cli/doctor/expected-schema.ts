@@ -20,7 +20,9 @@ export interface ExpectedSchema {
   readonly unknown: readonly string[];
 }
 
-/** What the migrations put into constraints where they create the table, and what a table that was there may lack. */
+/**
+ * What the migrations put into constraints of tables that they create, and what a table that existed before may lack.
+ */
 const WITHIN_CONSTRAINTS: readonly (readonly [name: string, index: ExpectedIndex])[] = [
   ['users_email_key', { table: 'users', columns: ['email'], unique: true }],
   [

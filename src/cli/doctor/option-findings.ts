@@ -43,7 +43,7 @@ export function optionFindings(config: AuthConfig, host: HostConfiguration, aal:
     ...lifetimeFindings(config, aal),
     ...limitFindings(config),
     ...(isCleanupOff(host)
-      ? [finding('AUTH_D50', 'The cleanup is off.', 'Turn it on, or run `nestjs-latchkey cleanup` by cron.')]
+      ? [finding('AUTH_D50', 'The cleanup is off.', 'Turn it on, or run `nestjs-latchkey cleanup` from cron.')]
       : []),
     ...(config.cache.enabled && config.cache.channel === 'local'
       ? [finding('AUTH_D51', "cache.channel is 'local'.", "With more than one instance use 'postgres'.")]
@@ -57,11 +57,15 @@ function* cookieFindings({ cookie, trustedOrigins }: AuthConfig): Iterable<Findi
     yield finding('AUTH_D11', "cookie.sameSite is 'none'.", "Use 'lax', unless pages of other sites embed yours.");
   }
   if (cookie.secure && !cookie.hostPrefix) {
-    yield finding('AUTH_D12', 'cookie.hostPrefix is off.', 'Turn it on as soon as the old system’s cookies are over.');
+    yield finding(
+      'AUTH_D12',
+      'cookie.hostPrefix is off.',
+      'Turn it on as soon as the old system’s cookies have expired.',
+    );
   }
   const plain = trustedOrigins.filter((origin) => /^http:\/\/(?!localhost\b|127\.|\[::1\])/.test(origin));
   for (const origin of plain) {
-    yield finding('AUTH_D13', `trustedOrigins has ${origin}.`, 'Whoever is on its network is trusted too: use https.');
+    yield finding('AUTH_D13', `trustedOrigins has ${origin}.`, 'Everybody on its network is trusted too: use https.');
   }
 }
 
@@ -73,7 +77,7 @@ function* trustFindings(_config: AuthConfig, { options, extras }: HostConfigurat
   const written: unknown = options.trustedProxies;
   for (const network of Array.isArray(written) ? written : []) {
     if (typeof network !== 'string' || !isTooWide(network)) continue;
-    const message = `trustedProxies has ${network.slice(0, 50)}: whoever is in it names any client address.`;
+    const message = `trustedProxies has ${network.slice(0, 50)}: anybody in it can claim any client address.`;
     yield finding('AUTH_D20', message, 'List the addresses of your proxies, such as 10.0.3.0/24.');
   }
 }
@@ -86,7 +90,7 @@ function isTooWide(network: string): boolean {
 function* lifetimeFindings({ session, ephemeralTokens }: AuthConfig, aal: Aal | undefined): Iterable<Finding> {
   const { idle, overall, name } = lifetimesOf(aal);
   const remedy = (option: string, most: Duration) =>
-    `Set session.${option} to ${spelled(most)} or less, or say with --aal what you aim at.`;
+    `Set session.${option} to ${spelled(most)} or less, or set your target level with --aal.`;
   if (session.ttl > idle) {
     yield finding(
       'AUTH_D30',

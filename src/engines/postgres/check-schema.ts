@@ -9,7 +9,10 @@ const CHECK: Statement = {
     current_setting('transaction_isolation') AS isolation, current_schema() AS schema`,
 };
 
-/** Throws where our functions are not there, or are reached in a way in which their locks do not hold. */
+/**
+ * Throws if our functions are missing, or if the connection uses an isolation level or schema with which their locks do
+ * not work.
+ */
 export async function checkSchema(statements: PreparedStatements): Promise<void> {
   const { rows } = await statements.run<{ isolation: string; schema: string }>(CHECK, []);
   const { isolation, schema } = rows[0]!;

@@ -3,8 +3,8 @@ import type { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 
 /**
- * Skips what somebody is just using, so that it waits for nobody and nobody deadlocks with it. Each batch begins at the
- * end of the one before, since what that deleted would else be walked over again for as long as an old snapshot needs it.
+ * Skips rows that are in use, so that it neither waits nor deadlocks. Each batch starts at the end of the one before,
+ * since otherwise deleted rows would be scanned again for as long as an old snapshot needs them.
  */
 const deleteDue = (name: string, rows: string, over: string): Statement => ({
   name: `latchkey_session_delete_${name}`,
@@ -18,7 +18,7 @@ const DELETE_EXPIRED = deleteDue('expired', 'rotated_at IS NULL', 'expires_at');
 const DELETE_ROTATED = deleteDue('rotated', 'rotated_at IS NOT NULL', 'absolute_expires_at');
 const START = '-infinity';
 
-/** Deletes the rows that are over, batch by batch: the expired ones, then the traces that rotations have left. */
+/** Deletes expired rows batch by batch: the expired sessions, then the traces that rotations have left. */
 export class ExpiredSessions {
   /** Up to which end of life the cleanup has come that is under way. */
   private swept = { now: Number.NaN, expired: START, rotated: START };

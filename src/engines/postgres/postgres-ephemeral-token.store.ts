@@ -5,7 +5,7 @@ import type { Statement } from '../../postgres/statement.js';
 import { EphemeralTokenStore, type EphemeralTokenKey } from '../../ephemeral-token/ephemeral-token.store.js';
 import type { EphemeralTokenRow } from '../../ephemeral-token/ephemeral-token.types.js';
 
-/** But `token` and `token_type`, which whoever asks knows. */
+/** All columns but `token` and `token_type`, which the caller knows. */
 const COLUMNS = `username, provider_id, nonce, code_verifier, challenge_id, user_id, payload,
   date_part('epoch', created_at) AS created_at, date_part('epoch', expires_at) AS expires_at`;
 const VALUES = '$1, $2, $3, $4, $5, $6, $7, $8, $9, to_timestamp($10), to_timestamp($11)';
@@ -40,7 +40,7 @@ const FIND = byBinding('find', (where) => `SELECT ${COLUMNS} FROM auth_ephemeral
 const TAKE = byBinding('take', (where) => `DELETE FROM auth_ephemeral_tokens WHERE ${where} RETURNING ${COLUMNS}`);
 /**
  * Locks the user's rows of this type in the order of their ids, so that two of these wait for each other instead of
- * deadlocking; whoever waited finds all of them gone, its own too, and gets nothing.
+ * deadlocking; the one that waited finds all of them gone, including its own, and gets nothing.
  */
 const TAKE_ALL = byBinding(
   'take_all',
@@ -58,7 +58,7 @@ const DELETE_BY_USER: Statement = {
   name: 'latchkey_token_delete_by_user',
   text: 'DELETE FROM auth_ephemeral_tokens WHERE username = $1',
 };
-/** Skips what somebody is just consuming, so that it waits for nobody and nobody deadlocks with it. */
+/** Skips rows that are just being consumed, so that it neither waits nor deadlocks. */
 const DELETE_EXPIRED: Statement = {
   name: 'latchkey_token_delete_expired',
   text: `DELETE FROM auth_ephemeral_tokens WHERE id IN (
@@ -89,7 +89,7 @@ export class PostgresEphemeralTokenStore extends EphemeralTokenStore implements 
     super();
   }
 
-  /** Fails the boot where the schema is not there, instead of every request after it. */
+  /** Fails the boot if the schema is missing, instead of failing every request after it. */
   async onModuleInit(): Promise<void> {
     await this.statements.run(CHECK_SCHEMA, []);
   }

@@ -37,10 +37,10 @@ const TRIGGERS = [
 ];
 
 /**
- * LISTEN/NOTIFY on one connection of its own, beside the pool. Changes of the module's tables are published by triggers,
- * inside the transaction that makes them and whoever makes it: this module, another program on the same tables, or a hand
- * in psql. A pooler in transaction mode (PgBouncer) takes LISTEN and delivers nothing, which the ping finds out, since it
- * goes through the pool as the changes do: give it the database's own address by `cache.url`.
+ * LISTEN/NOTIFY on one connection of its own, beside the pool. Changes of the module's tables are published by
+ * triggers, inside the transaction that makes them, whoever makes it: this module, another program on the same tables,
+ * or an operator in psql. A pooler in transaction mode (PgBouncer) takes LISTEN and delivers nothing, which the ping
+ * finds out, since it goes through the pool as the changes do: give it the database's own address by `cache.url`.
  */
 @Injectable()
 export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
@@ -50,19 +50,19 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
   ) {
     super(
       config.cache.maxStaleness,
-      'Is the database away? Behind a pooler in transaction mode set cache.url to an address of the same database that ' +
-        'goes past it.',
+      'Is the database running? Behind a pooler in transaction mode set cache.url to an address of the same database that ' +
+        'bypasses it.',
     );
   }
 
-  /** Fails the boot where the triggers are not there: everything would be current, and nothing heard. */
+  /** Fails the boot if the triggers are missing: the channel would seem current and hear nothing. */
   override async onModuleInit(): Promise<void> {
     const { rows } = await this.statements.run<{ name: string }>(MISSING_TRIGGERS, [TRIGGERS]);
     if (rows.length > 0) {
       const detail = `no trigger ${rows.map(({ name }) => name).join(', ')}`;
       throw new AuthError(
         'SCHEMA_MISSING',
-        `The triggers that cache.enabled needs are not there (${detail}). Run authMigrations, or turn the cache off.`,
+        `The triggers that cache.enabled needs are missing (${detail}). Run authMigrations, or turn the cache off.`,
         { detail },
       );
     }

@@ -40,8 +40,8 @@ const CLEAR: Statement = {
   text: 'DELETE FROM auth_rate_limit_events WHERE username = $2 AND event_type = $1',
 };
 /**
- * In the order of the table, where the oldest lie first: no insert pays for an index that only this would use. Each batch
- * goes on where the last one ended, since what that deleted would else be walked over again and again.
+ * In the order of the table, where the oldest rows come first: no insert pays for an index that only this would use.
+ * Each batch continues where the last one ended, since otherwise deleted rows would be scanned again and again.
  */
 const DELETE_UP_TO: Statement = {
   name: 'latchkey_rate_delete_up_to',
@@ -88,7 +88,7 @@ export class PostgresRateLimitStore extends RateLimitStore implements OnModuleIn
     super();
   }
 
-  /** Fails the boot where the schema is not there, instead of every request after it. */
+  /** Fails the boot if the schema is missing, instead of failing every request after it. */
   async onModuleInit(): Promise<void> {
     await this.statements.runAlone(CHECK_SCHEMA, []);
   }
@@ -120,7 +120,7 @@ export class PostgresRateLimitStore extends RateLimitStore implements OnModuleIn
     const values = [toEpochSeconds(instant), limit, from];
     const { rows } = await this.statements.run<{ deleted: number; last: string | null }>(DELETE_UP_TO, values);
     const { deleted, last } = rows[0]!;
-    // What has come to an earlier place meanwhile is new, so nothing is missed; after the end it starts anew.
+    // Rows that were put in an earlier place meanwhile are new, so nothing is missed; after the end it starts again.
     this.swept = { instant, last: deleted < limit ? START : (last ?? START) };
     return deleted;
   }

@@ -27,7 +27,7 @@ const LIST: Statement = {
   name: 'latchkey_revoked_token_list',
   text: `SELECT jti, date_part('epoch', exp) AS exp FROM revoked_tokens WHERE exp > to_timestamp($1) LIMIT $2`,
 };
-/** Skips what somebody is just writing, so that it waits for nobody. */
+/** Skips rows that are just being written, so that it never waits. */
 const DELETE_EXPIRED: Statement = {
   name: 'latchkey_revoked_token_delete_expired',
   text: `DELETE FROM revoked_tokens WHERE ctid = ANY (ARRAY(
@@ -55,7 +55,7 @@ export class PostgresRevokedTokenStore extends RevokedTokenStore implements OnMo
     this.joinsUsers = users.isJoinable;
   }
 
-  /** Fails the boot where the table is not there. */
+  /** Fails the boot if the table is missing. */
   async onModuleInit(): Promise<void> {
     await this.isRevoked('');
   }

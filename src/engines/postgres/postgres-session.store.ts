@@ -61,7 +61,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     this.expired = new ExpiredSessions(statements);
   }
 
-  /** Fails the boot where the schema is not there, instead of every request after it. */
+  /** Fails the boot if the schema is missing, instead of failing every request after it. */
   async onModuleInit(): Promise<void> {
     await this.find('');
     await checkSchema(this.statements);
@@ -207,7 +207,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
       if (!NO_SUCH_USER.has(sqlState(error) ?? '')) throw error;
       throw new AuthError(
         'USER_NOT_FOUND',
-        'There is no user of this id: pass the id of an account that exists.',
+        'There is no user with this id: pass the id of an existing account.',
         {},
         { cause: error },
       );

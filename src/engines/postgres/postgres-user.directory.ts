@@ -135,7 +135,8 @@ export class PostgresUserDirectory extends UserDirectory {
 
   /**
    * A new account. Throws `INVALID_INPUT` for an address or password that cannot be used, and for an address that is
-   * taken: answer a public sign-up form so that it does not tell which addresses are.
+   * taken: a public sign-up form should answer both cases the same, so that it does not reveal which addresses are
+   * registered.
    */
   async create(email: string, password: string): Promise<AuthUser> {
     const login = checkedEmail(email);
@@ -145,11 +146,11 @@ export class PostgresUserDirectory extends UserDirectory {
       return toUser(rows[0] ?? null)!;
     } catch (error) {
       if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
-      throw invalid('email', 'an address that no account has yet', { cause: error });
+      throw invalid('email', 'an address that is not in use', { cause: error });
     }
   }
 
-  /** Ends every session and token of the account too, in the same statement. False when there is no such account. */
+  /** Also ends every session and token of the account, in the same statement. False if there is no such account. */
   async setPassword(id: string, password: string): Promise<boolean> {
     return this.setPasswordHash(id, await this.hashOf(password));
   }
@@ -164,12 +165,17 @@ export class PostgresUserDirectory extends UserDirectory {
     return this.endAccess(id, this.clock.now(), 'password_changed', { hash });
   }
 
-  /** Idempotent. From this statement on the account has no valid session, token or login. False when there is none. */
+  /**
+   * Idempotent. From this statement on the account has no valid session, token or login. False if there is no such
+   * account.
+   */
   disable(id: string): Promise<boolean> {
     return this.endAccess(id, this.clock.now(), 'disabled', { disables: true });
   }
 
-  /** Lets a disabled account log in again; what it had before stays ended. False when there is no such account. */
+  /**
+   * Lets a disabled account log in again; earlier sessions and tokens stay ended. False if there is no such account.
+   */
   async enable(id: string): Promise<boolean> {
     if (!UUID.test(id)) return false;
     return this.changing(id, async () => (await this.statements.run(ENABLE, [id, this.now()])).rowCount > 0);

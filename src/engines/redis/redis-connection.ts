@@ -12,9 +12,9 @@ import {
 } from './redis-source.js';
 
 export interface RedisSettings {
-  /** Begins every key and channel. Applications that share a server need different ones. Default `lk:`. */
+  /** Prefix of every key and channel. Applications that share a server need different ones. Default `lk:`. */
   prefix?: string;
-  /** How long a command may take. Default 2 seconds. */
+  /** The longest that a command may take. Default 2 seconds. */
   timeout?: Duration;
 }
 
@@ -47,7 +47,7 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
     const { client, own } = clientOf(source);
     this.client = client;
     this.own = own;
-    // Without a listener an `error` would end the process; whoever asks meanwhile is told.
+    // Without a listener an `error` would end the process; requests meanwhile get the error.
     client.on('error', this.heardError);
   }
 
@@ -55,7 +55,7 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
     return isCluster(this.client);
   }
 
-  /** Fails the boot where Redis is away, too old, or a replica, instead of every request after it. */
+  /** Fails the boot if Redis is unavailable, too old or a replica, instead of failing every request after it. */
   onModuleInit(): Promise<void> {
     return this.ready();
   }
@@ -149,7 +149,7 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
       mistakes.push('Redis is a replica, which takes no writes: give the address of its master.');
     if (value('aof_enabled') === '0') {
       this.logger.warn(
-        'Redis keeps no append-only file: after a restart sessions that were ended since its last snapshot may be there again. ' +
+        'Redis keeps no append-only file: after a restart, sessions that were ended since its last snapshot may be back. ' +
           'Set appendonly yes (appendfsync always leaves no gap), or save "" so that a restart ends them all.',
       );
     }
@@ -171,7 +171,7 @@ function unavailable(part: string, error: unknown, address: string): AuthError {
   if (error instanceof AuthError) return error;
   return new AuthError(
     'STORE_UNAVAILABLE',
-    `Redis${address && ` at ${address}`} did not answer. Is it running, and is the engine's address right? Look at the ` +
+    `Redis${address && ` at ${address}`} did not answer. Is it running, and is the engine's address right? See the ` +
       'cause; requests are answered again as soon as it is back.',
     { part },
     { cause: error },

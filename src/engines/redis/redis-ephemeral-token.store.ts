@@ -8,7 +8,7 @@ import { word } from './redis-session.row.js';
 import { formatToken, isUsable, parseToken } from './redis-ephemeral-token.row.js';
 import { CLEAR, INSERT, REMOVE, SETTLE, TAKE } from './token-scripts.js';
 
-/** A process whose clock is behind by less still finds what is over. Milliseconds. */
+/** Expired entries are kept this much longer, for processes whose clock is slow. Milliseconds. */
 const KEPT_AFTER_END = 60_000;
 
 /**
@@ -87,7 +87,7 @@ export class RedisEphemeralTokenStore extends EphemeralTokenStore {
     return gone.length;
   }
 
-  /** Reads every token there is; needed by nobody, since they go by themselves. */
+  /** Reads every token; not needed in operation, since Redis deletes expired ones by itself. */
   override async deleteExpired(now: number, limit: number): Promise<number> {
     const over: { key: string; hash: string; expiresAt: number }[] = [];
     for await (const key of this.redis.keys(this.keyOf(''))) {
@@ -111,7 +111,7 @@ export class RedisEphemeralTokenStore extends EphemeralTokenStore {
       try {
         this.forget(await this.script(SETTLE, home, [holder, flag(outcome === 'undone')]));
       } catch (error) {
-        // Held for ever is spent: nobody gets it twice.
+        // Held for ever means spent: nobody gets it twice.
         this.logger.warn(`A token of a transaction that was ${outcome} stays spent (${(error as Error).message}).`);
       }
     });

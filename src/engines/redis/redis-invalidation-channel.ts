@@ -20,7 +20,7 @@ export class RedisInvalidationChannel extends RemoteInvalidationChannel {
     private readonly redis: RedisConnection,
     maxStaleness: Duration,
   ) {
-    super(maxStaleness, 'Is Redis away, or one master of the cluster?');
+    super(maxStaleness, 'Is Redis running, and every master of the cluster?');
   }
 
   /** The nodes of a cluster drop what they publish to each other while their connection is down. */
@@ -42,7 +42,7 @@ export class RedisInvalidationChannel extends RemoteInvalidationChannel {
     const nodes = await this.redis.nodes();
     const own = `${this.redis.channel}:${randomUUID()}`;
     const chosen = nodes[Math.floor(Math.random() * nodes.length)]!;
-    // Ours, and not connected again by itself: what it missed meanwhile nobody would know.
+    // A connection of our own that does not reconnect by itself: nobody would know what it missed.
     const socket = { ...chosen.options?.socket, reconnectStrategy: false };
     const listener = chosen.duplicate({ socket });
     let closed = false;

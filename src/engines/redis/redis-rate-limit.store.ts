@@ -69,7 +69,7 @@ export class RedisRateLimitStore extends RateLimitStore {
     return Number(await this.script(CLEAR, bucket, []));
   }
 
-  /** Reads every bucket there is; needed by nobody, since they go by themselves. */
+  /** Reads every bucket; not needed in operation, since Redis deletes expired ones by itself. */
   override async deleteUpTo(instant: number, limit: number): Promise<number> {
     let deleted = 0;
     for await (const key of this.redis.keys(this.keyOf({ event: '', subject: '' }).slice(0, -1))) {

@@ -141,7 +141,7 @@ export class RedisSessionStore extends SessionStore {
   ): Promise<{ userId: string; authenticatedAt: number } | null> {
     const user = await this.userOf(userId);
     if (!user) {
-      throw new AuthError('USER_NOT_FOUND', 'There is no user of this id: pass the id of an account that exists.', {});
+      throw new AuthError('USER_NOT_FOUND', 'There is no user with this id: pass the id of an existing account.', {});
     }
     // One that was proved under this cutoff is valid, however far the clock of the process that moved it was ahead.
     const authenticatedAt = toMicrosecond(Math.max(provedAt, (cutoff ?? Number.NEGATIVE_INFINITY) + 0.001));

@@ -63,7 +63,7 @@ export function clientOf(source: RedisSource): { client: RedisCommands; own: boo
     return { client: source as unknown as RedisCommands, own: false };
   }
   const mistakes = STALE_READS.filter((name) => Boolean((source as Record<string, unknown>)[name])).map(
-    (name) => `redisEngine: ${name} reads what may be out of date, a revoked session among it: leave it out.`,
+    (name) => `redisEngine: ${name} may read outdated data, such as a revoked session: leave it out.`,
   );
   if (mistakes.length > 0) throw new AuthError('INVALID_CONFIG', mistakes.join('\n'), { mistakes });
   if ('rootNodes' in source) {

@@ -3,7 +3,7 @@ import { RedisScript } from './redis-script.js';
 
 /** Rotated rows that are kept of one user, where the cap of sessions is lower: the most recent ones. */
 const MAX_ROTATED = 25;
-/** A process whose clock is behind by less still finds what is over. Milliseconds. */
+/** Expired entries are kept this much longer, for processes whose clock is slow. Milliseconds. */
 export const KEPT_AFTER_END = 24 * 60 * 60 * 1000;
 
 /** `KEYS[1]` is the user's hash, `ARGV[1]` the channel that hears of every session that was changed or ended. */
@@ -109,8 +109,8 @@ export const EXTEND = script(`
   return row.expires`);
 
 /**
- * Ends the families of the ids from `ARGV[2]` on. Answers how many sessions that were, how many of the ids themselves
- * were of rotated rows, and the rows that are gone.
+ * Ends the families of the ids from `ARGV[2]` on. Returns the number of sessions ended, how many of the ids named
+ * rotated rows, and the rows deleted.
  */
 export const CLOSE_FAMILIES = script(`
   local rows, handles, presented = readAll(), {}, 0

@@ -1,13 +1,15 @@
 import { Column, Entity, Index, PrimaryGeneratedColumn } from 'typeorm';
 
 /**
- * What `AuthEvents` has told, as far as `audit.enabled` was on: one row an event. It holds no token, hash or password;
- * `login` and `ip` are personal data, which `audit.retention` bounds.
+ * The events that `AuthEvents` emitted while `audit.enabled` was on, one row each. A row contains no token, hash or
+ * password; `login` and `ip` are personal data, which `audit.retention` bounds.
  */
 @Entity('auth_audit_events')
 @Index('auth_audit_events_user_id_idx', ['userId', 'at'])
 export class AuditEventEntity {
-  /** In the order of writing, which is not quite that of `at`. A string, since it may not fit a JavaScript number. */
+  /**
+   * In the order of writing, which may differ from that of `at`. A string, since it may not fit a JavaScript number.
+   */
   @PrimaryGeneratedColumn('identity', {
     type: 'bigint',
     generatedIdentity: 'BY DEFAULT',

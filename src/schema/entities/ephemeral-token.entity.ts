@@ -1,8 +1,8 @@
 import { Column, Entity, Index, PrimaryGeneratedColumn } from 'typeorm';
 
 /**
- * `auth_ephemeral_tokens` of seed 003, column for column, with two nullable ones of our own at the end. Rows of types
- * that are not ours (`revoked_jti`, `camera_stream`, …) may lie beside them.
+ * `auth_ephemeral_tokens`, with the columns of the source system and two nullable ones of our own at the end. Rows of
+ * types that are not ours (`revoked_jti`, `camera_stream`, …) may lie beside them.
  */
 @Entity('auth_ephemeral_tokens')
 @Index('auth_ephemeral_tokens_username_idx', ['username', 'tokenType'])
@@ -14,7 +14,7 @@ export class EphemeralTokenEntity {
   })
   id!: number;
 
-  /** Lower-case hex SHA-256 of the token's raw bytes; the token itself is nowhere. Unique over all types. */
+  /** Lower-case hex SHA-256 of the token's raw bytes; the token itself is never stored. Unique over all types. */
   @Column({ type: 'varchar', length: 128 })
   @Index('auth_ephemeral_tokens_token_key', { unique: true })
   token!: string;
@@ -37,7 +37,9 @@ export class EphemeralTokenEntity {
   @Column({ name: 'code_verifier', type: 'varchar', length: 128, nullable: true })
   codeVerifier!: string | null;
 
-  /** What whoever presents the token must repeat: the value of an HttpOnly cookie, or a host type's bound field. */
+  /**
+   * What the presenter of the token must repeat: the value of an HttpOnly cookie, or the bound field of a host's type.
+   */
   @Column({ name: 'challenge_id', type: 'varchar', length: 128, nullable: true })
   challengeId!: string | null;
 
@@ -48,7 +50,7 @@ export class EphemeralTokenEntity {
   @Column({ name: 'created_at', type: 'timestamptz', default: () => 'now()' })
   createdAt!: Date;
 
-  /** Id of the account of that name when the token was issued: a later account of the same name cannot use it (R7). */
+  /** Id of the account of that name when the token was issued: a later account of the same name cannot use it. */
   @Column({ name: 'user_id', type: 'text', nullable: true })
   userId!: string | null;
 

@@ -3,8 +3,9 @@ import { Entity, PrimaryColumn, PrimaryGeneratedColumn } from 'typeorm';
 const KEY = 'auth_rate_limit_events_pkey';
 
 /**
- * `auth_rate_limit_events` of seed 003, column for column. Events of other programs may lie beside ours. The primary key
- * is the index that a window is read by, `id` last: a second index for `id` alone would cost every event a fifth more.
+ * `auth_rate_limit_events`, with the columns of the source system. Events of other programs may stand beside ours. The
+ * primary key is the index that a window is read by, `id` last: a second index for `id` alone would cost every event a
+ * fifth more.
  */
 @Entity('auth_rate_limit_events')
 export class RateLimitEventEntity {

@@ -1,8 +1,8 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 
 /**
- * Self-contained credentials that were ended before their time (seed 001): a JWT by its `jti`, a signed cookie by its
- * `sid`. A row is needed until what it names has expired by itself.
+ * Self-contained credentials that were revoked before they expired: a JWT by its `jti`, a signed cookie by its `sid`. A
+ * row is needed until what it names has expired by itself.
  */
 @Entity('revoked_tokens')
 export class RevokedTokenEntity {

@@ -6,7 +6,7 @@ export type UserIdType = 'uuid' | 'integer' | 'bigint' | 'text';
 
 /** Every column of `sessions` but `user_id`, whose type is that of the user table. */
 export abstract class SessionColumns {
-  /** Lower-case hex SHA-256 of the token's raw bytes; the token itself is nowhere. */
+  /** Lower-case hex SHA-256 of the token's raw bytes; the token itself is never stored. */
   @PrimaryColumn({ type: 'text', primaryKeyConstraintName: 'sessions_pkey' })
   id!: string;
 
@@ -24,15 +24,15 @@ export abstract class SessionColumns {
   @Generated('uuid')
   handle!: string;
 
-  /** Null in a row of another program: `created_at` stands in for it. */
+  /** Null in a row of another program; `created_at` takes its place. */
   @Column({ name: 'last_seen_at', type: 'timestamptz', nullable: true })
   lastSeenAt!: Date | null;
 
-  /** Null in a row of another program: `created_at` stands in for it. */
+  /** Null in a row of another program; `created_at` takes its place. */
   @Column({ name: 'authenticated_at', type: 'timestamptz', nullable: true })
   authenticatedAt!: Date | null;
 
-  /** Null in a row of another program: `created_at` plus the configured absolute lifetime stands in for it. */
+  /** Null in a row of another program; `created_at` plus the configured absolute lifetime takes its place. */
   @Column({ name: 'absolute_expires_at', type: 'timestamptz', nullable: true })
   @Index('sessions_rotated_idx', { where: 'rotated_at IS NOT NULL' })
   absoluteExpiresAt!: Date | null;
@@ -56,8 +56,8 @@ export abstract class SessionColumns {
 }
 
 /**
- * `sessions` of seed 002 (id, user_id, created_at, expires_at) with additive columns of our own: a row that another
- * program inserts with the seed's columns only is a valid session.
+ * `sessions`: id, user_id, created_at and expires_at, and additive columns of our own, so that a row which another
+ * program inserts with the first four only is a valid session.
  */
 @Entity('sessions')
 export class SessionEntity extends SessionColumns {

@@ -1,8 +1,8 @@
 import { Column, Entity, PrimaryGeneratedColumn, Unique } from 'typeorm';
 
 /**
- * `users` of seed 002, column for column, with three nullable columns of our own after them. Another program that knows
- * only the first five can go on reading and writing the table.
+ * `users`: five columns that a source system may have already, and three nullable ones of our own after them. Another
+ * program that knows only the first five can go on reading and writing the table.
  */
 @Entity('users')
 @Unique('users_email_key', ['email'])
@@ -24,7 +24,7 @@ export class UserEntity {
   @Column({ name: 'updated_at', type: 'timestamptz', default: () => 'now()' })
   updatedAt!: Date;
 
-  /** Whatever was authenticated or issued up to this instant is revoked (seed 001). Null: nothing ever was. */
+  /** Whatever was authenticated or issued up to this instant is revoked. Null: nothing ever was. */
   @Column({ name: 'tokens_invalidated_after', type: 'timestamptz', nullable: true })
   tokensInvalidatedAfter!: Date | null;
 

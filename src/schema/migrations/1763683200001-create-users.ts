@@ -13,7 +13,7 @@ const TABLE: OwnTable = {
   own: ['tokens_invalidated_after timestamptz', 'disabled_at timestamptz', 'last_login_at timestamptz'],
 };
 
-/** Table `users` as in seed 002, and three nullable columns of our own. */
+/** Table `users` with the columns that a source system may have already, and three nullable ones of our own. */
 export class CreateUsers1763683200001 implements MigrationInterface {
   // TypeORM takes the class name by default, which a bundler may shorten.
   name = 'CreateUsers1763683200001';

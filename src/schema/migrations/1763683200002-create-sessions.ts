@@ -60,9 +60,9 @@ const lockOwners = (userId: UserIdType) => `
   END $$`;
 
 /**
- * Ends the families of these rows, rotated or not. `ended`: how many sessions that were; rotated rows are none.
- * `presented`: how many of the ids themselves were of rotated rows, which no other call is told of the same row. `users`
- * and `handles`: whose sessions ended and which, side by side.
+ * Ends the families of these rows, rotated or not. `ended`: the number of sessions; rotated rows do not count.
+ * `presented`: how many of the ids named rotated rows; each row is reported to one call only. `users` and `handles`:
+ * whose sessions ended and which, side by side.
  */
 const CLOSE_FAMILIES = `
   CREATE FUNCTION latchkey_close_families(
@@ -108,7 +108,7 @@ const END_OVER_CAP = `RETURN QUERY DELETE FROM sessions WHERE id IN (
               WHERE place > CASE WHEN rotated_at IS NULL THEN max_sessions - 1 ELSE greatest(max_sessions, ${MOST_ROTATED}) END)
             RETURNING *;`;
 
-/** `unless`: where that is true, nothing is over the cap, and nobody looks for it. */
+/** `unless`: if true, nothing is over the cap, and the search for it is skipped. */
 export const openSession = (
   userId: UserIdType,
   { referencesUsers, unless }: { referencesUsers: boolean; unless?: string },
@@ -154,10 +154,10 @@ export const openSession = (
         END $$`;
 
 /**
- * Table `sessions` as in seed 002 with our additive columns, and the functions that decide about all sessions of one
- * user. Opening and ending take the same advisory lock, keyed by the user, **before** they read: a lock inside the
- * deciding statement would come after that statement's snapshot, 26 concurrent logins would leave 26 sessions, and a
- * logout would miss the row that a rotation is inserting.
+ * Table `sessions` with the columns that a source system may have already and our additive ones, and the functions that
+ * decide about all sessions of one user. Opening and ending take the same advisory lock, keyed by the user, **before**
+ * they read: a lock inside the deciding statement would come after that statement's snapshot, 26 concurrent logins
+ * would leave 26 sessions, and a logout would miss the row that a rotation is inserting.
  *
  * A rotated row stays, with `rotated_at` set: it is no session any more. It shares its `handle` with its successor, so
  * that (user_id, handle) names the family, which ends as a whole. It is kept until no session of its family could be

@@ -19,11 +19,11 @@ const TABLE: OwnTable = {
 };
 
 /**
- * Table `auth_ephemeral_tokens` as in seed 003 with two nullable columns of our own, and the function that issues a
- * token of which a user has only one. It takes the advisory lock of user and type **before** it deletes: without it
- * two requests at once would each void what is there, and leave two.
+ * Table `auth_ephemeral_tokens` with the columns of the source system and two nullable ones of our own, and the
+ * function that issues a token of which a user has only one. It takes the advisory lock of user and type **before** it
+ * deletes: without it two requests at once would each void what is there, and leave two.
  *
- * Ids start again at 1 after 2,147,483,647: the seed's column is an integer, and rows live for minutes.
+ * Ids start again at 1 after 2,147,483,647: the source system's column is an integer, and rows live for minutes.
  */
 export class CreateEphemeralTokens1763683200003 implements MigrationInterface {
   name = 'CreateEphemeralTokens1763683200003';

@@ -53,8 +53,8 @@ export const CONSUME_RATE = `
   END $$`;
 
 /**
- * Table `auth_rate_limit_events` as in seed 003, the index that the window needs, and the functions that decide, about
- * one bucket and about several.
+ * Table `auth_rate_limit_events` with the columns of the source system, the index that the window needs, and the
+ * functions that decide, about one bucket and about several.
  *
  * Only who has the **advisory lock of the bucket** may record, and counts after it has it: the statement that counts is
  * then younger than whatever the lock's last holder has committed. (A lock taken inside that statement would come after
@@ -64,7 +64,7 @@ export const CONSUME_RATE = `
  *
  * That needs `read committed`, the default isolation; under any other the functions refuse to run.
  *
- * Ids start again at 1 after 2,147,483,647: the seed's column is an integer, and rows live for minutes.
+ * Ids start again at 1 after 2,147,483,647: the source system's column is an integer, and rows live for minutes.
  */
 export class CreateRateLimits1763683200004 implements MigrationInterface {
   name = 'CreateRateLimits1763683200004';

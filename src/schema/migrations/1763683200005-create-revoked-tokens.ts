@@ -7,7 +7,7 @@ const TABLE: OwnTable = {
   own: [],
 };
 
-/** The list of ended self-contained tokens, with the columns of seed 001. */
+/** The list of revoked self-contained tokens: `jti` and `exp`, as an existing blacklist of JWTs has them. */
 export class CreateRevokedTokens1763683200005 implements MigrationInterface {
   name = 'CreateRevokedTokens1763683200005';
 

@@ -4,8 +4,8 @@ const LONGEST_LIST = 100;
 const LONGEST_PAYLOAD = 7_800;
 
 /**
- * NOTIFY refuses 8,000 bytes and more, and would undo the change with it: a long list says "everything" instead, and so
- * does whatever else goes wrong here. No function of ours is called: another program's search path need not lead to it.
+ * NOTIFY refuses 8,000 bytes and more, and would undo the change with it: a long list becomes "everything" instead, and
+ * so does any other fault here. It calls no function of ours, since another program's search path need not lead to it.
  */
 const publish = (kind: string, selected: string) => `
   DECLARE
@@ -45,7 +45,7 @@ interface Published {
 
 /** What each statement has changed, at its commit. One that changed no row publishes nothing. */
 const TABLES = {
-  // The cleanup of what has expired by itself is nobody's news: it sets latchkey.purging.
+  // Deleting expired rows needs no publication: the cleanup sets latchkey.purging.
   sessions: {
     kind: 'sessions',
     changes: {
@@ -69,7 +69,7 @@ const TABLES = {
       DELETE: ['OLD TABLE AS before', 'SELECT id FROM before'],
     },
   },
-  // Rows are only ever deleted once they have expired, so nobody has to hear of that.
+  // Rows are only deleted once they have expired, which need not be published.
   revoked_tokens: {
     kind: 'tokens',
     changes: {
@@ -80,8 +80,8 @@ const TABLES = {
 } as const satisfies Record<string, Published>;
 
 /**
- * Publishes every change of a row that some process may have in memory, in the transaction that makes it, whoever makes
- * it: `PostgresInvalidationChannel` listens. Triggers of whole statements, so that a flood is one message.
+ * Publishes every change of a row that a process may have in memory, in the transaction that makes it, whoever makes
+ * it; `PostgresInvalidationChannel` listens. The triggers are per statement, so that a flood of changes is one message.
  */
 export function publishChangesFor({ referencesUsers }: { referencesUsers: boolean }): new () => MigrationInterface {
   const tables = Object.entries<Published>(TABLES).filter(([table]) => referencesUsers || table !== 'users');

@@ -23,7 +23,9 @@ const INDEXES: readonly OwnIndex[] = [
   { name: 'auth_audit_events_user_id_idx', on: 'auth_audit_events (user_id, at)' },
 ];
 
-/** The table that `audit: { enabled: true }` writes to. No foreign key: what is told of an account outlives it. */
+/**
+ * The table that `audit: { enabled: true }` writes to. No foreign key: what is recorded about an account outlives it.
+ */
 export class CreateAuditEvents1763683200008 implements MigrationInterface {
   name = 'CreateAuditEvents1763683200008';
 

@@ -11,13 +11,13 @@ interface Entry {
 }
 
 export interface MemorySessionCacheOptions {
-  /** At most this many entries; one more drops the one that was not asked for the longest. */
+  /** The most entries; one more drops the least recently used. */
   readonly max: number;
-  /** An entry is not answered once it is this old, asked for or not. */
+  /** An entry that is this old is never returned, used or not. */
   readonly ttl: Duration;
 }
 
-/** In the memory of this process, bounded by count and by age. The index by user holds exactly the entries there are. */
+/** In the memory of this process, bounded by count and by age. The index by user holds exactly the same entries. */
 export class MemorySessionCache extends SessionCache {
   private readonly idsByUser = new Map<string, Set<string>>();
   private readonly entries: LRUCache<string, Entry>;
