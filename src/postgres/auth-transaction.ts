@@ -29,23 +29,28 @@ export class AuthTransaction {
   }
 
   /**
-   * The same as part of a transaction that you have begun with TypeORM, on its connection: your rows and ours commit
-   * together or not at all.
+   * The same in a transaction of your own: an account, a session and your rows are committed together, or none of them.
    *
    * ```ts
    * await dataSource.transaction(async (manager) => {
-   *   const team = await manager.save(Team, { name });
-   *   await transaction.within(manager, async () => {
-   *     const user = await users.create(email, password);
-   *     await sessions.create(user.id);
-   *   });
+   *   await manager.insert(Company, { name });
+   *   await transaction.within(manager, () => users.create(email, password));
    * });
    * ```
    *
-   * Events are emitted, and caches told, when your transaction has committed; a savepoint of yours that is rolled back
-   * takes along what was done within it. A statement of ours that fails leaves the transaction failed: committing it
-   * throws that error, unless a savepoint around it was rolled back. Nothing is tried again after a deadlock. The level
-   * must be READ COMMITTED. Throws a TypeError for a manager that is in no transaction, or of another DataSource.
+   * `manager` is the one that TypeORM gives you for an open transaction of the DataSource that AuthModule uses. Events are
+   * emitted, and caches told, when you have committed; nothing is, where you roll back, also to a savepoint (a
+   * `manager.transaction` inside). Inside, reads go to the database and see what you have changed; other code sees it
+   * after the commit. `run` inside is part of it. Rate limits count on their own, on another connection of the pool.
+   *
+   * The transaction is yours, and so is its end. A statement that fails leaves it failed (PostgreSQL takes no further
+   * statement, `25P02`): `within` throws, also if the work caught the error, so let it pass and roll back, or put a
+   * savepoint around `within`. Nothing is tried again after a deadlock or a serialization failure: call your whole
+   * transaction again. Keep to READ COMMITTED, PostgreSQL's default, which our statements are made for. Wait for
+   * everything you start, and for `within` itself, before your transaction ends.
+   *
+   * Throws what the work throws, and a `TypeError` for a manager without an open transaction, for one of another
+   * DataSource, and inside of `run` or of another transaction's `within`.
    */
   within<T>(manager: EntityManager, work: () => Promise<T>): Promise<T> {
     return this.statements.within(manager, work);

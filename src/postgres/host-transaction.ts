@@ -1,167 +1,239 @@
-import type { QueryRunner } from 'typeorm';
-import type { Client } from './connection.js';
+import type { EntityManager, QueryRunner } from 'typeorm';
+import type { Connection } from './connection.js';
 import type { Statement, StatementResult } from './statement.js';
 import { sqlState, toAuthError, wasRefused } from './store-error.js';
 import {
-  emitOutcome,
+  emit,
   type AfterTransaction,
-  type OpenTransaction,
+  type JoinedTransaction,
   type Query,
   type TransactionOutcome,
 } from './transaction.js';
 
-const ISOLATION: Statement = {
-  name: 'isolation',
-  text: "SELECT current_setting('transaction_isolation') AS isolation",
-};
-
-/** What is known of TypeORM's own count: 1 in a transaction, one more in each savepoint below it. */
-type CountingRunner = QueryRunner & { readonly transactionDepth?: number };
-
-/** A statement that failed, or an effect that waits, with the transaction or savepoint in which it was. */
-interface At<T> {
-  depth: number;
-  readonly what: T;
+/** A `pg` client as TypeORM holds it. */
+export interface HostClient extends Connection {
+  once(event: 'end', listener: () => void): void;
+  off(event: 'end', listener: () => void): void;
 }
 
+type Entry = { savepoint: string } | { effect: AfterTransaction };
+
+const SAVEPOINT = /^\s*SAVEPOINT\s+"?(\w+)/i;
+const RELEASE = /^\s*RELEASE\s+(?:SAVEPOINT\s+)?"?(\w+)/i;
+const ROLLBACK_TO = /^\s*ROLLBACK\s+(?:WORK\s+|TRANSACTION\s+)?TO\s+(?:SAVEPOINT\s+)?"?(\w+)/i;
+const COMMIT = /^\s*(?:COMMIT|END)\b/i;
+const ROLLBACK = /^\s*(?:ROLLBACK|ABORT)\b/i;
+
 /**
- * A transaction that the host has begun on a `QueryRunner` of its own, and will end. How it ends is heard by wrapping
- * `commitTransaction` and `rollbackTransaction` of that one runner: TypeORM tells it to subscribers of the whole
- * DataSource only.
+ * The transaction of a host, watched until its end. Only what PostgreSQL answers tells how it ended: it answers the COMMIT
+ * of a failed transaction with ROLLBACK, and TypeORM takes that for success. So the client is watched, not TypeORM.
  */
 export class HostTransaction {
-  private static readonly known = new WeakMap<QueryRunner, HostTransaction>();
+  /** Of a statement of ours, as long as the transaction is failed. */
+  failure: { error: unknown } | null = null;
+  settled = false;
+  private committing = false;
   private last: Promise<unknown> = Promise.resolve();
-  private effects: At<AfterTransaction>[] = [];
-  private failure: At<unknown> | null = null;
-  private ended = false;
+  /** In the order of the transaction: what waits for the end, and the savepoints between. */
+  private entries: Entry[] = [];
+  private unwatch = () => {};
 
-  /** The one that is under way on this runner; the first call looks at its isolation level. */
-  static async of(runner: QueryRunner, query: Query): Promise<HostTransaction> {
-    const known = this.known.get(runner);
-    if (known && !known.ended) return known;
-    const begun = new HostTransaction(runner, (await runner.connect()) as Client, query);
-    await begun.checkIsolation();
-    begun.listen();
-    this.known.set(runner, begun);
-    return begun;
-  }
-
-  private constructor(
-    private readonly runner: CountingRunner,
-    private readonly client: Client,
+  constructor(
+    private readonly client: HostClient,
     private readonly query: Query,
   ) {}
 
-  /** Its statements, for as long as `work` runs. */
-  async perform<T>(work: (scope: OpenTransaction) => Promise<T>): Promise<T> {
-    const scope = {
-      open: true,
-      run: <Row>(statement: Statement, values: unknown[]) => this.run<Row>(statement, values),
-      willTell: (effect: AfterTransaction) => this.willTell(effect),
+  /** Until the end of the transaction. Calls `ended` then. */
+  watch(runner: QueryRunner, ended: () => void): void {
+    const { client } = this;
+    const restoreQuery = override(client, 'query', (query) => (...args: unknown[]) => {
+      const answer: unknown = Reflect.apply(query, client, args);
+      return this.settled || !(answer instanceof Promise) ? answer : this.observed(textOf(args[0]), answer);
+    });
+    const restoreRelease = override(runner, 'release', (release) => async () => {
+      await (Reflect.apply(release, runner, []) as Promise<void>);
+      // Given back to the pool as it is: whoever borrows the connection next may commit it.
+      if (!this.committing) await this.settle('unknown');
+    });
+    // Without a COMMIT, PostgreSQL rolls back what its client leaves behind.
+    const lost = () => void (this.committing || this.settle('undone'));
+    client.once('end', lost);
+    this.unwatch = () => {
+      restoreQuery();
+      restoreRelease();
+      client.off('end', lost);
+      ended();
     };
-    try {
-      return await work(scope);
-    } finally {
-      scope.open = false;
-      // Nothing of ours may still be under way when the host goes on with its connection.
-      await this.last;
-    }
   }
 
-  private run<Row>({ name, text }: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+  /** One after the other, and unnamed, as in a transaction of our own. */
+  run<Row>({ name, text }: Statement, values: unknown[]): Promise<StatementResult<Row>> {
     const result = this.last.then(async () => {
       try {
         const { rows, rowCount } = await this.query(this.client, name, { text, values });
         return { rows: rows as Row[], rowCount: rowCount ?? 0 };
       } catch (fault) {
         const error = toAuthError(fault, sqlState(fault), name);
-        this.failure ??= { depth: this.depth, what: error };
+        this.failure ??= { error };
         throw error;
       }
     });
-    this.last = result.then(ignore, ignore);
+    this.last = result.catch(() => {});
     return result;
   }
 
-  private willTell(effect: AfterTransaction): boolean {
-    if (!this.ended) this.effects.push({ depth: this.depth, what: effect });
-    return !this.ended;
+  /** Resolves when what has been asked so far is answered. */
+  async idle(): Promise<void> {
+    await this.last;
   }
 
-  private get depth(): number {
-    return this.runner.transactionDepth ?? 1;
+  willEmit(effect: AfterTransaction): boolean {
+    if (!this.settled) this.entries.push({ effect });
+    return !this.settled;
   }
 
-  /** The module's locks are taken before a snapshot, which the other levels take first. */
-  private async checkIsolation(): Promise<void> {
-    const { rows } = await this.run<{ isolation: string }>(ISOLATION, []);
-    const { isolation } = rows[0]!;
-    if (isolation === 'read committed') return;
-    throw new TypeError(`within() needs a transaction at READ COMMITTED, not ${isolation.toUpperCase()}.`);
+  private async observed(text: string, answer: Promise<unknown>): Promise<unknown> {
+    const back = ROLLBACK_TO.exec(text)?.[1];
+    if (back === undefined && ROLLBACK.test(text)) return this.observedRollback(answer);
+    if (COMMIT.test(text)) return this.observedCommit(answer);
+    const result = await answer;
+    const begun = SAVEPOINT.exec(text)?.[1];
+    const released = RELEASE.exec(text)?.[1];
+    if (back !== undefined) await this.rolledBackTo(back);
+    else if (begun !== undefined) this.entries.push({ savepoint: begun });
+    else if (released !== undefined) this.released(released);
+    return result;
   }
 
-  private listen(): void {
-    const { runner } = this;
-    const commit = runner.commitTransaction.bind(runner);
-    const rollback = runner.rollbackTransaction.bind(runner);
-    const release = runner.release.bind(runner);
-    runner.commitTransaction = async () => {
-      const { depth } = this;
-      // PostgreSQL answers the commit of a failed transaction with a rollback, and no error.
-      if (this.failure && this.failure.depth >= depth) throw this.failure.what;
-      if (depth > 1) {
-        await commit();
-        return this.moveUp(depth);
-      }
-      let outcome: TransactionOutcome = 'unknown';
-      try {
-        await commit();
-        outcome = 'committed';
-      } catch (error) {
-        if (wasRefused(error)) outcome = 'undone';
-        throw error;
-      } finally {
-        await this.end(outcome);
-      }
-    };
-    runner.rollbackTransaction = async () => {
-      const { depth } = this;
-      try {
-        await rollback();
-      } finally {
-        if (depth > 1) await this.undo(depth);
-        else await this.end('undone');
-      }
-    };
-    runner.release = async () => {
-      await this.end('undone');
-      await release();
-    };
-    this.stopListening = () =>
-      Object.assign(runner, { commitTransaction: commit, rollbackTransaction: rollback, release });
+  /** Also where the answer is an error: nothing has been committed, and the connection is not used again. */
+  private async observedRollback(answer: Promise<unknown>): Promise<unknown> {
+    try {
+      return await answer;
+    } finally {
+      await this.settle('undone');
+    }
   }
 
-  private stopListening: () => void = ignore;
-
-  /** A released savepoint is part of what is around it. */
-  private moveUp(depth: number): void {
-    for (const waiting of this.effects) waiting.depth = Math.min(waiting.depth, depth - 1);
+  private async observedCommit(answer: Promise<unknown>): Promise<unknown> {
+    this.committing = true;
+    let outcome: TransactionOutcome = 'unknown';
+    try {
+      const result = await answer;
+      outcome = (result as { command?: string }).command === 'COMMIT' ? 'committed' : 'undone';
+      return result;
+    } catch (error) {
+      if (wasRefused(error)) outcome = 'undone';
+      throw error;
+    } finally {
+      await this.settle(outcome);
+    }
   }
 
-  private async undo(depth: number): Promise<void> {
-    if (this.failure && this.failure.depth >= depth) this.failure = null;
-    const undone = this.effects.filter((waiting) => waiting.depth >= depth);
-    this.effects = this.effects.filter((waiting) => waiting.depth < depth);
-    for (const { what } of undone) await emitOutcome(what, 'undone');
+  /** The savepoint itself stays. One that is not known is older than everything of ours. */
+  private async rolledBackTo(savepoint: string): Promise<void> {
+    const undone = this.entries.splice(this.indexOf(savepoint) + 1);
+    this.failure = null;
+    await emitAll(undone, 'undone');
   }
 
-  private async end(outcome: TransactionOutcome): Promise<void> {
-    if (this.ended) return;
-    this.ended = true;
-    this.stopListening();
-    for (const { what } of this.effects) await emitOutcome(what, outcome);
+  /** What came after it belongs to what is around it. */
+  private released(savepoint: string): void {
+    const index = this.indexOf(savepoint);
+    this.entries = this.entries.filter((entry, at) => at < index || 'effect' in entry);
+  }
+
+  private indexOf(savepoint: string): number {
+    return this.entries.findLastIndex((entry) => 'savepoint' in entry && entry.savepoint === savepoint);
+  }
+
+  private async settle(outcome: TransactionOutcome): Promise<void> {
+    if (this.settled) return;
+    this.settled = true;
+    this.unwatch();
+    await emitAll(this.entries.splice(0), outcome);
   }
 }
 
-const ignore = () => {};
+/** One call of `within`: takes statements until its end; what waits for the outcome waits for the host's. */
+export class HostTransactionScope implements JoinedTransaction {
+  private ended = false;
+
+  constructor(readonly host: HostTransaction) {}
+
+  get open(): boolean {
+    return !this.ended && !this.host.settled;
+  }
+
+  async perform<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      const result = await work();
+      this.ended = true;
+      await this.host.idle();
+      // The work may have caught it: the host must not go on to a COMMIT that PostgreSQL turns into a roll back.
+      if (this.host.failure) throw this.host.failure.error;
+      return result;
+    } finally {
+      this.ended = true;
+      // The host's next statement must not overtake one that the work has not waited for.
+      await this.host.idle();
+    }
+  }
+
+  run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+    return this.host.run(statement, values);
+  }
+
+  willEmit(effect: AfterTransaction): boolean {
+    return this.host.willEmit(effect);
+  }
+}
+
+/** The query runner of the host's open transaction. Throws a `TypeError` where there is none on this DataSource. */
+export function transactionOf(manager: EntityManager, dataSource: unknown): QueryRunner {
+  // TypeORM 1 calls it `dataSource`, 0.3 `connection`.
+  const its = manager as unknown as { dataSource?: unknown; connection?: unknown };
+  if ((its.dataSource ?? its.connection) !== dataSource) {
+    throw new TypeError(
+      "This EntityManager belongs to another DataSource than AuthModule's: one transaction cannot span both. " +
+        'Call `transaction` on the DataSource that AuthModule uses, and pass its manager.',
+    );
+  }
+  const runner = manager.queryRunner;
+  if (!runner || runner.isReleased || !runner.isTransactionActive) {
+    throw new TypeError(
+      'This EntityManager has no open transaction. Pass the one that `dataSource.transaction(async (manager) => …)` ' +
+        'gives you, before it ends; without a transaction of your own, use AuthTransaction.run.',
+    );
+  }
+  return runner;
+}
+
+async function emitAll(entries: Entry[], outcome: TransactionOutcome): Promise<void> {
+  for (const entry of entries) if ('effect' in entry) await emit(entry.effect, outcome);
+}
+
+function textOf(query: unknown): string {
+  const text = typeof query === 'string' ? query : (query as { text?: unknown } | null)?.text;
+  return typeof text === 'string' ? text : '';
+}
+
+/** Replaces a method of this one object. Returns what puts the former one back, unless somebody has replaced ours. */
+function override<T extends object>(
+  target: T,
+  name: keyof T & string,
+  by: (method: (...args: unknown[]) => unknown) => (...args: unknown[]) => unknown,
+): () => void {
+  const own = Object.getOwnPropertyDescriptor(target, name);
+  const value = by(target[name] as (...args: unknown[]) => unknown);
+  Object.defineProperty(target, name, {
+    value,
+    configurable: true,
+    writable: true,
+    enumerable: own?.enumerable ?? false,
+  });
+  return () => {
+    if (target[name] !== value) return;
+    if (own) Object.defineProperty(target, name, own);
+    else Reflect.deleteProperty(target, name);
+  };
+}

@@ -7,8 +7,8 @@ import type { Client, Connection } from './connection.js';
 import { listeningClient, type ClientPool, type ListenerOptions, type ListeningClient } from './listening-client.js';
 import type { Statement, StatementResult } from './statement.js';
 import { sqlState, sqlStateOrCause, STALE_STATEMENT, toAuthError, TRY_AGAIN } from './store-error.js';
-import { HostTransaction } from './host-transaction.js';
-import { emitOutcome, Transaction, type AfterTransaction, type OpenTransaction } from './transaction.js';
+import { HostTransaction, HostTransactionScope, transactionOf, type HostClient } from './host-transaction.js';
+import { emit, Transaction, type AfterTransaction, type JoinedTransaction } from './transaction.js';
 import { Semaphore } from '../common/semaphore.js';
 
 interface Pool extends Connection, ClientPool {
@@ -36,11 +36,9 @@ export class PreparedStatements {
     }
   }
 
-  private readonly transactions = new AsyncLocalStorage<OpenTransaction>();
-  private readonly turns = new Semaphore(() => Math.max(1, Math.floor((this.pool.options.max ?? 10) / 2)));
-
-  /** How many calls of `within` are under way. */
-  private hosted = 0;
+  private readonly transactions = new AsyncLocalStorage<JoinedTransaction>();
+  private readonly hostTransactions = new Map<HostClient, HostTransaction>();
+  private readonly semaphore = new Semaphore(() => Math.max(1, Math.floor((this.pool.options.max ?? 10) / 2)));
 
   /** Within `transaction`, as part of it; else on its own. */
   run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
@@ -72,11 +70,11 @@ export class PreparedStatements {
    * for another try (a deadlock), and `work` is then called again.
    *
    * At most half of the pool's connections are in transactions at once, so that work which asks for another connection
-   * (a host's own directory) always gets one; further transactions wait for their turn without holding any.
+   * (a host's own directory) always gets one; further transactions wait without holding any.
    */
   async transaction<T>(work: () => Promise<T>): Promise<T> {
     if (this.transactions.getStore()?.open) return work();
-    await this.turns.take();
+    await this.semaphore.take();
     try {
       for (let attempt = 1; ; attempt++) {
         try {
@@ -89,38 +87,41 @@ export class PreparedStatements {
         }
       }
     } finally {
-      this.turns.giveBack();
-      this.rest();
+      this.semaphore.giveBack();
+      this.restStorage();
     }
   }
 
   /**
-   * Everything that `work` runs and waits for, as part of the transaction that the host has begun with this manager.
-   * Throws a TypeError where there is none, or it is another DataSource's.
+   * Everything that `work` runs and waits for, on the connection of the host's own open transaction: it is done when the
+   * host commits. What waits for the end of the transaction waits for the host's. Throws a `TypeError` for a manager
+   * without an open transaction or of another DataSource, and within another transaction.
    */
   async within<T>(manager: EntityManager, work: () => Promise<T>): Promise<T> {
-    const { queryRunner } = manager;
-    if (!queryRunner?.isTransactionActive) {
-      throw new TypeError('within() takes the EntityManager that dataSource.transaction(async (manager) => …) passes.');
-    }
-    if (queryRunner.connection !== this.dataSource) {
+    const runner = transactionOf(manager, this.dataSource);
+    const client = (await runner.connect()) as HostClient;
+    const host = this.hostTransactions.get(client) ?? new HostTransaction(client, this.timed.bind(this));
+    const around = this.transactions.getStore();
+    if (around?.open && !(around instanceof HostTransactionScope && around.host === host)) {
       throw new TypeError(
-        'within() takes an EntityManager of the DataSource that AuthModule uses: see its dataSource option.',
+        'AuthTransaction.within was called inside another transaction of AuthTransaction. ' +
+          'Call it around that one: AuthTransaction.run inside of within is part of it.',
       );
     }
-    this.hosted++;
-    try {
-      const transaction = await HostTransaction.of(queryRunner, this.timed.bind(this));
-      return await transaction.perform((scope) => this.transactions.run(scope, work));
-    } finally {
-      this.hosted--;
-      this.rest();
+    if (!this.hostTransactions.has(client)) {
+      this.hostTransactions.set(client, host);
+      host.watch(runner, () => {
+        this.hostTransactions.delete(client);
+        this.restStorage();
+      });
     }
+    const scope = new HostTransactionScope(host);
+    return scope.perform(() => this.transactions.run(scope, work));
   }
 
   /** Before Node 24 one storage in use makes every promise of the process dearer, a statement by a tenth. */
-  private rest(): void {
-    if (this.turns.isIdle && this.hosted === 0) this.transactions.disable();
+  private restStorage(): void {
+    if (this.semaphore.isIdle && this.hostTransactions.size === 0) this.transactions.disable();
   }
 
   /** Whether this code runs in a transaction, and so may read uncommitted changes of its own. */
@@ -134,7 +135,7 @@ export class PreparedStatements {
    */
   afterwards(effect: AfterTransaction): void {
     // Also what was started inside and not waited for, until it is known how the transaction ends.
-    if (!this.transactions.getStore()?.willTell(effect)) void emitOutcome(effect, 'committed');
+    if (!this.transactions.getStore()?.willEmit(effect)) void emit(effect, 'committed');
   }
 
   /** Also of one that fails; of the pool's, with the wait for a connection. */

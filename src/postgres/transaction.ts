@@ -8,15 +8,6 @@ export type TransactionOutcome = 'committed' | 'undone' | 'unknown';
 
 export type AfterTransaction = (outcome: TransactionOutcome) => void | Promise<void>;
 
-/** Where statements go while a transaction is open. */
-export interface OpenTransaction {
-  /** After it, no more statements are taken. */
-  readonly open: boolean;
-  run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>>;
-  /** Whether it will call `effect` at its end; no longer once it has ended. */
-  willTell(effect: AfterTransaction): boolean;
-}
-
 /** Asks this connection; `name` is for the metrics. */
 export type Query = (
   connection: Connection,
@@ -24,11 +15,20 @@ export type Query = (
   query: Parameters<Connection['query']>[0],
 ) => ReturnType<Connection['query']>;
 
+/** What statements that run inside of a transaction see of it. */
+export interface JoinedTransaction {
+  /** After it, no more statements are taken. */
+  readonly open: boolean;
+  run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>>;
+  /** Whether it will call `effect` at its end; no longer once it has ended. */
+  willEmit(effect: AfterTransaction): boolean;
+}
+
 const BEGIN: Statement = { name: 'begin', text: 'BEGIN ISOLATION LEVEL READ COMMITTED' };
 const COMMIT: Statement = { name: 'commit', text: 'COMMIT' };
 
 /** One transaction on one connection, from its beginning until the connection is back in its pool. */
-export class Transaction implements OpenTransaction {
+export class Transaction implements JoinedTransaction {
   open = true;
   private last: Promise<unknown> = Promise.resolve();
   private failure: { error: unknown } | null = null;
@@ -67,7 +67,7 @@ export class Transaction implements OpenTransaction {
       this.client.off('error', lost);
       this.client.release(broken);
       this.settled = true;
-      for (const effect of this.effects) await emitOutcome(effect, outcome);
+      for (const effect of this.effects) await emit(effect, outcome);
     }
   }
 
@@ -90,14 +90,14 @@ export class Transaction implements OpenTransaction {
     return result;
   }
 
-  willTell(effect: AfterTransaction): boolean {
+  willEmit(effect: AfterTransaction): boolean {
     if (!this.settled) this.effects.push(effect);
     return !this.settled;
   }
 }
 
 /** Calls it. What it throws is logged. */
-export async function emitOutcome(effect: AfterTransaction, outcome: TransactionOutcome): Promise<void> {
+export async function emit(effect: AfterTransaction, outcome: TransactionOutcome): Promise<void> {
   try {
     await effect(outcome);
   } catch (error) {

@@ -24,7 +24,7 @@ export function latchkeyProcess(args: readonly string[], env: Record<string, str
   const child = spawn(process.execPath, ['--import', './test/support/register.js', 'src/cli/main.ts', ...args], {
     env: { ...inherited, NODE_OPTIONS: '', NODE_NO_WARNINGS: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 25_000,
+    timeout: 120_000,
   });
   let out = '';
   let err = '';
