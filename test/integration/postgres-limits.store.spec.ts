@@ -8,21 +8,21 @@ import { startTestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 ephemeralTokenStoreContract('TypeORM', async () => {
-  const { app, db, close } = await startTestApp();
+  const t = await startTestApp();
   return {
-    store: app.get(EphemeralTokenStore),
-    count: async () => Number((await db.query('SELECT count(*) AS n FROM auth_ephemeral_tokens'))[0]!['n']),
-    clear: async () => void (await db.query('DELETE FROM auth_ephemeral_tokens')),
-    close,
+    store: t.app.get(EphemeralTokenStore),
+    count: async () => Number((await t.db.query('SELECT count(*) AS n FROM auth_ephemeral_tokens'))[0]!['n']),
+    clear: async () => void (await t.db.query('DELETE FROM auth_ephemeral_tokens')),
+    close: () => t.close(),
   };
 });
 
 rateLimitStoreContract('TypeORM', async () => {
-  const { app, db, close } = await startTestApp();
+  const t = await startTestApp();
   return {
-    store: app.get(RateLimitStore),
-    clear: async () => void (await db.query('DELETE FROM auth_rate_limit_events')),
-    close,
+    store: t.app.get(RateLimitStore),
+    clear: async () => void (await t.db.query('DELETE FROM auth_rate_limit_events')),
+    close: () => t.close(),
   };
 });
 
