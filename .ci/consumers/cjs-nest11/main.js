@@ -2,10 +2,19 @@
 require('reflect-metadata');
 const assert = require('node:assert/strict');
 const { Controller, Get, Module } = require('@nestjs/common');
-const { NestFactory } = require('@nestjs/core');
+const { APP_GUARD, NestFactory } = require('@nestjs/core');
 const { FastifyAdapter } = require('@nestjs/platform-fastify');
 const { TypeOrmModule } = require('@nestjs/typeorm');
-const { authEntities, authMigrations, AuthModule, CurrentUser, PostgresUserDirectory } = require('nestjs-latchkey');
+const {
+  authEntities,
+  authMigrations,
+  AuthModule,
+  AuthTransaction,
+  CurrentUser,
+  currentUser,
+  PostgresUserDirectory,
+} = require('nestjs-latchkey');
+const { DataSource } = require('typeorm');
 const { startEmbeddedPostgres } = require('nestjs-latchkey/testing');
 
 class MeController {
@@ -17,11 +26,29 @@ Controller()(MeController);
 Get('me')(MeController.prototype, 'me', Object.getOwnPropertyDescriptor(MeController.prototype, 'me'));
 CurrentUser('email')(MeController.prototype, 'me', 0);
 
+/** Guards of the host's run after ours on Nest 11 too, wherever they stand. */
+const seen = [];
+class GuardOfTheApplication {
+  canActivate(context) {
+    seen.push(['application', currentUser(context)?.email]);
+    return true;
+  }
+}
+class GuardOfAFeature {
+  canActivate(context) {
+    seen.push(['feature', currentUser(context)?.email]);
+    return true;
+  }
+}
+class FeatureModule {}
+Module({ providers: [{ provide: APP_GUARD, useClass: GuardOfAFeature }] })(FeatureModule);
+
 async function main() {
   const postgres = await startEmbeddedPostgres();
   class AppModule {}
   Module({
     imports: [
+      FeatureModule,
       TypeOrmModule.forRoot({
         type: 'postgres',
         url: postgres.url,
@@ -32,6 +59,7 @@ async function main() {
       AuthModule.forRoot({ secrets: ['a consumer secret of more than 32 characters'], routes: { path: 'auth' } }),
     ],
     controllers: [MeController],
+    providers: [{ provide: APP_GUARD, useClass: GuardOfTheApplication }],
   })(AppModule);
 
   const app = await NestFactory.create(AppModule, new FastifyAdapter(), { logger: ['error'] });
@@ -47,6 +75,22 @@ async function main() {
   const cookie = login.headers.get('set-cookie').split(';')[0];
   assert.equal((await fetch(`${url}/me`)).status, 401);
   assert.deepEqual(await (await fetch(`${url}/me`, { headers: { cookie } })).json(), { email: 'ada@example.com' });
+  assert.deepEqual(seen.slice(-2).toSorted(), [
+    ['application', 'ada@example.com'],
+    ['feature', 'ada@example.com'],
+  ]);
+  // TypeORM 0.3: in the host's own transaction.
+  const users = app.get(PostgresUserDirectory);
+  const source = app.get(DataSource);
+  const signUp = (email, commits) =>
+    source.transaction(async (manager) => {
+      await app.get(AuthTransaction).within(manager, () => users.create(email, 'correct horse'));
+      if (!commits) throw new Error('undone');
+    });
+  await signUp('kept@example.com', true);
+  await assert.rejects(signUp('undone@example.com', false), /undone/);
+  assert.ok(await users.findByLogin('kept@example.com'));
+  assert.equal(await users.findByLogin('undone@example.com'), null);
   const logout = await fetch(`${url}/auth/logout`, { method: 'POST', headers: { cookie } });
   assert.equal(logout.status, 200);
   assert.equal((await fetch(`${url}/me`, { headers: { cookie } })).status, 401);
