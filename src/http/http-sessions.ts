@@ -79,8 +79,8 @@ export class HttpSessions {
 
   /**
    * Judges the login behind the usual limits, opens the session and sets its cookie; the sessions of all cookies that
-   * came along end. A `ProvedLogin` is not judged again. Throws `RATE_LIMITED`, `INVALID_CREDENTIALS` (also for `null` from `verify`), and what `verify`
-   * throws.
+   * came along end. A `ProvedLogin` is not judged again. Throws `RATE_LIMITED`, `INVALID_CREDENTIALS` (also for `null`
+   * from `verify`), and what `verify` throws.
    */
   async start(request: HttpRequest, response: object, login: HttpLoginAttempt | ProvedLogin): Promise<StartedSession> {
     const presented = this.cookie.values(headerOf(request, 'cookie'));
@@ -116,11 +116,10 @@ export class HttpSessions {
   /** Ends the session of every credential that came along, cookie and bearer alike, and clears the cookie. Idempotent. */
   async end(request: HttpRequest, response: object): Promise<void> {
     const bearer = bearerOf(request);
-    const ended = [
-      ...(await this.scheme.revoke(this.cookie.values(headerOf(request, 'cookie')))),
-      ...(bearer === null ? [] : await this.bearer.revoke(bearer)),
-    ];
-    for (const session of ended) this.emitLogout(request, session);
+    const byCookie = await this.scheme.revoke(this.cookie.values(headerOf(request, 'cookie')));
+    // Before the bearer token: what has ended is told also where the rest then fails.
+    for (const session of byCookie) this.emitLogout(request, session);
+    if (bearer !== null) for (const session of await this.bearer.revoke(bearer)) this.emitLogout(request, session);
     this.clear(request, response);
   }
 
@@ -152,7 +151,7 @@ export class HttpSessions {
   }
 
   private logIn(login: HttpLoginAttempt | ProvedLogin, context: LoginContext): Promise<CompletedLogin> {
-    if ('verify' in login) return this.logins.attempt({ login: null, ...login }, context);
+    if ('verify' in login) return this.logins.attempt({ ...login, login: login.login ?? null }, context);
     const { user, proofs, authenticatedAt } = login;
     return this.logins.begin(user, proofs, { ...context, authenticatedAt });
   }

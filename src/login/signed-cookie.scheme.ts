@@ -45,12 +45,12 @@ export class SignedCookieScheme extends SessionScheme {
     return { user, session: sessionOf(identity, user), reissue };
   }
 
-  /** Of concurrent calls each gets a value of its own; the old one is refused at once. */
+  /** Of concurrent calls in all processes one gets the new value, the others `null`; the old one is refused at once. */
   override async rotate(value: string): Promise<CookieValue | null> {
     const identity = this.cookies.decode(value);
     if (!identity || !(await this.userOf(identity))) return null;
-    await this.revocation.revoke(identity.sid, identity.absoluteExpiresAt);
-    return this.sign(this.cookies.rotate(identity));
+    const isFirst = await this.revocation.revoke(identity.sid, identity.absoluteExpiresAt);
+    return isFirst ? this.sign(this.cookies.rotate(identity)) : null;
   }
 
   override async revoke(values: readonly string[]): Promise<readonly EndedSession[]> {

@@ -1,14 +1,9 @@
 import type { EntityManager, QueryRunner } from 'typeorm';
 import type { Connection } from './connection.js';
 import type { Statement, StatementResult } from './statement.js';
-import { sqlState, toAuthError, wasRefused } from './store-error.js';
-import {
-  emit,
-  type AfterTransaction,
-  type JoinedTransaction,
-  type Query,
-  type TransactionOutcome,
-} from './transaction.js';
+import { StatementQueue, type Query } from './statement-queue.js';
+import { wasRefused } from './store-error.js';
+import { emit, type AfterTransaction, type JoinedTransaction, type TransactionOutcome } from './transaction.js';
 
 /** A `pg` client as TypeORM holds it. */
 export interface HostClient extends Connection {
@@ -29,19 +24,19 @@ const ROLLBACK = /^\s*(?:ROLLBACK|ABORT)\b/i;
  * of a failed transaction with ROLLBACK, and TypeORM takes that for success. So the client is watched, not TypeORM.
  */
 export class HostTransaction {
-  /** Of a statement of ours, as long as the transaction is failed. */
-  failure: { error: unknown } | null = null;
   settled = false;
   private committing = false;
-  private last: Promise<unknown> = Promise.resolve();
+  private readonly queue: StatementQueue;
   /** In the order of the transaction: what waits for the end, and the savepoints between. */
   private entries: Entry[] = [];
   private unwatch = () => {};
 
   constructor(
     private readonly client: HostClient,
-    private readonly query: Query,
-  ) {}
+    query: Query,
+  ) {
+    this.queue = new StatementQueue(client, query);
+  }
 
   /** Until the end of the transaction. Calls `ended` then. */
   watch(runner: QueryRunner, ended: () => void): void {
@@ -66,25 +61,18 @@ export class HostTransaction {
     };
   }
 
-  /** One after the other, and unnamed, as in a transaction of our own. */
-  run<Row>({ name, text }: Statement, values: unknown[]): Promise<StatementResult<Row>> {
-    const result = this.last.then(async () => {
-      try {
-        const { rows, rowCount } = await this.query(this.client, name, { text, values });
-        return { rows: rows as Row[], rowCount: rowCount ?? 0 };
-      } catch (fault) {
-        const error = toAuthError(fault, sqlState(fault), name);
-        this.failure ??= { error };
-        throw error;
-      }
-    });
-    this.last = result.catch(() => {});
-    return result;
+  run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+    return this.queue.run(statement, values);
   }
 
   /** Resolves when what has been asked so far is answered. */
-  async idle(): Promise<void> {
-    await this.last;
+  idle(): Promise<void> {
+    return this.queue.idle();
+  }
+
+  /** Of a statement of ours, as long as the transaction is failed. */
+  get failure(): StatementQueue['failure'] {
+    return this.queue.failure;
   }
 
   willEmit(effect: AfterTransaction): boolean {
@@ -132,7 +120,7 @@ export class HostTransaction {
   /** The savepoint itself stays. One that is not known is older than everything of ours. */
   private async rolledBackTo(savepoint: string): Promise<void> {
     const undone = this.entries.splice(this.indexOf(savepoint) + 1);
-    this.failure = null;
+    this.queue.failure = null;
     await emitAll(undone, 'undone');
   }
 

@@ -1,19 +1,13 @@
 import { Logger } from '@nestjs/common';
 import type { Client, Connection } from './connection.js';
 import type { Statement, StatementResult } from './statement.js';
+import { StatementQueue, type Query } from './statement-queue.js';
 import { sqlState, toAuthError, wasRefused } from './store-error.js';
 
 /** `unknown`: the answer to the commit was lost, and with it whether it was done. */
 export type TransactionOutcome = 'committed' | 'undone' | 'unknown';
 
 export type AfterTransaction = (outcome: TransactionOutcome) => void | Promise<void>;
-
-/** Asks this connection; `name` is for the metrics. */
-export type Query = (
-  connection: Connection,
-  name: string,
-  query: Parameters<Connection['query']>[0],
-) => ReturnType<Connection['query']>;
 
 /** What statements that run inside of a transaction see of it. */
 export interface JoinedTransaction {
@@ -30,20 +24,22 @@ const COMMIT: Statement = { name: 'commit', text: 'COMMIT' };
 /** One transaction on one connection, from its beginning until the connection is back in its pool. */
 export class Transaction implements JoinedTransaction {
   open = true;
-  private last: Promise<unknown> = Promise.resolve();
-  private failure: { error: unknown } | null = null;
+  private readonly queue: StatementQueue;
   private settled = false;
   private readonly effects: AfterTransaction[] = [];
 
   constructor(
     private readonly client: Client,
-    private readonly query: Query,
-  ) {}
+    query: Query,
+  ) {
+    this.queue = new StatementQueue(client, query);
+  }
 
   /** Everything that `work` runs and waits for is done, or nothing. A statement that fails undoes it all. */
   async perform<T>(work: () => Promise<T>): Promise<T> {
     // While it is out of the pool nobody else listens, and an `error` without a listener ends the process.
-    const lost = (error?: Error) => (this.failure ??= { error: toAuthError(error, sqlState(error), 'transaction') });
+    const lost = (error?: Error) =>
+      (this.queue.failure ??= { error: toAuthError(error, sqlState(error), 'transaction') });
     this.client.on('error', lost);
     let broken = true;
     let outcome: TransactionOutcome = 'undone';
@@ -51,8 +47,8 @@ export class Transaction implements JoinedTransaction {
       await this.run(BEGIN, []);
       const result = await work();
       this.open = false;
-      await this.last;
-      if (this.failure) throw this.failure.error;
+      await this.queue.idle();
+      if (this.queue.failure) throw this.queue.failure.error;
       outcome = 'unknown';
       await this.run(COMMIT, []);
       outcome = 'committed';
@@ -71,23 +67,8 @@ export class Transaction implements JoinedTransaction {
     }
   }
 
-  /**
-   * One after the other, as a connection works, and unnamed: a prepared statement that has become stale would cost the
-   * whole transaction.
-   */
-  run<Row>({ name, text }: Statement, values: unknown[]): Promise<StatementResult<Row>> {
-    const result = this.last.then(async () => {
-      try {
-        const { rows, rowCount } = await this.query(this.client, name, { text, values });
-        return { rows: rows as Row[], rowCount: rowCount ?? 0 };
-      } catch (fault) {
-        const error = toAuthError(fault, sqlState(fault), name);
-        this.failure ??= { error };
-        throw error;
-      }
-    });
-    this.last = result.then(ignore, ignore);
-    return result;
+  run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+    return this.queue.run(statement, values);
   }
 
   willEmit(effect: AfterTransaction): boolean {
@@ -105,9 +86,6 @@ export async function emit(effect: AfterTransaction, outcome: TransactionOutcome
     new Logger('Auth').error(error);
   }
 }
-
-/** The statement that runs into the broken connection throws. */
-const ignore = () => {};
 
 async function rolledBack(client: Connection): Promise<boolean> {
   try {

@@ -12,8 +12,11 @@ export interface TokenState {
  * revoked".
  */
 export abstract class RevokedTokenStore {
-  /** Idempotent; of two expiries the later one holds. `exp` is in epoch ms. */
-  abstract revoke(jti: string, exp: number): Promise<void>;
+  /**
+   * Idempotent; of two expiries the later one holds. `exp` is in epoch ms. Of concurrent callers in all processes true
+   * for one, false where it was ended already.
+   */
+  abstract revoke(jti: string, exp: number): Promise<boolean>;
 
   abstract isRevoked(jti: string): Promise<boolean>;
 

@@ -29,12 +29,12 @@ export class TokenRevocationService {
     private readonly events: AuthEvents,
   ) {}
 
-  /** Ends the token of this `jti`; `exp` (epoch ms) is when it would have expired. Idempotent. */
-  async revoke(jti: string, exp: number): Promise<void> {
+  /** Ends the token of this `jti`; `exp` (epoch ms) is when it would have expired. Idempotent: true for the call that ended it. */
+  async revoke(jti: string, exp: number): Promise<boolean> {
     if (typeof jti !== 'string' || jti === '' || jti.length > 64 || !Number.isFinite(exp)) {
       throw new TypeError('revoke() takes the jti (1 to 64 characters) and exp (epoch ms) of a decoded token.');
     }
-    await this.states.revoke(jti, exp);
+    return this.states.revoke(jti, exp);
   }
 
   isRevoked(jti: string): Promise<boolean> {

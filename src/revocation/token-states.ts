@@ -46,13 +46,14 @@ export class TokenStates implements OnModuleInit {
     return this.isListed(jti) ?? this.store.isRevoked(jti);
   }
 
-  async revoke(jti: string, exp: number): Promise<void> {
-    await this.store.revoke(jti, exp);
+  async revoke(jti: string, exp: number): Promise<boolean> {
+    const isFirst = await this.store.revoke(jti, exp);
     this.statements.afterwards((outcome) => {
       if (outcome === 'committed') this.channel.deliver({ tokens: [[jti, exp]] });
       // The list is read again: an unknown outcome must neither keep a token valid nor refuse it.
       if (outcome === 'unknown') this.channel.deliver({ tokens: '*' });
     });
+    return isFirst;
   }
 
   /** `undefined`: ask the store. Always so inside a transaction, which may see its own uncommitted changes. */

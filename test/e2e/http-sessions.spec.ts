@@ -1,6 +1,7 @@
 import { Body, Controller, Get, Post, Req, Res } from '@nestjs/common';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
+  AuthError,
   AuthEvents,
   HttpSessions,
   PostgresUserDirectory,
@@ -10,6 +11,7 @@ import {
   type AuthUser,
   type HttpRequest,
 } from 'nestjs-latchkey';
+import { BearerSessions } from 'nestjs-latchkey/engine';
 import request from 'supertest';
 import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf } from '../support/cookies.js';
@@ -149,6 +151,16 @@ describe.each(PLATFORMS)('HttpSessions on %s', (platform) => {
     expect(nobody.get('Set-Cookie')).toBeUndefined();
   });
 
+  it('end emits the logout of the cookie also where the bearer token then fails, and keeps the cookie', async () => {
+    const cookie = cookieOf(await logIn());
+    const away = new AuthError('STORE_UNAVAILABLE', 'The store is away.', { part: 'session' });
+    const revoke = jest.spyOn(t.app.get(BearerSessions), 'revoke').mockRejectedValueOnce(away);
+    const answer = await post('logout', cookie).set('Authorization', 'Bearer abc').expect(503);
+    revoke.mockRestore();
+    expect(answer.get('Set-Cookie')).toBeUndefined();
+    expect(told('logout')).toHaveLength(1);
+  });
+
   it('end revokes, clears the cookie, emits, and is idempotent', async () => {
     const cookie = cookieOf(await logIn());
     const answer = await post('logout', cookie).expect(201);
@@ -174,6 +186,21 @@ describe('HttpSessions with signed cookies', () => {
       expect(await email(cookieOf(rotated))).toBe(EMAIL);
       expect(await email(cookie)).toBeNull();
       expect((await request(t.url).post('/own/rotate').set('Cookie', cookie)).body).toEqual({ rotated: false });
+    } finally {
+      await t.close();
+    }
+  });
+
+  it('of 20 rotations at once one gets a cookie: a logout ends everything that came of the login', async () => {
+    const t = await startTestApp({ controllers: [OwnLoginController], auth: { session: { scheme: 'signed-cookie' } } });
+    try {
+      await createUser(t.app, EMAIL);
+      const cookie = cookieOf(await request(t.url).post('/own/login').send({ key: 'right' }).expect(201));
+      const rotations = await Promise.all(
+        Array.from({ length: 20 }, () => request(t.url).post('/own/rotate').set('Cookie', cookie)),
+      );
+      expect(rotations.filter(({ body }) => body.rotated as boolean)).toHaveLength(1);
+      expect(rotations.filter((answer) => answer.get('Set-Cookie'))).toHaveLength(1);
     } finally {
       await t.close();
     }

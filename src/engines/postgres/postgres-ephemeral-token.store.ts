@@ -61,9 +61,9 @@ const DELETE_BY_USER: Statement = {
 /** Skips rows that are just being consumed, so that it neither waits nor deadlocks. */
 const DELETE_EXPIRED: Statement = {
   name: 'latchkey_token_delete_expired',
-  text: `DELETE FROM auth_ephemeral_tokens WHERE id IN (
-    SELECT id FROM auth_ephemeral_tokens WHERE expires_at <= to_timestamp($1)
-      ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)`,
+  text: `DELETE FROM auth_ephemeral_tokens WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM auth_ephemeral_tokens WHERE expires_at <= to_timestamp($1)
+      ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))`,
 };
 const CHECK_SCHEMA: Statement = {
   name: '',

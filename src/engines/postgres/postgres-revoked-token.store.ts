@@ -7,10 +7,11 @@ import { userOf, UUID } from './postgres-user.directory.js';
 import { RevokedTokenStore, type TokenState } from '../../revocation/revoked-token.store.js';
 import { UserDirectory } from '../../user/user.directory.js';
 
+/** Only a row that was there already has been locked by the statement that answers with it. */
 const REVOKE: Statement = {
   name: 'latchkey_revoked_token_insert',
   text: `INSERT INTO revoked_tokens (jti, exp) VALUES ($1, to_timestamp($2))
-    ON CONFLICT (jti) DO UPDATE SET exp = greatest(revoked_tokens.exp, excluded.exp)`,
+    ON CONFLICT (jti) DO UPDATE SET exp = greatest(revoked_tokens.exp, excluded.exp) RETURNING xmax = 0 AS inserted`,
 };
 const IS_REVOKED: Statement = {
   name: 'latchkey_revoked_token_exists',
@@ -60,8 +61,9 @@ export class PostgresRevokedTokenStore extends RevokedTokenStore implements OnMo
     await this.isRevoked('');
   }
 
-  override async revoke(jti: string, exp: number): Promise<void> {
-    await this.statements.run(REVOKE, [jti, toEpochSeconds(exp)]);
+  override async revoke(jti: string, exp: number): Promise<boolean> {
+    const { rows } = await this.statements.run<{ inserted: boolean }>(REVOKE, [jti, toEpochSeconds(exp)]);
+    return rows[0]!.inserted;
   }
 
   override async isRevoked(jti: string): Promise<boolean> {

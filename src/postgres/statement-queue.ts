@@ -1,0 +1,46 @@
+import type { Connection } from './connection.js';
+import type { Statement, StatementResult } from './statement.js';
+import { sqlState, toAuthError } from './store-error.js';
+
+/** Asks this connection; `name` is for the metrics. */
+export type Query = (
+  connection: Connection,
+  name: string,
+  query: Parameters<Connection['query']>[0],
+) => ReturnType<Connection['query']>;
+
+/**
+ * The statements of one transaction: one after the other, as a connection works, and unnamed, since a prepared statement
+ * that has become stale would cost the whole transaction.
+ */
+export class StatementQueue {
+  /** Of the first statement that failed, and with it the transaction. */
+  failure: { error: unknown } | null = null;
+  private last: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private readonly connection: Connection,
+    private readonly query: Query,
+  ) {}
+
+  run<Row>({ name, text }: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+    const result = this.last.then(async () => {
+      try {
+        const { rows, rowCount } = await this.query(this.connection, name, { text, values });
+        return { rows: rows as Row[], rowCount: rowCount ?? 0 };
+      } catch (fault) {
+        const error = toAuthError(fault, sqlState(fault), name);
+        this.failure ??= { error };
+        throw error;
+      }
+    });
+    // Its caller is told; the next statement meets the broken connection by itself.
+    this.last = result.catch(() => {});
+    return result;
+  }
+
+  /** Resolves when what has been asked so far is answered. */
+  async idle(): Promise<void> {
+    await this.last;
+  }
+}
