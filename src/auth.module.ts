@@ -57,6 +57,7 @@ import { AuthMetrics } from './metrics/auth-metrics.js';
 import { CountedSessionStore } from './metrics/counted-session.store.js';
 import { EventMetrics } from './metrics/event-metrics.js';
 import { SessionGauges } from './metrics/session-gauges.js';
+import { SchemaNames } from './schema/schema-names.js';
 import { MemorySessionCache } from './session/cache/memory-session-cache.js';
 import { NoopSessionCache } from './session/cache/noop-session-cache.js';
 import { SessionCache } from './session/cache/session-cache.js';
@@ -121,6 +122,11 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
       provide: PreparedStatements,
       useFactory: (source: DataSource, metrics: AuthMetrics) => new PreparedStatements(source, metrics),
       inject: [getDataSourceToken(dataSource), AuthMetrics],
+    },
+    {
+      provide: SchemaNames,
+      useFactory: ({ tables }: AuthConfig, { schema }: PreparedStatements) => new SchemaNames(tables, schema),
+      inject: [AuthConfig, PreparedStatements],
     },
     { provide: AuthMetrics, useFactory: () => AuthMetrics.load() },
     EventMetrics,

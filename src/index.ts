@@ -19,6 +19,7 @@ export type {
 } from './config/auth-options.js';
 export type { AuditSettings } from './config/audit-options.js';
 export type { CacheSettings } from './config/cache-options.js';
+export type { TableSettings } from './config/table-settings.js';
 export type { CleanupSettings } from './config/cleanup-options.js';
 export type { EphemeralTokenFields, EphemeralTokenRule, EphemeralTokenType } from './config/ephemeral-token-options.js';
 export type {
@@ -29,11 +30,10 @@ export type {
   RateLimitPolicy,
 } from './config/rate-limit-options.js';
 
-export { authEntities } from './schema/auth-entities.js';
-export { authMigrations } from './schema/auth-migrations.js';
-export { authSchemaFor } from './schema/auth-schema.js';
+export { authEntities, authMigrations, authSchemaFor } from './schema/auth-schema.js';
+export type { AuthSchema, AuthSchemaOptions } from './schema/auth-schema.js';
 export { UserEntity } from './schema/entities/user.entity.js';
-export type { UserIdType } from './schema/entities/session.entity.js';
+export type { UserIdType } from './schema/user-id-type.js';
 export { AuthTransaction } from './postgres/auth-transaction.js';
 
 export { AuthEvents } from './events/auth-events.js';

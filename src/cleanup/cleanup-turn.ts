@@ -8,8 +8,9 @@ import type { Statement } from '../postgres/statement.js';
  */
 const TAKE: Statement = {
   name: 'latchkey_cleanup_turn',
-  text: `SELECT pg_try_advisory_xact_lock(hashtextextended('nestjs-latchkey:cleanup:' || current_schema(), 0)) AS mine,
-    set_config('latchkey.purging', 'on', true)`,
+  text: `SELECT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended(
+      'nestjs-latchkey:cleanup:' || coalesce($1::text, pg_catalog.current_schema()), 0::bigint)) AS mine,
+    pg_catalog.set_config('latchkey.purging'::text, 'on'::text, true)`,
 };
 
 /** Of all processes on one schema, one cleans at a time. */
@@ -20,7 +21,7 @@ export class CleanupTurn {
   /** Runs `batch` in its own transaction, or returns `null` at once while another process is cleaning. */
   take<T>(batch: () => Promise<T>): Promise<T | null> {
     return this.statements.transaction(async () => {
-      const { rows } = await this.statements.run<{ mine: boolean }>(TAKE, []);
+      const { rows } = await this.statements.run<{ mine: boolean }>(TAKE, [this.statements.schema ?? null]);
       return rows[0]!.mine ? batch() : null;
     });
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Injectable, Module, type INestApplicationContext } from '@nestjs/common';
+import { Injectable, Module, type INestApplicationContext, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AuthModule } from '../auth.module.js';
@@ -7,21 +7,33 @@ import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import type { Values } from './command.js';
 import { openDatabase } from './database.js';
 import { hostConfiguration } from './host.js';
-import { userIdType } from './user-id.js';
+import type { UserIdType } from '../schema/user-id-type.js';
+import { givenUserId, schemaOptions } from './user-id.js';
 
-/** Users that are elsewhere: here an id is taken for what it is. */
-@Injectable()
-class IdsOnly extends UserDirectory {
-  override async findById(id: string): Promise<AuthUser> {
-    return { id, email: '' };
+/** Users that are elsewhere: here an id is taken for what it is, if it can be one. */
+function idsOf(type: UserIdType): Type<UserDirectory> {
+  @Injectable()
+  class IdsOnly extends UserDirectory {
+    override async findById(id: string): Promise<AuthUser | null> {
+      return ID[type].test(id) ? { id, email: '' } : null;
+    }
+    override async findByLogin(): Promise<null> {
+      return null;
+    }
+    override async verifyCredentials(): Promise<null> {
+      return null;
+    }
   }
-  override async findByLogin(): Promise<null> {
-    return null;
-  }
-  override async verifyCredentials(): Promise<null> {
-    return null;
-  }
+  return IdsOnly;
 }
+
+/** What may be an id of the type. A text with an @ is an e-mail address, which only the host's directory can resolve. */
+const ID: Readonly<Record<UserIdType, RegExp>> = {
+  uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
+  integer: /^-?\d{1,10}$/,
+  bigint: /^-?\d{1,19}$/,
+  text: /^[^@]+$/,
+};
 
 @Module({})
 class CommandModule {}
@@ -31,12 +43,13 @@ class CommandModule {}
  * configuration is that of `--config`, else the defaults with a secret that signs nothing.
  */
 export async function withAuth<T>(values: Values, work: (auth: INestApplicationContext) => Promise<T>): Promise<T> {
-  const users = userIdType(values) === undefined ? undefined : IdsOnly;
+  givenUserId(values);
   const host = await hostConfiguration(values);
   const options = host?.options ?? { secrets: [randomBytes(48).toString('base64url')] };
   const source = await openDatabase(values);
   let auth: INestApplicationContext | undefined;
   try {
+    const { userId } = await schemaOptions(values, host, (sql, parameters) => source.query(sql, parameters));
     auth = await NestFactory.createApplicationContext(
       {
         module: CommandModule,
@@ -46,7 +59,7 @@ export async function withAuth<T>(values: Values, work: (auth: INestApplicationC
             ...host?.extras,
             ...options,
             cleanup: { ...options.cleanup, enabled: false },
-            users: host?.extras.users ?? users,
+            users: host?.extras.users ?? (userId && idsOf(userId)),
             dataSource: undefined,
             globalGuard: false,
           }),

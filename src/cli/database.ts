@@ -1,5 +1,6 @@
 import { DataSource } from 'typeorm';
 import type { MigrationInterface } from 'typeorm';
+import { quoted } from '../schema/schema-names.js';
 import { sqlState } from '../postgres/store-error.js';
 import type { Option, Values } from './command.js';
 import { CommandFailure, UsageError } from './failure.js';
@@ -15,7 +16,6 @@ export const DATABASE_OPTIONS: Readonly<Record<string, Option>> = {
 };
 
 const CONNECT_TIMEOUT = 5_000;
-const IDENTIFIER = /^[A-Za-z_][\w$]{0,62}$/;
 
 const REMEDIES: Readonly<Record<string, string>> = {
   '3D000': 'There is no database of this name: create it, or correct the address.',
@@ -37,7 +37,9 @@ export async function openDatabase(values: Values, use: DatabaseUse = {}): Promi
   if (address === undefined) throw new UsageError('Name the database: --database-url, or the variable DATABASE_URL.');
   const shown = shownAddress(address);
   const schema = values.text('schema');
-  if (schema !== undefined && !IDENTIFIER.test(schema)) throw new UsageError('--schema must be the name of a schema.');
+  if (schema !== undefined && (Buffer.byteLength(schema) > 63 || schema.includes('\0'))) {
+    throw new UsageError('--schema must be the name of a schema, as it is, without quotes.');
+  }
   const dataSource = new DataSource({
     type: 'postgres',
     url: address,
@@ -48,7 +50,7 @@ export async function openDatabase(values: Values, use: DatabaseUse = {}): Promi
     applicationName: 'nestjs-latchkey command',
     connectTimeoutMS: CONNECT_TIMEOUT,
     logging: false,
-    extra: { max: 3, ...(schema === undefined ? {} : { options: `-c search_path=${schema}` }) },
+    extra: { max: 3, ...(schema === undefined ? {} : { options: `-c search_path=${escapedOption(quoted(schema))}` }) },
   });
   try {
     return await dataSource.initialize();
@@ -59,6 +61,9 @@ export async function openDatabase(values: Values, use: DatabaseUse = {}): Promi
     throw new CommandFailure('DATABASE_UNREACHABLE', message, { cause: error });
   }
 }
+
+/** Within the connection's `options` a space parts two of them. */
+const escapedOption = (value: string): string => value.replace(/[\\\s]/g, '\\$&');
 
 /** `host:port/database`. What cannot be read as an address is not repeated: its password may be anywhere in it. */
 function shownAddress(address: string): string {

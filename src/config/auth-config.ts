@@ -24,6 +24,7 @@ import {
   checkedSecrets,
   checkedTokenRules,
 } from './option-checks.js';
+import { checkedTables, type TableSettings } from './table-settings.js';
 import type { RateLimitSettings } from './rate-limit-options.js';
 
 const COOKIE_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
@@ -36,6 +37,7 @@ const OPTIONS = [
   'cache',
   'cleanup',
   'audit',
+  'tables',
   'trustedOrigins',
   'trustedProxies',
   'ephemeralTokens',
@@ -63,6 +65,7 @@ export class AuthConfig {
     readonly rateLimits: Readonly<RateLimitSettings>,
     readonly cleanup: Readonly<CleanupSettings>,
     readonly audit: Readonly<AuditSettings>,
+    readonly tables: Readonly<TableSettings>,
   ) {}
 
   /** Throws one `INVALID_CONFIG` that lists every mistake, each with its remedy. The options are left untouched. */
@@ -77,6 +80,7 @@ export class AuthConfig {
     const cache = checkedCache(check, options?.cache);
     const cleanup = checkedCleanup(check, options?.cleanup);
     const audit = checkedAudit(check, options?.audit);
+    const tables = checkedTables(check, options?.tables);
     const trustedOrigins = checkedOrigins(check, options?.trustedOrigins);
     const loginPage = options?.loginPage;
     const trustedProxies = checkedNetworks(check, options?.trustedProxies);
@@ -175,6 +179,7 @@ export class AuthConfig {
         rateLimits,
         Object.freeze(cleanup),
         Object.freeze(audit),
+        Object.freeze(tables),
       ),
     );
   }

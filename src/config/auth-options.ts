@@ -4,6 +4,7 @@ import type { AuditSettings } from './audit-options.js';
 import type { CacheSettings } from './cache-options.js';
 import type { CleanupSettings } from './cleanup-options.js';
 import type { EphemeralTokenRule, EphemeralTokenType } from './ephemeral-token-options.js';
+import type { TableSettings } from './table-settings.js';
 import type { RateLimitOptions } from './rate-limit-options.js';
 
 /** How long a session lives, and how many of them one user may have. */
@@ -122,6 +123,8 @@ export interface AuthOptions {
   cache?: Partial<CacheSettings>;
   cleanup?: Partial<CleanupSettings>;
   audit?: Partial<AuditSettings>;
+  /** Other names for the module's tables: the same as `authSchemaFor({ tables })` is given. */
+  tables?: Partial<TableSettings>;
   /**
    * Other origins whose pages may send state-changing requests, such as `https://app.example.com`. The request's own
    * host is always trusted. Default none.

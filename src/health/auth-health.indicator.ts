@@ -43,7 +43,7 @@ export interface AuthHealth {
 
 const TIME: Statement = {
   name: 'latchkey_health',
-  text: "SELECT date_part('epoch', clock_timestamp()) AS now",
+  text: "SELECT pg_catalog.date_part('epoch'::text, pg_catalog.clock_timestamp()) AS now",
 };
 /** A larger difference between the clocks is reported as degraded. */
 const NOTICEABLE_SKEW = seconds(1);

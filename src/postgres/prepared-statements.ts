@@ -168,6 +168,11 @@ export class PreparedStatements {
     return (this.dataSource.options as { schema?: string }).schema;
   }
 
+  /** The DataSource's `entityPrefix` option, where the host has set one. */
+  get entityPrefix(): string | undefined {
+    return this.dataSource.options.entityPrefix;
+  }
+
   /** The pool that TypeORM opened; its primary when the DataSource has replicas, since a replica lags behind a revocation. */
   private get pool(): Pool {
     return (this.dataSource.driver as unknown as { master: Pool }).master;

@@ -1,41 +1,92 @@
+import type { MigrationInterface } from 'typeorm';
+import { OptionChecker } from '../config/option-checker.js';
+import { checkedTables, TableSettings } from '../config/table-settings.js';
 import { AuditEventEntity } from './entities/audit-event.entity.js';
-import { RevokedTokenEntity } from './entities/revoked-token.entity.js';
+import { entityOnTable } from './entities/entity-on-table.js';
 import { EphemeralTokenEntity } from './entities/ephemeral-token.entity.js';
 import { RateLimitEventEntity } from './entities/rate-limit-event.entity.js';
-import { sessionEntityFor, type UserIdType } from './entities/session.entity.js';
-import { CreateRevokedTokens1763683200005 } from './migrations/1763683200005-create-revoked-tokens.js';
-import { publishChangesFor } from './migrations/1763683200006-publish-changes.js';
-import { Cleanup1763683200007 } from './migrations/1763683200007-cleanup.js';
-import { CreateAuditEvents1763683200008 } from './migrations/1763683200008-create-audit-events.js';
-import { LighterRateLimits1763683200009 } from './migrations/1763683200009-lighter-rate-limits.js';
-import { openUnderTheCapFor } from './migrations/1763683200010-open-under-the-cap.js';
-import { createSessionsFor } from './migrations/1763683200002-create-sessions.js';
-import { CreateEphemeralTokens1763683200003 } from './migrations/1763683200003-create-ephemeral-tokens.js';
-import { CreateRateLimits1763683200004 } from './migrations/1763683200004-create-rate-limits.js';
+import { RevokedTokenEntity } from './entities/revoked-token.entity.js';
+import { SessionEntity, sessionEntityFor } from './entities/session.entity.js';
+import { UserEntity } from './entities/user.entity.js';
+import type { AuthSchemaSettings } from './migrations/auth-migration.js';
+import { createAuditEvents } from './migrations/create-audit-events.js';
+import { createEphemeralTokens } from './migrations/create-ephemeral-tokens.js';
+import { createRateLimits } from './migrations/create-rate-limits.js';
+import { createRevokedTokens } from './migrations/create-revoked-tokens.js';
+import { createSessions } from './migrations/create-sessions.js';
+import { createUsers } from './migrations/create-users.js';
+import type { UserIdType } from './user-id-type.js';
+
+/** What a DataSource is given: `TypeOrmModule.forRoot({ …, entities: [...entities], migrations: [...migrations] })`. */
+export interface AuthSchema {
+  readonly entities: (new () => object)[];
+  readonly migrations: (new () => MigrationInterface)[];
+}
+
+export interface AuthSchemaOptions {
+  /** Type of your users' ids, if they are in a table or service of your own. Without it the module has a user table. */
+  readonly userId?: UserIdType;
+  /** Other names for the tables: the same as the option `tables` of `AuthModule`. */
+  readonly tables?: Partial<TableSettings>;
+}
 
 /**
- * Entities and migrations for a host that keeps users in a table or service of its own: no table `users`, no foreign
- * key, and `user_id` columns of the host's type. Use them in place of `authEntities` and `authMigrations`.
+ * Entities and migrations, in place of `authEntities` and `authMigrations`, for a database in which those cannot be
+ * used as they are: a host that keeps users in a table or service of its own (`userId`: no table `users`, no foreign
+ * key, and `user_id` columns of that type), or one that has tables of the same names already (`tables`). The migrations
+ * refuse to run, and change nothing, where a table of one of their names is none that they can take over.
+ *
+ * ```ts
+ * const auth = authSchemaFor({ userId: 'bigint', tables: { sessions: 'auth_sessions' } });
+ * TypeOrmModule.forRoot({ …, entities: [...auth.entities, Customer], migrations: [...auth.migrations] });
+ * ```
+ *
+ * Throws `INVALID_CONFIG` for a name that cannot be one of a table, or a `userId` that is not one of its types.
  */
-export function authSchemaFor({ userId }: { userId: UserIdType }) {
-  return {
-    entities: [
-      sessionEntityFor(userId),
-      EphemeralTokenEntity,
-      RateLimitEventEntity,
-      RevokedTokenEntity,
-      AuditEventEntity,
-    ],
-    migrations: [
-      createSessionsFor(userId, { referencesUsers: false }),
-      CreateEphemeralTokens1763683200003,
-      CreateRateLimits1763683200004,
-      CreateRevokedTokens1763683200005,
-      publishChangesFor({ referencesUsers: false }),
-      Cleanup1763683200007,
-      CreateAuditEvents1763683200008,
-      LighterRateLimits1763683200009,
-      openUnderTheCapFor(userId, { referencesUsers: false }),
-    ],
-  };
+export function authSchemaFor({ userId, tables: written }: AuthSchemaOptions): AuthSchema {
+  const check = new OptionChecker();
+  const tables = checkedTables(check, written);
+  check.that(
+    userId === undefined || ['uuid', 'integer', 'bigint', 'text'].includes(userId),
+    "userId must be 'uuid', 'integer', 'bigint' or 'text': the type of your users' ids.",
+  );
+  check.throwIfAny();
+  return schemaOf({ userId, tables: Object.freeze(tables) });
 }
+
+function schemaOf(settings: AuthSchemaSettings): AuthSchema {
+  return { entities: entitiesOf(settings), migrations: migrationsOf(settings) };
+}
+
+function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[] {
+  const users = entityOnTable(UserEntity, tables.users);
+  const session = userId === undefined ? SessionEntity : sessionEntityFor(userId);
+  return [
+    ...(userId === undefined ? [users] : []),
+    entityOnTable(session, tables.sessions, new Map([[UserEntity, users]])),
+    entityOnTable(EphemeralTokenEntity, tables.ephemeralTokens),
+    entityOnTable(RateLimitEventEntity, tables.rateLimitEvents),
+    entityOnTable(RevokedTokenEntity, tables.revokedTokens),
+    entityOnTable(AuditEventEntity, tables.auditEvents),
+  ];
+}
+
+/** One a feature, each after those whose tables it refers to. */
+function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterface)[] {
+  return [
+    ...(settings.userId === undefined ? [createUsers(settings)] : []),
+    createSessions(settings),
+    createEphemeralTokens(settings),
+    createRateLimits(settings),
+    createRevokedTokens(settings),
+    createAuditEvents(settings),
+  ];
+}
+
+const standard = schemaOf({ userId: undefined, tables: Object.freeze(new TableSettings()) });
+
+/** The entities of this module, for `TypeOrmModule.forRoot({ entities: [...authEntities, …] })`. */
+export const authEntities = standard.entities;
+
+/** The migrations of this module, for `TypeOrmModule.forRoot({ migrations: [...authMigrations, …] })`. */
+export const authMigrations = standard.migrations;

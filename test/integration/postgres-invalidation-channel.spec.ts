@@ -14,6 +14,7 @@ import { startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/te
 import { DataSource } from 'typeorm';
 import { PreparedStatements } from '../../src/postgres/prepared-statements.js';
 import { PostgresInvalidationChannel } from '../../src/engines/postgres/postgres-invalidation-channel.js';
+import { SchemaNames } from '../../src/schema/schema-names.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { heard, until } from '../support/heard.js';
 import { SETTINGS } from '../support/test-server.js';
@@ -136,7 +137,7 @@ describe('PostgresInvalidationChannel', () => {
     await t.db.query("SET latchkey.purging = 'on'; DELETE FROM sessions");
     await users.findById(ada.id);
     const last = heard(t.app, ({ users: ids }) => ids?.[0] === 'last');
-    await t.db.query(`SELECT pg_notify('nestjs_latchkey', '{"users":["last"]}')`);
+    await t.db.query(`SELECT pg_notify('nestjs_latchkey_public', '{"users":["last"]}')`);
     await last;
     expect(told).toEqual([{ users: ['last'] }]);
   });
@@ -198,7 +199,7 @@ describe('PostgresInvalidationChannel', () => {
   ])('%s: everything is forgotten, and nothing else happens', async (_, payload) => {
     const { token, session } = await cached();
     const news = heard(t.app, ({ sessions: ids, users, tokens }) => [ids, users, tokens].every((kind) => kind === '*'));
-    await t.db.query("SELECT pg_notify('nestjs_latchkey', $1)", [payload]);
+    await t.db.query("SELECT pg_notify('nestjs_latchkey_public', $1)", [payload]);
     await news;
     expect(cache.get(session.id)).toBeUndefined();
     expect(channel.isCurrent).toBe(true);
@@ -210,7 +211,7 @@ describe('PostgresInvalidationChannel', () => {
     const fresh = await startTestApp({ url: t.db.url, auth: { cache: { enabled: true } } });
     for (let i = 0; i < 5; i++) {
       const news = heard(fresh.app);
-      await t.db.query("SELECT pg_notify('nestjs_latchkey', 'garbage')");
+      await t.db.query("SELECT pg_notify('nestjs_latchkey_public', 'garbage')");
       await news;
     }
     expect(warn.mock.calls.filter(([text]) => String(text).includes('Not an invalidation'))).toHaveLength(1);
@@ -425,8 +426,9 @@ describe('PostgresInvalidationChannel', () => {
       auth: { cache: { enabled: true, url: proxy.url(t.db.url) } },
       override: (builder) =>
         builder.overrideProvider(InvalidationChannel).useFactory({
-          factory: (statements: PreparedStatements, config: AuthConfig) => new Impatient(statements, config),
-          inject: [PreparedStatements, AuthConfig],
+          factory: (statements: PreparedStatements, config: AuthConfig, names: SchemaNames) =>
+            new Impatient(statements, config, names),
+          inject: [PreparedStatements, AuthConfig, SchemaNames],
         }),
     });
     expect(lost.app.get(InvalidationChannel).isCurrent).toBe(false);

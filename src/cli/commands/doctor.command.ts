@@ -5,8 +5,9 @@ import { diagnose, type Diagnosis } from '../doctor/diagnose.js';
 import { expectedSchema } from '../doctor/expected-schema.js';
 import { CODES } from '../doctor/finding.js';
 import { UsageError } from '../failure.js';
-import { CONFIG_NOTE, CONFIG_OPTION, hostConfiguration } from '../host.js';
-import { migrationsFor, USER_ID_OPTION, userIdType } from '../user-id.js';
+import { CONFIG_NOTE, CONFIG_OPTION, hostConfiguration, type HostConfiguration } from '../host.js';
+import type { Query } from '../doctor/query.js';
+import { givenUserId, schemaOptions, USER_ID_OPTION } from '../user-id.js';
 
 export const doctor: Command = {
   name: 'doctor',
@@ -33,7 +34,7 @@ ${Object.entries(CODES)
     if (!host && !hasDatabase) throw new UsageError('Nothing to examine: give --config, --database-url, or both.');
     const now = () => Date.now();
     const diagnosis = hasDatabase
-      ? await withDatabase(values, (database) => diagnose({ host, database, aal, now }))
+      ? await withDatabase(values, host, (database) => diagnose({ host, database, aal, now }))
       : await diagnose({ host, aal, now });
     return answer(diagnosis, { configuration: host !== undefined, database: hasDatabase });
   },
@@ -41,12 +42,14 @@ ${Object.entries(CODES)
 
 async function withDatabase<T>(
   values: Values,
+  host: HostConfiguration | undefined,
   work: (database: NonNullable<Parameters<typeof diagnose>[0]['database']>) => Promise<T>,
 ): Promise<T> {
-  const expected = await expectedSchema(migrationsFor(userIdType(values)));
+  givenUserId(values);
   const dataSource = await openDatabase(values);
+  const query: Query = (sql, parameters) => dataSource.query(sql, parameters);
   try {
-    return await work({ query: (sql, parameters) => dataSource.query(sql, parameters), expected });
+    return await work({ query, expected: await expectedSchema(await schemaOptions(values, host, query)) });
   } finally {
     await dataSource.destroy();
   }

@@ -1,9 +1,11 @@
 import type { DataSource } from 'typeorm';
 import { sqlState } from '../../postgres/store-error.js';
-import type { Answer, Command } from '../command.js';
+import type { Answer, Command, Values } from '../command.js';
 import { DATABASE_OPTIONS, openDatabase } from '../database.js';
 import { CommandFailure, UsageError } from '../failure.js';
-import { migrationsFor, USER_ID_OPTION, userIdType } from '../user-id.js';
+import { authSchemaFor, type AuthSchemaOptions } from '../../schema/auth-schema.js';
+import { CONFIG_OPTION, hostConfiguration } from '../host.js';
+import { givenUserId, schemaOptions, USER_ID_OPTION } from '../user-id.js';
 
 /** Two deployments at once: the second waits for the first, and then finds nothing to do. */
 const LOCK = "SELECT pg_advisory_lock(hashtextextended('nestjs-latchkey:migrate', 0))";
@@ -15,6 +17,7 @@ export const migrate: Command = {
   options: {
     ...DATABASE_OPTIONS,
     ...USER_ID_OPTION,
+    ...CONFIG_OPTION,
     'migrations-table': {
       type: 'string',
       value: '<name>',
@@ -24,11 +27,11 @@ export const migrate: Command = {
   },
   notes: `
 For programs that run authMigrations by their own DataSource (migrationsRun, or TypeORM's command line) this finds nothing
-to do: the table of what has run is the same.`,
+to do: the table of what has run is the same. --config tells of users and tables of your own.`,
   async run(values) {
     const migrationsTable = values.text('migrations-table') ?? 'migrations';
     if (!/^[A-Za-z_][\w$]{0,62}$/.test(migrationsTable)) throw new UsageError('--migrations-table must be a name.');
-    const migrations = migrationsFor(userIdType(values));
+    const { migrations } = authSchemaFor(await schemaOptionsOf(values));
     const dataSource = await openDatabase(values, { migrations, migrationsTable });
     try {
       if (values.flag('dry-run')) {
@@ -45,6 +48,17 @@ to do: the table of what has run is the same.`,
     }
   },
 };
+
+async function schemaOptionsOf(values: Values): Promise<AuthSchemaOptions> {
+  givenUserId(values);
+  const host = await hostConfiguration(values);
+  const dataSource = await openDatabase(values);
+  try {
+    return await schemaOptions(values, host, (sql, parameters) => dataSource.query(sql, parameters));
+  } finally {
+    await dataSource.destroy();
+  }
+}
 
 function answer(key: 'pending' | 'ran', names: readonly string[]): Answer {
   const heading = key === 'ran' ? 'Ran:' : 'Would run:';

@@ -2,6 +2,7 @@ import type { INestApplicationContext } from '@nestjs/common';
 import { formatInstant } from '../../common/instant.js';
 import { sqlState } from '../../postgres/store-error.js';
 import { normalizeLogin } from '../../user/login-name.js';
+import { PostgresUserDirectory } from '../../engines/postgres/postgres-user.directory.js';
 import { UserDirectory } from '../../user/user.directory.js';
 import { SessionService, type ListedSession } from '../../session/session.service.js';
 import { withAuth } from '../auth-context.js';
@@ -74,7 +75,9 @@ async function idOf(auth: INestApplicationContext, user: string): Promise<string
   const users = auth.get(UserDirectory);
   const found = (await users.findById(user).catch(invalidId)) ?? (await users.findByLogin(normalizeLogin(user)));
   if (found) return found.id;
-  throw new CommandFailure('USER_NOT_FOUND', 'There is no account with this id or email.');
+  const elsewhere =
+    users instanceof PostgresUserDirectory ? '' : ' Your own UserDirectory resolves an email where --config names it.';
+  throw new CommandFailure('USER_NOT_FOUND', `There is no account with this id or email.${elsewhere}`);
 }
 
 /** PostgreSQL's word for a text that is no id of the table's type. */

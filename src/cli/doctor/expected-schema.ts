@@ -1,4 +1,6 @@
-import type { MigrationInterface, QueryRunner } from 'typeorm';
+import type { QueryRunner } from 'typeorm';
+import { TableSettings } from '../../config/table-settings.js';
+import { authSchemaFor, type AuthSchemaOptions } from '../../schema/auth-schema.js';
 
 export interface ExpectedIndex {
   readonly table: string;
@@ -8,8 +10,13 @@ export interface ExpectedIndex {
   readonly where?: string;
 }
 
+/** A quoted name, of which the schema is left out. */
+const NAME = '(?:"[^"]+"\\.)?"([^"]+)"';
+const re = ({ raw }: TemplateStringsArray, ...parts: string[]) => new RegExp(String.raw({ raw }, ...parts), 's');
+
 /** What is there after the migrations have run, on an empty database. */
 export interface ExpectedSchema {
+  readonly names: TableSettings;
   readonly tables: ReadonlyMap<string, ReadonlySet<string>>;
   readonly indexes: ReadonlyMap<string, ExpectedIndex>;
   /** By name: the body, as PostgreSQL keeps it. */
@@ -23,39 +30,41 @@ export interface ExpectedSchema {
 /**
  * What the migrations put into constraints of tables that they create, and what a table that existed before may lack.
  */
-const WITHIN_CONSTRAINTS: readonly (readonly [name: string, index: ExpectedIndex])[] = [
-  ['users_email_key', { table: 'users', columns: ['email'], unique: true }],
+const withinConstraints = ({
+  users,
+  rateLimitEvents,
+}: TableSettings): readonly (readonly [string, ExpectedIndex])[] => [
+  [`${users}_email_key`, { table: users, columns: ['email'], unique: true }],
   [
-    'auth_rate_limit_events_window_idx',
-    { table: 'auth_rate_limit_events', columns: ['username', 'event_type', 'occurred_at'], unique: false },
+    `${rateLimitEvents}_window_idx`,
+    { table: rateLimitEvents, columns: ['username', 'event_type', 'occurred_at'], unique: false },
   ],
 ];
 
 /** Read off the migrations themselves, which run against nothing: so it cannot differ from what they do. */
-export async function expectedSchema(migrations: readonly (new () => MigrationInterface)[]): Promise<ExpectedSchema> {
+export async function expectedSchema(options: AuthSchemaOptions = {}): Promise<ExpectedSchema> {
   const statements: string[] = [];
   const recorder = {
     query: async (text: string): Promise<unknown[]> => {
-      // createOrAdopt asks whether the table is there: on an empty database it is not.
-      if (/^\s*SELECT\b/i.test(text)) return [{ found: false }];
-      statements.push(text.trim());
-      return [];
+      if (!/^\s*SELECT\b/i.test(text)) statements.push(text.trim());
+      // On an empty database no table is there, and nothing stands in the way.
+      if (/AS found\b/.test(text)) return [{ found: false }];
+      return /AS schema\b/.test(text) ? [{ schema: 'public' }] : [];
     },
   } as QueryRunner;
-  for (const Migration of migrations) await new Migration().up(recorder);
-  return readOff(statements);
+  for (const Migration of authSchemaFor(options).migrations) await new Migration().up(recorder);
+  return readOff(statements, { ...new TableSettings(), ...options.tables });
 }
 
-function readOff(statements: readonly string[]): ExpectedSchema {
+function readOff(statements: readonly string[], names: TableSettings): ExpectedSchema {
   const tables = new Map<string, Set<string>>();
   const indexes = new Map<string, ExpectedIndex>();
   const functions = new Map<string, string>();
   const triggers = new Map<string, string>();
   const readers: readonly (readonly [RegExp, (...groups: string[]) => unknown])[] = [
-    [/^CREATE TABLE (\w+) \((.*)\)$/s, (name, columns) => tables.set(name, new Set(columnsOf(columns)))],
-    [/^ALTER TABLE (\w+) ADD COLUMN (?:IF NOT EXISTS )?(\w+) /, (table, column) => tables.get(table)?.add(column)],
+    [re`^CREATE TABLE ${NAME} \((.*)\)$`, (name, columns) => tables.set(name, new Set(columnsOf(columns)))],
     [
-      /^CREATE (UNIQUE )?INDEX (?:IF NOT EXISTS )?(\w+)\s+ON (\w+) \(([\w\s,]+)\)(?: WHERE (.*))?$/s,
+      re`^CREATE (UNIQUE )?INDEX ${NAME}\s+ON ${NAME} \(([\w\s,]+)\)(?: WHERE (.*))?$`,
       (unique, name, table, columns, where) =>
         indexes.set(name, {
           table: table,
@@ -64,20 +73,17 @@ function readOff(statements: readonly string[]): ExpectedSchema {
           where,
         }),
     ],
-    [/^CREATE (?:OR REPLACE )?FUNCTION (\w+)\s*\(.*?\$\$(.*)\$\$/s, (name, body) => functions.set(name, body)],
-    [/^CREATE (?:OR REPLACE )?TRIGGER (\w+)\s.*?\sON (\w+)/s, (name, table) => triggers.set(name, table)],
-    [/^DROP INDEX (?:IF EXISTS )?(\w+)/, (name) => indexes.delete(name)],
-    [/^DROP FUNCTION (?:IF EXISTS )?(\w+)/, (name) => functions.delete(name)],
-    [/^DROP TRIGGER (?:IF EXISTS )?(\w+)/, (name) => triggers.delete(name)],
-    [/^(?:CREATE EXTENSION|COMMENT ON)\b/, () => undefined],
+    [re`^CREATE OR REPLACE FUNCTION ${NAME}\s*\(.*?\$\$(.*)\$\$`, (name, body) => functions.set(name, body)],
+    [re`^CREATE TRIGGER (\w+)\s.*?\sON ${NAME}`, (name, table) => triggers.set(name, table)],
+    [/^(?:CREATE EXTENSION|COMMENT ON|DROP TRIGGER IF EXISTS)\b/, () => undefined],
   ];
   const unknown = statements.filter((statement) => {
     const reader = readers.find(([pattern]) => pattern.test(statement));
     reader?.[1](...reader[0].exec(statement)!.slice(1));
     return !reader;
   });
-  for (const [name, index] of WITHIN_CONSTRAINTS) if (tables.has(index.table)) indexes.set(name, index);
-  return { tables, indexes, functions, triggers, unknown };
+  for (const [name, index] of withinConstraints(names)) if (tables.has(index.table)) indexes.set(name, index);
+  return { names, tables, indexes, functions, triggers, unknown };
 }
 
 /** Names of the columns of a table's definition; a comma within brackets parts nothing. */

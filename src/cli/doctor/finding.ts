@@ -21,6 +21,7 @@ export const CODES = {
   AUTH_D61: ['fail', 'The search_path does not lead to the tables'],
   AUTH_D62: ['warn', 'The clocks of this machine and the database differ'],
   AUTH_D63: ['fail', 'The clocks of this machine and the database differ a lot'],
+  AUTH_D64: ['warn', 'Another role may create functions and tables in the schema'],
   AUTH_D70: ['fail', 'A table is missing'],
   AUTH_D71: ['fail', 'A column is missing'],
   AUTH_D72: ['fail', 'An index is missing'],

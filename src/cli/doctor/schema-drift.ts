@@ -54,6 +54,9 @@ export async function schemaDrift(query: Query, expected: ExpectedSchema): Promi
     if (found.length === 0) findings.push(finding('AUTH_D73', `There is no function ${name}.`, MIGRATE));
     else if (!found.some((candidate) => candidate.body === body)) {
       findings.push(finding('AUTH_D73', `The function ${name} is not the one of this version.`, REPAIR));
+    } else if (found.length > 1) {
+      const message = `There are ${found.length} functions ${name}, of different arguments.`;
+      findings.push(finding('AUTH_D73', message, 'One is ours; find out who made the others, and drop them.'));
     }
   }
   for (const [name, table] of expected.triggers) {

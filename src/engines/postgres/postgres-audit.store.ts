@@ -1,21 +1,27 @@
 import { Injectable } from '@nestjs/common';
-import { toEpochSeconds } from '../../postgres/epoch-seconds.js';
+import { instant, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
+import { SchemaNames } from '../../schema/schema-names.js';
 import { AuditStore } from '../../audit/audit.store.js';
 import type { AuthEvent } from '../../events/auth-event.js';
 
-const INSERT: Statement = {
-  name: 'latchkey_audit_insert',
-  text: `INSERT INTO auth_audit_events (type, at, user_id, login, ip, handle, facts)
-    SELECT type, to_timestamp(at), user_id, login, ip, handle, facts FROM unnest($1::text[], $2::double precision[],
-      $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[]) e (type, at, user_id, login, ip, handle, facts)`,
-};
-const DELETE_UP_TO: Statement = {
-  name: 'latchkey_audit_delete_up_to',
-  text: `DELETE FROM auth_audit_events WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM auth_audit_events WHERE at <= to_timestamp($1) ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))`,
-};
+const auditStatements = ({ auditEvents }: SchemaNames) =>
+  ({
+    insert: {
+      name: 'latchkey_audit_insert',
+      text: `INSERT INTO ${auditEvents} (type, at, user_id, login, ip, handle, facts)
+    SELECT type, pg_catalog.to_timestamp(at), user_id, login, ip, handle, facts FROM ROWS FROM (
+      ${['$1::text[]', '$2::double precision[]', '$3::text[]', '$4::text[]', '$5::text[]', '$6::text[]', '$7::jsonb[]']
+        .map((list) => `pg_catalog.unnest(${list})`)
+        .join(', ')}) e (type, at, user_id, login, ip, handle, facts)`,
+    },
+    deleteUpTo: {
+      name: 'latchkey_audit_delete_up_to',
+      text: `DELETE FROM ${auditEvents} WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM ${auditEvents} WHERE at <= ${instant('$1')} ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))`,
+    },
+  }) satisfies Record<string, Statement>;
 
 /** The fields that have columns of their own; every other is a fact. */
 interface Columns {
@@ -28,8 +34,14 @@ interface Columns {
 /** The table `auth_audit_events`. */
 @Injectable()
 export class PostgresAuditStore extends AuditStore {
-  constructor(private readonly statements: PreparedStatements) {
+  private readonly sql;
+
+  constructor(
+    private readonly statements: PreparedStatements,
+    names: SchemaNames,
+  ) {
     super();
+    this.sql = auditStatements(names);
   }
 
   /** In one statement of its own. */
@@ -39,12 +51,12 @@ export class PostgresAuditStore extends AuditStore {
       return [type, toEpochSeconds(at), userId, login, ip, handle, JSON.stringify(facts)].map((value) => value ?? null);
     });
     await this.statements.runAlone(
-      INSERT,
+      this.sql.insert,
       Array.from({ length: 7 }, (_, column) => rows.map((row) => row[column])),
     );
   }
 
   override async deleteUpTo(instant: number, limit: number): Promise<number> {
-    return (await this.statements.run(DELETE_UP_TO, [toEpochSeconds(instant), limit])).rowCount;
+    return (await this.statements.run(this.sql.deleteUpTo, [toEpochSeconds(instant), limit])).rowCount;
   }
 }

@@ -1,6 +1,7 @@
 import type { AuthEngine } from '../../auth.engine.js';
 import { AuthConfig } from '../../config/auth-config.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
+import { SchemaNames } from '../../schema/schema-names.js';
 import { PostgresEphemeralTokenStore } from './postgres-ephemeral-token.store.js';
 import { PostgresInvalidationChannel } from './postgres-invalidation-channel.js';
 import { PostgresRateLimitStore } from './postgres-rate-limit.store.js';
@@ -12,9 +13,9 @@ export const postgresEngine: AuthEngine = {
   tokens: PostgresEphemeralTokenStore,
   rateLimits: PostgresRateLimitStore,
   channel: {
-    useFactory: (config: AuthConfig, statements: PreparedStatements) =>
-      new PostgresInvalidationChannel(statements, config),
-    inject: [AuthConfig, PreparedStatements],
+    useFactory: (config: AuthConfig, statements: PreparedStatements, names: SchemaNames) =>
+      new PostgresInvalidationChannel(statements, config, names),
+    inject: [AuthConfig, PreparedStatements, SchemaNames],
   },
   providers: [],
 };

@@ -1,29 +1,22 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { fromEpochSeconds, toEpochSeconds } from '../../postgres/epoch-seconds.js';
+import { epochSeconds, fromEpochSeconds, instant, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
+import { SchemaNames } from '../../schema/schema-names.js';
 import { EphemeralTokenStore, type EphemeralTokenKey } from '../../ephemeral-token/ephemeral-token.store.js';
 import type { EphemeralTokenRow } from '../../ephemeral-token/ephemeral-token.types.js';
 
 /** All columns but `token` and `token_type`, which the caller knows. */
 const COLUMNS = `username, provider_id, nonce, code_verifier, challenge_id, user_id, payload,
-  date_part('epoch', created_at) AS created_at, date_part('epoch', expires_at) AS expires_at`;
-const VALUES = '$1, $2, $3, $4, $5, $6, $7, $8, $9, to_timestamp($10), to_timestamp($11)';
+  ${epochSeconds('created_at')} AS created_at, ${epochSeconds('expires_at')} AS expires_at`;
+const VALUES = `$1, $2, $3, $4, $5, $6, $7, $8, $9, ${instant('$10')}, ${instant('$11')}`;
+const CAST_VALUES = `$1::text, $2::text, $3::text, $4::integer, $5::text, $6::text, $7::text, $8::text, $9::jsonb,
+  ${instant('$10')}, ${instant('$11')}`;
 const ROW =
   'token, token_type, username, provider_id, nonce, code_verifier, challenge_id, user_id, payload, created_at, expires_at';
 
-const INSERT: Statement = {
-  name: 'latchkey_token_insert',
-  text: `INSERT INTO auth_ephemeral_tokens (${ROW}) VALUES (${VALUES})`,
-};
-/** The function takes the lock of user and type before it deletes: see the migration. */
-const INSERT_ONLY: Statement = {
-  name: 'latchkey_token_insert_only',
-  text: `SELECT latchkey_replace_token(${VALUES})`,
-};
-
 /** Everything that makes a token usable is in the WHERE, so that a refused one is not spent. */
-const USABLE = 'token = $1 AND token_type = $2 AND expires_at > to_timestamp($3)';
+const USABLE = `token = $1 AND token_type = $2 AND expires_at > ${instant('$3')}`;
 const BOUND = {
   challengeId: 'AND (challenge_id = $4 OR ($5 AND challenge_id IS NULL))',
   nonce: 'AND (nonce = $4 OR ($5 AND nonce IS NULL))',
@@ -36,39 +29,54 @@ function byBinding(name: string, text: (where: string) => string): Record<keyof 
   };
 }
 
-const FIND = byBinding('find', (where) => `SELECT ${COLUMNS} FROM auth_ephemeral_tokens WHERE ${where}`);
-const TAKE = byBinding('take', (where) => `DELETE FROM auth_ephemeral_tokens WHERE ${where} RETURNING ${COLUMNS}`);
-/**
- * Locks the user's rows of this type in the order of their ids, so that two of these wait for each other instead of
- * deadlocking; the one that waited finds all of them gone, including its own, and gets nothing.
- */
-const TAKE_ALL = byBinding(
-  'take_all',
-  (where) => `
-    WITH taken AS (SELECT username FROM auth_ephemeral_tokens WHERE ${where}),
+function tokenStatements(names: SchemaNames) {
+  const { ephemeralTokens } = names;
+  const ours = (name: string) => names.qualified(`latchkey_${name}`);
+  return {
+    /** The function takes the lock of user and type before it deletes: see the migration. */
+    insertOnly: {
+      name: 'latchkey_token_insert_only',
+      text: `SELECT ${ours('replace_token')}(${CAST_VALUES})`,
+    },
+    insert: {
+      name: 'latchkey_token_insert',
+      text: `INSERT INTO ${ephemeralTokens} (${ROW}) VALUES (${VALUES})`,
+    },
+    find: byBinding('find', (where) => `SELECT ${COLUMNS} FROM ${ephemeralTokens} WHERE ${where}`),
+    /**
+     * Locks the user's rows of this type in the order of their ids, so that two of these wait for each other instead of
+     * deadlocking; the one that waited finds all of them gone, including its own, and gets nothing.
+     */
+    takeAll: byBinding(
+      'take_all',
+      (where) => `
+    WITH taken AS (SELECT username FROM ${ephemeralTokens} WHERE ${where}),
       outstanding AS (
-        SELECT t.id FROM auth_ephemeral_tokens t
+        SELECT t.id FROM ${ephemeralTokens} t
           WHERE t.token_type = $2 AND (t.username = (SELECT username FROM taken)
             OR (t.token = $1 AND EXISTS (SELECT 1 FROM taken)))
           ORDER BY t.id FOR UPDATE),
-      gone AS (DELETE FROM auth_ephemeral_tokens WHERE id IN (SELECT id FROM outstanding) RETURNING *)
+      gone AS (DELETE FROM ${ephemeralTokens} WHERE id IN (SELECT id FROM outstanding) RETURNING *)
     SELECT ${COLUMNS} FROM gone WHERE token = $1`,
-);
-const DELETE_BY_USER: Statement = {
-  name: 'latchkey_token_delete_by_user',
-  text: 'DELETE FROM auth_ephemeral_tokens WHERE username = $1',
-};
-/** Skips rows that are just being consumed, so that it neither waits nor deadlocks. */
-const DELETE_EXPIRED: Statement = {
-  name: 'latchkey_token_delete_expired',
-  text: `DELETE FROM auth_ephemeral_tokens WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM auth_ephemeral_tokens WHERE expires_at <= to_timestamp($1)
+    ),
+    take: byBinding('take', (where) => `DELETE FROM ${ephemeralTokens} WHERE ${where} RETURNING ${COLUMNS}`),
+    deleteByUser: {
+      name: 'latchkey_token_delete_by_user',
+      text: `DELETE FROM ${ephemeralTokens} WHERE username = $1`,
+    },
+    /** Skips rows that are just being consumed, so that it neither waits nor deadlocks. */
+    deleteExpired: {
+      name: 'latchkey_token_delete_expired',
+      text: `DELETE FROM ${ephemeralTokens} WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM ${ephemeralTokens} WHERE expires_at <= ${instant('$1')}
       ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))`,
-};
-const CHECK_SCHEMA: Statement = {
-  name: '',
-  text: `SELECT 'latchkey_replace_token'::regproc FROM (SELECT ${ROW} FROM auth_ephemeral_tokens LIMIT 0) t`,
-};
+    },
+    checkSchema: {
+      name: '',
+      text: `SELECT '${ours('replace_token')}'::regproc FROM (SELECT ${ROW} FROM ${ephemeralTokens} LIMIT 0) t`,
+    },
+  };
+}
 
 interface TokenRow {
   username: string | null;
@@ -85,17 +93,23 @@ interface TokenRow {
 /** Single-use tokens in the table `auth_ephemeral_tokens`, every method one named prepared statement. */
 @Injectable()
 export class PostgresEphemeralTokenStore extends EphemeralTokenStore implements OnModuleInit {
-  constructor(private readonly statements: PreparedStatements) {
+  private readonly sql;
+
+  constructor(
+    private readonly statements: PreparedStatements,
+    names: SchemaNames,
+  ) {
     super();
+    this.sql = tokenStatements(names);
   }
 
   /** Fails the boot if the schema is missing, instead of failing every request after it. */
   async onModuleInit(): Promise<void> {
-    await this.statements.run(CHECK_SCHEMA, []);
+    await this.statements.run(this.sql.checkSchema, []);
   }
 
   override async insert(row: EphemeralTokenRow, { voidsEarlier }: { voidsEarlier: boolean }): Promise<void> {
-    await this.statements.run(voidsEarlier && row.username !== null ? INSERT_ONLY : INSERT, [
+    await this.statements.run(voidsEarlier && row.username !== null ? this.sql.insertOnly : this.sql.insert, [
       row.hash,
       row.type,
       row.username,
@@ -111,19 +125,19 @@ export class PostgresEphemeralTokenStore extends EphemeralTokenStore implements 
   }
 
   override find(key: EphemeralTokenKey): Promise<EphemeralTokenRow | null> {
-    return this.one(FIND[key.binding.column], key);
+    return this.one(this.sql.find[key.binding.column], key);
   }
 
   override take(key: EphemeralTokenKey, { voidsRest }: { voidsRest: boolean }): Promise<EphemeralTokenRow | null> {
-    return this.one((voidsRest ? TAKE_ALL : TAKE)[key.binding.column], key);
+    return this.one((voidsRest ? this.sql.takeAll : this.sql.take)[key.binding.column], key);
   }
 
   override async deleteByUser(username: string): Promise<number> {
-    return (await this.statements.run(DELETE_BY_USER, [username])).rowCount;
+    return (await this.statements.run(this.sql.deleteByUser, [username])).rowCount;
   }
 
   override async deleteExpired(now: number, limit: number): Promise<number> {
-    return (await this.statements.run(DELETE_EXPIRED, [toEpochSeconds(now), limit])).rowCount;
+    return (await this.statements.run(this.sql.deleteExpired, [toEpochSeconds(now), limit])).rowCount;
   }
 
   private async one(

@@ -4,6 +4,7 @@ import { AuthError } from '../../auth.errors.js';
 import { AuthConfig } from '../../config/auth-config.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
+import { channelOf, quoted, SchemaNames } from '../../schema/schema-names.js';
 import { checkedInvalidation, formatInvalidation, type Invalidation } from '../../invalidation/invalidation.js';
 import {
   RemoteInvalidationChannel,
@@ -11,30 +12,34 @@ import {
   type SubscriptionEvents,
 } from '../../invalidation/remote-invalidation-channel.js';
 
-/** The triggers of the migration publish here too. */
-const CHANNEL = 'nestjs_latchkey';
+/** Each subscription hears its own pings; short enough for the 63 bytes of a channel's name. */
+const PING_CHANNEL = 'nestjs_latchkey_ping_';
 /** Milliseconds that a connection which is closed has to say so; the other side may be gone. */
 const LONGEST_GOODBYE = 500;
 
-const NOTIFY: Statement = { name: 'latchkey_notify', text: 'SELECT pg_notify($1, $2)' };
+const NOTIFY: Statement = { name: 'latchkey_notify', text: 'SELECT pg_catalog.pg_notify($1::text, $2::text)' };
 /** Waits for no disk: nothing is lost with it. Of this transaction alone, since a pooler may share the connection. */
 const PING: Statement = {
   name: 'latchkey_ping',
-  text: "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)",
+  text:
+    "SELECT pg_catalog.set_config('synchronous_commit'::text, 'off'::text, true), " +
+    'pg_catalog.pg_notify($1::text, $2::text)',
 };
-/** Those on `users` only where that table is ours. */
-const MISSING_TRIGGERS: Statement = {
+/**
+ * The channel that this schema's triggers publish on, and which of the triggers are missing or off: those of the user
+ * table count only where that is ours, and so has its function.
+ */
+const CHECK: Statement = {
   name: '',
-  text: `SELECT name FROM unnest($1::text[]) name WHERE NOT EXISTS (
-      SELECT 1 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-        WHERE t.tgname = name AND t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid))
-    AND (name NOT LIKE '%users%' OR to_regproc('latchkey_end_access') IS NOT NULL)`,
+  text: `SELECT ${channelOf('place.schema')} AS channel, ARRAY(
+      SELECT expected.trigger FROM ROWS FROM (pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[]))
+          AS expected (relation, trigger)
+        WHERE NOT EXISTS (
+            SELECT FROM pg_catalog.pg_trigger t WHERE t.tgname = expected.trigger
+              AND t.tgrelid = pg_catalog.to_regclass(expected.relation) AND t.tgenabled IN ('O', 'A'))
+          AND (expected.trigger !~ '_users_' OR pg_catalog.to_regproc($4::text) IS NOT NULL)) AS missing
+    FROM (SELECT coalesce($1::text, pg_catalog.current_schema()::text) AS schema) place`,
 };
-const TRIGGERS = [
-  ...['update', 'delete', 'truncate'].map((operation) => `latchkey_publish_sessions_${operation}`),
-  ...['update', 'delete', 'truncate'].map((operation) => `latchkey_publish_users_${operation}`),
-  ...['insert', 'update', 'truncate'].map((operation) => `latchkey_publish_revoked_tokens_${operation}`),
-];
 
 /**
  * LISTEN/NOTIFY on one connection of its own, beside the pool. Changes of the module's tables are published by
@@ -44,9 +49,13 @@ const TRIGGERS = [
  */
 @Injectable()
 export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
+  /** Known before it connects. */
+  private channel = '';
+
   constructor(
     private readonly statements: PreparedStatements,
     private readonly config: AuthConfig,
+    private readonly names: SchemaNames,
   ) {
     super(
       config.cache.maxStaleness,
@@ -57,22 +66,30 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
 
   /** Fails the boot if the triggers are missing: the channel would seem current and hear nothing. */
   override async onModuleInit(): Promise<void> {
-    const { rows } = await this.statements.run<{ name: string }>(MISSING_TRIGGERS, [TRIGGERS]);
-    if (rows.length > 0) {
-      const detail = `no trigger ${rows.map(({ name }) => name).join(', ')}`;
+    const triggers = expectedTriggers(this.names);
+    const { rows } = await this.statements.run<{ channel: string; missing: string[] }>(CHECK, [
+      this.names.schema ?? null,
+      triggers.map(({ relation }) => relation),
+      triggers.map(({ trigger }) => trigger),
+      this.names.qualified('latchkey_end_access'),
+    ]);
+    const { channel, missing } = rows[0]!;
+    if (missing.length > 0) {
+      const detail = `no trigger ${missing.join(', ')}`;
       throw new AuthError(
         'SCHEMA_MISSING',
         `The triggers that cache.enabled needs are missing (${detail}). Run authMigrations, or turn the cache off.`,
         { detail },
       );
     }
+    this.channel = channel;
     await super.onModuleInit();
   }
 
   override async publish(invalidation: Invalidation): Promise<void> {
     const checked = checkedInvalidation(invalidation);
     if (checked === null) return;
-    await this.statements.run(NOTIFY, [CHANNEL, formatInvalidation(checked)]);
+    await this.statements.run(NOTIFY, [this.channel, formatInvalidation(checked)]);
     this.statements.afterwards(() => this.deliver(checked));
   }
 
@@ -89,7 +106,7 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
       client.end().catch(() => {});
       setTimeout(() => socket()?.destroy(), LONGEST_GOODBYE).unref();
     };
-    const own = `${CHANNEL}_${randomUUID()}`;
+    const own = `${PING_CHANNEL}${randomUUID()}`;
     client.on('error', lost);
     client.on('end', () => lost(new Error('the connection has ended')));
     client.on('notification', ({ channel, payload = '' }) => {
@@ -99,11 +116,21 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
     signal.addEventListener('abort', close);
     try {
       await client.connect();
-      await client.query(`LISTEN ${CHANNEL}; LISTEN "${own}"`);
+      await client.query(`LISTEN ${quoted(this.channel)}; LISTEN ${quoted(own)}`);
     } catch (error) {
       close();
       throw error;
     }
     return { ping: (nonce) => this.statements.runAlone(PING, [own, nonce]), close };
   }
+}
+
+function expectedTriggers({ sessions, users, revokedTokens }: SchemaNames): { relation: string; trigger: string }[] {
+  const of = (relation: string, feature: string, operations: readonly string[]) =>
+    operations.map((operation) => ({ relation, trigger: `latchkey_publish_${feature}_${operation}` }));
+  return [
+    ...of(sessions, 'sessions', ['update', 'delete', 'truncate']),
+    ...of(users, 'users', ['update', 'delete', 'truncate']),
+    ...of(revokedTokens, 'revoked_tokens', ['insert', 'update', 'truncate']),
+  ];
 }

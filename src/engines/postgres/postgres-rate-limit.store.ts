@@ -1,64 +1,71 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { fromEpochSeconds, toEpochSeconds } from '../../postgres/epoch-seconds.js';
+import { epochSeconds, fromEpochSeconds, instant, interval, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
+import { SchemaNames } from '../../schema/schema-names.js';
 import type { Bucket, Usage } from '../../rate-limit/rate-limit.policy.js';
 import { RateLimitStore, type Consumption } from '../../rate-limit/rate-limit.store.js';
 
-/**
- * The functions take the buckets' advisory locks before they count: see the migration. The one of a single bucket is
- * selected, not selected from, which is cheaper; OFFSET keeps it from being called once for each column.
- */
-const CONSUME: Statement = {
-  name: 'latchkey_rate_consume',
-  text: `SELECT (decided).recorded, (decided).used, (decided).oldest
-    FROM (SELECT latchkey_consume_rate($1, $2, $3, $4, to_timestamp($5)) AS decided OFFSET 0) once`,
-};
-const CONSUME_SEVERAL: Statement = {
-  name: 'latchkey_rate_consume_several',
-  text: 'SELECT recorded, used, oldest FROM latchkey_consume_rates($1, $2, $3, $4, to_timestamp($5))',
-};
-const READ: Statement = {
-  name: 'latchkey_rate_read',
-  text: `SELECT count(*)::integer AS used, date_part('epoch', min(occurred_at)) AS oldest,
-      date_part('epoch', max(occurred_at)) AS newest
-    FROM (SELECT occurred_at FROM auth_rate_limit_events WHERE username = $2 AND event_type = $1
-      AND occurred_at > to_timestamp($5) - make_interval(secs => $4) ORDER BY occurred_at DESC LIMIT $3) counted`,
-};
-const RECORD: Statement = {
-  name: 'latchkey_rate_record',
-  text: 'INSERT INTO auth_rate_limit_events (event_type, username, occurred_at) VALUES ($1, $2, to_timestamp($3))',
-};
-const TAKE_BACK: Statement = {
-  name: 'latchkey_rate_take_back',
-  text: `DELETE FROM auth_rate_limit_events WHERE ctid = (
-    SELECT ctid FROM auth_rate_limit_events WHERE username = $2 AND event_type = $1 AND occurred_at = to_timestamp($3)
+function rateLimitStatements(names: SchemaNames) {
+  const { rateLimitEvents } = names;
+  const ours = (name: string) => names.qualified(`latchkey_${name}`);
+  return {
+    /**
+     * The functions take the buckets' advisory locks before they count: see the migration. The one of a single bucket is
+     * selected, not selected from, which is cheaper; OFFSET keeps it from being called once for each column.
+     */
+    consume: {
+      name: 'latchkey_rate_consume',
+      text: `SELECT (decided).recorded, (decided).used, (decided).oldest
+    FROM (SELECT ${ours('consume_rate')}($1::text, $2::text, $3::integer, $4::double precision, ${instant('$5')}) AS decided OFFSET 0) once`,
+    },
+    consumeSeveral: {
+      name: 'latchkey_rate_consume_several',
+      text: `SELECT recorded, used, oldest FROM ${ours('consume_rates')}($1::text[], $2::text[], $3::integer[], $4::double precision[], ${instant('$5')})`,
+    },
+    read: {
+      name: 'latchkey_rate_read',
+      text: `SELECT pg_catalog.count(*)::integer AS used, ${epochSeconds('pg_catalog.min(occurred_at)')} AS oldest,
+      ${epochSeconds('pg_catalog.max(occurred_at)')} AS newest
+    FROM (SELECT occurred_at FROM ${rateLimitEvents} WHERE username = $2 AND event_type = $1
+      AND occurred_at > ${instant('$5')} - ${interval('$4')} ORDER BY occurred_at DESC LIMIT $3) counted`,
+    },
+    record: {
+      name: 'latchkey_rate_record',
+      text: `INSERT INTO ${rateLimitEvents} (event_type, username, occurred_at) VALUES ($1, $2, ${instant('$3')})`,
+    },
+    takeBack: {
+      name: 'latchkey_rate_take_back',
+      text: `DELETE FROM ${rateLimitEvents} WHERE ctid = (
+    SELECT ctid FROM ${rateLimitEvents} WHERE username = $2 AND event_type = $1 AND occurred_at = ${instant('$3')}
       LIMIT 1 FOR UPDATE SKIP LOCKED)`,
-};
-const CLEAR: Statement = {
-  name: 'latchkey_rate_clear',
-  text: 'DELETE FROM auth_rate_limit_events WHERE username = $2 AND event_type = $1',
-};
-/**
- * In the order of the table, where the oldest rows come first: no insert pays for an index that only this would use.
- * Each batch continues where the last one ended, since otherwise deleted rows would be scanned again and again.
- */
-const DELETE_UP_TO: Statement = {
-  name: 'latchkey_rate_delete_up_to',
-  text: `WITH due AS MATERIALIZED (
-      SELECT ctid AS place FROM auth_rate_limit_events WHERE occurred_at <= to_timestamp($1) AND ctid > $3::tid
+    },
+    clear: {
+      name: 'latchkey_rate_clear',
+      text: `DELETE FROM ${rateLimitEvents} WHERE username = $2 AND event_type = $1`,
+    },
+    /**
+     * In the order of the table, where the oldest rows come first: no insert pays for an index that only this would use.
+     * Each batch continues where the last one ended, since otherwise deleted rows would be scanned again and again.
+     */
+    deleteUpTo: {
+      name: 'latchkey_rate_delete_up_to',
+      text: `WITH due AS MATERIALIZED (
+      SELECT ctid AS place FROM ${rateLimitEvents} WHERE occurred_at <= ${instant('$1')} AND ctid > $3::tid
         LIMIT $2 FOR UPDATE SKIP LOCKED),
-      gone AS (DELETE FROM auth_rate_limit_events WHERE ctid = ANY (ARRAY(SELECT place FROM due)))
-    SELECT count(*)::integer AS deleted, max(place)::text AS last FROM due`,
-};
+      gone AS (DELETE FROM ${rateLimitEvents} WHERE ctid = ANY (ARRAY(SELECT place FROM due)))
+    SELECT pg_catalog.count(*)::integer AS deleted, pg_catalog.max(place)::text AS last FROM due`,
+    },
+    checkSchema: {
+      name: '',
+      text: `SELECT '${ours('consume_rate')}'::regproc, '${ours('consume_rates')}'::regproc
+    FROM (SELECT id, username, event_type, occurred_at FROM ${rateLimitEvents} LIMIT 0) t`,
+    },
+  } satisfies Record<string, Statement>;
+}
+
 /** Before the first row of the table. */
 const START = '(0,0)';
-
-const CHECK_SCHEMA: Statement = {
-  name: '',
-  text: `SELECT 'latchkey_consume_rate'::regproc, 'latchkey_consume_rates'::regproc
-    FROM (SELECT id, username, event_type, occurred_at FROM auth_rate_limit_events LIMIT 0) t`,
-};
 
 interface ConsumedRow {
   recorded: boolean;
@@ -84,13 +91,19 @@ export class PostgresRateLimitStore extends RateLimitStore implements OnModuleIn
   /** How far into the table everything up to this instant is deleted. */
   private swept = { instant: Number.NaN, last: START };
 
-  constructor(private readonly statements: PreparedStatements) {
+  private readonly sql;
+
+  constructor(
+    private readonly statements: PreparedStatements,
+    names: SchemaNames,
+  ) {
     super();
+    this.sql = rateLimitStatements(names);
   }
 
   /** Fails the boot if the schema is missing, instead of failing every request after it. */
   async onModuleInit(): Promise<void> {
-    await this.statements.runAlone(CHECK_SCHEMA, []);
+    await this.statements.runAlone(this.sql.checkSchema, []);
   }
 
   override async consume(buckets: readonly Bucket[], now: number): Promise<Consumption> {
@@ -100,25 +113,25 @@ export class PostgresRateLimitStore extends RateLimitStore implements OnModuleIn
 
   override async read({ event, subject, limit, window }: Bucket, now: number): Promise<Usage> {
     const values = [event, subject, limit, window / 1000, toEpochSeconds(now)];
-    return toUsage((await this.statements.runAlone<UsageRow>(READ, values)).rows[0]!);
+    return toUsage((await this.statements.runAlone<UsageRow>(this.sql.read, values)).rows[0]!);
   }
 
   override async record({ event, subject }: Bucket, now: number): Promise<void> {
-    await this.statements.runAlone(RECORD, [event, subject, toEpochSeconds(now)]);
+    await this.statements.runAlone(this.sql.record, [event, subject, toEpochSeconds(now)]);
   }
 
   override async takeBack({ event, subject }: Bucket, at: number): Promise<boolean> {
-    return (await this.statements.runAlone(TAKE_BACK, [event, subject, toEpochSeconds(at)])).rowCount > 0;
+    return (await this.statements.runAlone(this.sql.takeBack, [event, subject, toEpochSeconds(at)])).rowCount > 0;
   }
 
   override async clear({ event, subject }: Pick<Bucket, 'event' | 'subject'>): Promise<number> {
-    return (await this.statements.runAlone(CLEAR, [event, subject])).rowCount;
+    return (await this.statements.runAlone(this.sql.clear, [event, subject])).rowCount;
   }
 
   override async deleteUpTo(instant: number, limit: number): Promise<number> {
     const from = this.swept.instant === instant ? this.swept.last : START;
     const values = [toEpochSeconds(instant), limit, from];
-    const { rows } = await this.statements.run<{ deleted: number; last: string | null }>(DELETE_UP_TO, values);
+    const { rows } = await this.statements.run<{ deleted: number; last: string | null }>(this.sql.deleteUpTo, values);
     const { deleted, last } = rows[0]!;
     // Rows that were put in an earlier place meanwhile are new, so nothing is missed; after the end it starts again.
     this.swept = { instant, last: deleted < limit ? START : (last ?? START) };
@@ -127,12 +140,12 @@ export class PostgresRateLimitStore extends RateLimitStore implements OnModuleIn
 
   private async consumeOne({ event, subject, limit, window }: Bucket, now: number): Promise<Consumption> {
     const values = [event, subject, limit, window / 1000, toEpochSeconds(now)];
-    const { recorded, used, oldest } = (await this.statements.runAlone<ConsumedRow>(CONSUME, values)).rows[0]!;
+    const { recorded, used, oldest } = (await this.statements.runAlone<ConsumedRow>(this.sql.consume, values)).rows[0]!;
     return { recorded, usage: [{ used, oldest: toInstant(oldest) }] };
   }
 
   private async consumeSeveral(buckets: readonly Bucket[], now: number): Promise<Consumption> {
-    const { rows } = await this.statements.runAlone<ConsumedSeveralRow>(CONSUME_SEVERAL, [
+    const { rows } = await this.statements.runAlone<ConsumedSeveralRow>(this.sql.consumeSeveral, [
       buckets.map(({ event }) => event),
       buckets.map(({ subject }) => subject),
       buckets.map(({ limit }) => limit),

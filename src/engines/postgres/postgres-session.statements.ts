@@ -1,71 +1,79 @@
-import { selectInstants } from '../../postgres/epoch-seconds.js';
+import { epochSeconds, instant, interval, selectInstants } from '../../postgres/epoch-seconds.js';
 import type { Statement } from '../../postgres/statement.js';
+import type { SchemaNames } from '../../schema/schema-names.js';
 
 const SESSION = `s.id, s.handle, s.user_id::text AS user_id, s.ip, s.user_agent, s.successor,
   ${selectInstants('s.created_at', 's.expires_at', 's.absolute_expires_at', 's.authenticated_at', 's.last_seen_at', 's.rotated_at')} AS instants`;
 const USER = `u.email::text AS email, ${selectInstants('u.disabled_at', 'u.tokens_invalidated_after')} AS user_instants`;
 const MOST_RECENT_FIRST = 'ORDER BY coalesce(s.last_seen_at, s.created_at) DESC, s.id';
 
-export const FIND: Statement = {
-  name: 'latchkey_session_find',
-  text: `SELECT ${SESSION} FROM sessions s WHERE s.id = $1`,
-};
-export const FIND_WITH_USER: Statement = {
-  name: 'latchkey_session_find_with_user',
-  text: `SELECT ${SESSION}, ${USER} FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1`,
-};
+export type SessionStatements = ReturnType<typeof sessionStatements>;
+
+export function sessionStatements(names: SchemaNames) {
+  const statement = (name: string, text: string): Statement => ({ name: `latchkey_session_${name}`, text });
+  const ours = (name: string) => names.qualified(`latchkey_${name}`);
+  const { sessions, users } = names;
+  return {
+    find: statement('find', `SELECT ${SESSION} FROM ${sessions} s WHERE s.id = $1`),
+    findWithUser: statement(
+      'find_with_user',
+      `SELECT ${SESSION}, ${USER} FROM ${sessions} s JOIN ${users} u ON u.id = s.user_id WHERE s.id = $1`,
+    ),
+    /**
+     * Opens a session for which nothing has to end; else it answers null, and `open` decides. A value and no row: what
+     * the session is made of, the caller has given.
+     */
+    add: statement(
+      'add',
+      `SELECT ${ours('add_session')}($1::text, $2::text, ${instant('$3')}, ${interval('$4')}, ${interval('$5')},
+        ${instant('$6')}, $7::text, $8::text, $9::integer, $10::boolean, ${instant('$11')}) AS added`,
+    ),
+    /** The function takes the user's advisory lock before it counts: see the migration. */
+    open: statement(
+      'open',
+      `SELECT ${SESSION} FROM ${ours('open_session')}($1::text, $2::text, ${instant('$3')}, ${interval('$4')},
+        ${interval('$5')}, ${instant('$6')}, $7::text, $8::text, $9::text, $10::integer, $11::boolean, ${instant('$12')},
+        $13::text) s`,
+    ),
+    /** `expires_at < now + extendBelow` also keeps the second of two concurrent callers from writing again. */
+    extend: statement(
+      'extend',
+      `UPDATE ${sessions} s SET last_seen_at = ${instant('$2')},
+          expires_at = least(${instant('$3')}, coalesce(s.absolute_expires_at, s.created_at + ${interval('$5')}))
+        WHERE s.id = $1 AND s.rotated_at IS NULL
+          AND s.expires_at > ${instant('$2')} AND s.expires_at < ${instant('$2')} + ${interval('$4')}
+          AND coalesce(s.absolute_expires_at, s.created_at + ${interval('$5')}) > ${instant('$2')}
+        RETURNING ${epochSeconds('s.expires_at')} AS expires_at`,
+    ),
+    /** The functions that end take the same lock as those that open, so that no successor escapes them. */
+    delete: statement('delete', `SELECT users, handles FROM ${ours('close_families')}($1::text[])`),
+    deleteReused: statement('delete_reused', `SELECT presented FROM ${ours('close_families')}(ARRAY[$1::text])`),
+    deleteByHandle: statement('delete_by_handle', `SELECT ${ours('close_family')}($1::text, $2::uuid) AS ended`),
+    deleteByUser: statement('delete_by_user', `SELECT ${ours('close_sessions')}($1::text, $2::text) AS ended`),
+    owners: statement('owners', `SELECT DISTINCT user_id::text AS user_id FROM ${sessions} WHERE id = ANY($1)`),
+    list: statement(
+      'list',
+      `SELECT ${SESSION} FROM ${sessions} s WHERE s.user_id = $1 AND s.rotated_at IS NULL ${MOST_RECENT_FIRST}`,
+    ),
+    listWithUser: statement(
+      'list_with_user',
+      `SELECT ${SESSION}, ${USER} FROM ${sessions} s JOIN ${users} u ON u.id = s.user_id
+        WHERE s.user_id = $1 AND s.rotated_at IS NULL ${MOST_RECENT_FIRST}`,
+    ),
+    deleteExpired: deleteDue(sessions, 'expired', 'rotated_at IS NULL', 'expires_at'),
+    deleteRotated: deleteDue(sessions, 'rotated', 'rotated_at IS NOT NULL', 'absolute_expires_at'),
+  };
+}
+
 /**
- * Opens a session for which nothing has to end; else it answers null, and `OPEN` decides. A value and no row: what the
- * session is made of, the caller has given.
+ * Skips rows that are in use, so that it neither waits nor deadlocks. Each batch starts at the end of the one before,
+ * since otherwise deleted rows would be scanned again for as long as an old snapshot needs them.
  */
-export const ADD: Statement = {
-  name: 'latchkey_session_add',
-  text: `SELECT latchkey_add_session($1, $2, to_timestamp($3), make_interval(secs => $4), make_interval(secs => $5),
-    to_timestamp($6), $7, $8, $9, $10, to_timestamp($11)) AS added`,
-};
-/** The function takes the user's advisory lock before it counts: see the migration. */
-export const OPEN: Statement = {
-  name: 'latchkey_session_open',
-  text: `SELECT ${SESSION} FROM latchkey_open_session(
-    $1, $2, to_timestamp($3), make_interval(secs => $4), make_interval(secs => $5), to_timestamp($6), $7, $8, $9, $10, $11, to_timestamp($12), $13) s`,
-};
-/** `expires_at < now + extendBelow` also keeps the second of two concurrent callers from writing again. */
-export const EXTEND: Statement = {
-  name: 'latchkey_session_extend',
-  text: `UPDATE sessions s SET last_seen_at = to_timestamp($2),
-      expires_at = least(to_timestamp($3), coalesce(s.absolute_expires_at, s.created_at + make_interval(secs => $5)))
-    WHERE s.id = $1 AND s.rotated_at IS NULL
-      AND s.expires_at > to_timestamp($2) AND s.expires_at < to_timestamp($2) + make_interval(secs => $4)
-      AND coalesce(s.absolute_expires_at, s.created_at + make_interval(secs => $5)) > to_timestamp($2)
-    RETURNING date_part('epoch', s.expires_at) AS expires_at`,
-};
-/** These functions take the same lock as `latchkey_open_session`, so that no successor escapes them. */
-export const DELETE: Statement = {
-  name: 'latchkey_session_delete',
-  text: 'SELECT users, handles FROM latchkey_close_families($1)',
-};
-export const DELETE_REUSED: Statement = {
-  name: 'latchkey_session_delete_reused',
-  text: 'SELECT presented FROM latchkey_close_families(ARRAY[$1])',
-};
-export const DELETE_BY_HANDLE: Statement = {
-  name: 'latchkey_session_delete_by_handle',
-  text: 'SELECT latchkey_close_family($1, $2) AS ended',
-};
-export const DELETE_BY_USER: Statement = {
-  name: 'latchkey_session_delete_by_user',
-  text: 'SELECT latchkey_close_sessions($1, $2) AS ended',
-};
-export const OWNERS: Statement = {
-  name: 'latchkey_session_owners',
-  text: 'SELECT DISTINCT user_id::text AS user_id FROM sessions WHERE id = ANY($1)',
-};
-export const LIST: Statement = {
-  name: 'latchkey_session_list',
-  text: `SELECT ${SESSION} FROM sessions s WHERE s.user_id = $1 AND s.rotated_at IS NULL ${MOST_RECENT_FIRST}`,
-};
-export const LIST_WITH_USER: Statement = {
-  name: 'latchkey_session_list_with_user',
-  text: `SELECT ${SESSION}, ${USER} FROM sessions s JOIN users u ON u.id = s.user_id
-    WHERE s.user_id = $1 AND s.rotated_at IS NULL ${MOST_RECENT_FIRST}`,
-};
+const deleteDue = (sessions: string, name: string, rows: string, over: string): Statement => ({
+  name: `latchkey_session_delete_${name}`,
+  text: `WITH due AS MATERIALIZED (
+      SELECT ctid AS place, ${over} AS over FROM ${sessions} WHERE ${rows} AND ${over} BETWEEN $3 AND ${instant('$1')}
+        ORDER BY ${over} LIMIT $2 FOR UPDATE SKIP LOCKED),
+      gone AS (DELETE FROM ${sessions} WHERE ctid = ANY (ARRAY(SELECT place FROM due)))
+    SELECT pg_catalog.count(*)::integer AS deleted, pg_catalog.max(over)::text AS last FROM due`,
+});

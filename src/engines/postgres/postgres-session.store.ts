@@ -6,6 +6,7 @@ import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement, StatementResult } from '../../postgres/statement.js';
 import { sqlState } from '../../postgres/store-error.js';
 import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
+import { SchemaNames } from '../../schema/schema-names.js';
 import { checkSchema } from './check-schema.js';
 import { ExpiredSessions } from './expired-sessions.js';
 import { displacedBy, type RemovedSession } from '../../session/displaced-sessions.js';
@@ -17,20 +18,7 @@ import {
   type SessionRow,
   type SessionWithUserRow,
 } from './postgres-session.row.js';
-import {
-  ADD,
-  DELETE,
-  DELETE_BY_HANDLE,
-  DELETE_BY_USER,
-  DELETE_REUSED,
-  EXTEND,
-  FIND,
-  FIND_WITH_USER,
-  LIST,
-  LIST_WITH_USER,
-  OPEN,
-  OWNERS,
-} from './postgres-session.statements.js';
+import { sessionStatements, type SessionStatements } from './postgres-session.statements.js';
 import { SessionStore, type Extension, type NewSession, type OpenedSession } from '../../session/session.store.js';
 
 const INVALID_TEXT_REPRESENTATION = '22P02';
@@ -48,33 +36,36 @@ const NO_SUCH_USER = new Set([INVALID_TEXT_REPRESENTATION, NUMERIC_VALUE_OUT_OF_
 export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   private readonly joinsUsers: boolean;
   private readonly absoluteLifetime: number;
+  private readonly sql: SessionStatements;
   private readonly expired: ExpiredSessions;
 
   constructor(
     private readonly statements: PreparedStatements,
     private readonly users: UserDirectory,
     config: AuthConfig,
+    private readonly names: SchemaNames,
   ) {
     super();
+    this.sql = sessionStatements(names);
     this.joinsUsers = users.isJoinable;
     this.absoluteLifetime = config.session.absoluteLifetime;
-    this.expired = new ExpiredSessions(statements);
+    this.expired = new ExpiredSessions(statements, this.sql);
   }
 
   /** Fails the boot if the schema is missing, instead of failing every request after it. */
   async onModuleInit(): Promise<void> {
     await this.find('');
-    await checkSchema(this.statements);
+    await checkSchema(this.statements, this.names);
   }
 
   override async find(id: string): Promise<StoredSession | null> {
     if (this.joinsUsers) {
-      const { rows } = await this.statements.run<SessionWithUserRow>(FIND_WITH_USER, [id]);
+      const { rows } = await this.statements.run<SessionWithUserRow>(this.sql.findWithUser, [id]);
       if (!rows[0]) return null;
       const { session, rotated } = this.toSession(rows[0]);
       return { session, user: userOfRow(rows[0]), rotated };
     }
-    const { rows } = await this.statements.run<SessionRow>(FIND, [id]);
+    const { rows } = await this.statements.run<SessionRow>(this.sql.find, [id]);
     const user = rows[0] && (await this.userOf(rows[0].user_id));
     return rows[0] && user ? { ...this.toSession(rows[0]), user } : null;
   }
@@ -87,7 +78,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   private async add(session: NewSession): Promise<OpenedSession | null> {
     const { authenticatedAt, replaces, cutoff } = session;
     if (authenticatedAt === null || replaces !== null) return null;
-    const { rows } = await this.forUser<{ added: string | null }>(ADD, [
+    const { rows } = await this.forUser<{ added: string | null }>(this.sql.add, [
       session.id,
       session.userId,
       toEpochSeconds(session.now),
@@ -104,7 +95,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   }
 
   private async decide(session: NewSession): Promise<OpenedSession | null> {
-    const { rows } = await this.forUser<SessionRow>(OPEN, [
+    const { rows } = await this.forUser<SessionRow>(this.sql.open, [
       session.id,
       session.userId,
       toEpochSeconds(session.now),
@@ -130,7 +121,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   }
 
   override async extend({ id, now, expiresAt, extendBelow }: Extension): Promise<number | null> {
-    const { rows } = await this.statements.run<{ expires_at: number }>(EXTEND, [
+    const { rows } = await this.statements.run<{ expires_at: number }>(this.sql.extend, [
       id,
       toEpochSeconds(now),
       toEpochSeconds(expiresAt),
@@ -142,39 +133,39 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
 
   override async delete(ids: readonly string[]): Promise<EndedSession[]> {
     if (ids.length === 0) return [];
-    const { rows } = await this.statements.run<{ users: string[]; handles: string[] }>(DELETE, [ids]);
+    const { rows } = await this.statements.run<{ users: string[]; handles: string[] }>(this.sql.delete, [ids]);
     const { users, handles } = rows[0]!;
     return users.map((userId, i) => ({ userId, handle: handles[i]! }));
   }
 
   override async deleteReused(id: string): Promise<boolean> {
-    const { rows } = await this.statements.run<{ presented: number }>(DELETE_REUSED, [id]);
+    const { rows } = await this.statements.run<{ presented: number }>(this.sql.deleteReused, [id]);
     return rows[0]!.presented > 0;
   }
 
   override async deleteByHandle(userId: string, handle: string): Promise<boolean> {
-    const { rows } = await this.ofUser<{ ended: number }>(DELETE_BY_HANDLE, [userId, handle]);
+    const { rows } = await this.ofUser<{ ended: number }>(this.sql.deleteByHandle, [userId, handle]);
     return (rows[0]?.ended ?? 0) > 0;
   }
 
   override async deleteByUser(userId: string, exceptId?: string): Promise<number> {
-    const { rows } = await this.ofUser<{ ended: number }>(DELETE_BY_USER, [userId, exceptId ?? null]);
+    const { rows } = await this.ofUser<{ ended: number }>(this.sql.deleteByUser, [userId, exceptId ?? null]);
     return rows[0]?.ended ?? 0;
   }
 
   override async ownersOf(ids: readonly string[]): Promise<readonly string[]> {
-    const { rows } = await this.statements.run<{ user_id: string }>(OWNERS, [ids]);
+    const { rows } = await this.statements.run<{ user_id: string }>(this.sql.owners, [ids]);
     return rows.map(({ user_id }) => user_id);
   }
 
   override async listByUser(userId: string): Promise<AuthenticatedSession[]> {
     if (this.joinsUsers) {
-      const { rows } = await this.ofUser<SessionWithUserRow>(LIST_WITH_USER, [userId]);
+      const { rows } = await this.ofUser<SessionWithUserRow>(this.sql.listWithUser, [userId]);
       return rows.map((row) => ({ session: this.toSession(row).session, user: userOfRow(row) }));
     }
     const user = await this.userOf(userId);
     if (!user) return [];
-    const { rows } = await this.ofUser<SessionRow>(LIST, [userId]);
+    const { rows } = await this.ofUser<SessionRow>(this.sql.list, [userId]);
     return rows.map((row) => ({ session: this.toSession(row).session, user }));
   }
 

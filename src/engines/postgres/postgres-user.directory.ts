@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { AuthError, isAuthError } from '../../auth.errors.js';
 import { Clock } from '../../common/clock.js';
-import { fromEpochSeconds, toEpochSeconds } from '../../postgres/epoch-seconds.js';
+import { epochSeconds, fromEpochSeconds, instant, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
+import { quoted, SchemaNames } from '../../schema/schema-names.js';
 import { sqlState } from '../../postgres/store-error.js';
 import type { RevocationReason } from '../../events/auth-event.js';
 import { AuthEvents } from '../../events/auth-events.js';
@@ -16,46 +17,58 @@ const UNIQUE_VIOLATION = '23505';
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 const COLUMNS = `id::text AS id, email::text AS email, password_hash,
-  date_part('epoch', disabled_at) AS disabled_at,
-  date_part('epoch', tokens_invalidated_after) AS tokens_invalidated_after`;
+  ${epochSeconds('disabled_at')} AS disabled_at,
+  ${epochSeconds('tokens_invalidated_after')} AS tokens_invalidated_after`;
 
-const FIND_BY_ID: Statement = {
-  name: 'latchkey_user_by_id',
-  text: `SELECT ${COLUMNS} FROM users WHERE id = $1`,
-};
-const FIND_BY_EMAIL: Statement = {
-  name: 'latchkey_user_by_email',
-  text: `SELECT ${COLUMNS} FROM users WHERE email = $1`,
-};
-const HAS_ACCOUNTS: Statement = {
-  name: 'latchkey_user_any',
-  text: 'SELECT EXISTS (SELECT 1 FROM users) AS found',
-};
-const INSERT: Statement = {
-  name: 'latchkey_user_insert',
-  text: `INSERT INTO users (email, password_hash, created_at, updated_at)
-    VALUES ($1, $2, to_timestamp($3), to_timestamp($3)) RETURNING ${COLUMNS}`,
-};
-/** Only over the hash that was verified, so that a password changed meanwhile is not undone. */
-const REHASH: Statement = {
-  name: 'latchkey_user_rehash',
-  text: 'UPDATE users SET password_hash = $3, updated_at = to_timestamp($4) WHERE id = $1 AND password_hash = $2',
-};
-/** Moves the cutoff, ends the sessions, and changes what is not null: see the migration. */
-const END_ACCESS: Statement = {
-  name: 'latchkey_user_end_access',
-  text: 'SELECT latchkey_end_access($1, to_timestamp($2), $3, $4) AS found',
-};
-/** The row lock orders it against `latchkey_end_access`: either this sees the new cutoff, or that sees this login. */
-const CONFIRM_LOGIN: Statement = {
-  name: 'latchkey_user_confirm_login',
-  text: `UPDATE users SET last_login_at = greatest(last_login_at, to_timestamp($2)) WHERE id = $1
-    AND disabled_at IS NULL AND tokens_invalidated_after IS NOT DISTINCT FROM to_timestamp($3)`,
-};
-const ENABLE: Statement = {
-  name: 'latchkey_user_enable',
-  text: 'UPDATE users SET disabled_at = NULL, updated_at = to_timestamp($2) WHERE id = $1',
-};
+function userStatements(names: SchemaNames) {
+  const { users } = names;
+  return {
+    findById: {
+      name: 'latchkey_user_by_id',
+      text: `SELECT ${COLUMNS} FROM ${users} WHERE id = $1`,
+    },
+    hasAccounts: {
+      name: 'latchkey_user_any',
+      text: `SELECT EXISTS (SELECT 1 FROM ${users}) AS found`,
+    },
+    insert: {
+      name: 'latchkey_user_insert',
+      text: `INSERT INTO ${users} (email, password_hash, created_at, updated_at)
+    VALUES ($1, $2, ${instant('$3')}, ${instant('$3')}) RETURNING ${COLUMNS}`,
+    },
+    /** Only over the hash that was verified, so that a password changed meanwhile is not undone. */
+    rehash: {
+      name: 'latchkey_user_rehash',
+      text: `UPDATE ${users} SET password_hash = $3, updated_at = ${instant('$4')} WHERE id = $1 AND password_hash = $2`,
+    },
+    /** Moves the cutoff, ends the sessions, and changes what is not null: see the migration. */
+    endAccess: {
+      name: 'latchkey_user_end_access',
+      text: `SELECT ${names.qualified('latchkey_end_access')}($1::uuid, ${instant('$2')}, $3::text, $4::boolean) AS found`,
+    },
+    /** The row lock orders it against `latchkey_end_access`: either this sees the new cutoff, or that sees this login. */
+    confirmLogin: {
+      name: 'latchkey_user_confirm_login',
+      text: `UPDATE ${users} SET last_login_at = greatest(last_login_at, ${instant('$2')}) WHERE id = $1
+    AND disabled_at IS NULL AND tokens_invalidated_after IS NOT DISTINCT FROM ${instant('$3')}`,
+    },
+    enable: {
+      name: 'latchkey_user_enable',
+      text: `UPDATE ${users} SET disabled_at = NULL, updated_at = ${instant('$2')} WHERE id = $1`,
+    },
+    /** The extension of citext may be in a schema that is on no search path: its operator compares without case. */
+    findByEmail: (citextSchema: string): Statement => ({
+      name: 'latchkey_user_by_email',
+      text: `SELECT ${COLUMNS} FROM ${users} WHERE email OPERATOR(${citextSchema}.=) $1::${citextSchema}.citext`,
+    }),
+    citextSchema: {
+      name: 'latchkey_user_citext_schema',
+      text: `SELECT n.nspname AS schema FROM pg_catalog.pg_attribute a
+        JOIN pg_catalog.pg_type t ON t.oid = a.atttypid JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+        WHERE a.attrelid = '${users}'::regclass AND a.attname = 'email' AND t.typname = 'citext'`,
+    },
+  };
+}
 
 /** What a statement on `users` returns; also the user half of the session lookup's join. */
 export interface UserRow {
@@ -77,6 +90,8 @@ export interface UserRow {
 @Injectable()
 export class PostgresUserDirectory extends UserDirectory {
   private anyAccount = false;
+  private readonly sql;
+  private findByEmail: Promise<Statement> | undefined;
 
   constructor(
     private readonly statements: PreparedStatements,
@@ -84,8 +99,10 @@ export class PostgresUserDirectory extends UserDirectory {
     private readonly clock: Clock,
     private readonly channel: InvalidationChannel,
     private readonly events: AuthEvents,
+    names: SchemaNames,
   ) {
     super();
+    this.sql = userStatements(names);
   }
 
   /** A subclass that overrides `findById` knows more about a user than the table does. */
@@ -99,15 +116,15 @@ export class PostgresUserDirectory extends UserDirectory {
   }
 
   override async findById(id: string): Promise<AuthUser | null> {
-    return toUser(await this.row(FIND_BY_ID, id));
+    return toUser(await this.rowById(id));
   }
 
   override async findByLogin(login: string): Promise<AuthUser | null> {
-    return toUser(await this.row(FIND_BY_EMAIL, login));
+    return toUser(await this.rowByEmail(login));
   }
 
   override async verifyCredentials(login: string, password: string): Promise<AuthUser | null> {
-    const row = await this.row(FIND_BY_EMAIL, login);
+    const row = await this.rowByEmail(login);
     const matches = await this.hasher.matches(row?.disabled_at === null ? row.password_hash : null, password);
     if (!row || !matches) return null;
     if (this.hasher.isOutdated(row.password_hash)) await this.rehash(row, password);
@@ -121,13 +138,13 @@ export class PostgresUserDirectory extends UserDirectory {
   override async confirmLogin({ id, tokensInvalidatedAfter }: AuthUser, instant: number): Promise<boolean> {
     const cutoff = tokensInvalidatedAfter ?? null;
     const values = [id, toEpochSeconds(instant), cutoff === null ? null : toEpochSeconds(cutoff)];
-    return (await this.statements.run(CONFIRM_LOGIN, values)).rowCount > 0;
+    return (await this.statements.run(this.sql.confirmLogin, values)).rowCount > 0;
   }
 
   /** Asks until the first account exists, then never again. */
   override async hasAccounts(): Promise<boolean> {
     if (!this.anyAccount) {
-      const { rows } = await this.statements.run<{ found: boolean }>(HAS_ACCOUNTS, []);
+      const { rows } = await this.statements.run<{ found: boolean }>(this.sql.hasAccounts, []);
       this.anyAccount = rows[0]?.found === true;
     }
     return this.anyAccount;
@@ -142,7 +159,7 @@ export class PostgresUserDirectory extends UserDirectory {
     const login = checkedEmail(email);
     const hash = await this.hashOf(password);
     try {
-      const { rows } = await this.statements.run<UserRow>(INSERT, [login, hash, this.now()]);
+      const { rows } = await this.statements.run<UserRow>(this.sql.insert, [login, hash, this.now()]);
       return toUser(rows[0] ?? null)!;
     } catch (error) {
       if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
@@ -178,23 +195,42 @@ export class PostgresUserDirectory extends UserDirectory {
    */
   async enable(id: string): Promise<boolean> {
     if (!UUID.test(id)) return false;
-    return this.changing(id, async () => (await this.statements.run(ENABLE, [id, this.now()])).rowCount > 0);
+    return this.changing(id, async () => (await this.statements.run(this.sql.enable, [id, this.now()])).rowCount > 0);
   }
 
   /** A full hasher only puts it off to the next login. */
   private async rehash(row: UserRow, password: string): Promise<void> {
     try {
       const hash = await this.hasher.hash(password);
-      await this.statements.run(REHASH, [row.id, row.password_hash, hash, this.now()]);
+      await this.statements.run(this.sql.rehash, [row.id, row.password_hash, hash, this.now()]);
     } catch (error) {
       if (!isAuthError(error, 'HASHER_OVERLOADED')) throw error;
     }
   }
 
-  private async row(statement: Statement, key: string): Promise<UserRow | null> {
-    if (statement === FIND_BY_ID && !UUID.test(key)) return null;
-    const { rows } = await this.statements.run<UserRow>(statement, [key]);
-    return rows[0] ?? null;
+  private async rowById(id: string): Promise<UserRow | null> {
+    if (!UUID.test(id)) return null;
+    return (await this.statements.run<UserRow>(this.sql.findById, [id])).rows[0] ?? null;
+  }
+
+  private async rowByEmail(email: string): Promise<UserRow | null> {
+    const statement = await (this.findByEmail ??= this.readCitextSchema());
+    return (await this.statements.run<UserRow>(statement, [email])).rows[0] ?? null;
+  }
+
+  /** Asked once; after a failure the next caller asks again. */
+  private async readCitextSchema(): Promise<Statement> {
+    try {
+      const { rows } = await this.statements.runAlone<{ schema: string }>(this.sql.citextSchema, []);
+      if (rows[0]) return this.sql.findByEmail(quoted(rows[0].schema));
+      const detail = 'the column email of the user table is not of type citext';
+      throw new AuthError('SCHEMA_MISSING', `Accounts cannot be found by address: ${detail}. Run authMigrations.`, {
+        detail,
+      });
+    } catch (error) {
+      this.findByEmail = undefined;
+      throw error;
+    }
   }
 
   private async endAccess(
@@ -206,7 +242,7 @@ export class PostgresUserDirectory extends UserDirectory {
     if (!UUID.test(id)) return false;
     const values = [id, toEpochSeconds(cutoff), hash, disables];
     return this.changing(id, async () => {
-      const { rows } = await this.statements.run<{ found: boolean }>(END_ACCESS, values);
+      const { rows } = await this.statements.run<{ found: boolean }>(this.sql.endAccess, values);
       if (rows[0]?.found !== true) return false;
       const of = { userId: id.toLowerCase(), handle: null, count: null };
       this.events.emitWhenDone({ type: 'session.revoked', at: this.clock.now(), ...of, reason });

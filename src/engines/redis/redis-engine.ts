@@ -2,6 +2,7 @@ import type { AuthEngine } from '../../auth.engine.js';
 import { AuthConfig } from '../../config/auth-config.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import { CompositeInvalidationChannel } from '../../invalidation/composite-invalidation-channel.js';
+import { SchemaNames } from '../../schema/schema-names.js';
 import { PostgresInvalidationChannel } from '../postgres/postgres-invalidation-channel.js';
 import { RedisConnection, type RedisSettings } from './redis-connection.js';
 import { RedisEphemeralTokenStore } from './redis-ephemeral-token.store.js';
@@ -28,12 +29,12 @@ export function redisEngine(source: RedisSource, settings: RedisSettings = {}): 
     tokens: RedisEphemeralTokenStore,
     rateLimits: RedisRateLimitStore,
     channel: {
-      useFactory: (config: AuthConfig, statements: PreparedStatements, redis: RedisConnection) =>
+      useFactory: (config: AuthConfig, statements: PreparedStatements, names: SchemaNames, redis: RedisConnection) =>
         new CompositeInvalidationChannel(
-          new PostgresInvalidationChannel(statements, config),
+          new PostgresInvalidationChannel(statements, config, names),
           new RedisInvalidationChannel(redis, config.cache.maxStaleness),
         ),
-      inject: [AuthConfig, PreparedStatements, RedisConnection],
+      inject: [AuthConfig, PreparedStatements, SchemaNames, RedisConnection],
     },
     providers: [{ provide: RedisConnection, useFactory: () => new RedisConnection(source, settings) }],
   };

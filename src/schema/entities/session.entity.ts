@@ -1,8 +1,6 @@
 import { Column, Entity, ForeignKey, Generated, Index, PrimaryColumn } from 'typeorm';
+import type { UserIdType } from '../user-id-type.js';
 import { UserEntity } from './user.entity.js';
-
-/** PostgreSQL types that a host's user ids may have; `authSchemaFor` makes the session table fit. */
-export type UserIdType = 'uuid' | 'integer' | 'bigint' | 'text';
 
 /** Every column of `sessions` but `user_id`, whose type is that of the user table. */
 export abstract class SessionColumns {

@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { days } from 'nestjs-latchkey';
-import { FIND_WITH_USER } from '../../../src/engines/postgres/postgres-session.statements.js';
+import { sessionStatements } from '../../../src/engines/postgres/postgres-session.statements.js';
+import { SchemaNames } from '../../../src/schema/schema-names.js';
 import { ada, bob, rowOf, sessions, t, users, useSessions } from '../../support/session-service.js';
 import { withClient } from '../../support/test-server.js';
 
@@ -105,7 +106,7 @@ it('the lookup finds its row by the primary key, among 20,000 (5,000,000: npm ru
   );
   await t.db.query('ANALYZE sessions');
   const plan = await withClient(t.db.url, async (client) => {
-    await client.query(`PREPARE find AS ${FIND_WITH_USER.text}`);
+    await client.query(`PREPARE find AS ${sessionStatements(new SchemaNames()).findWithUser.text}`);
     const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN EXECUTE find('${'a'.repeat(64)}')`);
     return rows.map((row) => row['QUERY PLAN']).join('\n');
   });

@@ -1,0 +1,50 @@
+import type { OptionChecker } from './option-checker.js';
+
+/**
+ * The names of the module's tables. Write other names where the database has tables of these names that are the
+ * application's own, and give the same object to `authSchemaFor({ tables })`, which makes them:
+ *
+ * ```ts
+ * export const tables = { users: 'auth_users', sessions: 'auth_sessions' };
+ * const auth = authSchemaFor({ tables });
+ * TypeOrmModule.forRoot({ …, entities: auth.entities, migrations: auth.migrations });
+ * AuthModule.forRoot({ …, tables });
+ * ```
+ */
+export class TableSettings {
+  /** Accounts, unless users are in a table or service of the host's own. Default `users`. */
+  users: string = 'users';
+
+  /** Default `sessions`. */
+  sessions: string = 'sessions';
+
+  /** Single-use tokens. Default `auth_ephemeral_tokens`. */
+  ephemeralTokens: string = 'auth_ephemeral_tokens';
+
+  /** Default `auth_rate_limit_events`. */
+  rateLimitEvents: string = 'auth_rate_limit_events';
+
+  /** JWTs and signed cookies that were revoked before they expired. Default `revoked_tokens`. */
+  revokedTokens: string = 'revoked_tokens';
+
+  /** Default `auth_audit_events`. */
+  auditEvents: string = 'auth_audit_events';
+}
+
+export type TableKey = keyof TableSettings;
+
+/** Indexes and constraints are named after the table, and PostgreSQL cuts a name after 63 bytes. */
+const TABLE_NAME = /^[A-Za-z_][A-Za-z0-9_$]{0,39}$/;
+
+export function checkedTables(check: OptionChecker, written: Partial<TableSettings> | undefined): TableSettings {
+  const tables = check.settings('tables', new TableSettings(), written);
+  const names = Object.values(tables) as unknown[];
+  for (const [key, name] of Object.entries(tables)) {
+    check.that(
+      typeof name === 'string' && TABLE_NAME.test(name),
+      `tables.${key} must be the name of a table without its schema, at most 40 of A-Z, a-z, 0-9, _ and $.`,
+    );
+  }
+  check.that(new Set(names).size === names.length, 'tables gives two tables the same name: give each its own.');
+  return tables;
+}

@@ -1,0 +1,59 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+import { AuthError } from '../../auth.errors.js';
+import type { TableSettings } from '../../config/table-settings.js';
+import { optionsOf, refuseForeignTables } from '../foreign-tables.js';
+import { quoted, SchemaNames } from '../schema-names.js';
+import type { UserIdType } from '../user-id-type.js';
+
+/** What decides how the migrations look. */
+export interface AuthSchemaSettings {
+  /** Type of the user ids of a table or service of the host's own; `undefined`: users are in our table. */
+  readonly userId: UserIdType | undefined;
+  readonly tables: Readonly<TableSettings>;
+}
+
+/** A migration of this module: `names` are those of the schema that the DataSource works in, known when it runs. */
+export interface AuthMigration {
+  /** TypeORM takes the class name by default, which a bundler may shorten. */
+  readonly name: string;
+  up(queryRunner: QueryRunner, names: SchemaNames): Promise<void>;
+  down(queryRunner: QueryRunner, names: SchemaNames): Promise<void>;
+}
+
+/** The class that TypeORM runs. Before it changes anything, it refuses tables that are not ours to change. */
+export function migrationClass(
+  settings: AuthSchemaSettings,
+  { name, up, down }: AuthMigration,
+): new () => MigrationInterface {
+  return class implements MigrationInterface {
+    name = name;
+
+    async up(queryRunner: QueryRunner): Promise<void> {
+      const names = await schemaNames(queryRunner, settings.tables);
+      await refuseForeignTables(queryRunner, names, settings);
+      await up(queryRunner, names);
+    }
+
+    async down(queryRunner: QueryRunner): Promise<void> {
+      await down(queryRunner, await schemaNames(queryRunner, settings.tables));
+    }
+  };
+}
+
+/** The DataSource's schema, else the one that the connection creates its tables in. */
+async function schemaNames(queryRunner: QueryRunner, tables: Readonly<TableSettings>): Promise<SchemaNames> {
+  const { schema: configured } = optionsOf(queryRunner);
+  const [{ schema }] = (await queryRunner.query('SELECT coalesce($1, current_schema()) AS schema', [
+    configured ?? null,
+  ])) as [{ schema: string | null }];
+  if (schema !== null) return new SchemaNames(tables, schema);
+  const mistake = "There is no schema on the connection's search_path: create one, or set the DataSource's `schema`.";
+  throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
+}
+
+/**
+ * The end of each function's head: whatever search path its caller has, its body means this schema's tables and
+ * PostgreSQL's own functions and operators, and no object that somebody has put before them.
+ */
+export const onOwnPath = ({ schema }: SchemaNames): string =>
+  `LANGUAGE plpgsql SET search_path = pg_catalog, ${quoted(schema!)}, pg_temp`;

@@ -1,0 +1,90 @@
+import type { QueryRunner } from 'typeorm';
+import { channelOf, type SchemaNames } from '../schema-names.js';
+import { onOwnPath } from './auth-migration.js';
+
+const MAX_LIST = 100;
+const MAX_PAYLOAD = 7_800;
+
+/** What a table publishes, so that processes forget what they have in memory of it. */
+export interface PublishedTable {
+  readonly table: string;
+  /** The key of `Invalidation`. */
+  readonly kind: 'sessions' | 'users' | 'tokens';
+  /** Part of the names of the triggers and their functions, whatever the table is called. */
+  readonly feature: string;
+  /** By operation: which transition tables it has, and what of them is published. */
+  readonly changes: Readonly<Record<string, readonly [transition: string, selected: string]>>;
+}
+
+/**
+ * Publishes every change of a row that a process may have in memory, in the transaction that makes it, whoever makes
+ * it; `PostgresInvalidationChannel` listens. The triggers are per statement, so that a flood of changes is one message.
+ */
+export async function publishChanges(
+  queryRunner: QueryRunner,
+  names: SchemaNames,
+  { table, kind, feature, changes }: PublishedTable,
+): Promise<void> {
+  const add = async (operation: string, body: string, referencing = '') => {
+    const name = triggerOf(feature, operation);
+    const on = names.qualified(table);
+    await queryRunner.query(
+      `CREATE OR REPLACE FUNCTION ${names.qualified(name)}() RETURNS trigger ${onOwnPath(names)} AS $$${body} $$`,
+    );
+    await queryRunner.query(`DROP TRIGGER IF EXISTS ${name} ON ${on}`);
+    await queryRunner.query(
+      `CREATE TRIGGER ${name} AFTER ${operation} ON ${on} ${referencing}
+         FOR EACH STATEMENT EXECUTE FUNCTION ${names.qualified(name)}()`,
+    );
+  };
+  for (const [operation, [transition, selected]] of Object.entries(changes)) {
+    await add(operation, publish(kind, selected), `REFERENCING ${transition}`);
+  }
+  await add('TRUNCATE', publishAll(kind));
+}
+
+export async function stopPublishing(
+  queryRunner: QueryRunner,
+  names: SchemaNames,
+  { table, feature, changes }: PublishedTable,
+): Promise<void> {
+  for (const operation of [...Object.keys(changes), 'TRUNCATE']) {
+    const name = triggerOf(feature, operation);
+    await queryRunner.query(`DROP TRIGGER ${name} ON ${names.qualified(table)}`);
+    await queryRunner.query(`DROP FUNCTION ${names.qualified(name)}`);
+  }
+}
+
+/**
+ * NOTIFY refuses 8,000 bytes and more, and would undo the change with it: a long list becomes "everything" instead, and
+ * so does any other fault here.
+ */
+const publish = (kind: string, selected: string) => `
+  DECLARE
+    entries jsonb;
+    payload text := '{"${kind}": "*"}';
+  BEGIN
+    BEGIN
+      SELECT pg_catalog.jsonb_agg(entry) INTO entries FROM (${selected} LIMIT ${MAX_LIST + 1}) changed (entry);
+      IF entries IS NULL THEN
+        RETURN NULL;
+      END IF;
+      IF pg_catalog.jsonb_array_length(entries) <= ${MAX_LIST} AND pg_catalog.octet_length(entries::text) < ${MAX_PAYLOAD} THEN
+        payload := pg_catalog.jsonb_build_object('${kind}'::text, entries)::text;
+      END IF;
+    EXCEPTION WHEN OTHERS THEN
+      -- A row that jsonb cannot hold must not keep an account from being disabled.
+      NULL;
+    END;
+    PERFORM pg_catalog.pg_notify(${channelOf('TG_TABLE_SCHEMA')}, payload);
+    RETURN NULL;
+  END`;
+
+const publishAll = (kind: string) => `
+  BEGIN
+    PERFORM pg_catalog.pg_notify(${channelOf('TG_TABLE_SCHEMA')}, '{"${kind}": "*"}'::text);
+    RETURN NULL;
+  END`;
+
+const triggerOf = (feature: string, operation: string): string =>
+  `latchkey_publish_${feature}_${operation.toLowerCase()}`;

@@ -1,0 +1,42 @@
+import { TableSettings } from '../config/table-settings.js';
+
+/** The names of the module's tables and functions as SQL, quoted; with a schema, qualified by it. */
+export class SchemaNames {
+  readonly users: string;
+  readonly sessions: string;
+  readonly ephemeralTokens: string;
+  readonly rateLimitEvents: string;
+  readonly revokedTokens: string;
+  readonly auditEvents: string;
+
+  constructor(
+    readonly tables: Readonly<TableSettings> = new TableSettings(),
+    readonly schema?: string,
+  ) {
+    this.users = this.qualified(tables.users);
+    this.sessions = this.qualified(tables.sessions);
+    this.ephemeralTokens = this.qualified(tables.ephemeralTokens);
+    this.rateLimitEvents = this.qualified(tables.rateLimitEvents);
+    this.revokedTokens = this.qualified(tables.revokedTokens);
+    this.auditEvents = this.qualified(tables.auditEvents);
+  }
+
+  qualified(name: string): string {
+    return this.schema === undefined ? quoted(name) : `${quoted(this.schema)}.${quoted(name)}`;
+  }
+}
+
+/** An SQL identifier. */
+export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
+const CHANNEL = 'nestjs_latchkey_';
+/** PostgreSQL takes 63 bytes for the name of a channel. */
+const MAX_SCHEMA_IN_CHANNEL = 63 - CHANNEL.length;
+
+/**
+ * What the triggers of a schema's tables notify, as an SQL expression of the schema's name: two schemas of one database
+ * do not hear each other. Qualified, so that it means the same on every search path.
+ */
+export const channelOf = (schema: string): string => `('${CHANNEL}' || CASE
+  WHEN pg_catalog.octet_length(${schema}::text) > ${MAX_SCHEMA_IN_CHANNEL} THEN pg_catalog.md5(${schema}::text)
+  ELSE ${schema}::text END)`;
