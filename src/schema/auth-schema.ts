@@ -31,9 +31,9 @@ export interface AuthSchemaOptions {
 }
 
 /**
- * Entities and migrations, in place of `authEntities` and `authMigrations`, for a database in which those cannot be
- * used as they are: a host that keeps users in a table or service of its own (`userId`: no table `users`, no foreign
- * key, and `user_id` columns of that type), or one that has tables of the same names already (`tables`). The migrations
+ * The entities and migrations for users of the host's own, or for tables of other names, in place of `authEntities` and
+ * `authMigrations`. `userId`: users are in a table or service of the host's, so there is no table `users`, no foreign
+ * key, and `user_id` is of that type. `tables`: the database has tables of the default names already. The migrations
  * refuse to run, and change nothing, where a table of one of their names is none that they can take over.
  *
  * ```ts

@@ -130,31 +130,30 @@ function mistakesOf(
   userId: UserIdType | undefined,
 ): string[] {
   const wanted = { ...REQUIRED[key], ...(key === 'sessions' ? { user_id: USER_ID[userId ?? 'uuid'] } : {}) };
-  const remedy = remedyFor(key, columns);
-  const mistakes: string[] = [];
-  const refuse = (what: string) => mistakes.push(`Table ${table}: ${what}. ${remedy}`);
+  const faults: string[] = [];
+  const refuse = (fault: string) => faults.push(fault);
   for (const [name, types] of Object.entries({ ...ADDED[key], ...wanted })) {
     const found = columns.find((column) => column.name === name);
-    if (!found && name in wanted) refuse(`there is no column ${name}`);
-    if (found && !types.includes(found.type)) refuse(`column ${name} is ${found.type}, not ${types[0]}`);
+    if (!found && name in wanted) refuse(`no column ${name}`);
+    if (found && !types.includes(found.type)) refuse(`${name} is ${found.type}, not ${types[0]}`);
   }
-  if (!columns.some(({ in_key }) => in_key)) refuse('it has no primary key');
+  if (!columns.some(({ in_key }) => in_key)) refuse('no primary key');
   // Accounts may have more that their application fills in; of the others each row is written here.
   const known = { ...ADDED[key], ...wanted };
   for (const { name, required } of key === 'users' ? [] : columns) {
-    if (required && !(name in known)) refuse(`column ${name} is NOT NULL without a default, and not known here`);
+    if (required && !(name in known)) refuse(`${name}, unknown here, is NOT NULL without a default`);
   }
-  return mistakes;
+  return faults.length === 0 ? [] : [`Table ${table}: ${faults.join('; ')}. ${remedyFor(key, table, columns)}`];
 }
 
-function remedyFor(key: TableKey, columns: readonly Column[]): string {
-  const otherName = `give ours another name with authSchemaFor({ tables: { ${key}: 'auth_${key.toLowerCase()}' } }) and the same option \`tables\` of AuthModule`;
+function remedyFor(key: TableKey, table: string, columns: readonly Column[]): string {
+  const otherName = `give ours another name with authSchemaFor({ tables: { ${key}: 'latchkey_${table.replace(/^auth_/, '')}' } }) and the same option \`tables\` of AuthModule`;
   const type = columns.find(({ name }) => name === (key === 'users' ? 'id' : 'user_id'))?.type ?? '';
   const userId = USER_ID_OPTION[type];
   if (key === 'users') {
     const own = `authSchemaFor({ userId: '${userId ?? 'uuid'}' }) and a UserDirectory of your own (option \`users\`)`;
     const changed = columns.some(({ name, type: of }) => name === 'email' && of !== 'citext' && TEXT.includes(of))
-      ? ' If this table is to become ours: ALTER TABLE … ALTER COLUMN email TYPE citext.'
+      ? ` If this table is to become ours, run ALTER TABLE ${table} ALTER COLUMN email TYPE citext.`
       : '';
     return `If these are the accounts of your application, use ${own}; else ${otherName}.${changed}`;
   }

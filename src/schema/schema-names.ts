@@ -21,6 +21,11 @@ export class SchemaNames {
     this.auditEvents = this.qualified(tables.auditEvents);
   }
 
+  /** A function with the types of its arguments, as text for `regprocedure`: others of its name may stand beside it. */
+  signature(name: string, ...types: string[]): string {
+    return `${this.qualified(name)}(${types.join(',')})`;
+  }
+
   qualified(name: string): string {
     return this.schema === undefined ? quoted(name) : `${quoted(this.schema)}.${quoted(name)}`;
   }
@@ -28,6 +33,9 @@ export class SchemaNames {
 
 /** An SQL identifier. */
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
+/** An SQL text. */
+export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 const CHANNEL = 'nestjs_latchkey_';
 /** PostgreSQL takes 63 bytes for the name of a channel. */

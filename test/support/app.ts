@@ -44,6 +44,8 @@ export interface TestAppOptions {
   imports?: ModuleMetadata['imports'];
   entities?: MixedList<(new () => object) | EntitySchema>;
   migrations?: (new () => MigrationInterface)[];
+  /** Other options of the DataSource, such as its schema. */
+  dataSource?: { schema?: string; entityPrefix?: string };
   override?: (builder: TestingModuleBuilder) => TestingModuleBuilder;
   configure?: (app: INestApplication) => void;
 }
@@ -84,6 +86,7 @@ async function listeningApp(
     migrations: options.migrations ?? [...authMigrations],
     migrationsRun: true,
     retryAttempts: 0,
+    ...options.dataSource,
   });
   const auth = AuthModule.forRoot({
     secrets: [SECRET],

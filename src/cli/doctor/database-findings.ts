@@ -8,10 +8,10 @@ import { schemaDrift } from './schema-drift.js';
 const SETTINGS = `SELECT current_setting('default_transaction_isolation') AS isolation,
   current_setting('search_path') AS path, current_schema() AS schema`;
 const TIME = "SELECT date_part('epoch', clock_timestamp()) * 1000 AS now";
-/** Besides superusers, who may do everything, and the roles whose rights this one has. */
+/** Besides superusers, who may do everything, this role and the owner of the schema. */
 const CREATORS = `SELECT r.rolname AS name FROM pg_roles r
   WHERE has_schema_privilege(r.oid, $1::text, 'CREATE') AND NOT r.rolsuper AND r.rolname !~ '^pg_'
-    AND NOT pg_has_role(current_user, r.oid, 'MEMBER') ORDER BY 1`;
+    AND r.rolname <> current_user AND r.oid <> (SELECT nspowner FROM pg_namespace WHERE nspname = $1) ORDER BY 1`;
 const ELSEWHERE = `SELECT n.nspname AS schema FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relname = $1 AND c.relkind IN ('r', 'p') AND to_regclass(quote_ident($1)) IS NULL
     AND EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'handle')`;

@@ -2,15 +2,25 @@ import { AuthError } from '../../auth.errors.js';
 import type { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { prefixMistakes } from '../../schema/foreign-tables.js';
-import type { SchemaNames } from '../../schema/schema-names.js';
+import { literal, type SchemaNames } from '../../schema/schema-names.js';
 
-const FUNCTIONS = ['open_session', 'add_session', 'close_sessions', 'close_family', 'close_families'];
+const INSTANT = 'timestamptz';
+const NEW_SESSION = ['text', 'text', INSTANT, 'interval', 'interval', INSTANT, 'text', 'text'];
 
-const checkOf = (names: SchemaNames): Statement => ({
-  name: '',
-  text: `SELECT ${FUNCTIONS.map((name) => `'${names.qualified(`latchkey_${name}`)}'::regproc`).join(', ')},
-    pg_catalog.current_setting('transaction_isolation'::text) AS isolation`,
-});
+const checkOf = (names: SchemaNames): Statement => {
+  const functions = [
+    names.signature('latchkey_add_session', ...NEW_SESSION, 'integer', 'boolean', INSTANT),
+    names.signature('latchkey_open_session', ...NEW_SESSION, 'text', 'integer', 'boolean', INSTANT, 'text'),
+    names.signature('latchkey_close_sessions', 'text', 'text'),
+    names.signature('latchkey_close_family', 'text', 'uuid'),
+    names.signature('latchkey_close_families', 'text[]'),
+  ];
+  return {
+    name: '',
+    text: `SELECT ${functions.map((signature) => `${literal(signature)}::regprocedure`).join(', ')},
+      pg_catalog.current_setting('transaction_isolation'::text) AS isolation`,
+  };
+};
 
 /**
  * Throws if our functions are missing, if the connections use an isolation level with which their locks do not work, or

@@ -2,7 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { epochSeconds, fromEpochSeconds, instant, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
-import { SchemaNames } from '../../schema/schema-names.js';
+import { literal, SchemaNames } from '../../schema/schema-names.js';
 import { EphemeralTokenStore, type EphemeralTokenKey } from '../../ephemeral-token/ephemeral-token.store.js';
 import type { EphemeralTokenRow } from '../../ephemeral-token/ephemeral-token.types.js';
 
@@ -28,6 +28,11 @@ function byBinding(name: string, text: (where: string) => string): Record<keyof 
     nonce: { name: `latchkey_token_${name}_by_nonce`, text: text(`${USABLE} ${BOUND.nonce}`) },
   };
 }
+
+const REPLACE_TOKEN = [
+  ...['text', 'text', 'text', 'integer', 'text', 'text', 'text', 'text'],
+  ...['jsonb', 'timestamptz', 'timestamptz'],
+];
 
 function tokenStatements(names: SchemaNames) {
   const { ephemeralTokens } = names;
@@ -73,7 +78,7 @@ function tokenStatements(names: SchemaNames) {
     },
     checkSchema: {
       name: '',
-      text: `SELECT '${ours('replace_token')}'::regproc FROM (SELECT ${ROW} FROM ${ephemeralTokens} LIMIT 0) t`,
+      text: `SELECT ${literal(names.signature('latchkey_replace_token', ...REPLACE_TOKEN))}::regprocedure FROM (SELECT ${ROW} FROM ${ephemeralTokens} LIMIT 0) t`,
     },
   };
 }

@@ -37,7 +37,7 @@ const CHECK: Statement = {
         WHERE NOT EXISTS (
             SELECT FROM pg_catalog.pg_trigger t WHERE t.tgname = expected.trigger
               AND t.tgrelid = pg_catalog.to_regclass(expected.relation) AND t.tgenabled IN ('O', 'A'))
-          AND (expected.trigger !~ '_users_' OR pg_catalog.to_regproc($4::text) IS NOT NULL)) AS missing
+          AND (expected.trigger !~ '_users_' OR pg_catalog.to_regprocedure($4::text) IS NOT NULL)) AS missing
     FROM (SELECT coalesce($1::text, pg_catalog.current_schema()::text) AS schema) place`,
 };
 
@@ -71,7 +71,7 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
       this.names.schema ?? null,
       triggers.map(({ relation }) => relation),
       triggers.map(({ trigger }) => trigger),
-      this.names.qualified('latchkey_end_access'),
+      this.names.signature('latchkey_end_access', 'uuid', 'timestamptz', 'text', 'boolean'),
     ]);
     const { channel, missing } = rows[0]!;
     if (missing.length > 0) {

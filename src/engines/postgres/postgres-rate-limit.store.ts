@@ -2,7 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { epochSeconds, fromEpochSeconds, instant, interval, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
-import { SchemaNames } from '../../schema/schema-names.js';
+import { literal, SchemaNames } from '../../schema/schema-names.js';
 import type { Bucket, Usage } from '../../rate-limit/rate-limit.policy.js';
 import { RateLimitStore, type Consumption } from '../../rate-limit/rate-limit.store.js';
 
@@ -58,7 +58,8 @@ function rateLimitStatements(names: SchemaNames) {
     },
     checkSchema: {
       name: '',
-      text: `SELECT '${ours('consume_rate')}'::regproc, '${ours('consume_rates')}'::regproc
+      text: `SELECT ${literal(names.signature('latchkey_consume_rate', 'text', 'text', 'integer', 'float8', 'timestamptz'))}::regprocedure,
+    ${literal(names.signature('latchkey_consume_rates', 'text[]', 'text[]', 'integer[]', 'float8[]', 'timestamptz'))}::regprocedure
     FROM (SELECT id, username, event_type, occurred_at FROM ${rateLimitEvents} LIMIT 0) t`,
     },
   } satisfies Record<string, Statement>;

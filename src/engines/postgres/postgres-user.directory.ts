@@ -4,7 +4,7 @@ import { Clock } from '../../common/clock.js';
 import { epochSeconds, fromEpochSeconds, instant, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
-import { quoted, SchemaNames } from '../../schema/schema-names.js';
+import { literal, quoted, SchemaNames } from '../../schema/schema-names.js';
 import { sqlState } from '../../postgres/store-error.js';
 import type { RevocationReason } from '../../events/auth-event.js';
 import { AuthEvents } from '../../events/auth-events.js';
@@ -65,7 +65,7 @@ function userStatements(names: SchemaNames) {
       name: 'latchkey_user_citext_schema',
       text: `SELECT n.nspname AS schema FROM pg_catalog.pg_attribute a
         JOIN pg_catalog.pg_type t ON t.oid = a.atttypid JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-        WHERE a.attrelid = '${users}'::regclass AND a.attname = 'email' AND t.typname = 'citext'`,
+        WHERE a.attrelid = ${literal(users)}::regclass AND a.attname = 'email' AND t.typname = 'citext'`,
     },
   };
 }
