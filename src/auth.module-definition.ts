@@ -1,6 +1,8 @@
 import { ConfigurableModuleBuilder, type ModuleMetadata, type Type } from '@nestjs/common';
 import type { AuthEngine } from './auth.engine.js';
-import type { AuthOptions, RouteOptions } from './config/auth-options.js';
+import type { AuthOptions } from './config/auth-options.js';
+import { EXTRA_DEFAULTS } from './config/extra-defaults.js';
+import type { RouteOptions } from './config/route-options.js';
 import type { UserDirectory } from './user/user.directory.js';
 
 /**
@@ -30,16 +32,6 @@ export interface AuthModuleExtras {
   isGlobal?: boolean;
 }
 
-const EXTRAS: AuthModuleExtras = {
-  routes: undefined,
-  globalGuard: true,
-  users: undefined,
-  imports: undefined,
-  dataSource: undefined,
-  engine: undefined,
-  isGlobal: true,
-};
-
 export const {
   ConfigurableModuleClass,
   MODULE_OPTIONS_TOKEN: AUTH_OPTIONS,
@@ -47,5 +39,5 @@ export const {
   ASYNC_OPTIONS_TYPE,
 } = new ConfigurableModuleBuilder<AuthOptions>({ moduleName: 'Auth' })
   .setClassMethodName('forRoot')
-  .setExtras(EXTRAS)
+  .setExtras<AuthModuleExtras>(EXTRA_DEFAULTS satisfies Record<keyof AuthModuleExtras, unknown>)
   .build();

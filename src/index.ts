@@ -9,26 +9,28 @@ export { days, hours, minutes, seconds } from './common/duration.js';
 export type { Duration } from './common/duration.js';
 export type { Instant } from './common/instant.js';
 
+export type { AuditSettings } from './config/audit-settings.js';
+export type { AuthOptions } from './config/auth-options.js';
+export type { CacheSettings } from './config/cache-settings.js';
+export type { CleanupSettings } from './config/cleanup-settings.js';
+export type { CookieSettings } from './config/cookie-settings.js';
 export type {
-  AuthOptions,
-  CookieSettings,
-  JwtSettings,
-  PasswordSettings,
-  RouteOptions,
-  SessionSettings,
-} from './config/auth-options.js';
-export type { AuditSettings } from './config/audit-options.js';
-export type { CacheSettings } from './config/cache-options.js';
-export type { TableSettings } from './config/table-settings.js';
-export type { CleanupSettings } from './config/cleanup-options.js';
-export type { EphemeralTokenFields, EphemeralTokenRule, EphemeralTokenType } from './config/ephemeral-token-options.js';
+  EphemeralTokenFields,
+  EphemeralTokenRule,
+  EphemeralTokenType,
+} from './config/ephemeral-token-settings.js';
+export type { JwtSettings } from './config/jwt-settings.js';
+export type { PasswordSettings } from './config/password-settings.js';
 export type {
   BackoffSettings,
   RateLimitEvent,
   RateLimitEvents,
   RateLimitOptions,
   RateLimitPolicy,
-} from './config/rate-limit-options.js';
+} from './config/rate-limit-settings.js';
+export type { RouteOptions } from './config/route-options.js';
+export type { SessionSettings } from './config/session-settings.js';
+export type { TableSettings } from './config/table-settings.js';
 
 export { authEntities, authMigrations, authSchemaFor } from './schema/auth-schema.js';
 export type { AuthSchema, AuthSchemaOptions } from './schema/auth-schema.js';

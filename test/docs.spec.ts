@@ -61,11 +61,13 @@ describe('documentation', () => {
   });
 
   it('the option tables name every option', async () => {
-    const { CookieSettings, JwtSettings, PasswordSettings, SessionSettings } =
-      await import('../src/config/auth-options.js');
-    const { CacheSettings } = await import('../src/config/cache-options.js');
-    const { CleanupSettings } = await import('../src/config/cleanup-options.js');
-    const { AuditSettings } = await import('../src/config/audit-options.js');
+    const { SessionSettings } = await import('../src/config/session-settings.js');
+    const { CookieSettings } = await import('../src/config/cookie-settings.js');
+    const { PasswordSettings } = await import('../src/config/password-settings.js');
+    const { JwtSettings } = await import('../src/config/jwt-settings.js');
+    const { CacheSettings } = await import('../src/config/cache-settings.js');
+    const { CleanupSettings } = await import('../src/config/cleanup-settings.js');
+    const { AuditSettings } = await import('../src/config/audit-settings.js');
     const groups = {
       session: new SessionSettings(),
       cookie: new CookieSettings(),
@@ -83,8 +85,8 @@ describe('documentation', () => {
   });
 
   it('the limits and lifetimes are the defaults', async () => {
-    const { RateLimitSettings } = await import('../src/config/rate-limit-options.js');
-    const { EphemeralTokenSettings } = await import('../src/config/ephemeral-token-options.js');
+    const { RateLimitSettings } = await import('../src/config/rate-limit-settings.js');
+    const { EphemeralTokenSettings } = await import('../src/config/ephemeral-token-settings.js');
     const limits = page('docs/rate-limits.md');
     for (const [event, { limit, window }] of Object.entries(new RateLimitSettings().policies))
       expect(limits).toMatch(new RegExp(`^\\| \`${event}\` +\\| +${limit} in ${window / 60_000} minutes \\|`, 'm'));

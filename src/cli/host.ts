@@ -1,7 +1,9 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { AuthModuleExtras } from '../auth.module-definition.js';
-import type { AuthOptions, RouteOptions } from '../config/auth-options.js';
+import type { AuthOptions } from '../config/auth-options.js';
+import type { RouteOptions } from '../config/route-options.js';
+import { EXTRA_DEFAULTS } from '../config/extra-defaults.js';
 import { isRecord } from '../config/option-checker.js';
 import type { Option, Values } from './command.js';
 import { CommandFailure } from './failure.js';
@@ -28,9 +30,6 @@ A configuration file for --config is the one that the application itself imports
 Its default export may be a function too, also an async one. It runs with this command's environment, so give it the
 variables of production.`;
 
-/** What decides which providers exist, and is no option of `AuthConfig`. */
-const EXTRAS = new Set(['routes', 'globalGuard', 'users', 'imports', 'dataSource', 'engine', 'isGlobal']);
-
 /** What the host gives to `forRoot`: not yet checked, so every part of it may be anything. */
 export interface HostConfiguration {
   readonly options: AuthOptions;
@@ -47,9 +46,10 @@ export async function hostConfiguration(values: Values): Promise<HostConfigurati
     const message = `The default export of ${file} is not the options of AuthModule: export an object, or a function.`;
     throw new CommandFailure('CONFIG_UNREADABLE', message);
   }
+  const isExtra = ([name]: [string, unknown]) => Object.hasOwn(EXTRA_DEFAULTS, name);
   const parts = Object.entries(exported);
-  const { routes, ...extras } = Object.fromEntries(parts.filter(([name]) => EXTRAS.has(name))) as AuthModuleExtras;
-  const options = Object.fromEntries(parts.filter(([name]) => !EXTRAS.has(name))) as unknown as AuthOptions;
+  const { routes, ...extras } = Object.fromEntries(parts.filter(isExtra)) as AuthModuleExtras;
+  const options = Object.fromEntries(parts.filter((part) => !isExtra(part))) as unknown as AuthOptions;
   return { options, routes, extras };
 }
 

@@ -1,9 +1,8 @@
 import { AuthError } from '../auth.errors.js';
 import { days, type Duration } from '../common/duration.js';
+import { EXTRA_DEFAULTS } from './extra-defaults.js';
 
-/** They decide which providers exist, so an asynchronous factory would return them too late. */
-const EXTRAS = ['routes', 'globalGuard', 'users', 'imports', 'dataSource', 'isGlobal'];
-const LONGEST_LIFETIME = days(400);
+const MAX_DURATION = days(400);
 /** Tokens and events are columns of 20 characters, and events are names in a structured header field (RFC 9651). */
 const TYPE_NAME = /^[a-z0-9_]{1,20}$/;
 
@@ -24,7 +23,7 @@ export class OptionChecker {
       return;
     }
     for (const key of Object.keys(value)) {
-      const beside = prefix === '' && EXTRAS.includes(key) ? ' here: write it beside useFactory' : '';
+      const beside = prefix === '' && Object.hasOwn(EXTRA_DEFAULTS, key) ? ' here: write it beside useFactory' : '';
       this.that(known.includes(key), `${prefix}${key} is not an option${beside}; known options: ${known.join(', ')}.`);
     }
   }
@@ -53,9 +52,19 @@ export class OptionChecker {
 
   duration(name: string, value: Duration): void {
     this.that(
-      isPositive(value) && value >= 1 && value <= LONGEST_LIFETIME,
+      isPositive(value) && value >= 1 && value <= MAX_DURATION,
       `${name} must be a length of time between 1 ms and 400 days in milliseconds: write it as days(30) or hours(8).`,
     );
+  }
+
+  flag(name: string, value: unknown): void {
+    this.that(typeof value === 'boolean', `${name} must be true or false.`);
+  }
+
+  oneOf(name: string, value: unknown, choices: readonly string[]): void {
+    const [last, ...others] = choices.map((choice) => `'${choice}'`).toReversed();
+    const spelled = `${others.toReversed().join(', ')} or ${last}`;
+    this.that(typeof value === 'string' && choices.includes(value), `${name} must be ${spelled}.`);
   }
 
   integer(name: string, value: number, least: number, most: number): void {

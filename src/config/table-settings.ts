@@ -36,7 +36,7 @@ export type TableKey = keyof TableSettings;
 /** Indexes and constraints are named after the table, and PostgreSQL cuts a name after 63 bytes. */
 const TABLE_NAME = /^[A-Za-z_][A-Za-z0-9_$]{0,39}$/;
 
-export function checkedTables(check: OptionChecker, written: Partial<TableSettings> | undefined): TableSettings {
+export function checkTables(check: OptionChecker, written: Partial<TableSettings> | undefined): TableSettings {
   const tables = check.settings('tables', new TableSettings(), written);
   const names = Object.values(tables) as unknown[];
   for (const [key, name] of Object.entries(tables)) {

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { createHash, createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 import { AuthConfig } from '../config/auth-config.js';
-import { MINIMUM_SECRET_LENGTH } from '../config/option-checks.js';
+import { MIN_SECRET_LENGTH } from '../config/secrets.js';
 
 /** One key for each master secret, in their order: the first signs, all verify. */
 export type Keys = readonly [current: KeyObject, ...previous: KeyObject[]];
@@ -76,8 +76,8 @@ function derived(
 }
 
 function masterKey(secret: unknown): KeyObject {
-  if (typeof secret !== 'string' || Array.from(secret).length < MINIMUM_SECRET_LENGTH) {
-    throw new TypeError(`A secret must be a string of at least ${MINIMUM_SECRET_LENGTH} characters.`);
+  if (typeof secret !== 'string' || Array.from(secret).length < MIN_SECRET_LENGTH) {
+    throw new TypeError(`A secret must be a string of at least ${MIN_SECRET_LENGTH} characters.`);
   }
   return createSecretKey(secret, 'utf8');
 }

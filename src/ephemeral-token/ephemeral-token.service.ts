@@ -7,7 +7,7 @@ import type {
   EphemeralTokenFields,
   EphemeralTokenRule,
   EphemeralTokenType,
-} from '../config/ephemeral-token-options.js';
+} from '../config/ephemeral-token-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { normalizeLogin } from '../user/login-name.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';

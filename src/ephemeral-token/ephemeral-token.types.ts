@@ -4,7 +4,7 @@ import type {
   EphemeralTokenFields,
   EphemeralTokenRule,
   EphemeralTokenType,
-} from '../config/ephemeral-token-options.js';
+} from '../config/ephemeral-token-settings.js';
 import { columnKey, sha256Hex } from '../crypto/hash.js';
 import { normalizeLogin } from '../user/login-name.js';
 

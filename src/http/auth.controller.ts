@@ -13,7 +13,7 @@ import {
   type Type,
 } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
-import type { RouteOptions } from '../config/auth-options.js';
+import type { RouteOptions } from '../config/route-options.js';
 import { PasswordLogin } from '../login/password-login.js';
 import type { Session } from '../session/session.js';
 import { SessionService, type ListedSession } from '../session/session.service.js';

@@ -1,5 +1,5 @@
 import { SetMetadata, UseGuards } from '@nestjs/common';
-import type { RateLimitEvent } from '../config/rate-limit-options.js';
+import type { RateLimitEvent } from '../config/rate-limit-settings.js';
 import type { AuthRequest } from './auth-request.js';
 import { RateLimitGuard } from './rate-limit.guard.js';
 import { RATE_LIMITS, type RateLimitBy, type RateLimitRule } from './rate-limit.rule.js';

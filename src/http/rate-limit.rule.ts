@@ -1,4 +1,4 @@
-import type { RateLimitEvent } from '../config/rate-limit-options.js';
+import type { RateLimitEvent } from '../config/rate-limit-settings.js';
 import type { AuthRequest } from './auth-request.js';
 
 /** Whom a limit counts by. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { days } from '../common/duration.js';
 import { AuthConfig } from '../config/auth-config.js';
-import type { CookieSettings } from '../config/auth-options.js';
+import type { CookieSettings } from '../config/cookie-settings.js';
 import { FrozenClock } from '../testing/frozen-clock.js';
 import { SessionCookie } from './session-cookie.js';
 

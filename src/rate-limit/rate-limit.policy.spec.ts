@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { BackoffSettings } from '../config/rate-limit-options.js';
+import { BackoffSettings } from '../config/rate-limit-settings.js';
 import { backoffDelay, backoffSteps, bucketOf, resetAt, secondsUntil, subjectKey } from './rate-limit.policy.js';
 
 describe('subjectKey', () => {

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { subjectOfAddress } from '../common/ip-address.js';
-import type { BackoffSettings, RateLimitPolicy, RateLimitSettings } from '../config/rate-limit-options.js';
+import type { BackoffSettings, RateLimitPolicy, RateLimitSettings } from '../config/rate-limit-settings.js';
 import { columnKey } from '../crypto/hash.js';
 import { normalizeLogin } from '../user/login-name.js';
 

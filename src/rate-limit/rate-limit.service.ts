@@ -4,7 +4,7 @@ import { AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { seconds } from '../common/duration.js';
 import { AuthConfig } from '../config/auth-config.js';
-import type { RateLimitEvent } from '../config/rate-limit-options.js';
+import type { RateLimitEvent } from '../config/rate-limit-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { bucketOf, resetAt, secondsUntil, type Bucket } from './rate-limit.policy.js';
 import { RateLimitStore, type Consumption } from './rate-limit.store.js';

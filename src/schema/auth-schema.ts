@@ -1,6 +1,6 @@
 import type { MigrationInterface } from 'typeorm';
 import { OptionChecker } from '../config/option-checker.js';
-import { checkedTables, TableSettings } from '../config/table-settings.js';
+import { checkTables, TableSettings } from '../config/table-settings.js';
 import { AuditEventEntity } from './entities/audit-event.entity.js';
 import { entityOnTable } from './entities/entity-on-table.js';
 import { EphemeralTokenEntity } from './entities/ephemeral-token.entity.js';
@@ -45,7 +45,7 @@ export interface AuthSchemaOptions {
  */
 export function authSchemaFor({ userId, tables: written }: AuthSchemaOptions): AuthSchema {
   const check = new OptionChecker();
-  const tables = checkedTables(check, written);
+  const tables = checkTables(check, written);
   check.that(
     userId === undefined || ['uuid', 'integer', 'bigint', 'text'].includes(userId),
     "userId must be 'uuid', 'integer', 'bigint' or 'text': the type of your users' ids.",

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { days, seconds } from '../common/duration.js';
-import { SessionSettings } from '../config/auth-options.js';
+import { SessionSettings } from '../config/session-settings.js';
 import { extendedExpiry, isInGrace, isLive, type Session } from './session.js';
 
 const NOW = Date.UTC(2025, 0, 1);

@@ -1,4 +1,4 @@
-import type { SessionSettings } from '../config/auth-options.js';
+import type { SessionSettings } from '../config/session-settings.js';
 import type { AuthUser } from '../user/user.directory.js';
 
 /** A session as the application sees it. Instants are epoch milliseconds. */

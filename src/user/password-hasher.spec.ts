@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { AuthConfig } from '../config/auth-config.js';
-import type { PasswordSettings } from '../config/auth-options.js';
+import type { PasswordSettings } from '../config/password-settings.js';
 import { PasswordHasher } from './password-hasher.js';
 
 const cheap = { memoryCost: 64, timeCost: 1 };

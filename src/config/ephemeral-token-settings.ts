@@ -1,4 +1,5 @@
 import { hours, minutes, type Duration } from '../common/duration.js';
+import { isRecord, type OptionChecker } from './option-checker.js';
 
 /**
  * The types of single-use tokens, and what each carries. A host adds its own by module augmentation, and gives them a
@@ -50,4 +51,30 @@ export class EphemeralTokenSettings {
   /** OWASP ASVS 6.5.5: an out-of-band code lives at most 10 minutes. */
   readonly email_otp_setup: EphemeralTokenRule = { ttl: minutes(10), onePerUser: true };
   readonly slicer_download: EphemeralTokenRule = { ttl: minutes(5), binding: 'resource' };
+}
+
+/** The rules of the types that are ours, `ttl` as the host wrote it, and those of the types that it adds. */
+export function checkEphemeralTokens(
+  check: OptionChecker,
+  written: Record<string, Partial<EphemeralTokenRule> | undefined> = {},
+): Map<string, EphemeralTokenRule> {
+  const rules = new Map<string, EphemeralTokenRule>(Object.entries(Object.freeze(new EphemeralTokenSettings())));
+  if (!check.record('ephemeralTokens', written)) return rules;
+  for (const [type, rule] of Object.entries(written)) {
+    if (rule === undefined) continue;
+    const name = `ephemeralTokens.${type}`;
+    const ours = rules.get(type);
+    check.typeName(name, type);
+    check.keys(`${name}.`, rule, ours ? ['ttl'] : ['ttl', 'onePerUser', 'binding']);
+    if (!isRecord(rule)) continue;
+    const merged: EphemeralTokenRule = { ...ours, ...rule, ttl: rule.ttl ?? ours?.ttl ?? Number.NaN };
+    check.duration(`${name}.ttl`, merged.ttl);
+    check.flag(`${name}.onePerUser`, merged.onePerUser ?? false);
+    check.that(
+      merged.binding === undefined || (typeof merged.binding === 'string' && merged.binding !== ''),
+      `${name}.binding must be the name of one of the token's fields.`,
+    );
+    rules.set(type, Object.freeze(merged));
+  }
+  return rules;
 }

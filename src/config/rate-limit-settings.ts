@@ -1,4 +1,5 @@
 import { minutes, seconds, type Duration } from '../common/duration.js';
+import { isRecord, type OptionChecker } from './option-checker.js';
 
 /**
  * What is limited. The host adds events by module augmentation, and gives each a policy in `rateLimits.policies`:
@@ -70,4 +71,50 @@ export interface RateLimitOptions {
   backoff?: Partial<BackoffSettings>;
   onStoreError?: 'deny' | 'allow';
   rememberedBlocks?: number;
+}
+
+export function checkRateLimits(
+  check: OptionChecker,
+  written: RateLimitOptions | undefined,
+): Readonly<RateLimitSettings> {
+  const defaults = new RateLimitSettings();
+  const host: RateLimitOptions = isRecord(written) ? written : {};
+  const { policies: hostPolicies, backoff: hostBackoff, ...rest } = host;
+  if (written !== undefined) check.record('rateLimits', written);
+  const settings = check.settings('rateLimits', defaults, rest);
+  const policies = checkPolicies(check, defaults.policies, hostPolicies);
+  const backoff = check.settings('rateLimits.backoff', defaults.backoff, hostBackoff);
+  if (backoff.base !== 0) check.duration('rateLimits.backoff.base', backoff.base);
+  check.duration('rateLimits.backoff.longest', backoff.longest);
+  check.duration('rateLimits.backoff.window', backoff.window);
+  check.that(
+    !(backoff.longest > backoff.window),
+    'rateLimits.backoff.window is shorter than backoff.longest: a failure would be forgotten before its wait is over.',
+  );
+  check.oneOf('rateLimits.onStoreError', settings.onStoreError, ['deny', 'allow']);
+  check.integer('rateLimits.rememberedBlocks', settings.rememberedBlocks, 0, 1_000_000);
+  return Object.freeze(Object.assign(settings, { policies, backoff: Object.freeze(backoff) }));
+}
+
+function checkPolicies(
+  check: OptionChecker,
+  defaults: Readonly<Record<string, RateLimitPolicy>>,
+  written: Record<string, Partial<RateLimitPolicy> | undefined> = {},
+): Readonly<Record<string, RateLimitPolicy>> {
+  const policies: Record<string, RateLimitPolicy> = Object.assign(Object.create(null), defaults);
+  if (!check.record('rateLimits.policies', written)) return policies;
+  for (const [event, policy] of Object.entries(written)) {
+    if (policy === undefined) continue;
+    const name = `rateLimits.policies.${event}`;
+    const ours = policies[event];
+    check.typeName(name, event);
+    check.that(event !== 'login_backoff', `${name} is reserved: the back-off stores its failures under that name.`);
+    check.keys(`${name}.`, policy, ['limit', 'window']);
+    if (!isRecord(policy)) continue;
+    const { limit = ours?.limit, window = ours?.window } = policy;
+    check.integer(`${name}.limit`, limit ?? Number.NaN, 1, 100_000);
+    check.duration(`${name}.window`, window ?? Number.NaN);
+    policies[event] = Object.freeze({ limit: limit!, window: window! });
+  }
+  return Object.freeze(policies);
 }

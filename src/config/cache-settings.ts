@@ -1,4 +1,5 @@
 import { seconds, type Duration } from '../common/duration.js';
+import { isPositive, type OptionChecker } from './option-checker.js';
 
 /**
  * Reads answered from the memory of each process: sessions, the users of JWTs and signed cookies, and the list of
@@ -39,4 +40,29 @@ export class CacheSettings {
 
   /** With more revoked tokens than this, the list is not kept in memory. Default 100,000. */
   maxRevokedTokens: number = 100_000;
+}
+
+export function checkCache(check: OptionChecker, written: Partial<CacheSettings> | undefined): CacheSettings {
+  const cache = check.settings('cache', new CacheSettings(), written);
+  check.flag('cache.enabled', cache.enabled);
+  check.oneOf('cache.channel', cache.channel, ['postgres', 'local']);
+  check.that(
+    cache.url === null || isPostgresUrl(cache.url),
+    "cache.url must be an address such as 'postgres://user:password@host/database', or null for the DataSource's.",
+  );
+  check.that(
+    isPositive(cache.maxStaleness) && cache.maxStaleness >= 100 && cache.maxStaleness <= 60_000,
+    'cache.maxStaleness must be from 100 ms to a minute: write it as seconds(5).',
+  );
+  check.duration('cache.ttl', cache.ttl);
+  check.integer('cache.maxSessions', cache.maxSessions, 0, 10_000_000);
+  check.integer('cache.maxRevokedTokens', cache.maxRevokedTokens, 0, 10_000_000);
+  return cache;
+}
+
+function isPostgresUrl(value: unknown): boolean {
+  if (typeof value !== 'string' || !/^postgres(ql)?:\/\//.test(value) || !URL.canParse(value)) return false;
+  const { hostname, username, password, pathname } = new URL(value);
+  const isEscaped = [username, password, pathname].every((part) => !/%(?![0-9a-f]{2})/i.test(part));
+  return hostname !== '' && isEscaped;
 }

@@ -1,0 +1,25 @@
+import { describe, expect, it } from '@jest/globals';
+import { mistakesOf, withSecrets } from '../../test/support/config-mistakes.js';
+import { seconds } from '../common/duration.js';
+
+describe('cache settings', () => {
+  it.each<[string, object]>([
+    ['cache.enabled', { enabled: 'yes' }],
+    ['cache.channel', { channel: 'redis' }],
+    ['cache.url', { url: 'mysql://host/database' }],
+    ['cache.url', { url: 'postgres://host/%zz' }],
+    ['cache.url', { url: '' }],
+    ['cache.maxStaleness', { maxStaleness: 99 }],
+    ['cache.maxStaleness', { maxStaleness: seconds(61) }],
+    ['cache.ttl', { ttl: 0 }],
+    ['cache.maxSessions', { maxSessions: -1 }],
+    ['cache.maxRevokedTokens', { maxRevokedTokens: 1.5 }],
+  ])('a wrong %s is named: %j', (name, cache) => {
+    expect(mistakesOf(withSecrets({ cache }))).toEqual([expect.stringContaining(`${name} must be`)]);
+  });
+
+  it('the limits themselves are allowed', () => {
+    const cache = { url: 'postgresql://host/a%20b', maxStaleness: 100, ttl: 1, maxSessions: 0, maxRevokedTokens: 0 };
+    expect(mistakesOf(withSecrets({ cache }))).toEqual([]);
+  });
+});

@@ -1,0 +1,41 @@
+import type { OptionChecker } from './option-checker.js';
+
+const COOKIE_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
+
+/** The session cookie. HttpOnly and Path=/ are always set, Domain never. */
+export class CookieSettings {
+  /** Without a prefix: `__Host-` is added while `secure` is on. Default `session`. */
+  name: string = 'session';
+
+  /**
+   * Default true, whatever NODE_ENV says. Turn it off only for development over plain http; the `__Host-` prefix goes
+   * with it, since browsers refuse the one without the other.
+   */
+  secure: boolean = true;
+
+  /**
+   * Whether the cookie is called `__Host-…` while it is secure. Default true; turn it off only to keep reading the
+   * cookies of the system that you are moving from, since the prefix keeps other hosts of your domain from setting the
+   * cookie.
+   */
+  hostPrefix: boolean = true;
+
+  /** Default `lax`: sent on top-level navigation, not on cross-site POST. `none` needs `secure`. */
+  sameSite: 'lax' | 'strict' | 'none' = 'lax';
+}
+
+export function checkCookie(check: OptionChecker, written: Partial<CookieSettings> | undefined): CookieSettings {
+  const cookie = check.settings('cookie', new CookieSettings(), written);
+  check.that(
+    typeof cookie.name === 'string' && COOKIE_NAME.test(cookie.name) && !/^__(host|secure)-/i.test(cookie.name),
+    "cookie.name must be a cookie name (RFC 6265 token) without the '__Host-' prefix: the module adds that itself.",
+  );
+  check.flag('cookie.secure', cookie.secure);
+  check.flag('cookie.hostPrefix', cookie.hostPrefix);
+  check.oneOf('cookie.sameSite', cookie.sameSite, ['lax', 'strict', 'none']);
+  check.that(
+    cookie.sameSite !== 'none' || cookie.secure,
+    "cookie.sameSite 'none' needs cookie.secure: browsers drop the cookie otherwise. Serve over https, or use 'lax'.",
+  );
+  return cookie;
+}

@@ -1,0 +1,13 @@
+/**
+ * The options that decide which providers exist, with their defaults: `AuthModuleExtras` documents them. They are
+ * written beside `useFactory`, since a factory would return them too late.
+ */
+export const EXTRA_DEFAULTS = {
+  routes: undefined,
+  globalGuard: true,
+  users: undefined,
+  imports: undefined,
+  dataSource: undefined,
+  engine: undefined,
+  isGlobal: true,
+} as const;

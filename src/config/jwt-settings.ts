@@ -1,0 +1,29 @@
+import { hours, type Duration } from '../common/duration.js';
+import type { OptionChecker } from './option-checker.js';
+
+/** The signed tokens of `JwtCodecService`. */
+export class JwtSettings {
+  /** The algorithm that signs, and the only one accepted. Default `HS256`. Changing it ends every token in use. */
+  algorithm: 'HS256' | 'HS384' | 'HS512' = 'HS256';
+
+  /** Lifetime of a token that is encoded without its own. Default 2 hours. */
+  ttl: Duration = hours(2);
+
+  /** Written into every token as `aud` and required of every token; with `null`, a token that has one is refused. */
+  audience: string | null = null;
+
+  /** Whether `Authorization: Bearer` with a JWT of purpose `session` authenticates a request. Default false. */
+  sessions: boolean = false;
+}
+
+export function checkJwt(check: OptionChecker, written: Partial<JwtSettings> | undefined): JwtSettings {
+  const jwt = check.settings('jwt', new JwtSettings(), written);
+  check.oneOf('jwt.algorithm', jwt.algorithm, ['HS256', 'HS384', 'HS512']);
+  check.duration('jwt.ttl', jwt.ttl);
+  check.that(
+    jwt.audience === null || (typeof jwt.audience === 'string' && jwt.audience !== ''),
+    "jwt.audience must be a text such as 'my-app', or null for none.",
+  );
+  check.flag('jwt.sessions', jwt.sessions);
+  return jwt;
+}

@@ -1,0 +1,18 @@
+import { describe, expect, it } from '@jest/globals';
+import { mistakesOf, withSecrets } from '../../test/support/config-mistakes.js';
+import { AuthConfig } from './auth-config.js';
+
+describe('password settings', () => {
+  it('have the parameters of OWASP', () => {
+    const { password } = AuthConfig.from({ secrets: ['x'.repeat(32)] });
+    expect(password).toMatchObject({ memoryCost: 19_456, timeCost: 2, parallelism: 1, queue: 128 });
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['half a hash at once', { concurrency: 0.5 }, /whole number/],
+    ['a bigint', { parallelism: 1n }, /password\.parallelism/],
+    ['less memory than the lanes need', { parallelism: 4, memoryCost: 31 }, /password\.memoryCost .* from 32 to/],
+  ])('refuse %s', (_, password, remedy) => {
+    expect(mistakesOf(withSecrets({ password }))).toEqual([expect.stringMatching(remedy)]);
+  });
+});

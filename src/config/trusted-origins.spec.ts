@@ -1,0 +1,12 @@
+import { expect, it } from '@jest/globals';
+import { mistakesOf, withSecrets } from '../../test/support/config-mistakes.js';
+
+it.each<[string, unknown, RegExp]>([
+  ['an origin with a wildcard', ['https://*.example.com'], /trustedOrigins\[0\]/],
+  ['an origin with a path', ['https://app.example.com/path'], /no path/],
+  ['the opaque origin', ['null'], /trustedOrigins\[0\]/],
+  ['a hole in the list', Array.from({ length: 1 }), /trustedOrigins\[0\]/],
+  ['a text instead of a list', 'https://app.example.com', /^trustedOrigins must be a list/],
+])('trustedOrigins refuse %s', (_, trustedOrigins, remedy) => {
+  expect(mistakesOf(withSecrets({ trustedOrigins }))).toEqual([expect.stringMatching(remedy)]);
+});
