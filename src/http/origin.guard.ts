@@ -52,9 +52,14 @@ export class OriginGuard implements CanActivate {
   }
 }
 
-/** Hosts only: behind a proxy that ends TLS the scheme we see is not the browser's. */
+/**
+ * Hosts only: behind a proxy that ends TLS the scheme we see is not the browser's. A browser writes an origin in one
+ * spelling; whatever `URL` would mend into that is none.
+ */
 function isOwnHost(origin: string, host: string | undefined): boolean {
-  return host !== undefined && URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
+  if (host === undefined || !URL.canParse(origin)) return false;
+  const url = new URL(origin);
+  return url.origin === origin && url.host === host.toLowerCase();
 }
 
 function printable(header: string): string {
