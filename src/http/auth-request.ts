@@ -12,6 +12,12 @@ export interface AuthRequest {
   headers: Record<string, string | string[] | undefined>;
   method?: string;
   socket?: { remoteAddress?: string };
+  /** Node: true for the handshake of a WebSocket that the server takes, whatever the headers of another say. */
+  upgrade?: unknown;
+  /** Fastify: the request of Node. */
+  raw?: object;
+  /** Express: the response to this request. */
+  res?: object;
   [AUTH]?: RequestAuth | undefined;
 }
 
@@ -63,6 +69,29 @@ function candidateOf(context: ExecutionContext): AuthRequest | null | undefined 
   }
 }
 
+/**
+ * Whether the request is the handshake of a socket, which outlives many messages: its token is held since then and not
+ * presented now. A header cannot claim it.
+ */
+export function isHandshake(context: ExecutionContext): boolean {
+  switch (context.getType<string>()) {
+    case 'ws':
+      return true;
+    case 'graphql': {
+      const graphql = context.getArgByIndex<GraphQLContext | undefined>(2);
+      const request = requestOf(context);
+      return request !== null && (request === graphql?.extra?.request || isUpgraded(request));
+    }
+    default:
+      return false;
+  }
+}
+
+function isUpgraded(request: AuthRequest): boolean {
+  const { upgrade } = (request.raw ?? request) as { upgrade?: unknown };
+  return upgrade === true;
+}
+
 /** The response to set headers on, or `null` if there is none (sockets, brokers, some GraphQL set-ups). */
 export function responseOf(context: ExecutionContext): object | null {
   switch (context.getType<string>()) {
@@ -70,7 +99,7 @@ export function responseOf(context: ExecutionContext): object | null {
       return context.switchToHttp().getResponse<object>();
     case 'graphql': {
       const graphql = context.getArgByIndex<GraphQLContext | undefined>(2);
-      const response = graphql?.res ?? graphql?.reply;
+      const response = graphql?.res ?? graphql?.reply ?? requestOf(context)?.res;
       return typeof response === 'object' ? response : null;
     }
     default:

@@ -68,7 +68,12 @@ describe('R29: OriginGuard', () => {
     ['H2: a soft hyphen in our host, which URL drops', 'POST', { origin: 'https://api\u00ad.example.com' }, false],
     ['H2: U+00A0 at our host', 'POST', { origin: 'https://api.example.com', host: 'api.example.com\u00a0' }, false],
     ['H2: same-origin after U+00A0', 'POST', { 'sec-fetch-site': '\u00a0same-origin' }, false],
-    ['H2: a bearer token after U+00A0', 'POST', { origin: 'https://x.example', authorization: 'Bearer\u00a0abc' }, false],
+    [
+      'H2: a bearer token after U+00A0',
+      'POST',
+      { origin: 'https://x.example', authorization: 'Bearer\u00a0abc' },
+      false,
+    ],
     ['DELETE from a foreign page', 'DELETE', { origin: 'https://evil.example' }, false],
     ['a method in lower case', 'post', { origin: 'https://evil.example' }, false],
     ['a bearer token without our cookie', 'POST', { origin: 'https://spa.example', authorization: 'Bearer abc' }, true],

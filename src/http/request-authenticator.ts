@@ -34,25 +34,28 @@ export class RequestAuthenticator {
   }
 
   /**
-   * Whose live session the credentials are, or `null`; a cookie that is due is renewed on the response. A JWT that does
-   * not hold throws its reason where `tellsWhy`, and is nobody's elsewhere. A fault is thrown as `STORE_UNAVAILABLE`.
+   * Whose live session the credentials are, or `null`; a cookie that is due is renewed on the response. `isHeld`: they
+   * are those of a socket's handshake, which keeps its token when the tabs have gone on to another. A JWT that does not
+   * hold throws its reason where `tellsWhy`, and is nobody's elsewhere. A fault is thrown as `STORE_UNAVAILABLE`.
    */
   async recognize(
     credentials: Credentials,
     response: object | null,
-    { tellsWhy }: { readonly tellsWhy: boolean },
+    { tellsWhy, isHeld = false }: { readonly tellsWhy: boolean; readonly isHeld?: boolean },
   ): Promise<RequestAuth | null> {
     try {
-      return await this.lookUp(credentials, response);
+      return await this.lookUp(credentials, response, isHeld);
     } catch (error) {
       if (!tellsWhy && error instanceof AuthError && REFUSALS.has(error.code)) return null;
       throw asAuthError(error, 'The session lookup');
     }
   }
 
-  private async lookUp({ token, transport }: Credentials, response: object | null): Promise<RequestAuth | null> {
-    // Without a response it is the handshake of a socket, which keeps its token when the tabs have gone on to another.
-    const isHeld = response === null;
+  private async lookUp(
+    { token, transport }: Credentials,
+    response: object | null,
+    isHeld: boolean,
+  ): Promise<RequestAuth | null> {
     if (transport === 'bearer') {
       const found = await this.bearer.recognize(token, { isHeld });
       return found && { ...found, transport };

@@ -1,7 +1,15 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { AuthError } from '../auth.errors.js';
-import { attachAuth, authOf, requestOf, responseOf, type AuthRequest, type RequestAuth } from './auth-request.js';
+import {
+  attachAuth,
+  authOf,
+  isHandshake,
+  requestOf,
+  responseOf,
+  type AuthRequest,
+  type RequestAuth,
+} from './auth-request.js';
 import { accessOf, type Access } from './auth.decorators.js';
 import type { Credentials } from './credentials.js';
 import { RequestAuthenticator } from './request-authenticator.js';
@@ -32,12 +40,13 @@ export class SessionGuard implements CanActivate {
 
     const request = requestOf(context);
     if (!request) return admits(access, null);
-    // A second guard on the same HTTP request asks nothing again; a socket's handshake outlives many messages.
-    const before = context.getType() === 'http' ? authOf(request) : null;
+    const isHeld = isHandshake(context);
+    // A second guard on the same request asks nothing again; a socket's handshake outlives many messages.
+    const before = isHeld ? null : authOf(request);
     if (before) return admits(access, before);
     const credentials = this.authenticator.credentialsOf(request);
     const recalled = credentials && this.authenticator.recall(credentials);
-    if (!recalled) return this.authenticate(request, credentials, response, access);
+    if (!recalled) return this.authenticate(request, credentials, response, { access, isHeld });
     attachAuth(request, recalled);
     return admits(access, recalled);
   }
@@ -46,11 +55,11 @@ export class SessionGuard implements CanActivate {
     request: AuthRequest,
     credentials: Credentials | null,
     response: object | null,
-    access: Access,
+    { access, isHeld }: { access: Access; isHeld: boolean },
   ): Promise<boolean> {
     // An invalid JWT throws with its reason where a session is needed; elsewhere it is anonymous, like any other value.
     const tellsWhy = access === 'required';
-    const auth = credentials && (await this.authenticator.recognize(credentials, response, { tellsWhy }));
+    const auth = credentials && (await this.authenticator.recognize(credentials, response, { tellsWhy, isHeld }));
     // Once, when it is known: on a socket, messages that were let through before may still be at work.
     if (auth || !tellsWhy) attachAuth(request, auth);
     return admits(access, auth);
