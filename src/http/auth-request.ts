@@ -116,6 +116,39 @@ export function attachAuth(request: AuthRequest, auth: RequestAuth | null): void
   request[AUTH] = auth ?? undefined;
 }
 
+/** After a login or logout: whoever the request was from, it is not any more. */
+export function forgetAuth(request: AuthRequest): void {
+  request[AUTH] = undefined;
+  lookups.delete(request);
+}
+
+type Lookup = Promise<RequestAuth | null>;
+
+const lookups = new WeakMap<object, Lookup>();
+
+/**
+ * What has been looked up for this request already. All handlers that one request reaches share it, however many fields
+ * a GraphQL document has and whatever the outcome was. A socket's handshake outlives many messages: there the fields
+ * that one operation resolves at the same time share a lookup while it is under way, and the next ones look again.
+ */
+export function lookupOf(context: ExecutionContext, request: AuthRequest): Lookup | undefined {
+  const key = isHandshake(context) ? operationOf(context) : request;
+  return key ? lookups.get(key) : undefined;
+}
+
+export function rememberLookup(context: ExecutionContext, request: AuthRequest, lookup: Lookup): void {
+  if (!isHandshake(context)) return void lookups.set(request, lookup);
+  const operation = operationOf(context);
+  if (!operation) return;
+  lookups.set(operation, lookup);
+  const forget = () => void lookups.delete(operation);
+  lookup.then(forget, forget);
+}
+
+function operationOf(context: ExecutionContext): object | null {
+  return context.getType<string>() === 'graphql' ? context.getArgByIndex<object>(2) : null;
+}
+
 /** One header as text; a header that came as a list is joined the way RFC 9110 5.2 joins repeated fields. */
 export function headerOf(request: AuthRequest, name: string): string | undefined {
   const value = request.headers[name];

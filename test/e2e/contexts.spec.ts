@@ -144,6 +144,17 @@ describe('the guard outside HTTP', () => {
     expect(await isSuccessorAlive()).toBe(livesOn);
   });
 
+  it('H6: the fields of one graphql-ws operation share a lookup; the next operation sees a revocation', async () => {
+    const { token, session } = await t.app.get(SessionService).create(issued.session.userId);
+    const operation = graphql({ extra: { request: { headers: { cookie: `__Host-session=${token}` } } } });
+    const fields = () => Promise.all(Array.from({ length: 100 }, () => passes('graphql', operation)));
+    t.queries.reset();
+    expect(new Set(await fields())).toEqual(new Set([true]));
+    expect(t.queries.statements.length).toBeLessThanOrEqual(1);
+    await t.app.get(SessionService).revoke(session.id);
+    expect(new Set(await fields())).toEqual(new Set([false]));
+  });
+
   it('F3: a mutation over graphql-ws from a foreign page is refused, although its handshake was a GET', () => {
     const origin = t.app.get(OriginGuard);
     const request = {
