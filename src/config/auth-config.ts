@@ -23,6 +23,7 @@ import {
   checkedRateLimits,
   checkedSecrets,
   checkedTokenRules,
+  isOrigin,
 } from './option-checks.js';
 import type { RateLimitSettings } from './rate-limit-options.js';
 
@@ -36,6 +37,7 @@ const OPTIONS = [
   'cache',
   'cleanup',
   'audit',
+  'baseUrl',
   'trustedOrigins',
   'trustedProxies',
   'ephemeralTokens',
@@ -63,6 +65,7 @@ export class AuthConfig {
     readonly rateLimits: Readonly<RateLimitSettings>,
     readonly cleanup: Readonly<CleanupSettings>,
     readonly audit: Readonly<AuditSettings>,
+    readonly baseUrl: string | undefined,
   ) {}
 
   /** Throws one `INVALID_CONFIG` that lists every mistake, each with its remedy. The options are left untouched. */
@@ -142,6 +145,10 @@ export class AuthConfig {
     check.that(typeof jwt.sessions === 'boolean', 'jwt.sessions must be true or false.');
 
     check.that(
+      options?.baseUrl === undefined || isOrigin(options.baseUrl),
+      "baseUrl must be an origin such as 'https://app.example.com': scheme and host, no path.",
+    );
+    check.that(
       loginPage === undefined || isLocalPath(loginPage),
       "loginPage must be a path of this application such as '/login', not an address elsewhere.",
     );
@@ -175,6 +182,7 @@ export class AuthConfig {
         rateLimits,
         Object.freeze(cleanup),
         Object.freeze(audit),
+        options.baseUrl,
       ),
     );
   }

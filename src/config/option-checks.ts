@@ -33,7 +33,7 @@ export function checkedOrigins(check: OptionChecker, value: unknown = []): reado
   }
   Array.from<unknown>(value).forEach((origin, index) => {
     check.that(
-      typeof origin === 'string' && isOrigin(origin),
+      isOrigin(origin),
       `trustedOrigins[${index}] must be an origin such as 'https://app.example.com': scheme and host, no path, no '*'.`,
     );
   });
@@ -182,8 +182,9 @@ function isPostgresUrl(value: unknown): boolean {
   return hostname !== '' && isEscaped;
 }
 
-function isOrigin(value: string): boolean {
-  if (!URL.canParse(value) || value.includes('*')) return false;
+/** `https://app.example.com` as browsers write it: scheme, host and a port that is not the scheme's own. */
+export function isOrigin(value: unknown): boolean {
+  if (typeof value !== 'string' || !URL.canParse(value) || value.includes('*')) return false;
   const url = new URL(value);
   return url.origin === value && (url.protocol === 'https:' || url.protocol === 'http:');
 }
