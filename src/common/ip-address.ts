@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
+import { trimOptionalWhitespace } from './optional-whitespace.js';
 
 /** Bits of an IPv6 address that one customer usually has all of: what is below them is free to choose. */
 const IPV6_SUBJECT_PREFIX = 64;
@@ -56,7 +57,7 @@ export function isWithin(text: string, networks: readonly Network[]): boolean {
 
 function parseAddress(text: string | null | undefined): ipaddr.IPv4 | ipaddr.IPv6 | null {
   if (typeof text !== 'string' || text.length > 64) return null;
-  const bare = withoutPort(text.trim()).replace(/%.*$/s, '');
+  const bare = withoutPort(trimOptionalWhitespace(text)).replace(/%.*$/s, '');
   if (isIP(bare) === 0) return null;
   const address = ipaddr.parse(bare);
   return address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() ? address.toIPv4Address() : address;

@@ -14,7 +14,7 @@ import { checkRoutes, type RouteOptions } from './route-options.js';
 import { checkSecrets } from './secrets.js';
 import { checkSession, type SessionSettings } from './session-settings.js';
 import { checkTables, type TableSettings } from './table-settings.js';
-import { checkTrustedOrigins } from './trusted-origins.js';
+import { checkBaseUrl, checkTrustedOrigins } from './trusted-origins.js';
 import { checkTrustedProxies } from './trusted-proxies.js';
 
 const OPTIONS: readonly (keyof AuthOptions)[] = [
@@ -27,6 +27,7 @@ const OPTIONS: readonly (keyof AuthOptions)[] = [
   'cleanup',
   'audit',
   'tables',
+  'baseUrl',
   'trustedOrigins',
   'trustedProxies',
   'ephemeralTokens',
@@ -47,6 +48,7 @@ export class AuthConfig {
   declare readonly cleanup: Readonly<CleanupSettings>;
   declare readonly audit: Readonly<AuditSettings>;
   declare readonly tables: Readonly<TableSettings>;
+  declare readonly baseUrl: string | undefined;
   declare readonly trustedOrigins: readonly string[];
   declare readonly trustedProxies: readonly Network[];
   /** By type, those that the host adds included. */
@@ -67,6 +69,7 @@ export class AuthConfig {
     check.keys('', options, OPTIONS);
     const checked = {
       secrets: checkSecrets(check, options?.secrets),
+      baseUrl: checkBaseUrl(check, options?.baseUrl),
       trustedOrigins: checkTrustedOrigins(check, options?.trustedOrigins),
       trustedProxies: checkTrustedProxies(check, options?.trustedProxies),
       session: checkSession(check, options?.session),

@@ -26,6 +26,13 @@ export interface AuthOptions {
   /** Other names for the module's tables: the same as `authSchemaFor({ tables })` is given. */
   tables?: Partial<TableSettings>;
   /**
+   * The origin under which browsers reach the application, such as `https://app.example.com`: scheme and host, no path.
+   * With it the scheme counts too where a browser sends no `Sec-Fetch-Site`, so that a page on the plain-http twin of
+   * your host is a foreign one. Default: none, and the request's own host is trusted under either scheme, since behind a
+   * proxy that ends TLS the scheme cannot be seen.
+   */
+  baseUrl?: string;
+  /**
    * Other origins whose pages may send state-changing requests, such as `https://app.example.com`. The request's own
    * host is always trusted. Default none.
    */

@@ -10,3 +10,12 @@ it.each<[string, unknown, RegExp]>([
 ])('trustedOrigins refuse %s', (_, trustedOrigins, remedy) => {
   expect(mistakesOf(withSecrets({ trustedOrigins }))).toEqual([expect.stringMatching(remedy)]);
 });
+
+it.each<[string, unknown]>([
+  ['a path', 'https://app.example.com/auth'],
+  ['no scheme', 'app.example.com'],
+  ['another scheme', 'ftp://app.example.com'],
+  ['an object', new URL('https://app.example.com')],
+])('H17: baseUrl refuses %s', (_, baseUrl) => {
+  expect(mistakesOf(withSecrets({ baseUrl }))).toEqual([expect.stringMatching(/^baseUrl must be an origin/)]);
+});

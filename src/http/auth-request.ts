@@ -12,6 +12,12 @@ export interface AuthRequest {
   headers: Record<string, string | string[] | undefined>;
   method?: string;
   socket?: { remoteAddress?: string };
+  /** Node: true for the handshake of a WebSocket that the server takes, whatever the headers of another say. */
+  upgrade?: unknown;
+  /** Fastify: the request of Node. */
+  raw?: object;
+  /** Express: the response to this request. */
+  res?: object;
   [AUTH]?: RequestAuth | undefined;
 }
 
@@ -63,6 +69,29 @@ function candidateOf(context: ExecutionContext): AuthRequest | null | undefined 
   }
 }
 
+/**
+ * Whether the request is the handshake of a socket, which outlives many messages: its token is held since then and not
+ * presented now. A header cannot claim it.
+ */
+export function isHandshake(context: ExecutionContext): boolean {
+  switch (context.getType<string>()) {
+    case 'ws':
+      return true;
+    case 'graphql': {
+      const graphql = context.getArgByIndex<GraphQLContext | undefined>(2);
+      const request = requestOf(context);
+      return request !== null && (request === graphql?.extra?.request || isUpgraded(request));
+    }
+    default:
+      return false;
+  }
+}
+
+function isUpgraded(request: AuthRequest): boolean {
+  const { upgrade } = (request.raw ?? request) as { upgrade?: unknown };
+  return upgrade === true;
+}
+
 /** The response to set headers on, or `null` if there is none (sockets, brokers, some GraphQL set-ups). */
 export function responseOf(context: ExecutionContext): object | null {
   switch (context.getType<string>()) {
@@ -70,7 +99,7 @@ export function responseOf(context: ExecutionContext): object | null {
       return context.switchToHttp().getResponse<object>();
     case 'graphql': {
       const graphql = context.getArgByIndex<GraphQLContext | undefined>(2);
-      const response = graphql?.res ?? graphql?.reply;
+      const response = graphql?.res ?? graphql?.reply ?? requestOf(context)?.res;
       return typeof response === 'object' ? response : null;
     }
     default:
@@ -85,6 +114,39 @@ export function authOf(request: AuthRequest | null): RequestAuth | null {
 
 export function attachAuth(request: AuthRequest, auth: RequestAuth | null): void {
   request[AUTH] = auth ?? undefined;
+}
+
+/** After a login or logout: whoever the request was from, it is not any more. */
+export function forgetAuth(request: AuthRequest): void {
+  request[AUTH] = undefined;
+  lookups.delete(request);
+}
+
+type Lookup = Promise<RequestAuth | null>;
+
+const lookups = new WeakMap<object, Lookup>();
+
+/**
+ * What has been looked up for this request already. All handlers that one request reaches share it, however many fields
+ * a GraphQL document has and whatever the outcome was. A socket's handshake outlives many messages: there the fields
+ * that one operation resolves at the same time share a lookup while it is under way, and the next ones look again.
+ */
+export function lookupOf(context: ExecutionContext, request: AuthRequest): Lookup | undefined {
+  const key = isHandshake(context) ? operationOf(context) : request;
+  return key ? lookups.get(key) : undefined;
+}
+
+export function rememberLookup(context: ExecutionContext, request: AuthRequest, lookup: Lookup): void {
+  if (!isHandshake(context)) return void lookups.set(request, lookup);
+  const operation = operationOf(context);
+  if (!operation) return;
+  lookups.set(operation, lookup);
+  const forget = () => void lookups.delete(operation);
+  lookup.then(forget, forget);
+}
+
+function operationOf(context: ExecutionContext): object | null {
+  return context.getType<string>() === 'graphql' ? context.getArgByIndex<object>(2) : null;
 }
 
 /** One header as text; a header that came as a list is joined the way RFC 9110 5.2 joins repeated fields. */

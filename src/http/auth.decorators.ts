@@ -8,10 +8,15 @@ import { authOf, requestOf, type RequestAuth } from './auth-request.js';
 /** What a handler asks of the guard. Without a decorator a handler is `required`: deny by default. */
 export type Access = 'public' | 'optional' | 'required' | { readonly redirectTo: string };
 
-/** @internal The one metadata key; on a method it overrides the one on its class. */
+/**
+ * @internal The one metadata key; on a method it overrides the one on its class, which subclasses do not inherit.
+ */
 export const AccessMetadata = Reflector.createDecorator<Access>();
 
-/** Open to everybody. The guard looks at nothing and runs no query; `@CurrentUser()` is `null`. */
+/**
+ * Open to everybody. The guard looks at nothing and runs no query; `@CurrentUser()` is `null`. On a class it holds for
+ * the handlers of this class, and not for a subclass, which says so itself or is guarded.
+ */
 export const Public = () => AccessMetadata('public');
 
 /** Open to everybody, logged in or not: `@CurrentUser()` is the user or `null`. */
@@ -73,7 +78,11 @@ export const CurrentSession = createParamDecorator((_: undefined, context: Execu
   currentSession(context),
 );
 
-const reflector = new Reflector();
+/** What is written on the handler or class itself: nobody who extends a public class has said that the new one is public. */
+function ownAccess(target: object): Access | undefined {
+  return Reflect.getOwnMetadata(AccessMetadata.KEY, target) as Access | undefined;
+}
+
 /** Decorators are read once: two classes may share a handler, by inheritance. */
 const known = new WeakMap<object, WeakMap<object, Access>>();
 
@@ -83,7 +92,7 @@ export function accessOf(context: ExecutionContext): Access {
   const type = context.getClass();
   const access = known.get(handler)?.get(type);
   if (access !== undefined) return access;
-  const read = reflector.getAllAndOverride(AccessMetadata, [handler, type]) ?? 'required';
+  const read = ownAccess(handler) ?? ownAccess(type) ?? 'required';
   if (!known.has(handler)) known.set(handler, new WeakMap());
   known.get(handler)!.set(type, read);
   return read;

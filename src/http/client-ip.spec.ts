@@ -38,6 +38,8 @@ describe('ClientIp', () => {
     ['IPv6', '2001:db8::1', '2001:db8:ffff::5, 2001:db8::2', ['2001:db8::/48'], '2001:db8:ffff::5'],
     ['a port', '10.0.0.1', '203.0.113.5:51234', ['10.0.0.1'], '203.0.113.5'],
     ['a hop that is no address: the proxy that wrote it', '10.0.0.1', '203.0.113.5, unknown', ['10.0.0.1'], '10.0.0.1'],
+    ['H2: tabs', '10.0.0.1', '198.51.100.7,\t203.0.113.5\t', ['10.0.0.1'], '203.0.113.5'],
+    ['H2: U+00A0 makes it no address', '10.0.0.1', '198.51.100.7, \u00a0203.0.113.5', ['10.0.0.1'], '10.0.0.1'],
     ['no peer', undefined, '203.0.113.5', ['10.0.0.1'], null],
   ])('%s', (_, peer, forwarded, proxies, expected) => expect(clientIp(peer, forwarded, proxies)).toBe(expected));
 

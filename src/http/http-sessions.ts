@@ -10,11 +10,11 @@ import { TokenRevocationService } from '../revocation/token-revocation.service.j
 import type { Session } from '../session/session.js';
 import { SessionService } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
-import { attachAuth, authOf, headerOf, type AuthRequest, type RequestAuth } from './auth-request.js';
+import { authOf, forgetAuth, headerOf, type AuthRequest, type RequestAuth } from './auth-request.js';
 import { ClientIp } from './client-ip.js';
 import { CookieWriter } from './cookie-writer.js';
 import { bearerOf } from './credentials.js';
-import { RequestAuthenticator } from './request-authenticator.js';
+import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 import { SessionCookie } from './session-cookie.js';
 
 /** A session that has begun. */
@@ -86,8 +86,7 @@ export class HttpSessions {
     const presented = this.cookie.values(headerOf(request, 'cookie'));
     const { user, credential } = await this.logIn(login, { ...this.context(request), presented });
     this.writer.set(response, credential);
-    // Whoever the request was from before the login, it is not any more.
-    attachAuth(request, null);
+    forgetAuth(request);
     return { user, expiresAt: credential.expiresAt };
   }
 
@@ -145,9 +144,14 @@ export class HttpSessions {
     if (known) return known;
     const credentials = this.authenticator.credentialsOf(request);
     if (!credentials) return null;
-    return (
-      this.authenticator.recall(credentials) ?? this.authenticator.recognize(credentials, response, { tellsWhy: false })
-    );
+    const recalled = this.authenticator.recall(credentials);
+    if (recalled) return recalled;
+    try {
+      return await this.authenticator.recognize(credentials, response);
+    } catch (error) {
+      if (isRefusal(error)) return null;
+      throw error;
+    }
   }
 
   private logIn(login: HttpLoginAttempt | ProvedLogin, context: LoginContext): Promise<CompletedLogin> {
@@ -161,7 +165,7 @@ export class HttpSessions {
   }
 
   private clear(request: HttpRequest, response: object): void {
-    attachAuth(request, null);
+    forgetAuth(request);
     this.writer.clear(response);
     if (this.config.routes?.clearSiteData) {
       this.adapterHost.httpAdapter.setHeader(response, 'Clear-Site-Data', '"cache", "cookies", "storage"');

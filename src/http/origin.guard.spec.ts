@@ -1,14 +1,25 @@
 import { describe, expect, it } from '@jest/globals';
 import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
 import { AuthConfig } from '../config/auth-config.js';
+import type { AuthOptions } from '../config/auth-options.js';
 import { FrozenClock } from '../testing/frozen-clock.js';
 import { OriginGuard } from './origin.guard.js';
 import { SessionCookie } from './session-cookie.js';
 
-const config = AuthConfig.from({ secrets: ['x'.repeat(32)], trustedOrigins: ['https://app.example.com'] });
-const guard = new OriginGuard(config, new SessionCookie(config, new FrozenClock()));
+function guardWith(options: Partial<AuthOptions> = {}): OriginGuard {
+  const config = AuthConfig.from({
+    secrets: ['x'.repeat(32)],
+    trustedOrigins: ['https://app.example.com'],
+    ...options,
+  });
+  return new OriginGuard(config, new SessionCookie(config, new FrozenClock()));
+}
 
-function passes(method: string, headers: Record<string, string>, type = 'http'): boolean {
+function passes(
+  method: string,
+  headers: Record<string, string>,
+  { type = 'http', guard = guardWith() }: { type?: string; guard?: OriginGuard } = {},
+): boolean {
   const request = { method, headers: { host: 'api.example.com', ...headers } };
   const args =
     type === 'graphql' ? [{}, {}, { req: request }, {}] : type === 'ws' ? [{ handshake: request }, {}] : [request, {}];
@@ -64,6 +75,16 @@ describe('R29: OriginGuard', () => {
     ['Origin: null (sandboxed frame)', 'POST', { origin: 'null' }, false],
     ['two origins', 'POST', { origin: 'https://api.example.com, https://evil.example' }, false],
     ['binary in Origin', 'POST', { origin: '\xff\xfe' }, false],
+    ['H2: U+00A0 before our origin', 'POST', { origin: '\u00a0https://api.example.com' }, false],
+    ['H2: a soft hyphen in our host, which URL drops', 'POST', { origin: 'https://api\u00ad.example.com' }, false],
+    ['H2: U+00A0 at our host', 'POST', { origin: 'https://api.example.com', host: 'api.example.com\u00a0' }, false],
+    ['H2: same-origin after U+00A0', 'POST', { 'sec-fetch-site': '\u00a0same-origin' }, false],
+    [
+      'H2: a bearer token after U+00A0',
+      'POST',
+      { origin: 'https://x.example', authorization: 'Bearer\u00a0abc' },
+      false,
+    ],
     ['DELETE from a foreign page', 'DELETE', { origin: 'https://evil.example' }, false],
     ['a method in lower case', 'post', { origin: 'https://evil.example' }, false],
     ['a bearer token without our cookie', 'POST', { origin: 'https://spa.example', authorization: 'Bearer abc' }, true],
@@ -79,12 +100,35 @@ describe('R29: OriginGuard', () => {
   });
 
   it('checks GraphQL by its HTTP method', () => {
-    expect(passes('POST', { origin: 'https://evil.example' }, 'graphql')).toBe(false);
-    expect(passes('GET', { origin: 'https://evil.example' }, 'graphql')).toBe(true);
+    expect(passes('POST', { origin: 'https://evil.example' }, { type: 'graphql' })).toBe(false);
+    expect(passes('GET', { origin: 'https://evil.example' }, { type: 'graphql' })).toBe(true);
   });
 
   it('F3: checks the Origin of a WebSocket handshake, although it is a GET', () => {
-    expect(passes('GET', { origin: 'https://evil.example' }, 'ws')).toBe(false);
-    expect(passes('GET', { origin: 'https://api.example.com' }, 'ws')).toBe(true);
+    expect(passes('GET', { origin: 'https://evil.example' }, { type: 'ws' })).toBe(false);
+    expect(passes('GET', { origin: 'https://api.example.com' }, { type: 'ws' })).toBe(true);
+  });
+
+  it.each<[string, Record<string, string>, boolean]>([
+    ['our own origin', { origin: 'https://api.example.com' }, true],
+    ['our own host under http', { origin: 'http://api.example.com' }, false],
+    [
+      'our own host and port under http',
+      { origin: 'http://api.example.com:8080', host: 'api.example.com:8080' },
+      false,
+    ],
+    ['another of our hosts, as it is asked', { origin: 'https://two.example.com', host: 'two.example.com' }, true],
+    ['our own origin behind a proxy that rewrites Host', { origin: 'https://api.example.com', host: 'app:3000' }, true],
+    ['a foreign origin', { origin: 'https://evil.example' }, false],
+    ['a page that claims our origin', { origin: 'https://api.example.com', 'sec-fetch-site': 'cross-site' }, false],
+    ['a trusted origin', { origin: 'https://app.example.com' }, true],
+  ])('H17: with baseUrl the scheme counts: %s', (_, headers, expected) => {
+    const guard = guardWith({ baseUrl: 'https://api.example.com' });
+    expect(passes('POST', headers, { guard })).toBe(expected);
+  });
+
+  it('H17: without baseUrl the scheme cannot be known', () => {
+    expect(passes('POST', { origin: 'http://api.example.com' })).toBe(true);
+    expect(passes('POST', { origin: 'capacitor://api.example.com' })).toBe(false);
   });
 });

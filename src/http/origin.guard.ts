@@ -13,7 +13,7 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
  * holds back.
  *
  * - `Sec-Fetch-Site: same-origin` or `none` is ours; else `Origin` must be the request's own host or one of
- *   `trustedOrigins`. Without either header it was no browser of these years: a cookie of ours is SameSite then.
+ *   `trustedOrigins`; with `baseUrl` its scheme too. Without either header it was no browser of these years: a cookie of ours is SameSite then.
  * - A request with a bearer token and without our cookie passes: a foreign page cannot set `Authorization` without the
  *   host's CORS consent, and nothing is sent along by itself.
  */
@@ -44,17 +44,25 @@ export class OriginGuard implements CanActivate {
     const origin = headerOf(request, 'origin');
     if (origin === undefined) return site === undefined;
     if (this.config.trustedOrigins.includes(origin)) return true;
-    return site === undefined && isOwnHost(origin, headerOf(request, 'host') ?? headerOf(request, ':authority'));
+    return site === undefined && this.isOwn(origin, headerOf(request, 'host') ?? headerOf(request, ':authority'));
+  }
+
+  /**
+   * Without `baseUrl` the host alone: behind a proxy that ends TLS the scheme we see is not the browser's. A browser
+   * writes an origin in one spelling; whatever `URL` would mend into that is none.
+   */
+  private isOwn(origin: string, host: string | undefined): boolean {
+    const { baseUrl } = this.config;
+    if (origin === baseUrl) return true;
+    if (host === undefined || !URL.canParse(origin)) return false;
+    const url = new URL(origin);
+    const isOurScheme = baseUrl === undefined || url.protocol === new URL(baseUrl).protocol;
+    return isOurScheme && url.origin === origin && url.host === host.toLowerCase();
   }
 
   private isBearerOnly(request: AuthRequest): boolean {
     return bearerOf(request) !== null && this.cookie.values(headerOf(request, 'cookie')).length === 0;
   }
-}
-
-/** Hosts only: behind a proxy that ends TLS the scheme we see is not the browser's. */
-function isOwnHost(origin: string, host: string | undefined): boolean {
-  return host !== undefined && URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
 }
 
 function printable(header: string): string {

@@ -34,25 +34,27 @@ export class RequestAuthenticator {
   }
 
   /**
-   * Whose live session the credentials are, or `null`; a cookie that is due is renewed on the response. A JWT that does
-   * not hold throws its reason where `tellsWhy`, and is nobody's elsewhere. A fault is thrown as `STORE_UNAVAILABLE`.
+   * Whose live session the credentials are, or `null`; a cookie that is due is renewed on the response. `isHeld`: they
+   * are those of a socket's handshake, which keeps its token when the tabs have gone on to another. A JWT that does not
+   * hold throws its reason, see `isRefusal`. A fault is thrown as `STORE_UNAVAILABLE`.
    */
   async recognize(
     credentials: Credentials,
     response: object | null,
-    { tellsWhy }: { readonly tellsWhy: boolean },
+    { isHeld = false }: { readonly isHeld?: boolean } = {},
   ): Promise<RequestAuth | null> {
     try {
-      return await this.lookUp(credentials, response);
+      return await this.lookUp(credentials, response, isHeld);
     } catch (error) {
-      if (!tellsWhy && error instanceof AuthError && REFUSALS.has(error.code)) return null;
       throw asAuthError(error, 'The session lookup');
     }
   }
 
-  private async lookUp({ token, transport }: Credentials, response: object | null): Promise<RequestAuth | null> {
-    // Without a response it is the handshake of a socket, which keeps its token when the tabs have gone on to another.
-    const isHeld = response === null;
+  private async lookUp(
+    { token, transport }: Credentials,
+    response: object | null,
+    isHeld: boolean,
+  ): Promise<RequestAuth | null> {
     if (transport === 'bearer') {
       const found = await this.bearer.recognize(token, { isHeld });
       return found && { ...found, transport };
@@ -64,5 +66,9 @@ export class RequestAuthenticator {
   }
 }
 
-/** What `BearerSessions.recognize` throws of a token, as opposed to a fault. */
 const REFUSALS = new Set<AuthErrorCode>(['INVALID_TOKEN', 'TOKEN_REVOKED', 'ACCOUNT_INACTIVE', 'TOKENS_INVALIDATED']);
+
+/** Whether `recognize` threw this of a token, as opposed to a fault: where no session is needed the token is nobody's. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof AuthError && REFUSALS.has(error.code);
+}

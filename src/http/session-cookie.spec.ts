@@ -51,6 +51,11 @@ describe('SessionCookie', () => {
     ['our name as a value', 'a=__Host-session', null],
     ['no equals sign', '__Host-session', null],
     ['another case: cookie names are case-sensitive', '__host-SESSION=abc', null],
+    ['space and tab around name and value', 'a=1;\t __Host-session \t= abc\t ', 'abc'],
+    ['H2: a name after U+00A0: another cookie', '\u00a0__Host-session=abc', null],
+    ['H2: a name before U+0085', '__Host-session\u0085=abc', null],
+    ['H2: another name beside ours, which counts', '\u00a0__Host-session=abc; __Host-session=def', 'def'],
+    ['H2: U+00A0 is part of the value', '__Host-session=abc\u00a0', 'abc\u00a0'],
   ])('reads %s', (_, header, token) => {
     expect(cookie.read(header)).toBe(token);
   });

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { serialize, type SerializeOptions } from 'cookie';
 import { days } from '../common/duration.js';
 import { Clock } from '../common/clock.js';
+import { trimOptionalWhitespace } from '../common/optional-whitespace.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { Session } from '../session/session.js';
 
@@ -39,7 +40,8 @@ export class SessionCookie {
     const values: string[] = [];
     for (const pair of header.split(';')) {
       const equals = pair.indexOf('=');
-      if (equals !== -1 && pair.slice(0, equals).trim() === this.name) values.push(pair.slice(equals + 1).trim());
+      if (equals === -1 || trimOptionalWhitespace(pair.slice(0, equals)) !== this.name) continue;
+      values.push(trimOptionalWhitespace(pair.slice(equals + 1)));
     }
     return values;
   }

@@ -1,10 +1,21 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { AuthError } from '../auth.errors.js';
-import { attachAuth, authOf, requestOf, responseOf, type AuthRequest, type RequestAuth } from './auth-request.js';
+import {
+  attachAuth,
+  authOf,
+  isHandshake,
+  lookupOf,
+  rememberLookup,
+  requestOf,
+  responseOf,
+  type AuthRequest,
+  type RequestAuth,
+} from './auth-request.js';
 import { accessOf, type Access } from './auth.decorators.js';
-import type { Credentials } from './credentials.js';
-import { RequestAuthenticator } from './request-authenticator.js';
+import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
+
+const NOBODY = Promise.resolve(null);
 
 /**
  * Lets requests with a live session through and throws `UNAUTHENTICATED` (401) for all others, unless the handler is
@@ -32,27 +43,34 @@ export class SessionGuard implements CanActivate {
 
     const request = requestOf(context);
     if (!request) return admits(access, null);
-    // A second guard on the same HTTP request asks nothing again; a socket's handshake outlives many messages.
-    const before = context.getType() === 'http' ? authOf(request) : null;
+    const isHeld = isHandshake(context);
+    // A second guard on the same request asks nothing again; a socket's handshake outlives many messages.
+    const before = isHeld ? null : authOf(request);
     if (before) return admits(access, before);
+    const asked = lookupOf(context, request);
+    if (asked) return this.settle(asked, request, access);
+    // Most requests: memory knows the session, so that nothing is waited for.
     const credentials = this.authenticator.credentialsOf(request);
     const recalled = credentials && this.authenticator.recall(credentials);
-    if (!recalled) return this.authenticate(request, credentials, response, access);
-    attachAuth(request, recalled);
-    return admits(access, recalled);
+    if (recalled) {
+      attachAuth(request, recalled);
+      return admits(access, recalled);
+    }
+    const lookup = credentials ? this.authenticator.recognize(credentials, response, { isHeld }) : NOBODY;
+    rememberLookup(context, request, lookup);
+    return this.settle(lookup, request, access);
   }
 
-  private async authenticate(
-    request: AuthRequest,
-    credentials: Credentials | null,
-    response: object | null,
-    access: Access,
-  ): Promise<boolean> {
-    // An invalid JWT throws with its reason where a session is needed; elsewhere it is anonymous, like any other value.
-    const tellsWhy = access === 'required';
-    const auth = credentials && (await this.authenticator.recognize(credentials, response, { tellsWhy }));
+  private async settle(lookup: Promise<RequestAuth | null>, request: AuthRequest, access: Access): Promise<boolean> {
+    let auth: RequestAuth | null = null;
+    try {
+      auth = await lookup;
+    } catch (error) {
+      // An invalid JWT is told its reason where a session is needed; elsewhere it is anonymous, like any other value.
+      if (access === 'required' || !isRefusal(error)) throw error;
+    }
     // Once, when it is known: on a socket, messages that were let through before may still be at work.
-    if (auth || !tellsWhy) attachAuth(request, auth);
+    if (auth || access !== 'required') attachAuth(request, auth);
     return admits(access, auth);
   }
 }

@@ -6,6 +6,7 @@ import {
   CurrentUser,
   OriginGuard,
   Public,
+  seconds,
   SessionGuard,
   SessionService,
   type IssuedSession,
@@ -17,6 +18,8 @@ class Resolver {
   @Public()
   open() {}
 }
+
+type AuthRequest = { headers: Record<string, string> };
 
 const handlerOf = (name: 'guarded' | 'open') =>
   Object.getOwnPropertyDescriptor(Resolver.prototype, name)!.value as () => void;
@@ -106,6 +109,50 @@ describe('the guard outside HTTP', () => {
     const next = passes('ws', [client, {}]);
     expect(currentUser('email', context)).toBe('ada@example.com');
     await next;
+  });
+
+  const rotatedLongAgo = async () => {
+    const sessions = t.app.get(SessionService);
+    const { token, session } = await sessions.create(issued.session.userId);
+    const { token: successor } = (await sessions.rotate(session, session.userId))!;
+    t.clock.advance(seconds(30));
+    return { token, isSuccessorAlive: async () => (await sessions.lookup(successor)) !== null };
+  };
+  const graphql = (context: object) => [null, {}, context, {}];
+
+  it.each<[string, string, (request: object) => unknown[], boolean]>([
+    ['a GraphQL query whose context has no response', 'graphql', (req) => graphql({ req }), false],
+    ['the same, on Mercurius', 'graphql', (request) => graphql({ request }), false],
+    [
+      'the same, with a header that claims to be a handshake',
+      'graphql',
+      (req) => graphql({ req: { ...req, headers: { ...(req as AuthRequest).headers, upgrade: 'websocket' } } }),
+      false,
+    ],
+    ['a graphql-ws operation', 'graphql', (request) => graphql({ extra: { request } }), true],
+    [
+      'a graphql-ws operation of which the host keeps the request only',
+      'graphql',
+      (req) => graphql({ req: { ...req, upgrade: true } }),
+      true,
+    ],
+    ['the same, as Fastify wraps it', 'graphql', (req) => graphql({ req: { ...req, raw: { upgrade: true } } }), true],
+    ['a socket.io message', 'ws', (handshake) => [{ handshake }, {}], true],
+  ])('H8: a token rotated before its grace, in %s: the session lives on: %#', async (_, type, argsOf, livesOn) => {
+    const { token, isSuccessorAlive } = await rotatedLongAgo();
+    expect(await passes(type, argsOf({ headers: { cookie: `__Host-session=${token}` } }))).toBe(false);
+    expect(await isSuccessorAlive()).toBe(livesOn);
+  });
+
+  it('H6: the fields of one graphql-ws operation share a lookup; the next operation sees a revocation', async () => {
+    const { token, session } = await t.app.get(SessionService).create(issued.session.userId);
+    const operation = graphql({ extra: { request: { headers: { cookie: `__Host-session=${token}` } } } });
+    const fields = () => Promise.all(Array.from({ length: 100 }, () => passes('graphql', operation)));
+    t.queries.reset();
+    expect(new Set(await fields())).toEqual(new Set([true]));
+    expect(t.queries.statements.length).toBeLessThanOrEqual(1);
+    await t.app.get(SessionService).revoke(session.id);
+    expect(new Set(await fields())).toEqual(new Set([false]));
   });
 
   it('F3: a mutation over graphql-ws from a foreign page is refused, although its handshake was a GET', () => {

@@ -1,13 +1,17 @@
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { GraphQLModule, Mutation, Query, Resolver } from '@nestjs/graphql';
-import { CurrentUser, OptionalAuth, Public } from 'nestjs-latchkey';
+import { Context, GraphQLModule, Mutation, Query, Resolver } from '@nestjs/graphql';
+import { CurrentUser, HttpSessions, OptionalAuth, Public } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
+import type { Request, Response } from 'express';
 import request from 'supertest';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { hideSessions } from '../support/stored.js';
 
 @Resolver()
 class MeResolver {
+  constructor(private readonly http: HttpSessions) {}
+
   @Query('me')
   me(@CurrentUser('email') email: string) {
     return email;
@@ -25,6 +29,13 @@ class MeResolver {
     return email ?? 'nobody';
   }
 
+  @Public()
+  @Mutation('leave')
+  async leave(@Context() { req, res }: { req: Request; res: Response }) {
+    await this.http.end(req, res);
+    return 'left';
+  }
+
   @Mutation('change')
   change(@CurrentUser('email') email: string) {
     return email;
@@ -40,7 +51,7 @@ describe('GraphQL (Apollo on Express) behind the global guard', () => {
       imports: [
         GraphQLModule.forRoot<ApolloDriverConfig>({
           driver: ApolloDriver,
-          typeDefs: 'type Query { me: String open: String who: String } type Mutation { change: String }',
+          typeDefs: 'type Query { me: String open: String who: String } type Mutation { change: String leave: String }',
           context: ({ req, res }: { req: object; res: object }) => ({ req, res }),
         }),
       ],
@@ -67,6 +78,44 @@ describe('GraphQL (Apollo on Express) behind the global guard', () => {
       message: 'Authentication required.',
       extensions: { code: 'UNAUTHENTICATED' },
     });
+  });
+
+  const aliases = (field: string, count = 500) =>
+    `{ ${Array.from({ length: count }, (_, i) => `a${i}: ${field}`).join(' ')} }`;
+  const strangers = { Cookie: `__Host-session=${'A'.repeat(43)}` };
+
+  it.each([
+    ['me', 'a random cookie', () => strangers, null, 500],
+    ['who', 'a random cookie', () => strangers, 'nobody', 0],
+    ['me', 'a live session', () => ({ Cookie: cookie }), 'ada@example.com', 0],
+    ['who', 'a random bearer token', () => ({ Authorization: `Bearer ${'A'.repeat(43)}` }), 'nobody', 0],
+  ])('H6: 500 aliases of `%s` with %s: one lookup', async (field, _, headers, expected, errors) => {
+    t.queries.reset();
+    const { body } = await ask(aliases(field), headers());
+    expect(new Set(Object.values(body.data))).toEqual(new Set([expected]));
+    expect(body.errors ?? []).toHaveLength(errors);
+    expect(t.queries.statements.length).toBeLessThanOrEqual(1);
+  });
+
+  it('H6: 500 aliases while the database is away: one lookup, and every field is told', async () => {
+    const restore = await hideSessions(t.db);
+    try {
+      t.queries.reset();
+      const { body } = await ask(aliases('me'), strangers);
+      const codes = (body.errors as { extensions: { statusCode: number } }[]).map(({ extensions }) => extensions);
+      expect(new Set(codes.map(({ statusCode }) => statusCode))).toEqual(new Set([503]));
+      expect(codes).toHaveLength(500);
+      expect(t.queries.statements.length).toBeLessThanOrEqual(1);
+    } finally {
+      await restore();
+    }
+  });
+
+  it('H6: a request that has logged out is nobody in the fields that follow', async () => {
+    const left = await signInAs(t.app, (await createUser(t.app)).id);
+    const { body } = await ask('mutation { first: change leave second: change }', { Cookie: left });
+    expect(body.data).toEqual({ first: expect.any(String), leave: 'left', second: null });
+    expect(body.errors[0].extensions.code).toBe('UNAUTHENTICATED');
   });
 
   it('R29: refuses a mutation from a foreign page', async () => {

@@ -120,6 +120,18 @@ describe.each(PLATFORMS)('R19: hostile Cookie and Authorization headers on %s', 
     expect(t.queries.statements).toEqual([]);
   });
 
+  it('H2: a cookie whose name begins with U+00A0 is another cookie, alone and beside ours', async () => {
+    const ours = `__Host-session=${token}`;
+    const answers = await sendAll(
+      t.url,
+      [`\xa0${ours}`, `a=b; \xa0${ours}`, `\x85${ours}`, `\xa0__Host-session=x; ${ours}`].map((cookie) =>
+        Buffer.from(`Cookie: ${cookie}\r\n`, 'latin1'),
+      ),
+      '/guarded',
+    );
+    expect(answers.map(({ status }) => status)).toEqual([401, 401, 401, 200]);
+  });
+
   it('a header past the limit of Node: 431, and the server goes on', async () => {
     const [answer] = await sendAll(t.url, [Buffer.from(`Cookie: ${'a'.repeat(40_000)}\r\n`)]);
     expect(answer!.status).toBe(431);
