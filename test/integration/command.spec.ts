@@ -16,6 +16,11 @@ const undo: (() => unknown)[] = [];
 afterEach(async () => {
   for (const step of undo.splice(0).toReversed()) await step();
 });
+const tables = async (db: TestDatabase) =>
+  (
+    await db.query<{ name: string }>("SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+  ).map(({ name }) => name);
+
 async function database(options?: { migrated: boolean }): Promise<TestDatabase> {
   const db = await createTestDatabase(options);
   undo.push(() => db.drop());
@@ -135,11 +140,6 @@ describe('latchkey, while the database is away', () => {
 });
 
 describe('latchkey migrate', () => {
-  const tables = async (db: TestDatabase) =>
-    (
-      await db.query<{ name: string }>("SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
-    ).map(({ name }) => name);
-
   it('--dry-run lists and changes nothing; then it runs, once, also when two deployments run it at the same time', async () => {
     const db = await database({ migrated: false });
     const env = { DATABASE_URL: db.url };
@@ -174,6 +174,69 @@ describe('latchkey migrate', () => {
     expect(await latchkey(['doctor', ...args], { DATABASE_URL: db.url })).toMatchObject({ status: 0, err: '' });
     const without = await latchkey(['doctor', '--json', '--user-id', 'bigint'], { DATABASE_URL: db.url });
     expect(json(without)).toMatchObject({ ok: false, findings: [{ code: 'AUTH_D61' }] });
+  }, 60_000);
+});
+
+describe('H40: users of the host’s own', () => {
+  const directory = `{ secrets: ['${SECRET}'], users: class {
+    isJoinable = false;
+    publishesChanges = false;
+    async findById(id) { return id === '7' ? { id, email: 'ada@example.com' } : null; }
+    async findByLogin(login) { return login === 'ada@example.com' ? this.findById('7') : null; }
+    async verifyCredentials() { return null; }
+  } }`;
+  const withSessions = async () => {
+    const own = await database({ migrated: false });
+    await own.query('CREATE TABLE users (id serial PRIMARY KEY, email text NOT NULL, "passwordHash" text NOT NULL)');
+    const args = ['--database-url', own.url];
+    expect(await latchkey(['migrate', '--user-id', 'bigint', ...args])).toMatchObject({ status: 0, err: '' });
+    await own.query(`INSERT INTO sessions (id, user_id, expires_at)
+      SELECT repeat(n::text, 64), 7, now() + interval '1 day' FROM generate_series(1, 4) n`);
+    return { own, args, live: async () => (await own.query('SELECT FROM sessions')).length };
+  };
+  const configured = () => {
+    const config = configFile(directory);
+    undo.push(config.remove);
+    return ['--config', config.path];
+  };
+
+  it('H40: doctor and migrate know from the tables, and have no remedy that alters the host’s', async () => {
+    const { own, args } = await withSessions();
+    for (const more of [[], configured()]) {
+      expect(await latchkey(['doctor', ...args, ...more])).toMatchObject({ status: 0, err: '' });
+      expect(await latchkey(['migrate', ...args, ...more])).toMatchObject({
+        status: 0,
+        out: 'Nothing to do: every migration has run.\n',
+      });
+    }
+    expect(await own.query('SELECT * FROM information_schema.columns WHERE table_name = $1', ['users'])).toHaveLength(
+      3,
+    );
+  }, 60_000);
+
+  it('H40: sessions revoke resolves an e-mail by the directory, and refuses it without one', async () => {
+    const { args, live } = await withSessions();
+    const revoke = ['sessions', 'revoke', '--user', 'ada@example.com', ...args];
+    const refused = await latchkey(revoke);
+    expect(refused).toMatchObject({ status: 1, out: '' });
+    expect(refused.err).toContain('--config');
+    expect(await live()).toBe(4);
+    expect(await latchkey([...revoke, ...configured()])).toMatchObject({ status: 0, out: '4 sessions ended.\n' });
+    expect(await live()).toBe(0);
+  }, 60_000);
+
+  it('H40: before there is a table the type of the ids is asked for', async () => {
+    const own = await database({ migrated: false });
+    const { status, err } = await latchkey(['migrate', '--database-url', own.url, ...configured()]);
+    expect(status).toBe(2);
+    expect(err).toContain('--user-id');
+    expect(await tables(own)).toEqual([]);
+  }, 60_000);
+
+  it('H40: a database with users of ours is known for what it is (negative control)', async () => {
+    const own = await database();
+    expect(await latchkey(['migrate', '--database-url', own.url])).toMatchObject({ status: 0, err: '' });
+    expect(await latchkey(['doctor', '--database-url', own.url])).toMatchObject({ status: 0, err: '' });
   }, 60_000);
 });
 

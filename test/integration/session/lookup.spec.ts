@@ -15,7 +15,7 @@ describe('lookup (T: 4.3)', () => {
     const found = await sessions.lookup(token);
     expect(found).toEqual({ session, user: { ...ada, disabledAt: null, tokensInvalidatedAfter: null } });
     expect(t.queries.statements).toHaveLength(1);
-    expect(t.queries.statements[0]).toMatch(/JOIN users/);
+    expect(t.queries.statements[0]).toMatch(/JOIN "users"/);
     expect(t.queries.names).toEqual(['latchkey_session_find_with_user']);
   });
 
