@@ -74,7 +74,7 @@ export class PreparedStatements {
    */
   async transaction<T>(work: () => Promise<T>): Promise<T> {
     if (this.transactions.getStore()?.open) return work();
-    await this.semaphore.take();
+    await this.semaphore.acquire();
     try {
       for (let attempt = 1; ; attempt++) {
         try {
@@ -87,7 +87,7 @@ export class PreparedStatements {
         }
       }
     } finally {
-      this.semaphore.giveBack();
+      this.semaphore.release();
       this.restStorage();
     }
   }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Algorithm, hash, verify, type Options } from '@node-rs/argon2';
 import { AuthError } from '../auth.errors.js';
+import { Semaphore } from '../common/semaphore.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { randomToken } from '../crypto/random.js';
 
@@ -22,16 +23,14 @@ const RETRY_AFTER_SECONDS = 1;
 @Injectable()
 export class PasswordHasher {
   private readonly options: Options;
-  private readonly concurrency: number;
+  private readonly semaphore: Semaphore;
   private readonly queue: number;
-  private readonly waiting: (() => void)[] = [];
-  private running = 0;
   private dummy: string | undefined;
 
   constructor(config: AuthConfig) {
     const { memoryCost, timeCost, parallelism, concurrency, queue } = config.password;
     this.options = { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost, timeCost, parallelism };
-    this.concurrency = concurrency;
+    this.semaphore = new Semaphore(() => concurrency);
     this.queue = queue;
   }
 
@@ -67,26 +66,18 @@ export class PasswordHasher {
   }
 
   private async inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.running < this.concurrency) this.running++;
-    else await this.enqueue();
-    try {
-      return await work();
-    } finally {
-      const next = this.waiting.shift();
-      if (next) next();
-      else this.running--;
-    }
-  }
-
-  /** Resolves when a finished hash hands its place over. */
-  private enqueue(): Promise<void> {
-    if (this.waiting.length >= this.queue) {
+    if (this.semaphore.isFull && this.semaphore.queued >= this.queue) {
       throw new AuthError(
         'HASHER_OVERLOADED',
         `${this.queue} passwords are waiting to be hashed. Retry later; raise password.queue or add cores if this lasts.`,
         { retryAfter: RETRY_AFTER_SECONDS },
       );
     }
-    return new Promise((resolve) => this.waiting.push(resolve));
+    await this.semaphore.acquire();
+    try {
+      return await work();
+    } finally {
+      this.semaphore.release();
+    }
   }
 }
