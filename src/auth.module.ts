@@ -120,8 +120,9 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     },
     {
       provide: PreparedStatements,
-      useFactory: (source: DataSource, metrics: AuthMetrics) => new PreparedStatements(source, metrics),
-      inject: [getDataSourceToken(dataSource), AuthMetrics],
+      useFactory: (source: DataSource, metrics: AuthMetrics, { database }: AuthConfig) =>
+        new PreparedStatements(source, metrics, database),
+      inject: [getDataSourceToken(dataSource), AuthMetrics, AuthConfig],
     },
     {
       provide: SchemaNames,

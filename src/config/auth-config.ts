@@ -5,6 +5,7 @@ import type { AuthOptions } from './auth-options.js';
 import { checkCache, type CacheSettings } from './cache-settings.js';
 import { checkCleanup, type CleanupSettings } from './cleanup-settings.js';
 import { checkCookie, type CookieSettings } from './cookie-settings.js';
+import { checkDatabase, type DatabaseSettings } from './database-settings.js';
 import { checkEphemeralTokens, type EphemeralTokenRule } from './ephemeral-token-settings.js';
 import { checkJwt, type JwtSettings } from './jwt-settings.js';
 import { OptionChecker } from './option-checker.js';
@@ -26,6 +27,7 @@ const OPTIONS: readonly (keyof AuthOptions)[] = [
   'cache',
   'cleanup',
   'audit',
+  'database',
   'tables',
   'baseUrl',
   'trustedOrigins',
@@ -47,6 +49,7 @@ export class AuthConfig {
   declare readonly cache: Readonly<CacheSettings>;
   declare readonly cleanup: Readonly<CleanupSettings>;
   declare readonly audit: Readonly<AuditSettings>;
+  declare readonly database: Readonly<DatabaseSettings>;
   declare readonly tables: Readonly<TableSettings>;
   declare readonly baseUrl: string | undefined;
   declare readonly trustedOrigins: readonly string[];
@@ -79,6 +82,7 @@ export class AuthConfig {
       cache: checkCache(check, options?.cache),
       cleanup: checkCleanup(check, options?.cleanup),
       audit: checkAudit(check, options?.audit),
+      database: checkDatabase(check, options?.database),
       tables: checkTables(check, options?.tables),
       ephemeralTokens: checkEphemeralTokens(check, options?.ephemeralTokens),
       rateLimits: checkRateLimits(check, options?.rateLimits),

@@ -2,6 +2,7 @@ import type { AuditSettings } from './audit-settings.js';
 import type { CacheSettings } from './cache-settings.js';
 import type { CleanupSettings } from './cleanup-settings.js';
 import type { CookieSettings } from './cookie-settings.js';
+import type { DatabaseSettings } from './database-settings.js';
 import type { EphemeralTokenRule, EphemeralTokenType } from './ephemeral-token-settings.js';
 import type { JwtSettings } from './jwt-settings.js';
 import type { PasswordSettings } from './password-settings.js';
@@ -23,6 +24,7 @@ export interface AuthOptions {
   cache?: Partial<CacheSettings>;
   cleanup?: Partial<CleanupSettings>;
   audit?: Partial<AuditSettings>;
+  database?: Partial<DatabaseSettings>;
   /** Other names for the module's tables: the same as `authSchemaFor({ tables })` is given. */
   tables?: Partial<TableSettings>;
   /**

@@ -4,6 +4,8 @@ export interface Connection {
     name?: string;
     text: string;
     values: unknown[];
+    /** Milliseconds. */
+    query_timeout?: number;
   }): Promise<{ rows: unknown[]; rowCount: number | null }>;
 }
 

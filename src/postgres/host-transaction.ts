@@ -26,14 +26,14 @@ const ROLLBACK = /^\s*(?:ROLLBACK|ABORT)\b/i;
 export class HostTransaction {
   settled = false;
   private committing = false;
-  private readonly queue: StatementQueue;
+  private readonly queue: StatementQueue<HostClient>;
   /** In the order of the transaction: what waits for the end, and the savepoints between. */
   private entries: Entry[] = [];
   private unwatch = () => {};
 
   constructor(
     private readonly client: HostClient,
-    query: Query,
+    query: Query<HostClient>,
   ) {
     this.queue = new StatementQueue(client, query);
   }

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-interface PoolOptions {
+export interface PoolOptions {
   max?: number;
   connectionString?: string;
   password?: unknown;

@@ -1,25 +1,27 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import type { DataSource, EntityManager } from 'typeorm';
 import { AuthError } from '../auth.errors.js';
+import type { Duration } from '../common/duration.js';
+import { DatabaseSettings } from '../config/database-settings.js';
 import { AuthMetrics } from '../metrics/auth-metrics.js';
-import type { Client, Connection } from './connection.js';
-import { listeningClient, type ClientPool, type ListenerOptions, type ListeningClient } from './listening-client.js';
+import { ConnectionPool, type Pool } from './connection-pool.js';
+import { LockQueues, tooManyAtOnce } from './lock-queues.js';
+import { listeningClient, type ListenerOptions, type ListeningClient } from './listening-client.js';
 import type { Statement, StatementResult } from './statement.js';
-import { sqlState, sqlStateOrCause, STALE_STATEMENT, toAuthError, TRY_AGAIN } from './store-error.js';
+import { NOT_OURS, sqlState, sqlStateOrCause, STALE_STATEMENT, toAuthError, TRY_AGAIN } from './store-error.js';
 import { HostTransaction, HostTransactionScope, transactionOf, type HostClient } from './host-transaction.js';
 import { emit, Transaction, type AfterTransaction, type JoinedTransaction } from './transaction.js';
 import { Semaphore } from '../common/semaphore.js';
-
-interface Pool extends Connection, ClientPool {
-  connect(): Promise<Client>;
-}
 
 const ATTEMPTS = 3;
 
 /**
  * Runs named prepared statements on the DataSource's own connection pool, without TypeORM's query runner and without
  * hydrating an entity: one round trip, plain rows. The hot path of every store goes through here.
+ *
+ * Nothing waits for longer than `database.timeout`: neither for a connection, nor for a lock, nor for an answer. Behind a
+ * pooler in transaction mode, which hands one connection to many clients, the statements lose their names.
  *
  * A fault of the database is thrown as `STORE_UNAVAILABLE` (or `SCHEMA_MISSING`), so that an outage is never mistaken
  * for "not found". An error that names the caller's data (SQLSTATE classes 22 and 23) is thrown as it is.
@@ -29,16 +31,33 @@ export class PreparedStatements {
   constructor(
     private readonly dataSource: DataSource,
     private readonly metrics: AuthMetrics = AuthMetrics.OFF,
+    { timeout }: Readonly<DatabaseSettings> = new DatabaseSettings(),
   ) {
     if (dataSource.options.type !== 'postgres') {
       const mistake = `The DataSource is of type '${dataSource.options.type}': AuthModule needs 'postgres'.`;
       throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
     }
+    const { max } = this.primary.options;
+    if (max !== undefined && max < 2) {
+      const mistake =
+        `The DataSource's pool has ${max} connection: give it at least 2 (extra: { max: 10 }), since what must stay done when ` +
+        'a transaction is undone, such as counting an attempt, needs one beside it.';
+      throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
+    }
+    this.pool = new ConnectionPool(() => this.primary, timeout);
+    this.timeout = timeout;
+    this.locks = new LockQueues(timeout);
   }
 
+  private readonly pool: ConnectionPool;
+  private readonly locks: LockQueues;
+  private readonly timeout: Duration;
+  private readonly logger = new Logger('Auth');
+  /** Whether each connection still has what was prepared on it. */
+  private keepsNames = true;
   private readonly transactions = new AsyncLocalStorage<JoinedTransaction>();
   private readonly hostTransactions = new Map<HostClient, HostTransaction>();
-  private readonly semaphore = new Semaphore(() => Math.max(1, Math.floor((this.pool.options.max ?? 10) / 2)));
+  private readonly semaphore = new Semaphore(() => Math.max(1, Math.floor(this.pool.max / 2)));
 
   /** Within `transaction`, as part of it; else on its own. */
   run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
@@ -48,20 +67,33 @@ export class PreparedStatements {
   }
 
   /** On its own also within a transaction: for what must stay done when that is undone, such as counting an attempt. */
-  async runAlone<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+  async runAlone<Row>({ name, text }: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+    let isNamed = this.keepsNames && name !== '';
     for (let attempt = 1; ; attempt++) {
       try {
-        const { rows, rowCount } = await this.timed(this.pool, statement.name, { ...statement, values });
+        const query = isNamed ? { name, text, values } : { text, values };
+        const { rows, rowCount } = await this.timed(name, () => this.pool.query(query));
         return { rows: rows as Row[], rowCount: rowCount ?? 0 };
       } catch (error) {
         const code = sqlState(error);
-        if (code !== undefined && STALE_STATEMENT.has(code) && statement.name) {
-          return this.runAlone({ name: '', text: statement.text }, values);
+        if (isNamed && code !== undefined && STALE_STATEMENT.has(code)) {
+          if (NOT_OURS.has(code)) this.dropNames();
+          isNamed = false;
+          continue;
         }
         if (code !== undefined && TRY_AGAIN.has(code) && attempt < ATTEMPTS) continue;
-        throw toAuthError(error, code, statement.name);
+        throw toAuthError(error, code, name);
       }
     }
+  }
+
+  /**
+   * `run`, for a statement that may wait for a lock: of those with the same key only a few at once, so that whoever holds
+   * that lock for long does not take the connections of everybody else.
+   */
+  async runLocking<Row>(key: string, statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+    if (this.inTransaction) return this.run<Row>(statement, values);
+    return this.locks.run(key, () => this.runAlone<Row>(statement, values));
   }
 
   /**
@@ -74,11 +106,13 @@ export class PreparedStatements {
    */
   async transaction<T>(work: () => Promise<T>): Promise<T> {
     if (this.transactions.getStore()?.open) return work();
-    await this.semaphore.acquire();
+    if (!(await this.semaphore.acquire(this.timeout))) throw tooManyAtOnce('transaction', this.timeout);
     try {
       for (let attempt = 1; ; attempt++) {
         try {
-          const transaction = new Transaction(await this.connect(), this.timed.bind(this));
+          const transaction = new Transaction(await this.pool.connect(), (client, name, query) =>
+            this.timed(name, () => this.pool.ask(client, query)),
+          );
           return await transaction.perform(() => this.transactions.run(transaction, work));
         } catch (error) {
           const code = sqlStateOrCause(error);
@@ -100,7 +134,7 @@ export class PreparedStatements {
   async within<T>(manager: EntityManager, work: () => Promise<T>): Promise<T> {
     const runner = transactionOf(manager, this.dataSource);
     const client = (await runner.connect()) as HostClient;
-    const host = this.hostTransactions.get(client) ?? new HostTransaction(client, this.timed.bind(this));
+    const host = this.hostTransactions.get(client) ?? this.hostTransaction(client);
     const around = this.transactions.getStore();
     if (around?.open && !(around instanceof HostTransactionScope && around.host === host)) {
       throw new TypeError(
@@ -139,28 +173,31 @@ export class PreparedStatements {
   }
 
   /** Also of one that fails; of the pool's, with the wait for a connection. */
-  private timed(
-    connection: Connection,
-    name: string,
-    query: Parameters<Connection['query']>[0],
-  ): ReturnType<Connection['query']> {
-    const answer = connection.query(query);
-    if (!this.metrics.isOn) return answer;
+  private timed<T>(name: string, ask: () => Promise<T>): Promise<T> {
+    if (!this.metrics.isOn) return ask();
     const startedAt = performance.now();
-    return answer.finally(() => this.metrics.took(name, performance.now() - startedAt));
+    return ask().finally(() => this.metrics.took(name, performance.now() - startedAt));
   }
 
-  private async connect(): Promise<Client> {
-    try {
-      return await this.pool.connect();
-    } catch (error) {
-      throw toAuthError(error, sqlState(error), 'connect');
+  /** On the host's connection, whose deadlines are the host's. */
+  private hostTransaction(client: HostClient): HostTransaction {
+    return new HostTransaction(client, (connection, name, query) => this.timed(name, () => connection.query(query)));
+  }
+
+  private dropNames(): void {
+    if (this.keepsNames) {
+      this.logger.warn(
+        'The connections do not keep prepared statements: the database is behind a pooler in transaction mode, or something ' +
+          'runs DISCARD or DEALLOCATE. Statements are sent without a name from now on, which costs the database a little more. ' +
+          'PgBouncer 1.21 and newer keeps them with max_prepared_statements.',
+      );
     }
+    this.keepsNames = false;
   }
 
   /** One more connection like the pool's, outside of it: see `listeningClient`. */
   listener(options: ListenerOptions): ListeningClient {
-    return listeningClient(this.pool, options);
+    return listeningClient(this.primary, options);
   }
 
   /** The DataSource's `schema` option, where the host has set one. */
@@ -174,7 +211,7 @@ export class PreparedStatements {
   }
 
   /** The pool that TypeORM opened; its primary when the DataSource has replicas, since a replica lags behind a revocation. */
-  private get pool(): Pool {
+  private get primary(): Pool {
     return (this.dataSource.driver as unknown as { master: Pool }).master;
   }
 }

@@ -3,8 +3,8 @@ import type { Statement, StatementResult } from './statement.js';
 import { sqlState, toAuthError } from './store-error.js';
 
 /** Asks this connection; `name` is for the metrics. */
-export type Query = (
-  connection: Connection,
+export type Query<Of extends Connection = Connection> = (
+  connection: Of,
   name: string,
   query: Parameters<Connection['query']>[0],
 ) => ReturnType<Connection['query']>;
@@ -13,14 +13,14 @@ export type Query = (
  * The statements of one transaction: one after the other, as a connection works, and unnamed, since a prepared statement
  * that has become stale would cost the whole transaction.
  */
-export class StatementQueue {
+export class StatementQueue<Of extends Connection = Connection> {
   /** Of the first statement that failed, and with it the transaction. */
   failure: { error: unknown } | null = null;
   private last: Promise<unknown> = Promise.resolve();
 
   constructor(
-    private readonly connection: Connection,
-    private readonly query: Query,
+    private readonly connection: Of,
+    private readonly query: Query<Of>,
   ) {}
 
   run<Row>({ name, text }: Statement, values: unknown[]): Promise<StatementResult<Row>> {

@@ -4,13 +4,16 @@ const UNDEFINED_TABLE = '42P01';
 const UNDEFINED_COLUMN = '42703';
 const UNDEFINED_FUNCTION = '42883';
 const INVALID_STATEMENT_NAME = '26000';
+const DUPLICATE_STATEMENT = '42P05';
 const FEATURE_NOT_SUPPORTED = '0A000';
 const DEADLOCK_DETECTED = '40P01';
 const SERIALIZATION_FAILURE = '40001';
 const STATEMENT_COMPLETION_UNKNOWN = '40003';
 
 /** Refused before anything ran: the connection lost the statement (a pooler, DISCARD), or a column changed its type. */
-export const STALE_STATEMENT = new Set([INVALID_STATEMENT_NAME, FEATURE_NOT_SUPPORTED]);
+export const STALE_STATEMENT = new Set([INVALID_STATEMENT_NAME, DUPLICATE_STATEMENT, FEATURE_NOT_SUPPORTED]);
+/** The server's connection is another one than the client believes: a pooler has exchanged it. */
+export const NOT_OURS = new Set([INVALID_STATEMENT_NAME, DUPLICATE_STATEMENT]);
 /** Rolled back as a whole by PostgreSQL, which asks for exactly this: try again. */
 export const TRY_AGAIN = new Set([DEADLOCK_DETECTED, SERIALIZATION_FAILURE]);
 

@@ -1,8 +1,8 @@
 import { Logger } from '@nestjs/common';
-import type { Client, Connection } from './connection.js';
+import type { Client } from './connection.js';
 import type { Statement, StatementResult } from './statement.js';
 import { StatementQueue, type Query } from './statement-queue.js';
-import { sqlState, toAuthError, wasRefused } from './store-error.js';
+import { sqlState, sqlStateOrCause, toAuthError, wasRefused } from './store-error.js';
 
 /** `unknown`: the answer to the commit was lost, and with it whether it was done. */
 export type TransactionOutcome = 'committed' | 'undone' | 'unknown';
@@ -24,13 +24,13 @@ const COMMIT: Statement = { name: 'commit', text: 'COMMIT' };
 /** One transaction on one connection, from its beginning until the connection is back in its pool. */
 export class Transaction implements JoinedTransaction {
   open = true;
-  private readonly queue: StatementQueue;
+  private readonly queue: StatementQueue<Client>;
   private settled = false;
   private readonly effects: AfterTransaction[] = [];
 
   constructor(
     private readonly client: Client,
-    query: Query,
+    private readonly query: Query<Client>,
   ) {
     this.queue = new StatementQueue(client, query);
   }
@@ -57,7 +57,9 @@ export class Transaction implements JoinedTransaction {
     } catch (error) {
       this.open = false;
       if (outcome === 'unknown' && wasRefused(error)) outcome = 'undone';
-      broken = !(await rolledBack(this.client));
+      // One that did not answer is not asked again: the ROLLBACK would wait behind what it is still doing.
+      const isDeaf = this.queue.failure !== null && sqlStateOrCause(this.queue.failure.error) === undefined;
+      broken = isDeaf || !(await this.rolledBack());
       throw error;
     } finally {
       this.client.off('error', lost);
@@ -69,6 +71,15 @@ export class Transaction implements JoinedTransaction {
 
   run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
     return this.queue.run(statement, values);
+  }
+
+  private async rolledBack(): Promise<boolean> {
+    try {
+      await this.query(this.client, 'rollback', { text: 'ROLLBACK', values: [] });
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   willEmit(effect: AfterTransaction): boolean {
@@ -84,14 +95,5 @@ export async function emit(effect: AfterTransaction, outcome: TransactionOutcome
   } catch (error) {
     // What has been done is done: its caller must not take it for failed.
     new Logger('Auth').error(error);
-  }
-}
-
-async function rolledBack(client: Connection): Promise<boolean> {
-  try {
-    await client.query({ text: 'ROLLBACK', values: [] });
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -332,10 +332,10 @@ describe('H5: whoever may create in the schema changes nothing of what the modul
     on('CREATE SCHEMA "My Auth"; CREATE EXTENSION citext', async (own) => {
       await (await migrate(own.url, standard, { schema: 'My Auth' })).destroy();
       const paths = await own.query<{ path: string }>(
-        `SELECT DISTINCT proconfig::text AS path FROM pg_proc WHERE proname LIKE 'latchkey%'`,
+        `SELECT DISTINCT setting AS path FROM pg_proc, unnest(proconfig) setting WHERE proname LIKE 'latchkey%' AND setting LIKE 'search_path%'`,
       );
       expect(paths.map(({ path }) => path.replaceAll('\\', ''))).toEqual([
-        '{"search_path=pg_catalog, "My Auth", pg_temp"}',
+        'search_path=pg_catalog, "My Auth", pg_temp',
       ]);
     }));
 });

@@ -45,7 +45,7 @@ export interface TestAppOptions {
   entities?: MixedList<(new () => object) | EntitySchema>;
   migrations?: (new () => MigrationInterface)[];
   /** Other options of the DataSource, such as its schema. */
-  dataSource?: { schema?: string; entityPrefix?: string };
+  dataSource?: { schema?: string; entityPrefix?: string; extra?: { max?: number } };
   override?: (builder: TestingModuleBuilder) => TestingModuleBuilder;
   configure?: (app: INestApplication) => void;
 }

@@ -1,10 +1,10 @@
-import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { asAuthError, AuthError, isAuthError } from '../../auth.errors.js';
 import { AuthConfig } from '../../config/auth-config.js';
 import { fromEpochSeconds, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement, StatementResult } from '../../postgres/statement.js';
-import { sqlState } from '../../postgres/store-error.js';
+import { sqlState, sqlStateOrCause } from '../../postgres/store-error.js';
 import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
 import { SchemaNames } from '../../schema/schema-names.js';
 import { checkSchema } from './check-schema.js';
@@ -24,7 +24,11 @@ import { SessionStore, type Extension, type NewSession, type OpenedSession } fro
 const INVALID_TEXT_REPRESENTATION = '22P02';
 const NUMERIC_VALUE_OUT_OF_RANGE = '22003';
 const FOREIGN_KEY_VIOLATION = '23503';
+const READ_ONLY_TRANSACTION = '25006';
 const NO_SUCH_USER = new Set([INVALID_TEXT_REPRESENTATION, NUMERIC_VALUE_OUT_OF_RANGE, FOREIGN_KEY_VIOLATION]);
+
+/** The queue of those whose user only the statement finds out. */
+const ANY_USER = 'some user';
 
 /**
  * Sessions in the table `sessions`, every method one named prepared statement and one round trip (a login may take
@@ -37,6 +41,9 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   private readonly joinsUsers: boolean;
   private readonly absoluteLifetime: number;
   private readonly sql: SessionStatements;
+  private readonly logger = new Logger('Auth');
+  /** At the last try to extend a session. */
+  private isReadOnly = false;
   private readonly expired: ExpiredSessions;
 
   constructor(
@@ -78,7 +85,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   private async add(session: NewSession): Promise<OpenedSession | null> {
     const { authenticatedAt, replaces, cutoff } = session;
     if (authenticatedAt === null || replaces !== null) return null;
-    const { rows } = await this.forUser<{ added: string | null }>(this.sql.add, [
+    const { rows } = await this.forUser<{ added: string | null }>(session.userId, this.sql.add, [
       session.id,
       session.userId,
       toEpochSeconds(session.now),
@@ -95,7 +102,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   }
 
   private async decide(session: NewSession): Promise<OpenedSession | null> {
-    const { rows } = await this.forUser<SessionRow>(this.sql.open, [
+    const { rows } = await this.forUser<SessionRow>(session.userId, this.sql.open, [
       session.id,
       session.userId,
       toEpochSeconds(session.now),
@@ -121,35 +128,48 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   }
 
   override async extend({ id, now, expiresAt, extendBelow }: Extension): Promise<number | null> {
-    const { rows } = await this.statements.run<{ expires_at: number }>(this.sql.extend, [
+    const values = [
       id,
       toEpochSeconds(now),
       toEpochSeconds(expiresAt),
       extendBelow / 1000,
       this.absoluteLifetime / 1000,
-    ]);
+    ];
+    let rows: { expires_at: number }[];
+    try {
+      ({ rows } = await this.statements.run<{ expires_at: number }>(this.sql.extend, values));
+      this.isReadOnly = false;
+    } catch (error) {
+      if (sqlStateOrCause(error) !== READ_ONLY_TRANSACTION) throw error;
+      this.tellReadOnly();
+      return null;
+    }
     return rows[0] ? fromEpochSeconds(rows[0].expires_at) : null;
   }
 
   override async delete(ids: readonly string[]): Promise<EndedSession[]> {
     if (ids.length === 0) return [];
-    const { rows } = await this.statements.run<{ users: string[]; handles: string[] }>(this.sql.delete, [ids]);
+    const { rows } = await this.statements.runLocking<{ users: string[]; handles: string[] }>(
+      ANY_USER,
+      this.sql.delete,
+      [ids],
+    );
     const { users, handles } = rows[0]!;
     return users.map((userId, i) => ({ userId, handle: handles[i]! }));
   }
 
   override async deleteReused(id: string): Promise<boolean> {
-    const { rows } = await this.statements.run<{ presented: number }>(this.sql.deleteReused, [id]);
+    const { rows } = await this.statements.runLocking<{ presented: number }>(ANY_USER, this.sql.deleteReused, [id]);
     return rows[0]!.presented > 0;
   }
 
   override async deleteByHandle(userId: string, handle: string): Promise<boolean> {
-    const { rows } = await this.ofUser<{ ended: number }>(this.sql.deleteByHandle, [userId, handle]);
+    const { rows } = await this.ofUser<{ ended: number }>(userId, this.sql.deleteByHandle, [userId, handle]);
     return (rows[0]?.ended ?? 0) > 0;
   }
 
   override async deleteByUser(userId: string, exceptId?: string): Promise<number> {
-    const { rows } = await this.ofUser<{ ended: number }>(this.sql.deleteByUser, [userId, exceptId ?? null]);
+    const { rows } = await this.ofUser<{ ended: number }>(userId, this.sql.deleteByUser, [userId, exceptId ?? null]);
     return rows[0]?.ended ?? 0;
   }
 
@@ -160,12 +180,12 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
 
   override async listByUser(userId: string): Promise<AuthenticatedSession[]> {
     if (this.joinsUsers) {
-      const { rows } = await this.ofUser<SessionWithUserRow>(this.sql.listWithUser, [userId]);
+      const { rows } = await this.ofUser<SessionWithUserRow>(userId, this.sql.listWithUser, [userId]);
       return rows.map((row) => ({ session: this.toSession(row).session, user: userOfRow(row) }));
     }
     const user = await this.userOf(userId);
     if (!user) return [];
-    const { rows } = await this.ofUser<SessionRow>(this.sql.list, [userId]);
+    const { rows } = await this.ofUser<SessionRow>(userId, this.sql.list, [userId]);
     return rows.map((row) => ({ session: this.toSession(row).session, user }));
   }
 
@@ -174,9 +194,9 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   }
 
   /** As `forUser`, for reading and deleting: an id that no user can have has no sessions. */
-  private async ofUser<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+  private async ofUser<Row>(userId: string, statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
     try {
-      return await this.forUser<Row>(statement, values);
+      return await this.forUser<Row>(userId, statement, values);
     } catch (error) {
       if (isAuthError(error, 'USER_NOT_FOUND')) return { rows: [], rowCount: 0 };
       throw error;
@@ -191,9 +211,9 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     }
   }
 
-  private async forUser<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
+  private async forUser<Row>(userId: string, statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
     try {
-      return await this.statements.run<Row>(statement, values);
+      return await this.statements.runLocking<Row>(`user ${userId}`, statement, values);
     } catch (error) {
       if (!NO_SUCH_USER.has(sqlState(error) ?? '')) throw error;
       throw new AuthError(
@@ -203,6 +223,14 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
         { cause: error },
       );
     }
+  }
+
+  /** During a failover: the session is as valid as before, and is extended by a later request. */
+  private tellReadOnly(): void {
+    if (!this.isReadOnly) {
+      this.logger.warn('The database is read-only, so sessions are not extended. Is it failing over, or a replica?');
+    }
+    this.isReadOnly = true;
   }
 
   private toSession(row: SessionRow): Omit<StoredSession, 'user'> {

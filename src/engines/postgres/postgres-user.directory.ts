@@ -242,7 +242,11 @@ export class PostgresUserDirectory extends UserDirectory {
     if (!UUID.test(id)) return false;
     const values = [id, toEpochSeconds(cutoff), hash, disables];
     return this.changing(id, async () => {
-      const { rows } = await this.statements.run<{ found: boolean }>(this.sql.endAccess, values);
+      const { rows } = await this.statements.runLocking<{ found: boolean }>(
+        `user ${id.toLowerCase()}`,
+        this.sql.endAccess,
+        values,
+      );
       if (rows[0]?.found !== true) return false;
       const of = { userId: id.toLowerCase(), handle: null, count: null };
       this.events.emitWhenDone({ type: 'session.revoked', at: this.clock.now(), ...of, reason });

@@ -53,7 +53,8 @@ async function schemaNames(queryRunner: QueryRunner, tables: Readonly<TableSetti
 
 /**
  * The end of each function's head: whatever search path its caller has, its body means this schema's tables and
- * PostgreSQL's own functions and operators, and no object that somebody has put before them.
+ * PostgreSQL's own functions and operators, and no object that somebody has put before them. Nor does it wait for a lock
+ * for ever: the client that waits may be gone.
  */
 export const onOwnPath = ({ schema }: SchemaNames): string =>
-  `LANGUAGE plpgsql SET search_path = pg_catalog, ${quoted(schema!)}, pg_temp`;
+  `LANGUAGE plpgsql SET search_path = pg_catalog, ${quoted(schema!)}, pg_temp SET lock_timeout = '5s'`;

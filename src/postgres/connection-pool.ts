@@ -1,0 +1,116 @@
+import type { Duration } from '../common/duration.js';
+import { cancelStatement } from './cancel-request.js';
+import type { Client, Connection } from './connection.js';
+import type { ClientPool } from './listening-client.js';
+import { sqlState, toAuthError } from './store-error.js';
+
+/** The part of a `pg` pool that is used here. */
+export interface Pool extends ClientPool {
+  readonly options: ClientPool['options'] & { readonly connectionTimeoutMillis?: number };
+  Client: ClientPool['Client'];
+  /** Connections that nobody has. */
+  readonly idleCount: number;
+  /** Callers that wait for one. */
+  readonly waitingCount: number;
+  connect(): Promise<Client>;
+}
+
+type Query = Parameters<Connection['query']>[0];
+type Answer = ReturnType<Connection['query']>;
+
+/** What `pg` says when `query_timeout` is over. */
+const NO_ANSWER = 'Query read timeout';
+
+/**
+ * The connections of the DataSource's pool. None is waited for longer than `timeout`, nor is its answer: one that did not
+ * answer in time is closed, and the server is asked to give up what it was doing for it.
+ */
+export class ConnectionPool {
+  constructor(
+    private readonly pool: () => Pool,
+    private readonly timeout: Duration,
+  ) {
+    giveUpConnecting(pool(), timeout);
+  }
+
+  get max(): number {
+    return this.pool().options.max ?? 10;
+  }
+
+  /** One statement, on whichever connection is free. */
+  async query(query: Query): Answer {
+    const client = await this.connect();
+    // While it is out of the pool nobody else listens, and an `error` without a listener ends the process.
+    let broken = false;
+    const lost = () => (broken = true);
+    client.on('error', lost);
+    try {
+      return await this.ask(client, query);
+    } catch (error) {
+      broken ||= sqlState(error) === undefined;
+      throw error;
+    } finally {
+      client.off('error', lost);
+      client.release(broken);
+    }
+  }
+
+  /** A connection, to be released by the caller. Throws `STORE_UNAVAILABLE` when none is free in time. */
+  async connect(): Promise<Client> {
+    const pool = this.pool();
+    // One that is there is handed over at once, so a timer would be for nothing.
+    const lent = pool.connect();
+    if (pool.idleCount > pool.waitingCount) return lent.catch(unavailable);
+    let timer: NodeJS.Timeout | undefined;
+    let isLate = false;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        isLate = true;
+        reject(toAuthError(new Error(`No connection was free within ${this.timeout} ms.`), undefined, 'connect'));
+      }, this.timeout);
+    });
+    lent.then(
+      (client) => isLate && client.release(),
+      () => {},
+    );
+    try {
+      return await Promise.race([lent.catch(unavailable), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** A statement on a connection that the caller has. The connection is of no more use when this fails without a code. */
+  async ask(client: Client, query: Query): Answer {
+    try {
+      return await client.query({ ...query, query_timeout: this.timeout });
+    } catch (error) {
+      if ((error as Error).message === NO_ANSWER) cancelStatement(this.pool(), client);
+      throw error;
+    }
+  }
+}
+
+/**
+ * A server that takes a connection and says nothing would keep the pool's place for it for ever, unless the host has set
+ * a limit (`connectTimeoutMS` of TypeORM). How long callers wait for a connection to become free stays the host's affair.
+ */
+function giveUpConnecting(pool: Pool, connectionTimeoutMillis: Duration): void {
+  const { Client, options } = pool;
+  if (options.connectionTimeoutMillis || isLimited in Client) return;
+  class LimitedClient extends Client {
+    static readonly [isLimited] = true;
+
+    constructor(own: ClientPool['options']) {
+      // pg-pool hides the password and TLS from enumeration.
+      super({ ...own, password: own.password, ssl: own.ssl, connectionTimeoutMillis });
+    }
+  }
+  pool.Client = LimitedClient as ClientPool['Client'];
+}
+
+const isLimited = Symbol('nestjs-latchkey: connecting has a limit');
+
+function unavailable(error: unknown): never {
+  throw toAuthError(error, sqlState(error), 'connect');
+}
