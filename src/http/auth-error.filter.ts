@@ -1,13 +1,15 @@
 import { Catch, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { AuthError, isAuthError } from '../auth.errors.js';
+import { throwError } from 'rxjs';
+import { AuthError, isAuthError, type AuthErrorBody } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { headerOf, type AuthRequest } from './auth-request.js';
 
 /**
  * Answers every `AuthError` with `{ statusCode, code, message }`, plus `fields` for wrong input. A fault is logged with
  * its cause, which the client does not see. A browser that asks for a page may be sent to another one instead, see
- * `loginPage` and `@RedirectIfAuthenticated`. GraphQL gets the code in `extensions`. Nest applies no global filter to
+ * `loginPage` and `@RedirectIfAuthenticated`. GraphQL gets the code in `extensions`, a microservice of a hybrid
+ * application in the error that its client receives, over gRPC as a gRPC status. Nest applies no global filter to
  * gateways: put `@UseFilters(AuthErrorFilter)` there, and a socket gets an `exception` event with the code.
  */
 @Catch(AuthError)
@@ -28,6 +30,7 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
     // GraphQL takes a returned error for a thrown one, and shows its extensions.
     if (type === 'graphql')
       return Object.assign(new Error(body.message), { extensions: { code: error.code, statusCode: status } });
+    if (type === 'rpc') return throwError(() => (isGrpc(host) ? grpcError(body) : { status: 'error', ...body }));
     if (type !== 'http') return undefined;
 
     const response = host.switchToHttp().getResponse<object>();
@@ -64,6 +67,21 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
     if (client.handshake) client.emit?.('exception', data);
     else client.send?.(JSON.stringify({ event: 'exception', data }));
   }
+}
+
+/** The status of gRPC for one of HTTP (google.rpc.Code); whatever is not listed is `INTERNAL`. */
+const GRPC_STATUS: Readonly<Record<number, number>> = { 401: 16, 403: 7, 404: 5, 422: 3, 429: 8, 503: 14 };
+const GRPC_INTERNAL = 13;
+
+/** What grpc-js makes of an error: a numeric code, and a message that here begins with ours. */
+function grpcError({ statusCode, code, message }: AuthErrorBody): object {
+  return { code: GRPC_STATUS[statusCode] ?? GRPC_INTERNAL, message: `${code}: ${message}` };
+}
+
+/** Nest calls it `rpc` like the others; only here the second argument is the metadata of grpc-js. */
+function isGrpc(host: ArgumentsHost): boolean {
+  const metadata = host.getArgByIndex<{ toHttp2Headers?: unknown } | undefined>(1);
+  return typeof metadata?.toHttp2Headers === 'function';
 }
 
 interface SocketClient {
