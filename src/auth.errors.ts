@@ -1,3 +1,5 @@
+import { HttpException } from '@nestjs/common';
+
 /** What each error says besides its code. A fact is safe to log and to show: never a token, a hash or a password. */
 export interface AuthErrorFacts {
   /** The host's options are invalid. `mistakes` lists every mistake with its remedy. */
@@ -55,18 +57,68 @@ export type TokenFault = 'signature' | 'expired' | 'purpose' | 'audience' | 'mis
 export type AuthErrorCode = keyof AuthErrorFacts;
 
 /**
- * Every error this module throws. `code` says what happened, `facts` with which values, `message` what to do about it.
- * It knows nothing of HTTP: `http/auth-error.filter.ts` holds the one table from code to status.
+ * The one table from code to HTTP. The message is for the client; the error's own message is for the operator and may
+ * say more.
  */
-export class AuthError<Code extends AuthErrorCode = AuthErrorCode> extends Error {
+const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
+  UNAUTHENTICATED: { status: 401, message: 'Authentication required.' },
+  ALREADY_AUTHENTICATED: { status: 403, message: 'You are already logged in.' },
+  INVALID_CREDENTIALS: { status: 401, message: 'Wrong e-mail address or password.' },
+  INVALID_TOKEN: { status: 401, message: 'The token is not valid or has expired.' },
+  TOKEN_REVOKED: { status: 401, message: 'The token has been revoked.' },
+  ACCOUNT_INACTIVE: { status: 401, message: 'The account is no longer active.' },
+  TOKENS_INVALIDATED: { status: 401, message: 'The session has ended. Log in again.' },
+  CROSS_ORIGIN_REQUEST: { status: 403, message: 'Requests from this origin are not accepted.' },
+  SESSION_NOT_FOUND: { status: 404, message: 'You have no such session.' },
+  USER_NOT_FOUND: { status: 404, message: 'There is no such user.' },
+  INVALID_INPUT: { status: 422, message: 'The request is not valid.' },
+  UNSUPPORTED: { status: 500, message: 'Internal server error.' },
+  RATE_LIMITED: { status: 429, message: 'Too many requests. Try again later.' },
+  INVALID_CONFIG: { status: 500, message: 'Internal server error.' },
+  SETUP_INCOMPLETE: { status: 503, message: 'Setup not complete: no account exists yet.' },
+  HASHER_OVERLOADED: { status: 503, message: 'Too many logins at once. Try again in a moment.' },
+  SCHEMA_MISSING: { status: 503, message: 'Service temporarily unavailable.' },
+  STORE_UNAVAILABLE: { status: 503, message: 'Service temporarily unavailable.' },
+};
+
+/** What a client gets to see of an error; `fields` for wrong input. */
+export interface AuthErrorBody {
+  readonly statusCode: number;
+  readonly code: AuthErrorCode;
+  readonly message: string;
+  readonly fields?: AuthErrorFacts['INVALID_INPUT']['fields'];
+}
+
+/**
+ * Every error this module throws. `code` says what happened, `facts` with which values, `message` what to do about it:
+ * that is for the operator, and the client gets `getResponse()`.
+ *
+ * It is an `HttpException`, so that a filter or interceptor of the host's that knows no more than Nest's exceptions
+ * gives it the right status.
+ */
+export class AuthError<Code extends AuthErrorCode = AuthErrorCode> extends HttpException {
   constructor(
     readonly code: Code,
     message: string,
     readonly facts: AuthErrorFacts[Code],
     options?: ErrorOptions,
   ) {
-    super(message, options);
+    const { status, message: shown } = ANSWERS[code];
+    const fields = code === 'INVALID_INPUT' ? facts : {};
+    super({ statusCode: status, code, message: shown, ...fields } satisfies AuthErrorBody, status);
     this.name = 'AuthError';
+    // As in every `Error`: whoever serializes this one gets neither the operator's message nor what the database said.
+    const hidden = { enumerable: false, configurable: true, writable: true };
+    Object.defineProperties(this, {
+      message: { value: message, ...hidden },
+      cause: { value: options?.cause, ...hidden },
+    });
+    // Its first line is the message, which was not known when the stack was captured.
+    Error.captureStackTrace(this, new.target);
+  }
+
+  override getResponse(): AuthErrorBody {
+    return super.getResponse() as AuthErrorBody;
   }
 }
 

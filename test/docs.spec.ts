@@ -105,8 +105,8 @@ describe('documentation', () => {
     }
   });
 
-  it('the table of errors is the one of the filter', async () => {
-    const answers = [...page('src/http/auth-error.filter.ts').matchAll(/^ {2}([A-Z_]+): \{ status: (\d+)/gm)].map(
+  it('the table of errors is the one of the code', async () => {
+    const answers = [...page('src/auth.errors.ts').matchAll(/^ {2}([A-Z_]+): \{ status: (\d+)/gm)].map(
       ([, code, status]) => [code, status],
     );
     const shown = [...page('docs/errors.md').matchAll(/^\| `([A-Z_]+)` +\| +(\d+) \|/gm)].map((row) => row.slice(1));

@@ -1,38 +1,15 @@
 import { Catch, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { AuthError, isAuthError, type AuthErrorCode } from '../auth.errors.js';
+import { throwError } from 'rxjs';
+import { AuthError, isAuthError, type AuthErrorBody } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { headerOf, type AuthRequest } from './auth-request.js';
 
 /**
- * The only table from code to HTTP. The message is for the client; the error's own message is for the operator and may
- * say more.
- */
-const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
-  UNAUTHENTICATED: { status: 401, message: 'Authentication required.' },
-  ALREADY_AUTHENTICATED: { status: 403, message: 'You are already logged in.' },
-  INVALID_CREDENTIALS: { status: 401, message: 'Wrong e-mail address or password.' },
-  INVALID_TOKEN: { status: 401, message: 'The token is not valid or has expired.' },
-  TOKEN_REVOKED: { status: 401, message: 'The token has been revoked.' },
-  ACCOUNT_INACTIVE: { status: 401, message: 'The account is no longer active.' },
-  TOKENS_INVALIDATED: { status: 401, message: 'The session has ended. Log in again.' },
-  CROSS_ORIGIN_REQUEST: { status: 403, message: 'Requests from this origin are not accepted.' },
-  SESSION_NOT_FOUND: { status: 404, message: 'You have no such session.' },
-  USER_NOT_FOUND: { status: 404, message: 'There is no such user.' },
-  INVALID_INPUT: { status: 422, message: 'The request is not valid.' },
-  UNSUPPORTED: { status: 500, message: 'Internal server error.' },
-  RATE_LIMITED: { status: 429, message: 'Too many requests. Try again later.' },
-  INVALID_CONFIG: { status: 500, message: 'Internal server error.' },
-  SETUP_INCOMPLETE: { status: 503, message: 'Setup not complete: no account exists yet.' },
-  HASHER_OVERLOADED: { status: 503, message: 'Too many logins at once. Try again in a moment.' },
-  SCHEMA_MISSING: { status: 503, message: 'Service temporarily unavailable.' },
-  STORE_UNAVAILABLE: { status: 503, message: 'Service temporarily unavailable.' },
-};
-
-/**
  * Answers every `AuthError` with `{ statusCode, code, message }`, plus `fields` for wrong input. A fault is logged with
  * its cause, which the client does not see. A browser that asks for a page may be sent to another one instead, see
- * `loginPage` and `@RedirectIfAuthenticated`. GraphQL gets the code in `extensions`. Nest applies no global filter to
+ * `loginPage` and `@RedirectIfAuthenticated`. GraphQL gets the code in `extensions`, a microservice of a hybrid
+ * application in the error that its client receives, over gRPC as a gRPC status. Nest applies no global filter to
  * gateways: put `@UseFilters(AuthErrorFilter)` there, and a socket gets an `exception` event with the code.
  */
 @Catch(AuthError)
@@ -45,15 +22,15 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
   ) {}
 
   catch(error: AuthError, host: ArgumentsHost): unknown {
-    const { status, message } = ANSWERS[error.code];
+    const status = error.getStatus();
+    const body = error.getResponse();
     if (status >= 500) this.logger.error(`${error.code}: ${error.message}${causeOf(error)}`);
-
-    const body = { statusCode: status, code: error.code, message };
     const type = host.getType<string>();
     if (type === 'ws') return this.answerSocket(host, { status: 'error', ...body });
     // GraphQL takes a returned error for a thrown one, and shows its extensions.
     if (type === 'graphql')
-      return Object.assign(new Error(message), { extensions: { code: error.code, statusCode: status } });
+      return Object.assign(new Error(body.message), { extensions: { code: error.code, statusCode: status } });
+    if (type === 'rpc') return throwError(() => (isGrpc(host) ? grpcError(body) : { status: 'error', ...body }));
     if (type !== 'http') return undefined;
 
     const response = host.switchToHttp().getResponse<object>();
@@ -67,7 +44,7 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
     if (isAuthError(error, 'HASHER_OVERLOADED') || isAuthError(error, 'RATE_LIMITED')) {
       adapter.setHeader(response, 'Retry-After', String(error.facts.retryAfter));
     }
-    return adapter.reply(response, isAuthError(error, 'INVALID_INPUT') ? { ...body, ...error.facts } : body, status);
+    return adapter.reply(response, body, status);
   }
 
   /** Where a browser is to go instead of reading an error. Never 302, after which it may repeat a POST. */
@@ -90,6 +67,21 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
     if (client.handshake) client.emit?.('exception', data);
     else client.send?.(JSON.stringify({ event: 'exception', data }));
   }
+}
+
+/** The status of gRPC for one of HTTP (google.rpc.Code); whatever is not listed is `INTERNAL`. */
+const GRPC_STATUS: Readonly<Record<number, number>> = { 401: 16, 403: 7, 404: 5, 422: 3, 429: 8, 503: 14 };
+const GRPC_INTERNAL = 13;
+
+/** What grpc-js makes of an error: a numeric code, and a message that here begins with ours. */
+function grpcError({ statusCode, code, message }: AuthErrorBody): object {
+  return { code: GRPC_STATUS[statusCode] ?? GRPC_INTERNAL, message: `${code}: ${message}` };
+}
+
+/** Nest calls it `rpc` like the others; only here the second argument is the metadata of grpc-js. */
+function isGrpc(host: ArgumentsHost): boolean {
+  const metadata = host.getArgByIndex<{ toHttp2Headers?: unknown } | undefined>(1);
+  return typeof metadata?.toHttp2Headers === 'function';
 }
 
 interface SocketClient {

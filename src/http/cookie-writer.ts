@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
 import type { ServerResponse } from 'node:http';
 import onHeaders from 'on-headers';
 import { AuthConfig } from '../config/auth-config.js';
@@ -9,50 +8,64 @@ import { SessionCookie } from './session-cookie.js';
 /** Set with every session cookie of the signed-cookie scheme: whoever sets it has decided about the cookie. */
 const COOKIE_IS_SET = 'X-Auth-Cookie-Set';
 
-/** Puts the session cookie on a response, whichever adapter it belongs to. */
+interface Decision {
+  readonly header: string;
+  readonly isRenewal: boolean;
+}
+
+/**
+ * Puts the session cookie on a response, whichever adapter it belongs to. What is decided last goes out with the headers,
+ * so that an answer has one cookie of our name however often it was decided, and whatever `Set-Cookie` a handler of the
+ * host's has written stands beside it.
+ */
 @Injectable()
 export class CookieWriter {
   private readonly announces: boolean;
+  private readonly decisions = new WeakMap<ServerResponse, Decision>();
 
   constructor(
     private readonly cookie: SessionCookie,
-    private readonly adapterHost: HttpAdapterHost,
     config: AuthConfig,
   ) {
     this.announces = config.session.scheme === 'signed-cookie';
   }
 
-  /** At login. */
+  /** At login. Throws Node's `ERR_HTTP_HEADERS_SENT` where it is too late. */
   set(response: object, { value, expiresAt }: CookieValue): void {
-    this.append(response, this.cookie.set(value, { expiresAt }));
+    this.decide(response, { header: this.cookie.set(value, { expiresAt }), isRenewal: false });
   }
 
-  /** At logout. */
+  /** At logout. Throws as `set` does. */
   clear(response: object): void {
-    this.append(response, this.cookie.clear());
+    this.decide(response, { header: this.cookie.clear(), isRenewal: false });
   }
 
   /**
-   * When use has moved the expiry, or the value that came was rotated. A database session's cookie goes out at once: a
-   * logout in this request ends it all the same, and a rotation sets its own after it. A signed one waits until the headers are sent, and stays away when the handler
-   * has set or cleared the cookie meanwhile: a logout and a re-issue in one answer would bring the session back.
+   * When use has moved the expiry, or the value that came was rotated. It stays away when the cookie has been set or
+   * cleared meanwhile, by us or by the handler: a logout and a renewal in one answer would bring the session back.
    */
-  renew(response: object, renewed: CookieValue): void {
-    if (!this.announces) return this.set(response, renewed);
-    const raw = (response as { raw?: ServerResponse }).raw ?? (response as ServerResponse);
-    onHeaders(raw, () => {
-      const others = [raw.getHeader('Set-Cookie') ?? []].flat().map(String);
-      const isDecided =
-        raw.hasHeader(COOKIE_IS_SET) || others.some((other) => other.startsWith(`${this.cookie.name}=`));
-      if (isDecided) return;
-      raw.setHeader(COOKIE_IS_SET, '1');
-      raw.setHeader('Set-Cookie', [...others, this.cookie.set(renewed.value, renewed)]);
-    });
+  renew(response: object, { value, expiresAt }: CookieValue): void {
+    this.decide(response, { header: this.cookie.set(value, { expiresAt }), isRenewal: true });
   }
 
-  private append(response: object, header: string): void {
-    const adapter = this.adapterHost.httpAdapter;
-    adapter.appendHeader?.(response, 'Set-Cookie', header);
-    if (this.announces) adapter.setHeader(response, COOKIE_IS_SET, '1');
+  private decide(response: object, decision: Decision): void {
+    const raw = (response as { raw?: ServerResponse }).raw ?? (response as ServerResponse);
+    if (raw.headersSent) {
+      if (!decision.isRenewal) raw.appendHeader('Set-Cookie', decision.header);
+      return;
+    }
+    const before = this.decisions.get(raw);
+    if (before && !before.isRenewal && decision.isRenewal) return;
+    this.decisions.set(raw, decision);
+    if (!before) onHeaders(raw, () => this.write(raw));
+  }
+
+  private write(raw: ServerResponse): void {
+    const { header, isRenewal } = this.decisions.get(raw)!;
+    const written = [raw.getHeader('Set-Cookie') ?? []].flat().map(String);
+    const others = written.filter((one) => !this.cookie.isOurs(one));
+    if (isRenewal && (raw.hasHeader(COOKIE_IS_SET) || others.length < written.length)) return;
+    raw.setHeader('Set-Cookie', [...others, header]);
+    if (this.announces) raw.setHeader(COOKIE_IS_SET, '1');
   }
 }

@@ -4,21 +4,23 @@ import type { SessionCookie } from './session-cookie.js';
 export interface Credentials {
   readonly token: string;
   readonly transport: RequestAuth['transport'];
+  /** A bearer token that came along with the cookie: it counts where the cookie is nobody's. */
+  readonly bearer: string | null;
 }
 
 /** `Authorization: Bearer <token>`; the scheme in any case (RFC 9110 11.1), the token as RFC 6750 spells it. */
 const BEARER = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
 
 /**
- * What the request presents: the cookie first, even a stale one, else the bearer token. `null` if there is none, for a
- * header that is not a bearer token, and for two cookies of our name.
+ * What the request presents: the cookie first, and the bearer token. `null` if there is neither, for a header that is
+ * not a bearer token, and for two cookies of our name.
  */
 export function credentialsOf(request: AuthRequest, cookie: SessionCookie): Credentials | null {
   const values = cookie.values(headerOf(request, 'cookie'));
   if (values.length > 1) return null;
-  if (values[0]) return { token: values[0], transport: 'cookie' };
   const bearer = bearerOf(request);
-  return bearer === null ? null : { token: bearer, transport: 'bearer' };
+  if (values[0]) return { token: values[0], transport: 'cookie', bearer };
+  return bearer === null ? null : { token: bearer, transport: 'bearer', bearer: null };
 }
 
 export function bearerOf(request: AuthRequest): string | null {

@@ -51,18 +51,25 @@ export class RequestAuthenticator {
   }
 
   private async lookUp(
-    { token, transport }: Credentials,
+    { token, transport, bearer }: Credentials,
     response: object | null,
     isHeld: boolean,
   ): Promise<RequestAuth | null> {
-    if (transport === 'bearer') {
-      const found = await this.bearer.recognize(token, { isHeld });
-      return found && { ...found, transport };
-    }
+    if (transport === 'bearer') return this.lookUpBearer(token, isHeld);
     const found = await this.scheme.recognize(token, { isHeld });
-    if (!found) return null;
-    if (found.reissue && response) this.writer.renew(response, found.reissue);
-    return { user: found.user, session: found.session, transport };
+    if (found) {
+      if (found.reissue && response) this.writer.renew(response, found.reissue);
+      return { user: found.user, session: found.session, transport };
+    }
+    const other = bearer === null ? null : await this.lookUpBearer(bearer, isHeld);
+    // The client would go on sending the cookie that is nobody's for as long as the browser keeps it.
+    if (other && response) this.writer.clear(response);
+    return other;
+  }
+
+  private async lookUpBearer(token: string, isHeld: boolean): Promise<RequestAuth | null> {
+    const found = await this.bearer.recognize(token, { isHeld });
+    return found && { ...found, transport: 'bearer' };
   }
 }
 

@@ -52,6 +52,11 @@ export class SessionCookie {
     return serialize(this.name, token, { ...this.attributes, maxAge: Math.max(0, Math.floor(remaining / 1000)) });
   }
 
+  /** Whether a `Set-Cookie` is about our cookie; one of the same name with a Domain is another cookie. */
+  isOurs(header: string): boolean {
+    return header.startsWith(`${this.name}=`) && !/;[ \t]*domain=/i.test(header);
+  }
+
   /** `Set-Cookie` that removes it: Max-Age=0 under the same attributes, which `__Host-` needs to be obeyed. */
   clear(): string {
     return serialize(this.name, '', { ...this.attributes, maxAge: 0 });

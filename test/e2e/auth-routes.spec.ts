@@ -17,6 +17,7 @@ import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf, tokenOf } from '../support/cookies.js';
+import { hideSessions } from '../support/stored.js';
 
 @Controller('things')
 class ThingsController {
@@ -291,16 +292,46 @@ describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
       });
     });
 
-    it('the cookie wins over the header, also when it is stale (seed 004)', async () => {
+    it('a live cookie wins over the header (seed 004)', async () => {
       const { token } = await t.app.get(SessionService).create(ada.id);
       const bobs = await signInAs(t.app, bob.id);
       const both = await http().get('/things').set('Cookie', bobs).set('Authorization', `Bearer ${token}`).expect(200);
       expect(both.body.email).toBe('bob@example.com');
+      expect(both.get('Set-Cookie')).toBeUndefined();
+    });
+
+    it.each([
+      ['of no session', () => randomBytes(32).toString('base64url')],
+      ['that is no token', () => 'x'],
+    ])('H29: a cookie %s beside a live bearer token: the token counts, and the cookie is cleared', async (_, dead) => {
+      const { token } = await t.app.get(SessionService).create(ada.id);
+      const send = (bearer: string) =>
+        http().get('/things').set('Cookie', `__Host-session=${dead()}`).set('Authorization', `Bearer ${bearer}`);
+      const answer = await send(token).expect(200);
+      expect(answer.body.email).toBe('ada@example.com');
+      expect(answer.get('Set-Cookie')).toEqual([expect.stringMatching(/^__Host-session=; Max-Age=0; Path=\/;/)]);
+      const refused = await send(randomBytes(32).toString('base64url')).expect(401);
+      expect(refused.get('Set-Cookie')).toBeUndefined();
+    });
+
+    it('H29: while the database is away the token is not asked instead of the cookie', async () => {
+      const { token } = await t.app.get(SessionService).create(ada.id);
+      const restore = await hideSessions(t.db);
+      const cookie = `__Host-session=${randomBytes(32).toString('base64url')}`;
+      const answer = await http().get('/things').set('Cookie', cookie).set('Authorization', `Bearer ${token}`);
+      await restore();
+      expect(answer.status).toBe(503);
+      expect(answer.get('Set-Cookie')).toBeUndefined();
+    });
+
+    it('H29: a foreign page does not get through with a dead cookie and a bearer token of its own', async () => {
+      const { token } = await t.app.get(SessionService).create(ada.id);
       await http()
-        .get('/things')
-        .set('Cookie', `__Host-session=${randomBytes(32).toString('base64url')}`)
+        .post('/auth/logout-all')
+        .set('Cookie', '__Host-session=x')
         .set('Authorization', `Bearer ${token}`)
-        .expect(401);
+        .set('Origin', 'https://evil.example')
+        .expect(403);
     });
 
     it('R30: two cookies of our name: refused without a query', async () => {

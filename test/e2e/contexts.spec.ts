@@ -11,6 +11,7 @@ import {
   SessionService,
   type IssuedSession,
 } from 'nestjs-latchkey';
+import { isObservable, lastValueFrom, type Observable } from 'rxjs';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 
 class Resolver {
@@ -166,6 +167,26 @@ describe('the guard outside HTTP', () => {
     expect(() => origin.canActivate(context)).toThrow(expect.objectContaining({ code: 'CROSS_ORIGIN_REQUEST' }));
   });
 
+  it.each<[string, unknown[], object]>([
+    [
+      'a broker',
+      [{}, {}],
+      { status: 'error', statusCode: 401, code: 'UNAUTHENTICATED', message: 'Authentication required.' },
+    ],
+    [
+      'gRPC',
+      [{}, { toHttp2Headers: () => ({}) }, {}],
+      { code: 16, message: 'UNAUTHENTICATED: Authentication required.' },
+    ],
+  ])('H25: a message of %s in a hybrid application gets the code', async (_, args, expected) => {
+    const context = new ExecutionContextHost(args, Resolver, handlerOf('guarded'));
+    context.setType('rpc');
+    const refusal = await Promise.resolve()
+      .then(() => t.app.get(SessionGuard).canActivate(context))
+      .catch((error: unknown) => error);
+    expect(await rpcErrorOf(t.app.get(AuthErrorFilter).catch(refusal as AuthError, context))).toEqual(expected);
+  });
+
   it('a socket gets the code: socket.io by emit, a plain WebSocket as a message; GraphQL in extensions', () => {
     const filter = t.app.get(AuthErrorFilter);
     const error = new AuthError('UNAUTHENTICATED', 'x', {});
@@ -184,6 +205,15 @@ describe('the guard outside HTTP', () => {
     });
   });
 });
+
+/** What a microservice of Nest sends its client for an exception: the error of the stream that the filter returns. */
+async function rpcErrorOf(answer: unknown): Promise<unknown> {
+  expect(isObservable(answer)).toBe(true);
+  return lastValueFrom(answer as Observable<unknown>).then(
+    () => 'no error',
+    (error: unknown) => error,
+  );
+}
 
 /** What the decorator gives a handler, by the factory that Nest keeps of it. */
 function currentUser(field: 'email', context: ExecutionContextHost): unknown {
