@@ -14,7 +14,7 @@ import {
 /** The triggers of the migration publish here too. */
 const CHANNEL = 'nestjs_latchkey';
 /** Milliseconds that a connection which is closed has to say so; the other side may be gone. */
-const LONGEST_GOODBYE = 500;
+const MAX_GOODBYE = 500;
 
 const NOTIFY: Statement = { name: 'latchkey_notify', text: 'SELECT pg_notify($1, $2)' };
 /** Waits for no disk: nothing is lost with it. Of this transaction alone, since a pooler may share the connection. */
@@ -87,7 +87,7 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
     });
     const close = () => {
       client.end().catch(() => {});
-      setTimeout(() => socket()?.destroy(), LONGEST_GOODBYE).unref();
+      setTimeout(() => socket()?.destroy(), MAX_GOODBYE).unref();
     };
     const own = `${CHANNEL}_${randomUUID()}`;
     client.on('error', lost);
