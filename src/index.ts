@@ -14,7 +14,11 @@ export type { AuthOptions } from './config/auth-options.js';
 export type { CacheSettings } from './config/cache-settings.js';
 export type { CleanupSettings } from './config/cleanup-settings.js';
 export type { CookieSettings } from './config/cookie-settings.js';
-export type { EphemeralTokenFields, EphemeralTokenRule, EphemeralTokenType } from './config/ephemeral-token-settings.js';
+export type {
+  EphemeralTokenFields,
+  EphemeralTokenRule,
+  EphemeralTokenType,
+} from './config/ephemeral-token-settings.js';
 export type { JwtSettings } from './config/jwt-settings.js';
 export type { PasswordSettings } from './config/password-settings.js';
 export type {
