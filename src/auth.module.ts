@@ -44,7 +44,6 @@ import { mountCookieParser } from './http/parsed-cookies.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
 import { SessionCookie } from './http/session-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
-import { CleanupProgress } from './health/cleanup-progress.js';
 import { AuthHealthIndicator } from './health/auth-health.indicator.js';
 import { SessionScheme } from './login/session-scheme.js';
 import { SignedCookieScheme } from './login/signed-cookie.scheme.js';
@@ -140,7 +139,6 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     AuditLog,
     CleanupTurn,
     CleanupService,
-    { provide: CleanupProgress, useExisting: CleanupService },
     {
       provide: InvalidationChannel,
       useFactory: ({ cache }: AuthConfig, ...injected: unknown[]) =>

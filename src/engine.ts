@@ -69,9 +69,6 @@ export { PostgresRateLimitStore } from './engines/postgres/postgres-rate-limit.s
 export { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
 export { PostgresSessionStore } from './engines/postgres/postgres-session.store.js';
 
-export { CleanupProgress } from './health/cleanup-progress.js';
-export type { CleanupProgressFacts } from './health/cleanup-progress.js';
-
 export { ClientIp } from './http/client-ip.js';
 export { CookieWriter } from './http/cookie-writer.js';
 export { parseLoginBody } from './http/login-body.js';

@@ -6,7 +6,7 @@ export type Headers = Record<string, string>;
 
 const CONNECTIONS = 32;
 /** The generator counts by the second; what is shorter is to see that it works, and is no measurement. */
-const SHORTEST_MS = 1_000;
+const MIN_MS = 1_000;
 
 export interface Load {
   readonly url: string;
@@ -20,7 +20,7 @@ export interface Load {
  */
 export async function load(what: Load, server: BenchProcess, ms: number): Promise<Sample> {
   const before = await server.usage();
-  const { answered, others, seconds } = ms < SHORTEST_MS ? await askOnce(what) : await ask(what, ms);
+  const { answered, others, seconds } = ms < MIN_MS ? await askOnce(what) : await ask(what, ms);
   const after = await server.usage();
   if (answered === 0 || others > 0) throw new Error(`${what.url}: ${answered} answers 2xx, and ${others} others.`);
   return { perSecond: answered / seconds, cpuMicros: (after.micros - before.micros) / answered };

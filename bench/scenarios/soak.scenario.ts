@@ -16,7 +16,7 @@ const SMOKE_SECONDS = 3;
 const MIB = 2 ** 20;
 
 const SAMPLE_EVERY_SECONDS = 10;
-const FEWEST_SAMPLES = 3;
+const MIN_SAMPLES = 3;
 
 interface Sampled {
   readonly seconds: number;
@@ -94,7 +94,7 @@ async function soak(server: BenchProcess, { url, emails }: SoakServer, client: C
   const visits = Promise.all(visitors.map((visitor) => visitor.actUntil(() => elapsed() >= seconds)));
   const unexpected = () => visitors.flatMap((visitor) => visitor.unexpected);
   const samples: Sampled[] = [];
-  const count = Math.max(FEWEST_SAMPLES, Math.round(seconds / SAMPLE_EVERY_SECONDS));
+  const count = Math.max(MIN_SAMPLES, Math.round(seconds / SAMPLE_EVERY_SECONDS));
   for (let next = 1; next <= count; next++) {
     await wait(Math.max(0, (next * seconds * 1000) / count - elapsed() * 1000));
     const { rss, heap } = await server.usage();

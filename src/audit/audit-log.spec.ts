@@ -27,10 +27,10 @@ function start(queue = 10_000, enabled = true) {
   );
   log.onModuleInit();
   let told = 0;
-  const tell = (times: number) => {
+  const emit = (times: number) => {
     for (let i = 0; i < times; i++) events.emit({ type: 'token.refused', at: told++, tokenType: 'pre_auth' });
   };
-  return { log, store, written, tell };
+  return { log, store, written, emit };
 }
 
 describe('AuditLog', () => {
@@ -44,10 +44,10 @@ describe('AuditLog', () => {
   afterEach(() => void jest.restoreAllMocks());
 
   it('writes everything, in its order and in batches, and at the latest at the shutdown', async () => {
-    const { log, store, written, tell } = start();
-    tell(1_200);
+    const { log, store, written, emit } = start();
+    emit(1_200);
     await log.beforeApplicationShutdown();
-    tell(3);
+    emit(3);
     await log.onApplicationShutdown();
     expect(written.map(({ at }) => at)).toEqual(Array.from({ length: 1_203 }, (_, i) => i));
     expect(store.calls).toBeLessThanOrEqual(5);
@@ -55,17 +55,17 @@ describe('AuditLog', () => {
   });
 
   it('listens to nothing where it is turned off', async () => {
-    const { log, written, tell } = start(10, false);
-    tell(5);
+    const { log, written, emit } = start(10, false);
+    emit(5);
     await log.flush();
     expect(written).toEqual([]);
   });
 
   it('keeps what the database does not take now, says so once, and writes it later in its order', async () => {
-    const { log, store, written, tell } = start();
+    const { log, store, written, emit } = start();
     store.fault = away();
     for (let i = 0; i < 3; i++) {
-      tell(2);
+      emit(2);
       await log.flush();
     }
     expect(errors).toHaveBeenCalledTimes(1);
@@ -76,10 +76,10 @@ describe('AuditLog', () => {
   });
 
   it('holds no more than its queue: drops, counts, and does not flood the log', async () => {
-    const { log, store, written, tell } = start(100);
+    const { log, store, written, emit } = start(100);
     store.fault = away();
     for (let i = 0; i < 50; i++) {
-      tell(50);
+      emit(50);
       await log.flush();
     }
     expect(log.dropped).toBe(2_400);
@@ -90,21 +90,21 @@ describe('AuditLog', () => {
   });
 
   it('what the database refuses to hold does not keep the next from being written', async () => {
-    const { log, store, written, tell } = start();
+    const { log, store, written, emit } = start();
     store.fault = Object.assign(new Error('invalid byte sequence'), { code: '22021' });
-    tell(2);
+    emit(2);
     await log.flush();
     store.fault = null;
-    tell(1);
+    emit(1);
     await log.flush();
     expect(log.dropped).toBe(2);
     expect(written).toHaveLength(1);
   });
 
   it('what cannot be written at a shutdown is counted, and does not hold it up', async () => {
-    const { log, store, tell } = start();
+    const { log, store, emit } = start();
     store.fault = away();
-    tell(5);
+    emit(5);
     await log.beforeApplicationShutdown();
     await log.onApplicationShutdown();
     expect(log.dropped).toBe(5);

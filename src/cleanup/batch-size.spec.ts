@@ -12,7 +12,7 @@ describe('BatchSize', () => {
     expect(sizes).toEqual([500, 1_000, 2_000, 4_000, 5_000, 5_000]);
   });
 
-  it('shrinks at once to what takes half of the longest hold', () => {
+  it('shrinks at once to what takes half of maxLockTime', () => {
     const size = new BatchSize(5_000, 50);
     size.took(250);
     expect(size.next).toBe(50);

@@ -1,7 +1,7 @@
 import type { Duration } from '../common/duration.js';
 
 const FIRST = 500;
-const LEAST = 50;
+const MIN = 50;
 
 /** How many rows to take next, so that a batch takes about as long as it may, on whatever machine. */
 export class BatchSize {
@@ -9,15 +9,15 @@ export class BatchSize {
   next: number;
 
   constructor(
-    private readonly most: number,
-    private readonly longest: Duration,
+    private readonly max: number,
+    private readonly maxLockTime: Duration,
   ) {
-    this.next = Math.min(FIRST, most);
+    this.next = Math.min(FIRST, max);
   }
 
   /** What a full batch of `next` rows took. Down at once by as much as it was too long, up by at most the double. */
   took(duration: Duration): void {
-    const factor = Math.min(2, this.longest / 2 / Math.max(duration, 0.001));
-    this.next = Math.min(this.most, Math.max(Math.min(LEAST, this.most), Math.floor(this.next * factor)));
+    const factor = Math.min(2, this.maxLockTime / 2 / Math.max(duration, 0.001));
+    this.next = Math.min(this.max, Math.max(Math.min(MIN, this.max), Math.floor(this.next * factor)));
   }
 }

@@ -44,11 +44,11 @@ export interface CleanupState {
 type Kind = readonly [name: keyof CleanupCounts, deleteDue: (instant: number, limit: number) => Promise<number>];
 
 const JITTER = 0.1;
-const OWN_ENDS = new Set<keyof CleanupCounts>(['sessions', 'ephemeralTokens', 'revokedTokens']);
+const EXPIRING_KINDS = new Set<keyof CleanupCounts>(['sessions', 'ephemeralTokens', 'revokedTokens']);
 
 /**
  * Deletes expired rows: sessions, single-use tokens, revoked JWTs, rate-limit events past every window, audit rows past
- * their retention. Live rows are never deleted, and nothing waits longer than one batch takes (`cleanup.longestHold`):
+ * their retention. Live rows are never deleted, and nothing waits longer than one batch takes (`cleanup.maxLockTime`):
  * it deletes small batches, the oldest rows first, skips rows that are locked, so that it takes part in no deadlock,
  * and rests after each batch for as long as the batch took.
  *
@@ -114,11 +114,11 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
   /**
    * Deletes everything that is due now; a call during a run waits for that run. For a cron job or a command. A fault
    * with one kind of row does not stop the others; the first one is thrown at the end (`STORE_UNAVAILABLE`). Do not
-   * call it inside an `AuthTransaction`. With `ownEnds` it deletes only rows that carry their own expiry (sessions and
+   * call it inside an `AuthTransaction`. With `skipRetention` it deletes only rows that carry their own expiry (sessions and
    * tokens), not those whose retention is configured.
    */
-  runOnce({ ownEnds = false }: { ownEnds?: boolean } = {}): Promise<CleanupReport> {
-    const kinds = ownEnds ? this.kinds.filter(([name]) => OWN_ENDS.has(name)) : this.kinds;
+  runOnce({ skipRetention = false }: { skipRetention?: boolean } = {}): Promise<CleanupReport> {
+    const kinds = skipRetention ? this.kinds.filter(([name]) => EXPIRING_KINDS.has(name)) : this.kinds;
     this.running ??= this.run(kinds).finally(() => (this.running = undefined));
     return this.running;
   }
@@ -156,8 +156,8 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** False when it stopped before it was done. */
   private async clean([name, deleteDue]: Kind, instant: number, counts: CleanupCounts): Promise<boolean> {
-    const { batch, longestHold } = this.config.cleanup;
-    const size = new BatchSize(batch, longestHold);
+    const { batch, maxLockTime } = this.config.cleanup;
+    const size = new BatchSize(batch, maxLockTime);
     while (!this.stopping.signal.aborted) {
       const limit = size.next;
       let began = 0;

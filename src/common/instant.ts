@@ -11,7 +11,7 @@ const NUMBER = /^[+-]?\d+(?:\.\d+)?$/;
 const EARLIEST = Date.parse('0001-01-01T00:00:00Z');
 const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
 /** A greater number cannot be meant as seconds: it would be after the year 2603. */
-const MOST_SECONDS = 20_000_000_000;
+const MAX_SECONDS = 20_000_000_000;
 
 /** Whole microseconds since 1970: instants that are compared or subtracted as these have no rounding errors. */
 export function microseconds(instant: Instant): number {
@@ -38,7 +38,7 @@ export function parseInstant(value: unknown): Instant | null {
 }
 
 function fromNumber(value: number): Instant {
-  return Math.abs(value) > MOST_SECONDS ? Math.round(value * 1000) / 1000 : Math.round(value * 1_000_000) / 1000;
+  return Math.abs(value) > MAX_SECONDS ? Math.round(value * 1000) / 1000 : Math.round(value * 1_000_000) / 1000;
 }
 
 function fromText(text: string): Instant | null {

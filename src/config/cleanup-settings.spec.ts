@@ -14,7 +14,7 @@ describe('cleanup settings', () => {
     ['cleanup.interval', { interval: 999 }],
     ['cleanup.interval', { interval: days(21) }], // setTimeout would fire at once
     ['cleanup.batch', { batch: 0 }],
-    ['cleanup.longestHold', { longestHold: 0 }],
+    ['cleanup.maxLockTime', { maxLockTime: 0 }],
     ['cleanup.leeway', { leeway: -1 }],
     ['cleanup.leeway', { leeway: Number.NaN }],
     ['cleanup.often is not an option', { often: true }],

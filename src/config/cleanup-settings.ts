@@ -17,14 +17,14 @@ export class CleanupSettings {
   /** Time between two runs, give or take a random tenth. Default 1 hour. */
   interval: Duration = hours(1);
 
-  /** The most rows in one statement; fewer on a slow machine, see `longestHold`. Default 5,000. */
+  /** The most rows in one statement; fewer on a slow machine, see `maxLockTime`. Default 5,000. */
   batch: number = 5_000;
 
   /**
    * How long one statement may lock the rows that it deletes, and so delay a login or logout of the same user. Batches
    * are sized by the time that the ones before took, to take half of this. Default 25 ms.
    */
-  longestHold: Duration = 25;
+  maxLockTime: Duration = 25;
 
   /**
    * Rows are kept this much longer than they are valid, so that a process whose clock is slow loses nothing that it
@@ -42,8 +42,8 @@ export function checkCleanup(check: OptionChecker, written: Partial<CleanupSetti
   );
   check.integer('cleanup.batch', cleanup.batch, 1, 100_000);
   check.that(
-    isPositive(cleanup.longestHold) && cleanup.longestHold <= 10_000,
-    'cleanup.longestHold must be from above 0 to 10 seconds: write it in milliseconds, such as 25.',
+    isPositive(cleanup.maxLockTime) && cleanup.maxLockTime <= 10_000,
+    'cleanup.maxLockTime must be from above 0 to 10 seconds: write it in milliseconds, such as 25.',
   );
   check.that(
     cleanup.leeway === 0 || (isPositive(cleanup.leeway) && cleanup.leeway <= days(1)),

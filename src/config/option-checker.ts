@@ -67,10 +67,10 @@ export class OptionChecker {
     this.that(typeof value === 'string' && choices.includes(value), `${name} must be ${spelled}.`);
   }
 
-  integer(name: string, value: number, least: number, most: number): void {
+  integer(name: string, value: number, min: number, max: number): void {
     this.that(
-      Number.isInteger(value) && value >= least && value <= most,
-      `${name} must be a whole number from ${least} to ${most}.`,
+      Number.isInteger(value) && value >= min && value <= max,
+      `${name} must be a whole number from ${min} to ${max}.`,
     );
   }
 

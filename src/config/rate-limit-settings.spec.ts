@@ -8,14 +8,14 @@ describe('rateLimits', () => {
     const rateLimits = { policies: { login_ip: { limit: 50 } }, backoff: { base: 100 } };
     const config = AuthConfig.from({ secrets: ['x'.repeat(32)], rateLimits });
     expect(config.rateLimits.policies['login_ip']).toEqual({ limit: 50, window: minutes(15) });
-    expect(config.rateLimits.backoff).toMatchObject({ base: 100, longest: 5000 });
+    expect(config.rateLimits.backoff).toMatchObject({ base: 100, maxDelay: 5000 });
     expect(config.rateLimits.onStoreError).toBe('deny');
   });
 
   it('name every mistake, each with its remedy', () => {
     const rateLimits = {
       policies: { login_ip: { limit: 0 }, share: { limit: 5 }, login_backoff: { limit: 1, window: 1 } },
-      backoff: { longest: minutes(20) },
+      backoff: { maxDelay: minutes(20) },
       onStoreError: 'shrug',
       rememberedBlocks: -1,
       typo: true,

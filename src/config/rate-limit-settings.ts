@@ -31,12 +31,12 @@ export interface RateLimitPolicy {
   window: Duration;
 }
 
-/** Waiting time after failed logins, per address: `min(base * 2^(n-1), longest)` after the n-th failure in a row. */
+/** Waiting time after failed logins, per address: `min(base * 2^(n-1), maxDelay)` after the n-th failure in a row. */
 export class BackoffSettings {
   /** After the first failure. Default half a second; 0 turns the back-off off. */
   base: Duration = seconds(0.5);
   /** The longest delay. Default 5 seconds. */
-  longest: Duration = seconds(5);
+  maxDelay: Duration = seconds(5);
   /** A failure of this age is forgotten. Default 15 minutes, as long as the failures of `login_ip` count. */
   window: Duration = minutes(15);
 }
@@ -85,11 +85,11 @@ export function checkRateLimits(
   const policies = checkPolicies(check, defaults.policies, hostPolicies);
   const backoff = check.settings('rateLimits.backoff', defaults.backoff, hostBackoff);
   if (backoff.base !== 0) check.duration('rateLimits.backoff.base', backoff.base);
-  check.duration('rateLimits.backoff.longest', backoff.longest);
+  check.duration('rateLimits.backoff.maxDelay', backoff.maxDelay);
   check.duration('rateLimits.backoff.window', backoff.window);
   check.that(
-    !(backoff.longest > backoff.window),
-    'rateLimits.backoff.window is shorter than backoff.longest: a failure would be forgotten before its wait is over.',
+    !(backoff.maxDelay > backoff.window),
+    'rateLimits.backoff.window is shorter than backoff.maxDelay: a failure would be forgotten before its wait is over.',
   );
   check.oneOf('rateLimits.onStoreError', settings.onStoreError, ['deny', 'allow']);
   check.integer('rateLimits.rememberedBlocks', settings.rememberedBlocks, 0, 1_000_000);

@@ -11,12 +11,12 @@ export function sha256Hex(data: string | Buffer): string {
 const HASHED = 'sha256:';
 
 /**
- * `text` as a key for a column of at most `longest` characters: itself if it fits, else its hash. It is never
+ * `text` as a key for a column of at most `maxLength` characters: itself if it fits, else its hash. It is never
  * truncated, so two texts never share a key; a text that looks like one of our hashes, or that PostgreSQL cannot hold,
  * is hashed too.
  */
-export function columnKey(text: string, longest: number): string {
-  const short = text.length <= longest || Array.from(text).length <= longest;
+export function columnKey(text: string, maxLength: number): string {
+  const short = text.length <= maxLength || Array.from(text).length <= maxLength;
   const fits = short && !text.startsWith(HASHED) && !/[\p{Cc}\p{Cs}]/u.test(text);
   // JSON spells lone surrogates out, which UTF-8 would all turn into the same character.
   return fits ? text : HASHED + sha256Hex(JSON.stringify(text));

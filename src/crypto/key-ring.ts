@@ -7,7 +7,7 @@ import { MIN_SECRET_LENGTH } from '../config/secrets.js';
 export type Keys = readonly [current: KeyObject, ...previous: KeyObject[]];
 
 /** Purposes and salts come from code, so there are few; this only bounds what a host's mistake can hold on to. */
-const MOST_DERIVED = 256;
+const MAX_DERIVED = 256;
 const OPAQUE_TOKEN = /^[0-9a-f]{32,}$/;
 
 /**
@@ -68,7 +68,7 @@ function derived(
   const toKey = (master: KeyObject) => createSecretKey(derivation(master));
   const keys: Keys = [toKey(current), ...previous.map(toKey)];
   for (const oldest of cache.keys()) {
-    if (cache.size < MOST_DERIVED) break;
+    if (cache.size < MAX_DERIVED) break;
     cache.delete(oldest);
   }
   cache.set(name, keys);

@@ -5,7 +5,7 @@ const ALGORITHM = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 /** Nothing that is sealed here is longer; anything longer is refused before any work. */
-const LONGEST_SEALED = 4096;
+const MAX_SEALED_LENGTH = 4096;
 
 /**
  * Short texts that are stored encrypted: base64url of nonce, ciphertext and tag of AES-256-GCM. The first key seals,
@@ -28,7 +28,7 @@ export class SealedText {
 
   /** `null` for whatever was not sealed by one of our keys for this context, byte for byte. Never throws. */
   open(sealed: string, context: string): string | null {
-    if (typeof sealed !== 'string' || sealed.length > LONGEST_SEALED) return null;
+    if (typeof sealed !== 'string' || sealed.length > MAX_SEALED_LENGTH) return null;
     const bytes = Buffer.from(sealed, 'base64url');
     if (bytes.length < NONCE_BYTES + TAG_BYTES || bytes.toString('base64url') !== sealed) return null;
     for (const key of this.keys) {

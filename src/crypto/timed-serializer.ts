@@ -10,12 +10,12 @@ export type Opened =
   | { readonly status: 'expired' | 'bad_signature' | 'bad_payload' };
 
 /** Four cookies' worth (RFC 6265bis 5.6: 4096 bytes each); anything longer is refused before any work. */
-const LONGEST_VALUE = 16_384;
+const MAX_VALUE_LENGTH = 16_384;
 /** What a payload may inflate to: a value of ours that is 16 KiB long could otherwise hold 16 MiB. */
-const LONGEST_PAYLOAD = 65_536;
+const MAX_PAYLOAD_BYTES = 65_536;
 /** Small chunks, since most payloads are: Node allocates one before it knows how much there is to inflate. */
-const BOUNDED = { maxOutputLength: LONGEST_PAYLOAD, chunkSize: 1024 };
-const LONGEST_TIMESTAMP = 8;
+const BOUNDED = { maxOutputLength: MAX_PAYLOAD_BYTES, chunkSize: 1024 };
+const MAX_TIMESTAMP_BYTES = 8;
 
 const BAD_SIGNATURE: Opened = { status: 'bad_signature' };
 const BAD_PAYLOAD: Opened = { status: 'bad_payload' };
@@ -41,7 +41,7 @@ export class TimedSerializer {
       deflated.length < plain.length - 1 ? `.${deflated.toString('base64url')}` : plain.toString('base64url');
     const body = `${segment}.${timestampAt(now)}`;
     const value = `${body}.${signatureOf(body, this.keys[0])}`;
-    if (plain.length > LONGEST_PAYLOAD || value.length > LONGEST_VALUE) {
+    if (plain.length > MAX_PAYLOAD_BYTES || value.length > MAX_VALUE_LENGTH) {
       throw new RangeError(`This payload is too long to be signed: ${plain.length} bytes.`);
     }
     return value;
@@ -52,7 +52,7 @@ export class TimedSerializer {
    * `maxAge` exactly but not less than 0 (in whole seconds); the payload.
    */
   decode(value: string, { now, maxAge }: { now: number; maxAge: Duration }): Opened {
-    if (typeof value !== 'string' || value.length > LONGEST_VALUE) return BAD_SIGNATURE;
+    if (typeof value !== 'string' || value.length > MAX_VALUE_LENGTH) return BAD_SIGNATURE;
     const end = value.lastIndexOf('.');
     if (end < 0) return BAD_SIGNATURE;
     const body = value.slice(0, end);
@@ -92,7 +92,7 @@ function timestampAt(now: number): string {
 
 function instantOf(segment: string): number | null {
   const bytes = bytesOf(segment);
-  if (bytes === null || bytes.length > LONGEST_TIMESTAMP) return null;
+  if (bytes === null || bytes.length > MAX_TIMESTAMP_BYTES) return null;
   return bytes.reduce((seconds, byte) => seconds * 256 + byte, 0) * 1000;
 }
 

@@ -106,7 +106,7 @@ export class EphemeralTokenService {
    * Voids every token of this account. Returns the number voided. A directory of the host's calls it when it deletes or
    * disables an account whose name may be given to another, so that nothing is left behind.
    */
-  revokeAllForUser(username: string): Promise<number> {
+  revokeAllForLogin(username: string): Promise<number> {
     return this.store.deleteByUser(accountKey(username));
   }
 

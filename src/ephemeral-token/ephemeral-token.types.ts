@@ -47,11 +47,11 @@ export type BindingOf<Type extends EphemeralTokenType> = Type extends 'slicer_do
 
 type Column = 'username' | 'providerId' | 'nonce' | 'codeVerifier' | 'challengeId';
 
-const LONGEST_USERNAME = 150;
-const LONGEST_TEXT = 128;
+const MAX_USERNAME_LENGTH = 150;
+const MAX_TEXT_LENGTH = 128;
 /** What JSON can spell and PostgreSQL's jsonb refuses: NUL and lone surrogates. */
 const NO_JSONB = /\\u(0000|d[89a-f])/;
-const LARGEST_PROVIDER_ID = 2_147_483_647;
+const MAX_PROVIDER_ID = 2_147_483_647;
 
 interface FieldColumn {
   readonly field: string;
@@ -101,7 +101,7 @@ export function ephemeralTokenHash(type: string, token: unknown): string | null 
 
 /** The account's key in the column `username`: its login name, or a hash of one that is longer than the column. */
 export function accountKey(login: string): string {
-  return columnKey(normalizeLogin(login), LONGEST_USERNAME);
+  return columnKey(normalizeLogin(login), MAX_USERNAME_LENGTH);
 }
 
 /** `null`: the presenter cannot be meant by any row. */
@@ -115,7 +115,7 @@ export function presentedBinding(
     return value ? { column: 'nonce', value, optional: false } : null;
   }
   const ours = COLUMNS.has(type);
-  const key = typeof value === 'string' && !ours ? columnKey(value, LONGEST_TEXT) : (value ?? null);
+  const key = typeof value === 'string' && !ours ? columnKey(value, MAX_TEXT_LENGTH) : (value ?? null);
   return { column: 'challengeId', value: key, optional: ours || rule.binding === undefined };
 }
 
@@ -155,7 +155,7 @@ export function toColumns(type: string, rule: EphemeralTokenRule, fields: object
     columns.payload = Object.fromEntries(payload);
     if (rule.binding !== undefined) {
       const value = given.get(rule.binding);
-      if (typeof value === 'string' && value !== '') columns.challengeId = columnKey(value, LONGEST_TEXT);
+      if (typeof value === 'string' && value !== '') columns.challengeId = columnKey(value, MAX_TEXT_LENGTH);
       else mistakes[rule.binding] = 'must be a non-empty string';
     }
   }
@@ -182,10 +182,10 @@ export function toFields(row: EphemeralTokenRow): Record<string, unknown> {
 
 function mistakeIn(column: Column, value: unknown): string | null {
   if (column === 'providerId') {
-    return Number.isInteger(value) && Math.abs(value as number) <= LARGEST_PROVIDER_ID ? null : 'must be an integer';
+    return Number.isInteger(value) && Math.abs(value as number) <= MAX_PROVIDER_ID ? null : 'must be an integer';
   }
   if (typeof value !== 'string' || value === '') return 'must be a non-empty string';
   if (column === 'username') return /\p{Cc}/u.test(value) ? 'must be a login name' : null;
-  const fits = Array.from(value).length <= LONGEST_TEXT && !value.includes('\0');
-  return fits ? null : `must be at most ${LONGEST_TEXT} characters`;
+  const fits = Array.from(value).length <= MAX_TEXT_LENGTH && !value.includes('\0');
+  return fits ? null : `must be at most ${MAX_TEXT_LENGTH} characters`;
 }

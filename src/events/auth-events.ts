@@ -31,7 +31,7 @@ export class AuthEvents {
     if (this.listeners.size === 0) return;
     Object.freeze(event);
     // A copy: a listener that is added meanwhile must not get the same event.
-    Array.from(this.listeners.values()).forEach((listener) => void this.tell(listener, event));
+    Array.from(this.listeners.values()).forEach((listener) => void this.emitTo(listener, event));
   }
 
   /**
@@ -47,7 +47,7 @@ export class AuthEvents {
     });
   }
 
-  private async tell(listener: AuthEventListener, event: AuthEvent): Promise<void> {
+  private async emitTo(listener: AuthEventListener, event: AuthEvent): Promise<void> {
     try {
       await listener(event);
     } catch (error) {

@@ -1,5 +1,6 @@
-import { Injectable, Optional } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
+import { CleanupService } from '../cleanup/cleanup.service.js';
 import { Clock } from '../common/clock.js';
 import { hours, seconds, type Duration } from '../common/duration.js';
 import { AuthConfig } from '../config/auth-config.js';
@@ -8,7 +9,6 @@ import { PreparedStatements } from '../postgres/prepared-statements.js';
 import type { Statement } from '../postgres/statement.js';
 import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import { SessionStore } from '../session/session.store.js';
-import { CleanupProgress } from './cleanup-progress.js';
 
 export interface AuthHealthOptions {
   /** How long the stores may take; after that the state is `down`. Default 3 s. */
@@ -74,7 +74,7 @@ export class AuthHealthIndicator {
     private readonly channel: InvalidationChannel,
     private readonly clock: Clock,
     private readonly config: AuthConfig,
-    @Optional() private readonly cleanup?: CleanupProgress,
+    private readonly cleanup: CleanupService,
   ) {}
 
   /** Never throws, and answers within `timeout`. However many ask meanwhile, the stores are asked once. */
@@ -131,10 +131,10 @@ export class AuthHealthIndicator {
   }
 
   private cleanupFacts(): AuthHealth['cleanup'] {
-    if (!this.cleanup) return 'off';
-    const { lastSuccessAt, lastError, lag } = this.cleanup.state;
+    const { lastRunAt, lastSuccessAt, lastError, lag } = this.cleanup.state;
+    if (!this.config.cleanup.enabled && lastRunAt === null) return 'off';
     const lastSuccess = lastSuccessAt === null ? null : Math.round(this.clock.now() - lastSuccessAt);
-    return { failing: (lastError ?? null) !== null, lastSuccess, lag };
+    return { failing: lastError !== null, lastSuccess, lag };
   }
 }
 

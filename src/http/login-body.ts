@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { AuthError } from '../auth.errors.js';
-import { LONGEST_LOGIN, normalizeLogin } from '../user/login-name.js';
+import { MAX_LOGIN_LENGTH, normalizeLogin } from '../user/login-name.js';
 import { PASSWORD_LENGTH } from '../user/password-hasher.js';
 
-const EMAIL = `must be a string of 1 to ${LONGEST_LOGIN} characters without control characters`;
-const PASSWORD = `must be a string of 1 to ${PASSWORD_LENGTH.most} characters`;
+const EMAIL = `must be a string of 1 to ${MAX_LOGIN_LENGTH} characters without control characters`;
+const PASSWORD = `must be a string of 1 to ${PASSWORD_LENGTH.max} characters`;
 
 /**
  * Body of login and token. A password that is too short for a new account may still be that of an old one, so here the
@@ -13,14 +13,14 @@ const PASSWORD = `must be a string of 1 to ${PASSWORD_LENGTH.most} characters`;
 const LoginBody = z.object({
   email: z
     .string(EMAIL)
-    .max(4 * LONGEST_LOGIN, EMAIL)
+    .max(4 * MAX_LOGIN_LENGTH, EMAIL)
     .transform(normalizeLogin)
-    .refine((email) => email !== '' && [...email].length <= LONGEST_LOGIN && !/\p{Cc}/u.test(email), EMAIL),
+    .refine((email) => email !== '' && [...email].length <= MAX_LOGIN_LENGTH && !/\p{Cc}/u.test(email), EMAIL),
   password: z
     .string(PASSWORD)
     .min(1, PASSWORD)
-    .max(4 * PASSWORD_LENGTH.most, PASSWORD)
-    .refine((password) => [...password.normalize('NFC')].length <= PASSWORD_LENGTH.most, PASSWORD),
+    .max(4 * PASSWORD_LENGTH.max, PASSWORD)
+    .refine((password) => [...password.normalize('NFC')].length <= PASSWORD_LENGTH.max, PASSWORD),
 });
 
 export type LoginBody = z.infer<typeof LoginBody>;

@@ -7,7 +7,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import type { Session } from '../session/session.js';
 
 /** RFC 6265bis 5.6.2: browsers cap a cookie's age at 400 days. */
-const LONGEST_MAX_AGE = days(400);
+const MAX_COOKIE_AGE = days(400);
 
 /** The session cookie on the wire: reads it out of a Cookie header, writes and clears it with the same attributes. */
 @Injectable()
@@ -48,7 +48,7 @@ export class SessionCookie {
 
   /** `Set-Cookie` for this token, with Max-Age = whole seconds left to the session, never below 0. */
   set(token: string, session: Pick<Session, 'expiresAt'>): string {
-    const remaining = Math.min(session.expiresAt - this.clock.now(), LONGEST_MAX_AGE);
+    const remaining = Math.min(session.expiresAt - this.clock.now(), MAX_COOKIE_AGE);
     return serialize(this.name, token, { ...this.attributes, maxAge: Math.max(0, Math.floor(remaining / 1000)) });
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { formatInvalidation, LONGEST_LIST, parseInvalidation, type Invalidation } from './invalidation.js';
+import { formatInvalidation, MAX_LIST_LENGTH, parseInvalidation, type Invalidation } from './invalidation.js';
 
 describe('Invalidation', () => {
   const invalidations: fc.Arbitrary<Invalidation> = fc.oneof(
@@ -18,7 +18,7 @@ describe('Invalidation', () => {
   });
 
   it('what is too long for a notification is "everything of that kind"', () => {
-    const many = Array.from({ length: LONGEST_LIST + 1 }, String);
+    const many = Array.from({ length: MAX_LIST_LENGTH + 1 }, String);
     expect(parseInvalidation(formatInvalidation({ sessions: many, users: ['ada'] }))).toEqual({
       sessions: '*',
       users: ['ada'],

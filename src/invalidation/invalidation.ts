@@ -16,9 +16,9 @@ export type RevokedToken = readonly [jti: string, exp: number];
 export const EVERYTHING: Invalidation = Object.freeze({ sessions: '*', users: '*', tokens: '*' });
 
 /** Longer lists are sent as `'*'`: forgetting everything costs less than a flood. */
-export const LONGEST_LIST = 100;
+export const MAX_LIST_LENGTH = 100;
 /** Bytes. NOTIFY refuses 8,000. */
-const LONGEST_MESSAGE = 7_900;
+const MAX_MESSAGE_BYTES = 7_900;
 
 const CHECKS: Record<keyof Invalidation, (entry: unknown) => boolean> = {
   sessions: isText,
@@ -59,12 +59,12 @@ function isInvalidation(value: unknown): value is Invalidation {
 
 /** The message for the wire, with what is too long for it cut down to `'*'`. */
 export function formatInvalidation(invalidation: Invalidation): string {
-  const cutAt = (longest: number) =>
+  const cutAt = (maxLength: number) =>
     JSON.stringify(invalidation, (key, value: unknown) =>
-      key !== '' && Array.isArray(value) && value.length > longest && Object.hasOwn(CHECKS, key) ? '*' : value,
+      key !== '' && Array.isArray(value) && value.length > maxLength && Object.hasOwn(CHECKS, key) ? '*' : value,
     );
-  const message = cutAt(LONGEST_LIST);
-  return Buffer.byteLength(message) <= LONGEST_MESSAGE ? message : cutAt(0);
+  const message = cutAt(MAX_LIST_LENGTH);
+  return Buffer.byteLength(message) <= MAX_MESSAGE_BYTES ? message : cutAt(0);
 }
 
 function isText(value: unknown): boolean {

@@ -21,7 +21,7 @@ export interface SubscriptionEvents {
 
 const PINGS_PER_BOUND = 4;
 const FIRST_DELAY = 100;
-const LONGEST_DELAY = 5_000;
+const MAX_DELAY = 5_000;
 
 /**
  * What every channel between processes has in common: it knows whether it hears everything.
@@ -155,7 +155,7 @@ export abstract class RemoteInvalidationChannel
       );
     }
     this.onFirstOutcome();
-    const delay = Math.min(FIRST_DELAY * 2 ** Math.min(this.failures - 1, 10), LONGEST_DELAY);
+    const delay = Math.min(FIRST_DELAY * 2 ** Math.min(this.failures - 1, 10), MAX_DELAY);
     // Jitter: a restarted database is not met by every process at the same moment.
     this.timer = setTimeout(() => void this.open(), delay * (0.5 + Math.random() / 2)).unref();
   }

@@ -30,8 +30,8 @@ export interface EncodedToken<Purpose extends TokenPurpose = TokenPurpose> {
 }
 
 /** A request line and its headers may be 16 KiB together (Node's default); a longer token is refused unread. */
-const LONGEST_TOKEN = 16_384;
-const LONGEST_LIFETIME = days(400);
+const MAX_TOKEN_LENGTH = 16_384;
+const MAX_LIFETIME = days(400);
 /** How jsonwebtoken words a token that is well-formed, and not signed as we sign. */
 const UNSIGNED = ['invalid signature', 'invalid algorithm', 'jwt signature is required'];
 
@@ -73,13 +73,13 @@ export class JwtCodecService {
   ): EncodedToken {
     const { purpose = 'session', ttl = this.config.jwt.ttl, claims = {} } = options;
     if (typeof subject !== 'string') throw new TypeError('The subject of a token must be a string.');
-    if (!(ttl >= 0 && ttl <= LONGEST_LIFETIME)) throw new RangeError('The ttl of a token must be 0 to 400 days.');
+    if (!(ttl >= 0 && ttl <= MAX_LIFETIME)) throw new RangeError('The ttl of a token must be 0 to 400 days.');
 
     const iat = this.clock.now();
     const exp = Math.trunc((iat + ttl) / 1000) * 1000;
     const payload: TokenPayload = { sub: subject, jti: randomId(), iat, exp, purpose, claims };
     const token = this.sign(payloadToJson(payload, this.config.jwt.audience), this.keyRing.forPurpose(purpose)[0]);
-    if (token.length > LONGEST_TOKEN) throw new RangeError(`The token would have ${token.length} characters.`);
+    if (token.length > MAX_TOKEN_LENGTH) throw new RangeError(`The token would have ${token.length} characters.`);
     return { token, payload };
   }
 
@@ -104,7 +104,7 @@ export class JwtCodecService {
   }
 
   private verify(token: string, keys: readonly KeyObject[]): jwt.Jwt {
-    if (typeof token !== 'string' || token.length > LONGEST_TOKEN) {
+    if (typeof token !== 'string' || token.length > MAX_TOKEN_LENGTH) {
       throw new TokenError('malformed', 'The token is not a string, or is too long.');
     }
     let fault: TokenFault = 'malformed';

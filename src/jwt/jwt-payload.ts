@@ -45,7 +45,7 @@ const REQUIRED = ['sub', 'exp', 'iat', 'jti', 'purpose'] as const;
 /** What `encode` writes itself, or what no reader would act on. */
 const RESERVED: readonly string[] = [...REQUIRED, 'aud', 'nbf'];
 /** The longest `jti` that fits the column of revoked ones. */
-const LONGEST_JTI = 64;
+const MAX_JTI_LENGTH = 64;
 /** The last instant of a `Date`, in seconds. */
 const LATEST_SECOND = 8_640_000_000_000;
 
@@ -114,7 +114,7 @@ function isMeantFor(aud: unknown, audience: string | null): boolean {
 }
 
 function isJti(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= LONGEST_JTI;
+  return typeof value === 'string' && value !== '' && value.length <= MAX_JTI_LENGTH;
 }
 
 /** A NumericDate (RFC 7519 section 2) that a `Date` can hold. */

@@ -55,7 +55,8 @@ export class BearerSessions {
 
   /** Who the token authenticates, if memory knows it and nothing has to be written; `null`: call `recognize`. */
   recall(token: string): AuthenticatedSession | null {
-    return this.isJwt(token) ? null : this.sessions.recall(token);
+    // A JWT is no token of a session, which the first look at it shows.
+    return this.sessions.recall(token);
   }
 
   /** Ends the token and returns its session. Idempotent; anything that is not a token is ignored. */

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AuthError, type AuthErrorCode } from '../auth.errors.js';
 import { LoginBackoff } from '../rate-limit/backoff.js';
-import { rateLimited, RateLimitService, type RateLimitVerdict } from '../rate-limit/rate-limit.service.js';
+import { rateLimited, RateLimitService, type RateLimitDecision } from '../rate-limit/rate-limit.service.js';
 
 /**
  * What protects passwords from guessing: per address the back-off and `login_ip`, per account `login_attempt`. An
@@ -37,13 +37,11 @@ export class LoginLimits {
     ]);
     if (!verdict.allowed) throw rateLimited(verdict.decisive);
 
-    const verified = await this.verify(verify, address, () =>
-      this.takeBack(verdict, { address, login: login ?? undefined }),
-    );
+    const verified = await this.verify(verify, address, () => this.refund(verdict.decisions));
     // The login has succeeded: that its traces could not be wiped off the counters is no reason to refuse it.
     await Promise.all([
       login !== null && this.limits.clear('login_attempt', login).catch(ignore),
-      this.takeBack(verdict, { address }),
+      this.refund(verdict.decisions.filter(({ event }) => event === 'login_ip')),
       this.backoff.reset(address).catch(ignore),
     ]);
     return verified;
@@ -52,28 +50,22 @@ export class LoginLimits {
   private async verify<T>(
     verify: () => Promise<T>,
     address: string | null,
-    takeBack: () => Promise<void>,
+    refund: () => Promise<void>,
   ): Promise<NonNullable<T>> {
     try {
       const verified = await verify();
       if (verified !== null && verified !== undefined && verified !== false) return verified;
       throw new AuthError('INVALID_CREDENTIALS', 'The verification refused these credentials.', {});
     } catch (error) {
-      if (error instanceof AuthError && FAULTS.has(error.code)) await takeBack();
+      if (error instanceof AuthError && FAULTS.has(error.code)) await refund();
       else await this.backoff.recordFailure(address).catch(ignore);
       throw error;
     }
   }
 
   /** Best effort: if it fails, one attempt too many is counted. */
-  private async takeBack(
-    { decisions }: RateLimitVerdict,
-    subjects: { address: string | null; login?: string },
-  ): Promise<void> {
-    for (const decision of decisions) {
-      if (decision.event === 'login_ip') await this.limits.refund(subjects.address, decision).catch(ignore);
-      else if (subjects.login !== undefined) await this.limits.refund(subjects.login, decision).catch(ignore);
-    }
+  private async refund(decisions: readonly RateLimitDecision[]): Promise<void> {
+    for (const decision of decisions) await this.limits.refund(decision).catch(ignore);
   }
 }
 

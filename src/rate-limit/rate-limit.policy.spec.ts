@@ -45,7 +45,7 @@ describe('back-off', () => {
     expect(backoffSteps(settings)).toBe(5);
   });
 
-  it('ends at the longest also where that is less than the first', () => {
-    expect(backoffSteps({ base: 10, longest: 5, window: 100 })).toBe(1);
+  it('ends at maxDelay also where that is less than the first', () => {
+    expect(backoffSteps({ base: 10, maxDelay: 5, window: 100 })).toBe(1);
   });
 });

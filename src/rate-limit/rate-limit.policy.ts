@@ -20,7 +20,7 @@ export interface Usage {
   readonly newest: number | null;
 }
 
-const LONGEST_SUBJECT = 150;
+const MAX_SUBJECT_LENGTH = 150;
 /** No text has this key: `columnKey` hashes whatever begins like it. */
 const UNKNOWN = 'sha256:unknown';
 const UNKNOWN_FACTOR = 10;
@@ -40,7 +40,7 @@ export function subjectKey(subject: string): string {
     throw new TypeError('The subject of a rate limit must be a string: a login name or an address.');
   const name = normalizeLogin(subject);
   const address = isIP(name) !== 0 || name.endsWith('/64') ? subjectOfAddress(name) : null;
-  return address ?? columnKey(name, LONGEST_SUBJECT);
+  return address ?? columnKey(name, MAX_SUBJECT_LENGTH);
 }
 
 /**
@@ -62,13 +62,13 @@ export function secondsUntil(instant: number, now: number): number {
 }
 
 /** The delay after the n-th failure in a row: 0.5, 1, 2, 4, 5, 5 s. */
-export function backoffDelay(failures: number, { base, longest }: BackoffSettings): number {
-  return failures < 1 ? 0 : Math.min(base * 2 ** (failures - 1), longest);
+export function backoffDelay(failures: number, { base, maxDelay }: BackoffSettings): number {
+  return failures < 1 ? 0 : Math.min(base * 2 ** (failures - 1), maxDelay);
 }
 
 /** From this many failures on the delay is the longest, so more of them need not be counted. */
 export function backoffSteps(settings: BackoffSettings): number {
   let failures = 1;
-  while (backoffDelay(failures, settings) < settings.longest) failures++;
+  while (backoffDelay(failures, settings) < settings.maxDelay) failures++;
   return failures;
 }

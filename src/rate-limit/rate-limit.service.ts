@@ -18,6 +18,8 @@ export interface RateLimitTarget {
 /** A decision about one bucket, explained. */
 export interface RateLimitDecision {
   readonly event: RateLimitEvent;
+  /** As it is counted: normalised, and hashed where it would not fit its column. */
+  readonly subject: string;
   readonly allowed: boolean;
   readonly limit: number;
   /** Length of the sliding window in milliseconds. */
@@ -50,7 +52,7 @@ type Counted = Consumption['usage'][number];
 
 /** How long another process's `clear` may go unseen here. */
 const REMEMBERED_FOR = seconds(1);
-const TOLD = 10_000;
+const MAX_EMITTED = 10_000;
 
 /**
  * Rate limits over a sliding window, exact under concurrency across processes: whatever arrives at once, never more
@@ -68,7 +70,7 @@ export class RateLimitService {
   private readonly logger = new Logger('Auth');
   private readonly blocked: LRUCache<string, { usage: Counted; until: number }> | null;
   /** Buckets for which `rate_limit.reached` was emitted, and until when. */
-  private readonly told = new LRUCache<string, number>({ max: TOLD });
+  private readonly emitted = new LRUCache<string, number>({ max: MAX_EMITTED });
   private forgotten = 0;
 
   constructor(
@@ -145,9 +147,10 @@ export class RateLimitService {
    * Takes back what `consume` counted: a login that succeeded, where only failures are limited. Others stay counted, so
    * that nobody can reset a bucket with an account of their own. False if it is gone.
    */
-  async refund(subject: string | null, { event, recordedAt }: RateLimitDecision): Promise<boolean> {
+  async refund(decision: RateLimitDecision): Promise<boolean> {
+    const { event, subject, limit, window, recordedAt } = decision;
     if (recordedAt === null) return false;
-    const bucket = this.bucket(event, subject);
+    const bucket: Bucket = { event, subject, limit, window };
     const refunded = await this.store.takeBack(bucket, recordedAt);
     this.forget(bucket);
     return refunded;
@@ -181,14 +184,14 @@ export class RateLimitService {
   private refused(buckets: readonly Bucket[], usage: Consumption['usage'], now: number, forgotten: number): void {
     if (forgotten === this.forgotten) this.remember(buckets, usage, now);
     buckets.forEach((bucket, i) => {
-      if (usage[i]!.used >= bucket.limit) this.tell(bucket, resetAt(bucket, usage[i]!, now), now);
+      if (usage[i]!.used >= bucket.limit) this.emitReached(bucket, resetAt(bucket, usage[i]!, now), now);
     });
   }
 
   /** A hammered subject must not flood the listeners. */
-  private tell(bucket: Bucket, until: number, now: number): void {
-    if ((this.told.get(keyOf(bucket)) ?? 0) > now) return;
-    this.told.set(keyOf(bucket), until);
+  private emitReached(bucket: Bucket, until: number, now: number): void {
+    if ((this.emitted.get(keyOf(bucket)) ?? 0) > now) return;
+    this.emitted.set(keyOf(bucket), until);
     const { event, subject } = bucket;
     this.events.emit({ type: 'rate_limit.reached', at: now, event, subject, until });
   }
@@ -204,26 +207,27 @@ export class RateLimitService {
   /** A refusal that is on its way from the store while this happens is older than it: the count keeps it out. */
   private forget(bucket: Bucket): void {
     this.forgotten++;
-    this.told.delete(keyOf(bucket));
+    this.emitted.delete(keyOf(bucket));
     this.blocked?.delete(keyOf(bucket));
   }
 
-  private withoutStore({ event, limit, window }: Bucket, now: number, error: unknown): RateLimitDecision {
+  private withoutStore({ event, subject, limit, window }: Bucket, now: number, error: unknown): RateLimitDecision {
     if (this.config.rateLimits.onStoreError === 'deny' || !isAuthError(error, 'STORE_UNAVAILABLE')) throw error;
     const cause = error.cause instanceof Error ? error.cause.message : 'unknown';
     this.logger.error(`${event} is not limited: the database did not answer (cause: ${cause}).`);
-    const allowed = { event: event as RateLimitEvent, allowed: true, limit, window, remaining: limit };
+    const allowed = { event: event as RateLimitEvent, subject, allowed: true, limit, window, remaining: limit };
     return { ...allowed, resetAt: now + window, retryAfter: 0, why: 'store_unavailable', recordedAt: null };
   }
 }
 
 /** `recorded`: the store counted it, after the usage that it answered. */
 function decide(bucket: Bucket, usage: Counted, now: number, recorded: boolean): RateLimitDecision {
-  const { event, limit, window } = bucket;
+  const { event, subject, limit, window } = bucket;
   const full = usage.used >= limit && !recorded;
   const reset = resetAt(bucket, usage, now);
   return {
     event: event as RateLimitEvent,
+    subject,
     allowed: !full,
     limit,
     window,

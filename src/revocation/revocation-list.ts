@@ -26,7 +26,7 @@ export class RevocationList {
     private readonly store: RevokedTokenStore,
     private readonly channel: InvalidationChannel,
     private readonly clock: Clock,
-    private readonly most: number,
+    private readonly max: number,
   ) {
     channel.subscribe(({ tokens }) => {
       if (tokens === '*') this.reload();
@@ -60,11 +60,11 @@ export class RevocationList {
     const { generation } = this;
     this.revoked = new Map();
     try {
-      const listed = await this.store.list(this.clock.now(), this.most + 1);
+      const listed = await this.store.list(this.clock.now(), this.max + 1);
       if (generation !== this.generation) return;
       // What was heard meanwhile stays: it may have been ended after this was read.
       this.add(listed);
-      if (this.revoked.size > this.most) return this.overflow();
+      if (this.revoked.size > this.max) return this.overflow();
       this.isWhole = true;
       this.isTooLong = false;
     } catch {
@@ -76,7 +76,7 @@ export class RevocationList {
   private hear(tokens: readonly RevokedToken[]): void {
     if (!this.isWhole && !this.loading) return;
     this.add(tokens);
-    if (this.isWhole && this.revoked.size > this.most) this.overflow();
+    if (this.isWhole && this.revoked.size > this.max) this.overflow();
   }
 
   private add(tokens: readonly RevokedToken[]): void {
@@ -94,7 +94,7 @@ export class RevocationList {
   private overflow(): void {
     if (!this.isTooLong) {
       this.logger.warn(
-        `More than ${this.most} tokens are revoked: the database is asked for each request with a token. ` +
+        `More than ${this.max} tokens are revoked: the database is asked for each request with a token. ` +
           'Raise cache.maxRevokedTokens.',
       );
     }

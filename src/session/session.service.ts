@@ -274,8 +274,8 @@ export class SessionService {
 }
 
 /** Header values come from outside: control characters out, cut to what the list shows. */
-function printable(value: string | null | undefined, longest: number): string | null {
-  return value ? value.replaceAll(/\p{Cc}/gu, ' ').slice(0, longest) : null;
+function printable(value: string | null | undefined, maxLength: number): string | null {
+  return value ? value.replaceAll(/\p{Cc}/gu, ' ').slice(0, maxLength) : null;
 }
 
 function listed(session: Session): ListedSession {

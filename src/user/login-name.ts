@@ -1,5 +1,5 @@
 /** Longest login name, in characters after normalisation: RFC 5321's 64 + 1 + 255. */
-export const LONGEST_LOGIN = 320;
+export const MAX_LOGIN_LENGTH = 320;
 
 /**
  * The one spelling of an e-mail address or user name: NFKC, trimmed, lower case. Done once, before validation, limits

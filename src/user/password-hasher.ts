@@ -6,7 +6,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import { randomToken } from '../crypto/random.js';
 
 /** Shortest and longest password that is accepted for an account, in characters (code points) after NFC. */
-export const PASSWORD_LENGTH = { least: 8, most: 1024 } as const;
+export const PASSWORD_LENGTH = { min: 8, max: 1024 } as const;
 
 const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/;
 /** Whole, with salt and hash: anything less would be refused without any work. */

@@ -28,7 +28,7 @@ describe('AuditLog', () => {
     await db?.drop();
   });
 
-  const tell = (...logins: string[]) => {
+  const emit = (...logins: string[]) => {
     for (const login of logins) {
       const facts = { ip: null, factors: ['password'], reason: 'INVALID_CREDENTIALS' } as const;
       t.app.get(AuthEvents).emit({ type: 'login.failed', at: t.clock.now(), login, ...facts });
@@ -61,7 +61,7 @@ describe('AuditLog', () => {
   };
 
   it('one event that PostgreSQL refuses does not take the others of its batch with it', async () => {
-    tell('ada', REFUSED, 'grace');
+    emit('ada', REFUSED, 'grace');
     await log.flush();
     expect(await written()).toEqual(['ada', 'grace']);
     expect(log.dropped).toBe(1);
@@ -71,7 +71,7 @@ describe('AuditLog', () => {
     'an outage before row %i of a refused batch loses nothing and writes nothing twice',
     async (row) => {
       goesAwayBeforeRow(row);
-      tell('ada', REFUSED, 'grace', 'edsger');
+      emit('ada', REFUSED, 'grace', 'edsger');
       await log.flush();
       const refused = row > 2 ? 1 : 0;
       expect(log.dropped).toBe(refused);
@@ -82,8 +82,8 @@ describe('AuditLog', () => {
   );
 
   it('what is put back counts for the queue, and is the first to be written', async () => {
-    goesAwayBeforeRow(3, () => tell('1', '2', '3', '4', '5'));
-    tell('ada', REFUSED, 'grace', 'edsger');
+    goesAwayBeforeRow(3, () => emit('1', '2', '3', '4', '5'));
+    emit('ada', REFUSED, 'grace', 'edsger');
     await log.flush();
     expect(log.dropped).toBe(2);
     await back();

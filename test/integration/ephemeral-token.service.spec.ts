@@ -410,10 +410,10 @@ describe('the account', () => {
     expect(await tokens.consume('password_reset', second)).toEqual({ username: two });
   });
 
-  it('revokeAllForUser voids all of its tokens and nobody else’s', async () => {
+  it('revokeAllForLogin voids all of its tokens and nobody else’s', async () => {
     for (const type of USER_TYPES) await issue(type);
     await tokens.issue('slicer_download', { resource: 'archive:5' });
-    expect(await tokens.revokeAllForUser(' ADA@example.com')).toBe(USER_TYPES.length);
+    expect(await tokens.revokeAllForLogin(' ADA@example.com')).toBe(USER_TYPES.length);
     expect(await rows()).toHaveLength(1);
   });
 

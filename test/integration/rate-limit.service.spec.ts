@@ -108,6 +108,7 @@ describe('the window', () => {
     const refused = await limits.consume('2fa_attempt', 'ada');
     expect(refused).toEqual({
       event: '2fa_attempt',
+      subject: 'ada',
       allowed: false,
       limit: 5,
       window: minutes(15),
@@ -288,10 +289,21 @@ describe('check, record, clear, refund', () => {
     const mine = await limits.consume('share_note', '192.0.2.1');
     t.clock.advance(1);
     await limits.consume('share_note', '192.0.2.1');
-    expect(await limits.refund('192.0.2.1', mine)).toBe(true);
-    expect(await limits.refund('192.0.2.1', mine)).toBe(false);
+    expect(await limits.refund(mine)).toBe(true);
+    expect(await limits.refund(mine)).toBe(false);
     expect(await count()).toBe(1);
-    expect(await limits.refund('192.0.2.1', await limits.check('share_note', '192.0.2.1'))).toBe(false);
+    expect(await limits.refund(await limits.check('share_note', '192.0.2.1'))).toBe(false);
+  });
+
+  it.each([
+    ['in another spelling', ' ＡDA '],
+    ['of an IPv6 network', '2001:db8::1'],
+    ['that is hashed', 'x'.repeat(151)],
+    ['that is not known', null],
+  ])('refund finds the bucket of a subject %s', async (_, subject) => {
+    const decision = await limits.consume('share_note', subject);
+    expect(await limits.refund(decision)).toBe(true);
+    expect(await count()).toBe(0);
   });
 
   it('R9: failures count for the account across challenges; only full success clears them', async () => {

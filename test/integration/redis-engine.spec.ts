@@ -238,7 +238,7 @@ describe('a token that is taken in a transaction', () => {
       const token = await tokens.issue('password_reset', { username: ada.email });
       const undone = run(async () => {
         await tokens.consume('password_reset', token);
-        if (end === 'revoked') await tokens.revokeAllForUser(ada.email);
+        if (end === 'revoked') await tokens.revokeAllForLogin(ada.email);
         else await tokens.issue('password_reset', { username: ada.email });
         throw new RangeError('no');
       });

@@ -11,7 +11,7 @@ const PROJECT = fileURLToPath(new URL('../../', import.meta.url));
 const SCENARIOS = readdirSync(join(PROJECT, 'bench/scenarios'))
   .filter((file) => file.endsWith('.scenario.ts'))
   .map((file) => file.slice(0, -'.scenario.ts'.length));
-const LONGEST_MS = 300_000;
+const MAX_MS = 300_000;
 
 let folder: string;
 let said = '';
@@ -27,7 +27,7 @@ beforeAll(async () => {
   );
   for (const stream of [bench.stdout, bench.stderr]) stream.on('data', (chunk) => (said += String(chunk)));
   [code] = await once(bench, 'exit');
-}, LONGEST_MS);
+}, MAX_MS);
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 

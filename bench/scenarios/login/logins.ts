@@ -5,14 +5,14 @@ const LOGIN = '/auth/login';
 /** More than any machine hashes at once, and fewer than the queue takes. */
 const CONNECTIONS = 32;
 /** The first answers take their time: all connections begin at once. */
-const LEAST_SECONDS = 3;
+const MIN_SECONDS = 3;
 
 /** `POST login` as fast as they are answered, for so long; how many a second. Fails on any answer but 2xx. */
 export async function logins({ url, accounts }: LoginServer, ms: number): Promise<number> {
   const result = await autocannon({
     url: `${url}${LOGIN}`,
     connections: CONNECTIONS,
-    duration: Math.max(LEAST_SECONDS, ms / 1000),
+    duration: Math.max(MIN_SECONDS, ms / 1000),
     requests: accounts.map(requestOf),
   });
   // What was under way when the time was over still waits for its hash, and the queue is in order.

@@ -18,7 +18,7 @@ const SUBJECTS = 100_000;
 /** After so many decisions others take their place, so that also the fastest is asked about those with room. */
 const DECISIONS = 200_000;
 const AT_ONCE = 200;
-const MOST_REFUSED = 0.05;
+const MAX_REFUSED = 0.05;
 
 /** Decisions under this traffic; fails at its end unless they were about what they should be. */
 export async function underTraffic(
@@ -46,7 +46,7 @@ export async function underTraffic(
     },
     close: async () => {
       await close();
-      const wrong = traffic === 'blocked' ? refused < decisions : refused > decisions * MOST_REFUSED;
+      const wrong = traffic === 'blocked' ? refused < decisions : refused > decisions * MAX_REFUSED;
       if (wrong) throw new Error(`${traffic}: of ${decisions} decisions ${refused} were refusals.`);
     },
   };

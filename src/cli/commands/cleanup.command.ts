@@ -14,12 +14,12 @@ For cron, where the application does not clean up by itself. Give --config: how 
 and the audit log are kept is written there, and without it they are left alone.`,
   run: (values) =>
     withAuth(values, async (auth) => {
-      const ownEnds = values.text('config') === undefined;
-      const { tookMs: _tookMs, yielded, ...deleted } = await auth.get(CleanupService).runOnce({ ownEnds });
+      const skipRetention = values.text('config') === undefined;
+      const { tookMs: _tookMs, yielded, ...deleted } = await auth.get(CleanupService).runOnce({ skipRetention });
       const lines = Object.entries(deleted).map(([what, rows]) => `${what}: ${rows}`);
       const notes = [
         ...(yielded ? ['Another process is cleaning up: the rest is left to it.'] : []),
-        ...(ownEnds ? ['Without --config rate-limit events and the audit log are left alone.'] : []),
+        ...(skipRetention ? ['Without --config rate-limit events and the audit log are left alone.'] : []),
       ];
       return { data: { deleted, yielded }, text: [['Deleted', ...lines].join('\n  '), ...notes].join('\n') };
     }),

@@ -202,7 +202,7 @@ function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Ro
   const second = rateLimits.policies['2fa_attempt']!;
   const otp = ephemeralTokens.get('email_otp_setup')!;
   const reset = ephemeralTokens.get('password_reset')!;
-  const { base, longest } = rateLimits.backoff;
+  const { base, maxDelay } = rateLimits.backoff;
   const perWindow = ({ limit, window }: { limit: number; window: number }) => `${limit} in ${spelled(window)}`;
   return [
     ['E3', 'A6.5.5', 'Mailed code', spelled(otp.ttl), otp.ttl > minutes(10) && 'at most 10 min'],
@@ -213,7 +213,7 @@ function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Ro
       'G2',
       'N3.2.2',
       'Waiting time grows',
-      base === 0 ? 'off' : `${spelled(base)} to ${spelled(longest)}`,
+      base === 0 ? 'off' : `${spelled(base)} to ${spelled(maxDelay)}`,
       base === 0 && 'the back-off is off',
     ],
     ['G3', 'A6.1.1', 'Failures of an address', perWindow(address!)],

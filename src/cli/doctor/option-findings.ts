@@ -7,14 +7,14 @@ import { finding, type Finding } from './finding.js';
 /** Wider than any network of one's own: 10.0.0.0/8 is the widest private one, fd00::/8 apart. */
 const WIDEST = { ipv4: 8, ipv6: 16 } as const;
 /** NIST 800-63B 3.2.2: no more than 100 failed attempts on an account. Of an address, many accounts may be behind. */
-const MOST_ATTEMPTS: Readonly<Record<string, number>> = {
+const MAX_ATTEMPTS: Readonly<Record<string, number>> = {
   login_attempt: 100,
   '2fa_attempt': 100,
   password_change: 100,
   login_ip: 1_000,
   password_reset_ip: 1_000,
 };
-const MOST_MAILS = 100;
+const MAX_MAILS = 100;
 /** OWASP password storage cheat sheet: these cost an attacker the same. */
 const ARGON2_MINIMA: readonly (readonly [memoryKiB: number, passes: number])[] = [
   [47_104, 1],
@@ -89,8 +89,8 @@ function isTooWide(network: string): boolean {
 
 function* lifetimeFindings({ session, ephemeralTokens }: AuthConfig, aal: Aal | undefined): Iterable<Finding> {
   const { idle, overall, name } = lifetimesOf(aal);
-  const remedy = (option: string, most: Duration) =>
-    `Set session.${option} to ${spelled(most)} or less, or set your target level with --aal.`;
+  const remedy = (option: string, max: Duration) =>
+    `Set session.${option} to ${spelled(max)} or less, or set your target level with --aal.`;
   if (session.ttl > idle) {
     yield finding(
       'AUTH_D30',
@@ -102,21 +102,21 @@ function* lifetimeFindings({ session, ephemeralTokens }: AuthConfig, aal: Aal | 
     const message = `session.absoluteLifetime is ${spelled(session.absoluteLifetime)}; ${name}: ${spelled(overall)}.`;
     yield finding('AUTH_D31', message, remedy('absoluteLifetime', overall));
   }
-  for (const [type, most] of Object.entries(TOKEN_LIFETIMES)) {
+  for (const [type, max] of Object.entries(TOKEN_LIFETIMES)) {
     const { ttl } = ephemeralTokens.get(type)!;
-    if (ttl <= most) continue;
+    if (ttl <= max) continue;
     const message = `ephemeralTokens.${type}.ttl is ${spelled(ttl)}.`;
-    yield finding('AUTH_D44', message, `At most ${spelled(most)} (ASVS 6.5.5, NIST 800-63B 4.2).`);
+    yield finding('AUTH_D44', message, `At most ${spelled(max)} (ASVS 6.5.5, NIST 800-63B 4.2).`);
   }
 }
 
 function* limitFindings({ rateLimits, password }: AuthConfig): Iterable<Finding> {
   for (const [event, { limit, window }] of Object.entries(rateLimits.policies)) {
-    const most = MOST_ATTEMPTS[event] ?? (event.endsWith('_send') ? MOST_MAILS : Number.POSITIVE_INFINITY);
-    const isShort = window < minutes(1) && limit / window > most / days(1);
-    if (limit <= most && !(isShort && event in MOST_ATTEMPTS)) continue;
+    const max = MAX_ATTEMPTS[event] ?? (event.endsWith('_send') ? MAX_MAILS : Number.POSITIVE_INFINITY);
+    const isShort = window < minutes(1) && limit / window > max / days(1);
+    if (limit <= max && !(isShort && event in MAX_ATTEMPTS)) continue;
     const message = `rateLimits.policies.${event} allows ${limit} in ${spelled(window)}.`;
-    yield finding('AUTH_D40', message, `Leave the default, or set a limit of at most ${most} and a window of minutes.`);
+    yield finding('AUTH_D40', message, `Leave the default, or set a limit of at most ${max} and a window of minutes.`);
   }
   if (rateLimits.backoff.base === 0) {
     yield finding('AUTH_D41', 'rateLimits.backoff.base is 0.', 'Leave the default, half a second.');

@@ -4,7 +4,7 @@ import { finding, type Finding } from './finding.js';
 const PLACEHOLDERS =
   /change.?(?:me|this|it)|your.?secret|my.?secret|super.?secret|replace.?me|placeholder|password|example|keyboard.?cat|default|insert.?here|development|jwt.?secret|auth.?secret/i;
 /** 32 random hexadecimal digits have fewer than this once in a hundred million. */
-const FEWEST_DISTINCT = 8;
+const MIN_DISTINCT = 8;
 const REMEDY = 'Make one with `nestjs-latchkey secret`, and put it first in `secrets`.';
 
 /** Secrets that are long enough and yet no secrets. A message names the place in the list, never what stands there. */
@@ -17,7 +17,7 @@ export function secretFindings(secrets: readonly string[]): Finding[] {
 
 function weaknessOf(secret: string): string | null {
   if (PLACEHOLDERS.test(secret)) return 'contains the words of a placeholder';
-  if (new Set(secret).size < FEWEST_DISTINCT) return `consists of ${new Set(secret).size} different characters`;
+  if (new Set(secret).size < MIN_DISTINCT) return `consists of ${new Set(secret).size} different characters`;
   if (isRepeated(secret)) return 'repeats itself';
   if (isSequence(secret)) return 'is a sequence such as abc… or 123…';
   return null;

@@ -15,7 +15,7 @@ import {
 /** Each subscription hears its own pings; short enough for the 63 bytes of a channel's name. */
 const PING_CHANNEL = 'nestjs_latchkey_ping_';
 /** Milliseconds that a connection which is closed has to say so; the other side may be gone. */
-const LONGEST_GOODBYE = 500;
+const MAX_GOODBYE = 500;
 
 const NOTIFY: Statement = { name: 'latchkey_notify', text: 'SELECT pg_catalog.pg_notify($1::text, $2::text)' };
 /** Waits for no disk: nothing is lost with it. Of this transaction alone, since a pooler may share the connection. */
@@ -104,7 +104,7 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
     });
     const close = () => {
       client.end().catch(() => {});
-      setTimeout(() => socket()?.destroy(), LONGEST_GOODBYE).unref();
+      setTimeout(() => socket()?.destroy(), MAX_GOODBYE).unref();
     };
     const own = `${PING_CHANNEL}${randomUUID()}`;
     client.on('error', lost);

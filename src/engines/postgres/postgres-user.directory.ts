@@ -9,7 +9,7 @@ import { sqlState } from '../../postgres/store-error.js';
 import type { RevocationReason } from '../../events/auth-event.js';
 import { AuthEvents } from '../../events/auth-events.js';
 import { InvalidationChannel } from '../../invalidation/invalidation-channel.js';
-import { LONGEST_LOGIN, normalizeLogin } from '../../user/login-name.js';
+import { MAX_LOGIN_LENGTH, normalizeLogin } from '../../user/login-name.js';
 import { PASSWORD_LENGTH, PasswordHasher } from '../../user/password-hasher.js';
 import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
 
@@ -289,16 +289,16 @@ export function userOf(
 
 function checkedEmail(email: string): string {
   const login = normalizeLogin(email);
-  if ([...login].length > LONGEST_LOGIN || !/^[^\s@\p{Cc}]+@[^\s@\p{Cc}]+$/u.test(login)) {
-    throw invalid('email', `an e-mail address of at most ${LONGEST_LOGIN} characters`);
+  if ([...login].length > MAX_LOGIN_LENGTH || !/^[^\s@\p{Cc}]+@[^\s@\p{Cc}]+$/u.test(login)) {
+    throw invalid('email', `an e-mail address of at most ${MAX_LOGIN_LENGTH} characters`);
   }
   return login;
 }
 
 function checkedPassword(password: string): string {
   const length = [...password.normalize('NFC')].length;
-  if (length < PASSWORD_LENGTH.least || length > PASSWORD_LENGTH.most) {
-    throw invalid('password', `${PASSWORD_LENGTH.least} to ${PASSWORD_LENGTH.most} characters`);
+  if (length < PASSWORD_LENGTH.min || length > PASSWORD_LENGTH.max) {
+    throw invalid('password', `${PASSWORD_LENGTH.min} to ${PASSWORD_LENGTH.max} characters`);
   }
   return password;
 }

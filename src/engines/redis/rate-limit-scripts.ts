@@ -4,7 +4,7 @@ import { RedisScript } from './redis-script.js';
 export const KEPT_AFTER_WINDOW = 60_000;
 
 /** Reservations are younger than anything else, so that a full bucket is not read as a whole for them. */
-const MOST_LOOKED_AT = 100;
+const MAX_SCANNED = 100;
 
 /**
  * A bucket is a sorted set of events by their instant. Its newest events that are younger than the window count, as many
@@ -17,7 +17,7 @@ const PRELUDE = `
     local oldest, newest = redis.call('ZRANGE', key, -used, -used, 'WITHSCORES'), redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')
     local reserved = 0
     if used == limit then
-      for _, member in ipairs(redis.call('ZRANGE', key, -${MOST_LOOKED_AT}, -1)) do
+      for _, member in ipairs(redis.call('ZRANGE', key, -${MAX_SCANNED}, -1)) do
         if string.sub(member, 1, 1) == '?' then reserved = reserved + 1 end
       end
     end

@@ -17,7 +17,7 @@ import {
 import { RedisConnection } from './redis-connection.js';
 
 /** How long a full bucket is asked again while what fills it is only reserved. Milliseconds. */
-const LONGEST_WAIT = 1_000;
+const MAX_WAIT = 1_000;
 const WAIT = 2;
 
 interface Answer {
@@ -90,7 +90,7 @@ export class RedisRateLimitStore extends RateLimitStore {
       .map((_, i) => i)
       .toSorted((a, b) => (this.keyOf(buckets[a]!) < this.keyOf(buckets[b]!) ? -1 : 1));
     const reserved: Bucket[] = [];
-    const deadline = performance.now() + LONGEST_WAIT;
+    const deadline = performance.now() + MAX_WAIT;
     try {
       for (const i of order) {
         for (;;) {

@@ -40,17 +40,17 @@ type HostsClient = Pick<RedisCommands, 'isOpen' | 'destroy'> & { duplicate(): un
 export type RedisSource = RedisClientOptions | RedisClusterOptions | HostsClient;
 
 const CONNECT_TIMEOUT = 2_000;
-const LONGEST_RECONNECT_DELAY = 2_000;
+const MAX_RECONNECT_DELAY = 2_000;
 /** A connection that is silent for longer, pings included, is cut: the other side is frozen or gone without a word. */
-const LONGEST_SILENCE = 5_000;
+const MAX_SILENCE = 5_000;
 const PING_INTERVAL = 1_500;
 
 const socket = {
   connectTimeout: CONNECT_TIMEOUT,
-  socketTimeout: LONGEST_SILENCE,
+  socketTimeout: MAX_SILENCE,
   // Jitter: a restarted server is not met by every process at the same moment.
   reconnectStrategy: (retries: number) =>
-    Math.min(50 * 2 ** Math.min(retries, 10), LONGEST_RECONNECT_DELAY) * (0.5 + Math.random() / 2),
+    Math.min(50 * 2 ** Math.min(retries, 10), MAX_RECONNECT_DELAY) * (0.5 + Math.random() / 2),
 };
 /** What waits for a connection is refused at once: a request has its answer promptly, and nothing is done later. */
 const PROMPT = { disableOfflineQueue: true, pingInterval: PING_INTERVAL };

@@ -1,4 +1,4 @@
-import { LONGEST_LIST } from '../../invalidation/invalidation.js';
+import { MAX_LIST_LENGTH } from '../../invalidation/invalidation.js';
 import { RedisScript } from './redis-script.js';
 
 /** Rotated rows that are kept of one user, where the cap of sessions is lower: the most recent ones. */
@@ -51,7 +51,7 @@ const PRELUDE = `
   end
   local function publish()
     if #changed == 0 then return end
-    local message = #changed > ${LONGEST_LIST} and '{"sessions":"*"}' or cjson.encode({ sessions = changed })
+    local message = #changed > ${MAX_LIST_LENGTH} and '{"sessions":"*"}' or cjson.encode({ sessions = changed })
     redis.call('PUBLISH', ARGV[1], message)
   end`;
 

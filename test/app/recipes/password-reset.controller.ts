@@ -73,7 +73,7 @@ export class PasswordResetController {
       await this.mailer.send({ to: email, subject: 'Your new password', text });
     } catch (error) {
       await this.tokens.consume('password_reset', token); // so that a link that nobody has cannot be used
-      await this.limits.refund(email, sent);
+      await this.limits.refund(sent);
       throw error;
     }
   }
