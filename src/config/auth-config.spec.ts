@@ -30,7 +30,13 @@ describe('AuthConfig', () => {
       maxPerUser: 25,
       rotationGrace: seconds(30),
     });
-    expect(config.cookie).toEqual({ name: 'session', secure: true, hostPrefix: true, sameSite: 'lax' });
+    expect(config.cookie).toEqual({
+      name: 'session',
+      secure: true,
+      hostPrefix: true,
+      sameSite: 'lax',
+      clearDomains: [],
+    });
     expect(config.cookieName).toBe('__Host-session');
     expect(config.password).toMatchObject({ memoryCost: 19_456, timeCost: 2, parallelism: 1 });
     expect(config.routes).toBeUndefined();
@@ -83,6 +89,26 @@ describe('AuthConfig', () => {
     ['a cookie name with a space', { secrets, cookie: { name: 'a b' } }, /RFC 6265/],
     ['an origin with a wildcard', { secrets, trustedOrigins: ['https://*.example.com'] }, /trustedOrigins\[0\]/],
     ['no origin', { secrets, trustedOrigins: ['null'] }, /trustedOrigins\[0\]/],
+    [
+      'H30: domains to clear with the prefix on',
+      { secrets, cookie: { clearDomains: ['example.com'] } },
+      /hostPrefix: false/,
+    ],
+    [
+      'H30: a domain with a dot',
+      { secrets, cookie: { hostPrefix: false, clearDomains: ['.example.com'] } },
+      /clearDomains/,
+    ],
+    [
+      'H30: a domain that is a header',
+      { secrets, cookie: { hostPrefix: false, clearDomains: ['a; Secure'] } },
+      /clearDomains/,
+    ],
+    [
+      'H30: a domain that is no list',
+      { secrets, cookie: { hostPrefix: false, clearDomains: 'example.com' } },
+      /clearDomains/,
+    ],
     ['H17: a base address with a path', { secrets, baseUrl: 'https://app.example.com/auth' }, /baseUrl/],
     ['H17: a base address without a scheme', { secrets, baseUrl: 'app.example.com' }, /baseUrl/],
     ['H17: a base address of another scheme', { secrets, baseUrl: 'ftp://app.example.com' }, /baseUrl/],

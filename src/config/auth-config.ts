@@ -27,6 +27,8 @@ import {
 } from './option-checks.js';
 import type { RateLimitSettings } from './rate-limit-options.js';
 
+/** As a Domain attribute has it: labels in lower case, no leading dot, no port. */
+const DOMAIN = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 const COOKIE_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 const OPTIONS = [
   'secrets',
@@ -124,6 +126,15 @@ export class AuthConfig {
     check.that(
       cookie.sameSite !== 'none' || cookie.secure,
       "cookie.sameSite 'none' needs cookie.secure: browsers drop the cookie otherwise. Serve over https, or use 'lax'.",
+    );
+
+    const { clearDomains } = cookie;
+    const areDomains =
+      Array.isArray(clearDomains) && clearDomains.every((one) => typeof one === 'string' && DOMAIN.test(one));
+    check.that(areDomains, "cookie.clearDomains must be a list of domains such as ['example.com'].");
+    check.that(
+      !areDomains || clearDomains.length === 0 || !(cookie.secure && cookie.hostPrefix),
+      'cookie.clearDomains needs cookie.hostPrefix: false: no cookie with a domain is called __Host-….',
     );
 
     const lanes = Number.isInteger(password.parallelism) ? Math.max(1, password.parallelism) : 1;

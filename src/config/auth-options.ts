@@ -50,7 +50,7 @@ export class SessionSettings {
   rotationGrace: Duration = seconds(30);
 }
 
-/** The session cookie. HttpOnly and Path=/ are always set, Domain never. */
+/** The session cookie. HttpOnly and Path=/ are always set; Domain never, but to clear the cookies of `clearDomains`. */
 export class CookieSettings {
   /** Without a prefix: `__Host-` is added while `secure` is on. Default `session`. */
   name: string = 'session';
@@ -70,6 +70,13 @@ export class CookieSettings {
 
   /** Default `lax`: sent on top-level navigation, not on cross-site POST. `none` needs `secure`. */
   sameSite: 'lax' | 'strict' | 'none' = 'lax';
+
+  /**
+   * Domains, such as `example.com`, for which another system (or an older version of yours) has set a cookie of the same
+   * name. A browser sends both then, and nobody is logged in by either; logins, logouts and requests with two cookies
+   * clear those of these domains. Needs `hostPrefix: false`: a `__Host-` cookie never has a domain. Default none.
+   */
+  clearDomains: readonly string[] = [];
 }
 
 /** How passwords are hashed (argon2id), and how many at once. Read by the default user directory. */

@@ -9,7 +9,7 @@ import { SessionCookie } from './session-cookie.js';
 const COOKIE_IS_SET = 'X-Auth-Cookie-Set';
 
 interface Decision {
-  readonly header: string;
+  readonly headers: readonly string[];
   readonly isRenewal: boolean;
 }
 
@@ -32,12 +32,19 @@ export class CookieWriter {
 
   /** At login. Throws Node's `ERR_HTTP_HEADERS_SENT` where it is too late. */
   set(response: object, { value, expiresAt }: CookieValue): void {
-    this.decide(response, { header: this.cookie.set(value, { expiresAt }), isRenewal: false });
+    const headers = [this.cookie.set(value, { expiresAt }), ...this.cookie.clearOfDomains()];
+    this.decide(response, { headers, isRenewal: false });
   }
 
   /** At logout. Throws as `set` does. */
   clear(response: object): void {
-    this.decide(response, { header: this.cookie.clear(), isRenewal: false });
+    this.decide(response, { headers: [this.cookie.clear(), ...this.cookie.clearOfDomains()], isRenewal: false });
+  }
+
+  /** When two cookies of our name came: those of `cookie.clearDomains` go, and ours is left alone. */
+  clearDomains(response: object): void {
+    const headers = this.cookie.clearOfDomains();
+    if (headers.length > 0) this.decide(response, { headers, isRenewal: true });
   }
 
   /**
@@ -45,13 +52,13 @@ export class CookieWriter {
    * cleared meanwhile, by us or by the handler: a logout and a renewal in one answer would bring the session back.
    */
   renew(response: object, { value, expiresAt }: CookieValue): void {
-    this.decide(response, { header: this.cookie.set(value, { expiresAt }), isRenewal: true });
+    this.decide(response, { headers: [this.cookie.set(value, { expiresAt })], isRenewal: true });
   }
 
   private decide(response: object, decision: Decision): void {
     const raw = (response as { raw?: ServerResponse }).raw ?? (response as ServerResponse);
     if (raw.headersSent) {
-      if (!decision.isRenewal) raw.appendHeader('Set-Cookie', decision.header);
+      if (!decision.isRenewal) raw.appendHeader('Set-Cookie', decision.headers);
       return;
     }
     const before = this.decisions.get(raw);
@@ -61,11 +68,11 @@ export class CookieWriter {
   }
 
   private write(raw: ServerResponse): void {
-    const { header, isRenewal } = this.decisions.get(raw)!;
+    const { headers, isRenewal } = this.decisions.get(raw)!;
     const written = [raw.getHeader('Set-Cookie') ?? []].flat().map(String);
     const others = written.filter((one) => !this.cookie.isOurs(one));
     if (isRenewal && (raw.hasHeader(COOKIE_IS_SET) || others.length < written.length)) return;
-    raw.setHeader('Set-Cookie', [...others, header]);
-    if (this.announces) raw.setHeader(COOKIE_IS_SET, '1');
+    raw.setHeader('Set-Cookie', [...others, ...headers]);
+    if (this.announces && headers.some((one) => this.cookie.isOurs(one))) raw.setHeader(COOKIE_IS_SET, '1');
   }
 }
