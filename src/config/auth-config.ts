@@ -24,6 +24,7 @@ import {
   checkedSecrets,
   checkedTokenRules,
   isOrigin,
+  UNIX_SOCKET,
 } from './option-checks.js';
 import type { RateLimitSettings } from './rate-limit-options.js';
 
@@ -68,6 +69,8 @@ export class AuthConfig {
     readonly cleanup: Readonly<CleanupSettings>,
     readonly audit: Readonly<AuditSettings>,
     readonly baseUrl: string | undefined,
+    /** Whether `trustedProxies` names the peers on a Unix socket. */
+    readonly trustsUnixSocket: boolean,
   ) {}
 
   /** Throws one `INVALID_CONFIG` that lists every mistake, each with its remedy. The options are left untouched. */
@@ -194,6 +197,7 @@ export class AuthConfig {
         Object.freeze(cleanup),
         Object.freeze(audit),
         options.baseUrl,
+        options.trustedProxies?.includes(UNIX_SOCKET) ?? false,
       ),
     );
   }

@@ -40,12 +40,16 @@ export function checkedOrigins(check: OptionChecker, value: unknown = []): reado
   return value as string[];
 }
 
+/** In `trustedProxies`: not an address, but whoever connects to our own Unix socket. */
+export const UNIX_SOCKET = 'unix';
+
 export function checkedNetworks(check: OptionChecker, value: unknown = []): Network[] {
   if (!Array.isArray(value)) {
     check.that(false, "trustedProxies must be a list, for example ['10.0.0.0/8'].");
     return [];
   }
   return value.map(parseNetwork).filter((network, index): network is Network => {
+    if (value[index] === UNIX_SOCKET) return false;
     const usable = typeof network !== 'string';
     if (!usable) check.that(false, `trustedProxies[${index}] ${network}.`);
     return usable;
