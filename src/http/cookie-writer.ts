@@ -1,8 +1,10 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
 import onHeaders from 'on-headers';
 import { AuthConfig } from '../config/auth-config.js';
 import type { CookieValue } from '../login/session-scheme.js';
+import { printable } from './auth-request.js';
+import { plainHttpHost } from './plain-http.js';
 import { SessionCookie } from './session-cookie.js';
 
 /** Set with every session cookie of the signed-cookie scheme: whoever sets it has decided about the cookie. */
@@ -20,13 +22,17 @@ interface Decision {
  */
 @Injectable()
 export class CookieWriter {
+  private readonly logger = new Logger('Auth');
   private readonly announces: boolean;
+  private readonly isSecure: boolean;
+  private hasWarned = false;
   private readonly decisions = new WeakMap<ServerResponse, Decision>();
 
   constructor(
     private readonly cookie: SessionCookie,
     config: AuthConfig,
   ) {
+    this.isSecure = config.cookie.secure;
     this.announces = config.session.scheme === 'signed-cookie';
   }
 
@@ -67,8 +73,22 @@ export class CookieWriter {
     if (!before) onHeaders(raw, () => this.write(raw));
   }
 
+  /** The browser drops the cookie and says nothing, and the user is logged out with the next click. */
+  private warnOfPlainHttp(raw: ServerResponse): void {
+    if (!this.isSecure || this.hasWarned) return;
+    const host = plainHttpHost(raw.req);
+    if (host === null) return;
+    this.hasWarned = true;
+    this.logger.warn(
+      `A Secure cookie was sent over plain http to ${printable(host)}: browsers do not keep it. Serve over https; for ` +
+        'development use localhost, or cookie: { secure: false }. If a proxy ends TLS, let it send X-Forwarded-Proto. ' +
+        'This is said once.',
+    );
+  }
+
   private write(raw: ServerResponse): void {
     const { headers, isRenewal } = this.decisions.get(raw)!;
+    this.warnOfPlainHttp(raw);
     const written = [raw.getHeader('Set-Cookie') ?? []].flat().map(String);
     const others = written.filter((one) => !this.cookie.isOurs(one));
     if (isRenewal && (raw.hasHeader(COOKIE_IS_SET) || others.length < written.length)) return;
