@@ -35,7 +35,6 @@ import { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js'
 import { AuthErrorFilter } from './http/auth-error.filter.js';
 import { authControllerAt } from './http/auth.controller.js';
 import { BearerSessions } from './login/bearer-sessions.js';
-import { bodyParseErrors } from './http/body-parse-errors.js';
 import { CookieWriter } from './http/cookie-writer.js';
 import { ClientIp } from './http/client-ip.js';
 import { LoginLimits } from './login/login-limits.js';
@@ -44,6 +43,7 @@ import { mountCookieParser } from './http/parsed-cookies.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
 import { SessionCookie } from './http/session-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
+import { mountBodyRules } from './http/unreadable-bodies.js';
 import { AuthHealthIndicator } from './health/auth-health.indicator.js';
 import { SessionScheme } from './login/session-scheme.js';
 import { SignedCookieScheme } from './login/signed-cookie.scheme.js';
@@ -99,8 +99,7 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
 
   configure(): void {
     const { httpAdapter } = this.adapterHost;
-    if (this.config.routes && httpAdapter.getType() === 'express')
-      httpAdapter.use(bodyParseErrors(this.config.routes.path));
+    if (this.config.routes) mountBodyRules(httpAdapter, this.config.routes.path);
     mountCookieParser(httpAdapter);
   }
 }

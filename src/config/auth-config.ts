@@ -16,7 +16,7 @@ import { checkSecrets } from './secrets.js';
 import { checkSession, type SessionSettings } from './session-settings.js';
 import { checkTables, type TableSettings } from './table-settings.js';
 import { checkBaseUrl, checkTrustedOrigins } from './trusted-origins.js';
-import { checkTrustedProxies } from './trusted-proxies.js';
+import { checkTrustedProxies, UNIX_SOCKET } from './trusted-proxies.js';
 
 const OPTIONS: readonly (keyof AuthOptions)[] = [
   'secrets',
@@ -54,6 +54,8 @@ export class AuthConfig {
   declare readonly baseUrl: string | undefined;
   declare readonly trustedOrigins: readonly string[];
   declare readonly trustedProxies: readonly Network[];
+  /** Whether `trustedProxies` names the peers on a Unix socket. */
+  declare readonly trustsUnixSocket: boolean;
   /** By type, those that the host adds included. */
   declare readonly ephemeralTokens: ReadonlyMap<string, Readonly<EphemeralTokenRule>>;
   declare readonly rateLimits: Readonly<RateLimitSettings>;
@@ -75,6 +77,7 @@ export class AuthConfig {
       baseUrl: checkBaseUrl(check, options?.baseUrl),
       trustedOrigins: checkTrustedOrigins(check, options?.trustedOrigins),
       trustedProxies: checkTrustedProxies(check, options?.trustedProxies),
+      trustsUnixSocket: options?.trustedProxies?.includes(UNIX_SOCKET) ?? false,
       session: checkSession(check, options?.session),
       cookie: checkCookie(check, options?.cookie),
       password: checkPassword(check, options?.password),

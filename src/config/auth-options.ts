@@ -47,7 +47,8 @@ export interface AuthOptions {
   loginPage?: string;
   /**
    * Addresses and networks (`10.0.0.0/8`) of the proxies in front, whose `X-Forwarded-For` is believed. Default none:
-   * the client is the peer of the connection. List only your own proxies, or clients choose their address.
+   * the client is the peer of the connection. List only your own proxies, or clients choose their address. `'unix'` is
+   * whoever connects to a Unix socket that the server listens on, such as nginx on the same machine.
    */
   trustedProxies?: readonly string[];
   /** Other lifetimes for single-use tokens, and the rules of types that the host adds. */

@@ -2,7 +2,10 @@ import type { OptionChecker } from './option-checker.js';
 
 const COOKIE_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 
-/** The session cookie. HttpOnly and Path=/ are always set, Domain never. */
+/** As a Domain attribute has it: labels in lower case, no leading dot, no port. */
+const DOMAIN = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
+
+/** The session cookie. HttpOnly and Path=/ are always set; Domain never, but to clear the cookies of `clearDomains`. */
 export class CookieSettings {
   /** Without a prefix: `__Host-` is added while `secure` is on. Default `session`. */
   name: string = 'session';
@@ -22,6 +25,13 @@ export class CookieSettings {
 
   /** Default `lax`: sent on top-level navigation, not on cross-site POST. `none` needs `secure`. */
   sameSite: 'lax' | 'strict' | 'none' = 'lax';
+
+  /**
+   * Domains, such as `example.com`, for which another system (or an older version of yours) has set a cookie of the same
+   * name. A browser sends both then, and nobody is logged in by either; logins, logouts and requests with two cookies
+   * clear those of these domains. Needs `hostPrefix: false`: a `__Host-` cookie never has a domain. Default none.
+   */
+  clearDomains: readonly string[] = [];
 }
 
 export function checkCookie(check: OptionChecker, written: Partial<CookieSettings> | undefined): CookieSettings {
@@ -36,6 +46,14 @@ export function checkCookie(check: OptionChecker, written: Partial<CookieSetting
   check.that(
     cookie.sameSite !== 'none' || cookie.secure,
     "cookie.sameSite 'none' needs cookie.secure: browsers drop the cookie otherwise. Serve over https, or use 'lax'.",
+  );
+  const { clearDomains } = cookie;
+  const areDomains =
+    Array.isArray(clearDomains) && clearDomains.every((one) => typeof one === 'string' && DOMAIN.test(one));
+  check.that(areDomains, "cookie.clearDomains must be a list of domains such as ['example.com'].");
+  check.that(
+    !areDomains || clearDomains.length === 0 || !(cookie.secure && cookie.hostPrefix),
+    'cookie.clearDomains needs cookie.hostPrefix: false: no cookie with a domain is called __Host-….',
   );
   return cookie;
 }

@@ -1,12 +1,16 @@
 import { parseNetwork, type Network } from '../common/ip-address.js';
 import type { OptionChecker } from './option-checker.js';
 
+/** In `trustedProxies`: not an address, but whoever connects to our own Unix socket. */
+export const UNIX_SOCKET = 'unix';
+
 export function checkTrustedProxies(check: OptionChecker, value: unknown = []): readonly Network[] {
   if (!Array.isArray(value)) {
     check.that(false, "trustedProxies must be a list, for example ['10.0.0.0/8'].");
     return [];
   }
   return value.map(parseNetwork).filter((network, index): network is Network => {
+    if (value[index] === UNIX_SOCKET) return false;
     const usable = typeof network !== 'string';
     if (!usable) check.that(false, `trustedProxies[${index}] ${network}.`);
     return usable;

@@ -154,3 +154,8 @@ export function headerOf(request: AuthRequest, name: string): string | undefined
   const value = request.headers[name];
   return Array.isArray(value) ? value.join(', ') : value;
 }
+
+/** A header for the log or an error: no control characters, and not at any length. */
+export function printable(header: string): string {
+  return header.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 100);
+}

@@ -24,6 +24,7 @@ import { HttpSessions } from './http-sessions.js';
 import { parseLoginBody } from './login-body.js';
 import { OriginGuard } from './origin.guard.js';
 import { SessionGuard } from './session.guard.js';
+import { TakesBody, TakesNoBody } from './unreadable-bodies.js';
 
 const NO_STORE = ['Cache-Control', 'no-store'] as const;
 
@@ -41,6 +42,7 @@ export class AuthController {
 
   /** Opens a session, sets the cookie, and ends the session of the cookie that was sent. The body has no token. */
   @Public()
+  @TakesBody()
   @Post('login')
   @HttpCode(200)
   @Header(...NO_STORE)
@@ -52,6 +54,7 @@ export class AuthController {
 
   /** The same for clients without cookies: the token is in the body, and no cookie is set. */
   @Public()
+  @TakesBody()
   @Post('token')
   @HttpCode(200)
   @Header(...NO_STORE)
@@ -67,6 +70,7 @@ export class AuthController {
    * for the next try.
    */
   @Public()
+  @TakesNoBody()
   @Post('logout')
   @HttpCode(200)
   @Header(...NO_STORE)
@@ -93,6 +97,7 @@ export class AuthController {
   }
 
   /** Ends one of the user's own sessions. 404 for any other handle, including those of other users. */
+  @TakesNoBody()
   @Delete('sessions/:handle')
   @HttpCode(200)
   @Header(...NO_STORE)
@@ -112,6 +117,7 @@ export class AuthController {
   }
 
   /** Ends all sessions of the user, including this one, and with them signed cookies and JWTs. */
+  @TakesNoBody()
   @Post('logout-all')
   @HttpCode(200)
   @Header(...NO_STORE)

@@ -1,5 +1,6 @@
 import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import type { Server } from 'node:net';
 import { canonicalAddress, isWithin } from '../common/ip-address.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { headerOf, type AuthRequest } from './auth-request.js';
@@ -22,6 +23,7 @@ interface ExpressLike {
 @Injectable()
 export class ClientIp implements OnApplicationBootstrap {
   private readonly logger = new Logger('Auth');
+  private isOnUnixSocket = false;
 
   constructor(
     private readonly config: AuthConfig,
@@ -30,11 +32,11 @@ export class ClientIp implements OnApplicationBootstrap {
 
   /**
    * The client's address in its canonical spelling, v4-mapped ones as IPv4; `null` if there is none, as on a Unix
-   * socket. Rate limits count such clients too: pass the `null` on.
+   * socket unless `trustedProxies` has `'unix'`. Rate limits count such clients too: pass the `null` on.
    */
   of(request: AuthRequest): string | null {
     const peer = canonicalAddress(request.socket?.remoteAddress);
-    if (peer === null || !this.isProxy(peer)) return peer;
+    if (peer === null ? !this.isTrustedUnixSocket() : !this.isProxy(peer)) return peer;
     const forwarded = headerOf(request, 'x-forwarded-for') ?? '';
     let nearest = peer;
     for (const hop of forwarded.split(',').toReversed()) {
@@ -54,6 +56,19 @@ export class ClientIp implements OnApplicationBootstrap {
       "The HTTP adapter believes X-Forwarded-For from anybody ('trust proxy' is true), so request.ip is whatever the " +
         'client writes. Name your proxies instead. AuthModule uses its own trustedProxies and is not affected.',
     );
+  }
+
+  /**
+   * Not every peer without an address is on our Unix socket: a TCP connection that is gone has none either, and its
+   * `X-Forwarded-For` is the client's own.
+   */
+  private isTrustedUnixSocket(): boolean {
+    if (!this.config.trustsUnixSocket) return false;
+    const server = this.adapterHost.httpAdapter?.getHttpServer() as Server | undefined;
+    // A pipe has its path for an address, or none if it was inherited as a file descriptor.
+    this.isOnUnixSocket ||=
+      server?.listening === true && (server.address() === null || typeof server.address() === 'string');
+    return this.isOnUnixSocket;
   }
 
   private isProxy(address: string): boolean {

@@ -1,15 +1,17 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
 import onHeaders from 'on-headers';
 import { AuthConfig } from '../config/auth-config.js';
 import type { CookieValue } from '../login/session-scheme.js';
+import { printable } from './auth-request.js';
+import { plainHttpHost } from './plain-http.js';
 import { SessionCookie } from './session-cookie.js';
 
 /** Set with every session cookie of the signed-cookie scheme: whoever sets it has decided about the cookie. */
 const COOKIE_IS_SET = 'X-Auth-Cookie-Set';
 
 interface Decision {
-  readonly header: string;
+  readonly headers: readonly string[];
   readonly isRenewal: boolean;
 }
 
@@ -20,24 +22,35 @@ interface Decision {
  */
 @Injectable()
 export class CookieWriter {
+  private readonly logger = new Logger('Auth');
   private readonly announces: boolean;
+  private readonly isSecure: boolean;
+  private hasWarned = false;
   private readonly decisions = new WeakMap<ServerResponse, Decision>();
 
   constructor(
     private readonly cookie: SessionCookie,
     config: AuthConfig,
   ) {
+    this.isSecure = config.cookie.secure;
     this.announces = config.session.scheme === 'signed-cookie';
   }
 
   /** At login. Throws Node's `ERR_HTTP_HEADERS_SENT` where it is too late. */
   set(response: object, { value, expiresAt }: CookieValue): void {
-    this.decide(response, { header: this.cookie.set(value, { expiresAt }), isRenewal: false });
+    const headers = [this.cookie.set(value, { expiresAt }), ...this.cookie.clearOfDomains()];
+    this.decide(response, { headers, isRenewal: false });
   }
 
   /** At logout. Throws as `set` does. */
   clear(response: object): void {
-    this.decide(response, { header: this.cookie.clear(), isRenewal: false });
+    this.decide(response, { headers: [this.cookie.clear(), ...this.cookie.clearOfDomains()], isRenewal: false });
+  }
+
+  /** When two cookies of our name came: those of `cookie.clearDomains` go, and ours is left alone. */
+  clearDomains(response: object): void {
+    const headers = this.cookie.clearOfDomains();
+    if (headers.length > 0) this.decide(response, { headers, isRenewal: true });
   }
 
   /**
@@ -45,13 +58,13 @@ export class CookieWriter {
    * cleared meanwhile, by us or by the handler: a logout and a renewal in one answer would bring the session back.
    */
   renew(response: object, { value, expiresAt }: CookieValue): void {
-    this.decide(response, { header: this.cookie.set(value, { expiresAt }), isRenewal: true });
+    this.decide(response, { headers: [this.cookie.set(value, { expiresAt })], isRenewal: true });
   }
 
   private decide(response: object, decision: Decision): void {
     const raw = (response as { raw?: ServerResponse }).raw ?? (response as ServerResponse);
     if (raw.headersSent) {
-      if (!decision.isRenewal) raw.appendHeader('Set-Cookie', decision.header);
+      if (!decision.isRenewal) raw.appendHeader('Set-Cookie', decision.headers);
       return;
     }
     const before = this.decisions.get(raw);
@@ -60,12 +73,26 @@ export class CookieWriter {
     if (!before) onHeaders(raw, () => this.write(raw));
   }
 
+  /** The browser drops the cookie and says nothing, and the user is logged out with the next click. */
+  private warnOfPlainHttp(raw: ServerResponse): void {
+    if (!this.isSecure || this.hasWarned) return;
+    const host = plainHttpHost(raw.req);
+    if (host === null) return;
+    this.hasWarned = true;
+    this.logger.warn(
+      `A Secure cookie was sent over plain http to ${printable(host)}: browsers do not keep it. Serve over https; for ` +
+        'development use localhost, or cookie: { secure: false }. If a proxy ends TLS, let it send X-Forwarded-Proto. ' +
+        'This is said once.',
+    );
+  }
+
   private write(raw: ServerResponse): void {
-    const { header, isRenewal } = this.decisions.get(raw)!;
+    const { headers, isRenewal } = this.decisions.get(raw)!;
+    this.warnOfPlainHttp(raw);
     const written = [raw.getHeader('Set-Cookie') ?? []].flat().map(String);
     const others = written.filter((one) => !this.cookie.isOurs(one));
     if (isRenewal && (raw.hasHeader(COOKIE_IS_SET) || others.length < written.length)) return;
-    raw.setHeader('Set-Cookie', [...others, header]);
-    if (this.announces) raw.setHeader(COOKIE_IS_SET, '1');
+    raw.setHeader('Set-Cookie', [...others, ...headers]);
+    if (this.announces && headers.some((one) => this.cookie.isOurs(one))) raw.setHeader(COOKIE_IS_SET, '1');
   }
 }

@@ -142,7 +142,7 @@ export class HttpSessions {
   async current(request: HttpRequest, response: object): Promise<RequestAuth | null> {
     const known = authOf(request);
     if (known) return known;
-    const credentials = this.authenticator.credentialsOf(request);
+    const credentials = this.authenticator.credentialsOf(request, response);
     if (!credentials) return null;
     const recalled = this.authenticator.recall(credentials);
     if (recalled) return recalled;

@@ -1,10 +1,12 @@
-import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { Injectable, Logger, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
-import { headerOf, requestOf, type AuthRequest } from './auth-request.js';
+import { headerOf, printable, requestOf, type AuthRequest } from './auth-request.js';
 import { bearerOf } from './credentials.js';
 import { SessionCookie } from './session-cookie.js';
 
+/** Origins are the client's words: the log names so many of them, and then no more. */
+const MOST_LOGGED = 100;
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 
 /**
@@ -19,6 +21,9 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
  */
 @Injectable()
 export class OriginGuard implements CanActivate {
+  private readonly logger = new Logger('Auth');
+  private readonly logged = new Set<string>();
+
   constructor(
     private readonly config: AuthConfig,
     private readonly cookie: SessionCookie,
@@ -31,10 +36,21 @@ export class OriginGuard implements CanActivate {
     const unsafe = isSocket || !SAFE_METHODS.has((request.method ?? 'POST').toUpperCase());
     if (!unsafe || this.isTrusted(request) || this.isBearerOnly(request)) return true;
     const origin = printable(headerOf(request, 'origin') ?? 'not told');
+    this.tell(origin);
     throw new AuthError(
       'CROSS_ORIGIN_REQUEST',
       `A page of another origin (${origin}) sent this request. List the origin in trustedOrigins if it is yours.`,
       { origin },
+    );
+  }
+
+  /** Once for each origin, since the client's message does not say what to do. */
+  private tell(origin: string): void {
+    if (this.logged.has(origin) || this.logged.size >= MOST_LOGGED) return;
+    this.logged.add(origin);
+    this.logger.warn(
+      `CROSS_ORIGIN_REQUEST: refused a request from a page of another origin (${origin}). If it is yours, list it in ` +
+        'trustedOrigins. This is said once for each origin.',
     );
   }
 
@@ -63,8 +79,4 @@ export class OriginGuard implements CanActivate {
   private isBearerOnly(request: AuthRequest): boolean {
     return bearerOf(request) !== null && this.cookie.values(headerOf(request, 'cookie')).length === 0;
   }
-}
-
-function printable(header: string): string {
-  return header.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 100);
 }

@@ -1,8 +1,8 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { asAuthError, AuthError, type AuthErrorCode } from '../auth.errors.js';
 import { BearerSessions } from '../login/bearer-sessions.js';
 import { SessionScheme } from '../login/session-scheme.js';
-import type { AuthRequest, RequestAuth } from './auth-request.js';
+import { headerOf, type AuthRequest, type RequestAuth } from './auth-request.js';
 import { CookieWriter } from './cookie-writer.js';
 import { credentialsOf, type Credentials } from './credentials.js';
 import { SessionCookie } from './session-cookie.js';
@@ -10,6 +10,9 @@ import { SessionCookie } from './session-cookie.js';
 /** Who a request is from. */
 @Injectable()
 export class RequestAuthenticator {
+  private readonly logger = new Logger('Auth');
+  private hasToldOfTwo = false;
+
   constructor(
     private readonly scheme: SessionScheme,
     private readonly bearer: BearerSessions,
@@ -17,9 +20,11 @@ export class RequestAuthenticator {
     private readonly writer: CookieWriter,
   ) {}
 
-  /** What the request presents: see `credentialsOf`. */
-  credentialsOf(request: AuthRequest): Credentials | null {
-    return credentialsOf(request, this.cookie);
+  /** What the request presents: see `credentialsOf`. Two cookies of our name are told once, and mended where possible. */
+  credentialsOf(request: AuthRequest, response: object | null): Credentials | null {
+    const credentials = credentialsOf(request, this.cookie);
+    if (!credentials && this.cookie.values(headerOf(request, 'cookie')).length > 1) this.meetTwoCookies(response);
+    return credentials;
   }
 
   /** Most requests: memory knows the session, so that nothing is waited for. `null`: call `recognize`. */
@@ -48,6 +53,18 @@ export class RequestAuthenticator {
     } catch (error) {
       throw asAuthError(error, 'The session lookup');
     }
+  }
+
+  private meetTwoCookies(response: object | null): void {
+    if (response) this.writer.clearDomains(response);
+    // With the prefix no other host and no Domain can have set one of them: a browser did not send this.
+    if (this.hasToldOfTwo || this.cookie.name.startsWith('__Host-')) return;
+    this.hasToldOfTwo = true;
+    this.logger.warn(
+      `A request came with two cookies named '${this.cookie.name}', so it is nobody's, and a login does not help: one ` +
+        'of them was set with a Domain. List that domain in cookie.clearDomains, and the next answer clears it. This is ' +
+        'said once.',
+    );
   }
 
   private async lookUp(

@@ -14,13 +14,15 @@ const MAX_COOKIE_AGE = days(400);
 export class SessionCookie {
   readonly name: string;
   private readonly attributes: SerializeOptions;
+  private readonly domains: readonly string[];
 
   constructor(
     config: AuthConfig,
     private readonly clock: Clock,
   ) {
     this.name = config.cookieName;
-    const { secure, sameSite } = config.cookie;
+    const { secure, sameSite, clearDomains } = config.cookie;
+    this.domains = clearDomains;
     this.attributes = { path: '/', httpOnly: true, secure, sameSite };
   }
 
@@ -50,6 +52,11 @@ export class SessionCookie {
   set(token: string, session: Pick<Session, 'expiresAt'>): string {
     const remaining = Math.min(session.expiresAt - this.clock.now(), MAX_COOKIE_AGE);
     return serialize(this.name, token, { ...this.attributes, maxAge: Math.max(0, Math.floor(remaining / 1000)) });
+  }
+
+  /** One `Set-Cookie` for each of `cookie.clearDomains`: a cookie with a Domain is another one than ours. */
+  clearOfDomains(): string[] {
+    return this.domains.map((domain) => serialize(this.name, '', { ...this.attributes, domain, maxAge: 0 }));
   }
 
   /** Whether a `Set-Cookie` is about our cookie; one of the same name with a Domain is another cookie. */

@@ -50,7 +50,7 @@ export class SessionGuard implements CanActivate {
     const asked = lookupOf(context, request);
     if (asked) return this.settle(asked, request, access);
     // Most requests: memory knows the session, so that nothing is waited for.
-    const credentials = this.authenticator.credentialsOf(request);
+    const credentials = this.authenticator.credentialsOf(request, response);
     const recalled = credentials && this.authenticator.recall(credentials);
     if (recalled) {
       attachAuth(request, recalled);

@@ -23,7 +23,10 @@ export class PasswordLogin {
       const user = await this.users.verifyCredentials(login, password);
       if (isActive(user)) return user;
       if (!(await this.users.hasAccounts())) {
-        throw new AuthError('SETUP_INCOMPLETE', 'Nobody can log in before the first account is created.', {});
+        const remedy =
+          'Nobody can log in before the first account is created: call PostgresUserDirectory.create(email, password), ' +
+          'or make one in the directory that you pass as users.';
+        throw new AuthError('SETUP_INCOMPLETE', remedy, {});
       }
     } catch (error) {
       throw asAuthError(error, 'The user directory');

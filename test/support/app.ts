@@ -38,6 +38,8 @@ export interface TestAppOptions {
   /** A database that others use too. Default: one of its own, which ends with it. */
   url?: string;
   platform?: Platform;
+  /** Listens on this Unix socket instead of a port. */
+  socketPath?: string;
   auth?: Partial<AuthOptions> & AuthModuleExtras;
   controllers?: Type[];
   providers?: ModuleMetadata['providers'];
@@ -65,7 +67,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   const db = options.url === undefined ? await createTestDatabase() : databaseAt(options.url);
   try {
     const { app, clock } = await listeningApp(db.url, options);
-    const { port } = app.getHttpServer().address() as { port: number };
+    const { port } = Object(app.getHttpServer().address()) as { port?: number };
     const close = () => app.close().then(() => db.drop());
     return { app, clock, db, queries: spyOnQueries(app), url: `http://127.0.0.1:${port}`, close };
   } catch (error) {
@@ -116,7 +118,7 @@ async function listeningApp(
   });
   options.configure?.(app);
   try {
-    await app.listen(0, '127.0.0.1');
+    await (options.socketPath ? app.listen(options.socketPath) : app.listen(0, '127.0.0.1'));
   } catch (error) {
     // What did boot has connections, which keep this process alive.
     await app.close();

@@ -1,7 +1,7 @@
 // A CommonJS application on Nest 11, Fastify and TypeORM 0.3: `require` loads the ES module (Node 20.19 or later).
 require('reflect-metadata');
 const assert = require('node:assert/strict');
-const { Controller, Get, Module } = require('@nestjs/common');
+const { Catch, Controller, Get, HttpException, Module } = require('@nestjs/common');
 const { APP_GUARD, NestFactory } = require('@nestjs/core');
 const { FastifyAdapter } = require('@nestjs/platform-fastify');
 const { TypeOrmModule } = require('@nestjs/typeorm');
@@ -43,6 +43,16 @@ class GuardOfAFeature {
 class FeatureModule {}
 Module({ providers: [{ provide: APP_GUARD, useClass: GuardOfAFeature }] })(FeatureModule);
 
+/** As in Nest's documentation: whatever is no HttpException is answered 500. */
+class CatchEverythingFilter {
+  catch(exception, host) {
+    const isKnown = exception instanceof HttpException;
+    const reply = host.switchToHttp().getResponse();
+    reply.status(isKnown ? exception.getStatus() : 500).send(isKnown ? exception.getResponse() : {});
+  }
+}
+Catch()(CatchEverythingFilter);
+
 async function main() {
   const postgres = await startEmbeddedPostgres();
   class AppModule {}
@@ -63,6 +73,7 @@ async function main() {
   })(AppModule);
 
   const app = await NestFactory.create(AppModule, new FastifyAdapter(), { logger: ['error'] });
+  app.useGlobalFilters(new CatchEverythingFilter());
   await app.listen(0);
   const url = await app.getUrl();
   await app.get(PostgresUserDirectory).create('ada@example.com', 'correct horse');
@@ -73,7 +84,16 @@ async function main() {
   });
   assert.equal(login.status, 200);
   const cookie = login.headers.get('set-cookie').split(';')[0];
-  assert.equal((await fetch(`${url}/me`)).status, 401);
+  const refused = await fetch(`${url}/me`);
+  assert.equal(refused.status, 401);
+  assert.equal((await refused.json()).code, 'UNAUTHENTICATED');
+  const unreadable = await fetch(`${url}/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{',
+  });
+  assert.equal(unreadable.status, 422);
+  assert.equal((await unreadable.json()).code, 'INVALID_INPUT');
   assert.deepEqual(await (await fetch(`${url}/me`, { headers: { cookie } })).json(), { email: 'ada@example.com' });
   const known = seen.slice(-2).map(([place, email]) => `${place}: ${email}`);
   assert.deepEqual(new Set(known), new Set(['application: ada@example.com', 'feature: ada@example.com']));
@@ -89,7 +109,10 @@ async function main() {
   await assert.rejects(signUp('undone@example.com', false), /undone/);
   assert.ok(await users.findByLogin('kept@example.com'));
   assert.equal(await users.findByLogin('undone@example.com'), null);
-  const logout = await fetch(`${url}/auth/logout`, { method: 'POST', headers: { cookie } });
+  const logout = await fetch(`${url}/auth/logout`, {
+    method: 'POST',
+    headers: { cookie, 'content-type': 'application/json' },
+  });
   assert.equal(logout.status, 200);
   assert.equal((await fetch(`${url}/me`, { headers: { cookie } })).status, 401);
   await app.close();

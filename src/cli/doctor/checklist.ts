@@ -147,7 +147,10 @@ function controlRows({ session, routes }: AuthConfig): Row[] {
   ];
 }
 
-function trustRows({ trustedOrigins, trustedProxies, loginPage }: AuthConfig, { extras }: HostConfiguration): Row[] {
+function trustRows(
+  { trustedOrigins, trustedProxies, trustsUnixSocket, loginPage }: AuthConfig,
+  { extras }: HostConfiguration,
+): Row[] {
   const isGuarded = extras.globalGuard !== false;
   return [
     [
@@ -161,7 +164,9 @@ function trustRows({ trustedOrigins, trustedProxies, loginPage }: AuthConfig, { 
       'F4',
       'A15.3.4',
       'Client address',
-      trustedProxies.length === 0 ? 'the peer' : `X-Forwarded-For behind ${trustedProxies.length} networks`,
+      trustedProxies.length === 0 && !trustsUnixSocket
+        ? 'the peer'
+        : `X-Forwarded-For behind ${trustedProxies.length} networks${trustsUnixSocket ? ' and the Unix socket' : ''}`,
     ],
     ['F5', 'A3.7.2', 'Redirects', loginPage ?? 'none'],
     ['F6', 'A15.3.7', 'Two cookies of our name', 'refused'],

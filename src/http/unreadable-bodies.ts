@@ -1,0 +1,88 @@
+import { SetMetadata } from '@nestjs/common';
+import type { HttpAdapterHost } from '@nestjs/core';
+import type { NextFunction, Request, Response } from 'express';
+import { AuthError } from '../auth.errors.js';
+
+/**
+ * What our routes do with a body that the adapter cannot parse, before any handler of Nest's is reached. A login answers
+ * 422 like to any other wrong body; body-parser would quote a piece of it in its message, and with it the password. The
+ * other routes take no body, so none can keep a logout from ending the session.
+ */
+export function mountBodyRules(adapter: HttpAdapterHost['httpAdapter'], path: string): void {
+  if (adapter.getType() === 'express') adapter.use(expressBodyErrors(path));
+  if (adapter.getType() === 'fastify') addFastifyHook(adapter.getInstance<FastifyLike>());
+}
+
+/** Nest hands this metadata of a handler on to Fastify as `config` of the route: `@RouteConfig` without the package. */
+const FASTIFY_ROUTE_CONFIG = '__fastify_route_config__';
+const BODY = 'nestjs-latchkey.body';
+
+/** A route of ours that reads its body. */
+export const TakesBody = () => SetMetadata(FASTIFY_ROUTE_CONFIG, { [BODY]: 'taken' });
+
+/** A route of ours that reads none, whatever is sent. */
+export const TakesNoBody = () => SetMetadata(FASTIFY_ROUTE_CONFIG, { [BODY]: 'ignored' });
+
+/** Of what body-parser and Fastify say 4xx; too large (413) stays what it is. */
+const UNREADABLE = new Set<unknown>([400, 415]);
+
+function isUnreadable(error: unknown): boolean {
+  return UNREADABLE.has((error as { statusCode?: unknown } | null)?.statusCode);
+}
+
+function notJson(): AuthError {
+  const fields = { body: 'must be a JSON object' };
+  return new AuthError('INVALID_INPUT', 'Not a login: the body is not JSON.', { fields });
+}
+
+function expressBodyErrors(path: string) {
+  const mounted = path.replaceAll(/^\/+|\/+$/g, '').replaceAll(/[^\w/-]/g, '.');
+  const takesBody = new RegExp(`/${mounted}/(login|token)/?$`, 'i');
+  const takesNone = new RegExp(`/${mounted}/(logout|logout-all|sessions/[^/]+)/?$`, 'i');
+  // Four parameters make it an error handler.
+  return (error: unknown, request: Request, _response: Response, next: NextFunction): void => {
+    // body-parser's errors have a type; what other middleware has thrown is not about the body.
+    const isOfBody = typeof (error as { type?: unknown } | null)?.type === 'string';
+    const asked = isOfBody ? decoded(request.originalUrl.split('?')[0]!) : '';
+    if (isOfBody && takesNone.test(asked)) next();
+    else next(isUnreadable(error) && takesBody.test(asked) ? notJson() : error);
+  };
+}
+
+/** The router decodes the path, so `/auth/logi%6e` is the same route. */
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
+interface FastifyRoute {
+  config?: { [BODY]?: 'taken' | 'ignored' };
+  errorHandler?: (error: unknown) => never;
+  onRequest?: FastifyOnRequest | FastifyOnRequest[];
+}
+type FastifyOnRequest = (request: { raw: { headers: Request['headers'] } }, reply: unknown, done: () => void) => void;
+
+interface FastifyLike {
+  addHook(name: 'onRoute', hook: (route: FastifyRoute) => void): void;
+}
+
+function addFastifyHook(fastify: FastifyLike): void {
+  fastify.addHook('onRoute', (route) => {
+    const body = route.config?.[BODY];
+    if (body === 'ignored') route.onRequest = [...[route.onRequest ?? []].flat(), withoutBody];
+    if (body !== 'taken') return;
+    // Nest's own handler, which asks the filters, gets what this one throws.
+    route.errorHandler = (error) => {
+      throw isUnreadable(error) ? notJson() : error;
+    };
+  });
+}
+
+/** Fastify decides by these headers whether it has a body to parse; Node discards what is not read. */
+const withoutBody: FastifyOnRequest = ({ raw: { headers } }, _reply, done) => {
+  for (const name of ['content-type', 'content-length', 'transfer-encoding']) delete headers[name];
+  done();
+};
