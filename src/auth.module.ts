@@ -1,4 +1,4 @@
-import { Module, type DynamicModule, type NestModule, type Provider } from '@nestjs/common';
+import { Module, type DynamicModule, type FactoryProvider, type NestModule, type Provider } from '@nestjs/common';
 import { APP_FILTER, HttpAdapterHost } from '@nestjs/core';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
@@ -23,6 +23,7 @@ import { AuditStore } from './audit/audit.store.js';
 import { CleanupService } from './cleanup/cleanup.service.js';
 import { CleanupTurn } from './cleanup/cleanup-turn.js';
 import { Clock, SystemClock } from './common/clock.js';
+import { Hidden } from './common/hidden.js';
 import { AuthConfig } from './config/auth-config.js';
 import type { AuthOptions } from './config/auth-options.js';
 import { KeyRing } from './crypto/key-ring.js';
@@ -113,7 +114,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     { provide: Clock, useClass: SystemClock },
     {
       provide: AuthConfig,
-      useFactory: (options: AuthOptions) => AuthConfig.from(options, routes),
+      useFactory: (options: Hidden<AuthOptions>) => AuthConfig.from(options.reveal(), routes),
       inject: [AUTH_OPTIONS],
     },
     {
@@ -229,11 +230,20 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     imports: [...(definition.imports ?? []), ...imports],
     controllers: routes ? [authControllerAt(routes)] : [],
     providers: [
-      ...(definition.providers ?? []),
+      ...(definition.providers ?? []).map(hidden),
       ...services,
       { provide: APP_FILTER, useExisting: AuthErrorFilter },
       ...(globalGuard === false ? [] : [GlobalGuards, GlobalGuardsCheck]),
     ],
     exports: services,
   };
+}
+
+/** The options as the host gave them hold its secrets, and a provider is seen by whoever inspects the application. */
+function hidden(provider: Provider): Provider {
+  if (typeof provider !== 'object' || provider.provide !== AUTH_OPTIONS) return provider;
+  if ('useValue' in provider) return { ...provider, useValue: new Hidden(provider.useValue) };
+  if (!('useFactory' in provider)) return provider;
+  const { useFactory } = provider as FactoryProvider<AuthOptions>;
+  return { ...provider, useFactory: async (...injected: unknown[]) => new Hidden(await useFactory(...injected)) };
 }

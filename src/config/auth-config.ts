@@ -1,3 +1,4 @@
+import { Hidden } from '../common/hidden.js';
 import type { Network } from '../common/ip-address.js';
 import { isLocalPath } from '../common/local-path.js';
 import { checkAudit, type AuditSettings } from './audit-settings.js';
@@ -16,7 +17,7 @@ import { checkSecrets } from './secrets.js';
 import { checkSession, type SessionSettings } from './session-settings.js';
 import { checkTables, type TableSettings } from './table-settings.js';
 import { checkBaseUrl, checkTrustedOrigins } from './trusted-origins.js';
-import { checkTrustedProxies, UNIX_SOCKET } from './trusted-proxies.js';
+import { checkTrustedProxies, trustsUnixSocket } from './trusted-proxies.js';
 
 const OPTIONS: readonly (keyof AuthOptions)[] = [
   'secrets',
@@ -41,12 +42,14 @@ const OPTIONS: readonly (keyof AuthOptions)[] = [
  * The host's options, defaults filled in, validated once at boot and frozen. Everything inside the module reads this.
  */
 export class AuthConfig {
-  declare readonly secrets: readonly string[];
+  declare readonly secrets: Hidden<readonly string[]>;
   declare readonly session: Readonly<SessionSettings>;
   declare readonly cookie: Readonly<CookieSettings>;
   declare readonly password: Readonly<PasswordSettings>;
   declare readonly jwt: Readonly<JwtSettings>;
-  declare readonly cache: Readonly<CacheSettings>;
+  declare readonly cache: Readonly<Omit<CacheSettings, 'url'>>;
+  /** `cache.url`, which may name a password. */
+  declare readonly listenerUrl: Hidden<string | null>;
   declare readonly cleanup: Readonly<CleanupSettings>;
   declare readonly audit: Readonly<AuditSettings>;
   declare readonly database: Readonly<DatabaseSettings>;
@@ -72,17 +75,19 @@ export class AuthConfig {
   static from(options: AuthOptions, routes?: RouteOptions): AuthConfig {
     const check = new OptionChecker();
     check.keys('', options, OPTIONS);
+    const { url: listenerUrl, ...cache } = checkCache(check, options?.cache);
     const checked = {
-      secrets: checkSecrets(check, options?.secrets),
+      secrets: new Hidden(Object.freeze([...checkSecrets(check, options?.secrets)])),
       baseUrl: checkBaseUrl(check, options?.baseUrl),
       trustedOrigins: checkTrustedOrigins(check, options?.trustedOrigins),
       trustedProxies: checkTrustedProxies(check, options?.trustedProxies),
-      trustsUnixSocket: options?.trustedProxies?.includes(UNIX_SOCKET) ?? false,
+      trustsUnixSocket: trustsUnixSocket(options?.trustedProxies),
       session: checkSession(check, options?.session),
       cookie: checkCookie(check, options?.cookie),
       password: checkPassword(check, options?.password),
       jwt: checkJwt(check, options?.jwt),
-      cache: checkCache(check, options?.cache),
+      cache,
+      listenerUrl: new Hidden(listenerUrl),
       cleanup: checkCleanup(check, options?.cleanup),
       audit: checkAudit(check, options?.audit),
       database: checkDatabase(check, options?.database),

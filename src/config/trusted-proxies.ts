@@ -2,7 +2,7 @@ import { parseNetwork, type Network } from '../common/ip-address.js';
 import type { OptionChecker } from './option-checker.js';
 
 /** In `trustedProxies`: not an address, but whoever connects to our own Unix socket. */
-export const UNIX_SOCKET = 'unix';
+const UNIX_SOCKET = 'unix';
 
 export function checkTrustedProxies(check: OptionChecker, value: unknown = []): readonly Network[] {
   if (!Array.isArray(value)) {
@@ -16,3 +16,5 @@ export function checkTrustedProxies(check: OptionChecker, value: unknown = []): 
     return usable;
   });
 }
+
+export const trustsUnixSocket = (value: unknown): boolean => Array.isArray(value) && value.includes(UNIX_SOCKET);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
+import { Hidden } from '../common/hidden.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { KeyRing, type Keys } from './key-ring.js';
 
@@ -13,7 +14,7 @@ const derivations = (
 
 const ringOf = (...secrets: string[]) => new KeyRing(AuthConfig.from({ secrets }));
 /** What AuthConfig would have refused before. */
-const uncheckedRing = (...secrets: unknown[]) => new KeyRing({ secrets } as unknown as AuthConfig);
+const uncheckedRing = (...secrets: unknown[]) => new KeyRing({ secrets: new Hidden(secrets) } as unknown as AuthConfig);
 const hex = (keys: Keys) => keys.map((key) => key.export().toString('hex'));
 
 describe('KeyRing', () => {

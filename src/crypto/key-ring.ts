@@ -24,7 +24,7 @@ export class KeyRing {
 
   /** Throws a `TypeError` when there is no secret, or one with fewer than 32 characters (code points). */
   constructor({ secrets }: AuthConfig) {
-    const [current, ...previous] = secrets.map(masterKey);
+    const [current, ...previous] = secrets.reveal().map(masterKey);
     if (current === undefined) throw new TypeError('A KeyRing needs at least one secret.');
     this.#masters = [current, ...previous];
   }

@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes, type KeyObject } from 'node:crypto';
+import { canonicalBytes } from './base64url.js';
 import type { Keys } from './key-ring.js';
 
 const ALGORITHM = 'aes-256-gcm';
@@ -29,8 +30,8 @@ export class SealedText {
   /** `null` for whatever was not sealed by one of our keys for this context, byte for byte. Never throws. */
   open(sealed: string, context: string): string | null {
     if (typeof sealed !== 'string' || sealed.length > MAX_SEALED_LENGTH) return null;
-    const bytes = Buffer.from(sealed, 'base64url');
-    if (bytes.length < NONCE_BYTES + TAG_BYTES || bytes.toString('base64url') !== sealed) return null;
+    const bytes = canonicalBytes(sealed);
+    if (bytes === null || bytes.length < NONCE_BYTES + TAG_BYTES) return null;
     for (const key of this.keys) {
       const text = opened(bytes, key, context);
       if (text !== null) return text;

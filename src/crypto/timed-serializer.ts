@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto';
 import { deflateSync, inflateSync } from 'node:zlib';
 import type { Duration } from '../common/duration.js';
+import { canonicalBytes } from './base64url.js';
 import type { Keys } from './key-ring.js';
 
 /** The result of reading a value. `signedAt` is in epoch milliseconds, of whole seconds. */
@@ -91,7 +92,7 @@ function timestampAt(now: number): string {
 }
 
 function instantOf(segment: string): number | null {
-  const bytes = bytesOf(segment);
+  const bytes = canonicalBytes(segment);
   if (bytes === null || bytes.length > MAX_TIMESTAMP_BYTES) return null;
   return bytes.reduce((seconds, byte) => seconds * 256 + byte, 0) * 1000;
 }
@@ -99,7 +100,7 @@ function instantOf(segment: string): number | null {
 /** The parsed JSON, or `undefined`, which no JSON text gives. */
 function payloadOf(segment: string): unknown {
   const deflated = segment.startsWith('.');
-  const bytes = bytesOf(deflated ? segment.slice(1) : segment);
+  const bytes = canonicalBytes(deflated ? segment.slice(1) : segment);
   if (bytes === null) return undefined;
   try {
     const json = deflated ? inflateSync(bytes, BOUNDED) : bytes;
@@ -107,10 +108,4 @@ function payloadOf(segment: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** Node decodes nearly anything; what does not come back as it was is not canonical base64url. */
-function bytesOf(segment: string): Buffer | null {
-  const bytes = Buffer.from(segment, 'base64url');
-  return bytes.toString('base64url') === segment ? bytes : null;
 }

@@ -6,7 +6,7 @@ import type {
   EphemeralTokenType,
 } from '../config/ephemeral-token-settings.js';
 import { columnKey, sha256Hex } from '../crypto/hash.js';
-import { normalizeLogin } from '../user/login-name.js';
+import { INVISIBLE, normalizeLogin } from '../user/login-name.js';
 
 /** A stored token: the source system's columns, and two of our own. Instants are epoch milliseconds. */
 export interface EphemeralTokenRow {
@@ -185,7 +185,7 @@ function mistakeIn(column: Column, value: unknown): string | null {
     return Number.isInteger(value) && Math.abs(value as number) <= MAX_PROVIDER_ID ? null : 'must be an integer';
   }
   if (typeof value !== 'string' || value === '') return 'must be a non-empty string';
-  if (column === 'username') return /\p{Cc}/u.test(value) ? 'must be a login name' : null;
+  if (column === 'username') return INVISIBLE.test(value) ? 'must be a login name' : null;
   const fits = Array.from(value).length <= MAX_TEXT_LENGTH && !value.includes('\0');
   return fits ? null : `must be at most ${MAX_TEXT_LENGTH} characters`;
 }

@@ -13,10 +13,15 @@ interface Emitter {
  */
 @Injectable()
 export class EventEmitterBridge implements OnModuleInit {
+  // They lead to everything in the application, which nobody who inspects this wants to see.
+  readonly #modules: ModulesContainer;
+
   constructor(
-    private readonly modules: ModulesContainer,
+    modules: ModulesContainer,
     private readonly events: AuthEvents,
-  ) {}
+  ) {
+    this.#modules = modules;
+  }
 
   onModuleInit(): void {
     const emitter = this.find();
@@ -25,7 +30,7 @@ export class EventEmitterBridge implements OnModuleInit {
   }
 
   private find(): Emitter | undefined {
-    for (const { metatype, providers } of this.modules.values()) {
+    for (const { metatype, providers } of this.#modules.values()) {
       if (metatype.name !== 'EventEmitterModule') continue;
       for (const { instance } of providers.values()) if (isEmitter(instance)) return instance;
     }

@@ -22,10 +22,15 @@ export class GlobalGuards {
  */
 @Injectable()
 export class GlobalGuardsCheck implements OnModuleInit {
-  constructor(private readonly moduleRef: ModuleRef) {}
+  // It leads to everything in the application, which nobody who inspects this wants to see.
+  readonly #moduleRef: ModuleRef;
+
+  constructor(moduleRef: ModuleRef) {
+    this.#moduleRef = moduleRef;
+  }
 
   onModuleInit(): void {
-    const guards = applicationConfigOf(this.moduleRef).getGlobalGuards();
+    const guards = applicationConfigOf(this.#moduleRef).getGlobalGuards();
     if ([OriginGuard, SessionGuard].every((guard) => guards.includes(this.instanceOf(guard)))) return;
     throw invalidConfig(
       'The guards of AuthModule do not run: something that they depend on is request-scoped, such as the UserDirectory ' +
@@ -36,7 +41,7 @@ export class GlobalGuardsCheck implements OnModuleInit {
   /** Whatever a test has put in its place. Nest throws for what is request-scoped. */
   private instanceOf(guard: Type<CanActivate>): CanActivate {
     try {
-      return this.moduleRef.get(guard);
+      return this.#moduleRef.get(guard);
     } catch {
       return NOT_MADE;
     }

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { AuthError } from '../auth.errors.js';
-import { MAX_LOGIN_LENGTH, normalizeLogin } from '../user/login-name.js';
+import { INVISIBLE, MAX_LOGIN_LENGTH, normalizeLogin } from '../user/login-name.js';
 import { PASSWORD_LENGTH } from '../user/password-hasher.js';
 
-const EMAIL = `must be a string of 1 to ${MAX_LOGIN_LENGTH} characters without control characters`;
+const EMAIL = `must be a string of 1 to ${MAX_LOGIN_LENGTH} characters, none of them invisible`;
 const PASSWORD = `must be a string of 1 to ${PASSWORD_LENGTH.max} characters`;
 
 /**
@@ -15,7 +15,7 @@ const LoginBody = z.object({
     .string(EMAIL)
     .max(4 * MAX_LOGIN_LENGTH, EMAIL)
     .transform(normalizeLogin)
-    .refine((email) => email !== '' && [...email].length <= MAX_LOGIN_LENGTH && !/\p{Cc}/u.test(email), EMAIL),
+    .refine((email) => email !== '' && [...email].length <= MAX_LOGIN_LENGTH && !INVISIBLE.test(email), EMAIL),
   password: z
     .string(PASSWORD)
     .min(1, PASSWORD)

@@ -72,9 +72,12 @@ const CLAIMS = {
 
 /** A token signed with the right key, from the rules of RFC 7515 alone. */
 function signed(claims: unknown, header: unknown = HEADER, purpose = 'session', hash = 'sha256'): string {
-  const body = [header, claims]
-    .map((part) => base64url(typeof part === 'string' ? part : JSON.stringify(part)))
-    .join('.');
+  const segments = [header, claims].map((part) => base64url(typeof part === 'string' ? part : JSON.stringify(part)));
+  return signedSegments(segments, purpose, hash);
+}
+
+function signedSegments(segments: readonly string[], purpose = 'session', hash = 'sha256'): string {
+  const body = segments.join('.');
   const key = createHmac('sha256', SECRET).update(purpose).digest();
   return `${body}.${createHmac(hash, key).update(body).digest('base64url')}`;
 }
@@ -394,6 +397,83 @@ describe('decode', () => {
       if (!(error instanceof TokenError)) throw new Error(`${String(error)}: ${JSON.stringify(token)}`);
     }
   }, 60_000);
+});
+
+describe('H18: one token has one spelling, and what is signed is what was meant', () => {
+  const header = base64url(JSON.stringify(HEADER));
+  /** The claims with these bytes for the subject's `u1`. */
+  const withSubject = (...bytes: number[]) => {
+    const [before = '', after = ''] = JSON.stringify(CLAIMS).split('u1');
+    return Buffer.concat([Buffer.from(before), Buffer.from(bytes), Buffer.from(after)]).toString('base64url');
+  };
+
+  it('H18: a payload that is not UTF-8 is refused, or two subjects would be one', () => {
+    expect(codec().decode(signedSegments([header, withSubject(0xc3, 0xbf)])).sub).toBe('ÿ');
+    const invalid = [[0xff], [0xfe], [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xe2, 0x82]];
+    for (const bytes of invalid) {
+      expect(reasonOf(() => codec().decode(signedSegments([header, withSubject(...bytes)])))).toBe('malformed');
+    }
+  });
+
+  it('H18: a header that is not UTF-8 is refused', () => {
+    const bytes = Buffer.from(JSON.stringify(HEADER).replace('}', ',"a":"ÿ"}'), 'latin1');
+    const claims = base64url(JSON.stringify(CLAIMS));
+    expect(reasonOf(() => codec().decode(signedSegments([bytes.toString('base64url'), claims])))).toBe('malformed');
+  });
+
+  it.each(['header', 'payload', 'signature'] as const)('H18: stray bits in the last character of the %s', (part) => {
+    let refused = 0;
+    // Two of three lengths leave bits to spare.
+    for (const pad of ['', ' ', '  ']) {
+      const segments = [base64url(JSON.stringify(HEADER) + pad), base64url(JSON.stringify(CLAIMS) + pad)];
+      const index = ['header', 'payload'].indexOf(part);
+      const text = index < 0 ? signedSegments(segments).split('.')[2]! : segments[index]!;
+      for (const other of otherSpellings(text)) {
+        const token =
+          index < 0
+            ? [...segments, other].join('.')
+            : signedSegments(segments.map((segment, i) => (i === index ? other : segment)));
+        expect(reasonOf(() => codec().decode(token))).toMatch(/malformed|signature/);
+        refused++;
+      }
+      expect(codec().decode(signedSegments(segments)).sub).toBe('u1');
+    }
+    expect(refused).toBeGreaterThan(2);
+  });
+
+  class Roles {
+    admin = true;
+  }
+  it.each<[string, unknown]>([
+    ['a text', 'admin'],
+    ['a list', ['admin']],
+    ['null', null],
+    ['a number', 5],
+    ['a function', () => ({ admin: true })],
+    ['a Map', new Map([['admin', true]])],
+    ['a Date', new Date(NOW)],
+    ['an object of a class', new Roles()],
+    ['an object that writes its own JSON', { toJSON: () => ({ sub: 'root' }) }],
+  ])('H18: claims given as %s', (_, claims) => {
+    expect(() => codec().encode('u1', { claims: claims as Record<string, unknown> })).toThrow(TypeError);
+  });
+
+  it('H18: claims without a prototype are plain', () => {
+    const claims = Object.assign(Object.create(null) as Record<string, unknown>, { admin: false });
+    expect(codec().decode(codec().encode('u1', { claims }).token).claims).toEqual({ admin: false });
+  });
+
+  it.each(['6', '', null, true, [6], new Date(6), { valueOf: () => 6 }])('H18: ttl given as %j', (ttl) => {
+    expect(() => codec().encode('u1', { ttl: ttl as number })).toThrow(TypeError);
+  });
+
+  /** The spellings that a lenient decoder reads as the same bytes: none where all bits are used. */
+  function otherSpellings(text: string): string[] {
+    const bytes = Buffer.from(text, 'base64url');
+    return [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_']
+      .map((last) => text.slice(0, -1) + last)
+      .filter((other) => other !== text && Buffer.from(other, 'base64url').equals(bytes));
+  }
 });
 
 describe('types', () => {

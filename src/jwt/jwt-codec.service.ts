@@ -1,10 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import jwt from 'jsonwebtoken';
+import { isUtf8 } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
 import type { TokenFault } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { days, type Duration } from '../common/duration.js';
 import { AuthConfig } from '../config/auth-config.js';
+import { canonicalBytes } from '../crypto/base64url.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import { randomId } from '../crypto/random.js';
 import { TokenError } from './jwt-error.js';
@@ -73,6 +75,7 @@ export class JwtCodecService {
   ): EncodedToken {
     const { purpose = 'session', ttl = this.config.jwt.ttl, claims = {} } = options;
     if (typeof subject !== 'string') throw new TypeError('The subject of a token must be a string.');
+    if (typeof ttl !== 'number') throw new TypeError('The ttl of a token must be a number: write it as minutes(5).');
     if (!(ttl >= 0 && ttl <= MAX_LIFETIME)) throw new RangeError('The ttl of a token must be 0 to 400 days.');
 
     const iat = this.clock.now();
@@ -93,6 +96,8 @@ export class JwtCodecService {
   ): TokenPayload<Purpose> {
     const { purpose = 'session' as Purpose } = options;
     const { header, payload } = this.verify(token, this.keyRing.forPurpose(purpose));
+    if (!hasOneSpelling(token))
+      throw new TokenError('malformed', 'The token is not canonical base64url of UTF-8 text.');
     if (!isPlainHeader(header))
       throw new TokenError('malformed', 'The header of the token has members that are not allowed.');
     return payloadFromJson(payload, { purpose, audience: this.config.jwt.audience, now: this.clock.now() });
@@ -129,4 +134,15 @@ export class JwtCodecService {
 function isPlainHeader(header: jwt.JwtHeader): boolean {
   const members = Object.keys(header).every((name) => name === 'alg' || name === 'typ');
   return members && (header.typ === undefined || header.typ === 'JWT');
+}
+
+/**
+ * Whether header and payload are the one spelling of well-formed text, which nothing below checks: a decoder makes the
+ * same U+FFFD of every byte that is not UTF-8, so that two subjects would become one. The signature is compared as text.
+ */
+function hasOneSpelling(token: string): boolean {
+  return token
+    .split('.', 2)
+    .map(canonicalBytes)
+    .every((bytes) => bytes !== null && isUtf8(bytes));
 }

@@ -52,6 +52,7 @@ const LATEST_SECOND = 8_640_000_000_000;
 /** The JSON that is signed: claims and their order as in the source system, seconds with microseconds in `iat`. */
 export function payloadToJson(payload: TokenPayload, audience: string | null): string {
   const { sub, jti, iat, exp, purpose, claims } = payload;
+  if (!isPlainObject(claims)) throw new TypeError('The claims of a token must be a plain object.');
   const reserved = Object.keys(claims).find((name) => RESERVED.includes(name));
   if (reserved !== undefined) throw new TypeError(`The claim ${reserved} cannot be set: encode() sets it.`);
   return JSON.stringify({
@@ -115,6 +116,13 @@ function isMeantFor(aud: unknown, audience: string | null): boolean {
 
 function isJti(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= MAX_JTI_LENGTH;
+}
+
+/** Nothing whose own idea of JSON could take the place of the payload, and nothing that spreads into letters or indices. */
+function isPlainObject(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || typeof (value as AnyClaims).toJSON === 'function') return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 /** A NumericDate (RFC 7519 section 2) that a `Date` can hold. */

@@ -106,7 +106,7 @@ function giveUpConnecting(pool: Pool, connectionTimeoutMillis: Duration): void {
       super({ ...own, password: own.password, ssl: own.ssl, connectionTimeoutMillis });
     }
   }
-  pool.Client = LimitedClient as ClientPool['Client'];
+  pool.Client = LimitedClient;
 }
 
 const isLimited = Symbol('nestjs-latchkey: connecting has a limit');

@@ -28,8 +28,11 @@ const ATTEMPTS = 3;
  */
 @Injectable()
 export class PreparedStatements {
+  // Its options and its connections name the database's password.
+  readonly #dataSource: DataSource;
+
   constructor(
-    private readonly dataSource: DataSource,
+    dataSource: DataSource,
     private readonly metrics: AuthMetrics = AuthMetrics.OFF,
     { timeout }: Readonly<DatabaseSettings> = new DatabaseSettings(),
   ) {
@@ -37,14 +40,15 @@ export class PreparedStatements {
       const mistake = `The DataSource is of type '${dataSource.options.type}': AuthModule needs 'postgres'.`;
       throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
     }
-    const { max } = this.primary.options;
+    this.#dataSource = dataSource;
+    const { max } = this.#primary.options;
     if (max !== undefined && max < 2) {
       const mistake =
         `The DataSource's pool has ${max} connection: give it at least 2 (extra: { max: 10 }), since what must stay done when ` +
         'a transaction is undone, such as counting an attempt, needs one beside it.';
       throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
     }
-    this.pool = new ConnectionPool(() => this.primary, timeout);
+    this.pool = new ConnectionPool(() => this.#primary, timeout);
     this.timeout = timeout;
     this.locks = new LockQueues(timeout);
   }
@@ -56,7 +60,7 @@ export class PreparedStatements {
   /** Whether each connection still has what was prepared on it. */
   private keepsNames = true;
   private readonly transactions = new AsyncLocalStorage<JoinedTransaction>();
-  private readonly hostTransactions = new Map<HostClient, HostTransaction>();
+  readonly #hostTransactions = new Map<HostClient, HostTransaction>();
   private readonly semaphore = new Semaphore(() => Math.max(1, Math.floor(this.pool.max / 2)));
 
   /** Within `transaction`, as part of it; else on its own. */
@@ -132,9 +136,9 @@ export class PreparedStatements {
    * without an open transaction or of another DataSource, and within another transaction.
    */
   async within<T>(manager: EntityManager, work: () => Promise<T>): Promise<T> {
-    const runner = transactionOf(manager, this.dataSource);
+    const runner = transactionOf(manager, this.#dataSource);
     const client = (await runner.connect()) as HostClient;
-    const host = this.hostTransactions.get(client) ?? this.hostTransaction(client);
+    const host = this.#hostTransactions.get(client) ?? this.hostTransaction(client);
     const around = this.transactions.getStore();
     if (around?.open && !(around instanceof HostTransactionScope && around.host === host)) {
       throw new TypeError(
@@ -142,10 +146,10 @@ export class PreparedStatements {
           'Call it around that one: AuthTransaction.run inside of within is part of it.',
       );
     }
-    if (!this.hostTransactions.has(client)) {
-      this.hostTransactions.set(client, host);
+    if (!this.#hostTransactions.has(client)) {
+      this.#hostTransactions.set(client, host);
       host.watch(runner, () => {
-        this.hostTransactions.delete(client);
+        this.#hostTransactions.delete(client);
         this.restStorage();
       });
     }
@@ -155,7 +159,7 @@ export class PreparedStatements {
 
   /** Before Node 24 one storage in use makes every promise of the process dearer, a statement by a tenth. */
   private restStorage(): void {
-    if (this.semaphore.isIdle && this.hostTransactions.size === 0) this.transactions.disable();
+    if (this.semaphore.isIdle && this.#hostTransactions.size === 0) this.transactions.disable();
   }
 
   /** Whether this code runs in a transaction, and so may read uncommitted changes of its own. */
@@ -197,21 +201,21 @@ export class PreparedStatements {
 
   /** One more connection like the pool's, outside of it: see `listeningClient`. */
   listener(options: ListenerOptions): ListeningClient {
-    return listeningClient(this.primary, options);
+    return listeningClient(this.#primary, options);
   }
 
   /** The DataSource's `schema` option, where the host has set one. */
   get schema(): string | undefined {
-    return (this.dataSource.options as { schema?: string }).schema;
+    return (this.#dataSource.options as { schema?: string }).schema;
   }
 
   /** The DataSource's `entityPrefix` option, where the host has set one. */
   get entityPrefix(): string | undefined {
-    return this.dataSource.options.entityPrefix;
+    return this.#dataSource.options.entityPrefix;
   }
 
   /** The pool that TypeORM opened; its primary when the DataSource has replicas, since a replica lags behind a revocation. */
-  private get primary(): Pool {
-    return (this.dataSource.driver as unknown as { master: Pool }).master;
+  get #primary(): Pool {
+    return (this.#dataSource.driver as unknown as { master: Pool }).master;
   }
 }

@@ -91,6 +91,11 @@ describe('SignedCookieSession', () => {
     expect(sessions().decode(sessions().encode(identity))).toEqual(identity);
   });
 
+  it.each(['6', null, [6]])('H18: a ttl given as %j', (ttl) => {
+    const facts = { sub: 'alice', providerId: 'basic', ttl: ttl as unknown as number };
+    expect(() => sessions().makeIdentity(facts)).toThrow(TypeError);
+  });
+
   it('writes what the source system reads: field order, nulls, Z and 6 digits, then our own keys', () => {
     clock.set(NOW + 0.12);
     const value = sessions().encode(sessions().makeIdentity({ sub: 'jürgen', providerId: 'basic', name: '猫 😀' }));

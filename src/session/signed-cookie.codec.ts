@@ -77,6 +77,9 @@ export class SignedCookieSession {
 
   /** The identity of a user who has just proved who they are; its absolute lifetime starts here. */
   makeIdentity({ sub, providerId, email = null, name = null, ttl }: IdentityFacts): Required<Identity> {
+    if (ttl !== undefined && !Number.isFinite(ttl)) {
+      throw new TypeError('The ttl of an identity must be a number: write it as hours(8).');
+    }
     const now = this.clock.now();
     const absoluteExpiresAt = now + this.config.session.absoluteLifetime;
     const login = { sid: randomId(), authenticatedAt: now, absoluteExpiresAt };

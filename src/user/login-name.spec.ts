@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { normalizeLogin } from './login-name.js';
+import { normalizeLogin, spellingsOf } from './login-name.js';
 
 describe('normalizeLogin', () => {
   it.each([
@@ -8,8 +8,30 @@ describe('normalizeLogin', () => {
     ['ﬁona@example.com', 'fiona@example.com'],
     ['zoe\u0301@example.com', 'zo\u00e9@example.com'],
     ['', ''],
+    ['user@пример.рф', 'user@xn--e1afmkfd.xn--p1ai'],
+    ['user@straße.de', 'user@xn--strae-oqa.de'],
+    ['plain пример', 'plain пример'],
   ])('R21: %j is %j', (login, expected) => {
     expect(normalizeLogin(login)).toBe(expected);
     expect(normalizeLogin(normalizeLogin(login))).toBe(expected);
+  });
+
+  it.each([
+    ['an escaped domain', 'user@%65xample.com'],
+    ['an escaped international domain', 'user@пример%2e.рф'],
+    ['a soft hyphen in the domain', 'user@exam\u00adple.com'],
+    ['a soft hyphen in an international domain', 'user@при\u00adмер.рф'],
+    ['a number', 'user@127.1'],
+    ['a path', 'user@пример.рф/x'],
+    ['ASCII dressed up as Punycode', 'user@xn--example-.com'],
+  ])('H19: %s makes no name of it that is another', (_, login) => {
+    expect(normalizeLogin(login)).toBe(login);
+    expect(spellingsOf(login)).toEqual([login]);
+  });
+
+  it('H19: an account may be stored under the letters of its domain', () => {
+    expect(spellingsOf('user@xn--e1afmkfd.xn--p1ai')).toEqual(['user@xn--e1afmkfd.xn--p1ai', 'user@пример.рф']);
+    expect(spellingsOf('ada@example.com')).toEqual(['ada@example.com']);
+    expect(spellingsOf('ada')).toEqual(['ada']);
   });
 });

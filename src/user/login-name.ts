@@ -1,10 +1,47 @@
+import { domainToASCII, domainToUnicode } from 'node:url';
+
 /** Longest login name, in characters after normalisation: RFC 5321's 64 + 1 + 255. */
 export const MAX_LOGIN_LENGTH = 320;
 
 /**
- * The one spelling of an e-mail address or user name: NFKC, trimmed, lower case. Done once, before validation, limits
- * and lookups, so that `Ａlice@…` and `alice@…` are the same account everywhere.
+ * Nothing that a reader could see: control and format characters (zero-width, soft hyphen, bidirectional overrides),
+ * line separators, lone surrogates. Two names that differ in them look the same.
+ */
+export const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
+
+/**
+ * The one spelling of an e-mail address or user name: NFKC, trimmed, lower case, an international domain in its ASCII
+ * form (`xn--`, UTS 46). Done once, before validation, limits and lookups, so that `Ａlice@…` and `alice@…` are the same
+ * account everywhere, as are `user@пример.рф` and `user@xn--e1afmkfd.xn--p1ai`.
  */
 export function normalizeLogin(login: string): string {
-  return login.normalize('NFKC').trim().toLowerCase();
+  const name = login.normalize('NFKC').trim().toLowerCase();
+  return withDomain(name, (domain) => (isInternational(domain) ? domainToASCII(domain) : domain));
+}
+
+/**
+ * Every spelling of a normalised login under which an account may be stored: the name itself, and one with the letters
+ * of its international domain, as another program may have written it.
+ */
+export function spellingsOf(login: string): readonly string[] {
+  const other = withDomain(login, (domain) => (isCanonicalDomain(domain) ? domainToUnicode(domain) : domain));
+  return other === login ? [login] : [login, other];
+}
+
+/** Whether the domain is spelled as `normalizeLogin` would spell what it stands for: no other one leads to the same. */
+export function isCanonicalDomain(domain: string): boolean {
+  return domainToASCII(domainToUnicode(domain)) === domain;
+}
+
+/** What has no such domain stays as it is. */
+function withDomain(name: string, spelled: (domain: string) => string): string {
+  const at = name.lastIndexOf('@') + 1;
+  return at === 0 ? name : name.slice(0, at) + (spelled(name.slice(at)) || name.slice(at));
+}
+
+/** Anything else in it would be dropped or decoded, and one name made the name of another. */
+function isInternational(domain: string): boolean {
+  return (
+    /^[a-z0-9._\u0080-\u{10ffff}-]+$/u.test(domain) && /[\u0080-\u{10ffff}]/u.test(domain) && !INVISIBLE.test(domain)
+  );
 }

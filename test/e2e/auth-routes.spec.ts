@@ -130,6 +130,7 @@ describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
       ['an address of 321 characters', { email: `${'a'.repeat(309)}@example.com`, password: 'hunter2' }, ['email']],
       ['blanks as address', { email: '   ', password: 'hunter2' }, ['email']],
       ['a list', [], ['body']],
+      ['H19: an invisible character in the name', { email: 'ada\u200b@example.com', password: PASSWORD }, ['email']],
     ])('422 naming the field, the password never echoed: %s', async (_, body, fields) => {
       const answer = await http()
         .post('/auth/login')

@@ -140,7 +140,10 @@ describe('faults, with reads from memory', () => {
 
   it('the database is paused for 5 s: nothing is answered wrongly, and what was ended is ended', async () => {
     const { server } = await startPostgres();
-    const t = await start(server.url, 'express', { cache: { enabled: true, maxStaleness: 1_000, ttl: 3_600_000 } });
+    const t = await start(server.url, 'express', {
+      cache: { enabled: true, maxStaleness: 1_000, ttl: 3_600_000 },
+      database: { timeout: 30_000 },
+    });
     const ada = await createUser(t.app, 'ada@example.com');
     const bob = await createUser(t.app, 'bob@example.com');
     const live = { Cookie: await signInAs(t.app, ada.id) };

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { PasswordHasher, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { normalizeLogin, PasswordHasher, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
 import { CHEAP_HASHES, createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
 
 describe('PostgresUserDirectory', () => {
@@ -85,6 +85,8 @@ describe('PostgresUserDirectory', () => {
   it.each([
     ['an address without @', 'ada', PASSWORD, 'email'],
     ['an address with a blank', 'a da@example.com', PASSWORD, 'email'],
+    ['H19: two mailboxes', 'ada@example.com,eve@example.com', PASSWORD, 'email'],
+    ['H19: something invisible', 'a\u202eda@example.com', PASSWORD, 'email'],
     ['7 characters', 'x@example.com', '1234567', 'password'],
     ['1025 characters', 'x@example.com', 'x'.repeat(1025), 'password'],
     ['an address that is taken, in another spelling', ' ADA@example.com', PASSWORD, 'email'],
@@ -93,6 +95,18 @@ describe('PostgresUserDirectory', () => {
       code: 'INVALID_INPUT',
       facts: { fields: { [field]: expect.any(String) } },
     });
+  });
+
+  it('H19: an international domain is one account in every spelling, also where another program stored its letters', async () => {
+    const { id, email } = await users.create('user@пример.рф', PASSWORD);
+    expect(email).toBe('user@xn--e1afmkfd.xn--p1ai');
+    await expect(users.create('user@xn--e1afmkfd.xn--p1ai', PASSWORD)).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    await t.db.query('UPDATE users SET email = $1 WHERE id = $2', ['user@пример.рф', id]);
+    for (const typed of ['user@пример.рф', 'USER@xn--e1afmkfd.xn--p1ai']) {
+      expect(await users.findByLogin(normalizeLogin(typed))).toMatchObject({ id });
+      expect(await users.verifyCredentials(normalizeLogin(typed), PASSWORD)).toMatchObject({ id });
+      await expect(users.create(typed, PASSWORD)).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    }
   });
 
   it('8 and 1024 characters are passwords, and every character counts', async () => {

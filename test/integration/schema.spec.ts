@@ -114,7 +114,7 @@ describe('names of tables', () => {
     on(foreign, async (own) => {
       const before = await everything(own);
       const schema = authSchemaFor({ tables });
-      const dataSource = await migrate(own.url, schema, { installExtensions: true } as Partial<DataSourceOptions>);
+      const dataSource = await migrate(own.url, schema, { installExtensions: true });
       expect((await dataSource.driver.createSchemaBuilder().log()).upQueries).toEqual([]);
       await useEverything({
         url: own.url,
@@ -212,7 +212,7 @@ describe('what stands in the way is refused before anything is altered', () => {
       const before = await everything(own);
       await expect(migrate(own.url, standard, { entityPrefix: 'app_' })).rejects.toThrow(/entityPrefix 'app_'/);
       expect(await everything(own)).toEqual(before);
-      await (await migrate(own.url, standard, { installExtensions: true } as Partial<DataSourceOptions>)).destroy();
+      await (await migrate(own.url, standard, { installExtensions: true })).destroy();
       await expect(startTestApp({ url: own.url, dataSource: { entityPrefix: 'app_' } })).rejects.toThrow(
         /entityPrefix 'app_'/,
       );
@@ -304,7 +304,7 @@ describe('schemas', () => {
 describe('H5: whoever may create in the schema changes nothing of what the module does', () => {
   it('functions of better matching types, of ours and of PostgreSQL’s, are never called', () =>
     on('', async (own) => {
-      await (await migrate(own.url, standard, { installExtensions: true } as Partial<DataSourceOptions>)).destroy();
+      await (await migrate(own.url, standard, { installExtensions: true })).destroy();
       const foe = (head: string, returns: string, value: string) =>
         `CREATE FUNCTION public.${head} RETURNS ${returns} LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.called VALUES ('${head.replaceAll("'", '')}'); RETURN ${value}; END $$;`;
       await own.query(`CREATE TABLE called (what text);

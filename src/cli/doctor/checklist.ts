@@ -197,7 +197,7 @@ function selfContainedRows({ jwt, secrets }: AuthConfig): Row[] {
       'J7',
       'A11.2.2',
       'Keys are replaceable',
-      secrets.length === 1 ? '1 secret' : `${secrets.length} secrets, the first signs`,
+      secrets.reveal().length === 1 ? '1 secret' : `${secrets.reveal().length} secrets, the first signs`,
     ],
   ];
 }

@@ -29,10 +29,7 @@ function byBinding(name: string, text: (where: string) => string): Record<keyof 
   };
 }
 
-const REPLACE_TOKEN = [
-  ...['text', 'text', 'text', 'integer', 'text', 'text', 'text', 'text'],
-  ...['jsonb', 'timestamptz', 'timestamptz'],
-];
+const REPLACE_TOKEN = 'text,text,text,integer,text,text,text,text,jsonb,timestamptz,timestamptz'.split(',');
 
 function tokenStatements(names: SchemaNames) {
   const { ephemeralTokens } = names;

@@ -98,7 +98,7 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
     signal: AbortSignal,
   ): Promise<Subscription> {
     const { client, socket } = this.statements.listener({
-      address: this.config.cache.url,
+      address: this.config.listenerUrl.reveal(),
       keepAlive: true,
       application_name: 'nestjs-latchkey listener',
     });

@@ -9,11 +9,13 @@ import { sqlState } from '../../postgres/store-error.js';
 import type { RevocationReason } from '../../events/auth-event.js';
 import { AuthEvents } from '../../events/auth-events.js';
 import { InvalidationChannel } from '../../invalidation/invalidation-channel.js';
-import { MAX_LOGIN_LENGTH, normalizeLogin } from '../../user/login-name.js';
+import { checkedEmail } from '../../user/email-address.js';
+import { MAX_LOGIN_LENGTH, spellingsOf } from '../../user/login-name.js';
 import { PASSWORD_LENGTH, PasswordHasher } from '../../user/password-hasher.js';
 import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
 
 const UNIQUE_VIOLATION = '23505';
+const TAKEN = 'an address that is not in use';
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 const COLUMNS = `id::text AS id, email::text AS email, password_hash,
@@ -120,11 +122,11 @@ export class PostgresUserDirectory extends UserDirectory {
   }
 
   override async findByLogin(login: string): Promise<AuthUser | null> {
-    return toUser(await this.rowByEmail(login));
+    return toUser(await this.rowByLogin(login));
   }
 
   override async verifyCredentials(login: string, password: string): Promise<AuthUser | null> {
-    const row = await this.rowByEmail(login);
+    const row = await this.rowByLogin(login);
     const matches = await this.hasher.matches(row?.disabled_at === null ? row.password_hash : null, password);
     if (!row || !matches) return null;
     if (this.hasher.isOutdated(row.password_hash)) await this.rehash(row, password);
@@ -157,13 +159,15 @@ export class PostgresUserDirectory extends UserDirectory {
    */
   async create(email: string, password: string): Promise<AuthUser> {
     const login = checkedEmail(email);
+    if (login === null) throw invalid('email', `one e-mail address of at most ${MAX_LOGIN_LENGTH} characters`);
+    if (spellingsOf(login).length > 1 && (await this.rowByLogin(login))) throw invalid('email', TAKEN);
     const hash = await this.hashOf(password);
     try {
       const { rows } = await this.statements.run<UserRow>(this.sql.insert, [login, hash, this.now()]);
       return toUser(rows[0] ?? null)!;
     } catch (error) {
       if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
-      throw invalid('email', 'an address that is not in use', { cause: error });
+      throw invalid('email', TAKEN, { cause: error });
     }
   }
 
@@ -206,6 +210,15 @@ export class PostgresUserDirectory extends UserDirectory {
     } catch (error) {
       if (!isAuthError(error, 'HASHER_OVERLOADED')) throw error;
     }
+  }
+
+  /** Also one that another program has stored under the other spelling of an international domain. */
+  private async rowByLogin(login: string): Promise<UserRow | null> {
+    for (const spelling of spellingsOf(login)) {
+      const row = await this.rowByEmail(spelling);
+      if (row) return row;
+    }
+    return null;
   }
 
   private async rowById(id: string): Promise<UserRow | null> {
@@ -285,14 +298,6 @@ export function userOf(
     disabledAt: disabledAt === null ? null : fromEpochSeconds(disabledAt),
     tokensInvalidatedAfter: invalidatedAfter === null ? null : fromEpochSeconds(invalidatedAfter),
   };
-}
-
-function checkedEmail(email: string): string {
-  const login = normalizeLogin(email);
-  if ([...login].length > MAX_LOGIN_LENGTH || !/^[^\s@\p{Cc}]+@[^\s@\p{Cc}]+$/u.test(login)) {
-    throw invalid('email', `an e-mail address of at most ${MAX_LOGIN_LENGTH} characters`);
-  }
-  return login;
 }
 
 function checkedPassword(password: string): string {

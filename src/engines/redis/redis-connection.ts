@@ -32,7 +32,8 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
   /** Where changes are published; the scripts do it as part of what they change. */
   readonly channel: string;
   private readonly logger = new Logger('Auth');
-  private readonly client: RedisCommands;
+  // Its options name the password.
+  readonly #client: RedisCommands;
   private readonly own: boolean;
   private readonly timeout: Duration;
   private readonly address: string;
@@ -45,14 +46,14 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
     this.timeout = timeout;
     this.address = addressOf(source);
     const { client, own } = clientOf(source);
-    this.client = client;
+    this.#client = client;
     this.own = own;
     // Without a listener an `error` would end the process; requests meanwhile get the error.
     client.on('error', this.heardError);
   }
 
   get isCluster(): boolean {
-    return isCluster(this.client);
+    return isCluster(this.#client);
   }
 
   /** Fails the boot if Redis is unavailable, too old or a replica, instead of failing every request after it. */
@@ -62,7 +63,7 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
 
   onApplicationShutdown(): void {
     this.closed = true;
-    if (this.own && this.client.isOpen) this.client.destroy();
+    if (this.own && this.#client.isOpen) this.#client.destroy();
   }
 
   /** Resolves when it is connected and checked, and rejects when it could not be at boot. */
@@ -77,7 +78,7 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
       timer = setTimeout(() => reject(new Error(`no answer within ${timeout} ms`)), timeout);
     });
     try {
-      return await Promise.race([work(this.client), late]);
+      return await Promise.race([work(this.#client), late]);
     } catch (error) {
       throw unavailable(part, error, this.address);
     } finally {
@@ -101,7 +102,7 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
 
   /** Deletes what nothing depends on, when it can; else it goes at its expiry. */
   discard(keys: readonly string[]): void {
-    for (const key of keys) this.client.unlink(key).catch(() => {});
+    for (const key of keys) this.#client.unlink(key).catch(() => {});
   }
 
   /** Every master, or the only server. */
@@ -128,7 +129,7 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
 
   private async open(): Promise<void> {
     try {
-      if (!this.client.isOpen) await this.run('connect', (redis) => redis.connect(), BOOT_TIMEOUT);
+      if (!this.#client.isOpen) await this.run('connect', (redis) => redis.connect(), BOOT_TIMEOUT);
       const mistakes: string[] = [];
       for (const node of await this.nodes()) mistakes.push(...(await this.check(node)));
       if (mistakes.length > 0) throw new AuthError('INVALID_CONFIG', mistakes.join('\n'), { mistakes });

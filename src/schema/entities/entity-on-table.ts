@@ -18,9 +18,7 @@ export function entityOnTable(
   const renamed = { [entity.name]: class {} }[entity.name]!;
   const rename = <Name extends string | undefined>(name: Name) => name?.replace(new RegExp(`^${own}_`), `${table}_`);
   const declared = <Args extends { target: unknown }>(args: readonly Args[]) =>
-    args
-      .filter(({ target }) => isSelfOrParent(target, entity))
-      .map((one) => ({ ...one, target: renamed }) as Args & { target: EntityClass });
+    args.filter(({ target }) => isSelfOrParent(target, entity)).map((one) => ({ ...one, target: renamed }));
   storage.tables.push(...declared(storage.tables).map((one) => ({ ...one, name: table })));
   storage.columns.push(
     ...declared(storage.columns).map((one) => ({
@@ -34,7 +32,7 @@ export function entityOnTable(
   storage.foreignKeys.push(
     ...declared(storage.foreignKeys).map((one) => {
       const type = one.type as () => unknown;
-      return { ...one, name: rename(one.name), type: () => replaced.get(type()) ?? type() } as typeof one;
+      return { ...one, name: rename(one.name), type: () => replaced.get(type()) ?? type() };
     }),
   );
   return renamed;

@@ -21,21 +21,18 @@ export interface AuthMigration {
 }
 
 /** The class that TypeORM runs. Before it changes anything, it refuses tables that are not ours to change. */
-export function migrationClass(
-  settings: AuthSchemaSettings,
-  { name, up, down }: AuthMigration,
-): new () => MigrationInterface {
+export function migrationClass(settings: AuthSchemaSettings, migration: AuthMigration): new () => MigrationInterface {
   return class implements MigrationInterface {
-    name = name;
+    name = migration.name;
 
     async up(queryRunner: QueryRunner): Promise<void> {
       const names = await schemaNames(queryRunner, settings.tables);
       await refuseForeignTables(queryRunner, names, settings);
-      await up(queryRunner, names);
+      await migration.up(queryRunner, names);
     }
 
     async down(queryRunner: QueryRunner): Promise<void> {
-      await down(queryRunner, await schemaNames(queryRunner, settings.tables));
+      await migration.down(queryRunner, await schemaNames(queryRunner, settings.tables));
     }
   };
 }

@@ -2,6 +2,7 @@
 import { Injectable } from '@nestjs/common';
 
 export interface Mail {
+  /** One mailbox. Hand it on as an object (`{ name: '', address: to }`): nodemailer splits a text at `,` and `;`. */
   to: string;
   subject: string;
   text: string;

@@ -70,7 +70,7 @@ export class PasswordResetController {
     // In the fragment: it reaches no server log and no Referer.
     const text = `Choose a new password: ${BASE_URL}/reset-password#token=${token}`;
     try {
-      await this.mailer.send({ to: email, subject: 'Your new password', text });
+      await this.mailer.send({ to: user.email, subject: 'Your new password', text });
     } catch (error) {
       await this.tokens.consume('password_reset', token); // so that a link that nobody has cannot be used
       await this.limits.refund(sent);

@@ -47,7 +47,7 @@ export class TwoFactorController {
   async login(@Body() body: unknown, @Req() request: IncomingMessage, @Res({ passthrough: true }) response: object) {
     const { email: login, password } = parseLoginBody(body);
     // The same limits as the login without a second factor; null is a failure.
-    await this.loginLimits.around(this.clientIp.of(request), login, () =>
+    const { email } = await this.loginLimits.around(this.clientIp.of(request), login, () =>
       this.users.verifyCredentials(login, password),
     );
     await this.limits.consumeOrThrow('email_send', login);
@@ -58,7 +58,7 @@ export class TwoFactorController {
     const challenge = await this.tokens.issue('email_otp_setup', { username: login, codeHash }, { ttl: minutes(5) });
     const preAuthToken = await this.tokens.issue('pre_auth', { username: login, challengeId: challengeId(challenge) });
     await this.mailer.send({
-      to: login,
+      to: email, // the account's, in whatever spelling it was typed
       subject: 'Your code',
       text: `Your code is ${code}. It is valid for 5 minutes.`,
     });

@@ -1,0 +1,22 @@
+import { INVISIBLE, isCanonicalDomain, MAX_LOGIN_LENGTH, normalizeLogin } from './login-name.js';
+
+/** Of one mailbox: what a mailer reads as the end of an address, a second one, a display name or a comment is missing. */
+const LOCAL_PART = /^[^\s()<>[\]:;@\\,"]+$/u;
+const DOMAIN = /^[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*$/;
+
+/**
+ * The e-mail address in the spelling of `normalizeLogin`, or `null` for what is not exactly one mailbox: no quoted local
+ * part, no address literal, nothing invisible. Whether it exists is for a mail to find out.
+ */
+export function checkedEmail(text: string): string | null {
+  const address = normalizeLogin(text);
+  const at = address.lastIndexOf('@');
+  const domain = address.slice(at + 1);
+  const isOneMailbox =
+    [...address].length <= MAX_LOGIN_LENGTH &&
+    LOCAL_PART.test(address.slice(0, Math.max(at, 0))) &&
+    !INVISIBLE.test(address) &&
+    DOMAIN.test(domain) &&
+    isCanonicalDomain(domain);
+  return isOneMailbox ? address : null;
+}

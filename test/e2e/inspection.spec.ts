@@ -1,0 +1,134 @@
+import { inspect, type InspectOptions } from 'node:util';
+import type { FactoryProvider } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import * as root from 'nestjs-latchkey';
+import { AuthModule, SessionService } from 'nestjs-latchkey';
+import * as engine from 'nestjs-latchkey/engine';
+import { KeyRing, SignedTokens, TimedSerializer } from 'nestjs-latchkey/engine';
+import * as redis from 'nestjs-latchkey/redis';
+import { RedisConnection, RedisEphemeralTokenStore, RedisInvalidationChannel } from 'nestjs-latchkey/redis';
+import { RedisRateLimitStore, RedisSessionStore } from 'nestjs-latchkey/redis';
+import * as testing from 'nestjs-latchkey/testing';
+import { FrozenClock } from 'nestjs-latchkey/testing';
+import { startTestApp, type TestApp } from '../support/app.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+
+const CANARY = 'canary-secret-that-nobody-may-ever-see-0123456789';
+const PREVIOUS = 'canary-of-before-that-nobody-may-ever-see-0123456789';
+const REDIS_PASSWORD = 'canary-password-of-redis';
+
+/** All that can be asked for. */
+const EVERYTHING: InspectOptions = {
+  depth: Infinity,
+  showHidden: true,
+  getters: true,
+  maxArrayLength: null,
+  maxStringLength: null,
+  breakLength: Infinity,
+};
+/** Nest's own, which lead to everything in the application, the host's DataSource included. */
+const OF_NEST = ['ModuleRef', 'ApplicationConfig'];
+/** Made by TypeORM, by the host, or thrown; and a port that a provider has without extending it. */
+const HOLD_NO_SECRET = /Entity$|^AuthModule$|^(?:Auth|Token)Error$|^SystemClock$|^NoopSessionCache$|^CleanupProgress$/;
+
+let db: TestDatabase;
+let t: TestApp;
+let secrets: string[];
+let made: object[];
+let providers: [name: string, instance: object][];
+
+beforeAll(async () => {
+  db = await createTestDatabase();
+  const { password } = new URL(db.url);
+  secrets = [CANARY, PREVIOUS, password, REDIS_PASSWORD];
+  t = await startTestApp({
+    url: db.url,
+    auth: { secrets: [CANARY, PREVIOUS], jwt: { sessions: true }, cache: { enabled: true, url: db.url } },
+  });
+  const { id } = await t.app.get(root.PostgresUserDirectory).create('ada@example.com', 'correct horse battery');
+  const sessions = t.app.get(SessionService);
+  const { token, session } = await sessions.create(id);
+  const successor = await sessions.rotate(session, id);
+  await sessions.lookup(successor!.token);
+  secrets.push(token, successor!.token);
+
+  const keys = t.app.get(KeyRing);
+  const statements = t.app.get(engine.PreparedStatements);
+  const connection = new RedisConnection({ url: `redis://user:${REDIS_PASSWORD}@127.0.0.1:1` });
+  made = [
+    new SignedTokens(keys),
+    new TimedSerializer(keys.forSalt('salt')),
+    new FrozenClock(),
+    connection,
+    new RedisEphemeralTokenStore(connection, statements),
+    new RedisInvalidationChannel(connection, 1_000),
+    new RedisRateLimitStore(connection),
+    new RedisSessionStore(connection, t.app.get(root.UserDirectory), statements),
+    new engine.LocalInvalidationChannel(),
+  ];
+  const module = [...t.app.get(ModulesContainer).values()].find(({ metatype }) => metatype === AuthModule)!;
+  providers = [...module.providers.values()]
+    .map(({ name, instance }): [string, object] => [String(name), instance as object])
+    .filter(([name]) => !OF_NEST.includes(name));
+});
+afterAll(() => t?.close().then(() => db.drop()));
+
+/** Which of the secrets can be seen in it. */
+function seenIn(value: unknown): string[] {
+  const shown = inspect(value, EVERYTHING) + jsonOf(value);
+  return secrets.filter((secret) => shown.includes(secret));
+}
+
+function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? '';
+  } catch (error) {
+    return (error as Error).message; // a circle
+  }
+}
+
+describe('H11: nobody sees a secret by looking at what the module is made of', () => {
+  it('H11: in no provider of AuthModule', () => {
+    expect(providers.length).toBeGreaterThan(40);
+    expect(providers.filter(([, instance]) => seenIn(instance).length > 0).map(([name]) => name)).toEqual([]);
+  });
+
+  it('H11: in no instance of an exported class', () => {
+    const instances = [...made, ...providers.map(([, instance]) => instance)];
+    const isClass = (value: unknown): value is new () => object =>
+      typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value));
+    const classes = [root, engine, redis, testing]
+      .flatMap((entry) => Object.values<unknown>(entry).filter(isClass))
+      .filter(({ name }) => !HOLD_NO_SECRET.test(name));
+    expect(classes.length).toBeGreaterThan(30);
+    const unseen = classes.filter((type) => !instances.some((instance) => instance instanceof type));
+    expect(unseen.map(({ name }) => name)).toEqual([]);
+    expect(made.flatMap(seenIn)).toEqual([]);
+  });
+
+  it.each([
+    ['forRoot', () => AuthModule.forRoot({ secrets: [CANARY] })],
+    ['forRootAsync', () => AuthModule.forRootAsync({ useFactory: () => ({ secrets: [CANARY] }) })],
+  ])('H11: not in what %s gives to Nest, once it is made', async (_, define) => {
+    const provider = define().providers!.find((one) => 'provide' in one && one.provide === 'AUTH_MODULE_OPTIONS');
+    const { useFactory, useValue } = provider as FactoryProvider & { useValue: unknown };
+    const options: unknown = useFactory ? await useFactory() : useValue;
+    expect(options).toBeDefined();
+    expect(seenIn(options)).toEqual([]);
+  });
+
+  it('the look is a thorough one', () => {
+    class Getter {
+      get secret() {
+        return CANARY;
+      }
+    }
+    const hidden = Object.defineProperty({}, 'secret', { value: PREVIOUS });
+    const json = { toJSON: () => REDIS_PASSWORD };
+    for (const leak of [new Getter(), hidden, json, new Map([[{ a: { b: { c: { d: [CANARY] } } } }, 1]])]) {
+      expect(seenIn({ deep: { deeper: [{ deepest: leak }] } })).toHaveLength(1);
+    }
+    expect(seenIn(new Getter())).toEqual([CANARY]);
+  });
+});
