@@ -13,6 +13,8 @@ export interface Pool extends ClientPool {
   /** Callers that wait for one. */
   readonly waitingCount: number;
   connect(): Promise<Client>;
+  /** Called before a new connection is lent. */
+  on(event: 'connect', listener: (client: Pick<Client, 'on'>) => void): void;
 }
 
 type Query = Parameters<Connection['query']>[0];
@@ -31,6 +33,7 @@ export class ConnectionPool {
     private readonly timeout: Duration,
   ) {
     giveUpConnecting(pool(), timeout);
+    surviveErrors(pool());
   }
 
   get max(): number {
@@ -40,7 +43,6 @@ export class ConnectionPool {
   /** One statement, on whichever connection is free. */
   async query(query: Query): Answer {
     const client = await this.connect();
-    // While it is out of the pool nobody else listens, and an `error` without a listener ends the process.
     let broken = false;
     const lost = () => (broken = true);
     client.on('error', lost);
@@ -110,6 +112,19 @@ function giveUpConnecting(pool: Pool, connectionTimeoutMillis: Duration): void {
 }
 
 const isLimited = Symbol('nestjs-latchkey: connecting has a limit');
+
+/**
+ * A connection may fail after the pool has stopped listening to it and before its caller has begun: the server's last
+ * words can stand in the same packet as its greeting. An `error` without a listener would end the process; the statement
+ * that follows fails anyway.
+ */
+function surviveErrors(pool: Pool): void {
+  if (listenedTo.has(pool)) return;
+  listenedTo.add(pool);
+  pool.on('connect', (client) => client.on('error', () => {}));
+}
+
+const listenedTo = new WeakSet<Pool>();
 
 function unavailable(error: unknown): never {
   throw toAuthError(error, sqlState(error), 'connect');
