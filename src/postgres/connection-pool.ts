@@ -13,8 +13,8 @@ export interface Pool extends ClientPool {
   /** Callers that wait for one. */
   readonly waitingCount: number;
   connect(): Promise<Client>;
-  /** Called before a new connection is lent. */
-  on(event: 'connect', listener: (client: Pick<Client, 'on'>) => void): void;
+  /** Called before a connection is lent. */
+  on(event: 'acquire', listener: (client: Pick<Client, 'on'>) => void): void;
 }
 
 type Query = Parameters<Connection['query']>[0];
@@ -44,15 +44,13 @@ export class ConnectionPool {
   async query(query: Query): Answer {
     const client = await this.connect();
     let broken = false;
-    const lost = () => (broken = true);
-    client.on('error', lost);
     try {
-      return await this.ask(client, query);
+      return await client.query({ ...query, query_timeout: this.timeout });
     } catch (error) {
-      broken ||= sqlState(error) === undefined;
+      this.cancelIfUnanswered(client, error);
+      broken = sqlState(error) === undefined;
       throw error;
     } finally {
-      client.off('error', lost);
       client.release(broken);
     }
   }
@@ -60,15 +58,24 @@ export class ConnectionPool {
   /** A connection, to be released by the caller. Throws `STORE_UNAVAILABLE` when none is free in time. */
   async connect(): Promise<Client> {
     const pool = this.pool();
-    // One that is there is handed over at once, so a timer would be for nothing.
+    // An idle connection is handed over at once, so a timer would be for nothing.
+    const isIdle = pool.idleCount > pool.waitingCount;
     const lent = pool.connect();
-    if (pool.idleCount > pool.waitingCount) return lent.catch(unavailable);
+    try {
+      return await (isIdle ? lent : this.inTime(lent));
+    } catch (error) {
+      throw toAuthError(error, sqlState(error), 'connect');
+    }
+  }
+
+  /** What is lent too late goes back to the pool. */
+  private async inTime(lent: Promise<Client>): Promise<Client> {
     let timer: NodeJS.Timeout | undefined;
     let isLate = false;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
         isLate = true;
-        reject(toAuthError(new Error(`No connection was free within ${this.timeout} ms.`), undefined, 'connect'));
+        reject(new Error(`No connection was free within ${this.timeout} ms.`));
       }, this.timeout);
     });
     lent.then(
@@ -76,7 +83,7 @@ export class ConnectionPool {
       () => {},
     );
     try {
-      return await Promise.race([lent.catch(unavailable), late]);
+      return await Promise.race([lent, late]);
     } finally {
       clearTimeout(timer);
     }
@@ -87,9 +94,13 @@ export class ConnectionPool {
     try {
       return await client.query({ ...query, query_timeout: this.timeout });
     } catch (error) {
-      if ((error as Error).message === NO_ANSWER) cancelStatement(this.pool(), client);
+      this.cancelIfUnanswered(client, error);
       throw error;
     }
+  }
+
+  private cancelIfUnanswered(client: Client, error: unknown): void {
+    if ((error as Error).message === NO_ANSWER) cancelStatement(this.pool(), client);
   }
 }
 
@@ -114,18 +125,17 @@ function giveUpConnecting(pool: Pool, connectionTimeoutMillis: Duration): void {
 const isLimited = Symbol('nestjs-latchkey: connecting has a limit');
 
 /**
- * A connection may fail after the pool has stopped listening to it and before its caller has begun: the server's last
- * words can stand in the same packet as its greeting. An `error` without a listener would end the process; the statement
- * that follows fails anyway.
+ * The pool listens to a connection only while nobody has it. An `error` without a listener would end the process, as when
+ * the server's last words stand in the same packet as its greeting; the statement under way fails anyway.
  */
 function surviveErrors(pool: Pool): void {
-  if (listenedTo.has(pool)) return;
-  listenedTo.add(pool);
-  pool.on('connect', (client) => client.on('error', () => {}));
+  if (survives.has(pool)) return;
+  survives.add(pool);
+  pool.on('acquire', (client) => {
+    if (survives.has(client)) return;
+    survives.add(client);
+    client.on('error', () => {});
+  });
 }
 
-const listenedTo = new WeakSet<Pool>();
-
-function unavailable(error: unknown): never {
-  throw toAuthError(error, sqlState(error), 'connect');
-}
+const survives = new WeakSet<object>();
