@@ -13,7 +13,7 @@ export interface AuthErrorFacts {
   /** Wrong password, unknown account or disabled account: all three look the same. */
   INVALID_CREDENTIALS: Record<never, never>;
   /** A signed token that is not valid. */
-  INVALID_TOKEN: { reason: TokenFault };
+  INVALID_TOKEN: { reason: TokenErrorReason };
   /** A token that was revoked, by a logout for example. */
   TOKEN_REVOKED: Record<never, never>;
   /** A valid token of an account that is disabled or deleted. */
@@ -51,7 +51,7 @@ export interface AuthErrorFacts {
  * - `missing_claim`: one of sub, exp, iat, jti, purpose is missing or null
  * - `malformed`: no JWT, a header that asks for more than a signature, or claims of the wrong type
  */
-export type TokenFault = 'signature' | 'expired' | 'purpose' | 'audience' | 'missing_claim' | 'malformed';
+export type TokenErrorReason = 'signature' | 'expired' | 'purpose' | 'audience' | 'missing_claim' | 'malformed';
 
 /** Stable: a code is never renamed, and never changes its meaning. */
 export type AuthErrorCode = keyof AuthErrorFacts;

@@ -21,7 +21,7 @@ import { PasswordLogin } from './login/password-login.js';
 import { AuditLog } from './audit/audit-log.js';
 import { AuditStore } from './audit/audit.store.js';
 import { CleanupService } from './cleanup/cleanup.service.js';
-import { CleanupTurn } from './cleanup/cleanup-turn.js';
+import { CleanupLock } from './cleanup/cleanup-lock.js';
 import { Clock, SystemClock } from './common/clock.js';
 import { Hidden } from './common/hidden.js';
 import { AuthConfig } from './config/auth-config.js';
@@ -40,11 +40,11 @@ import { CookieWriter } from './http/cookie-writer.js';
 import { ClientIp } from './http/client-ip.js';
 import { LoginLimits } from './login/login-limits.js';
 import { OriginGuard } from './http/origin.guard.js';
-import { mountCookieParser } from './http/parsed-cookies.js';
+import { mountCookieParser } from './http/mount-cookie-parser.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
 import { SessionCookie } from './http/session-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
-import { mountBodyRules } from './http/unreadable-bodies.js';
+import { mountBodyRules } from './http/body-parse-errors.js';
 import { AuthHealthIndicator } from './health/auth-health.indicator.js';
 import { SessionScheme } from './login/session-scheme.js';
 import { SignedCookieScheme } from './login/signed-cookie.scheme.js';
@@ -137,7 +137,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     EventEmitterBridge,
     { provide: AuditStore, useClass: PostgresAuditStore },
     AuditLog,
-    CleanupTurn,
+    CleanupLock,
     CleanupService,
     {
       provide: InvalidationChannel,

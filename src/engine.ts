@@ -13,7 +13,7 @@ export { AuditLog } from './audit/audit-log.js';
 export { KeyRing } from './crypto/key-ring.js';
 export type { Keys } from './crypto/key-ring.js';
 export { TimedSerializer } from './crypto/timed-serializer.js';
-export type { Opened } from './crypto/timed-serializer.js';
+export type { DecodeResult } from './crypto/timed-serializer.js';
 
 export { PreparedStatements } from './postgres/prepared-statements.js';
 export type { Statement, StatementResult } from './postgres/statement.js';
@@ -45,15 +45,15 @@ export type { EphemeralTokenRow, PresentedBinding } from './ephemeral-token/ephe
 
 export { LoginBackoff } from './rate-limit/backoff.js';
 export type { BackoffState } from './rate-limit/backoff.js';
-export type { Bucket, Usage } from './rate-limit/rate-limit.policy.js';
+export type { Bucket, BucketUsage } from './rate-limit/rate-limit.policy.js';
 export { RateLimitStore } from './rate-limit/rate-limit.store.js';
-export type { Consumption } from './rate-limit/rate-limit.store.js';
+export type { ConsumeResult } from './rate-limit/rate-limit.store.js';
 
 export { BearerSessions } from './login/bearer-sessions.js';
 export { LoginLimits } from './login/login-limits.js';
 export { PasswordLogin } from './login/password-login.js';
 export { SessionScheme } from './login/session-scheme.js';
-export type { CookieValue, OpeningContext, RecognizedSession } from './login/session-scheme.js';
+export type { CookieValue, OpeningContext, AuthenticationResult } from './login/session-scheme.js';
 
 export { AuditEventEntity } from './schema/entities/audit-event.entity.js';
 export { EphemeralTokenEntity } from './schema/entities/ephemeral-token.entity.js';

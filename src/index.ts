@@ -2,7 +2,7 @@ export { AuthModule } from './auth.module.js';
 export type { AuthEngine } from './auth.engine.js';
 export type { AuthModuleExtras } from './auth.module-definition.js';
 export { AuthError, isAuthError } from './auth.errors.js';
-export type { AuthErrorCode, AuthErrorFacts, TokenFault } from './auth.errors.js';
+export type { AuthErrorCode, AuthErrorFacts, TokenErrorReason } from './auth.errors.js';
 
 export { Clock } from './common/clock.js';
 export { days, hours, minutes, seconds } from './common/duration.js';
@@ -52,8 +52,8 @@ export type {
   SessionReuseDetected,
   SessionRevoked,
   SessionRotated,
-  TokenConsumed,
-  TokenRefused,
+  EphemeralTokenConsumed,
+  EphemeralTokenRefused,
 } from './events/auth-event.js';
 
 export { normalizeLogin } from './user/login-name.js';
@@ -71,15 +71,15 @@ export type { EncodedToken, EncodeOptions } from './jwt/jwt-codec.service.js';
 export { TokenError } from './jwt/jwt-error.js';
 export type { TokenPayload, TokenPurpose, TokenPurposes } from './jwt/jwt-payload.js';
 export { TokenRevocationService } from './revocation/token-revocation.service.js';
-export type { SelfContained } from './revocation/token-revocation.service.js';
+export type { SelfContainedToken } from './revocation/token-revocation.service.js';
 
 export { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';
 
 export { RateLimitService } from './rate-limit/rate-limit.service.js';
-export type { RateLimitDecision, RateLimitTarget, RateLimitVerdict } from './rate-limit/rate-limit.service.js';
+export type { RateLimitDecision, RateLimitTarget, RateLimitResult } from './rate-limit/rate-limit.service.js';
 
 export { LoginService } from './login/login.service.js';
-export type { CompletedLogin, LoginAttempt, LoginContext, SessionCarrier } from './login/login.service.js';
+export type { CompletedLogin, LoginAttempt, LoginContext, TokenTransport } from './login/login.service.js';
 
 export { CleanupService } from './cleanup/cleanup.service.js';
 export type { CleanupCounts, CleanupReport, CleanupState } from './cleanup/cleanup.service.js';
@@ -98,7 +98,7 @@ export {
 } from './http/auth.decorators.js';
 export { AuthErrorFilter } from './http/auth-error.filter.js';
 export { HttpSessions } from './http/http-sessions.js';
-export type { HttpLoginAttempt, HttpRequest, ProvedLogin, StartedSession } from './http/http-sessions.js';
+export type { HttpLoginAttempt, HttpRequest, VerifiedLogin, StartedSession } from './http/http-sessions.js';
 export { OriginGuard } from './http/origin.guard.js';
 export { RateLimit } from './http/rate-limit.decorator.js';
 export type { RateLimitBy } from './http/rate-limit.rule.js';

@@ -6,5 +6,5 @@ export abstract class AuditStore {
   abstract insert(events: readonly AuthEvent[]): Promise<void>;
 
   /** Deletes at most `limit` events that happened up to this instant (epoch ms), the oldest first. Returns the number deleted. */
-  abstract deleteUpTo(instant: number, limit: number): Promise<number>;
+  abstract deleteOlderThan(instant: number, limit: number): Promise<number>;
 }

@@ -10,7 +10,7 @@ import { longestWindow } from '../rate-limit/rate-limit.policy.js';
 import { RateLimitStore } from '../rate-limit/rate-limit.store.js';
 import { SessionStore } from '../session/session.store.js';
 import { BatchSize } from './batch-size.js';
-import { CleanupTurn } from './cleanup-turn.js';
+import { CleanupLock } from './cleanup-lock.js';
 
 /** The number of rows deleted by a run, by kind. */
 export interface CleanupCounts {
@@ -66,7 +66,7 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
   private last: Omit<CleanupState, 'lag'> = { lastRunAt: null, lastSuccessAt: null, lastError: null };
 
   constructor(
-    private readonly turn: CleanupTurn,
+    private readonly lock: CleanupLock,
     private readonly clock: Clock,
     private readonly config: AuthConfig,
     sessions: SessionStore,
@@ -79,13 +79,13 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
     const kinds: Kind[] = [
       ['sessions', (instant, limit) => sessions.deleteExpired(instant, limit)],
       ['revokedTokens', (instant, limit) => revoked.deleteExpired(instant, limit)],
-      ['auditEvents', (instant, limit) => audit.deleteUpTo(instant - config.audit.retention, limit)],
+      ['auditEvents', (instant, limit) => audit.deleteOlderThan(instant - config.audit.retention, limit)],
     ];
     if (!tokens.expiresByItself) {
       kinds.push(['ephemeralTokens', (instant, limit) => tokens.deleteExpired(instant, limit)]);
     }
     if (!limits.expiresByItself) {
-      kinds.push(['rateLimitEvents', (instant, limit) => limits.deleteUpTo(instant - window, limit)]);
+      kinds.push(['rateLimitEvents', (instant, limit) => limits.deleteOlderThan(instant - window, limit)]);
     }
     this.kinds = kinds;
   }
@@ -161,7 +161,7 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
     while (!this.stopping.signal.aborted) {
       const limit = size.next;
       let began = 0;
-      const deleted = await this.turn.take(() => {
+      const deleted = await this.lock.tryRun(() => {
         began = performance.now();
         return deleteDue(instant, limit);
       });

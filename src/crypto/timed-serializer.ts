@@ -6,7 +6,7 @@ import { canonicalBytes } from './base64url.js';
 import type { Keys } from './key-ring.js';
 
 /** The result of reading a value. `signedAt` is in epoch milliseconds, of whole seconds. */
-export type Opened =
+export type DecodeResult =
   | { readonly status: 'ok'; readonly payload: unknown; readonly signedAt: number }
   | { readonly status: 'expired' | 'bad_signature' | 'bad_payload' };
 
@@ -18,9 +18,9 @@ const MAX_PAYLOAD_BYTES = 65_536;
 const BOUNDED = { maxOutputLength: MAX_PAYLOAD_BYTES, chunkSize: 1024 };
 const MAX_TIMESTAMP_BYTES = 8;
 
-const BAD_SIGNATURE: Opened = { status: 'bad_signature' };
-const BAD_PAYLOAD: Opened = { status: 'bad_payload' };
-const EXPIRED: Opened = { status: 'expired' };
+const BAD_SIGNATURE: DecodeResult = { status: 'bad_signature' };
+const BAD_PAYLOAD: DecodeResult = { status: 'bad_payload' };
+const EXPIRED: DecodeResult = { status: 'expired' };
 
 /**
  * The wire format of itsdangerous' `URLSafeTimedSerializer`, both ways: `payload.timestamp.signature`, each base64url;
@@ -52,7 +52,7 @@ export class TimedSerializer {
    * Never throws, whatever the value is. Checked in this order: the signature, in constant time; the age, which may be
    * `maxAge` exactly but not less than 0 (in whole seconds); the payload.
    */
-  decode(value: string, { now, maxAge }: { now: number; maxAge: Duration }): Opened {
+  decode(value: string, { now, maxAge }: { now: number; maxAge: Duration }): DecodeResult {
     if (typeof value !== 'string' || value.length > MAX_VALUE_LENGTH) return BAD_SIGNATURE;
     const end = value.lastIndexOf('.');
     if (end < 0) return BAD_SIGNATURE;

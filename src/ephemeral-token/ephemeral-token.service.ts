@@ -96,7 +96,8 @@ export class EphemeralTokenService {
     const row = key && (await this.store.take(key, { voidsRest }));
     const fields = await this.fieldsOf<Type>(row);
     const at = this.clock.now();
-    if (fields && row) this.events.emitWhenDone({ type: 'token.consumed', at, tokenType: type, userId: row.userId });
+    if (fields && row)
+      this.events.emitAfterTransaction({ type: 'token.consumed', at, tokenType: type, userId: row.userId });
     // At once: a transaction is undone because of it.
     else this.events.emit({ type: 'token.refused', at, tokenType: type });
     return fields;
@@ -107,7 +108,7 @@ export class EphemeralTokenService {
    * disables an account whose name may be given to another, so that nothing is left behind.
    */
   revokeAllForLogin(username: string): Promise<number> {
-    return this.store.deleteByUser(accountKey(username));
+    return this.store.deleteByLogin(accountKey(username));
   }
 
   private key(type: string, token: unknown, value: string | null | undefined): EphemeralTokenKey | null {

@@ -15,11 +15,11 @@ export type AuthEvent =
   | SessionExtended
   | SessionRevoked
   | SessionReuseDetected
-  | TokenConsumed
-  | TokenRefused
+  | EphemeralTokenConsumed
+  | EphemeralTokenRefused
   | RateLimitReached;
 
-interface Told<Type extends string> {
+interface EventBase<Type extends string> {
   readonly type: Type;
   /** Epoch ms. */
   readonly at: number;
@@ -35,17 +35,17 @@ interface LoginAttempt {
 }
 
 /** Whichever way in: the routes of this module, or a login of the host's own through `HttpSessions`. */
-export interface LoginSucceeded extends Told<'login.succeeded'>, LoginAttempt {
+export interface LoginSucceeded extends EventBase<'login.succeeded'>, LoginAttempt {
   readonly userId: string;
 }
 
-export interface LoginFailed extends Told<'login.failed'>, LoginAttempt {
+export interface LoginFailed extends EventBase<'login.failed'>, LoginAttempt {
   /** `INVALID_CREDENTIALS`, `RATE_LIMITED`, or the fault for which the attempt was not judged. */
   readonly reason: AuthErrorCode | 'UNKNOWN';
 }
 
 /** Somebody has ended their own session, through the routes of this module or `HttpSessions`. */
-export interface LoggedOut extends Told<'logout'> {
+export interface LoggedOut extends EventBase<'logout'> {
   readonly userId: string;
   /** `null`: all of them. */
   readonly handle: string | null;
@@ -59,23 +59,23 @@ interface OfSession {
 }
 
 /** A user has logged in and has a new session in the store. */
-export interface SessionCreated extends Told<'session.created'>, OfSession {
+export interface SessionCreated extends EventBase<'session.created'>, OfSession {
   readonly ip: string | null;
 }
 
 /** The session has a new token (`SessionService.rotate` without a login); its handle stays. */
-export interface SessionRotated extends Told<'session.rotated'>, OfSession {
+export interface SessionRotated extends EventBase<'session.rotated'>, OfSession {
   readonly ip: string | null;
 }
 
 /** Its use has moved the expiry. */
-export interface SessionExtended extends Told<'session.extended'>, OfSession {
+export interface SessionExtended extends EventBase<'session.extended'>, OfSession {
   /** Epoch ms. */
   readonly expiresAt: number;
 }
 
 /** A session has ended before its time. Of JWTs and signed cookies, only the end of all of a user is emitted. */
-export interface SessionRevoked extends Told<'session.revoked'> {
+export interface SessionRevoked extends EventBase<'session.revoked'> {
   readonly userId: string;
   /** `null`: all of the user's, or all but one. */
   readonly handle: string | null;
@@ -105,10 +105,10 @@ export type RevocationReason =
  * A rotated session token was presented after its grace: somebody has a copy of it. Every session that it led to has
  * ended.
  */
-export interface SessionReuseDetected extends Told<'session.reuse_detected'>, OfSession {}
+export interface SessionReuseDetected extends EventBase<'session.reuse_detected'>, OfSession {}
 
 /** A single-use token was spent. */
-export interface TokenConsumed extends Told<'token.consumed'> {
+export interface EphemeralTokenConsumed extends EventBase<'token.consumed'> {
   /** The type; the token is not included. */
   readonly tokenType: string;
   /** `null` for a token that belongs to no account. */
@@ -116,12 +116,12 @@ export interface TokenConsumed extends Told<'token.consumed'> {
 }
 
 /** A single-use token was refused: unknown, spent, expired, or without its binding. */
-export interface TokenRefused extends Told<'token.refused'> {
+export interface EphemeralTokenRefused extends EventBase<'token.refused'> {
   readonly tokenType: string;
 }
 
 /** A limit refuses from now on. Emitted once until the refusal ends, in each process that notices. */
-export interface RateLimitReached extends Told<'rate_limit.reached'> {
+export interface RateLimitReached extends EventBase<'rate_limit.reached'> {
   readonly event: string;
   /** As it is counted: a login name, an address (IPv6 by /64), or a hash of what is too long for the column. */
   readonly subject: string;

@@ -38,11 +38,11 @@ export class AuthEvents {
    * Emits what was done in the database once it is done: at the end of the open transaction, unless that is rolled
    * back.
    */
-  emitWhenDone(event: AuthEvent): void {
+  emitAfterTransaction(event: AuthEvent): void {
     if (this.listeners.size === 0) return;
     if (!this.statements) return this.emit(event);
     // If the outcome is unknown it is emitted: better one event too many than an ended session that nobody heard of.
-    this.statements.afterwards((outcome) => {
+    this.statements.afterTransaction((outcome) => {
       if (outcome !== 'undone') this.emit(event);
     });
   }

@@ -32,8 +32,8 @@ export interface AuthHealth {
   readonly roundTrip: number | null;
   /** Milliseconds by which this process's clock is ahead of the database's, give or take half a round trip. */
   readonly clockSkew: number | null;
-  /** `off` when nothing is answered from memory, `deaf` when revocations are not heard and so nothing is for now. */
-  readonly listener: 'off' | 'current' | 'deaf';
+  /** `off` when nothing is answered from memory, `disconnected` when revocations are not heard and so nothing is for now. */
+  readonly listener: 'off' | 'current' | 'disconnected';
   /**
    * `off` if this process deletes no expired rows. Milliseconds since the last success, and by how much the next run is
    * overdue.
@@ -84,7 +84,7 @@ export class AuthHealthIndicator {
   ): Promise<Record<Key, AuthHealth>> {
     const facts = { listener: this.listener(), cleanup: this.cleanupFacts() };
     const degraded: AuthHealth['degraded'][number][] = [];
-    if (facts.listener === 'deaf') degraded.push('listener');
+    if (facts.listener === 'disconnected') degraded.push('listener');
     if (facts.cleanup !== 'off' && (facts.cleanup.failing || facts.cleanup.lag > NOTICEABLE_LAG)) {
       degraded.push('cleanup');
     }
@@ -127,7 +127,7 @@ export class AuthHealthIndicator {
 
   private listener(): AuthHealth['listener'] {
     if (!this.config.cache.enabled) return 'off';
-    return this.channel.isCurrent ? 'current' : 'deaf';
+    return this.channel.isCurrent ? 'current' : 'disconnected';
   }
 
   private cleanupFacts(): AuthHealth['cleanup'] {

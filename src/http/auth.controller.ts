@@ -24,7 +24,7 @@ import { HttpSessions } from './http-sessions.js';
 import { parseLoginBody } from './login-body.js';
 import { OriginGuard } from './origin.guard.js';
 import { SessionGuard } from './session.guard.js';
-import { TakesBody, TakesNoBody } from './unreadable-bodies.js';
+import { TakesBody, TakesNoBody } from './body-parse-errors.js';
 
 const NO_STORE = ['Cache-Control', 'no-store'] as const;
 

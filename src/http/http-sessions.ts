@@ -31,7 +31,7 @@ export type HttpLoginAttempt = Omit<LoginAttempt, 'login'> & Partial<Pick<LoginA
  * A login that the caller has judged, such as the second of two steps: it has limited the guesses itself, and says when
  * the proof began.
  */
-export interface ProvedLogin {
+export interface VerifiedLogin {
   readonly user: AuthUser;
   readonly proofs: readonly string[];
   /** Epoch ms: before the account was read, so that a new password or "sign out everywhere" meanwhile wins. */
@@ -79,10 +79,14 @@ export class HttpSessions {
 
   /**
    * Judges the login behind the usual limits, opens the session and sets its cookie; the sessions of all cookies that
-   * came along end. A `ProvedLogin` is not judged again. Throws `RATE_LIMITED`, `INVALID_CREDENTIALS` (also for `null`
+   * came along end. A `VerifiedLogin` is not judged again. Throws `RATE_LIMITED`, `INVALID_CREDENTIALS` (also for `null`
    * from `verify`), and what `verify` throws.
    */
-  async start(request: HttpRequest, response: object, login: HttpLoginAttempt | ProvedLogin): Promise<StartedSession> {
+  async start(
+    request: HttpRequest,
+    response: object,
+    login: HttpLoginAttempt | VerifiedLogin,
+  ): Promise<StartedSession> {
     const presented = this.cookie.values(headerOf(request, 'cookie'));
     const { user, credential } = await this.logIn(login, { ...this.context(request), presented });
     this.writer.set(response, credential);
@@ -93,11 +97,11 @@ export class HttpSessions {
   /** As `start`, for clients without cookies: returns the bearer token and sets no cookie. */
   async issueToken(
     request: HttpRequest,
-    login: HttpLoginAttempt | ProvedLogin,
+    login: HttpLoginAttempt | VerifiedLogin,
   ): Promise<StartedSession & { token: string }> {
     const bearer = bearerOf(request);
     const presented = bearer === null ? [] : [bearer];
-    const { user, credential } = await this.logIn(login, { ...this.context(request), carrier: 'bearer', presented });
+    const { user, credential } = await this.logIn(login, { ...this.context(request), transport: 'bearer', presented });
     return { user, token: credential.value, expiresAt: credential.expiresAt };
   }
 
@@ -144,17 +148,17 @@ export class HttpSessions {
     if (known) return known;
     const credentials = this.authenticator.credentialsOf(request, response);
     if (!credentials) return null;
-    const recalled = this.authenticator.recall(credentials);
-    if (recalled) return recalled;
+    const cached = this.authenticator.authenticateCached(credentials);
+    if (cached) return cached;
     try {
-      return await this.authenticator.recognize(credentials, response);
+      return await this.authenticator.authenticate(credentials, response);
     } catch (error) {
       if (isRefusal(error)) return null;
       throw error;
     }
   }
 
-  private logIn(login: HttpLoginAttempt | ProvedLogin, context: LoginContext): Promise<CompletedLogin> {
+  private logIn(login: HttpLoginAttempt | VerifiedLogin, context: LoginContext): Promise<CompletedLogin> {
     if ('verify' in login) return this.logins.attempt({ ...login, login: login.login ?? null }, context);
     const { user, proofs, authenticatedAt } = login;
     return this.logins.begin(user, proofs, { ...context, authenticatedAt });

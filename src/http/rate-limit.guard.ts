@@ -7,7 +7,7 @@ import {
   rateLimited,
   RateLimitService,
   type RateLimitDecision,
-  type RateLimitVerdict,
+  type RateLimitResult,
 } from '../rate-limit/rate-limit.service.js';
 import { authOf, requestOf, responseOf, type AuthRequest } from './auth-request.js';
 import { ClientIp } from './client-ip.js';
@@ -39,7 +39,7 @@ export class RateLimitGuard implements CanActivate {
     throw rateLimited(verdict.decisive);
   }
 
-  private async decide(targets: Parameters<RateLimitService['consumeAll']>[0]): Promise<RateLimitVerdict> {
+  private async decide(targets: Parameters<RateLimitService['consumeAll']>[0]): Promise<RateLimitResult> {
     try {
       return await this.limits.consumeAll(targets);
     } catch (error) {
@@ -56,7 +56,7 @@ export class RateLimitGuard implements CanActivate {
   }
 
   /** Structured fields of draft-ietf-httpapi-ratelimit-headers-11; `Retry-After` is the error filter's. */
-  private answer(response: object, { decisions }: RateLimitVerdict): void {
+  private answer(response: object, { decisions }: RateLimitResult): void {
     const now = this.clock.now();
     const list = (item: (decision: RateLimitDecision) => string) => decisions.map(item).join(', ');
     const { httpAdapter } = this.adapterHost;

@@ -11,7 +11,7 @@ import { SessionCookie } from './session-cookie.js';
 @Injectable()
 export class RequestAuthenticator {
   private readonly logger = new Logger('Auth');
-  private hasToldOfTwo = false;
+  private hasWarnedOfDuplicates = false;
 
   constructor(
     private readonly scheme: SessionScheme,
@@ -23,43 +23,45 @@ export class RequestAuthenticator {
   /** What the request presents: see `credentialsOf`. Two cookies of our name are told once, and mended where possible. */
   credentialsOf(request: AuthRequest, response: object | null): Credentials | null {
     const credentials = credentialsOf(request, this.cookie);
-    if (!credentials && this.cookie.values(headerOf(request, 'cookie')).length > 1) this.meetTwoCookies(response);
+    if (!credentials && this.cookie.values(headerOf(request, 'cookie')).length > 1)
+      this.handleDuplicateCookies(response);
     return credentials;
   }
 
-  /** Most requests: memory knows the session, so that nothing is waited for. `null`: call `recognize`. */
-  recall({ token, transport }: Credentials): RequestAuth | null {
+  /** Most requests: memory knows the session, so that nothing is waited for. `null`: call `authenticate`. */
+  authenticateCached({ token, transport }: Credentials): RequestAuth | null {
     try {
-      const found = transport === 'cookie' ? this.scheme.recall(token) : this.bearer.recall(token);
+      const found =
+        transport === 'cookie' ? this.scheme.authenticateCached(token) : this.bearer.authenticateCached(token);
       return found && { user: found.user, session: found.session, transport };
     } catch {
-      // `recognize` meets the same fault, and says what it is.
+      // `authenticate` meets the same fault, and says what it is.
       return null;
     }
   }
 
   /**
-   * Whose live session the credentials are, or `null`; a cookie that is due is renewed on the response. `isHeld`: they
+   * Whose live session the credentials are, or `null`; a cookie that is due is renewed on the response. `fromHandshake`: they
    * are those of a socket's handshake, which keeps its token when the tabs have gone on to another. A JWT that does not
    * hold throws its reason, see `isRefusal`. A fault is thrown as `STORE_UNAVAILABLE`.
    */
-  async recognize(
+  async authenticate(
     credentials: Credentials,
     response: object | null,
-    { isHeld = false }: { readonly isHeld?: boolean } = {},
+    { fromHandshake = false }: { readonly fromHandshake?: boolean } = {},
   ): Promise<RequestAuth | null> {
     try {
-      return await this.lookUp(credentials, response, isHeld);
+      return await this.lookUp(credentials, response, fromHandshake);
     } catch (error) {
       throw asAuthError(error, 'The session lookup');
     }
   }
 
-  private meetTwoCookies(response: object | null): void {
+  private handleDuplicateCookies(response: object | null): void {
     if (response) this.writer.clearDomains(response);
     // With the prefix no other host and no Domain can have set one of them: a browser did not send this.
-    if (this.hasToldOfTwo || this.cookie.name.startsWith('__Host-')) return;
-    this.hasToldOfTwo = true;
+    if (this.hasWarnedOfDuplicates || this.cookie.name.startsWith('__Host-')) return;
+    this.hasWarnedOfDuplicates = true;
     this.logger.warn(
       `A request came with two cookies named '${this.cookie.name}', so it is nobody's, and a login does not help: one ` +
         'of them was set with a Domain. List that domain in cookie.clearDomains, and the next answer clears it. This is ' +
@@ -70,29 +72,29 @@ export class RequestAuthenticator {
   private async lookUp(
     { token, transport, bearer }: Credentials,
     response: object | null,
-    isHeld: boolean,
+    fromHandshake: boolean,
   ): Promise<RequestAuth | null> {
-    if (transport === 'bearer') return this.lookUpBearer(token, isHeld);
-    const found = await this.scheme.recognize(token, { isHeld });
+    if (transport === 'bearer') return this.lookUpBearer(token, fromHandshake);
+    const found = await this.scheme.authenticate(token, { fromHandshake });
     if (found) {
       if (found.reissue && response) this.writer.renew(response, found.reissue);
       return { user: found.user, session: found.session, transport };
     }
-    const other = bearer === null ? null : await this.lookUpBearer(bearer, isHeld);
+    const other = bearer === null ? null : await this.lookUpBearer(bearer, fromHandshake);
     // The client would go on sending the cookie that is nobody's for as long as the browser keeps it.
     if (other && response) this.writer.clear(response);
     return other;
   }
 
-  private async lookUpBearer(token: string, isHeld: boolean): Promise<RequestAuth | null> {
-    const found = await this.bearer.recognize(token, { isHeld });
+  private async lookUpBearer(token: string, fromHandshake: boolean): Promise<RequestAuth | null> {
+    const found = await this.bearer.authenticate(token, { fromHandshake });
     return found && { ...found, transport: 'bearer' };
   }
 }
 
 const REFUSALS = new Set<AuthErrorCode>(['INVALID_TOKEN', 'TOKEN_REVOKED', 'ACCOUNT_INACTIVE', 'TOKENS_INVALIDATED']);
 
-/** Whether `recognize` threw this of a token, as opposed to a fault: where no session is needed the token is nobody's. */
+/** Whether `authenticate` threw this of a token, as opposed to a fault: where no session is needed the token is nobody's. */
 export function isRefusal(error: unknown): boolean {
   return error instanceof AuthError && REFUSALS.has(error.code);
 }

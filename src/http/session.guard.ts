@@ -43,20 +43,20 @@ export class SessionGuard implements CanActivate {
 
     const request = requestOf(context);
     if (!request) return admits(access, null);
-    const isHeld = isHandshake(context);
+    const fromHandshake = isHandshake(context);
     // A second guard on the same request asks nothing again; a socket's handshake outlives many messages.
-    const before = isHeld ? null : authOf(request);
+    const before = fromHandshake ? null : authOf(request);
     if (before) return admits(access, before);
     const asked = lookupOf(context, request);
     if (asked) return this.settle(asked, request, access);
     // Most requests: memory knows the session, so that nothing is waited for.
     const credentials = this.authenticator.credentialsOf(request, response);
-    const recalled = credentials && this.authenticator.recall(credentials);
-    if (recalled) {
-      attachAuth(request, recalled);
-      return admits(access, recalled);
+    const cached = credentials && this.authenticator.authenticateCached(credentials);
+    if (cached) {
+      attachAuth(request, cached);
+      return admits(access, cached);
     }
-    const lookup = credentials ? this.authenticator.recognize(credentials, response, { isHeld }) : NOBODY;
+    const lookup = credentials ? this.authenticator.authenticate(credentials, response, { fromHandshake }) : NOBODY;
     rememberLookup(context, request, lookup);
     return this.settle(lookup, request, access);
   }

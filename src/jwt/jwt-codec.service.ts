@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import jwt from 'jsonwebtoken';
 import { isUtf8 } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
-import type { TokenFault } from '../auth.errors.js';
+import type { TokenErrorReason } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { days, type Duration } from '../common/duration.js';
 import { AuthConfig } from '../config/auth-config.js';
@@ -112,7 +112,7 @@ export class JwtCodecService {
     if (typeof token !== 'string' || token.length > MAX_TOKEN_LENGTH) {
       throw new TokenError('malformed', 'The token is not a string, or is too long.');
     }
-    let fault: TokenFault = 'malformed';
+    let fault: TokenErrorReason = 'malformed';
     for (const key of keys) {
       try {
         return jwt.verify(token, key, this.verifying);

@@ -1,9 +1,9 @@
-import { AuthError, type TokenFault } from '../auth.errors.js';
+import { AuthError, type TokenErrorReason } from '../auth.errors.js';
 
 /** Thrown for a token that is not valid; `reason` says why. It never contains the token or any part of it. */
 export class TokenError extends AuthError<'INVALID_TOKEN'> {
   constructor(
-    readonly reason: TokenFault,
+    readonly reason: TokenErrorReason,
     message: string,
   ) {
     super('INVALID_TOKEN', message, { reason });

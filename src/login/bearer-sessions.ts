@@ -38,9 +38,9 @@ export class BearerSessions {
   /**
    * Who the token authenticates; `null` for a token without a session. A JWT that is not valid throws, with a code for
    * each reason: `INVALID_TOKEN`, `TOKEN_REVOKED`, `ACCOUNT_INACTIVE`, `TOKENS_INVALIDATED`. A rotated token
-   * authenticates while its grace lasts, but no header tells its client the new one. `isHeld`: see `SessionScheme`.
+   * authenticates while its grace lasts, but no header tells its client the new one. `fromHandshake`: see `SessionScheme`.
    */
-  async recognize(token: string, options?: { isHeld?: boolean }): Promise<AuthenticatedSession | null> {
+  async authenticate(token: string, options?: { fromHandshake?: boolean }): Promise<AuthenticatedSession | null> {
     if (this.isJwt(token)) {
       const payload = this.codec.decode(token);
       const user = await this.revocation.userOf(payload);
@@ -53,10 +53,10 @@ export class BearerSessions {
     return { user, session: extended ?? session };
   }
 
-  /** Who the token authenticates, if memory knows it and nothing has to be written; `null`: call `recognize`. */
-  recall(token: string): AuthenticatedSession | null {
+  /** Who the token authenticates, if memory knows it and nothing has to be written; `null`: call `authenticate`. */
+  authenticateCached(token: string): AuthenticatedSession | null {
     // A JWT is no token of a session, which the first look at it shows.
-    return this.sessions.recall(token);
+    return this.sessions.lookupCached(token);
   }
 
   /** Ends the token and returns its session. Idempotent; anything that is not a token is ignored. */

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { AuthenticatedSession, EndedSession } from '../session/session.js';
 import { SessionService, type SessionContext } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
-import { SessionScheme, type CookieValue, type OpeningContext, type RecognizedSession } from './session-scheme.js';
+import { SessionScheme, type CookieValue, type OpeningContext, type AuthenticationResult } from './session-scheme.js';
 
 /** `scheme: 'database'`: the value is the token of a session in the store. */
 @Injectable()
@@ -17,11 +17,14 @@ export class DatabaseSessionScheme extends SessionScheme {
     return { value: token, expiresAt: session.expiresAt };
   }
 
-  override recall(value: string): AuthenticatedSession | null {
-    return this.sessions.recall(value);
+  override authenticateCached(value: string): AuthenticatedSession | null {
+    return this.sessions.lookupCached(value);
   }
 
-  override async recognize(value: string, options?: { isHeld?: boolean }): Promise<RecognizedSession | null> {
+  override async authenticate(
+    value: string,
+    options?: { fromHandshake?: boolean },
+  ): Promise<AuthenticationResult | null> {
     const found = await this.sessions.lookup(value, options);
     if (!found) return null;
     const extended = this.sessions.isExtensionDue(found.session)

@@ -26,7 +26,7 @@ export class LoginLimits {
    * `false`, which is thrown as `INVALID_CREDENTIALS`. An attempt that is under way counts until it has succeeded, so
    * more logins at one moment from one address than `login_ip` allows are refused too.
    */
-  async around<T>(address: string | null, login: string | null, verify: () => Promise<T>): Promise<NonNullable<T>> {
+  async enforce<T>(address: string | null, login: string | null, verify: () => Promise<T>): Promise<NonNullable<T>> {
     const wait = await this.backoff.check(address);
     if (!wait.allowed) {
       throw rateLimited({ event: 'login_backoff', limit: wait.failures, retryAfter: wait.retryAfter });

@@ -10,13 +10,13 @@ import { LoginLimits } from './login-limits.js';
 import { SessionScheme, type CookieValue } from './session-scheme.js';
 
 /** How the client keeps its session: in our cookie, or as a bearer token that it stores itself. */
-export type SessionCarrier = 'cookie' | 'bearer';
+export type TokenTransport = 'cookie' | 'bearer';
 
 /** Where a login comes from, and what it takes the place of. */
 export interface LoginContext extends SessionContext {
   /** Default `cookie`. */
-  carrier?: SessionCarrier;
-  /** What the client presented in that carrier: those sessions end with the login (session fixation). */
+  transport?: TokenTransport;
+  /** What the client presented in that transport: those sessions end with the login (session fixation). */
   presented?: readonly string[];
   /** The name that was typed, for the events; default: the account's address. */
   login?: string;
@@ -37,7 +37,7 @@ export interface LoginAttempt {
 /** A login of which nothing is due any more. */
 export interface CompletedLogin {
   readonly user: AuthUser;
-  /** The session's value for its carrier, shown this once. */
+  /** The session's value for its transport, shown this once. */
   readonly credential: CookieValue;
 }
 
@@ -68,7 +68,7 @@ export class LoginService {
   async attempt({ login, proofs, verify }: LoginAttempt, context: LoginContext = {}): Promise<CompletedLogin> {
     const ip = context.ip ?? null;
     try {
-      return await this.limits.around(ip, login, async () => {
+      return await this.limits.enforce(ip, login, async () => {
         const authenticatedAt = this.clock.now();
         const user = await verify();
         return user && this.begin(user, proofs, { ...context, authenticatedAt, login: login ?? user.email });
@@ -87,19 +87,26 @@ export class LoginService {
    */
   async begin(user: AuthUser, proofs: readonly string[], context: LoginContext = {}): Promise<CompletedLogin> {
     if (!isActive(user)) throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});
-    const { carrier = 'cookie', ip = null, userAgent = null, login = user.email } = context;
+    const { transport = 'cookie', ip = null, userAgent = null, login = user.email } = context;
     const opening = { ip, userAgent, authenticatedAt: context.authenticatedAt ?? this.clock.now() };
     const [presented = null, ...others] = context.presented ?? [];
     try {
       let credential: CookieValue;
-      if (carrier === 'bearer') {
+      if (transport === 'bearer') {
         credential = await this.bearer.open(user, presented, opening);
       } else {
         if (others.length > 0) await this.scheme.revoke(others);
         credential = await this.scheme.open(user, presented, opening);
       }
       const at = this.clock.now();
-      this.events.emitWhenDone({ type: 'login.succeeded', at, userId: user.id, login, ip, factors: [...proofs] });
+      this.events.emitAfterTransaction({
+        type: 'login.succeeded',
+        at,
+        userId: user.id,
+        login,
+        ip,
+        factors: [...proofs],
+      });
       return { user, credential };
     } catch (error) {
       if (!isAuthError(error, 'USER_NOT_FOUND')) throw error;

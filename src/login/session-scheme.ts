@@ -8,7 +8,7 @@ export interface CookieValue {
   readonly expiresAt: number;
 }
 
-export interface RecognizedSession extends AuthenticatedSession {
+export interface AuthenticationResult extends AuthenticatedSession {
   /**
    * A value to send in place of the one that was presented, because use has moved its expiry or a rotation has replaced
    * it.
@@ -26,13 +26,13 @@ export abstract class SessionScheme {
   abstract open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue>;
 
   /**
-   * Who the value authenticates, and a fresh value when it is due. `isHeld`: it was not presented just now but came
+   * Who the value authenticates, and a fresh value when it is due. `fromHandshake`: it was not presented just now but came
    * with a handshake, so an outdated value is no sign of theft.
    */
-  abstract recognize(value: string, options?: { isHeld?: boolean }): Promise<RecognizedSession | null>;
+  abstract authenticate(value: string, options?: { fromHandshake?: boolean }): Promise<AuthenticationResult | null>;
 
-  /** Who the value authenticates, if memory knows it and nothing has to be written; `null`: call `recognize`. */
-  recall(_value: string): AuthenticatedSession | null {
+  /** Who the value authenticates, if memory knows it and nothing has to be written; `null`: call `authenticate`. */
+  authenticateCached(_value: string): AuthenticatedSession | null {
     return null;
   }
 

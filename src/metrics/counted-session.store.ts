@@ -5,7 +5,7 @@ import type { AuthMetrics } from './auth-metrics.js';
 /** Any store with its lookups counted. Made only while metrics are on; it changes no answer. */
 export class CountedSessionStore extends SessionStore {
   override readonly joinsTransactions: boolean;
-  override readonly remembers: boolean;
+  override readonly hasCache: boolean;
 
   constructor(
     private readonly store: SessionStore,
@@ -13,14 +13,14 @@ export class CountedSessionStore extends SessionStore {
   ) {
     super();
     this.joinsTransactions = store.joinsTransactions;
-    this.remembers = store.remembers;
+    this.hasCache = store.hasCache;
   }
 
   override async find(id: string): Promise<StoredSession | null> {
     // A health check is not a lookup.
     if (id === '') return this.store.find(id);
     try {
-      const recalled = this.recall(id, () => true);
+      const recalled = this.findCached(id, () => true);
       if (recalled) return recalled;
       const found = await this.store.find(id);
       this.count(found ? 'miss' : 'none');
@@ -31,8 +31,8 @@ export class CountedSessionStore extends SessionStore {
     }
   }
 
-  override recall(id: string, isUsable: (session: Session) => boolean): StoredSession | undefined {
-    const recalled = this.store.recall(id, isUsable);
+  override findCached(id: string, isUsable: (session: Session) => boolean): StoredSession | undefined {
+    const recalled = this.store.findCached(id, isUsable);
     if (recalled) this.count('hit');
     return recalled;
   }

@@ -3,16 +3,16 @@ import { AuthEvents } from '../events/auth-events.js';
 import { AuthMetrics, type Attributes, type CounterName } from './auth-metrics.js';
 
 /** What is used of an event besides `type`. Read as it comes: there may be more types than are known here. */
-type Told = Readonly<Record<string, unknown>> & { readonly type: string };
+type AnyEvent = Readonly<Record<string, unknown>> & { readonly type: string };
 type Counted = readonly [counter: CounterName, attributes: Attributes, by?: number];
 
 const change = (name: string) => (): Counted => ['latchkey.session.changes', { change: name }];
 const token =
   (result: string) =>
-  (event: Told): Counted => ['latchkey.ephemeral_tokens', { type: word(event['tokenType']), result }];
+  (event: AnyEvent): Counted => ['latchkey.ephemeral_tokens', { type: word(event['tokenType']), result }];
 
 /** Events that have a counter of their own besides `latchkey.events`. */
-const COUNTED: Readonly<Record<string, (event: Told) => Counted>> = {
+const COUNTED: Readonly<Record<string, (event: AnyEvent) => Counted>> = {
   'session.created': change('created'),
   'session.rotated': change('rotated'),
   'session.extended': change('extended'),
@@ -34,7 +34,7 @@ export class EventMetrics implements OnApplicationShutdown {
   private readonly stop: () => void;
 
   constructor(events: AuthEvents, metrics: AuthMetrics) {
-    this.stop = metrics.isOn ? events.on((event) => count(metrics, event as unknown as Told)) : () => {};
+    this.stop = metrics.isOn ? events.on((event) => count(metrics, event as unknown as AnyEvent)) : () => {};
   }
 
   onApplicationShutdown(): void {
@@ -42,7 +42,7 @@ export class EventMetrics implements OnApplicationShutdown {
   }
 }
 
-function count(metrics: AuthMetrics, event: Told): void {
+function count(metrics: AuthMetrics, event: AnyEvent): void {
   metrics.count('latchkey.events', { type: event.type });
   const counted = Object.hasOwn(COUNTED, event.type) ? COUNTED[event.type]!(event) : null;
   if (counted) metrics.count(...counted);

@@ -171,7 +171,7 @@ export class PreparedStatements {
    * Calls `effect` at the end of the transaction, however it ends; without a transaction, now. What it throws is
    * logged.
    */
-  afterwards(effect: AfterTransaction): void {
+  afterTransaction(effect: AfterTransaction): void {
     // Also what was started inside and not waited for, until it is known how the transaction ends.
     if (!this.transactions.getStore()?.willEmit(effect)) void emit(effect, 'committed');
   }

@@ -14,7 +14,7 @@ export interface Bucket {
 }
 
 /** What a bucket holds: of the events younger than `window` at most the `limit` newest. Instants are epoch ms. */
-export interface Usage {
+export interface BucketUsage {
   readonly used: number;
   readonly oldest: number | null;
   readonly newest: number | null;
@@ -47,7 +47,11 @@ export function subjectKey(subject: string): string {
  * When the next unit comes back: the oldest counted event has then the exact age of the window. Of a bucket that holds
  * more than its limit (its policy was lowered) that is not the oldest of all, but the oldest of the newest `limit`.
  */
-export function resetAt({ window }: Pick<Bucket, 'window'>, { oldest }: Pick<Usage, 'oldest'>, now: number): number {
+export function resetAt(
+  { window }: Pick<Bucket, 'window'>,
+  { oldest }: Pick<BucketUsage, 'oldest'>,
+  now: number,
+): number {
   return (oldest ?? now) + window;
 }
 

@@ -7,7 +7,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import type { RateLimitEvent } from '../config/rate-limit-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { bucketOf, resetAt, secondsUntil, type Bucket } from './rate-limit.policy.js';
-import { RateLimitStore, type Consumption } from './rate-limit.store.js';
+import { RateLimitStore, type ConsumeResult } from './rate-limit.store.js';
 
 /** What is limited, and for whom: a login name, an address, or `null` for a client whose address is not known. */
 export interface RateLimitTarget {
@@ -40,7 +40,7 @@ export interface RateLimitDecision {
 }
 
 /** Several decided together. */
-export interface RateLimitVerdict {
+export interface RateLimitResult {
   readonly allowed: boolean;
   /** The one to answer with: of those that refuse, the one that lasts longest; else the one with the least left. */
   readonly decisive: RateLimitDecision;
@@ -48,7 +48,7 @@ export interface RateLimitVerdict {
   readonly decisions: readonly RateLimitDecision[];
 }
 
-type Counted = Consumption['usage'][number];
+type Counted = ConsumeResult['usage'][number];
 
 /** How long another process's `clear` may go unseen here. */
 const REMEMBERED_FOR = seconds(1);
@@ -107,7 +107,7 @@ export class RateLimitService {
   }
 
   /** Decides about several in one round trip, such as account and address: all are counted, or none. */
-  async consumeAll(targets: readonly RateLimitTarget[]): Promise<RateLimitVerdict> {
+  async consumeAll(targets: readonly RateLimitTarget[]): Promise<RateLimitResult> {
     if (targets.length === 0) throw new TypeError('consumeAll needs at least one event.');
     const now = this.clock.now();
     const buckets = distinct(targets.map((target) => this.bucket(target.event, target.subject)));
@@ -151,7 +151,7 @@ export class RateLimitService {
     const { event, subject, limit, window, recordedAt } = decision;
     if (recordedAt === null) return false;
     const bucket: Bucket = { event, subject, limit, window };
-    const refunded = await this.store.takeBack(bucket, recordedAt);
+    const refunded = await this.store.refund(bucket, recordedAt);
     this.forget(bucket);
     return refunded;
   }
@@ -181,7 +181,7 @@ export class RateLimitService {
     return found && now < found.until ? decide(bucket, found.usage, now, false) : null;
   }
 
-  private refused(buckets: readonly Bucket[], usage: Consumption['usage'], now: number, forgotten: number): void {
+  private refused(buckets: readonly Bucket[], usage: ConsumeResult['usage'], now: number, forgotten: number): void {
     if (forgotten === this.forgotten) this.remember(buckets, usage, now);
     buckets.forEach((bucket, i) => {
       if (usage[i]!.used >= bucket.limit) this.emitReached(bucket, resetAt(bucket, usage[i]!, now), now);
@@ -196,7 +196,7 @@ export class RateLimitService {
     this.events.emit({ type: 'rate_limit.reached', at: now, event, subject, until });
   }
 
-  private remember(buckets: readonly Bucket[], usage: Consumption['usage'], now: number): void {
+  private remember(buckets: readonly Bucket[], usage: ConsumeResult['usage'], now: number): void {
     buckets.forEach((bucket, i) => {
       if (usage[i]!.used < bucket.limit) return;
       const until = Math.min(resetAt(bucket, usage[i]!, now), now + REMEMBERED_FOR);
@@ -239,7 +239,7 @@ function decide(bucket: Bucket, usage: Counted, now: number, recorded: boolean):
   };
 }
 
-function verdict(decisions: readonly RateLimitDecision[]): RateLimitVerdict {
+function verdict(decisions: readonly RateLimitDecision[]): RateLimitResult {
   const allowed = decisions.every((decision) => decision.allowed);
   if (!allowed) {
     decisions = decisions.map((decision) =>

@@ -1,9 +1,9 @@
-import type { Bucket, Usage } from './rate-limit.policy.js';
+import type { Bucket, BucketUsage } from './rate-limit.policy.js';
 
 /** What `consume` has decided, and what each bucket held before, in the order asked. */
-export interface Consumption {
+export interface ConsumeResult {
   readonly recorded: boolean;
-  readonly usage: readonly Omit<Usage, 'newest'>[];
+  readonly usage: readonly Omit<BucketUsage, 'newest'>[];
 }
 
 /**
@@ -23,20 +23,20 @@ export abstract class RateLimitStore {
    * Records one event in each of these different buckets or, if one of them is full, in none. A refusal writes nothing
    * and waits for no lock, so that a hammered subject costs little.
    */
-  abstract consume(buckets: readonly Bucket[], now: number): Promise<Consumption>;
+  abstract consume(buckets: readonly Bucket[], now: number): Promise<ConsumeResult>;
 
   /** What the bucket holds now. */
-  abstract read(bucket: Bucket, now: number): Promise<Usage>;
+  abstract read(bucket: Bucket, now: number): Promise<BucketUsage>;
 
   /** Records an event, full or not. */
   abstract record(bucket: Bucket, now: number): Promise<void>;
 
   /** Takes back one event of exactly this instant. False if there is none. */
-  abstract takeBack(bucket: Bucket, at: number): Promise<boolean>;
+  abstract refund(bucket: Bucket, at: number): Promise<boolean>;
 
   /** Empties the bucket. Returns the number of events that it held, expired ones included. */
   abstract clear(bucket: Pick<Bucket, 'event' | 'subject'>): Promise<number>;
 
   /** Deletes at most `limit` events that happened up to this instant, of any bucket. Returns the number deleted. */
-  abstract deleteUpTo(instant: number, limit: number): Promise<number>;
+  abstract deleteOlderThan(instant: number, limit: number): Promise<number>;
 }

@@ -8,7 +8,7 @@ import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { TokenStates } from './token-states.js';
 
 /** What revocation needs to know of a self-contained credential: a JWT's claims, or a signed cookie's `sid` as `jti`. */
-export interface SelfContained {
+export interface SelfContainedToken {
   readonly sub: string;
   readonly jti: string;
   /** Epoch ms: when it was issued, or its user authenticated. */
@@ -52,7 +52,7 @@ export class TokenRevocationService {
     if (!this.users.publishesChanges) {
       await this.channel.publish({ users: [userId] });
       const event = { type: 'session.revoked', at, userId, handle: null, reason: 'revoked_all', count: null } as const;
-      if (found) this.events.emitWhenDone(event);
+      if (found) this.events.emitAfterTransaction(event);
     }
     return found;
   }
@@ -62,7 +62,7 @@ export class TokenRevocationService {
    * `ACCOUNT_INACTIVE` (disabled or deleted) or `TOKENS_INVALIDATED`. One round trip, and none with `cache.enabled` for
    * a user who was seen lately.
    */
-  async userOf({ sub, jti, iat }: SelfContained): Promise<AuthUser> {
+  async userOf({ sub, jti, iat }: SelfContainedToken): Promise<AuthUser> {
     const { revoked, user } = await this.states.of(jti, sub);
     if (revoked) throw new AuthError('TOKEN_REVOKED', 'The token was revoked.', {});
     if (!isActive(user)) {

@@ -21,7 +21,7 @@ import { SessionStore, type Extension, type NewSession, type OpenedSession } fro
  */
 export class CachedSessionStore extends SessionStore {
   override readonly joinsTransactions: boolean;
-  override readonly remembers = true;
+  override readonly hasCache = true;
   private readonly reads: SingleFlightReads<StoredSession>;
 
   constructor(
@@ -37,7 +37,7 @@ export class CachedSessionStore extends SessionStore {
     channel.subscribe((invalidation) => this.forget(invalidation));
   }
 
-  override recall(id: string, isUsable: (session: Session) => boolean): StoredSession | undefined {
+  override findCached(id: string, isUsable: (session: Session) => boolean): StoredSession | undefined {
     return this.mayRecall ? this.remembered(id, isUsable) : undefined;
   }
 
@@ -117,7 +117,7 @@ export class CachedSessionStore extends SessionStore {
     try {
       return await change();
     } finally {
-      this.statements.afterwards(() => this.channel.deliver(changed));
+      this.statements.afterTransaction(() => this.channel.deliver(changed));
     }
   }
 

@@ -90,10 +90,13 @@ export class SessionService {
    * any other costs one prepared statement, and one more for each rotation since.
    *
    * A token that was rotated leads to its successor for `session.rotationGrace`. From then on it is `null`, and counts
-   * as stolen: the sessions that it led to end, and `session.reuse_detected` is emitted. Pass `isHeld` for a token that
+   * as stolen: the sessions that it led to end, and `session.reuse_detected` is emitted. Pass `fromHandshake` for a token that
    * is not presented now but has been held since before, such as that of a socket's handshake: then it is just `null`.
    */
-  async lookup(token: string, { isHeld = false }: { isHeld?: boolean } = {}): Promise<SessionLookup | null> {
+  async lookup(
+    token: string,
+    { fromHandshake = false }: { fromHandshake?: boolean } = {},
+  ): Promise<SessionLookup | null> {
     const id = this.tokens.idOf(token);
     const found = id === null ? null : await this.store.find(id);
     if (!found) return null;
@@ -101,7 +104,7 @@ export class SessionService {
     const { session, user, rotated } = found;
     if (!rotated) return isLive(found, now) ? { session, user } : null;
     if (isInGrace(rotated, now, this.config.session)) return this.rotations.follow(found, now);
-    if (!isHeld) await this.endReused(session, now);
+    if (!fromHandshake) await this.endReused(session, now);
     return null;
   }
 
@@ -109,10 +112,10 @@ export class SessionService {
    * The session as `lookup` returns it, if memory knows it and nothing has to be written; `null`: call `lookup`.
    * Synchronous.
    */
-  recall(token: string): AuthenticatedSession | null {
-    if (!this.store.remembers) return null;
+  lookupCached(token: string): AuthenticatedSession | null {
+    if (!this.store.hasCache) return null;
     const id = this.tokens.idOf(token);
-    return id === null ? null : (this.store.recall(id, this.isNotDue) ?? null);
+    return id === null ? null : (this.store.findCached(id, this.isNotDue) ?? null);
   }
 
   /**
@@ -253,7 +256,7 @@ export class SessionService {
   }
 
   private emit(event: AuthEvent): void {
-    if (this.store.joinsTransactions) this.events.emitWhenDone(event);
+    if (this.store.joinsTransactions) this.events.emitAfterTransaction(event);
     else this.events.emit(event);
   }
 

@@ -30,10 +30,10 @@ export interface NewSession {
 /** A new session, and every session that was live and has ended for it. */
 export interface OpenedSession {
   readonly session: Session;
-  readonly ended: readonly DisplacedSession[];
+  readonly ended: readonly EvictedSession[];
 }
 
-export interface DisplacedSession {
+export interface EvictedSession {
   readonly session: EndedSession;
   readonly because: 'replaced_by_login' | 'cap';
 }
@@ -66,8 +66,8 @@ export abstract class SessionStore {
    */
   readonly joinsTransactions: boolean = true;
 
-  /** Whether `recall` may answer at all. */
-  readonly remembers: boolean = false;
+  /** Whether `findCached` may answer at all. */
+  readonly hasCache: boolean = false;
 
   /**
    * The session and its user as they are now, live or not; `null` when either is missing. `id` is 64 hex digits. Of a
@@ -76,7 +76,7 @@ export abstract class SessionStore {
   abstract find(id: string): Promise<StoredSession | null>;
 
   /** What `find` would return, if memory knows it and it is live and `isUsable`; `undefined`: call `find`. */
-  recall(_id: string, _isUsable: (session: Session) => boolean): StoredSession | undefined {
+  findCached(_id: string, _isUsable: (session: Session) => boolean): StoredSession | undefined {
     return undefined;
   }
 

@@ -6,7 +6,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import { sha256Hex } from '../crypto/hash.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import { randomId } from '../crypto/random.js';
-import { TimedSerializer, type Opened } from '../crypto/timed-serializer.js';
+import { TimedSerializer, type DecodeResult } from '../crypto/timed-serializer.js';
 import { identityFromJson, identityToJson, type Identity } from './identity.js';
 
 /** What a login knows of its user. `ttl` defaults to `session.ttl`. */
@@ -117,7 +117,7 @@ export class SignedCookieSession {
     return { ...identity, issuedAt, expiresAt: Math.min(issuedAt + ttl, identity.absoluteExpiresAt) };
   }
 
-  private refuse(reason: Exclude<Opened['status'], 'ok'> | 'no_identity'): null {
+  private refuse(reason: Exclude<DecodeResult['status'], 'ok'> | 'no_identity'): null {
     if (reason !== 'expired') this.logger.warn(WARNINGS[reason]);
     return null;
   }

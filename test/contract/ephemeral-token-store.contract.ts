@@ -149,8 +149,8 @@ export function ephemeralTokenStoreContract(name: string, start: () => Promise<E
       await inserted();
       await inserted({ type: 'pre_auth' });
       const other = await inserted({ username: 'bob@example.com' });
-      expect(await subject.store.deleteByUser('ada@example.com')).toBe(2);
-      expect(await subject.store.deleteByUser('ada@example.com')).toBe(0);
+      expect(await subject.store.deleteByLogin('ada@example.com')).toBe(2);
+      expect(await subject.store.deleteByLogin('ada@example.com')).toBe(0);
       expect(await subject.store.find(keyOf(other))).toEqual(other);
     });
 

@@ -93,18 +93,18 @@ export function rateLimitStoreContract(name: string, start: () => Promise<RateLi
 
     it('takes back one event of that instant', async () => {
       for (const at of [NOW, NOW, NOW + 1]) await subject.store.record(bucket(), at);
-      expect(await subject.store.takeBack(bucket(), NOW)).toBe(true);
+      expect(await subject.store.refund(bucket(), NOW)).toBe(true);
       expect(await used(bucket())).toBe(2);
-      expect(await subject.store.takeBack(bucket(), NOW)).toBe(true);
-      expect(await subject.store.takeBack(bucket(), NOW)).toBe(false);
+      expect(await subject.store.refund(bucket(), NOW)).toBe(true);
+      expect(await subject.store.refund(bucket(), NOW)).toBe(false);
       expect(await used(bucket())).toBe(1);
     });
 
     it('deletes what is old, no more than asked, and nothing else', async () => {
       for (const at of [NOW - 2, NOW - 1, NOW, NOW + 0.01]) await subject.store.record(bucket(), at);
-      expect(await subject.store.deleteUpTo(NOW, 2)).toBe(2);
-      expect(await subject.store.deleteUpTo(NOW, 2)).toBe(1);
-      expect(await subject.store.deleteUpTo(NOW, 2)).toBe(0);
+      expect(await subject.store.deleteOlderThan(NOW, 2)).toBe(2);
+      expect(await subject.store.deleteOlderThan(NOW, 2)).toBe(1);
+      expect(await subject.store.deleteOlderThan(NOW, 2)).toBe(0);
       expect(await used(bucket())).toBe(1);
     });
   });

@@ -163,7 +163,7 @@ describe.each(PLATFORMS)('limits on login, on %s', (platform) => {
   });
 
   it("whatever a host's own verification throws or refuses counts as a failure, faults excepted", async () => {
-    const guess = (verify: () => Promise<unknown>) => t.app.get(LoginLimits).around(null, email, verify);
+    const guess = (verify: () => Promise<unknown>) => t.app.get(LoginLimits).enforce(null, email, verify);
     for (const verify of [
       () => Promise.reject(new UnauthorizedException()),
       () => Promise.resolve(null),

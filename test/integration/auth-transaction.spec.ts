@@ -114,7 +114,7 @@ describe('AuthTransaction', () => {
     const outcomeOf = async (work: () => Promise<unknown>) => {
       const outcomes: string[] = [];
       const run = transaction.run(async () => {
-        statements.afterwards((outcome) => void outcomes.push(outcome));
+        statements.afterTransaction((outcome) => void outcomes.push(outcome));
         await work();
         expect(outcomes).toEqual([]);
       });
@@ -134,7 +134,7 @@ describe('AuthTransaction', () => {
     expect(await outcomeOf(atCommit("RAISE EXCEPTION 'late' USING ERRCODE = '23514'"))).toEqual(['undone']);
     expect(await outcomeOf(atCommit('PERFORM pg_terminate_backend(pg_backend_pid())'))).toEqual(['unknown']);
     const alone: string[] = [];
-    statements.afterwards((outcome) => void alone.push(outcome));
+    statements.afterTransaction((outcome) => void alone.push(outcome));
     expect(alone).toEqual(['committed']);
   });
 
@@ -240,7 +240,7 @@ describe.each([
   const addCompany = (manager: EntityManager) => manager.query('INSERT INTO companies VALUES ($1)', [email]);
   const companies = async () =>
     (await dataSource.query<unknown[]>('SELECT FROM companies WHERE name = $1', [email])).length;
-  const noteOutcome = () => statements.afterwards((outcome) => void outcomes.push(outcome));
+  const noteOutcome = () => statements.afterTransaction((outcome) => void outcomes.push(outcome));
   const register = (manager: EntityManager) =>
     transaction.within(manager, async () => {
       noteOutcome();

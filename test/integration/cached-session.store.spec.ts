@@ -79,26 +79,26 @@ describe('CachedSessionStore', () => {
     await plain.close();
   });
 
-  describe('recall, which waits for nothing', () => {
+  describe('lookupCached, which waits for nothing', () => {
     it('answers as lookup does, with a copy of its own', async () => {
       const { token } = await cached();
-      const recalled = sessions.recall(token)!;
+      const recalled = sessions.lookupCached(token)!;
       expect(recalled).toMatchObject((await sessions.lookup(token))!);
       Object.assign(recalled.user, { id: 'mallory' });
-      expect(sessions.recall(token)!.user.id).toBe(ada.id);
+      expect(sessions.lookupCached(token)!.user.id).toBe(ada.id);
       expect(t.queries.statements).toEqual([]);
     });
 
     it('knows nothing of what was never looked up, is no token, or has ended, here or elsewhere', async () => {
-      expect(sessions.recall((await sessions.create(ada.id)).token)).toBeNull();
-      expect(sessions.recall('no token')).toBeNull();
+      expect(sessions.lookupCached((await sessions.create(ada.id)).token)).toBeNull();
+      expect(sessions.lookupCached('no token')).toBeNull();
       const [here, elsewhere, disabled] = [await cached(), await cached(), await cached()];
       await sessions.revoke(here.session.id);
-      expect(sessions.recall(here.token)).toBeNull();
+      expect(sessions.lookupCached(here.token)).toBeNull();
       await other.app.get(SessionService).revoke(elsewhere.session.id);
-      await until(async () => sessions.recall(elsewhere.token) === null);
+      await until(async () => sessions.lookupCached(elsewhere.token) === null);
       await users.disable(ada.id);
-      expect(sessions.recall(disabled.token)).toBeNull();
+      expect(sessions.lookupCached(disabled.token)).toBeNull();
     });
 
     it('leaves to lookup what has to be written, or is over at this instant', async () => {
@@ -107,24 +107,24 @@ describe('CachedSessionStore', () => {
       const start = t.clock.now();
       t.clock.set(session.expiresAt - extendBelow);
       await sessions.lookup(token);
-      expect(sessions.recall(token)).not.toBeNull();
+      expect(sessions.lookupCached(token)).not.toBeNull();
       t.clock.advance(0.001);
-      expect(sessions.recall(token)).toBeNull();
+      expect(sessions.lookupCached(token)).toBeNull();
       t.clock.set(session.expiresAt - 0.001);
       await sessions.lookup(token);
       t.clock.advance(0.001);
-      expect(sessions.recall(token)).toBeNull();
+      expect(sessions.lookupCached(token)).toBeNull();
       t.clock.set(start);
     });
 
     it('inside a transaction, and while the others are not heard, lookup is asked', async () => {
       const { token } = await cached();
-      expect(await t.app.get(AuthTransaction).run(async () => sessions.recall(token))).toBeNull();
+      expect(await t.app.get(AuthTransaction).run(async () => sessions.lookupCached(token))).toBeNull();
       const channel = t.app.get(InvalidationChannel);
       jest.spyOn(channel, 'isCurrent', 'get').mockReturnValue(false);
-      expect(sessions.recall(token)).toBeNull();
+      expect(sessions.lookupCached(token)).toBeNull();
       jest.restoreAllMocks();
-      expect(sessions.recall(token)).not.toBeNull();
+      expect(sessions.lookupCached(token)).not.toBeNull();
     });
   });
 

@@ -65,16 +65,16 @@ describe('CountedSessionStore', () => {
   });
 
   it('says of its store whether it remembers and joins transactions', () => {
-    const { remembers, joinsTransactions } = t.app.get(SessionStore);
-    expect([store.remembers, store.joinsTransactions]).toEqual([remembers, joinsTransactions]);
-    expect(remembers).toBe(true);
+    const { hasCache, joinsTransactions } = t.app.get(SessionStore);
+    expect([store.hasCache, store.joinsTransactions]).toEqual([hasCache, joinsTransactions]);
+    expect(hasCache).toBe(true);
   });
 
   it('counts a read, then what memory answers, by find as by recall, once each', async () => {
     const read = await store.find(session.id);
     expect(results).toEqual(['miss']);
     expect(await store.find(session.id)).toEqual(read);
-    expect(store.recall(session.id, () => true)).toEqual(read);
+    expect(store.findCached(session.id, () => true)).toEqual(read);
     expect(results).toEqual(['miss', 'hit', 'hit']);
   });
 
@@ -84,9 +84,9 @@ describe('CountedSessionStore', () => {
   });
 
   it('counts nothing where recall leaves it to find', async () => {
-    expect(store.recall(session.id, () => true)).toBeUndefined();
+    expect(store.findCached(session.id, () => true)).toBeUndefined();
     await store.find(session.id);
-    expect(store.recall(session.id, () => false)).toBeUndefined();
+    expect(store.findCached(session.id, () => false)).toBeUndefined();
     expect(results).toEqual(['miss']);
   });
 

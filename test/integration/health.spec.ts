@@ -120,7 +120,7 @@ describe('AuthHealthIndicator', () => {
     const t = await start({ auth: { cache: { enabled: true } } });
     expect(await checked(t)).toMatchObject({ status: 'up', degraded: [], listener: 'current' });
     Object.defineProperty(t.app.get(InvalidationChannel), 'isCurrent', { get: () => false });
-    expect(await checked(t)).toMatchObject({ status: 'up', degraded: ['listener'], listener: 'deaf' });
+    expect(await checked(t)).toMatchObject({ status: 'up', degraded: ['listener'], listener: 'disconnected' });
   });
 
   it('a cleanup that fails or lags costs space: up, and degraded', async () => {

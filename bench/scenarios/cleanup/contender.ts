@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { CleanupService, SessionService } from 'nestjs-latchkey';
-import { CleanupTurn } from '../../../src/cleanup/cleanup-turn.js';
+import { CleanupLock } from '../../../src/cleanup/cleanup-lock.js';
 import type { Start } from '../../harness/contender.js';
 import { startContext } from '../our-app.js';
 import { requests, type Requests } from './requests.js';
@@ -40,7 +40,7 @@ export const cleanup: Start<CleanupArgs, Cleaned> = async ({ url, accounts, othe
 
   await during(wait(WARM_UP_MS));
   const idle = await during(wait(idleMs));
-  const holds = holdsOf(app.get(CleanupTurn));
+  const holds = holdsOf(app.get(CleanupLock));
   const cleaned = app.get(CleanupService).runOnce();
   const cleaning = await during(cleaned);
   const report = await cleaned;
@@ -49,12 +49,12 @@ export const cleanup: Start<CleanupArgs, Cleaned> = async ({ url, accounts, othe
 };
 
 /** Filled by every batch from now on, until after its commit. */
-function holdsOf(turn: CleanupTurn): readonly number[] {
+function holdsOf(lock: CleanupLock): readonly number[] {
   const holds: number[] = [];
-  const take = turn.take.bind(turn);
-  turn.take = async (batch) => {
+  const tryRun = lock.tryRun.bind(lock);
+  lock.tryRun = async (batch) => {
     let began = 0;
-    const result = await take(() => {
+    const result = await tryRun(() => {
       began = performance.now();
       return batch();
     });

@@ -81,7 +81,7 @@ function livenessIn(app: INestApplicationContext): (credential: Credential) => P
   const [sessions, codec] = [app.get(SessionService), app.get(JwtCodecService)];
   const revocations = app.get(TokenRevocationService);
   return async ({ subject, token }) => {
-    if (subject !== 'jwt') return (sessions.recall(token) ?? (await sessions.lookup(token))) !== null;
+    if (subject !== 'jwt') return (sessions.lookupCached(token) ?? (await sessions.lookup(token))) !== null;
     try {
       await revocations.userOf(codec.decode(token));
       return true;

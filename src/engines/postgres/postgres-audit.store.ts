@@ -16,7 +16,7 @@ const auditStatements = ({ auditEvents }: SchemaNames) =>
         .map((list) => `pg_catalog.unnest(${list})`)
         .join(', ')}) e (type, at, user_id, login, ip, handle, facts)`,
     },
-    deleteUpTo: {
+    deleteOlderThan: {
       name: 'latchkey_audit_delete_up_to',
       text: `DELETE FROM ${auditEvents} WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM ${auditEvents} WHERE at <= ${instant('$1')} ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))`,
@@ -56,7 +56,7 @@ export class PostgresAuditStore extends AuditStore {
     );
   }
 
-  override async deleteUpTo(instant: number, limit: number): Promise<number> {
-    return (await this.statements.run(this.sql.deleteUpTo, [toEpochSeconds(instant), limit])).rowCount;
+  override async deleteOlderThan(instant: number, limit: number): Promise<number> {
+    return (await this.statements.run(this.sql.deleteOlderThan, [toEpochSeconds(instant), limit])).rowCount;
   }
 }

@@ -62,7 +62,7 @@ function tokenStatements(names: SchemaNames) {
     SELECT ${COLUMNS} FROM gone WHERE token = $1`,
     ),
     take: byBinding('take', (where) => `DELETE FROM ${ephemeralTokens} WHERE ${where} RETURNING ${COLUMNS}`),
-    deleteByUser: {
+    deleteByLogin: {
       name: 'latchkey_token_delete_by_user',
       text: `DELETE FROM ${ephemeralTokens} WHERE username = $1`,
     },
@@ -134,8 +134,8 @@ export class PostgresEphemeralTokenStore extends EphemeralTokenStore implements 
     return this.one((voidsRest ? this.sql.takeAll : this.sql.take)[key.binding.column], key);
   }
 
-  override async deleteByUser(username: string): Promise<number> {
-    return (await this.statements.run(this.sql.deleteByUser, [username])).rowCount;
+  override async deleteByLogin(username: string): Promise<number> {
+    return (await this.statements.run(this.sql.deleteByLogin, [username])).rowCount;
   }
 
   override async deleteExpired(now: number, limit: number): Promise<number> {

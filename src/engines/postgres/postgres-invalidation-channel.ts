@@ -90,7 +90,7 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
     const checked = checkedInvalidation(invalidation);
     if (checked === null) return;
     await this.statements.run(NOTIFY, [this.channel, formatInvalidation(checked)]);
-    this.statements.afterwards(() => this.deliver(checked));
+    this.statements.afterTransaction(() => this.deliver(checked));
   }
 
   protected override async connect(

@@ -3,8 +3,8 @@ import { epochSeconds, fromEpochSeconds, instant, interval, toEpochSeconds } fro
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { literal, SchemaNames } from '../../schema/schema-names.js';
-import type { Bucket, Usage } from '../../rate-limit/rate-limit.policy.js';
-import { RateLimitStore, type Consumption } from '../../rate-limit/rate-limit.store.js';
+import type { Bucket, BucketUsage } from '../../rate-limit/rate-limit.policy.js';
+import { RateLimitStore, type ConsumeResult } from '../../rate-limit/rate-limit.store.js';
 
 function rateLimitStatements(names: SchemaNames) {
   const { rateLimitEvents } = names;
@@ -34,7 +34,7 @@ function rateLimitStatements(names: SchemaNames) {
       name: 'latchkey_rate_record',
       text: `INSERT INTO ${rateLimitEvents} (event_type, username, occurred_at) VALUES ($1, $2, ${instant('$3')})`,
     },
-    takeBack: {
+    refund: {
       name: 'latchkey_rate_take_back',
       text: `DELETE FROM ${rateLimitEvents} WHERE ctid = (
     SELECT ctid FROM ${rateLimitEvents} WHERE username = $2 AND event_type = $1 AND occurred_at = ${instant('$3')}
@@ -48,7 +48,7 @@ function rateLimitStatements(names: SchemaNames) {
      * In the order of the table, where the oldest rows come first: no insert pays for an index that only this would use.
      * Each batch continues where the last one ended, since otherwise deleted rows would be scanned again and again.
      */
-    deleteUpTo: {
+    deleteOlderThan: {
       name: 'latchkey_rate_delete_up_to',
       text: `WITH due AS MATERIALIZED (
       SELECT ctid AS place FROM ${rateLimitEvents} WHERE occurred_at <= ${instant('$1')} AND ctid > $3::tid
@@ -107,12 +107,12 @@ export class PostgresRateLimitStore extends RateLimitStore implements OnModuleIn
     await this.statements.runAlone(this.sql.checkSchema, []);
   }
 
-  override async consume(buckets: readonly Bucket[], now: number): Promise<Consumption> {
+  override async consume(buckets: readonly Bucket[], now: number): Promise<ConsumeResult> {
     const [first, ...others] = buckets;
     return first && others.length === 0 ? this.consumeOne(first, now) : this.consumeSeveral(buckets, now);
   }
 
-  override async read({ event, subject, limit, window }: Bucket, now: number): Promise<Usage> {
+  override async read({ event, subject, limit, window }: Bucket, now: number): Promise<BucketUsage> {
     const values = [event, subject, limit, window / 1000, toEpochSeconds(now)];
     return toUsage((await this.statements.runAlone<UsageRow>(this.sql.read, values)).rows[0]!);
   }
@@ -121,31 +121,34 @@ export class PostgresRateLimitStore extends RateLimitStore implements OnModuleIn
     await this.statements.runAlone(this.sql.record, [event, subject, toEpochSeconds(now)]);
   }
 
-  override async takeBack({ event, subject }: Bucket, at: number): Promise<boolean> {
-    return (await this.statements.runAlone(this.sql.takeBack, [event, subject, toEpochSeconds(at)])).rowCount > 0;
+  override async refund({ event, subject }: Bucket, at: number): Promise<boolean> {
+    return (await this.statements.runAlone(this.sql.refund, [event, subject, toEpochSeconds(at)])).rowCount > 0;
   }
 
   override async clear({ event, subject }: Pick<Bucket, 'event' | 'subject'>): Promise<number> {
     return (await this.statements.runAlone(this.sql.clear, [event, subject])).rowCount;
   }
 
-  override async deleteUpTo(instant: number, limit: number): Promise<number> {
+  override async deleteOlderThan(instant: number, limit: number): Promise<number> {
     const from = this.swept.instant === instant ? this.swept.last : START;
     const values = [toEpochSeconds(instant), limit, from];
-    const { rows } = await this.statements.run<{ deleted: number; last: string | null }>(this.sql.deleteUpTo, values);
+    const { rows } = await this.statements.run<{ deleted: number; last: string | null }>(
+      this.sql.deleteOlderThan,
+      values,
+    );
     const { deleted, last } = rows[0]!;
     // Rows that were put in an earlier place meanwhile are new, so nothing is missed; after the end it starts again.
     this.swept = { instant, last: deleted < limit ? START : (last ?? START) };
     return deleted;
   }
 
-  private async consumeOne({ event, subject, limit, window }: Bucket, now: number): Promise<Consumption> {
+  private async consumeOne({ event, subject, limit, window }: Bucket, now: number): Promise<ConsumeResult> {
     const values = [event, subject, limit, window / 1000, toEpochSeconds(now)];
     const { recorded, used, oldest } = (await this.statements.runAlone<ConsumedRow>(this.sql.consume, values)).rows[0]!;
     return { recorded, usage: [{ used, oldest: toInstant(oldest) }] };
   }
 
-  private async consumeSeveral(buckets: readonly Bucket[], now: number): Promise<Consumption> {
+  private async consumeSeveral(buckets: readonly Bucket[], now: number): Promise<ConsumeResult> {
     const { rows } = await this.statements.runAlone<ConsumedSeveralRow>(this.sql.consumeSeveral, [
       buckets.map(({ event }) => event),
       buckets.map(({ subject }) => subject),
@@ -158,7 +161,7 @@ export class PostgresRateLimitStore extends RateLimitStore implements OnModuleIn
   }
 }
 
-function toUsage({ used, oldest, newest }: UsageRow): Usage {
+function toUsage({ used, oldest, newest }: UsageRow): BucketUsage {
   return { used, oldest: toInstant(oldest), newest: toInstant(newest) };
 }
 

@@ -9,7 +9,7 @@ import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
 import { SchemaNames } from '../../schema/schema-names.js';
 import { checkSchema } from './check-schema.js';
 import { ExpiredSessions } from './expired-sessions.js';
-import { displacedBy, type RemovedSession } from '../../session/displaced-sessions.js';
+import { evictedBy, type RemovedSession } from '../../session/evicted-sessions.js';
 import type { AuthenticatedSession, EndedSession, StoredSession } from '../../session/session.js';
 import {
   addedSession,
@@ -120,7 +120,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     if (!opened) return null;
     return {
       session: this.toSession(opened).session,
-      ended: displacedBy(
+      ended: evictedBy(
         session,
         rows.map((row) => this.toRemoved(row)),
       ),

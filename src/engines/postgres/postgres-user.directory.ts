@@ -262,7 +262,7 @@ export class PostgresUserDirectory extends UserDirectory {
       );
       if (rows[0]?.found !== true) return false;
       const of = { userId: id.toLowerCase(), handle: null, count: null };
-      this.events.emitWhenDone({ type: 'session.revoked', at: this.clock.now(), ...of, reason });
+      this.events.emitAfterTransaction({ type: 'session.revoked', at: this.clock.now(), ...of, reason });
       return true;
     });
   }
@@ -272,7 +272,7 @@ export class PostgresUserDirectory extends UserDirectory {
     try {
       return await change();
     } finally {
-      this.statements.afterwards(() => this.channel.deliver({ users: [id] }));
+      this.statements.afterTransaction(() => this.channel.deliver({ users: [id] }));
     }
   }
 

@@ -20,7 +20,7 @@ const KEPT_AFTER_END = 60_000;
  * Redis is no part of an `AuthTransaction`. What is taken in one is **held**: nobody else gets it, and it is deleted when
  * the transaction is committed, and usable again when that is undone. What ends an account's tokens meanwhile ends it too.
  * Where it is not known how the transaction ended, or the process ends before, it is spent. A token inserted in a
- * transaction that is undone is deleted; the earlier ones that it has made void stay so, and so does what `deleteByUser`
+ * transaction that is undone is deleted; the earlier ones that it has made void stay so, and so does what `deleteByLogin`
  * has deleted. Whoever wants a held token waits for nothing: it gets none.
  */
 @Injectable()
@@ -40,7 +40,7 @@ export class RedisEphemeralTokenStore extends EphemeralTokenStore {
     const home = row.username === null ? `hash:${row.hash}` : `user:${row.username}`;
     const lifetime = Math.ceil(Math.max(0, row.expiresAt - row.createdAt) + KEPT_AFTER_END);
     await this.redis.run('token', (redis) => redis.set(this.pointerTo(row.hash), home, { PX: lifetime }));
-    this.statements.afterwards(async (outcome) => {
+    this.statements.afterTransaction(async (outcome) => {
       if (outcome === 'undone') await this.script(REMOVE, home, [row.hash]).catch(() => {});
     });
     const values = [
@@ -81,7 +81,7 @@ export class RedisEphemeralTokenStore extends EphemeralTokenStore {
     return row;
   }
 
-  override async deleteByUser(username: string): Promise<number> {
+  override async deleteByLogin(username: string): Promise<number> {
     const gone = await this.script(CLEAR, `user:${username}`, []);
     this.forget(gone);
     return gone.length;
@@ -106,7 +106,7 @@ export class RedisEphemeralTokenStore extends EphemeralTokenStore {
   }
 
   private settleAfterwards(home: string, holder: string): void {
-    this.statements.afterwards(async (outcome) => {
+    this.statements.afterTransaction(async (outcome) => {
       if (outcome === 'unknown') return;
       try {
         this.forget(await this.script(SETTLE, home, [holder, flag(outcome === 'undone')]));

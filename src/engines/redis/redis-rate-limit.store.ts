@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
-import type { Bucket, Usage } from '../../rate-limit/rate-limit.policy.js';
-import { RateLimitStore, type Consumption } from '../../rate-limit/rate-limit.store.js';
+import type { Bucket, BucketUsage } from '../../rate-limit/rate-limit.policy.js';
+import { RateLimitStore, type ConsumeResult } from '../../rate-limit/rate-limit.store.js';
 import {
   CLEAR,
   CONFIRM,
@@ -46,13 +46,13 @@ export class RedisRateLimitStore extends RateLimitStore {
     super();
   }
 
-  override async consume(buckets: readonly Bucket[], now: number): Promise<Consumption> {
+  override async consume(buckets: readonly Bucket[], now: number): Promise<ConsumeResult> {
     if (this.redis.isCluster && buckets.length > 1) return this.consumeAcrossNodes(buckets, now);
     const { recorded, answers } = await this.tryAll(buckets, now, memberAt(now));
     return { recorded, usage: answers.map(toUsage) };
   }
 
-  override async read(bucket: Bucket, now: number): Promise<Usage> {
+  override async read(bucket: Bucket, now: number): Promise<BucketUsage> {
     const { used, oldest, newest } = await this.ask(bucket, now);
     return { used, oldest, newest };
   }
@@ -61,7 +61,7 @@ export class RedisRateLimitStore extends RateLimitStore {
     await this.script(RECORD, bucket, [String(now), memberAt(now), ...keeping(bucket, now)]);
   }
 
-  override async takeBack(bucket: Bucket, at: number): Promise<boolean> {
+  override async refund(bucket: Bucket, at: number): Promise<boolean> {
     return Number(await this.script(TAKE_BACK, bucket, [String(at)])) > 0;
   }
 
@@ -70,7 +70,7 @@ export class RedisRateLimitStore extends RateLimitStore {
   }
 
   /** Reads every bucket; not needed in operation, since Redis deletes expired ones by itself. */
-  override async deleteUpTo(instant: number, limit: number): Promise<number> {
+  override async deleteOlderThan(instant: number, limit: number): Promise<number> {
     let deleted = 0;
     for await (const key of this.redis.keys(this.keyOf({ event: '', subject: '' }).slice(0, -1))) {
       if (deleted >= limit) break;
@@ -80,7 +80,7 @@ export class RedisRateLimitStore extends RateLimitStore {
     return deleted;
   }
 
-  private async consumeAcrossNodes(buckets: readonly Bucket[], now: number): Promise<Consumption> {
+  private async consumeAcrossNodes(buckets: readonly Bucket[], now: number): Promise<ConsumeResult> {
     const answers = await Promise.all(buckets.map((bucket) => this.ask(bucket, now)));
     const isFull = ({ used, reserved }: Answer, i: number) => used >= buckets[i]!.limit && reserved === 0;
     if (answers.some(isFull)) return { recorded: false, usage: answers.map(toUsage) };
@@ -159,6 +159,6 @@ function toAnswer([used, oldest, newest, reserved]: AnswerWords): Answer {
   return { used: Number(used), oldest: instant(oldest), newest: instant(newest), reserved: Number(reserved) };
 }
 
-function toUsage({ used, oldest }: Answer): Consumption['usage'][number] {
+function toUsage({ used, oldest }: Answer): ConsumeResult['usage'][number] {
   return { used, oldest };
 }

@@ -1,4 +1,4 @@
-import type { RemovedSession } from '../../session/displaced-sessions.js';
+import type { RemovedSession } from '../../session/evicted-sessions.js';
 import type { Rotation, Session } from '../../session/session.js';
 
 /** A session as a field of its user's hash. */

@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { asAuthError, AuthError } from '../../auth.errors.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import { userKey } from '../../invalidation/user-key.js';
-import { displacedBy, type RemovedSession } from '../../session/displaced-sessions.js';
+import { evictedBy, type RemovedSession } from '../../session/evicted-sessions.js';
 import type { AuthenticatedSession, EndedSession, StoredSession } from '../../session/session.js';
 import { SessionStore, type Extension, type NewSession, type OpenedSession } from '../../session/session.store.js';
 import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
@@ -63,7 +63,7 @@ export class RedisSessionStore extends SessionStore {
     const lifetime = Math.ceil(absoluteLifetime + KEPT_AFTER_END);
     await this.redis.run('session', (redis) => redis.set(this.pointerTo(id), userId, { PX: lifetime }));
     // Redis is no part of the transaction. (What was rotated still leads to the new session.)
-    this.statements.afterwards(async (outcome) => {
+    this.statements.afterTransaction(async (outcome) => {
       if (outcome === 'undone' && login) await this.delete([id]).catch(() => {});
     });
     const opened = await this.decide(OPEN, userId, [
@@ -82,7 +82,7 @@ export class RedisSessionStore extends SessionStore {
     const removed = rest.map((words) => parseRemoved(words, userId));
     this.forget(row === undefined ? [id] : removed.map((gone) => gone.id));
     if (row === undefined) return null;
-    return { session: parseRow(id, row).session, ended: displacedBy(session, [...foreign, ...removed]) };
+    return { session: parseRow(id, row).session, ended: evictedBy(session, [...foreign, ...removed]) };
   }
 
   override async extend({ id, now, expiresAt, extendBelow }: Extension): Promise<number | null> {

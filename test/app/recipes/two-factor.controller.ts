@@ -47,7 +47,7 @@ export class TwoFactorController {
   async login(@Body() body: unknown, @Req() request: IncomingMessage, @Res({ passthrough: true }) response: object) {
     const { email: login, password } = parseLoginBody(body);
     // The same limits as the login without a second factor; null is a failure.
-    const { email } = await this.loginLimits.around(this.clientIp.of(request), login, () =>
+    const { email } = await this.loginLimits.enforce(this.clientIp.of(request), login, () =>
       this.users.verifyCredentials(login, password),
     );
     await this.limits.consumeOrThrow('email_send', login);

@@ -50,7 +50,7 @@ describe('R14: reuse of a rotated token after its grace', () => {
   it('a token that was held since before is no reuse: refused, and the session lives on', async () => {
     const { old, rotated } = await stolen();
     const heard = await reusesDuring(t.app, async () => {
-      expect(await sessions.lookup(old.token, { isHeld: true })).toBeNull();
+      expect(await sessions.lookup(old.token, { fromHandshake: true })).toBeNull();
     });
     expect(heard).toEqual([]);
     expect(await sessions.lookup(rotated.token)).not.toBeNull();

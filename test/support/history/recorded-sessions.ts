@@ -19,7 +19,7 @@ export class RecordedSessions {
     private readonly directory: PostgresUserDirectory,
     private readonly recorder: Recorder,
     // As the guard asks.
-    private readonly answers: Lookup = async (token) => sessions.recall(token) ?? sessions.lookup(token),
+    private readonly answers: Lookup = async (token) => sessions.lookupCached(token) ?? sessions.lookup(token),
   ) {}
 
   lookup({ key, user, token }: KnownSession): Promise<AuthenticatedSession | null | undefined> {

@@ -1,5 +1,5 @@
 import type { Session } from './session.js';
-import type { DisplacedSession, NewSession } from './session.store.js';
+import type { EvictedSession, NewSession } from './session.store.js';
 
 /** A row that was removed when a session was opened, live or not. */
 export interface RemovedSession extends Pick<Session, 'id' | 'userId' | 'handle' | 'expiresAt'> {
@@ -7,7 +7,7 @@ export interface RemovedSession extends Pick<Session, 'id' | 'userId' | 'handle'
 }
 
 /** Which of these rows were live sessions, and why each ended: what a login replaced shares a handle, the rest was over the cap. */
-export function displacedBy({ now, replaces }: NewSession, removed: readonly RemovedSession[]): DisplacedSession[] {
+export function evictedBy({ now, replaces }: NewSession, removed: readonly RemovedSession[]): EvictedSession[] {
   const replaced = removed.find(({ id }) => id === replaces)?.handle;
   return removed
     .filter(({ isRotated, expiresAt }) => !isRotated && expiresAt > now)

@@ -6,8 +6,8 @@ import type { Statement } from '../postgres/statement.js';
  * The lock belongs to the transaction, so that neither a broken connection nor a pooler can leave it behind. The
  * setting keeps the triggers from publishing these changes.
  */
-const TAKE: Statement = {
-  name: 'latchkey_cleanup_turn',
+const TRY_LOCK: Statement = {
+  name: 'latchkey_cleanup_lock',
   text: `SELECT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended(
       'nestjs-latchkey:cleanup:' || coalesce($1::text, pg_catalog.current_schema()), 0::bigint)) AS mine,
     pg_catalog.set_config('latchkey.purging'::text, 'on'::text, true)`,
@@ -15,13 +15,13 @@ const TAKE: Statement = {
 
 /** Of all processes on one schema, one cleans at a time. */
 @Injectable()
-export class CleanupTurn {
+export class CleanupLock {
   constructor(private readonly statements: PreparedStatements) {}
 
   /** Runs `batch` in its own transaction, or returns `null` at once while another process is cleaning. */
-  take<T>(batch: () => Promise<T>): Promise<T | null> {
+  tryRun<T>(batch: () => Promise<T>): Promise<T | null> {
     return this.statements.transaction(async () => {
-      const { rows } = await this.statements.run<{ mine: boolean }>(TAKE, [this.statements.schema ?? null]);
+      const { rows } = await this.statements.run<{ mine: boolean }>(TRY_LOCK, [this.statements.schema ?? null]);
       return rows[0]!.mine ? batch() : null;
     });
   }
