@@ -16,6 +16,7 @@ export type { CleanupSettings } from './config/cleanup-settings.js';
 export type { CookieSettings } from './config/cookie-settings.js';
 export type {
   EphemeralTokenFields,
+  FirstFactor,
   EphemeralTokenRule,
   EphemeralTokenType,
 } from './config/ephemeral-token-settings.js';

@@ -9,6 +9,7 @@ import {
   SessionService,
   type AuthEvent,
   type AuthUser,
+  type FirstFactor,
   type HttpRequest,
 } from 'nestjs-latchkey';
 import { BearerSessions } from 'nestjs-latchkey/engine';
@@ -31,6 +32,13 @@ class OwnLoginController {
   async logIn(@Req() req: HttpRequest, @Res({ passthrough: true }) res: object, @Body('key') key: string) {
     const { user } = await this.sessions.start(req, res, { proofs: ['passkey'], verify: () => this.verify(key) });
     return { id: user.id };
+  }
+
+  /** The last of several steps. */
+  @Post('proved')
+  async finish(@Req() req: HttpRequest, @Res({ passthrough: true }) res: object, @Body() firstFactor: FirstFactor) {
+    const user = (await this.users.findByLogin(EMAIL))!;
+    await this.sessions.start(req, res, { user, proofs: ['password', 'otp'], ...firstFactor });
   }
 
   @Post('token')
@@ -126,6 +134,27 @@ describe.each(PLATFORMS)('HttpSessions on %s', (platform) => {
     await post('login').send({ key: 'right' }).expect(401);
     expect(await sessionCount()).toBe(0);
     t.clock.advance(15 * 60_000);
+  });
+
+  it('H16: start and the cutoff of the first proof: the same one, another one, and one that was forgotten', async () => {
+    const users = t.app.get(PostgresUserDirectory);
+    const finish = (firstFactor: object) => post('proved').send(firstFactor);
+    const firstFactor = async () => {
+      const { tokensInvalidatedAfter } = (await users.findById(user.id))!;
+      return { authenticatedAt: t.clock.now(), tokensInvalidatedAfter };
+    };
+    const before = await firstFactor();
+    await finish(before).expect(201);
+    await users.invalidateTokens(user.id, t.clock.now());
+    // Also where the clock of another process has put the cutoff ahead of this one.
+    await users.invalidateTokens(user.id, t.clock.now() + 30_000.001);
+    await finish(before).expect(401);
+    await finish({ ...before, authenticatedAt: t.clock.now() + 60_000 }).expect(401);
+    await finish({ authenticatedAt: t.clock.now() }).expect(500);
+    await finish({ tokensInvalidatedAfter: null }).expect(500);
+    expect(await sessionCount()).toBe(0);
+    await finish(await firstFactor()).expect(201);
+    expect(await sessionCount()).toBe(1);
   });
 
   it('issueToken answers a bearer token, and sets no cookie', async () => {

@@ -312,6 +312,28 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
       await second(later, later.code).expect(200);
     });
 
+    it.each<[string, (users: PostgresUserDirectory) => Promise<unknown>]>([
+      ['a new password', (users) => users.setPassword(ada.id, NEW_PASSWORD)],
+      ['disabled, and enabled again', (users) => users.disable(ada.id).then(() => users.enable(ada.id))],
+      [
+        'signed out everywhere',
+        async () => {
+          const cookie = await signInAs(t.app, ada.id);
+          await request(t.url).post('/auth/logout-all').set('Cookie', cookie).expect(200);
+        },
+      ],
+    ])('H16: %s between the steps: the right code is refused, and the next login is not', async (_, meanwhile) => {
+      const step = await first();
+      await meanwhile(t.app.get(PostgresUserDirectory));
+      const answer = await second(step, step.code).expect(401);
+      expect(answer.get('Set-Cookie') ?? []).toEqual([]);
+      expect(await t.app.get(SessionService).listForUser(ada.id)).toEqual([]);
+
+      const password = _ === 'a new password' ? NEW_PASSWORD : PASSWORD;
+      const again = await first(password);
+      await second(again, again.code).expect(200);
+    });
+
     it('R8: of 4 parallel right codes one gets a session', async () => {
       const step = await first();
       const answers = await Promise.all(
