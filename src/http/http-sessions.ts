@@ -133,10 +133,9 @@ export class HttpSessions {
    * still due. Returns the number of stored sessions that ended.
    */
   async endAll(request: HttpRequest, response: object, userId: string): Promise<number> {
-    // Before the cutoff moves: our own directory deletes the sessions with it.
-    const live = await this.sessions.listForUser(userId);
-    await this.moveCutoff(userId);
-    const ended = Math.max(live.length, await this.sessions.revokeAllForUser(userId));
+    // First, since our own directory deletes the sessions with the cutoff, and does not say how many.
+    const ended = await this.sessions.revokeAllForUser(userId);
+    await this.moveCutoff(userId, ended > 0);
     this.emitLogout(request, { userId, handle: null });
     this.clear(request, response);
     return ended;
@@ -177,10 +176,10 @@ export class HttpSessions {
   }
 
   /** A directory that has no cutoff can end what is stored, and that is all there is. */
-  private async moveCutoff(userId: string): Promise<void> {
+  private async moveCutoff(userId: string, isTold: boolean): Promise<void> {
     const { session, jwt } = this.config;
     try {
-      await this.revocation.revokeAllForUser(userId);
+      await (isTold ? this.revocation.moveCutoff(userId) : this.revocation.revokeAllForUser(userId));
     } catch (error) {
       if (session.scheme === 'signed-cookie' || jwt.sessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
     }
