@@ -5,12 +5,13 @@ import { AuthConfig } from '../../config/auth-config.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { channelOf, quoted, SchemaNames } from '../../schema/schema-names.js';
-import { checkedInvalidation, formatInvalidation, type Invalidation } from '../../invalidation/invalidation.js';
+import { checkedInvalidation, formatHint, hintOf, type Invalidation } from '../../invalidation/invalidation.js';
 import {
   RemoteInvalidationChannel,
   type Subscription,
   type SubscriptionEvents,
 } from '../../invalidation/remote-invalidation-channel.js';
+import { readInvalidationDigest } from './invalidation-key.js';
 
 /** Each subscription hears its own pings; short enough for the 63 bytes of a channel's name. */
 const PING_CHANNEL = 'nestjs_latchkey_ping_';
@@ -83,13 +84,15 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
       );
     }
     this.channel = channel;
+    this.digests = await readInvalidationDigest(this.statements, this.names);
     await super.onModuleInit();
   }
 
   override async publish(invalidation: Invalidation): Promise<void> {
     const checked = checkedInvalidation(invalidation);
     if (checked === null) return;
-    await this.statements.run(NOTIFY, [this.channel, formatInvalidation(checked)]);
+    const hint = hintOf(checked, (kind, id) => this.digest(kind, id));
+    await this.statements.run(NOTIFY, [this.channel, formatHint(hint)]);
     this.statements.afterTransaction(() => this.deliver(checked));
   }
 
