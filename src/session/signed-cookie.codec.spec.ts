@@ -121,6 +121,15 @@ describe('SignedCookieSession', () => {
     expect(warnings).toEqual([BAD_SIGNATURE]);
   });
 
+  it('H36: 200 junk cookies are one warning', () => {
+    const own = sessions();
+    for (let i = 0; i < 200; i++)
+      expect(
+        own.decode(`${own.encode(own.makeIdentity({ sub: `user${i}`, providerId: 'basic' })).slice(0, -3)}AAA`),
+      ).toBeNull();
+    expect(warnings).toEqual([BAD_SIGNATURE]);
+  });
+
   it('T: encoded with "x"*32, decoded with "y"*32 / null', () => {
     const value = sessions().encode(sessions().makeIdentity({ sub: 'alice', providerId: 'basic' }));
     expect(sessions(hours(1), days(90), ['y'.repeat(32)]).decode(value)).toBeNull();
