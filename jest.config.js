@@ -22,6 +22,13 @@ const withServers = (name) => ({
 const POSTGRES = withServers('postgres');
 const POSTGRES_AND_REDIS = withServers('postgres-and-redis');
 
+/** With 100,000 inputs each instead of 5,000. */
+const FUZZED = [
+  'src/jwt/jwt-codec.service.spec.ts',
+  'src/crypto/timed-serializer.spec.ts',
+  'src/session/{signed-session-token,signed-cookie.codec}.spec.ts',
+];
+
 const E2E = 'test/e2e/**/*.spec.ts';
 
 /** @type {import('jest').Config} */
@@ -31,7 +38,8 @@ export default {
     project('unit', ['src/**/*.spec.ts', 'test/*.spec.ts', 'test/support/**/*.spec.ts']),
     project('plain', [E2E, 'test/integration/**/!(redis-)*.spec.ts'], POSTGRES),
     // `npm run test:all`: also these.
-    project('long', ['test/long/*.spec.ts'], POSTGRES),
+    project('long', ['test/long/*.spec.ts', ...FUZZED], { ...POSTGRES, globals: { LATCHKEY_LONG: true } }),
+    project('faults', ['test/faults/*.spec.ts'], POSTGRES),
     project('pooler', ['test/pooler/*.spec.ts'], POSTGRES),
     // The same tests again with reads from memory, but for the one that has caches of its own: nothing but the speed may change.
     project('cached', [E2E, 'test/integration/{session/*,interleavings}.spec.ts'], {

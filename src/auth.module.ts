@@ -164,7 +164,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
         channel: InvalidationChannel,
       ) => {
         const ttl = channel.mayLoseMessages ? Math.min(cache.ttl, cache.maxStaleness) : cache.ttl;
-        return max === 0 ? new NoopSessionCache() : new MemorySessionCache({ max, ttl }, clock);
+        return max === 0 ? new NoopSessionCache() : new MemorySessionCache({ max, ttl }, clock, channel);
       },
       inject: [AuthConfig, Clock, InvalidationChannel],
     },

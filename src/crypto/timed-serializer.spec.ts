@@ -2,7 +2,7 @@ import { createHash, createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { deflateSync, inflateSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
-import { fuzz } from '../../test/support/fuzz.js';
+import { fuzz, FUZZED } from '../../test/support/fuzz.js';
 import { days, hours, seconds } from '../common/duration.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { KeyRing } from './key-ring.js';
@@ -191,7 +191,7 @@ describe('TimedSerializer', () => {
     expect(() => serializer.encode('v', { now: Number.NaN })).toThrow(RangeError);
   });
 
-  it('100,000 random and mutated values: never an exception, never accepted', () => {
+  it('random and mutated values: never an exception, never accepted', () => {
     const values = [
       serializer.encode({ a: 1 }, { now: NOW }),
       serializer.encode({ sub: 'alice'.repeat(20) }, { now: NOW }),
@@ -199,7 +199,7 @@ describe('TimedSerializer', () => {
     ];
     expect(values.map((value) => read(value).status)).toEqual(['ok', 'ok', 'expired']);
     const statuses = new Set<string>();
-    for (const value of fuzz(values, 100_000)) {
+    for (const value of fuzz(values, FUZZED)) {
       const { status } = read(value);
       statuses.add(status);
       if (status !== 'bad_signature') throw new Error(`${status}: ${JSON.stringify(value)}`);

@@ -1,16 +1,20 @@
 import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import { InvalidationChannel } from './invalidation-channel.js';
+import type { InvalidationKind } from './invalidation-digest.js';
 import type { Invalidation } from './invalidation.js';
 import type { RemoteInvalidationChannel } from './remote-invalidation-channel.js';
 
-/** Several places that changes are published at: current while all of them are. What is published here goes to the first. */
+/**
+ * Several places that changes are published at: current while all of them are. What is published here goes to the first,
+ * whose digests all of them use.
+ */
 export class CompositeInvalidationChannel extends InvalidationChannel implements OnModuleInit, OnApplicationShutdown {
   constructor(
     private readonly first: RemoteInvalidationChannel,
     private readonly second: RemoteInvalidationChannel,
   ) {
     super();
-    for (const channel of [first, second]) channel.subscribe((invalidation) => this.deliver(invalidation));
+    for (const channel of [first, second]) channel.subscribe((hint) => this.tell(hint));
   }
 
   override get mayLoseMessages(): boolean {
@@ -19,6 +23,10 @@ export class CompositeInvalidationChannel extends InvalidationChannel implements
 
   override get isCurrent(): boolean {
     return this.first.isCurrent && this.second.isCurrent;
+  }
+
+  override digest(kind: InvalidationKind, id: string): string {
+    return this.first.digest(kind, id);
   }
 
   override publish(invalidation: Invalidation): Promise<void> {

@@ -1,3 +1,5 @@
+import { DIGEST_LENGTH, type InvalidationKind } from './invalidation-digest.js';
+
 /**
  * What has changed, and so must not be answered from memory any longer. `'*'` is everything of that kind: the result of
  * a flood of changes or of a message that cannot be parsed.
@@ -7,66 +9,84 @@ export interface Invalidation {
   readonly sessions?: readonly string[] | '*';
   /** Ids of users who were changed, disabled or deleted, or whose sessions and tokens were ended. */
   readonly users?: readonly string[] | '*';
-  /** Self-contained tokens that were ended: `jti`, and the epoch ms at which they would have ended by themselves. */
-  readonly tokens?: readonly RevokedToken[] | '*';
+  /** `jti`s of self-contained tokens that were ended. */
+  readonly tokens?: readonly string[] | '*';
 }
 
-export type RevokedToken = readonly [jti: string, exp: number];
+/**
+ * The same as it travels, with digests in place of the ids (`InvalidationChannel.digest`). It is a hint: anybody who may
+ * connect to the database can send one, so it makes its reader forget and read again, and proves nothing.
+ */
+export type InvalidationHint = Invalidation;
 
-export const EVERYTHING: Invalidation = Object.freeze({ sessions: '*', users: '*', tokens: '*' });
+export const EVERYTHING: InvalidationHint = Object.freeze({ sessions: '*', users: '*', tokens: '*' });
 
 /** Longer lists are sent as `'*'`: forgetting everything costs less than a flood. */
 export const MAX_LIST_LENGTH = 100;
 /** Bytes. NOTIFY refuses 8,000. */
 const MAX_MESSAGE_BYTES = 7_900;
 
-const CHECKS: Record<keyof Invalidation, (entry: unknown) => boolean> = {
-  sessions: isText,
-  users: isText,
-  tokens: (entry) => Array.isArray(entry) && entry.length === 2 && isText(entry[0]) && Number.isFinite(entry[1]),
-};
+const KINDS: readonly InvalidationKind[] = ['sessions', 'users', 'tokens'];
+const DIGEST = new RegExp(`^[0-9a-f]{${DIGEST_LENGTH}}$`);
 
 /** A message from the wire, parsed; `null` if it is not one. Never throws. */
-export function parseInvalidation(payload: string): Invalidation | null {
+export function parseHint(payload: string): InvalidationHint | null {
   let parsed: unknown;
   try {
     parsed = JSON.parse(payload);
   } catch {
     return null;
   }
-  return isInvalidation(parsed) ? parsed : null;
+  return isInvalidation(parsed, isDigest, MAX_LIST_LENGTH) ? parsed : null;
 }
 
 /** What a host passes, without the kinds it leaves out; `null` when none is left. Throws a TypeError for anything else. */
 export function checkedInvalidation(written: Invalidation): Invalidation | null {
   const given = Object.fromEntries(Object.entries(written).filter(([, entries]) => entries !== undefined));
   if (Object.keys(given).length === 0) return null;
-  if (isInvalidation(given)) return given;
+  if (isInvalidation(given, isText, Number.POSITIVE_INFINITY)) return given;
   throw new TypeError(
-    "publish() takes { users: ['id'] }, { sessions: ['id'] } or { tokens: [['jti', exp]] }, or '*' for all.",
+    "publish() takes { users: ['id'] }, { sessions: ['id'] } or { tokens: ['jti'] }, or '*' for all.",
   );
 }
 
-function isInvalidation(value: unknown): value is Invalidation {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  const kinds = Object.entries(value);
-  const holds = ([kind, entries]: [string, unknown]) => {
-    const check = Object.hasOwn(CHECKS, kind) ? CHECKS[kind as keyof typeof CHECKS] : undefined;
-    return check !== undefined && (entries === '*' || (Array.isArray(entries) && entries.every(check)));
-  };
-  return kinds.length > 0 && kinds.every(holds);
+/** The message of a change. */
+export function hintOf(invalidation: Invalidation, digest: (kind: InvalidationKind, id: string) => string) {
+  const hint: { -readonly [Kind in InvalidationKind]?: readonly string[] | '*' } = {};
+  for (const kind of KINDS) {
+    const ids = invalidation[kind];
+    if (ids !== undefined) hint[kind] = ids === '*' ? ids : ids.map((id) => digest(kind, id));
+  }
+  return hint satisfies InvalidationHint;
 }
 
-/** The message for the wire, with what is too long for it cut down to `'*'`. */
-export function formatInvalidation(invalidation: Invalidation): string {
+/** The text for the wire, with what is too long for it cut down to `'*'`. */
+export function formatHint(hint: InvalidationHint): string {
   const cutAt = (maxLength: number) =>
-    JSON.stringify(invalidation, (key, value: unknown) =>
-      key !== '' && Array.isArray(value) && value.length > maxLength && Object.hasOwn(CHECKS, key) ? '*' : value,
+    JSON.stringify(hint, (key, value: unknown) =>
+      key !== '' && Array.isArray(value) && value.length > maxLength ? '*' : value,
     );
   const message = cutAt(MAX_LIST_LENGTH);
-  return Buffer.byteLength(message) <= MAX_MESSAGE_BYTES ? message : cutAt(0);
+  return message.length <= MAX_MESSAGE_BYTES ? message : cutAt(0);
+}
+
+function isInvalidation(
+  value: unknown,
+  isEntry: (entry: unknown) => boolean,
+  maxLength: number,
+): value is Invalidation {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const kinds = Object.entries(value);
+  const holds = ([kind, entries]: [string, unknown]) =>
+    (KINDS as readonly string[]).includes(kind) &&
+    (entries === '*' || (Array.isArray(entries) && entries.length <= maxLength && entries.every(isEntry)));
+  return kinds.length > 0 && kinds.every(holds);
 }
 
 function isText(value: unknown): boolean {
   return typeof value === 'string';
+}
+
+function isDigest(value: unknown): boolean {
+  return typeof value === 'string' && DIGEST.test(value);
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { Duration } from '../common/duration.js';
-import { EVERYTHING, parseInvalidation } from './invalidation.js';
+import { EVERYTHING, parseHint } from './invalidation.js';
 import { InvalidationChannel } from './invalidation-channel.js';
 
 /** One connection to where the messages come from. */
@@ -127,7 +127,7 @@ export abstract class RemoteInvalidationChannel
   private hear(nonce: string): void {
     if (nonce !== this.ping?.nonce) return;
     const isFirst = this.heardUntil === Number.NEGATIVE_INFINITY;
-    if (isFirst) this.deliver(EVERYTHING);
+    if (isFirst) this.tell(EVERYTHING);
     this.heardUntil = this.ping.sentAt;
     this.ping = undefined;
     if (!isFirst) return;
@@ -137,13 +137,13 @@ export abstract class RemoteInvalidationChannel
   }
 
   private receive(payload: string): void {
-    const invalidation = parseInvalidation(payload);
-    if (invalidation) return this.deliver(invalidation);
+    const hint = parseHint(payload);
+    if (hint) return this.tell(hint);
     if (!this.warnedOfGarbage) {
       this.logger.warn(`Not an invalidation (${payload.length} characters): the cache is emptied. Logged once.`);
     }
     this.warnedOfGarbage = true;
-    this.deliver(EVERYTHING);
+    this.tell(EVERYTHING);
   }
 
   private lost(error: Error): void {

@@ -3,8 +3,8 @@ import type { InvalidationChannel } from './invalidation-channel.js';
 interface Flight<Value> {
   readonly found: Promise<Value | null>;
   stale: boolean;
-  /** Whose values were invalidated meanwhile; whose this one is shows when it arrives. */
-  readonly changedOwners: Set<string>;
+  /** What was invalidated meanwhile; whether this value is of it shows when it arrives. */
+  readonly changed: Set<string>;
 }
 
 /**
@@ -14,10 +14,10 @@ interface Flight<Value> {
 export class SingleFlightReads<Value> {
   private readonly flights = new Map<string, Flight<Value>>();
 
-  /** `ownerOf` names what `forgetOwner` forgets a value by. */
+  /** `digestsOf` is what `forget` names a value by. */
   constructor(
     private readonly channel: InvalidationChannel,
-    private readonly ownerOf: (value: Value) => string,
+    private readonly digestsOf: (value: Value) => readonly string[],
   ) {}
 
   /**
@@ -32,7 +32,7 @@ export class SingleFlightReads<Value> {
       // It may have been read before the change that this caller has come after.
       return this.isStale(shared, found) ? this.read(key, load, keep) : found;
     }
-    const flight: Flight<Value> = { found: load(), stale: false, changedOwners: new Set() };
+    const flight: Flight<Value> = { found: load(), stale: false, changed: new Set() };
     this.flights.set(key, flight);
     try {
       const found = await flight.found;
@@ -43,23 +43,17 @@ export class SingleFlightReads<Value> {
     }
   }
 
-  forget(key: string): void {
-    const flight = this.flights.get(key);
-    if (!flight) return;
-    flight.stale = true;
-    this.flights.delete(key);
-  }
-
-  forgetOwner(owner: string): void {
-    for (const flight of this.flights.values()) flight.changedOwners.add(owner);
+  forget(digests: readonly string[]): void {
+    for (const { changed } of this.flights.values()) for (const digest of digests) changed.add(digest);
   }
 
   forgetAll(): void {
-    for (const key of this.flights.keys()) this.forget(key);
+    for (const flight of this.flights.values()) flight.stale = true;
+    this.flights.clear();
   }
 
-  private isStale({ stale, changedOwners }: Flight<Value>, found: Value | null): boolean {
-    if (stale || changedOwners.size === 0) return stale;
-    return found === null || changedOwners.has(this.ownerOf(found));
+  private isStale({ stale, changed }: Flight<Value>, found: Value | null): boolean {
+    if (stale || changed.size === 0) return stale;
+    return found === null || this.digestsOf(found).some((digest) => changed.has(digest));
   }
 }

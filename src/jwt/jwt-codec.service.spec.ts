@@ -2,7 +2,7 @@ import { createHash, createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
-import { fuzz } from '../../test/support/fuzz.js';
+import { fuzz, FUZZED } from '../../test/support/fuzz.js';
 import { AuthError, isAuthError } from '../auth.errors.js';
 import { days, hours, minutes, seconds } from '../common/duration.js';
 import { AuthConfig } from '../config/auth-config.js';
@@ -384,10 +384,10 @@ describe('decode', () => {
     }
   });
 
-  it('100,000 random and mutated values: TokenError each time, never accepted', () => {
+  it('random and mutated values: TokenError each time, never accepted', () => {
     const jwt = codec();
     const tokens = [jwt.encode('u1').token, jwt.encode('u2', { claims: { a: ['猫', 1] } }).token];
-    for (const token of fuzz(tokens, 100_000)) {
+    for (const token of fuzz(tokens, FUZZED)) {
       let error: unknown;
       try {
         jwt.decode(token);

@@ -1,22 +1,28 @@
 import { Logger } from '@nestjs/common';
 import type { Clock } from '../common/clock.js';
 import type { InvalidationChannel } from '../invalidation/invalidation-channel.js';
-import type { RevokedToken } from '../invalidation/invalidation.js';
-import type { RevokedTokenStore } from './revoked-token.store.js';
+import type { RevokedToken, RevokedTokenStore } from './revoked-token.store.js';
 
-/** Milliseconds between two attempts to read a list that could not be read, or was too long. */
-const RETRY_AFTER = { failure: 1_000, overflow: 60_000 };
+/** Milliseconds until a list is read again that has just been read, could not be read, or was too long. */
+const RETRY_AFTER = { success: 1_000, failure: 1_000, overflow: 60_000 };
+/** Ended tokens that were heard of and not read; with more of them the list is read again. */
+const MAX_UNREAD = 1_000;
 
 /**
  * All self-contained tokens that were revoked before they expired, in memory: read at boot, kept current through the
  * channel, and read again whenever the channel may have missed something. It answers only while it is complete;
  * otherwise, and always if there are more than `most` of them, the database is asked.
+ *
+ * A message is a hint: of a token that one names the database is asked. However many come, the list is read at most once
+ * a second, and no message makes a request cost more than it does without a list.
  */
 export class RevocationList {
   private readonly logger = new Logger('Auth');
   private revoked = new Map<string, number>();
   private isWhole = false;
   private isTooLong = false;
+  /** What messages have named since the list was read. */
+  private unread = new Set<string>();
   private loading: Promise<void> | undefined;
   private generation = 0;
   private nextAttempt = 0;
@@ -36,9 +42,21 @@ export class RevocationList {
 
   /** Whether the token is on the list, or `undefined` if memory cannot say at the moment. */
   has(jti: string): boolean | undefined {
-    if (this.isWhole && this.channel.isCurrent) return this.revoked.has(jti);
+    if (this.isWhole && this.channel.isCurrent) {
+      if (this.revoked.has(jti)) return true;
+      const isNamed = this.unread.size > 0 && this.unread.has(this.channel.digest('tokens', jti));
+      return isNamed ? undefined : false;
+    }
     if (!this.isWhole) void this.load();
     return undefined;
+  }
+
+  /** What this process has ended itself. */
+  add(...tokens: readonly RevokedToken[]): void {
+    if (!this.isWhole && !this.loading) return;
+    for (const [jti, exp] of tokens) this.revoked.set(jti, Math.max(exp, this.revoked.get(jti) ?? 0));
+    if (this.revoked.size >= this.pruneAt) this.prune();
+    if (this.isWhole && this.revoked.size > this.max) this.overflow();
   }
 
   /** Reads the list unless it is there. Resolves also when it could not be read: then it is tried again later. */
@@ -51,19 +69,19 @@ export class RevocationList {
   private reload(): void {
     this.generation++;
     this.isWhole = false;
-    // One that was too long is no shorter for it.
-    if (!this.isTooLong) this.nextAttempt = 0;
     void this.load();
   }
 
   private async read(): Promise<void> {
     const { generation } = this;
     this.revoked = new Map();
+    // What is heard meanwhile stays: it may have been ended after this was read.
+    this.unread = new Set();
     try {
       const listed = await this.store.list(this.clock.now(), this.max + 1);
+      this.nextAttempt = performance.now() + RETRY_AFTER.success;
       if (generation !== this.generation) return;
-      // What was heard meanwhile stays: it may have been ended after this was read.
-      this.add(listed);
+      this.add(...listed);
       if (this.revoked.size > this.max) return this.overflow();
       this.isWhole = true;
       this.isTooLong = false;
@@ -73,15 +91,9 @@ export class RevocationList {
     }
   }
 
-  private hear(tokens: readonly RevokedToken[]): void {
-    if (!this.isWhole && !this.loading) return;
-    this.add(tokens);
-    if (this.isWhole && this.revoked.size > this.max) this.overflow();
-  }
-
-  private add(tokens: readonly RevokedToken[]): void {
-    for (const [jti, exp] of tokens) this.revoked.set(jti, Math.max(exp, this.revoked.get(jti) ?? 0));
-    if (this.revoked.size >= this.pruneAt) this.prune();
+  private hear(digests: readonly string[]): void {
+    for (const digest of digests) this.unread.add(digest);
+    if (this.unread.size > MAX_UNREAD) this.reload();
   }
 
   /** Those that have expired by themselves are refused anyway. Twice as many as were left, so it costs next to nothing. */

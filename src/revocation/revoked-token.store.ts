@@ -1,5 +1,7 @@
-import type { RevokedToken } from '../invalidation/invalidation.js';
 import type { AuthUser } from '../user/user.directory.js';
+
+/** A token that was ended: its `jti`, and the epoch ms at which it would have ended by itself. */
+export type RevokedToken = readonly [jti: string, exp: number];
 
 /** What is known of a self-contained token: whether it was ended, and its user as of now. */
 export interface TokenState {

@@ -49,7 +49,8 @@ export class TokenStates implements OnModuleInit {
   async revoke(jti: string, exp: number): Promise<boolean> {
     const isFirst = await this.store.revoke(jti, exp);
     this.statements.afterTransaction((outcome) => {
-      if (outcome === 'committed') this.channel.deliver({ tokens: [[jti, exp]] });
+      if (outcome === 'committed') this.memory?.revoked.add([jti, exp]);
+      if (outcome === 'committed') this.channel.deliver({ tokens: [jti] });
       // The list is read again: an unknown outcome must neither keep a token valid nor refuse it.
       if (outcome === 'unknown') this.channel.deliver({ tokens: '*' });
     });

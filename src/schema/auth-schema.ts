@@ -11,6 +11,7 @@ import { UserEntity } from './entities/user.entity.js';
 import type { AuthSchemaSettings } from './migrations/auth-migration.js';
 import { createAuditEvents } from './migrations/create-audit-events.js';
 import { createEphemeralTokens } from './migrations/create-ephemeral-tokens.js';
+import { createInvalidationKey } from './migrations/create-invalidation-key.js';
 import { createRateLimits } from './migrations/create-rate-limits.js';
 import { createRevokedTokens } from './migrations/create-revoked-tokens.js';
 import { createSessions } from './migrations/create-sessions.js';
@@ -74,6 +75,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
 /** One a feature, each after those whose tables it refers to. */
 function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterface)[] {
   return [
+    createInvalidationKey(settings),
     ...(settings.userId === undefined ? [createUsers(settings)] : []),
     createSessions(settings),
     createEphemeralTokens(settings),

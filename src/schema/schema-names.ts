@@ -1,5 +1,8 @@
 import { TableSettings } from '../config/table-settings.js';
 
+/** The table of the key that the triggers use, by the name that it has within them. */
+export const INVALIDATION_KEY = 'latchkey_invalidation_key';
+
 /** The names of the module's tables and functions as SQL, quoted; with a schema, qualified by it. */
 export class SchemaNames {
   readonly users: string;
@@ -8,6 +11,7 @@ export class SchemaNames {
   readonly rateLimitEvents: string;
   readonly revokedTokens: string;
   readonly auditEvents: string;
+  readonly invalidationKey: string;
 
   constructor(
     readonly tables: Readonly<TableSettings> = new TableSettings(),
@@ -19,6 +23,7 @@ export class SchemaNames {
     this.rateLimitEvents = this.qualified(tables.rateLimitEvents);
     this.revokedTokens = this.qualified(tables.revokedTokens);
     this.auditEvents = this.qualified(tables.auditEvents);
+    this.invalidationKey = this.qualified(INVALIDATION_KEY);
   }
 
   /** A function with the types of its arguments, as text for `regprocedure`: others of its name may stand beside it. */

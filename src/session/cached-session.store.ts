@@ -2,8 +2,7 @@ import type { Clock } from '../common/clock.js';
 import type { PreparedStatements } from '../postgres/prepared-statements.js';
 import { SingleFlightReads } from '../invalidation/single-flight-reads.js';
 import type { InvalidationChannel } from '../invalidation/invalidation-channel.js';
-import type { Invalidation } from '../invalidation/invalidation.js';
-import { userKey } from '../invalidation/user-key.js';
+import type { Invalidation, InvalidationHint } from '../invalidation/invalidation.js';
 import { copyOfUser } from '../user/user.directory.js';
 import type { SessionCache } from './cache/session-cache.js';
 import { isLive, type AuthenticatedSession, type EndedSession, type Session, type StoredSession } from './session.js';
@@ -33,8 +32,11 @@ export class CachedSessionStore extends SessionStore {
   ) {
     super();
     this.joinsTransactions = store.joinsTransactions;
-    this.reads = new SingleFlightReads(channel, ({ session }) => userKey(session.userId));
-    channel.subscribe((invalidation) => this.forget(invalidation));
+    this.reads = new SingleFlightReads(channel, ({ session: { id, userId } }) => [
+      channel.digest('sessions', id),
+      channel.digest('users', userId),
+    ]);
+    channel.subscribe((hint) => this.forget(hint));
   }
 
   override findCached(id: string, isUsable: (session: Session) => boolean): StoredSession | undefined {
@@ -121,19 +123,14 @@ export class CachedSessionStore extends SessionStore {
     }
   }
 
-  private forget({ sessions = [], users = [] }: Invalidation): void {
+  private forget({ sessions = [], users = [] }: InvalidationHint): void {
     if (sessions === '*' || users === '*') {
       this.reads.forgetAll();
       return this.cache.clear();
     }
-    for (const id of sessions) {
-      this.reads.forget(id);
-      this.cache.invalidate(id);
-    }
-    for (const userId of users) {
-      this.reads.forgetOwner(userKey(userId));
-      this.cache.invalidateByUser(userId);
-    }
+    this.reads.forget([...sessions, ...users]);
+    for (const digest of sessions) this.cache.invalidate(digest);
+    for (const digest of users) this.cache.invalidateByUser(digest);
   }
 }
 

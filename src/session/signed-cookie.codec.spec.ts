@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { inflateSync } from 'node:zlib';
 import { Logger } from '@nestjs/common';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { fuzz } from '../../test/support/fuzz.js';
+import { fuzz, FUZZED } from '../../test/support/fuzz.js';
 import { days, hours, minutes, seconds, type Duration } from '../common/duration.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { KeyRing } from '../crypto/key-ring.js';
@@ -118,6 +118,15 @@ describe('SignedCookieSession', () => {
     const value = sessions().encode(sessions().makeIdentity({ sub: 'alice', providerId: 'basic' }));
     const changed = value.slice(0, -3) + (value.at(-3) === 'A' ? 'B' : 'A') + value.slice(-2);
     expect(sessions().decode(changed)).toBeNull();
+    expect(warnings).toEqual([BAD_SIGNATURE]);
+  });
+
+  it('H36: 200 junk cookies are one warning', () => {
+    const own = sessions();
+    for (let i = 0; i < 200; i++)
+      expect(
+        own.decode(`${own.encode(own.makeIdentity({ sub: `user${i}`, providerId: 'basic' })).slice(0, -3)}AAA`),
+      ).toBeNull();
     expect(warnings).toEqual([BAD_SIGNATURE]);
   });
 
@@ -293,10 +302,10 @@ describe('SignedCookieSession', () => {
     expect(sessions().decode(value as string)).toBeNull();
   });
 
-  it('100,000 random and mutated values: never an exception, never accepted', () => {
+  it('random and mutated values: never an exception, never accepted', () => {
     const store = sessions();
     const values = ['alice', 'bob'].map((sub) => store.encode(store.makeIdentity({ sub, providerId: 'basic' })));
-    for (const value of fuzz(values, 100_000)) {
+    for (const value of fuzz(values, FUZZED)) {
       if (store.decode(value) !== null) throw new Error(`accepted: ${JSON.stringify(value)}`);
     }
   });

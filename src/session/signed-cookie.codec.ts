@@ -1,4 +1,5 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
+import { SampledLogger } from '../common/sampled-logger.js';
 import { Clock } from '../common/clock.js';
 import type { Duration } from '../common/duration.js';
 import { microseconds } from '../common/instant.js';
@@ -37,7 +38,7 @@ const WARNINGS = {
  */
 @Injectable()
 export class SignedCookieSession {
-  private readonly logger = new Logger('Auth');
+  private readonly logger = new SampledLogger();
   private readonly serializer: TimedSerializer;
 
   constructor(

@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { fuzz } from '../../test/support/fuzz.js';
+import { fuzz, FUZZED } from '../../test/support/fuzz.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import { SignedTokens } from './signed-session-token.js';
@@ -97,8 +97,8 @@ describe('SignedTokens', () => {
     expect(tokens.unwrap(value as string)).toBeNull();
   });
 
-  it('100,000 random and mutated values: never an exception, never accepted', () => {
-    for (const value of fuzz([tokens.issue(), tokens.issue()], 100_000)) {
+  it('random and mutated values: never an exception, never accepted', () => {
+    for (const value of fuzz([tokens.issue(), tokens.issue()], FUZZED)) {
       if (tokens.idOf(value) !== null) throw new Error(`accepted: ${JSON.stringify(value)}`);
     }
   });

@@ -10,23 +10,26 @@ import { copyOfUser, type AuthUser, type UserDirectory } from './user.directory.
 interface Entry {
   readonly user: AuthUser;
   readonly readAt: number;
+  /** What messages name it by. */
+  readonly digest: string;
 }
 
 /** Users whose self-contained tokens were checked lately. Call it only while the channel is current. */
 export class UserCache {
+  private readonly keyByDigest = new Map<string, string>();
   private readonly entries: LRUCache<string, Entry>;
   private readonly reads: SingleFlightReads<AuthUser>;
   private readonly ttl: Duration;
 
   constructor(
     { max, ttl }: { readonly max: number; readonly ttl: Duration },
-    channel: InvalidationChannel,
+    private readonly channel: InvalidationChannel,
     private readonly directory: UserDirectory,
     private readonly clock: Clock,
   ) {
     this.ttl = ttl;
-    this.entries = new LRUCache({ max });
-    this.reads = new SingleFlightReads(channel, ({ id }) => userKey(id));
+    this.entries = new LRUCache({ max, dispose: ({ digest }) => void this.keyByDigest.delete(digest) });
+    this.reads = new SingleFlightReads(channel, ({ id }) => [channel.digest('users', id)]);
     channel.subscribe(({ users = [] }) => this.forget(users));
   }
 
@@ -39,7 +42,10 @@ export class UserCache {
     if (kept && kept.user.id !== id) return this.load(id);
     if (age !== undefined && age >= 0 && age < this.ttl) return copyOfUser(kept!.user);
     const keep = (user: AuthUser) => {
-      if (user.id === id) this.entries.set(key, { user, readAt: this.clock.now() });
+      if (user.id !== id) return;
+      const digest = this.channel.digest('users', id);
+      this.entries.set(key, { user, readAt: this.clock.now(), digest });
+      this.keyByDigest.set(digest, key);
     };
     const user = await this.reads.read(id, () => this.load(id), keep);
     return user && copyOfUser(user);
@@ -58,10 +64,10 @@ export class UserCache {
       this.reads.forgetAll();
       return this.entries.clear();
     }
-    for (const id of users) {
-      this.reads.forget(id);
-      this.reads.forgetOwner(userKey(id));
-      this.entries.delete(userKey(id));
+    this.reads.forget(users);
+    for (const digest of users) {
+      const key = this.keyByDigest.get(digest);
+      if (key !== undefined) this.entries.delete(key);
     }
   }
 }

@@ -138,7 +138,7 @@ describe('faults, with reads from memory', () => {
     await me(t, { Authorization: `Bearer ${token}` }).expect(401);
   }, 60_000);
 
-  it('the database is paused for 5 s: nothing is answered wrongly, and what was ended is ended', async () => {
+  it('the database is paused: nothing is answered wrongly, and what was ended is ended', async () => {
     const { server } = await startPostgres();
     const t = await start(server.url, 'express', {
       cache: { enabled: true, maxStaleness: 1_000, ttl: 3_600_000 },
@@ -160,7 +160,6 @@ describe('faults, with reads from memory', () => {
       await until(() => !t.app.get(InvalidationChannel).isCurrent);
       expect(performance.now() - pausedAt).toBeLessThan(5_000);
       const waiting = [me(t, live).then(({ status }) => status), me(t, dead).then(({ status }) => status)];
-      await until(() => performance.now() - pausedAt > 5_000);
       signal(pids, 'SIGCONT');
       await ending;
       const [first] = await Promise.all(waiting);

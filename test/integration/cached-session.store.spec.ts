@@ -346,6 +346,7 @@ describe('CachedSessionStore', () => {
       });
       return { read, release: () => release() };
     };
+    const digestOf = (id: string) => t.app.get(InvalidationChannel).digest('sessions', id);
     const lookupInFlight = async () => {
       const { token, session } = await sessions.create(ada.id);
       const held = holdRead();
@@ -365,7 +366,7 @@ describe('CachedSessionStore', () => {
 
     it('does not put the dead row back, ended by another instance', async () => {
       const { token, session, early, release } = await lookupInFlight();
-      const told = heard(t.app, ({ sessions: ids }) => ids === '*' || ids?.includes(session.id) === true);
+      const told = heard(t.app, ({ sessions: ids }) => ids === '*' || ids?.includes(digestOf(session.id)) === true);
       await other.app.get(SessionService).revoke(session.id);
       await told;
       release();
@@ -375,7 +376,7 @@ describe('CachedSessionStore', () => {
 
     it('revoked here when another instance has just done so, and this one has yet to hear of it', async () => {
       const { token, session, early, release } = await lookupInFlight();
-      const deaf = jest.spyOn(t.app.get(InvalidationChannel), 'deliver');
+      const deaf = jest.spyOn(t.app.get<{ tell(): void }>(InvalidationChannel), 'tell');
       const told = new Promise<void>((resolve) => deaf.mockImplementationOnce(() => resolve()));
       await t.db.query('DELETE FROM sessions WHERE id = $1', [session.id]);
       await told;
@@ -408,7 +409,7 @@ describe('CachedSessionStore', () => {
     it('a cache that keeps what it read puts it back (negative control)', async () => {
       const { token, session } = await sessions.create(ada.id);
       const held = holdRead();
-      const naive = new MemorySessionCache({ max: 10, ttl: seconds(10) }, t.clock);
+      const naive = new MemorySessionCache({ max: 10, ttl: seconds(10) }, t.clock, { digest: (_kind, id) => id });
       const store = t.app.get(PostgresSessionStore);
       const early = store.find(session.id).then((found) => found && naive.set(session.id, found));
       await held.read;

@@ -12,6 +12,7 @@ import { RedisRateLimitStore, RedisSessionStore } from 'nestjs-latchkey/redis';
 import * as testing from 'nestjs-latchkey/testing';
 import { FrozenClock } from 'nestjs-latchkey/testing';
 import { startTestApp, type TestApp } from '../support/app.js';
+import { SchemaNames } from '../../src/schema/schema-names.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 const CANARY = 'canary-secret-that-nobody-may-ever-see-0123456789';
@@ -64,7 +65,7 @@ beforeAll(async () => {
     new RedisEphemeralTokenStore(connection, statements),
     new RedisInvalidationChannel(connection, 1_000),
     new RedisRateLimitStore(connection),
-    new RedisSessionStore(connection, t.app.get(root.UserDirectory), statements),
+    new RedisSessionStore(connection, t.app.get(root.UserDirectory), statements, new SchemaNames()),
     new engine.LocalInvalidationChannel(),
   ];
   const module = [...t.app.get(ModulesContainer).values()].find(({ metatype }) => metatype === AuthModule)!;

@@ -15,8 +15,10 @@ import { DataSource } from 'typeorm';
 import { PreparedStatements } from '../../src/postgres/prepared-statements.js';
 import { PostgresInvalidationChannel } from '../../src/engines/postgres/postgres-invalidation-channel.js';
 import { SchemaNames } from '../../src/schema/schema-names.js';
+import { Client } from 'pg';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { heard, until } from '../support/heard.js';
+import { createTestDatabase } from '../support/database.js';
 import { SETTINGS } from '../support/test-server.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 
@@ -57,6 +59,25 @@ describe('PostgresInvalidationChannel', () => {
     await until(async () => (await sessions.lookup(issued.token)) !== null && !!cache.get(issued.session.id));
     return issued;
   };
+
+  it('H36: idle_session_timeout does not end the listening connection', async () => {
+    const db = await createTestDatabase();
+    await db.query(`ALTER DATABASE ${new URL(db.url).pathname.slice(1)} SET idle_session_timeout = '200ms'`);
+    const own = await startTestApp({ url: db.url, auth: { cache: { enabled: true } } });
+    const listeners = () => db.query<{ pid: number }>(LISTENERS);
+    const before = await listeners();
+    // Another idle connection is ended meanwhile, one after the other.
+    for (let i = 0; i < 2; i++) {
+      const idle = new Client({ connectionString: db.url });
+      const ended = new Promise((resolve) => idle.on('error', resolve));
+      await idle.connect();
+      expect(await ended).toMatchObject({ code: '57P05' });
+    }
+    expect(await listeners()).toEqual(before);
+    expect(own.app.get(InvalidationChannel).isCurrent).toBe(true);
+    await own.close();
+    await db.drop();
+  });
 
   it('listens on one connection of its own', async () => {
     expect(channel.isCurrent).toBe(true);
@@ -103,10 +124,9 @@ describe('PostgresInvalidationChannel', () => {
       ['TRUNCATE public.users CASCADE', 'users'],
       ['TRUNCATE public.revoked_tokens', 'tokens'],
     ] as const)('under a search path that leads nowhere: %s', async (sql, kind) => {
-      const end = Date.UTC(2100, 0, 1);
       await t.db.query("INSERT INTO revoked_tokens VALUES ('ended ' || $1, '2020-01-01')", [ada.id]);
-      const named = { users: [ada.id], tokens: [[sql.startsWith('UPDATE') ? `ended ${ada.id}` : ada.id, end]] }[kind];
-      const meant = JSON.stringify(sql.startsWith('TRUNCATE') ? '*' : named);
+      const named = kind === 'tokens' && sql.startsWith('UPDATE') ? `ended ${ada.id}` : ada.id;
+      const meant = JSON.stringify(sql.startsWith('TRUNCATE') ? '*' : [channel.digest(kind, named)]);
       const news = heard(t.app, (invalidation) => JSON.stringify(invalidation[kind]) === meant);
       await t.db.query(`SET search_path = pg_temp; ${sql.replaceAll('$1', `'${ada.id}'`)}`);
       await news;
@@ -123,7 +143,7 @@ describe('PostgresInvalidationChannel', () => {
     it('a token is ended', async () => {
       const news = heard(t.app);
       await t.db.query("INSERT INTO revoked_tokens VALUES ('by hand', '2100-01-01')");
-      expect(await news).toEqual({ tokens: [['by hand', Date.UTC(2100, 0, 1)]] });
+      expect(await news).toEqual({ tokens: [channel.digest('tokens', 'by hand')] });
       await t.db.query("INSERT INTO revoked_tokens VALUES ('for ever', 'infinity')");
       await until(async () => t.app.get(TokenRevocationService).isRevoked('for ever'));
     });
@@ -136,10 +156,11 @@ describe('PostgresInvalidationChannel', () => {
     await t.db.query("UPDATE users SET disabled_at = now() WHERE email = 'none'");
     await t.db.query("SET latchkey.purging = 'on'; DELETE FROM sessions");
     await users.findById(ada.id);
-    const last = heard(t.app, ({ users: ids }) => ids?.[0] === 'last');
-    await t.db.query(`SELECT pg_notify('nestjs_latchkey_public', '{"users":["last"]}')`);
+    const digest = channel.digest('users', 'last');
+    const last = heard(t.app, ({ users: ids }) => ids?.[0] === digest);
+    await t.db.query(`SELECT pg_notify('nestjs_latchkey_public', '{"users":["${digest}"]}')`);
     await last;
-    expect(told).toEqual([{ users: ['last'] }]);
+    expect(told).toEqual([{ users: [digest] }]);
   });
 
   it('is published inside the transaction: undone with it, heard after it', async () => {
@@ -153,7 +174,7 @@ describe('PostgresInvalidationChannel', () => {
     const news = heard(t.app, ({ sessions: ids }) => ids !== undefined);
     await t.db.query(`BEGIN; DELETE FROM sessions; ROLLBACK`);
     await t.db.query('DELETE FROM sessions WHERE id = $1', [session.id]);
-    expect(await news).toEqual({ sessions: [session.id] });
+    expect(await news).toEqual({ sessions: [channel.digest('sessions', session.id)] });
     expect(await sessions.lookup(token)).toBeNull();
   });
 
@@ -171,7 +192,7 @@ describe('PostgresInvalidationChannel', () => {
     expect(cache.get(session.id)).toBeUndefined();
   });
 
-  it('100 ids fit into a message, ids of any length degrade to everything', async () => {
+  it('100 ids fit into a message, however long they are; more are everything', async () => {
     const lists: (number | '*')[] = [];
     for (const [count, length] of [
       [100, 64],
@@ -188,7 +209,7 @@ describe('PostgresInvalidationChannel', () => {
       const { sessions: ids } = await news;
       lists.push(ids === '*' ? '*' : ids!.length);
     }
-    expect(lists).toEqual([100, '*', '*']);
+    expect(lists).toEqual([100, '*', 2]);
   });
 
   it.each([
@@ -241,14 +262,14 @@ describe('PostgresInvalidationChannel', () => {
   });
 
   it('what is no invalidation is refused before it is sent, and nothing at all is nothing', async () => {
-    for (const wrong of [{ users: [42] }, { users: 'ada' }, { accounts: ['a'] }, { tokens: [['jti']] }]) {
+    for (const wrong of [{ users: [42] }, { users: 'ada' }, { accounts: ['a'] }, { tokens: [['jti', 1]] }]) {
       await expect(channel.publish(wrong as unknown as Invalidation)).rejects.toThrow(TypeError);
     }
     for (const nothing of [{}, { users: undefined }]) await channel.publish(nothing);
     const news = heard(t.app);
     await channel.publish({ users: ['first'] });
     await news;
-    expect(told[0]).toEqual({ users: ['first'] });
+    expect(told[0]).toEqual({ users: [channel.digest('users', 'first')] });
   });
 
   it('a listener that throws is logged, and the others hear all the same', async () => {

@@ -4,6 +4,9 @@ import { randomFrom } from './random.js';
 const { floor } = Math;
 const { fromCharCode } = String;
 
+/** Inputs of each test, many times as many in the project `long`. */
+export const FUZZED = (globalThis as { LATCHKEY_LONG?: boolean }).LATCHKEY_LONG ? 100_000 : 5_000;
+
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 /** What lenient readers drop, fold or take for something else. The last ones are ASCII letters plus 256, half a pair. */
 const ODD = ['=', '+', '/', '.', ' ', '\n', '\r', '\t', '\0', '%', '"', '\u00ad', '\u200b', 'Ł', 'š', '\ud800', '😀'];

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { days, minutes, type AuthenticatedSession } from 'nestjs-latchkey';
-import { MemorySessionCache, SystemClock } from 'nestjs-latchkey/engine';
+import { LocalInvalidationChannel, MemorySessionCache, SystemClock } from 'nestjs-latchkey/engine';
 import type { Start } from '../../harness/contender.js';
 
 export interface CacheMemory {
@@ -11,7 +11,8 @@ export interface CacheMemory {
 /** What a full cache takes, after as many others have been in it and were pushed out, twice. Needs --expose-gc. */
 export const cacheMemory: Start<{ sessions: number }, CacheMemory> = async ({ sessions }) => {
   const before = heap();
-  const cache = new MemorySessionCache({ max: sessions, ttl: minutes(10) }, new SystemClock());
+  const channel = new LocalInvalidationChannel();
+  const cache = new MemorySessionCache({ max: sessions, ttl: minutes(10) }, new SystemClock(), channel);
   // Every session another user's, which is the most that the index can cost.
   for (let i = 0; i < 3 * sessions; i++) {
     const found = session(randomUUID());

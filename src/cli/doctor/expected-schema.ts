@@ -75,7 +75,7 @@ function readOff(statements: readonly string[], names: TableSettings): ExpectedS
     ],
     [re`^CREATE OR REPLACE FUNCTION ${NAME}\s*\(.*?\$\$(.*)\$\$`, (name, body) => functions.set(name, body)],
     [re`^CREATE TRIGGER (\w+)\s.*?\sON ${NAME}`, (name, table) => triggers.set(name, table)],
-    [/^(?:CREATE EXTENSION|COMMENT ON|DROP TRIGGER IF EXISTS)\b/, () => undefined],
+    [/^(?:CREATE EXTENSION|COMMENT ON|DROP TRIGGER IF EXISTS|REVOKE|INSERT INTO)\b/, () => undefined],
   ];
   const unknown = statements.filter((statement) => {
     const reader = readers.find(([pattern]) => pattern.test(statement));

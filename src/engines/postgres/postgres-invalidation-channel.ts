@@ -5,18 +5,22 @@ import { AuthConfig } from '../../config/auth-config.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { channelOf, quoted, SchemaNames } from '../../schema/schema-names.js';
-import { checkedInvalidation, formatInvalidation, type Invalidation } from '../../invalidation/invalidation.js';
+import { checkedInvalidation, formatHint, hintOf, type Invalidation } from '../../invalidation/invalidation.js';
 import {
   RemoteInvalidationChannel,
   type Subscription,
   type SubscriptionEvents,
 } from '../../invalidation/remote-invalidation-channel.js';
+import { readInvalidationDigest } from './invalidation-key.js';
 
 /** Each subscription hears its own pings; short enough for the 63 bytes of a channel's name. */
 const PING_CHANNEL = 'nestjs_latchkey_ping_';
 /** Milliseconds that a connection which is closed has to say so; the other side may be gone. */
 const MAX_GOODBYE = 500;
 
+/** It may have nothing to say for hours, which must not end it. PostgreSQL has the setting since version 14. */
+const NEVER_IDLE =
+  "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'";
 const NOTIFY: Statement = { name: 'latchkey_notify', text: 'SELECT pg_catalog.pg_notify($1::text, $2::text)' };
 /** Waits for no disk: nothing is lost with it. Of this transaction alone, since a pooler may share the connection. */
 const PING: Statement = {
@@ -83,13 +87,15 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
       );
     }
     this.channel = channel;
+    this.digests = await readInvalidationDigest(this.statements, this.names);
     await super.onModuleInit();
   }
 
   override async publish(invalidation: Invalidation): Promise<void> {
     const checked = checkedInvalidation(invalidation);
     if (checked === null) return;
-    await this.statements.run(NOTIFY, [this.channel, formatInvalidation(checked)]);
+    const hint = hintOf(checked, (kind, id) => this.digest(kind, id));
+    await this.statements.run(NOTIFY, [this.channel, formatHint(hint)]);
     this.statements.afterTransaction(() => this.deliver(checked));
   }
 
@@ -116,6 +122,7 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
     signal.addEventListener('abort', close);
     try {
       await client.connect();
+      await client.query(NEVER_IDLE);
       await client.query(`LISTEN ${quoted(this.channel)}; LISTEN ${quoted(own)}`);
     } catch (error) {
       close();

@@ -3,9 +3,8 @@ import { epochSeconds, fromEpochSeconds, instant, toEpochSeconds } from '../../p
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { SchemaNames } from '../../schema/schema-names.js';
-import type { RevokedToken } from '../../invalidation/invalidation.js';
 import { userOf, UUID } from './postgres-user.directory.js';
-import { RevokedTokenStore, type TokenState } from '../../revocation/revoked-token.store.js';
+import { RevokedTokenStore, type RevokedToken, type TokenState } from '../../revocation/revoked-token.store.js';
 import { UserDirectory } from '../../user/user.directory.js';
 
 const revokedTokenStatements = ({ revokedTokens, users }: SchemaNames) =>

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Duration } from '../../common/duration.js';
-import { checkedInvalidation, formatInvalidation, type Invalidation } from '../../invalidation/invalidation.js';
+import { checkedInvalidation, formatHint, hintOf, type Invalidation } from '../../invalidation/invalidation.js';
 import {
   RemoteInvalidationChannel,
   type Subscription,
@@ -31,7 +31,7 @@ export class RedisInvalidationChannel extends RemoteInvalidationChannel {
   override async publish(invalidation: Invalidation): Promise<void> {
     const checked = checkedInvalidation(invalidation);
     if (checked === null) return;
-    const message = formatInvalidation(checked);
+    const message = formatHint(hintOf(checked, (kind, id) => this.digest(kind, id)));
     const [node] = await this.redis.nodes();
     await this.redis.run('publish', () => node!.publish(this.redis.channel, message));
     this.deliver(checked);

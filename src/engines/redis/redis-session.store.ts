@@ -1,13 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { asAuthError, AuthError } from '../../auth.errors.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
+import { formatHint } from '../../invalidation/invalidation.js';
+import { InvalidationDigest } from '../../invalidation/invalidation-digest.js';
 import { userKey } from '../../invalidation/user-key.js';
 import { evictedBy, type RemovedSession } from '../../session/evicted-sessions.js';
 import type { AuthenticatedSession, EndedSession, StoredSession } from '../../session/session.js';
+import { ReadOnlyWarning } from '../../session/read-only-warning.js';
 import { SessionStore, type Extension, type NewSession, type OpenedSession } from '../../session/session.store.js';
 import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
-import { RedisConnection } from './redis-connection.js';
+import { SchemaNames } from '../../schema/schema-names.js';
+import { readInvalidationDigest } from '../postgres/invalidation-key.js';
+import { RedisConnection, takesNoWrites } from './redis-connection.js';
 import type { RedisScript } from './redis-script.js';
 import { parseRemoved, parseRow, tailOf, word } from './redis-session.row.js';
 import { CLOSE_ALL, CLOSE_BY_HANDLE, CLOSE_FAMILIES, EXTEND, KEPT_AFTER_END, OPEN } from './session-scripts.js';
@@ -27,15 +32,22 @@ import { CLOSE_ALL, CLOSE_BY_HANDLE, CLOSE_FAMILIES, EXTEND, KEPT_AFTER_END, OPE
  * cap or the end of its lifetime takes it.
  */
 @Injectable()
-export class RedisSessionStore extends SessionStore {
+export class RedisSessionStore extends SessionStore implements OnModuleInit {
   override readonly joinsTransactions = false;
+  private readonly readOnly = new ReadOnlyWarning('Redis');
+  private digests = new InvalidationDigest();
 
   constructor(
     private readonly redis: RedisConnection,
     private readonly users: UserDirectory,
     private readonly statements: PreparedStatements,
+    private readonly names: SchemaNames,
   ) {
     super();
+  }
+
+  async onModuleInit(): Promise<void> {
+    this.digests = await readInvalidationDigest(this.statements, this.names);
   }
 
   override async find(id: string): Promise<StoredSession | null> {
@@ -89,7 +101,15 @@ export class RedisSessionStore extends SessionStore {
     const owner = await this.ownerOf(id);
     if (owner === null) return null;
     const values = [id, String(now), String(expiresAt), String(now + extendBelow)];
-    const extended = (await this.decide(EXTEND, owner, values)) as string | null;
+    let extended: string | null;
+    try {
+      extended = (await this.decide(EXTEND, owner, values)) as string | null;
+      this.readOnly.wrote();
+    } catch (error) {
+      if (!takesNoWrites(error)) throw error;
+      this.readOnly.refused();
+      return null;
+    }
     return extended === null ? null : Number(extended);
   }
 
@@ -168,7 +188,8 @@ export class RedisSessionStore extends SessionStore {
   }
 
   private decide(script: RedisScript, userId: string, values: string[]): Promise<unknown> {
-    return this.redis.script('sessions', script, [this.sessionsOf(userId)], [this.redis.channel, ...values]);
+    const message = formatHint({ users: [this.digests.of('users', userId)] });
+    return this.redis.script('sessions', script, [this.sessionsOf(userId)], [this.redis.channel, message, ...values]);
   }
 
   private forget(ids: readonly string[]): void {

@@ -1,4 +1,3 @@
-import { MAX_LIST_LENGTH } from '../../invalidation/invalidation.js';
 import { RedisScript } from './redis-script.js';
 
 /** Rotated rows that are kept of one user, where the cap of sessions is lower: the most recent ones. */
@@ -6,9 +5,12 @@ const MAX_ROTATED = 25;
 /** Expired entries are kept this much longer, for processes whose clock is slow. Milliseconds. */
 export const KEPT_AFTER_END = 24 * 60 * 60 * 1000;
 
-/** `KEYS[1]` is the user's hash, `ARGV[1]` the channel that hears of every session that was changed or ended. */
+/**
+ * `KEYS[1]` is the user's hash. Where a session was changed or ended, the channel `ARGV[1]` hears `ARGV[2]`, which names
+ * the user: ids must not travel, and Lua in Redis knows no digest that PostgreSQL knows too. It is taken out of ARGV.
+ */
 const PRELUDE = `
-  local key, changed = KEYS[1], {}
+  local key, message, changed = KEYS[1], table.remove(ARGV, 2), false
   local function parse(id, text)
     local head, tail = string.match(text, '^([^\\n]*)\\n(.*)$')
     local row = { id = id, tail = tail }
@@ -36,7 +38,7 @@ const PRELUDE = `
     redis.call('HDEL', key, row.id)
     rows[row.id] = nil
     removed[#removed + 1] = table.concat({ row.id, row.handle, row.expires, row.rotated }, ' ')
-    changed[#changed + 1] = row.id
+    changed = true
   end
   local function lesser(a, b) return tonumber(a) < tonumber(b) and a or b end
   -- Ends the rows that this is true of. Returns how many of them were sessions.
@@ -50,9 +52,7 @@ const PRELUDE = `
     return ended
   end
   local function publish()
-    if #changed == 0 then return end
-    local message = #changed > ${MAX_LIST_LENGTH} and '{"sessions":"*"}' or cjson.encode({ sessions = changed })
-    redis.call('PUBLISH', ARGV[1], message)
+    if changed then redis.call('PUBLISH', ARGV[1], message) end
   end`;
 
 const script = (body: string) => new RedisScript(`${PRELUDE}\n${body}`);
@@ -69,7 +69,7 @@ export const OPEN = script(`
     handle, absolute, authenticated = replaced.handle, replaced.absolute, replaced.authenticated
     replaced.rotated, replaced.successor, replaced.expires = now, successor, lesser(replaced.expires, now)
     write(replaced)
-    changed[1] = replaced.id
+    changed = true
   elseif replaced then
     close(rows, function(row) return row.handle == replaced.handle end)
   end
@@ -104,7 +104,7 @@ export const EXTEND = script(`
     or tonumber(row.absolute) <= tonumber(now) then return false end
   row.seen, row.expires = now, lesser(wanted, row.absolute)
   write(row)
-  changed[1] = row.id
+  changed = true
   publish()
   return row.expires`);
 

@@ -54,10 +54,10 @@ const published = (name: string): PublishedTable => ({
   kind: 'sessions',
   feature: 'sessions',
   changes: {
-    UPDATE: ['OLD TABLE AS before', 'SELECT id FROM before'],
+    UPDATE: ['OLD TABLE AS before', 'SELECT id::text FROM before'],
     DELETE: [
       'OLD TABLE AS before',
-      "SELECT id FROM before WHERE pg_catalog.current_setting('latchkey.purging'::text, true) IS DISTINCT FROM 'on'",
+      "SELECT id::text FROM before WHERE pg_catalog.current_setting('latchkey.purging'::text, true) IS DISTINCT FROM 'on'",
     ],
   },
 });

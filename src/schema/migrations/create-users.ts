@@ -15,6 +15,9 @@ const UNDEFINED_FILE = '58P01';
 /** What changes with every login is nothing that a cache holds; a host's own columns are. */
 const UNCACHED = "'{last_login_at,updated_at,password_hash}'::text[]";
 
+/** As `userKey` spells a uuid. */
+const KEY = "pg_catalog.replace(id::text, '-'::text, ''::text)";
+
 const table = (name: string, citext: string): OwnTable => ({
   name,
   seed: [
@@ -36,10 +39,10 @@ const published = (name: string): PublishedTable => ({
       'OLD TABLE AS before NEW TABLE AS after',
       // By hashing, whatever was planned for the first statement of this connection: a join would be of every row with
       // every other.
-      `SELECT id FROM (SELECT id, pg_catalog.to_jsonb(b) - ${UNCACHED} FROM before b
+      `SELECT ${KEY} FROM (SELECT id, pg_catalog.to_jsonb(b) - ${UNCACHED} FROM before b
          EXCEPT SELECT id, pg_catalog.to_jsonb(a) - ${UNCACHED} FROM after a) changed_rows`,
     ],
-    DELETE: ['OLD TABLE AS before', 'SELECT id FROM before'],
+    DELETE: ['OLD TABLE AS before', `SELECT ${KEY} FROM before`],
   },
 });
 

@@ -1,9 +1,9 @@
 import type { QueryRunner } from 'typeorm';
-import { channelOf, type SchemaNames } from '../schema-names.js';
+import { DIGEST_LENGTH } from '../../invalidation/invalidation-digest.js';
+import { channelOf, INVALIDATION_KEY, type SchemaNames } from '../schema-names.js';
 import { onOwnPath } from './auth-migration.js';
 
 const MAX_LIST = 100;
-const MAX_PAYLOAD = 7_800;
 
 /** What a table publishes, so that processes forget what they have in memory of it. */
 export interface PublishedTable {
@@ -12,13 +12,16 @@ export interface PublishedTable {
   readonly kind: 'sessions' | 'users' | 'tokens';
   /** Part of the names of the triggers and their functions, whatever the table is called. */
   readonly feature: string;
-  /** By operation: which transition tables it has, and what of them is published. */
+  /** By operation: which transition tables it has, and the ids of them (text) whose digests are published. */
   readonly changes: Readonly<Record<string, readonly [transition: string, selected: string]>>;
 }
 
 /**
  * Publishes every change of a row that a process may have in memory, in the transaction that makes it, whoever makes
  * it; `PostgresInvalidationChannel` listens. The triggers are per statement, so that a flood of changes is one message.
+ *
+ * They run as the owner of the tables, who alone may read the key. Nobody else may put them on a table of their own, where
+ * they would tell the digest of any id.
  */
 export async function publishChanges(
   queryRunner: QueryRunner,
@@ -29,8 +32,9 @@ export async function publishChanges(
     const name = triggerOf(feature, operation);
     const on = names.qualified(table);
     await queryRunner.query(
-      `CREATE OR REPLACE FUNCTION ${names.qualified(name)}() RETURNS trigger ${onOwnPath(names)} AS $$${body} $$`,
+      `CREATE OR REPLACE FUNCTION ${names.qualified(name)}() RETURNS trigger SECURITY DEFINER ${onOwnPath(names)} AS $$${body} $$`,
     );
+    await queryRunner.query(`REVOKE ALL ON FUNCTION ${names.qualified(name)}() FROM PUBLIC`);
     await queryRunner.query(`DROP TRIGGER IF EXISTS ${name} ON ${on}`);
     await queryRunner.query(
       `CREATE TRIGGER ${name} AFTER ${operation} ON ${on} ${referencing}
@@ -57,19 +61,24 @@ export async function stopPublishing(
 
 /**
  * NOTIFY refuses 8,000 bytes and more, and would undo the change with it: a long list becomes "everything" instead, and
- * so does any other fault here.
+ * so does any other fault here. The digests are those of `InvalidationDigest`.
  */
 const publish = (kind: string, selected: string) => `
   DECLARE
+    secret ${INVALIDATION_KEY};
     entries jsonb;
     payload text := '{"${kind}": "*"}';
   BEGIN
     BEGIN
-      SELECT pg_catalog.jsonb_agg(entry) INTO entries FROM (${selected} LIMIT ${MAX_LIST + 1}) changed (entry);
+      SELECT * INTO STRICT secret FROM ${INVALIDATION_KEY};
+      SELECT pg_catalog.jsonb_agg(pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(secret.outer_key ||
+          pg_catalog.sha256(secret.inner_key || pg_catalog.convert_to('${kind}:'::text || entry, 'UTF8'::name))),
+          'hex'::text), ${DIGEST_LENGTH}))
+        INTO entries FROM (${selected} LIMIT ${MAX_LIST + 1}) changed (entry);
       IF entries IS NULL THEN
         RETURN NULL;
       END IF;
-      IF pg_catalog.jsonb_array_length(entries) <= ${MAX_LIST} AND pg_catalog.octet_length(entries::text) < ${MAX_PAYLOAD} THEN
+      IF pg_catalog.jsonb_array_length(entries) <= ${MAX_LIST} THEN
         payload := pg_catalog.jsonb_build_object('${kind}'::text, entries)::text;
       END IF;
     EXCEPTION WHEN OTHERS THEN

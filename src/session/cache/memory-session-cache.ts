@@ -1,13 +1,16 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../common/clock.js';
 import type { Duration } from '../../common/duration.js';
-import { userKey } from '../../invalidation/user-key.js';
+import type { InvalidationChannel } from '../../invalidation/invalidation-channel.js';
 import type { AuthenticatedSession } from '../session.js';
 import { SessionCache } from './session-cache.js';
 
 interface Entry {
   readonly found: AuthenticatedSession;
   readonly readAt: number;
+  /** What messages name it and its user by. */
+  readonly digest: string;
+  readonly owner: string;
 }
 
 export interface MemorySessionCacheOptions {
@@ -17,8 +20,9 @@ export interface MemorySessionCacheOptions {
   readonly ttl: Duration;
 }
 
-/** In the memory of this process, bounded by count and by age. The index by user holds exactly the same entries. */
+/** In the memory of this process, bounded by count and by age. The indexes hold exactly the same entries. */
 export class MemorySessionCache extends SessionCache {
+  private readonly idByDigest = new Map<string, string>();
   private readonly idsByUser = new Map<string, Set<string>>();
   private readonly entries: LRUCache<string, Entry>;
   private readonly ttl: Duration;
@@ -26,10 +30,11 @@ export class MemorySessionCache extends SessionCache {
   constructor(
     { max, ttl }: MemorySessionCacheOptions,
     private readonly clock: Clock,
+    private readonly channel: Pick<InvalidationChannel, 'digest'>,
   ) {
     super();
     this.ttl = ttl;
-    this.entries = new LRUCache({ max, dispose: ({ found }, id) => this.unindex(found.session.userId, id) });
+    this.entries = new LRUCache({ max, dispose: (entry, id) => this.unindex(entry, id) });
   }
 
   override get(id: string): AuthenticatedSession | undefined {
@@ -43,34 +48,37 @@ export class MemorySessionCache extends SessionCache {
   }
 
   override set(id: string, found: AuthenticatedSession): void {
-    this.entries.set(id, { found, readAt: this.clock.now() });
-    const key = userKey(found.session.userId);
-    const ids = this.idsByUser.get(key);
+    const digest = this.channel.digest('sessions', id);
+    const owner = this.channel.digest('users', found.session.userId);
+    this.entries.set(id, { found, readAt: this.clock.now(), digest, owner });
+    this.idByDigest.set(digest, id);
+    const ids = this.idsByUser.get(owner);
     if (ids) ids.add(id);
-    else this.idsByUser.set(key, new Set([id]));
+    else this.idsByUser.set(owner, new Set([id]));
   }
 
-  override invalidate(id: string): void {
-    this.entries.delete(id);
+  override invalidate(digest: string): void {
+    const id = this.idByDigest.get(digest);
+    if (id !== undefined) this.entries.delete(id);
   }
 
-  override invalidateByUser(userId: string): void {
-    for (const id of this.idsByUser.get(userKey(userId)) ?? []) this.entries.delete(id);
+  override invalidateByUser(digest: string): void {
+    for (const id of this.idsByUser.get(digest) ?? []) this.entries.delete(id);
   }
 
   override clear(): void {
     this.entries.clear();
   }
 
-  /** Entries and users in the index, for tests and for `bench/`. */
+  /** Entries, and users in the index, for tests and for `bench/`. */
   get size(): { sessions: number; users: number } {
     return { sessions: this.entries.size, users: this.idsByUser.size };
   }
 
-  private unindex(userId: string, id: string): void {
-    const key = userKey(userId);
-    const ids = this.idsByUser.get(key);
+  private unindex({ digest, owner }: Entry, id: string): void {
+    this.idByDigest.delete(digest);
+    const ids = this.idsByUser.get(owner);
     ids?.delete(id);
-    if (ids?.size === 0) this.idsByUser.delete(key);
+    if (ids?.size === 0) this.idsByUser.delete(owner);
   }
 }

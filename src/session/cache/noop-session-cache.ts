@@ -7,9 +7,9 @@ export class NoopSessionCache extends SessionCache {
 
   override set(_id: string, _found: AuthenticatedSession): void {}
 
-  override invalidate(_id: string): void {}
+  override invalidate(_digest: string): void {}
 
-  override invalidateByUser(_userId: string): void {}
+  override invalidateByUser(_digest: string): void {}
 
   override clear(): void {}
 }

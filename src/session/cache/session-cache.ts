@@ -2,7 +2,8 @@ import type { AuthenticatedSession } from '../session.js';
 
 /**
  * Sessions that this process has read lately, by `session.id`. It decides nothing: its caller decides whether an entry
- * is live and may be used. Entries come out as they went in; nobody changes them in between.
+ * is live and may be used. Entries come out as they went in; nobody changes them in between. What is to be forgotten is
+ * named as messages name it, by `InvalidationChannel.digest`.
  */
 export abstract class SessionCache {
   /** The entry, or `undefined` if there is none that is young enough. */
@@ -10,9 +11,9 @@ export abstract class SessionCache {
 
   abstract set(id: string, found: AuthenticatedSession): void;
 
-  abstract invalidate(id: string): void;
+  abstract invalidate(digest: string): void;
 
-  abstract invalidateByUser(userId: string): void;
+  abstract invalidateByUser(digest: string): void;
 
   abstract clear(): void;
 }
