@@ -64,7 +64,13 @@ export type { AuthUser } from './user/user.directory.js';
 export { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 
 export { SessionService } from './session/session.service.js';
-export type { IssuedSession, ListedSession, SessionContext, SessionLookup } from './session/session.service.js';
+export type {
+  IssuedSession,
+  ListedSession,
+  RotationOptions,
+  SessionContext,
+  SessionLookup,
+} from './session/session.service.js';
 export type { AuthenticatedSession, EndedSession, Session } from './session/session.js';
 
 export { JwtCodecService } from './jwt/jwt-codec.service.js';

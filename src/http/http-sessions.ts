@@ -10,7 +10,7 @@ import { LoginService, type CompletedLogin, type LoginAttempt, type LoginContext
 import { SessionScheme } from '../login/session-scheme.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
-import { SessionService } from '../session/session.service.js';
+import { SessionService, type RotationOptions } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { authOf, forgetAuth, headerOf, type AuthRequest, type RequestAuth } from './auth-request.js';
 import { ClientIp } from './client-ip.js';
@@ -110,10 +110,14 @@ export class HttpSessions {
   /**
    * Puts a new token in the place of the one in the cookie: call it at every change of privilege (OWASP ASVS 7.2.4).
    * The session keeps its lifetime, handle and proof. False, and nothing is set, where the cookie is no live session.
+   *
+   * Where the session gains a privilege (sudo mode, a role), pass `{ grace: false }`: a copy of the old cookie is refused
+   * at once and does not follow into the new session.
    */
-  async rotate(request: HttpRequest, response: object): Promise<boolean> {
+  async rotate(request: HttpRequest, response: object, { grace = true }: RotationOptions = {}): Promise<boolean> {
     const presented = this.cookie.read(headerOf(request, 'cookie'));
-    const rotated = presented === null ? null : await this.logins.rotate(presented, this.context(request));
+    const rotated =
+      presented === null ? null : await this.logins.rotate(presented, { ...this.context(request), grace });
     if (rotated) this.writer.set(response, rotated);
     return rotated !== null;
   }

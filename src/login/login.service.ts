@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthEvents } from '../events/auth-events.js';
-import type { SessionContext } from '../session/session.service.js';
+import type { RotationOptions, SessionContext } from '../session/session.service.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { BearerSessions } from './bearer-sessions.js';
@@ -128,9 +128,10 @@ export class LoginService {
 
   /**
    * A new value for the session of this cookie, at a change of privilege: same session, same lifetime. `null` where it
-   * is no live session; revoked meanwhile stays revoked. The old value follows `session.rotationGrace`.
+   * is no live session; revoked meanwhile stays revoked. The old value follows `session.rotationGrace`, unless `grace` is
+   * false.
    */
-  rotate(value: string, context: SessionContext = {}): Promise<CookieValue | null> {
+  rotate(value: string, context: SessionContext & RotationOptions = {}): Promise<CookieValue | null> {
     return this.scheme.rotate(value, context);
   }
 }

@@ -6,6 +6,7 @@ import {
   HttpSessions,
   PostgresUserDirectory,
   Public,
+  seconds,
   SessionService,
   type AuthEvent,
   type AuthUser,
@@ -49,6 +50,11 @@ class OwnLoginController {
   @Post('rotate')
   async rotate(@Req() req: HttpRequest, @Res({ passthrough: true }) res: object) {
     return { rotated: await this.sessions.rotate(req, res) };
+  }
+
+  @Post('elevate')
+  async elevate(@Req() req: HttpRequest, @Res({ passthrough: true }) res: object) {
+    return { rotated: await this.sessions.rotate(req, res, { grace: false }) };
   }
 
   @Post('logout')
@@ -165,6 +171,38 @@ describe.each(PLATFORMS)('HttpSessions on %s', (platform) => {
     expect(known.body).toEqual({ email: EMAIL, transport: 'bearer' });
     await request(t.url).post('/own/logout').set(bearer).expect(201);
     expect((await request(t.url).get('/own/who').set(bearer)).body.email).toBeNull();
+  });
+
+  it('H15: an elevation leaves the old cookie nothing, without an alarm in the grace and with one after it', async () => {
+    const old = cookieOf(await logIn());
+    const elevated = cookieOf(await post('elevate', old).expect(201));
+    t.clock.advance(1);
+    for (let i = 0; i < 2; i++) {
+      const refused = await request(t.url).get('/own/who').set('Cookie', old);
+      expect(refused.body).toEqual({ email: null, transport: null });
+      expect(refused.get('Set-Cookie')).toBeUndefined();
+    }
+    expect((await post('elevate', old).expect(201)).body).toEqual({ rotated: false });
+    expect(await who(elevated)).toMatchObject({ email: EMAIL });
+    expect(told('session.reuse_detected')).toEqual([]);
+
+    // Any other rotation leads the old cookie to the new session.
+    const rotated = cookieOf(await post('rotate', elevated).expect(201));
+    expect(await who(elevated)).toMatchObject({ email: EMAIL });
+    expect(await who(rotated)).toMatchObject({ email: EMAIL });
+
+    t.clock.advance(seconds(30));
+    expect(await who(old)).toEqual({ email: null, transport: null });
+    expect(told('session.reuse_detected')).toHaveLength(1);
+    expect(await who(rotated)).toEqual({ email: null, transport: null });
+  });
+
+  it('H15: of ten elevations at once one gets the new session', async () => {
+    const old = cookieOf(await logIn());
+    const answers = await Promise.all(Array.from({ length: 10 }, () => post('elevate', old)));
+    expect(answers.filter(({ body }) => (body as { rotated: boolean }).rotated)).toHaveLength(1);
+    expect(await sessionCount()).toBe(1);
+    expect(told('session.reuse_detected')).toEqual([]);
   });
 
   it('rotate puts a new token in the place of the old one, and does nothing for what is no session', async () => {
