@@ -39,6 +39,7 @@ export default {
     project('plain', [E2E, 'test/integration/**/!(redis-)*.spec.ts'], POSTGRES),
     // `npm run test:all`: also these.
     project('long', ['test/long/*.spec.ts', ...FUZZED], { ...POSTGRES, globals: { LATCHKEY_LONG: true } }),
+    project('faults', ['test/faults/*.spec.ts'], POSTGRES),
     project('pooler', ['test/pooler/*.spec.ts'], POSTGRES),
     // The same tests again with reads from memory, but for the one that has caches of its own: nothing but the speed may change.
     project('cached', [E2E, 'test/integration/{session/*,interleavings}.spec.ts'], {

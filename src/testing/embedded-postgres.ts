@@ -202,7 +202,7 @@ function untilReady(server: ChildProcess): Promise<void> {
     });
     server.stderr!.on('data', (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(-10_000);
-      if (!said.includes('database system is ready to accept connections')) return;
+      if (!/database system is ready to accept (read-only )?connections/.test(said)) return;
       clearTimeout(timer);
       ready();
     });

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { BackendMessages } from './backend-messages.js';
 
-/** A network between the application and PostgreSQL that can be broken. */
+/** A network between the application and a server that can be broken. */
 export interface TcpProxy {
   readonly port: number;
   /** The same database, through the proxy. */
@@ -11,6 +11,10 @@ export interface TcpProxy {
   cut(): void;
   /** Connections that were cut are closed; new ones work. */
   heal(): void;
+  /** Everything takes this much longer each way, in milliseconds. */
+  slow(delay: number): void;
+  /** New connections lead to the server on this port; those that are there stay. */
+  redirect(port: number): void;
   /** Closes every connection at once (RST). */
   reset(): void;
   /** Leaves out the notifications of LISTEN, as a transaction pooler does. */
@@ -23,10 +27,13 @@ interface Link {
   dead: boolean;
 }
 
-export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'): Promise<TcpProxy> {
+/** To a server on 127.0.0.1: PostgreSQL, unless it is said that the bytes are `opaque`. */
+export async function startTcpProxy(targetPort: number, { opaque = false } = {}): Promise<TcpProxy> {
   const links = new Set<Link>();
   let cut = false;
   let swallowing = false;
+  let delay = 0;
+  let port = targetPort;
 
   const server = createServer((client) => {
     const link: Link = { sockets: [client], dead: cut };
@@ -38,20 +45,33 @@ export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'
       client.pause();
       return;
     }
-    const target = connect(targetPort, targetHost);
+    const target = connect(port, '127.0.0.1');
     link.sockets.push(target);
     target.on('error', () => undefined);
     target.on('close', () => ended(link));
     const messages = new BackendMessages(() => swallowing);
-    forward(link, client, target, (chunk) => {
+    forward(link, client, target, later(), (chunk) => {
       messages.sent(chunk);
       return chunk;
     });
-    forward(link, target, client, (chunk) => messages.received(chunk));
+    forward(link, target, client, later(), (chunk) => (opaque ? chunk : messages.received(chunk)));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const own = (server.address() as AddressInfo).port;
+
+  /** For one way of a connection: sends in order, each when its time has come. */
+  function later(): (send: () => void) => void {
+    const waiting: { readonly at: number; send(): void }[] = [];
+    const flush = () => {
+      while (waiting[0] && waiting[0].at <= performance.now()) waiting.shift()!.send();
+      if (waiting[0]) setTimeout(flush, waiting[0].at - performance.now() + 1);
+    };
+    return (send) => {
+      waiting.push({ at: performance.now() + delay, send });
+      if (waiting.length === 1) flush();
+    };
+  }
 
   /** Of a dead connection the other side does not hear the end. */
   function ended(link: Link): void {
@@ -67,11 +87,11 @@ export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'
   }
 
   return {
-    port,
+    port: own,
     url: (databaseUrl) => {
       const url = new URL(databaseUrl);
       url.hostname = '127.0.0.1';
-      url.port = `${port}`;
+      url.port = `${own}`;
       return url.href;
     },
     cut: () => {
@@ -85,6 +105,12 @@ export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'
       cut = false;
       destroy([...links].filter(({ dead }) => dead));
     },
+    slow: (milliseconds) => {
+      delay = milliseconds;
+    },
+    redirect: (to) => {
+      port = to;
+    },
     reset: () => destroy([...links]),
     swallowNotifications: (on) => {
       swallowing = on;
@@ -97,12 +123,22 @@ export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'
   };
 }
 
-function forward(link: Link, from: Socket, to: Socket, filter: (chunk: Buffer) => Buffer): void {
+function forward(
+  link: Link,
+  from: Socket,
+  to: Socket,
+  later: (send: () => void) => void,
+  filter: (chunk: Buffer) => Buffer,
+): void {
   from.on('data', (chunk: Buffer) => {
-    if (link.dead || to.write(filter(chunk))) return;
-    from.pause();
-    to.once('drain', () => {
-      if (!link.dead) from.resume();
+    if (link.dead) return;
+    const passed = filter(chunk);
+    later(() => {
+      if (link.dead || to.write(passed)) return;
+      from.pause();
+      to.once('drain', () => {
+        if (!link.dead) from.resume();
+      });
     });
   });
 }

@@ -1,4 +1,4 @@
-import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { asAuthError, AuthError, isAuthError } from '../../auth.errors.js';
 import { AuthConfig } from '../../config/auth-config.js';
 import { fromEpochSeconds, toEpochSeconds } from '../../postgres/epoch-seconds.js';
@@ -10,6 +10,7 @@ import { SchemaNames } from '../../schema/schema-names.js';
 import { checkSchema } from './check-schema.js';
 import { ExpiredSessions } from './expired-sessions.js';
 import { evictedBy, type RemovedSession } from '../../session/evicted-sessions.js';
+import { ReadOnlyWarning } from '../../session/read-only-warning.js';
 import type { AuthenticatedSession, EndedSession, StoredSession } from '../../session/session.js';
 import {
   addedSession,
@@ -41,9 +42,8 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   private readonly joinsUsers: boolean;
   private readonly absoluteLifetime: number;
   private readonly sql: SessionStatements;
-  private readonly logger = new Logger('Auth');
   /** At the last try to extend a session. */
-  private isReadOnly = false;
+  private readonly readOnly = new ReadOnlyWarning('The database');
   private readonly expired: ExpiredSessions;
 
   constructor(
@@ -138,10 +138,10 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     let rows: { expires_at: number }[];
     try {
       ({ rows } = await this.statements.run<{ expires_at: number }>(this.sql.extend, values));
-      this.isReadOnly = false;
+      this.readOnly.wrote();
     } catch (error) {
       if (sqlStateOrCause(error) !== READ_ONLY_TRANSACTION) throw error;
-      this.tellReadOnly();
+      this.readOnly.refused();
       return null;
     }
     return rows[0] ? fromEpochSeconds(rows[0].expires_at) : null;
@@ -223,14 +223,6 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
         { cause: error },
       );
     }
-  }
-
-  /** During a failover: the session is as valid as before, and is extended by a later request. */
-  private tellReadOnly(): void {
-    if (!this.isReadOnly) {
-      this.logger.warn('The database is read-only, so sessions are not extended. Is it failing over, or a replica?');
-    }
-    this.isReadOnly = true;
   }
 
   private toSession(row: SessionRow): Omit<StoredSession, 'user'> {

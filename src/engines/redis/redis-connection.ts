@@ -168,6 +168,12 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
   };
 }
 
+/** A replica, a master that misses its replicas or cannot save, or a full memory: nothing was written, reads go on. */
+export function takesNoWrites(error: unknown): boolean {
+  const { cause } = error as { cause?: unknown };
+  return cause instanceof Error && /^(READONLY|NOREPLICAS|MISCONF|OOM)\b/.test(cause.message);
+}
+
 function unavailable(part: string, error: unknown, address: string): AuthError {
   if (error instanceof AuthError) return error;
   return new AuthError(

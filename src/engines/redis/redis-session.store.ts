@@ -7,11 +7,12 @@ import { InvalidationDigest } from '../../invalidation/invalidation-digest.js';
 import { userKey } from '../../invalidation/user-key.js';
 import { evictedBy, type RemovedSession } from '../../session/evicted-sessions.js';
 import type { AuthenticatedSession, EndedSession, StoredSession } from '../../session/session.js';
+import { ReadOnlyWarning } from '../../session/read-only-warning.js';
 import { SessionStore, type Extension, type NewSession, type OpenedSession } from '../../session/session.store.js';
 import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
 import { SchemaNames } from '../../schema/schema-names.js';
 import { readInvalidationDigest } from '../postgres/invalidation-key.js';
-import { RedisConnection } from './redis-connection.js';
+import { RedisConnection, takesNoWrites } from './redis-connection.js';
 import type { RedisScript } from './redis-script.js';
 import { parseRemoved, parseRow, tailOf, word } from './redis-session.row.js';
 import { CLOSE_ALL, CLOSE_BY_HANDLE, CLOSE_FAMILIES, EXTEND, KEPT_AFTER_END, OPEN } from './session-scripts.js';
@@ -33,6 +34,7 @@ import { CLOSE_ALL, CLOSE_BY_HANDLE, CLOSE_FAMILIES, EXTEND, KEPT_AFTER_END, OPE
 @Injectable()
 export class RedisSessionStore extends SessionStore implements OnModuleInit {
   override readonly joinsTransactions = false;
+  private readonly readOnly = new ReadOnlyWarning('Redis');
   private digests = new InvalidationDigest();
 
   constructor(
@@ -99,7 +101,15 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
     const owner = await this.ownerOf(id);
     if (owner === null) return null;
     const values = [id, String(now), String(expiresAt), String(now + extendBelow)];
-    const extended = (await this.decide(EXTEND, owner, values)) as string | null;
+    let extended: string | null;
+    try {
+      extended = (await this.decide(EXTEND, owner, values)) as string | null;
+      this.readOnly.wrote();
+    } catch (error) {
+      if (!takesNoWrites(error)) throw error;
+      this.readOnly.refused();
+      return null;
+    }
     return extended === null ? null : Number(extended);
   }
 

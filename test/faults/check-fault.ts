@@ -1,0 +1,68 @@
+import { expect } from '@jest/globals';
+import { days, EphemeralTokenService, RateLimitService } from 'nestjs-latchkey';
+import request from 'supertest';
+import { PASSWORD, type TestApp } from '../support/app.js';
+import { until } from '../support/heard.js';
+import { namesOf, objectionTo, sendAll } from './answers.js';
+import { visitorsOf } from './public-routes.js';
+
+export interface Fault {
+  readonly name: string;
+  /** What is still possible meanwhile. */
+  readonly leaves: 'all' | 'reads' | 'nothing' | 'anything';
+  begin(): Promise<void>;
+  end(): Promise<void>;
+}
+
+/** No answer is waited for longer: many times the deadline, so that it also holds on a busy machine. */
+const PROMPTLY = 10_000;
+
+/**
+ * Every public route with every kind of credential, during the fault and while it ends: each answer is the right one or
+ * 503, in time, and a 503 leaves the cookie. What was answered 200 has happened. Afterwards everything works again by
+ * itself, and nothing is lost.
+ */
+export async function checkFault(t: TestApp, fault: Fault): Promise<void> {
+  const visitors = [await visitorsOf(t, 'during'), await visitorsOf(t, 'ending')];
+  // Every session is due for its extension.
+  t.clock.advance(days(25));
+  const [during, afterwards] = await Promise.all(visitors.map((visits) => visits()));
+  const limits = t.app.get(RateLimitService);
+  const counted = async () => (await limits.check('email_send', '127.0.0.1')).remaining;
+  const before = await counted();
+
+  await fault.begin();
+  const answers = await sendAll(during!.all);
+  const ending = sendAll(afterwards!.all);
+  await fault.end();
+  const all = [...answers, ...(await ending)];
+  expect(all.map(objectionTo).filter((objection) => objection !== null)).toEqual([]);
+  expect(namesOf(all, ({ ms }) => ms > PROMPTLY)).toEqual([]);
+  const away = ({ answer }: (typeof answers)[number]) => answer.status === 503;
+  if (fault.leaves === 'all') expect(namesOf(answers, away)).toEqual([]);
+  if (fault.leaves === 'reads') {
+    expect(namesOf(answers, (answered) => away(answered) && !answered.visit.writes)).toEqual([]);
+    expect(namesOf(answers, away)).toEqual(expect.arrayContaining(['POST login', 'POST token']));
+  }
+  if (fault.leaves === 'nothing')
+    expect(namesOf(answers, away)).toEqual(expect.arrayContaining(['POST login', 'POST token']));
+
+  // By itself.
+  const isWell = async () => {
+    const again = await sendAll(during!.all.filter(({ credential }) => credential !== 'live'));
+    return again.every(({ visit, answer }) => answer.status === visit.healthy);
+  };
+  await until(isWell);
+  for (const { visit, answer } of all) {
+    if (answer.status === 200 && visit.done) expect([visit.name, await visit.done(answer)]).toEqual([visit.name, true]);
+  }
+  const answered = ({ answer }: (typeof answers)[number]) => answer.status === 201;
+  const admitted = all.filter((one) => one.visit.name === 'a limited page' && answered(one)).length;
+  expect(before - (await counted())).toBeGreaterThanOrEqual(admitted);
+  for (const { owner, token } of [during!, afterwards!]) {
+    const tokens = t.app.get(EphemeralTokenService);
+    expect(await tokens.consume('password_reset', token)).toEqual({ username: owner.email });
+    expect(await tokens.consume('password_reset', token)).toBeNull();
+    await request(t.url).post('/auth/login').send({ email: owner.email, password: PASSWORD }).expect(200);
+  }
+}

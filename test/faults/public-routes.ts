@@ -1,0 +1,211 @@
+import { Controller, Get, Post } from '@nestjs/common';
+import {
+  CurrentUser,
+  EphemeralTokenService,
+  JwtCodecService,
+  OptionalAuth,
+  Public,
+  RateLimit,
+  SessionService,
+  type AuthUser,
+} from 'nestjs-latchkey';
+import { signInAs } from 'nestjs-latchkey/testing';
+import request from 'supertest';
+import { createUser, PASSWORD, type TestApp } from '../support/app.js';
+
+@Controller()
+export class PagesController {
+  @Public()
+  @Get('public')
+  open() {
+    return { open: true };
+  }
+
+  @Get('guarded')
+  guarded(@CurrentUser() user: AuthUser) {
+    return { id: user.id };
+  }
+
+  @OptionalAuth()
+  @Get('optional')
+  optional(@CurrentUser() user: AuthUser | null) {
+    return { id: user?.id ?? null };
+  }
+
+  @Public()
+  @RateLimit({ event: 'email_send', by: 'ip' })
+  @Post('limited')
+  limited() {
+    return { sent: true };
+  }
+}
+
+/** What a request comes with. */
+type Credential = 'none' | 'live' | 'ended' | 'password' | 'wrong password';
+
+export interface Visit {
+  readonly name: string;
+  readonly credential: Credential;
+  /** The answer while nothing is wrong. */
+  readonly healthy: number;
+  /** Whether it can be answered without PostgreSQL or Redis. */
+  readonly needsNothing?: boolean;
+  /** Whether something is written for it. */
+  readonly writes?: boolean;
+  send(): request.Test;
+  /** For one that ends what it comes with, or opens a session: what must hold once this was answered 200. */
+  readonly done?: (answer: request.Response) => Promise<boolean>;
+}
+
+export interface Visits {
+  readonly all: readonly Visit[];
+  /** The single-use token that none of them has used. */
+  readonly token: string;
+  readonly owner: AuthUser;
+}
+
+/**
+ * Logs people in, and answers how they visit every public route, with every kind of credential that it can come with. What
+ * ends a session has one of its own. In between time may pass.
+ */
+export async function visitorsOf(t: TestApp, name: string): Promise<() => Promise<Visits>> {
+  const owner = await createUser(t.app, `${name}-owner@example.com`);
+  const leaving = await createUser(t.app, `${name}-leaving@example.com`);
+  const sessions = t.app.get(SessionService);
+  const cookies = { live: '', logout: '', one: '', all: '', ended: '' };
+  for (const key of ['live', 'logout', 'one', 'ended'] as const) cookies[key] = await signInAs(t.app, owner.id);
+  cookies.all = await signInAs(t.app, leaving.id);
+  const bearer = (await sessions.create(owner.id)).token;
+  const other = await sessions.create(owner.id);
+  const ended = (await sessions.create(owner.id)).token;
+  await request(t.url).post('/auth/logout').set('Cookie', cookies.ended).set('Authorization', `Bearer ${ended}`);
+  return () => visitsOf(t, owner, { cookies, bearer, other, ended });
+}
+
+interface Credentials {
+  readonly cookies: Record<'live' | 'logout' | 'one' | 'all' | 'ended', string>;
+  readonly bearer: string;
+  readonly other: { readonly token: string; readonly session: { readonly handle: string } };
+  readonly ended: string;
+}
+
+async function visitsOf(t: TestApp, owner: AuthUser, { cookies, bearer, other, ended }: Credentials): Promise<Visits> {
+  const jwt = t.app.get(JwtCodecService).encode(owner.id).token;
+  const token = await t.app.get(EphemeralTokenService).issue('password_reset', { username: owner.email });
+
+  const get = (path: string, headers: Record<string, string> = {}) => request(t.url).get(path).set(headers);
+  const post = (path: string, headers: Record<string, string> = {}) => request(t.url).post(path).set(headers);
+  const isDead = (headers: Record<string, string>) => async () => (await get('/guarded', headers)).status === 401;
+  const of = (token: string) => ({ Authorization: `Bearer ${token}` });
+  const live = { Cookie: cookies.live };
+  const credentials = { email: owner.email, password: PASSWORD };
+  return {
+    owner,
+    token,
+    all: [
+      { name: 'a public page', credential: 'none', healthy: 200, needsNothing: true, send: () => get('/public') },
+      {
+        name: 'a guarded page, anonymous',
+        credential: 'none',
+        healthy: 401,
+        needsNothing: true,
+        send: () => get('/guarded'),
+      },
+      {
+        name: 'a guarded page, a junk cookie',
+        credential: 'none',
+        healthy: 401,
+        needsNothing: true,
+        send: () => get('/guarded', { Cookie: '__Host-session=junk' }),
+      },
+      {
+        name: 'an optional page, anonymous',
+        credential: 'none',
+        healthy: 200,
+        needsNothing: true,
+        send: () => get('/optional'),
+      },
+      { name: 'a guarded page, cookie', credential: 'live', healthy: 200, send: () => get('/guarded', live) },
+      {
+        name: 'a guarded page, bearer token',
+        credential: 'live',
+        healthy: 200,
+        send: () => get('/guarded', of(bearer)),
+      },
+      { name: 'a guarded page, JWT', credential: 'live', healthy: 200, send: () => get('/guarded', of(jwt)) },
+      { name: 'an optional page, cookie', credential: 'live', healthy: 200, send: () => get('/optional', live) },
+      {
+        name: 'a guarded page, ended cookie',
+        credential: 'ended',
+        healthy: 401,
+        send: () => get('/guarded', { Cookie: cookies.ended }),
+      },
+      {
+        name: 'a guarded page, ended bearer token',
+        credential: 'ended',
+        healthy: 401,
+        send: () => get('/guarded', of(ended)),
+      },
+      { name: 'GET session', credential: 'live', healthy: 200, send: () => get('/auth/session', live) },
+      { name: 'GET sessions', credential: 'live', healthy: 200, send: () => get('/auth/sessions', live) },
+      { name: 'a limited page', credential: 'none', healthy: 201, writes: true, send: () => post('/limited') },
+      {
+        name: 'POST login',
+        credential: 'password',
+        healthy: 200,
+        writes: true,
+        send: () => post('/auth/login').send(credentials),
+        done: async ({ headers }) => {
+          const cookie = headers['set-cookie']![0]!.split(';')[0]!;
+          return (await get('/guarded', { Cookie: cookie })).status === 200;
+        },
+      },
+      {
+        name: 'POST token',
+        credential: 'password',
+        healthy: 200,
+        writes: true,
+        send: () => post('/auth/token').send(credentials),
+        done: async ({ body }) => (await get('/guarded', of((body as { token: string }).token))).status === 200,
+      },
+      {
+        name: 'POST login, wrong password',
+        credential: 'wrong password',
+        healthy: 401,
+        writes: true,
+        send: () => post('/auth/login').send({ ...credentials, password: 'not this one' }),
+      },
+      {
+        name: 'POST logout',
+        credential: 'live',
+        healthy: 200,
+        writes: true,
+        send: () => post('/auth/logout', { Cookie: cookies.logout }),
+        done: isDead({ Cookie: cookies.logout }),
+      },
+      {
+        name: 'POST logout, anonymous',
+        credential: 'none',
+        healthy: 200,
+        needsNothing: true,
+        send: () => post('/auth/logout'),
+      },
+      {
+        name: 'DELETE sessions/:handle',
+        credential: 'live',
+        healthy: 200,
+        writes: true,
+        send: () => request(t.url).delete(`/auth/sessions/${other.session.handle}`).set({ Cookie: cookies.one }),
+        done: isDead(of(other.token)),
+      },
+      {
+        name: 'POST logout-all',
+        credential: 'live',
+        healthy: 200,
+        writes: true,
+        send: () => post('/auth/logout-all', { Cookie: cookies.all }),
+        done: isDead({ Cookie: cookies.all }),
+      },
+    ],
+  };
+}
