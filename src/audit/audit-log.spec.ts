@@ -30,7 +30,11 @@ function start(queue = 10_000, enabled = true) {
   const emit = (times: number) => {
     for (let i = 0; i < times; i++) events.emit({ type: 'token.refused', at: told++, tokenType: 'pre_auth' });
   };
-  return { log, store, written, emit };
+  const emitRevoked = (times: number) => {
+    const facts = { userId: 'u1', handle: null, reason: 'disabled', count: 1 } as const;
+    for (let i = 0; i < times; i++) events.emit({ type: 'session.revoked', at: told++, ...facts });
+  };
+  return { log, store, written, emit, emitRevoked };
 }
 
 describe('AuditLog', () => {
@@ -87,6 +91,28 @@ describe('AuditLog', () => {
     store.fault = null;
     await log.flush();
     expect(written).toHaveLength(100);
+  });
+
+  it('H35: a flood of what anybody can cause makes room for what an owner did, and not the other way round', async () => {
+    const { log, store, written, emit, emitRevoked } = start(100);
+    store.fault = away();
+    emit(40);
+    emitRevoked(30);
+    emit(5_000);
+    emitRevoked(50);
+    emit(5_000);
+    store.fault = null;
+    await log.flush();
+    const kept = (type: string) => written.filter((event) => event.type === type).map(({ at }) => at);
+    expect(kept('session.revoked')).toHaveLength(80);
+    expect(kept('token.refused')).toEqual(Array.from({ length: 20 }, (_, at) => at));
+    expect(written.map(({ at }) => at)).toEqual(written.map(({ at }) => at).toSorted((a, b) => a - b));
+    expect(log.dropped).toBe(10_020);
+    store.fault = away();
+    emitRevoked(200);
+    store.fault = null;
+    await log.flush();
+    expect(kept('session.revoked')).toHaveLength(180);
   });
 
   it('what the database refuses to hold does not keep the next from being written', async () => {

@@ -21,6 +21,9 @@ const BATCH = 500;
  * which never waits and never fails for it: while the database is unavailable, up to `audit.queue` events wait in
  * memory. What is waiting at a shutdown is written before the end; a process that is killed loses the last quarter of a
  * second. If a connection breaks before a write is answered, the write may be done twice.
+ *
+ * When the queue is full, the newest events that anybody can cause without an account (a failed login, a refused token, a
+ * reached limit) make room for the others: a flood never costs the record of what an owner or an administrator did.
  */
 @Injectable()
 export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
@@ -64,8 +67,8 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
   }
 
   private add(event: AuthEvent): void {
-    if (this.waiting.length >= this.config.audit.queue) this.drop(1, 'audit.queue is full');
-    else this.waiting.push(event);
+    this.waiting.push(event);
+    this.trim();
     if (this.waiting.length >= BATCH && !this.failing) void this.write();
     else this.schedule(this.failing ? RETRY_AFTER : GATHERING);
   }
@@ -122,9 +125,14 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
   private putBack(batch: AuthEvent[], { code }: AuthError): void {
     if (!this.failing) this.logger.error(`The audit table cannot be written (${code}): events wait in memory.`);
     this.failing = true;
-    const room = Math.max(0, this.config.audit.queue - this.waiting.length);
-    if (batch.length > room) this.drop(batch.splice(room).length, 'audit.queue is full');
     this.waiting.unshift(...batch);
+    this.trim();
+  }
+
+  private trim(): void {
+    const excess = this.waiting.length - this.config.audit.queue;
+    for (let i = 0; i < excess; i++) this.waiting.splice(this.waiting.findLastIndex(isAnonymous), 1);
+    if (excess > 0) this.drop(excess, 'audit.queue is full');
   }
 
   /** Logged at the first and at each tenfold, so that a flood is no flood in the log. */
@@ -135,3 +143,8 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     if (isDue) this.logger.warn(`${this.lost} audit events were dropped since the start: ${why}.`);
   }
 }
+
+const ANONYMOUS = new Set<AuthEvent['type']>(['login.failed', 'token.refused', 'rate_limit.reached']);
+
+/** Whether a client can cause it without an account. */
+const isAnonymous = ({ type }: AuthEvent): boolean => ANONYMOUS.has(type);

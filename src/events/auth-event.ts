@@ -39,9 +39,10 @@ export interface LoginSucceeded extends EventBase<'login.succeeded'>, LoginAttem
   readonly userId: string;
 }
 
+/** An attempt that a limit refuses is none: of a limit `rate_limit.reached` is emitted, once. */
 export interface LoginFailed extends EventBase<'login.failed'>, LoginAttempt {
-  /** `INVALID_CREDENTIALS`, `RATE_LIMITED`, or the fault for which the attempt was not judged. */
-  readonly reason: AuthErrorCode | 'UNKNOWN';
+  /** `INVALID_CREDENTIALS`, or the fault for which the attempt was not judged. */
+  readonly reason: Exclude<AuthErrorCode, 'RATE_LIMITED'> | 'UNKNOWN';
 }
 
 /** Somebody has ended their own session, through the routes of this module or `HttpSessions`. */

@@ -75,8 +75,11 @@ export class LoginService {
       });
     } catch (error) {
       const reason = error instanceof AuthError ? error.code : 'UNKNOWN';
-      const attempt = { login, ip, factors: [...proofs] };
-      this.events.emit({ type: 'login.failed', at: this.clock.now(), reason, ...attempt });
+      // A refused attempt was not judged; the limit says once that it is reached.
+      if (reason !== 'RATE_LIMITED') {
+        const attempt = { login, ip, factors: [...proofs] };
+        this.events.emit({ type: 'login.failed', at: this.clock.now(), reason, ...attempt });
+      }
       throw error;
     }
   }

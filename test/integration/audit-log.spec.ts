@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { AuthEvents } from 'nestjs-latchkey';
+import { AuthEvents, seconds } from 'nestjs-latchkey';
 import { AuditLog } from 'nestjs-latchkey/engine';
 import { AuditStore } from '../../src/audit/audit.store.js';
-import { startTestApp, type TestApp } from '../support/app.js';
+import request from 'supertest';
+import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { withClient } from '../support/test-server.js';
@@ -60,6 +61,31 @@ describe('AuditLog', () => {
     await log.flush();
   };
 
+  it('H35: attempts over the limit are no rows: each limit says once that it is reached', async () => {
+    const other = await startTestApp({ url: db.url, auth: { audit: { enabled: true }, rateLimits: {} } });
+    await createUser(other.app, 'ada@example.com');
+    const guess = () =>
+      request(other.url).post('/auth/login').send({ email: 'ada@example.com', password: 'a wrong password' });
+    const statuses: number[] = [];
+    for (let i = 0; i < 60; i++) {
+      // Past the back-off, but for every third.
+      if (i % 3 > 0) other.clock.advance(seconds(6));
+      statuses.push((await guess()).status);
+    }
+    await other.app.get(AuditLog).flush();
+    const judged = statuses.filter((status) => status === 401).length;
+    expect(new Set(statuses)).toEqual(new Set([401, 429]));
+    expect(judged).toBeLessThan(30);
+    const rows = await db.query<{ type: string; n: number }>(
+      'SELECT type, count(*)::int n FROM auth_audit_events GROUP BY type ORDER BY type',
+    );
+    expect(rows).toEqual([
+      { type: 'login.failed', n: judged },
+      { type: 'rate_limit.reached', n: 1 },
+    ]);
+    await other.close();
+  });
+
   it('one event that PostgreSQL refuses does not take the others of its batch with it', async () => {
     emit('ada', REFUSED, 'grace');
     await log.flush();
@@ -87,6 +113,6 @@ describe('AuditLog', () => {
     await log.flush();
     expect(log.dropped).toBe(2);
     await back();
-    expect(await written()).toEqual(['ada', 'grace', '1', '2', '3', '4', '5']);
+    expect(await written()).toEqual(['ada', 'grace', 'edsger', '1', '2', '3', '4']);
   });
 });
