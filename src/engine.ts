@@ -60,6 +60,7 @@ export { EphemeralTokenEntity } from './schema/entities/ephemeral-token.entity.j
 export { RateLimitEventEntity } from './schema/entities/rate-limit-event.entity.js';
 export { RevokedTokenEntity } from './schema/entities/revoked-token.entity.js';
 export { SessionEntity } from './schema/entities/session.entity.js';
+export { UserEntity } from './schema/entities/user.entity.js';
 
 export { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 export { postgresEngine } from './engines/postgres/postgres-engine.js';

@@ -35,7 +35,6 @@ export type { TableSettings } from './config/table-settings.js';
 
 export { authEntities, authMigrations, authSchemaFor } from './schema/auth-schema.js';
 export type { AuthSchema, AuthSchemaOptions } from './schema/auth-schema.js';
-export { UserEntity } from './schema/entities/user.entity.js';
 export type { UserIdType } from './schema/user-id-type.js';
 export { AuthTransaction } from './postgres/auth-transaction.js';
 
@@ -109,4 +108,8 @@ export type { HttpLoginAttempt, HttpRequest, VerifiedLogin, StartedSession } fro
 export { OriginGuard } from './http/origin.guard.js';
 export { RateLimit } from './http/rate-limit.decorator.js';
 export type { RateLimitBy } from './http/rate-limit.rule.js';
+export { SessionConnections } from './http/session-connections.js';
+export type { GraphqlWsConnection, SocketIoHandshake, VerifyClientDone } from './http/session-connections.js';
+export type { HandshakeOptions } from './http/handshakes.js';
+export type { OpenConnection, SocketIoConnection, WebSocketConnection } from './http/open-connection.js';
 export { SessionGuard } from './http/session.guard.js';
