@@ -173,6 +173,7 @@ export class SessionService {
       authenticatedAt: authenticatedAt === undefined ? null : Math.min(authenticatedAt, now),
       cutoff: user && (user.tokensInvalidatedAfter ?? null),
       replaces: current?.id ?? null,
+      rotationGrace,
       successor: leavesSuccessor ? this.rotations.seal(token, current.id) : null,
       ip: printable(context.ip, MAX_IP_LENGTH),
       userAgent: printable(context.userAgent, MAX_USER_AGENT_LENGTH),
