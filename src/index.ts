@@ -16,6 +16,7 @@ export type { CleanupSettings } from './config/cleanup-settings.js';
 export type { CookieSettings } from './config/cookie-settings.js';
 export type {
   EphemeralTokenFields,
+  FirstFactor,
   EphemeralTokenRule,
   EphemeralTokenType,
 } from './config/ephemeral-token-settings.js';
@@ -62,7 +63,13 @@ export type { AuthUser } from './user/user.directory.js';
 export { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 
 export { SessionService } from './session/session.service.js';
-export type { IssuedSession, ListedSession, SessionContext, SessionLookup } from './session/session.service.js';
+export type {
+  IssuedSession,
+  ListedSession,
+  RotationOptions,
+  SessionContext,
+  SessionLookup,
+} from './session/session.service.js';
 export type { AuthenticatedSession, EndedSession, Session } from './session/session.js';
 
 export { JwtCodecService } from './jwt/jwt-codec.service.js';

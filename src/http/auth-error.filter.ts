@@ -1,6 +1,7 @@
-import { Catch, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import { Catch, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { throwError } from 'rxjs';
+import { SampledLogger } from '../common/sampled-logger.js';
 import { AuthError, isAuthError, type AuthErrorBody } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { headerOf, type AuthRequest } from './auth-request.js';
@@ -14,7 +15,7 @@ import { headerOf, type AuthRequest } from './auth-request.js';
  */
 @Catch(AuthError)
 export class AuthErrorFilter implements ExceptionFilter<AuthError> {
-  private readonly logger = new Logger('Auth');
+  private readonly logger = new SampledLogger();
 
   constructor(
     private readonly adapterHost: HttpAdapterHost,

@@ -38,18 +38,18 @@ export class CookieWriter {
 
   /** At login. Throws Node's `ERR_HTTP_HEADERS_SENT` where it is too late. */
   set(response: object, { value, expiresAt }: CookieValue): void {
-    const headers = [this.cookie.set(value, { expiresAt }), ...this.cookie.clearOfDomains()];
+    const headers = [this.cookie.set(value, { expiresAt }), ...this.cookie.clearTwins()];
     this.decide(response, { headers, isRenewal: false });
   }
 
   /** At logout. Throws as `set` does. */
   clear(response: object): void {
-    this.decide(response, { headers: [this.cookie.clear(), ...this.cookie.clearOfDomains()], isRenewal: false });
+    this.decide(response, { headers: [this.cookie.clear(), ...this.cookie.clearTwins()], isRenewal: false });
   }
 
-  /** When two cookies of our name came: those of `cookie.clearDomains` go, and ours is left alone. */
-  clearDomains(response: object): void {
-    const headers = this.cookie.clearOfDomains();
+  /** When two cookies of our name came: those that are not ours go, and ours is left alone. */
+  clearTwins(response: object): void {
+    const headers = this.cookie.clearTwins();
     if (headers.length > 0) this.decide(response, { headers, isRenewal: true });
   }
 

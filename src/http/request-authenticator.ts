@@ -58,7 +58,7 @@ export class RequestAuthenticator {
   }
 
   private handleDuplicateCookies(response: object | null): void {
-    if (response) this.writer.clearDomains(response);
+    if (response) this.writer.clearTwins(response);
     // With the prefix no other host and no Domain can have set one of them: a browser did not send this.
     if (this.hasWarnedOfDuplicates || this.cookie.name.startsWith('__Host-')) return;
     this.hasWarnedOfDuplicates = true;

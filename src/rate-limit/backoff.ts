@@ -1,4 +1,5 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
+import { SampledLogger } from '../common/sampled-logger.js';
 import { isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { subjectOfAddress } from '../common/ip-address.js';
@@ -28,7 +29,7 @@ const EVENT = 'login_backoff';
  */
 @Injectable()
 export class LoginBackoff {
-  private readonly logger = new Logger('Auth');
+  private readonly logger = new SampledLogger();
   private readonly steps: number;
 
   constructor(

@@ -1,5 +1,6 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
+import { SampledLogger } from '../common/sampled-logger.js';
 import { AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { seconds } from '../common/duration.js';
@@ -67,7 +68,7 @@ const MAX_EMITTED = 10_000;
  */
 @Injectable()
 export class RateLimitService {
-  private readonly logger = new Logger('Auth');
+  private readonly logger = new SampledLogger();
   private readonly blocked: LRUCache<string, { usage: Counted; until: number }> | null;
   /** Buckets for which `rate_limit.reached` was emitted, and until when. */
   private readonly emitted = new LRUCache<string, number>({ max: MAX_EMITTED });

@@ -54,6 +54,22 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions = {
     options.dataDirectory === undefined
       ? temporaryFolder(owner)
       : enterableFolder(resolve(options.dataDirectory), owner);
+  const remove = () => temporary && rmSync(data, { recursive: true, force: true });
+  try {
+    return await startServer(native, data, owner, remove, options);
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+async function startServer(
+  native: string,
+  data: string,
+  owner: Owner,
+  remove: () => unknown,
+  options: EmbeddedPostgresOptions,
+): Promise<EmbeddedPostgres> {
   const password = passwordOf(native, data, owner);
   await untilUnused(data);
 
@@ -81,10 +97,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions = {
     pid: pidIn(join(data, 'postmaster.pid'))!,
     dataDirectory: data,
     urlOf,
-    stop: () =>
-      (stopped ??= end(server).then(() => {
-        if (temporary) rmSync(data, { recursive: true, force: true });
-      })),
+    stop: () => (stopped ??= end(server).then(() => void remove())),
   };
 }
 

@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
@@ -34,6 +34,23 @@ describe('startEmbeddedPostgres', () => {
     await postgres.stop();
     expect(existsSync(postgres.dataDirectory)).toBe(false);
     expect(() => process.kill(postgres.pid, 0)).toThrow(/ESRCH/);
+  });
+
+  it('H36: one that does not start leaves no folder behind', async () => {
+    const before = process.env['TMPDIR'];
+    const own = mkdtempSync(join(tmpdir(), 'embedded-'));
+    folders.push(own);
+    chmodSync(own, 0o777);
+    process.env['TMPDIR'] = own;
+    try {
+      await expect(startEmbeddedPostgres({ settings: { shared_buffers: 'nonsense' } })).rejects.toThrow(
+        /shared_buffers/,
+      );
+      expect(readdirSync(own).filter((name) => name.includes('data'))).toEqual([]);
+    } finally {
+      if (before === undefined) delete process.env['TMPDIR'];
+      else process.env['TMPDIR'] = before;
+    }
   });
 
   it('keeps the data of a given folder, also of one in a folder that only its owner can enter', async () => {

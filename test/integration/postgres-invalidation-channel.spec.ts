@@ -15,8 +15,10 @@ import { DataSource } from 'typeorm';
 import { PreparedStatements } from '../../src/postgres/prepared-statements.js';
 import { PostgresInvalidationChannel } from '../../src/engines/postgres/postgres-invalidation-channel.js';
 import { SchemaNames } from '../../src/schema/schema-names.js';
+import { Client } from 'pg';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { heard, until } from '../support/heard.js';
+import { createTestDatabase } from '../support/database.js';
 import { SETTINGS } from '../support/test-server.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 
@@ -57,6 +59,25 @@ describe('PostgresInvalidationChannel', () => {
     await until(async () => (await sessions.lookup(issued.token)) !== null && !!cache.get(issued.session.id));
     return issued;
   };
+
+  it('H36: idle_session_timeout does not end the listening connection', async () => {
+    const db = await createTestDatabase();
+    await db.query(`ALTER DATABASE ${new URL(db.url).pathname.slice(1)} SET idle_session_timeout = '200ms'`);
+    const own = await startTestApp({ url: db.url, auth: { cache: { enabled: true } } });
+    const listeners = () => db.query<{ pid: number }>(LISTENERS);
+    const before = await listeners();
+    // Another idle connection is ended meanwhile, one after the other.
+    for (let i = 0; i < 2; i++) {
+      const idle = new Client({ connectionString: db.url });
+      const ended = new Promise((resolve) => idle.on('error', resolve));
+      await idle.connect();
+      expect(await ended).toMatchObject({ code: '57P05' });
+    }
+    expect(await listeners()).toEqual(before);
+    expect(own.app.get(InvalidationChannel).isCurrent).toBe(true);
+    await own.close();
+    await db.drop();
+  });
 
   it('listens on one connection of its own', async () => {
     expect(channel.isCurrent).toBe(true);

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import {
+  type AuthError,
   AuthModule,
   AuthTransaction,
   EphemeralTokenService,
@@ -109,6 +110,26 @@ describe('redisEngine', () => {
     cleanups.push(() => db.drop());
     const boot = startTestApp({ url: db.url, auth: { engine: redisEngine({ url: server.url }) } });
     await expect(boot).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+  });
+
+  it.each([
+    ['a wrong password', (url: string) => url.replace('redis://', 'redis://:wrong-password@'), 'WRONGPASS'],
+    ['no password', (url: string) => url, 'NOAUTH'],
+  ])('H36: fails the boot at once with %s, and says so', async (_, addressed, code) => {
+    const server = await startRedis();
+    cleanups.push(() => server.stop());
+    const client = await createClient({ url: server.url }).connect();
+    await client.configSet('requirepass', 'the-right-one');
+    client.destroy();
+    const db = await createTestDatabase();
+    cleanups.push(() => db.drop());
+    for (const source of [{ url: addressed(server.url) }, { rootNodes: [{ url: addressed(server.url) }] }]) {
+      const error = (await startTestApp({ url: db.url, auth: { engine: redisEngine(source) } }).catch(
+        (thrown: unknown) => thrown,
+      )) as AuthError;
+      expect(error).toMatchObject({ code: 'INVALID_CONFIG', message: expect.stringContaining(`(${code})`) });
+      expect(error.message).not.toContain('wrong-password');
+    }
   });
 
   it('fails the boot on a replica', async () => {

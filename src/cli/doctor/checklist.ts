@@ -68,7 +68,13 @@ function cookieRows({ cookie, cookieName, routes }: AuthConfig): Row[] {
       cookieName,
       !cookieName.startsWith('__Host-') && 'other hosts of the domain can set this cookie',
     ],
-    ['K2', 'N5.1.1', 'Path and Domain', 'Path=/, no Domain'],
+    [
+      'K2',
+      'N5.1.1',
+      'Path and Domain',
+      `Path=${cookie.path}, ${cookie.domain === undefined ? 'no Domain' : `Domain=${cookie.domain}`}`,
+      cookie.domain !== undefined && 'every host of the domain gets the cookie',
+    ],
     [
       'K3',
       'A3.3.2',

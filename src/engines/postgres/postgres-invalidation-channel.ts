@@ -18,6 +18,9 @@ const PING_CHANNEL = 'nestjs_latchkey_ping_';
 /** Milliseconds that a connection which is closed has to say so; the other side may be gone. */
 const MAX_GOODBYE = 500;
 
+/** It may have nothing to say for hours, which must not end it. PostgreSQL has the setting since version 14. */
+const NEVER_IDLE =
+  "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'";
 const NOTIFY: Statement = { name: 'latchkey_notify', text: 'SELECT pg_catalog.pg_notify($1::text, $2::text)' };
 /** Waits for no disk: nothing is lost with it. Of this transaction alone, since a pooler may share the connection. */
 const PING: Statement = {
@@ -119,6 +122,7 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
     signal.addEventListener('abort', close);
     try {
       await client.connect();
+      await client.query(NEVER_IDLE);
       await client.query(`LISTEN ${quoted(this.channel)}; LISTEN ${quoted(own)}`);
     } catch (error) {
       close();

@@ -38,6 +38,7 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
   private readonly timeout: Duration;
   private readonly address: string;
   private opened: Promise<void> | undefined;
+  private refuse: ((error: AuthError) => void) | undefined;
   private closed = false;
 
   constructor(source: RedisSource, { prefix = 'lk:', timeout = TIMEOUT }: RedisSettings = {}) {
@@ -129,7 +130,10 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
 
   private async open(): Promise<void> {
     try {
-      if (!this.#client.isOpen) await this.run('connect', (redis) => redis.connect(), BOOT_TIMEOUT);
+      if (!this.#client.isOpen) {
+        const refused = new Promise<never>((_, reject) => (this.refuse = reject));
+        await Promise.race([this.run('connect', (redis) => redis.connect(), BOOT_TIMEOUT), refused]);
+      }
       const mistakes: string[] = [];
       for (const node of await this.nodes()) mistakes.push(...(await this.check(node)));
       if (mistakes.length > 0) throw new AuthError('INVALID_CONFIG', mistakes.join('\n'), { mistakes });
@@ -165,6 +169,9 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
 
   private readonly heardError = (error: Error): void => {
     if (!this.closed) this.logger.debug?.(`Redis: ${error.message}`);
+    // node-redis would try the same credentials for ever.
+    const mistake = mistakenCredentials(error, this.address);
+    if (mistake !== null) this.refuse?.(new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] }));
   };
 }
 
@@ -176,6 +183,8 @@ export function takesNoWrites(error: unknown): boolean {
 
 function unavailable(part: string, error: unknown, address: string): AuthError {
   if (error instanceof AuthError) return error;
+  const refused = mistakenCredentials(error, address);
+  if (refused !== null) return new AuthError('STORE_UNAVAILABLE', refused, { part }, { cause: error });
   return new AuthError(
     'STORE_UNAVAILABLE',
     `Redis${address && ` at ${address}`} did not answer. Is it running, and is the engine's address right? See the ` +
@@ -183,4 +192,17 @@ function unavailable(part: string, error: unknown, address: string): AuthError {
     { part },
     { cause: error },
   );
+}
+
+const REFUSALS: Readonly<Record<string, string>> = {
+  WRONGPASS: 'refuses the user or the password: correct them in its address',
+  NOAUTH: 'wants a password: put it into its address',
+  NOPERM: 'does not let this user do that: allow it all commands on the keys and channels of its prefix',
+};
+
+/** What to mend, where the answer is that of a server which does not take who we are. */
+function mistakenCredentials(error: unknown, address: string): string | null {
+  const code = error instanceof Error ? (/^[A-Z]+/.exec(error.message)?.[0] ?? '') : '';
+  const remedy = Object.hasOwn(REFUSALS, code) ? REFUSALS[code] : undefined;
+  return remedy === undefined ? null : `Redis${address && ` at ${address}`} ${remedy} (${code}).`;
 }
