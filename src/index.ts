@@ -34,7 +34,6 @@ export type { TableSettings } from './config/table-settings.js';
 
 export { authEntities, authMigrations, authSchemaFor } from './schema/auth-schema.js';
 export type { AuthSchema, AuthSchemaOptions } from './schema/auth-schema.js';
-export { UserEntity } from './schema/entities/user.entity.js';
 export type { UserIdType } from './schema/user-id-type.js';
 export { AuthTransaction } from './postgres/auth-transaction.js';
 
@@ -81,13 +80,13 @@ export type { RateLimitDecision, RateLimitTarget, RateLimitResult } from './rate
 export { LoginService } from './login/login.service.js';
 export type { CompletedLogin, LoginAttempt, LoginContext, TokenTransport } from './login/login.service.js';
 
-export { CleanupService } from './cleanup/cleanup.service.js';
 export type { CleanupCounts, CleanupReport, CleanupState } from './cleanup/cleanup.service.js';
 export { AuthHealthIndicator } from './health/auth-health.indicator.js';
 export type { AuthHealth, AuthHealthOptions } from './health/auth-health.indicator.js';
 
 export {
   Authenticated,
+  CrossOrigin,
   CurrentSession,
   CurrentUser,
   currentSession,
@@ -95,6 +94,7 @@ export {
   OptionalAuth,
   Public,
   RedirectIfAuthenticated,
+  WithoutExtension,
 } from './http/auth.decorators.js';
 export { AuthErrorFilter } from './http/auth-error.filter.js';
 export { HttpSessions } from './http/http-sessions.js';
