@@ -39,6 +39,9 @@ import { BearerSessions } from './login/bearer-sessions.js';
 import { CookieWriter } from './http/cookie-writer.js';
 import { ClientIp } from './http/client-ip.js';
 import { LoginLimits } from './login/login-limits.js';
+import { Handshakes } from './http/handshakes.js';
+import { SessionConnections } from './http/session-connections.js';
+import { SessionLiveness } from './http/session-liveness.js';
 import { OriginGuard } from './http/origin.guard.js';
 import { mountCookieParser } from './http/mount-cookie-parser.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
@@ -222,6 +225,9 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     SessionGuard,
     OriginGuard,
     ClientIp,
+    SessionLiveness,
+    Handshakes,
+    SessionConnections,
     RateLimitGuard,
   ];
   return {

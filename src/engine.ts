@@ -60,6 +60,7 @@ export { EphemeralTokenEntity } from './schema/entities/ephemeral-token.entity.j
 export { RateLimitEventEntity } from './schema/entities/rate-limit-event.entity.js';
 export { RevokedTokenEntity } from './schema/entities/revoked-token.entity.js';
 export { SessionEntity } from './schema/entities/session.entity.js';
+export { UserEntity } from './schema/entities/user.entity.js';
 
 export { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 export { postgresEngine } from './engines/postgres/postgres-engine.js';
@@ -76,4 +77,4 @@ export type { LoginBody } from './http/login-body.js';
 export { RateLimitGuard } from './http/rate-limit.guard.js';
 export { SessionCookie } from './http/session-cookie.js';
 export { CleanupService } from './cleanup/cleanup.service.js';
-export { UserEntity } from './schema/entities/user.entity.js';
+export { TokenError } from './jwt/jwt-error.js';

@@ -16,6 +16,7 @@ export type { CleanupSettings } from './config/cleanup-settings.js';
 export type { CookieSettings } from './config/cookie-settings.js';
 export type {
   EphemeralTokenFields,
+  FirstFactor,
   EphemeralTokenRule,
   EphemeralTokenType,
 } from './config/ephemeral-token-settings.js';
@@ -62,12 +63,18 @@ export type { AuthUser } from './user/user.directory.js';
 export { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 
 export { SessionService } from './session/session.service.js';
-export type { IssuedSession, ListedSession, SessionContext, SessionLookup } from './session/session.service.js';
+export type {
+  IssuedSession,
+  ListedSession,
+  RotationOptions,
+  SessionContext,
+  SessionLookup,
+} from './session/session.service.js';
 export type { AuthenticatedSession, EndedSession, Session } from './session/session.js';
 
 export { JwtCodecService } from './jwt/jwt-codec.service.js';
 export type { EncodedToken, EncodeOptions } from './jwt/jwt-codec.service.js';
-export { TokenError } from './jwt/jwt-error.js';
+export type { TokenError } from './jwt/jwt-error.js';
 export type { TokenPayload, TokenPurpose, TokenPurposes } from './jwt/jwt-payload.js';
 export { TokenRevocationService } from './revocation/token-revocation.service.js';
 export type { SelfContainedToken } from './revocation/token-revocation.service.js';
@@ -102,4 +109,8 @@ export type { HttpLoginAttempt, HttpRequest, VerifiedLogin, StartedSession } fro
 export { OriginGuard } from './http/origin.guard.js';
 export { RateLimit } from './http/rate-limit.decorator.js';
 export type { RateLimitBy } from './http/rate-limit.rule.js';
+export { SessionConnections } from './http/session-connections.js';
+export type { GraphqlWsConnection, SocketIoHandshake, VerifyClientDone } from './http/session-connections.js';
+export type { HandshakeOptions } from './http/handshakes.js';
+export type { OpenConnection, SocketIoConnection, WebSocketConnection } from './http/open-connection.js';
 export { SessionGuard } from './http/session.guard.js';

@@ -9,12 +9,13 @@ import { latencies, type Latency } from './revocation/latencies.js';
 
 const CONTENDER = new URL('./revocation/contender.ts', import.meta.url);
 const PROCESSES = 3;
-const COUNTS: Record<Subject, number> = { session: 1_000, user: 200, jwt: 200 };
+const COUNTS: Record<Subject, number> = { session: 1_000, user: 200, jwt: 200, socket: 1_000 };
 const SMOKE_COUNT = 10;
 const NAMES: Record<Subject, string> = {
   session: 'a session, revoked',
   user: 'all sessions of a user, disabled',
   jwt: 'a JWT, revoked',
+  socket: 'a session, revoked: its open sockets',
 };
 
 export const scenario: Scenario = {
@@ -34,17 +35,27 @@ export const scenario: Scenario = {
       title: 'How soon other processes refuse what one has ended',
       about: [
         `${PROCESSES} processes, each with a cache (\`cache: { enabled: true }\`, LISTEN/NOTIFY). One of them ends a session, a user or a JWT while the others, which have it in memory, ask for it without a pause. Milliseconds from the return of the ending call to the first refusal, of the slower process.`,
+        'And sockets (ws, `SessionConnections`): the session of an open socket in each of the other two processes is ended; milliseconds from the return of the ending call until the client of the slower one sees its socket closed.',
         'The processes share all cores with the database, and their questions keep them busy: most of the longer waits are for a turn.',
       ],
       tables: [
         {
           title: 'Until refused',
           columns: ['p50 ms', 'p99 ms', 'longest ms', 'ended', 'answered "live" after the end', 'answers before'],
-          rows: measured.map(([subject, values]) => rowOf(NAMES[subject], values)),
+          rows: measured
+            .filter(([subject]) => subject !== 'socket')
+            .map(([subject, values]) => rowOf(NAMES[subject], values)),
+        },
+        {
+          title: 'Until closed',
+          columns: ['p50 ms', 'p99 ms', 'longest ms', 'ended'],
+          rows: measured
+            .filter(([subject]) => subject === 'socket')
+            .map(([subject, values]) => socketRowOf(NAMES[subject], values)),
         },
       ],
       goals: measured.map(([subject, values]) => ({
-        claim: `${NAMES[subject]}: refused everywhere, p99 ms`,
+        claim: `${NAMES[subject]}: ${subject === 'socket' ? 'closed' : 'refused'} everywhere, p99 ms`,
         value: p(values, 0.99),
         most: 100,
       })),
@@ -67,6 +78,13 @@ async function withProcesses<T>(
     [],
     'all',
   );
+}
+
+/** The same without what only asking shows. */
+function socketRowOf(name: string, values: readonly Latency[]): Row {
+  const { cells, ...row } = rowOf(name, values);
+  const shown = Object.entries(cells).filter(([column]) => !column.startsWith('answer'));
+  return { ...row, cells: Object.fromEntries(shown) };
 }
 
 function rowOf(name: string, values: readonly Latency[]): Row {

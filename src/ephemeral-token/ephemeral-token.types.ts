@@ -4,6 +4,7 @@ import type {
   EphemeralTokenFields,
   EphemeralTokenRule,
   EphemeralTokenType,
+  FirstFactor,
 } from '../config/ephemeral-token-settings.js';
 import { columnKey, sha256Hex } from '../crypto/hash.js';
 import { INVISIBLE, normalizeLogin } from '../user/login-name.js';
@@ -70,6 +71,10 @@ const COLUMNS = new Map<string, readonly FieldColumn[]>([
   ['password_reset', [USERNAME]],
   ['email_otp_setup', [USERNAME, at('codeHash', 'nonce')]],
   ['slicer_download', [at('resource', 'nonce')]],
+]);
+/** Fields of our types that the source system has no column for, and whether a value is one. Each may be left out. */
+const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, (value: unknown) => boolean>>([
+  ['pre_auth', new Map([['firstFactor', isFirstFactor]])],
 ]);
 /** Of a type that a host adds, the login name has a column; the rest is payload. */
 const HOST_COLUMNS = [USERNAME];
@@ -146,7 +151,14 @@ export function toColumns(type: string, rule: EphemeralTokenRule, fields: object
   }
   if (ours) {
     const known = new Set(ours.map(({ field }) => field));
-    for (const field of given.keys()) if (!known.has(field)) mistakes[field] = `is not a field of '${type}'`;
+    const payloadFields = PAYLOAD_FIELDS.get(type);
+    for (const [field, value] of given) {
+      if (known.has(field)) continue;
+      const isValid = payloadFields?.get(field);
+      if (!isValid) mistakes[field] = `is not a field of '${type}'`;
+      else if (!isValid(value)) mistakes[field] = 'is malformed';
+      else columns.payload = { ...columns.payload, [field]: value };
+    }
   } else {
     const payload = [...given].filter(([field]) => field !== 'username');
     for (const entry of payload) {
@@ -178,6 +190,12 @@ export function toFields(row: EphemeralTokenRow): Record<string, unknown> {
     if (value !== null && !Object.hasOwn(fields, field)) fields[field] = value;
   }
   return fields;
+}
+
+function isFirstFactor(value: unknown): value is FirstFactor {
+  const { authenticatedAt, tokensInvalidatedAfter } = (value ?? {}) as Record<string, unknown>;
+  const isInstantOrNull = tokensInvalidatedAfter === null || Number.isFinite(tokensInvalidatedAfter);
+  return Number.isFinite(authenticatedAt) && isInstantOrNull;
 }
 
 function mistakeIn(column: Column, value: unknown): string | null {

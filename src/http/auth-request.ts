@@ -24,17 +24,23 @@ export interface AuthRequest {
 
 const AUTH = Symbol('nestjs-latchkey.auth');
 
-interface GraphQLContext {
-  req?: AuthRequest;
-  request?: AuthRequest;
+/** What graphql-ws calls the context of an operation. */
+interface SubscriptionContext {
   extra?: { request?: AuthRequest };
+  connectionParams?: unknown;
+}
+
+interface GraphQLContext extends SubscriptionContext {
+  /** Of a subscription, Nest's drivers for Apollo put the context of graphql-ws here. */
+  req?: AuthRequest & SubscriptionContext;
+  request?: AuthRequest;
   res?: unknown;
   reply?: unknown;
 }
 
 interface SocketClient {
   /** socket.io */
-  handshake?: AuthRequest;
+  handshake?: AuthRequest & { auth?: unknown };
   /** ws, where the host's adapter or gateway keeps the upgrade request on the client, as the older ws did itself */
   upgradeReq?: AuthRequest;
   request?: AuthRequest;
@@ -47,9 +53,44 @@ interface SocketClient {
  */
 export function requestOf(context: ExecutionContext): AuthRequest | null {
   const request = candidateOf(context);
-  return request && typeof request === 'object' && typeof request.headers === 'object' && request.headers !== null
-    ? request
-    : null;
+  if (!request || typeof request !== 'object' || typeof request.headers !== 'object' || request.headers === null) {
+    return null;
+  }
+  const params = paramsOf(context);
+  if (params !== undefined) presentToken(request, params);
+  return request;
+}
+
+/** What a socket's client sent beside the headers of its handshake, since a browser can set none of those. */
+function paramsOf(context: ExecutionContext): unknown {
+  switch (context.getType<string>()) {
+    case 'ws':
+      return context.switchToWs().getClient<SocketClient | undefined>()?.handshake?.auth;
+    case 'graphql':
+      return subscriptionIn(context.getArgByIndex<GraphQLContext | undefined>(2))?.connectionParams;
+    default:
+      return undefined;
+  }
+}
+
+/** The context of graphql-ws, wherever the host's or Nest's own `context` has put it. */
+function subscriptionIn(graphql: GraphQLContext | undefined): SubscriptionContext | undefined {
+  return [graphql, graphql?.req].find((context) => context?.extra?.request);
+}
+
+const presentedTokens = new WeakMap<object, string>();
+
+/** Remembers the bearer token in socket.io's `auth` or graphql-ws's `connectionParams`, or that there is none. */
+export function presentToken(request: AuthRequest, params: unknown): void {
+  const { token, authorization, Authorization } = Object(params) as Record<string, unknown>;
+  const found = [token, authorization, Authorization].find((value) => typeof value === 'string');
+  if (found === undefined) presentedTokens.delete(request);
+  else presentedTokens.set(request, found.replace(/^bearer +/i, ''));
+}
+
+/** What `presentToken` has found. */
+export function presentedToken(request: AuthRequest): string | undefined {
+  return presentedTokens.get(request);
 }
 
 function candidateOf(context: ExecutionContext): AuthRequest | null | undefined {
@@ -58,7 +99,9 @@ function candidateOf(context: ExecutionContext): AuthRequest | null | undefined 
       return context.switchToHttp().getRequest<AuthRequest>();
     case 'graphql': {
       const graphql = context.getArgByIndex<GraphQLContext | undefined>(2);
-      return graphql?.req ?? graphql?.request ?? graphql?.extra?.request;
+      return [graphql?.req, graphql?.request, subscriptionIn(graphql)?.extra?.request].find(
+        (request) => request?.headers,
+      );
     }
     case 'ws': {
       const client = context.switchToWs().getClient<SocketClient | undefined>();
@@ -81,7 +124,7 @@ export function isHandshake(context: ExecutionContext): boolean {
     case 'graphql': {
       const graphql = context.getArgByIndex<GraphQLContext | undefined>(2);
       const request = requestOf(context);
-      return request !== null && (request === graphql?.extra?.request || isUpgraded(request));
+      return request !== null && (request === subscriptionIn(graphql)?.extra?.request || isUpgraded(request));
     }
     default:
       return false;

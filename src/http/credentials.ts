@@ -1,4 +1,4 @@
-import { headerOf, type AuthRequest, type RequestAuth } from './auth-request.js';
+import { headerOf, presentedToken, type AuthRequest, type RequestAuth } from './auth-request.js';
 import type { SessionCookie } from './session-cookie.js';
 
 export interface Credentials {
@@ -24,6 +24,7 @@ export function credentialsOf(request: AuthRequest, cookie: SessionCookie): Cred
 }
 
 export function bearerOf(request: AuthRequest): string | null {
-  const header = headerOf(request, 'authorization');
+  const token = presentedToken(request);
+  const header = headerOf(request, 'authorization') ?? (token === undefined ? undefined : `Bearer ${token}`);
   return (header !== undefined && BEARER.exec(header)?.[1]) || null;
 }

@@ -1,14 +1,16 @@
 import { Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import { isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
+import type { FirstFactor } from '../config/ephemeral-token-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { BearerSessions } from '../login/bearer-sessions.js';
 import { LoginService, type CompletedLogin, type LoginAttempt, type LoginContext } from '../login/login.service.js';
 import { SessionScheme } from '../login/session-scheme.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
-import { SessionService } from '../session/session.service.js';
+import { SessionService, type RotationOptions } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { authOf, forgetAuth, headerOf, type AuthRequest, type RequestAuth } from './auth-request.js';
 import { ClientIp } from './client-ip.js';
@@ -28,14 +30,14 @@ export interface StartedSession {
 export type HttpLoginAttempt = Omit<LoginAttempt, 'login'> & Partial<Pick<LoginAttempt, 'login'>>;
 
 /**
- * A login that the caller has judged, such as the second of two steps: it has limited the guesses itself, and says when
- * the proof began.
+ * A login that the caller has judged, such as the second of two steps: it has limited the guesses itself. What the
+ * first proof found is kept between the steps where the client cannot change it, as in a `pre_auth` token: when the
+ * account gets a new password, is disabled or signed out everywhere meanwhile, the login is refused.
  */
-export interface VerifiedLogin {
+export interface VerifiedLogin extends FirstFactor {
+  /** The account as it is now. */
   readonly user: AuthUser;
   readonly proofs: readonly string[];
-  /** Epoch ms: before the account was read, so that a new password or "sign out everywhere" meanwhile wins. */
-  readonly authenticatedAt: number;
 }
 
 /** The parts of a request that are read, as Express and Fastify have them. */
@@ -80,7 +82,7 @@ export class HttpSessions {
   /**
    * Judges the login behind the usual limits, opens the session and sets its cookie; the sessions of all cookies that
    * came along end. A `VerifiedLogin` is not judged again. Throws `RATE_LIMITED`, `INVALID_CREDENTIALS` (also for `null`
-   * from `verify`), and what `verify` throws.
+   * from `verify`, and for an account that has changed since the first proof), and what `verify` throws.
    */
   async start(
     request: HttpRequest,
@@ -108,10 +110,14 @@ export class HttpSessions {
   /**
    * Puts a new token in the place of the one in the cookie: call it at every change of privilege (OWASP ASVS 7.2.4).
    * The session keeps its lifetime, handle and proof. False, and nothing is set, where the cookie is no live session.
+   *
+   * Where the session gains a privilege (sudo mode, a role), pass `{ grace: false }`: a copy of the old cookie is refused
+   * at once and does not follow into the new session.
    */
-  async rotate(request: HttpRequest, response: object): Promise<boolean> {
+  async rotate(request: HttpRequest, response: object, { grace = true }: RotationOptions = {}): Promise<boolean> {
     const presented = this.cookie.read(headerOf(request, 'cookie'));
-    const rotated = presented === null ? null : await this.logins.rotate(presented, this.context(request));
+    const rotated =
+      presented === null ? null : await this.logins.rotate(presented, { ...this.context(request), grace });
     if (rotated) this.writer.set(response, rotated);
     return rotated !== null;
   }
@@ -127,13 +133,13 @@ export class HttpSessions {
   }
 
   /**
-   * Ends everything the user has, this session too: sessions, and with them signed cookies and JWTs where those are on.
-   * Returns the number of stored sessions that ended.
+   * Ends everything the user has, this session too: sessions, signed cookies, JWTs, and logins of which a factor is
+   * still due. Returns the number of stored sessions that ended.
    */
   async endAll(request: HttpRequest, response: object, userId: string): Promise<number> {
-    const { session, jwt } = this.config;
-    if (session.scheme === 'signed-cookie' || jwt.sessions) await this.revocation.revokeAllForUser(userId);
+    // First, since our own directory deletes the sessions with the cutoff, and does not say how many.
     const ended = await this.sessions.revokeAllForUser(userId);
+    await this.moveCutoff(userId, ended > 0);
     this.emitLogout(request, { userId, handle: null });
     this.clear(request, response);
     return ended;
@@ -164,8 +170,27 @@ export class HttpSessions {
 
   private logIn(login: HttpLoginAttempt | VerifiedLogin, context: LoginContext): Promise<CompletedLogin> {
     if ('verify' in login) return this.logins.attempt({ ...login, login: login.login ?? null }, context);
-    const { user, proofs, authenticatedAt } = login;
-    return this.logins.begin(user, proofs, { ...context, authenticatedAt });
+    const { user, proofs, authenticatedAt, tokensInvalidatedAfter } = login;
+    if (
+      !Number.isFinite(authenticatedAt) ||
+      !(tokensInvalidatedAfter === null || Number.isFinite(tokensInvalidatedAfter))
+    ) {
+      throw new TypeError(
+        'A login of several steps needs authenticatedAt (epoch ms) and tokensInvalidatedAfter (epoch ms or null), both ' +
+          'as they were at its first proof.',
+      );
+    }
+    return this.logins.begin(user, proofs, { ...context, authenticatedAt, tokensInvalidatedAfter });
+  }
+
+  /** A directory that has no cutoff can end what is stored, and that is all there is. */
+  private async moveCutoff(userId: string, isTold: boolean): Promise<void> {
+    const { session, jwt } = this.config;
+    try {
+      await (isTold ? this.revocation.moveCutoff(userId) : this.revocation.revokeAllForUser(userId));
+    } catch (error) {
+      if (session.scheme === 'signed-cookie' || jwt.sessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
+    }
   }
 
   private context(request: HttpRequest): Pick<LoginContext, 'ip' | 'userAgent'> {

@@ -36,7 +36,13 @@ export class OriginGuard implements CanActivate {
     if (!request) return true;
     const isSocket = context.getType() === 'ws' || headerOf(request, 'upgrade') !== undefined;
     const unsafe = isSocket || !SAFE_METHODS.has((request.method ?? 'POST').toUpperCase());
-    if (!unsafe || this.isTrusted(request) || this.isBearerOnly(request) || isCrossOrigin(context)) return true;
+    if (unsafe && !isCrossOrigin(context)) this.checkHandshake(request);
+    return true;
+  }
+
+  /** @internal Throws `CROSS_ORIGIN_REQUEST`, whatever the method is. */
+  checkHandshake(request: AuthRequest): void {
+    if (this.isTrusted(request) || this.isBearerOnly(request)) return;
     const origin = printable(headerOf(request, 'origin') ?? 'not told');
     this.tell(origin);
     throw new AuthError(

@@ -32,6 +32,11 @@ export abstract class InvalidationChannel {
     return false;
   }
 
+  /** Whether changes of other processes are heard at all. */
+  get hearsEveryProcess(): boolean {
+    return true;
+  }
+
   /** Whether memory may answer at this moment. */
   abstract get isCurrent(): boolean;
 
@@ -73,6 +78,10 @@ export abstract class InvalidationChannel {
 
 /** For a single process: nobody else changes anything, or `cache.ttl` is a sufficient bound. */
 export class LocalInvalidationChannel extends InvalidationChannel {
+  override get hearsEveryProcess(): boolean {
+    return false;
+  }
+
   override get isCurrent(): boolean {
     return true;
   }

@@ -23,6 +23,8 @@ export class InvalidationDigest {
   }
 
   of(kind: InvalidationKind, id: string): string {
-    return createHmac('sha256', this.#key).update(namedText(kind, id)).digest('hex').slice(0, DIGEST_LENGTH);
+    const digest = createHmac('sha256', this.#key).update(namedText(kind, id)).digest();
+    // A slice of a string would keep the whole of it in memory.
+    return digest.toString('hex', 0, DIGEST_LENGTH / 2);
   }
 }

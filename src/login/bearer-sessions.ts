@@ -25,7 +25,7 @@ export class BearerSessions {
   /** A JWT if they are turned on, else the token of a new session; the session of `presented` ends. */
   async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
     if (this.config.jwt.sessions) {
-      const { token, payload } = this.codec.encode(user.id);
+      const { token, payload } = this.codec.encode(user.id, { issuedAfter: user.tokensInvalidatedAfter });
       await this.revocation.confirmLogin(user, payload.iat);
       if (presented !== null) await this.revoke(presented);
       return { value: token, expiresAt: payload.exp };

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { AuthenticatedSession, EndedSession } from '../session/session.js';
-import { SessionService, type SessionContext } from '../session/session.service.js';
+import { SessionService, type RotationOptions, type SessionContext } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
 import {
   SessionScheme,
@@ -44,7 +44,7 @@ export class DatabaseSessionScheme extends SessionScheme {
     };
   }
 
-  override async rotate(value: string, context: SessionContext): Promise<CookieValue | null> {
+  override async rotate(value: string, context: SessionContext & RotationOptions): Promise<CookieValue | null> {
     const found = await this.sessions.lookup(value);
     const rotated = found && (await this.sessions.rotate(found.session, found.user.id, context));
     return rotated && { value: rotated.token, expiresAt: rotated.session.expiresAt };

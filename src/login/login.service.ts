@@ -2,8 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthEvents } from '../events/auth-events.js';
-import type { SessionContext } from '../session/session.service.js';
-import { isActive } from '../user/account.js';
+import type { RotationOptions, SessionContext } from '../session/session.service.js';
+import { hasCutoff, isActive } from '../user/account.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { BearerSessions } from './bearer-sessions.js';
 import { LoginLimits } from './login-limits.js';
@@ -22,6 +22,11 @@ export interface LoginContext extends SessionContext {
   login?: string;
   /** Epoch ms: when the proof began, before a password was read. Default: now. */
   authenticatedAt?: number;
+  /**
+   * The account's `tokensInvalidatedAfter` as it was read with the first of several proofs: a login whose account has
+   * another by now is refused. Default: as `user` has it.
+   */
+  tokensInvalidatedAfter?: number | null;
 }
 
 /** A login to be judged: the proof itself is the caller's. */
@@ -90,6 +95,10 @@ export class LoginService {
    */
   async begin(user: AuthUser, proofs: readonly string[], context: LoginContext = {}): Promise<CompletedLogin> {
     if (!isActive(user)) throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});
+    // From here on the account is compared with `user`, up to the statement that opens the session.
+    if (context.tokensInvalidatedAfter !== undefined && !hasCutoff(user, context.tokensInvalidatedAfter)) {
+      throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
+    }
     const { transport = 'cookie', ip = null, userAgent = null, login = user.email } = context;
     const opening = { ip, userAgent, authenticatedAt: context.authenticatedAt ?? this.clock.now() };
     const [presented = null, ...others] = context.presented ?? [];
@@ -119,9 +128,10 @@ export class LoginService {
 
   /**
    * A new value for the session of this cookie, at a change of privilege: same session, same lifetime. `null` where it
-   * is no live session; revoked meanwhile stays revoked. The old value follows `session.rotationGrace`.
+   * is no live session; revoked meanwhile stays revoked. The old value follows `session.rotationGrace`, unless `grace` is
+   * false.
    */
-  rotate(value: string, context: SessionContext = {}): Promise<CookieValue | null> {
+  rotate(value: string, context: SessionContext & RotationOptions = {}): Promise<CookieValue | null> {
     return this.scheme.rotate(value, context);
   }
 }

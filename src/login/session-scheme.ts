@@ -1,5 +1,5 @@
 import type { AuthenticatedSession, EndedSession } from '../session/session.js';
-import type { SessionContext } from '../session/session.service.js';
+import type { RotationOptions, SessionContext } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
 
 /** A cookie's value and when it expires (epoch ms). */
@@ -47,7 +47,7 @@ export abstract class SessionScheme {
    * A new value for the same session, at a change of privilege; `null` where the value is no live session. The lifetime
    * and the proof of who the user is stay as they are.
    */
-  abstract rotate(value: string, context: SessionContext): Promise<CookieValue | null>;
+  abstract rotate(value: string, context: SessionContext & RotationOptions): Promise<CookieValue | null>;
 
   /**
    * Ends the sessions of these values, whatever else is among them. Returns those that ended. The same bytes are

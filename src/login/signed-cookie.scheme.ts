@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
+import { later } from '../common/instant.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Identity } from '../session/identity.js';
 import type { EndedSession, Session } from '../session/session.js';
@@ -15,7 +16,6 @@ import {
 
 /** What `provider_id` says of a login with e-mail address and password. */
 const PROVIDER = 'basic';
-const MICROSECOND = 0.001;
 
 /**
  * `scheme: 'signed-cookie'`: the value is the identity itself, signed. It is re-issued once strictly more than half of
@@ -34,8 +34,7 @@ export class SignedCookieScheme extends SessionScheme {
   override async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
     const identity = this.cookies.makeIdentity({ sub: user.id, providerId: PROVIDER, email: user.email });
     // Later than the cutoff that was read with the password, however fast the clock that set it was.
-    const cutoff = user.tokensInvalidatedAfter ?? Number.NEGATIVE_INFINITY;
-    const authenticatedAt = Math.max(context.authenticatedAt, cutoff + MICROSECOND);
+    const authenticatedAt = later(context.authenticatedAt, user.tokensInvalidatedAfter);
     const value = this.sign({ ...identity, authenticatedAt });
     await this.revocation.confirmLogin(user, authenticatedAt);
     if (presented !== null) await this.revoke([presented]);

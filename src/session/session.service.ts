@@ -24,6 +24,15 @@ export interface SessionContext {
   userAgent?: string | null;
 }
 
+/** How the presented token fares at a rotation. */
+export interface RotationOptions {
+  /**
+   * Whether the old token leads to the new one for `session.rotationGrace`. Default true. False where the new session
+   * can do more than the old one: whoever has a copy of the old token must not follow into it.
+   */
+  grace?: boolean;
+}
+
 /** What a session is opened on: a proof of who the user is. */
 export interface Authentication {
   /** Epoch ms: when the proof began, before the password was read. */
@@ -127,27 +136,33 @@ export class SessionService {
    *
    * Without it the new session carries the handle, authentication and absolute lifetime of `current`, and is `null` when
    * `current` is gone or over: revoked meanwhile stays revoked. Of concurrent calls all get the same new token, and for
-   * `session.rotationGrace` the old one leads to it too (see `lookup`), so that no tab is logged out by another.
+   * `session.rotationGrace` the old one leads to it too (see `lookup`), so that no tab is logged out by another. With
+   * `grace: false` one of them gets the token and the others `null`; the old one is refused at once, and counts as stolen
+   * only when it comes after the grace, since other tabs may have sent it meanwhile.
    */
   rotate(
     current: Pick<Session, 'id'> | null,
     userId: string,
     context: SessionContext & Authentication,
   ): Promise<IssuedSession>;
-  rotate(current: Pick<Session, 'id'>, userId: string, context?: SessionContext): Promise<IssuedSession | null>;
+  rotate(
+    current: Pick<Session, 'id'>,
+    userId: string,
+    context?: SessionContext & RotationOptions,
+  ): Promise<IssuedSession | null>;
   async rotate(
     current: Pick<Session, 'id'> | null,
     userId: string,
-    context: SessionContext & Partial<Authentication> = {},
+    context: SessionContext & RotationOptions & Partial<Authentication> = {},
   ): Promise<IssuedSession | null> {
     const { ttl, absoluteLifetime, maxPerUser, rotationGrace } = this.config.session;
-    const { authenticatedAt, user } = context;
+    const { authenticatedAt, user, grace = true } = context;
     if (authenticatedAt !== undefined && !Number.isFinite(authenticatedAt)) {
       throw new TypeError('authenticatedAt must be an instant in epoch milliseconds.');
     }
     const now = this.clock.now();
     const token = this.tokens.issue();
-    const leavesSuccessor = current !== null && authenticatedAt === undefined && rotationGrace > 0;
+    const leavesSuccessor = current !== null && authenticatedAt === undefined && grace && rotationGrace > 0;
     const opened = await this.store.open({
       id: this.tokens.idOf(token)!,
       userId,

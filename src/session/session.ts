@@ -27,6 +27,11 @@ export interface AuthenticatedSession {
   readonly user: AuthUser;
 }
 
+/** Whether it is a JWT or a signed cookie, and stored nowhere: those have one name, which is their `jti` or `sid`. */
+export function isSelfContained({ id, handle }: Pick<Session, 'id' | 'handle'>): boolean {
+  return id === handle;
+}
+
 /** A session that has ended, by the names that may be shown. */
 export type EndedSession = Pick<Session, 'userId' | 'handle'>;
 

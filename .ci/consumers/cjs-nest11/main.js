@@ -1,7 +1,7 @@
 // A CommonJS application on Nest 11, Fastify and TypeORM 0.3: `require` loads the ES module (Node 20.19 or later).
 require('reflect-metadata');
 const assert = require('node:assert/strict');
-const { Catch, Controller, Get, HttpException, Module } = require('@nestjs/common');
+const { Catch, Controller, Get, HttpException, Injectable, Module, Scope } = require('@nestjs/common');
 const { APP_GUARD, NestFactory } = require('@nestjs/core');
 const { FastifyAdapter } = require('@nestjs/platform-fastify');
 const { TypeOrmModule } = require('@nestjs/typeorm');
@@ -53,21 +53,23 @@ class CatchEverythingFilter {
 }
 Catch()(CatchEverythingFilter);
 
+/** Where a guard needs it, the guard cannot be global: Nest would leave the routes open. */
+class DirectoryOfARequest extends PostgresUserDirectory {}
+Injectable({ scope: Scope.REQUEST })(DirectoryOfARequest);
+
 async function main() {
   const postgres = await startEmbeddedPostgres();
+  const secrets = ['a consumer secret of more than 32 characters'];
+  const database = TypeOrmModule.forRoot({
+    type: 'postgres',
+    url: postgres.url,
+    entities: authEntities,
+    migrations: authMigrations,
+    migrationsRun: true,
+  });
   class AppModule {}
   Module({
-    imports: [
-      FeatureModule,
-      TypeOrmModule.forRoot({
-        type: 'postgres',
-        url: postgres.url,
-        entities: authEntities,
-        migrations: authMigrations,
-        migrationsRun: true,
-      }),
-      AuthModule.forRoot({ secrets: ['a consumer secret of more than 32 characters'], routes: { path: 'auth' } }),
-    ],
+    imports: [FeatureModule, database, AuthModule.forRoot({ secrets, routes: { path: 'auth' } })],
     controllers: [MeController],
     providers: [{ provide: APP_GUARD, useClass: GuardOfTheApplication }],
   })(AppModule);
@@ -116,6 +118,15 @@ async function main() {
   assert.equal(logout.status, 200);
   assert.equal((await fetch(`${url}/me`, { headers: { cookie } })).status, 401);
   await app.close();
+
+  class OpenModule {}
+  Module({
+    imports: [database, AuthModule.forRoot({ secrets, users: DirectoryOfARequest })],
+    controllers: [MeController],
+  })(OpenModule);
+  const open = await NestFactory.create(OpenModule, new FastifyAdapter(), { logger: false, abortOnError: false });
+  await assert.rejects(open.init(), { code: 'INVALID_CONFIG' });
+  await open.close();
   await postgres.stop();
 }
 

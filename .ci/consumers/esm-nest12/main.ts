@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import { Controller, Get, Module } from '@nestjs/common';
+import { Controller, Get, Injectable, Module, Scope } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import {
@@ -28,17 +28,16 @@ class MeController {
 }
 
 const postgres = await startEmbeddedPostgres();
+const secrets = ['a consumer secret of more than 32 characters'];
+const database = TypeOrmModule.forRoot({
+  type: 'postgres',
+  url: postgres.url,
+  entities: authEntities,
+  migrations: authMigrations,
+  migrationsRun: true,
+});
 @Module({
-  imports: [
-    TypeOrmModule.forRoot({
-      type: 'postgres',
-      url: postgres.url,
-      entities: authEntities,
-      migrations: authMigrations,
-      migrationsRun: true,
-    }),
-    AuthModule.forRoot({ secrets: ['a consumer secret of more than 32 characters'], routes: { path: 'auth' } }),
-  ],
+  imports: [database, AuthModule.forRoot({ secrets, routes: { path: 'auth' } })],
   controllers: [MeController],
 })
 class AppModule {}
@@ -51,4 +50,18 @@ assert.equal((await fetch(`${url}/me`)).status, 401);
 const answer = await fetch(`${url}/me`, { headers: { cookie: await signInAs(app, user.id) } });
 assert.deepEqual(await answer.json(), { email: 'ada@example.com', roles: [] });
 await app.close();
+
+// Where a guard needs it, the guard cannot be global: Nest would leave the routes open.
+@Injectable({ scope: Scope.REQUEST })
+class DirectoryOfARequest extends PostgresUserDirectory {}
+
+@Module({
+  imports: [database, AuthModule.forRoot({ secrets, users: DirectoryOfARequest })],
+  controllers: [MeController],
+})
+class OpenModule {}
+
+const open = await NestFactory.create(OpenModule, { logger: false, abortOnError: false });
+await assert.rejects(open.init(), { code: 'INVALID_CONFIG' });
+await open.close();
 await postgres.stop();

@@ -1,16 +1,20 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import type { INestApplicationContext } from '@nestjs/common';
 import {
   AuthError,
   JwtCodecService,
+  SessionConnections,
   SessionService,
   TokenRevocationService,
   PostgresUserDirectory,
 } from 'nestjs-latchkey';
+import { WebSocket, WebSocketServer } from 'ws';
 import type { Start } from '../../harness/contender.js';
 import { startContext } from '../our-app.js';
 
-export type Subject = 'session' | 'user' | 'jwt';
+export type Subject = 'session' | 'user' | 'jwt' | 'socket';
 
 export interface Credential {
   readonly subject: Subject;
@@ -38,6 +42,7 @@ export interface Seen {
 export const watcher: Start<{ url: string }> = async ({ url }) => {
   const app = await startContext({ url, auth: { cache: { enabled: true } } });
   const isLive = livenessIn(app);
+  const sockets = await socketsOf(app);
   let watched: Promise<Seen>;
   return {
     calls: {
@@ -51,7 +56,10 @@ export const watcher: Start<{ url: string }> = async ({ url }) => {
       /** Answers once the first question has been. */
       watch: (credential: Credential) =>
         new Promise<void>((resolve, reject) => {
-          watched = watch(() => isLive(credential), resolve);
+          watched =
+            credential.subject === 'socket'
+              ? sockets.watch(credential.token, resolve)
+              : watch(() => isLive(credential), resolve);
           watched.catch(reject);
         }),
       seen: () => watched,
@@ -61,9 +69,34 @@ export const watcher: Start<{ url: string }> = async ({ url }) => {
         return { start, end: now() };
       },
     },
-    close: () => app.close(),
+    close: () => {
+      sockets.close();
+      return app.close();
+    },
   };
 };
+
+/** A ws server whose sockets end with their session, and a client that waits for that. */
+async function socketsOf(app: INestApplicationContext) {
+  const connections = app.get(SessionConnections);
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, verifyClient: connections.verifyClient() });
+  server.on('connection', (socket, request) => {
+    connections.closeWhenRevoked(socket, connections.sessionOf(request)!);
+    socket.send('ready');
+  });
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    watch: async (token: string, onFirst: () => void): Promise<Seen> => {
+      const client = new WebSocket(`ws://127.0.0.1:${port}`, { headers: { Authorization: `Bearer ${token}` } });
+      await once(client, 'message');
+      onFirst();
+      await once(client, 'close');
+      return { hits: 0, lastLive: 0, gone: now() };
+    },
+    close: () => server.close(),
+  };
+}
 
 function create(app: INestApplicationContext, subject: Subject, users: readonly string[]): Promise<Credential[]> {
   return Promise.all(
@@ -94,7 +127,7 @@ function livenessIn(app: INestApplicationContext): (credential: Credential) => P
 
 async function end(app: INestApplicationContext, { subject, token, user }: Credential): Promise<void> {
   const sessions = app.get(SessionService);
-  if (subject === 'session') await sessions.revoke(sessions.idOf(token)!);
+  if (subject === 'session' || subject === 'socket') await sessions.revoke(sessions.idOf(token)!);
   if (subject === 'user') await app.get(PostgresUserDirectory).disable(user);
   if (subject === 'jwt') {
     const { jti, exp } = app.get(JwtCodecService).decode(token);

@@ -134,7 +134,7 @@ export class PostgresUserDirectory extends UserDirectory {
   }
 
   override invalidateTokens(id: string, cutoff: number): Promise<boolean> {
-    return this.endAccess(id, cutoff, 'revoked_all');
+    return this.endAccess(id, cutoff, null);
   }
 
   override async confirmLogin({ id, tokensInvalidatedAfter }: AuthUser, instant: number): Promise<boolean> {
@@ -249,7 +249,7 @@ export class PostgresUserDirectory extends UserDirectory {
   private async endAccess(
     id: string,
     cutoff: number,
-    reason: RevocationReason,
+    reason: RevocationReason | null,
     { hash = null, disables = false }: { hash?: string | null; disables?: boolean } = {},
   ): Promise<boolean> {
     if (!UUID.test(id)) return false;
@@ -262,7 +262,7 @@ export class PostgresUserDirectory extends UserDirectory {
       );
       if (rows[0]?.found !== true) return false;
       const of = { userId: id.toLowerCase(), handle: null, count: null };
-      this.events.emitAfterTransaction({ type: 'session.revoked', at: this.clock.now(), ...of, reason });
+      if (reason) this.events.emitAfterTransaction({ type: 'session.revoked', at: this.clock.now(), ...of, reason });
       return true;
     });
   }

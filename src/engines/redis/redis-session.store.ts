@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { asAuthError, AuthError } from '../../auth.errors.js';
+import { later } from '../../common/instant.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import { formatHint } from '../../invalidation/invalidation.js';
 import { InvalidationDigest } from '../../invalidation/invalidation-digest.js';
@@ -164,7 +165,7 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
       throw new AuthError('USER_NOT_FOUND', 'There is no user with this id: pass the id of an existing account.', {});
     }
     // One that was proved under this cutoff is valid, however far the clock of the process that moved it was ahead.
-    const authenticatedAt = toMicrosecond(Math.max(provedAt, (cutoff ?? Number.NEGATIVE_INFINITY) + 0.001));
+    const authenticatedAt = toMicrosecond(later(provedAt, cutoff));
     const known = cutoff === undefined ? user : { ...user, tokensInvalidatedAfter: cutoff };
     const confirmed = await this.asked(() => this.users.confirmLogin(known, authenticatedAt));
     return confirmed || cutoff === undefined ? { userId: user.id, authenticatedAt } : null;

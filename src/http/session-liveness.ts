@@ -1,0 +1,45 @@
+import { Injectable } from '@nestjs/common';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { TokenRevocationService } from '../revocation/token-revocation.service.js';
+import { isLive, isSelfContained, type Session } from '../session/session.js';
+import { SessionStore } from '../session/session.store.js';
+import { isRefusal } from './request-authenticator.js';
+
+/** Whether a session that was found before still lives, whatever it is stored in. */
+@Injectable()
+export class SessionLiveness {
+  constructor(
+    private readonly store: SessionStore,
+    private readonly revocation: TokenRevocationService,
+    private readonly clock: Clock,
+    private readonly config: AuthConfig,
+  ) {}
+
+  /** The instant at which it ends unless it is extended, or `null`: it is over. Throws `STORE_UNAVAILABLE`. */
+  async endOf(session: Session): Promise<number | null> {
+    return isSelfContained(session) ? this.endOfSelfContained(session) : this.endOfStored(session.id);
+  }
+
+  private async endOfSelfContained(session: Session): Promise<number | null> {
+    const { userId: sub, id: jti, authenticatedAt: iat, expiresAt, absoluteExpiresAt } = session;
+    try {
+      await this.revocation.userOf({ sub, jti, iat });
+    } catch (error) {
+      if (isRefusal(error)) return null;
+      throw error;
+    }
+    const end = Math.min(expiresAt, absoluteExpiresAt);
+    return this.clock.now() < end ? end : null;
+  }
+
+  /** What was rotated lives on for its grace, as its token does. */
+  private async endOfStored(id: string): Promise<number | null> {
+    const found = await this.store.find(id);
+    if (!found) return null;
+    const { session, user, rotated } = found;
+    const expiresAt = rotated ? rotated.at + this.config.session.rotationGrace : session.expiresAt;
+    const isOpen = isLive({ session: { ...session, expiresAt }, user }, this.clock.now());
+    return isOpen ? Math.min(expiresAt, session.absoluteExpiresAt) : null;
+  }
+}
