@@ -4,7 +4,6 @@ import { getDataSourceToken } from '@nestjs/typeorm';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   AuthEvents,
-  CleanupService,
   days,
   EphemeralTokenService,
   minutes,
@@ -14,6 +13,7 @@ import {
   TokenRevocationService,
   type AuthUser,
 } from 'nestjs-latchkey';
+import { CleanupService } from 'nestjs-latchkey/engine';
 import { AuthConfig, InvalidationChannel } from 'nestjs-latchkey/engine';
 import { Client, type Pool } from 'pg';
 import type { DataSource } from 'typeorm';
