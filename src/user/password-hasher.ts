@@ -1,8 +1,11 @@
+import { createHmac } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Algorithm, hash, verify, type Options } from '@node-rs/argon2';
 import { AuthError } from '../auth.errors.js';
 import { Semaphore } from '../common/semaphore.js';
 import { AuthConfig } from '../config/auth-config.js';
+import type { Argon2Parameters } from '../config/password-settings.js';
+import { KeyRing } from '../crypto/key-ring.js';
 import { randomToken } from '../crypto/random.js';
 
 /** Shortest and longest password that is accepted for an account, in characters (code points) after NFC. */
@@ -12,6 +15,7 @@ const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/;
 /** Whole, with salt and hash: anything less would be refused without any work. */
 const ARGON2 = /^\$argon2(?:id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}$/;
 const RETRY_AFTER_SECONDS = 1;
+const DUMMY_PURPOSE = 'password-dummy';
 
 /**
  * argon2id with a bound on how much of it happens at once: `password.concurrency` hashes run, `password.queue` more
@@ -25,10 +29,15 @@ export class PasswordHasher {
   private readonly options: Options;
   private readonly semaphore: Semaphore;
   private readonly queue: number;
-  private dummy: string | undefined;
+  /** One for each configured set of parameters. */
+  private readonly dummies: readonly string[];
 
-  constructor(config: AuthConfig) {
-    const { memoryCost, timeCost, parallelism, concurrency, queue } = config.password;
+  constructor(
+    config: AuthConfig,
+    private readonly keys: KeyRing = new KeyRing(config),
+  ) {
+    const { memoryCost, timeCost, parallelism, concurrency, queue, previous } = config.password;
+    this.dummies = [{ memoryCost, timeCost, parallelism }, ...previous].map(dummyOf);
     this.options = { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost, timeCost, parallelism };
     this.semaphore = new Semaphore(() => concurrency);
     this.queue = queue;
@@ -41,17 +50,20 @@ export class PasswordHasher {
 
   /**
    * Whether this is the password of the stored hash. With `null` (no such account, no password set) it does the same
-   * work against a dummy and answers false. A stored value that is no argon2 hash is a password that never matches. Until a hash of older
-   * parameters is renewed by its next login, checking it costs what those cost.
+   * work against a dummy and answers false; so it does for a stored value that is no argon2 hash. The dummy has the
+   * parameters of one of the configured sets (`password.previous`), always the same one for one `login`: as accounts
+   * have, whose hashes cost what their parameters cost until their next login renews them.
    * Throws `HASHER_OVERLOADED`.
    */
-  async matches(storedHash: string | null, password: string): Promise<boolean> {
-    const usable = storedHash !== null && ARGON2.test(storedHash) ? storedHash : null;
+  async matches(storedHash: string | null, password: string, login = ''): Promise<boolean> {
+    const normalized = password.normalize('NFC');
     return this.inTurn(async () => {
-      this.dummy ??= await hash(randomToken(), this.options);
-      const dummy = this.dummy;
-      const matches = await verify(usable ?? dummy, password.normalize('NFC')).catch(() => false);
-      return usable !== null && matches;
+      if (storedHash !== null && ARGON2.test(storedHash)) {
+        const matches = await verify(storedHash, normalized).catch(() => null);
+        if (matches !== null) return matches;
+      }
+      await verify(this.dummyFor(login), normalized);
+      return false;
     });
   }
 
@@ -63,6 +75,11 @@ export class PasswordHasher {
       Number(timeCost) !== this.options.timeCost ||
       Number(parallelism) !== this.options.parallelism
     );
+  }
+
+  private dummyFor(login: string): string {
+    const digest = createHmac('sha256', this.keys.forPurpose(DUMMY_PURPOSE)[0]).update(login).digest();
+    return this.dummies[digest.readUInt32BE() % this.dummies.length]!;
   }
 
   private async inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -80,4 +97,11 @@ export class PasswordHasher {
       this.semaphore.release();
     }
   }
+}
+
+/** A PHC string of these parameters that is nobody's: checking it does the whole work. */
+function dummyOf({ memoryCost, timeCost, parallelism }: Argon2Parameters): string {
+  const base64 = (bytes: Buffer) => bytes.toString('base64').replace(/=+$/, '');
+  const salt = base64(randomToken().subarray(0, 16));
+  return `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$${salt}$${base64(randomToken())}`;
 }

@@ -127,8 +127,9 @@ export class PostgresUserDirectory extends UserDirectory {
 
   override async verifyCredentials(login: string, password: string): Promise<AuthUser | null> {
     const row = await this.rowByLogin(login);
-    const matches = await this.hasher.matches(row?.disabled_at === null ? row.password_hash : null, password);
-    if (!row || !matches) return null;
+    // Also that of a disabled account, which goes on to cost what it did.
+    const matches = await this.hasher.matches(row?.password_hash ?? null, password, login);
+    if (!row || !matches || row.disabled_at !== null) return null;
     if (this.hasher.isOutdated(row.password_hash)) await this.rehash(row, password);
     return toUser(row);
   }
