@@ -9,7 +9,7 @@ import { randomToken } from '../crypto/random.js';
 export const PASSWORD_LENGTH = { min: 8, max: 1024 } as const;
 
 const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/;
-/** Whole, with salt and hash: anything less would be refused without any work. */
+/** Complete, with salt and hash: anything less would be refused without doing the work. */
 const ARGON2 = /^\$argon2(?:id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}$/;
 const RETRY_AFTER_SECONDS = 1;
 
@@ -18,7 +18,15 @@ const RETRY_AFTER_SECONDS = 1;
  * wait, and the next is refused with `HASHER_OVERLOADED` before any work, so that a flood of logins exhausts neither
  * the CPU nor the memory (OWASP ASVS 15.1.3).
  *
- * Passwords are compared in Unicode NFC and are never truncated (NIST 800-63B 3.1.1.2).
+ * Passwords are compared in Unicode NFC and are never truncated (NIST 800-63B 3.1.1.2). Their length is not checked
+ * here.
+ *
+ * @example
+ * ```ts
+ * const stored = await hasher.hash('correct horse battery staple'); // '$argon2id$v=19$m=19456,t=2,p=1$…'
+ * await hasher.matches(stored, 'correct horse battery staple'); // true
+ * await hasher.matches(null, 'any password'); // false, after the same work
+ * ```
  */
 @Injectable()
 export class PasswordHasher {
@@ -34,16 +42,21 @@ export class PasswordHasher {
     this.queue = queue;
   }
 
-  /** The PHC string to store. Throws `HASHER_OVERLOADED`. */
+  /**
+   * The PHC string to store.
+   *
+   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting.
+   */
   hash(password: string): Promise<string> {
     return this.inTurn(() => hash(password.normalize('NFC'), this.options));
   }
 
   /**
-   * Whether this is the password of the stored hash. With `null` (no such account, no password set) it does the same
-   * work against a dummy and answers false. A stored value that is no argon2 hash is a password that never matches. Until a hash of older
-   * parameters is renewed by its next login, checking it costs what those cost.
-   * Throws `HASHER_OVERLOADED`.
+   * Whether this password belongs to the stored hash. For `null` (no such account, no password set) it does the same
+   * work against a dummy and returns false. A stored value that is not an argon2 hash never matches. Checking a hash
+   * made with older parameters costs what those cost, until it is renewed at the next login.
+   *
+   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting.
    */
   async matches(storedHash: string | null, password: string): Promise<boolean> {
     const usable = storedHash !== null && ARGON2.test(storedHash) ? storedHash : null;
@@ -55,7 +68,7 @@ export class PasswordHasher {
     });
   }
 
-  /** Whether the hash was made with other parameters than the ones in force, so that it should be made again. */
+  /** Whether the hash was made with parameters other than those in force, and should be made again. */
   isOutdated(storedHash: string): boolean {
     const [, memoryCost, timeCost, parallelism] = PHC.exec(storedHash) ?? [];
     return (
