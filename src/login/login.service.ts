@@ -35,8 +35,8 @@ export interface LoginAttempt {
   readonly login: string | null;
   /** What proves who it is, such as `['password']` or `['passkey']`; names of RFC 8176 where it has one. */
   readonly proofs: readonly string[];
-  /** The account that has been proved, or `null`. What it throws is a failed login, except a fault (503). */
-  readonly verify: () => Promise<AuthUser | null>;
+  /** The account that has been proved, or `null`; it is given the client's address. What it throws is a failed login, except a fault (503). */
+  readonly verify: (ip: string | null) => Promise<AuthUser | null>;
 }
 
 /** A login of which nothing is due any more. */
@@ -75,7 +75,7 @@ export class LoginService {
     try {
       return await this.limits.enforce(ip, login, async () => {
         const authenticatedAt = this.clock.now();
-        const user = await verify();
+        const user = await verify(ip);
         return user && this.begin(user, proofs, { ...context, authenticatedAt, login: login ?? user.email });
       });
     } catch (error) {

@@ -47,9 +47,10 @@ export abstract class UserDirectory {
 
   /**
    * The account whose password this is. `null` for an unknown account, a wrong password and a disabled account alike,
-   * after the same work: hash a dummy if there is no hash to compare with.
+   * after the same work: hash a dummy if there is no hash to compare with. `ip` is the client's address: hand it to
+   * `PasswordHasher`, which shares out its places by it.
    */
-  abstract verifyCredentials(login: string, password: string): Promise<AuthUser | null>;
+  abstract verifyCredentials(login: string, password: string, ip?: string | null): Promise<AuthUser | null>;
 
   /**
    * Moves `tokensInvalidatedAfter` of the account to `cutoff` (epoch ms), never back, in one statement: "sign out
