@@ -77,4 +77,4 @@ export type { LoginBody } from './http/login-body.js';
 export { RateLimitGuard } from './http/rate-limit.guard.js';
 export { SessionCookie } from './http/session-cookie.js';
 export { CleanupService } from './cleanup/cleanup.service.js';
-export { TokenError } from './jwt/jwt-error.js';
+export { LoginService } from './login/login.service.js';

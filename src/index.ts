@@ -74,8 +74,8 @@ export type { AuthenticatedSession, EndedSession, Session } from './session/sess
 
 export { JwtCodecService } from './jwt/jwt-codec.service.js';
 export type { EncodedToken, EncodeOptions } from './jwt/jwt-codec.service.js';
-export type { TokenError } from './jwt/jwt-error.js';
 export type { TokenPayload, TokenPurpose, TokenPurposes } from './jwt/jwt-payload.js';
+export { TokenError } from './jwt/jwt-error.js';
 export { TokenRevocationService } from './revocation/token-revocation.service.js';
 export type { SelfContainedToken } from './revocation/token-revocation.service.js';
 
@@ -84,7 +84,6 @@ export { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service
 export { RateLimitService } from './rate-limit/rate-limit.service.js';
 export type { RateLimitDecision, RateLimitTarget, RateLimitResult } from './rate-limit/rate-limit.service.js';
 
-export { LoginService } from './login/login.service.js';
 export type { CompletedLogin, LoginAttempt, LoginContext, TokenTransport } from './login/login.service.js';
 
 export type { CleanupCounts, CleanupReport, CleanupState } from './cleanup/cleanup.service.js';

@@ -1,10 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { AuthError, type AuthErrorCode } from '../auth.errors.js';
+import { siteOfAddress } from '../common/ip-address.js';
 import { LoginBackoff } from '../rate-limit/backoff.js';
 import { rateLimited, RateLimitService, type RateLimitDecision } from '../rate-limit/rate-limit.service.js';
 
 /**
- * What protects passwords from guessing: per address the back-off and `login_ip`, per account `login_attempt`. An
+ * What protects passwords from guessing: per address the back-off and `login_ip`, per IPv6 /48 `login_network`, per
+ * account `login_attempt`. An
  * attempt is counted before the password is checked, so that of any number at once no more than the limit get through,
  * and it is taken back if it succeeds: only failures count.
  */
@@ -22,7 +24,8 @@ export class LoginLimits {
    *
    * `login` is `null` where no name is given, as with a passkey: then the address alone is counted.
    *
-   * Whatever `verify` throws counts as a failure, except a fault of ours (503), and so does `null`, `undefined` or
+   * Whatever `verify` throws counts as a failure, except a fault of ours (503): of one that found no place in the
+   * hasher's queue the address is counted, or a flood would cost nothing, and the account is not. So does `null`, `undefined` or
    * `false`, which is thrown as `INVALID_CREDENTIALS`. An attempt that is under way counts until it has succeeded, so
    * more logins at one moment from one address than `login_ip` allows are refused too.
    */
@@ -31,17 +34,19 @@ export class LoginLimits {
     if (!wait.allowed) {
       throw rateLimited({ event: 'login_backoff', limit: wait.failures, retryAfter: wait.retryAfter });
     }
+    const site = siteOfAddress(address);
     const verdict = await this.limits.consumeAll([
       { event: 'login_ip', subject: address },
+      ...(site === null ? [] : [{ event: 'login_network' as const, subject: site }]),
       ...(login === null ? [] : [{ event: 'login_attempt' as const, subject: login }]),
     ]);
     if (!verdict.allowed) throw rateLimited(verdict.decisive);
 
-    const verified = await this.verify(verify, address, () => this.refund(verdict.decisions));
+    const verified = await this.verify(verify, address, verdict.decisions);
     // The login has succeeded: that its traces could not be wiped off the counters is no reason to refuse it.
     await Promise.all([
       login !== null && this.limits.clear('login_attempt', login).catch(ignore),
-      this.refund(verdict.decisions.filter(({ event }) => event === 'login_ip')),
+      this.refund(verdict.decisions.filter(({ event }) => event !== 'login_attempt')),
       this.backoff.reset(address).catch(ignore),
     ]);
     return verified;
@@ -50,14 +55,16 @@ export class LoginLimits {
   private async verify<T>(
     verify: () => Promise<T>,
     address: string | null,
-    refund: () => Promise<void>,
+    decisions: readonly RateLimitDecision[],
   ): Promise<NonNullable<T>> {
     try {
       const verified = await verify();
       if (verified !== null && verified !== undefined && verified !== false) return verified;
       throw new AuthError('INVALID_CREDENTIALS', 'The verification refused these credentials.', {});
     } catch (error) {
-      if (error instanceof AuthError && FAULTS.has(error.code)) await refund();
+      const code = error instanceof AuthError ? error.code : null;
+      if (code === 'HASHER_OVERLOADED') await this.refund(decisions.filter(({ event }) => event === 'login_attempt'));
+      else if (code !== null && FAULTS.has(code)) await this.refund(decisions);
       else await this.backoff.recordFailure(address).catch(ignore);
       throw error;
     }
@@ -70,5 +77,5 @@ export class LoginLimits {
 }
 
 /** Nobody's guess was wrong. */
-const FAULTS = new Set<AuthErrorCode>(['STORE_UNAVAILABLE', 'SCHEMA_MISSING', 'HASHER_OVERLOADED', 'SETUP_INCOMPLETE']);
+const FAULTS = new Set<AuthErrorCode>(['STORE_UNAVAILABLE', 'SCHEMA_MISSING', 'SETUP_INCOMPLETE']);
 const ignore = () => false;

@@ -35,8 +35,11 @@ export interface LoginAttempt {
   readonly login: string | null;
   /** The methods of proof, such as `['password']` or `['passkey']`; use the names of RFC 8176 where it has one. */
   readonly proofs: readonly string[];
-  /** Returns the verified account, or `null`. Anything it throws counts as a failed login, except a fault (503). */
-  readonly verify: () => Promise<AuthUser | null>;
+  /**
+   * Returns the verified account, or `null`, and is given the client's address. Anything it throws counts as a failed
+   * login, except a fault (503).
+   */
+  readonly verify: (ip: string | null) => Promise<AuthUser | null>;
 }
 
 /** A finished login; no further step is required. */
@@ -87,7 +90,7 @@ export class LoginService {
     try {
       return await this.limits.enforce(ip, login, async () => {
         const authenticatedAt = this.clock.now();
-        const user = await verify();
+        const user = await verify(ip);
         return user && this.begin(user, proofs, { ...context, authenticatedAt, login: login ?? user.email });
       });
     } catch (error) {

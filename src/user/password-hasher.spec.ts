@@ -81,7 +81,7 @@ describe('PasswordHasher', () => {
     const config = AuthConfig.from({ secrets: ['x'.repeat(32)], password: { ...cheap, previous } });
     const costOf = async (login: string, stored: string | null = null, one = new PasswordHasher(config)) => {
       verified.length = 0;
-      expect(await one.matches(stored, 'wrong', login)).toBe(false);
+      expect(await one.matches(stored, 'wrong', { login })).toBe(false);
       return verified.map((hash) => /m=\d+,t=\d+,p=\d+/.exec(hash)![0]);
     };
     const logins = Array.from({ length: 60 }, (_, i) => `nobody${i}@example.com`);
@@ -124,6 +124,19 @@ describe('PasswordHasher', () => {
     for (const { reason } of refused)
       expect(reason).toMatchObject({ code: 'HASHER_OVERLOADED', facts: { retryAfter: 1 } });
     await expect(bounded.hash('correct horse')).resolves.toMatch(/^\$argon2id/);
+  });
+
+  it('H3: 47 /64 of one /48 fill the queue, and everybody else gets in, and before most of them', async () => {
+    const bounded = hasherWith({ ...cheap, concurrency: 1, queue: 20 });
+    const ended: string[] = [];
+    const login = (ip: string) => bounded.matches(null, 'wrong', { ip }).then(() => void ended.push(ip));
+    const flood = Array.from({ length: 188 }, (_, i) => login(`2001:db8:1:${(i % 47).toString(16)}::${i}`));
+    const others = ['192.0.2.1', '2001:db8:2::1'].map(login);
+    const outcomes = await Promise.allSettled(flood);
+    await Promise.all(others);
+    expect(outcomes.filter(({ status }) => status === 'rejected')).toHaveLength(188 - 1 - 18);
+    expect(ended.indexOf('192.0.2.1')).toBeLessThan(5);
+    expect(ended.indexOf('2001:db8:2::1')).toBeLessThan(8);
   });
 
   it('frees its place when a hash fails', async () => {

@@ -2,7 +2,8 @@ import { createHmac } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Algorithm, hash, verify, type Options } from '@node-rs/argon2';
 import { AuthError } from '../auth.errors.js';
-import { Semaphore } from '../common/semaphore.js';
+import { FairSemaphore } from '../common/fair-semaphore.js';
+import { sourceOfAddress } from '../common/ip-address.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { Argon2Parameters } from '../config/password-settings.js';
 import { KeyRing } from '../crypto/key-ring.js';
@@ -17,10 +18,19 @@ const ARGON2 = /^\$argon2(?:id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,
 const RETRY_AFTER_SECONDS = 1;
 const DUMMY_PURPOSE = 'password-dummy';
 
+/** Where a password comes from. */
+export interface PasswordOrigin {
+  /** The name that was typed with it, in the spelling of `normalizeLogin`: chooses the dummy. */
+  login?: string;
+  /** The client's address, by which the places are shared out; without one, all share those of one client. */
+  ip?: string | null;
+}
+
 /**
  * argon2id with a bound on how much of it happens at once: `password.concurrency` hashes run, `password.queue` more
  * wait, and the next is refused with `HASHER_OVERLOADED` before any work, so that a flood of logins exhausts neither
- * the CPU nor the memory (OWASP ASVS 15.1.3).
+ * the CPU nor the memory (OWASP ASVS 15.1.3). Turns and places are shared out by the client's network and address: a
+ * flood from one, however wide an IPv6 network it has, leaves room to everybody else.
  *
  * Passwords are compared in Unicode NFC and are never truncated (NIST 800-63B 3.1.1.2). Their length is not checked
  * here.
@@ -35,7 +45,7 @@ const DUMMY_PURPOSE = 'password-dummy';
 @Injectable()
 export class PasswordHasher {
   private readonly options: Options;
-  private readonly semaphore: Semaphore;
+  private readonly semaphore: FairSemaphore;
   private readonly queue: number;
   /** One for each configured set of parameters. */
   private readonly dummies: readonly string[];
@@ -47,7 +57,7 @@ export class PasswordHasher {
     const { memoryCost, timeCost, parallelism, concurrency, queue, previous } = config.password;
     this.dummies = [{ memoryCost, timeCost, parallelism }, ...previous].map(dummyOf);
     this.options = { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost, timeCost, parallelism };
-    this.semaphore = new Semaphore(() => concurrency);
+    this.semaphore = new FairSemaphore(concurrency, queue);
     this.queue = queue;
   }
 
@@ -56,8 +66,8 @@ export class PasswordHasher {
    *
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting.
    */
-  hash(password: string): Promise<string> {
-    return this.inTurn(() => hash(password.normalize('NFC'), this.options));
+  hash(password: string, { ip }: Pick<PasswordOrigin, 'ip'> = {}): Promise<string> {
+    return this.inTurn(ip, () => hash(password.normalize('NFC'), this.options));
   }
 
   /**
@@ -68,9 +78,13 @@ export class PasswordHasher {
    *
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting.
    */
-  async matches(storedHash: string | null, password: string, login = ''): Promise<boolean> {
+  async matches(
+    storedHash: string | null,
+    password: string,
+    { login = '', ip }: PasswordOrigin = {},
+  ): Promise<boolean> {
     const normalized = password.normalize('NFC');
-    return this.inTurn(async () => {
+    return this.inTurn(ip, async () => {
       if (storedHash !== null && ARGON2.test(storedHash)) {
         const matches = await verify(storedHash, normalized).catch(() => null);
         if (matches !== null) return matches;
@@ -95,15 +109,14 @@ export class PasswordHasher {
     return this.dummies[digest.readUInt32BE() % this.dummies.length]!;
   }
 
-  private async inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.semaphore.isFull && this.semaphore.queued >= this.queue) {
+  private async inTurn<T>(ip: string | null | undefined, work: () => Promise<T>): Promise<T> {
+    if (!(await this.semaphore.acquire(sourceOfAddress(ip)))) {
       throw new AuthError(
         'HASHER_OVERLOADED',
         `${this.queue} passwords are waiting to be hashed. Retry later; raise password.queue or add cores if this lasts.`,
         { retryAfter: RETRY_AFTER_SECONDS },
       );
     }
-    await this.semaphore.acquire();
     try {
       return await work();
     } finally {

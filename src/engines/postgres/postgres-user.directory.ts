@@ -157,12 +157,12 @@ export class PostgresUserDirectory extends UserDirectory {
    * @throws {AuthError} `SCHEMA_MISSING` if `users.email` is not of type `citext`.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
    */
-  override async verifyCredentials(login: string, password: string): Promise<AuthUser | null> {
+  override async verifyCredentials(login: string, password: string, ip?: string | null): Promise<AuthUser | null> {
     const row = await this.rowByLogin(login);
     // Also that of a disabled account, which goes on to cost what it did.
-    const matches = await this.hasher.matches(row?.password_hash ?? null, password, login);
+    const matches = await this.hasher.matches(row?.password_hash ?? null, password, { login, ip });
     if (!row || !matches || row.disabled_at !== null) return null;
-    if (this.hasher.isOutdated(row.password_hash)) await this.rehash(row, password);
+    if (this.hasher.isOutdated(row.password_hash)) await this.rehash(row, password, ip);
     return toUser(row);
   }
 
@@ -281,9 +281,9 @@ export class PostgresUserDirectory extends UserDirectory {
   }
 
   /** If the hasher is overloaded, the next login does it. */
-  private async rehash(row: UserRow, password: string): Promise<void> {
+  private async rehash(row: UserRow, password: string, ip?: string | null): Promise<void> {
     try {
-      const hash = await this.hasher.hash(password);
+      const hash = await this.hasher.hash(password, { ip });
       await this.statements.run(this.sql.rehash, [row.id, row.password_hash, hash, this.now()]);
     } catch (error) {
       if (!isAuthError(error, 'HASHER_OVERLOADED')) throw error;

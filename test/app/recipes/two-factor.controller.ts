@@ -48,10 +48,9 @@ export class TwoFactorController {
     const { email: login, password } = parseLoginBody(body);
     const authenticatedAt = this.clock.now();
     // The same limits as the login without a second factor; null is a failure.
-    const { email, tokensInvalidatedAfter = null } = await this.loginLimits.enforce(
-      this.clientIp.of(request),
-      login,
-      () => this.users.verifyCredentials(login, password),
+    const ip = this.clientIp.of(request);
+    const { email, tokensInvalidatedAfter = null } = await this.loginLimits.enforce(ip, login, () =>
+      this.users.verifyCredentials(login, password, ip),
     );
     await this.limits.consumeOrThrow('email_send', login);
 
