@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { authSchemaFor, days, hours, minutes, UserDirectory, type AuthOptions, type AuthUser } from 'nestjs-latchkey';
 import request from 'supertest';
-import { createUser, startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
+import { createUser, PLATFORMS, startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { codeBlocks, page } from '../support/docs.js';
 
@@ -38,7 +38,7 @@ class ConfiguredUsers extends UserDirectory {
   }
 }
 
-describe('moving in, from the rows of the source system to a request', () => {
+describe.each(PLATFORMS)('moving in, from the rows of the source system to a request, on %s', (platform) => {
   let t: TestApp | undefined;
   let db: TestDatabase | undefined;
   afterEach(async () => {
@@ -49,7 +49,7 @@ describe('moving in, from the rows of the source system to a request', () => {
   afterAll(() => rmSync(FOLDER, { recursive: true, force: true }));
 
   const start = async (options: TestAppOptions) => {
-    t = await startTestApp({ url: db!.url, ...options });
+    t = await startTestApp({ url: db!.url, platform, ...options });
     t.clock.set(T0);
     return t;
   };
