@@ -2,16 +2,21 @@ import { hours, minutes, type Duration } from '../common/duration.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
 
 /**
- * The types of single-use tokens, and what each carries. A host adds its own by module augmentation, and gives them a
- * rule in `ephemeralTokens`:
- *
- * ```ts
- * declare module 'nestjs-latchkey' { interface EphemeralTokenFields { invite: { username: string; teamId: string } } }
- * AuthModule.forRoot({ …, ephemeralTokens: { invite: { ttl: days(7), binding: 'teamId' } } });
- * ```
+ * The types of single-use tokens, and the fields of each. Add your own by module augmentation, and give each a rule in
+ * `ephemeralTokens`.
  *
  * Fields are strings, numbers, booleans or plain objects of them. A field `username` is a login name: the token then
  * belongs to that account, and ends with it.
+ *
+ * @example
+ * ```ts
+ * declare module 'nestjs-latchkey' {
+ *   interface EphemeralTokenFields {
+ *     invite: { username: string; teamId: string };
+ *   }
+ * }
+ * AuthModule.forRoot({ secrets, ephemeralTokens: { invite: { ttl: days(7), binding: 'teamId' } } });
+ * ```
  */
 export interface EphemeralTokenFields {
   /** The password was right, and another factor is due. `challengeId` is the value of an HttpOnly cookie. */

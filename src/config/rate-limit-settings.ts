@@ -2,11 +2,16 @@ import { minutes, seconds, type Duration } from '../common/duration.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
 
 /**
- * What is limited. The host adds events by module augmentation, and gives each a policy in `rateLimits.policies`:
+ * The events that are limited. Add your own by module augmentation, and give each a policy in `rateLimits.policies`.
  *
+ * @example
  * ```ts
- * declare module 'nestjs-latchkey' { interface RateLimitEvents { share_note: true } }
- * AuthModule.forRoot({ …, rateLimits: { policies: { share_note: { limit: 20, window: hours(1) } } } });
+ * declare module 'nestjs-latchkey' {
+ *   interface RateLimitEvents {
+ *     share_note: true;
+ *   }
+ * }
+ * AuthModule.forRoot({ secrets, rateLimits: { policies: { share_note: { limit: 20, window: hours(1) } } } });
  * ```
  */
 export interface RateLimitEvents {
