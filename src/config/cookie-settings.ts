@@ -2,24 +2,27 @@ import type { OptionChecker } from './option-checker.js';
 
 const COOKIE_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 
-/** As a Domain attribute has it: labels in lower case, no leading dot, no port. */
+/** A domain as a Domain attribute spells it: labels in lower case, no leading dot, no port. */
 const DOMAIN = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 
-/** The session cookie. HttpOnly and Path=/ are always set; Domain never, but to clear the cookies of `clearDomains`. */
+/**
+ * The session cookie. HttpOnly and Path=/ are always set; Domain never is, except to clear the cookies of
+ * `clearDomains`.
+ */
 export class CookieSettings {
-  /** Without a prefix: `__Host-` is added while `secure` is on. Default `session`. */
+  /** The name without its prefix: `__Host-` is added while `secure` is on. Default `session`. */
   name: string = 'session';
 
   /**
-   * Default true, whatever NODE_ENV says. Turn it off only for development over plain http; the `__Host-` prefix goes
-   * with it, since browsers refuse the one without the other.
+   * Default true, regardless of NODE_ENV. Turn it off only for development over plain http; the `__Host-` prefix goes
+   * with it, since browsers refuse one without the other.
    */
   secure: boolean = true;
 
   /**
-   * Whether the cookie is called `__Host-…` while it is secure. Default true; turn it off only to keep reading the
-   * cookies of the system that you are moving from, since the prefix keeps other hosts of your domain from setting the
-   * cookie.
+   * Whether the cookie is called `__Host-…` while it is secure. Default true: the prefix keeps other hosts of your
+   * domain from setting the cookie. Turn it off only to keep reading the cookies of the system that you are moving
+   * from.
    */
   hostPrefix: boolean = true;
 
@@ -27,8 +30,8 @@ export class CookieSettings {
   sameSite: 'lax' | 'strict' | 'none' = 'lax';
 
   /**
-   * Domains, such as `example.com`, for which another system (or an older version of yours) has set a cookie of the same
-   * name. A browser sends both then, and nobody is logged in by either; logins, logouts and requests with two cookies
+   * Domains, such as `example.com`, for which another system (or an older version of yours) has set a cookie of the
+   * same name. A browser then sends both, and neither logs anybody in; logins, logouts and requests with two cookies
    * clear those of these domains. Needs `hostPrefix: false`: a `__Host-` cookie never has a domain. Default none.
    */
   clearDomains: readonly string[] = [];

@@ -21,7 +21,7 @@ import { isRecord, type OptionChecker } from './option-checker.js';
 export interface EphemeralTokenFields {
   /** The password was right, and another factor is due. `challengeId` is the value of an HttpOnly cookie. */
   pre_auth: { username: string; challengeId?: string };
-  /** Way out to an identity provider. `challengeId`, where given, binds the answer to this browser. */
+  /** Redirect to an identity provider. `challengeId`, if given, binds the answer to this browser. */
   oidc_state: { providerId: number; nonce: string; codeVerifier: string; challengeId?: string };
   /** From the provider's callback to the page. */
   oidc_exchange: { username: string };
@@ -43,11 +43,11 @@ export interface EphemeralTokenRule {
   ttl: Duration;
   /** A user has at most one outstanding token of this type: `issue` voids the earlier one, `consume` the rest. */
   onePerUser?: boolean;
-  /** The field that the presenter of the token has to repeat. */
+  /** The field whose value has to be presented together with the token. */
   binding?: string;
 }
 
-/** Lifetimes and rules. Of the built-in types the host can change `ttl`; its own types it describes completely. */
+/** Lifetimes and rules. Of a built-in type you can change `ttl`; types of your own you describe completely. */
 export class EphemeralTokenSettings {
   readonly pre_auth: EphemeralTokenRule = { ttl: minutes(5), binding: 'challengeId' };
   readonly oidc_state: EphemeralTokenRule = { ttl: minutes(10), binding: 'challengeId' };
@@ -58,7 +58,7 @@ export class EphemeralTokenSettings {
   readonly slicer_download: EphemeralTokenRule = { ttl: minutes(5), binding: 'resource' };
 }
 
-/** The rules of the types that are ours, `ttl` as the host wrote it, and those of the types that it adds. */
+/** The rules of the built-in types, with the `ttl` from the options, and those of the types the application adds. */
 export function checkEphemeralTokens(
   check: OptionChecker,
   written: Record<string, Partial<EphemeralTokenRule> | undefined> = {},

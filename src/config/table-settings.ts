@@ -34,7 +34,7 @@ export class TableSettings {
 
 export type TableKey = keyof TableSettings;
 
-/** Indexes and constraints are named after the table, and PostgreSQL cuts a name after 63 bytes. */
+/** Indexes and constraints are named after the table, and PostgreSQL truncates names after 63 bytes. */
 const TABLE_NAME = /^[A-Za-z_][A-Za-z0-9_$]{0,39}$/;
 
 export function checkTables(check: OptionChecker, written: Partial<TableSettings> | undefined): TableSettings {
