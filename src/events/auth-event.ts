@@ -75,7 +75,10 @@ export interface SessionExtended extends EventBase<'session.extended'>, OfSessio
   readonly expiresAt: number;
 }
 
-/** A session was ended before it expired. For JWTs and signed cookies, only "sign out everywhere" is emitted. */
+/**
+ * A session was ended before it expired. For JWTs and signed cookies it is emitted only when everything of a user is
+ * ended.
+ */
 export interface SessionRevoked extends EventBase<'session.revoked'> {
   readonly userId: string;
   /** `null` if all of the user's were ended, or all but one. */

@@ -4,12 +4,12 @@ import { isLive, type AuthenticatedSession, type StoredSession } from './session
 import type { SessionTokens } from './session-tokens.js';
 import type { SessionStore } from './session.store.js';
 
-/** The live session that a rotated one leads to, and its token. */
+/** The live session that a rotated one leads to, with its token. */
 export interface SucceedingSession extends AuthenticatedSession {
   readonly successor: string;
 }
 
-/** Rotations that a token is followed through; only a client that rotates with every request comes near it. */
+/** How many rotations a token is followed through; only a client that rotates with every request comes near it. */
 const MAX_ROTATIONS = 32;
 
 /**
