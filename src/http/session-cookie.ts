@@ -9,7 +9,7 @@ import type { Session } from '../session/session.js';
 /** RFC 6265bis 5.6.2: browsers cap a cookie's age at 400 days. */
 const MAX_COOKIE_AGE = days(400);
 
-/** The session cookie on the wire: reads it out of a Cookie header, writes and clears it with the same attributes. */
+/** The session cookie on the wire: reads it from a Cookie header, and writes and clears it with the same attributes. */
 @Injectable()
 export class SessionCookie {
   readonly name: string;
@@ -27,16 +27,16 @@ export class SessionCookie {
   }
 
   /**
-   * The token in a Cookie header, or `null` when there is none. Also `null` when there are two of our name: somebody
-   * else set one of them, and there is no way to know which is ours. That is why the raw header is read and not
-   * `request.cookies`, where the first of them would win.
+   * The token in a Cookie header, or `null` if there is none. Also `null` if there are two cookies with our name: one
+   * of them was set by someone else, and there is no way to know which. That is why the raw header is read and not
+   * `request.cookies`, where the first would win.
    */
   read(header: string | undefined): string | null {
     const values = this.values(header);
     return values.length === 1 ? values[0]! : null;
   }
 
-  /** Every value under our exact name; a logout ends them all. */
+  /** Every value under our exact name; a logout ends the sessions of all of them. */
   values(header: string | undefined): string[] {
     if (!header?.includes(this.name)) return [];
     const values: string[] = [];
@@ -48,23 +48,26 @@ export class SessionCookie {
     return values;
   }
 
-  /** `Set-Cookie` for this token, with Max-Age = whole seconds left to the session, never below 0. */
+  /** `Set-Cookie` for this token. Max-Age is the whole seconds left to the session, never below 0. */
   set(token: string, session: Pick<Session, 'expiresAt'>): string {
     const remaining = Math.min(session.expiresAt - this.clock.now(), MAX_COOKIE_AGE);
     return serialize(this.name, token, { ...this.attributes, maxAge: Math.max(0, Math.floor(remaining / 1000)) });
   }
 
-  /** One `Set-Cookie` for each of `cookie.clearDomains`: a cookie with a Domain is another one than ours. */
+  /** One `Set-Cookie` for each of `cookie.clearDomains`: a cookie with a Domain is a different one from ours. */
   clearOfDomains(): string[] {
     return this.domains.map((domain) => serialize(this.name, '', { ...this.attributes, domain, maxAge: 0 }));
   }
 
-  /** Whether a `Set-Cookie` is about our cookie; one of the same name with a Domain is another cookie. */
+  /** Whether a `Set-Cookie` is for our cookie; one with the same name and a Domain is a different cookie. */
   isOurs(header: string): boolean {
     return header.startsWith(`${this.name}=`) && !/;[ \t]*domain=/i.test(header);
   }
 
-  /** `Set-Cookie` that removes it: Max-Age=0 under the same attributes, which `__Host-` needs to be obeyed. */
+  /**
+   * `Set-Cookie` that removes it: Max-Age=0 with the same attributes, without which browsers ignore it for a `__Host-`
+   * name.
+   */
   clear(): string {
     return serialize(this.name, '', { ...this.attributes, maxAge: 0 });
   }

@@ -4,7 +4,10 @@ import { word } from './redis-session.row.js';
 
 const FREE = '~';
 
-/** In words what scripts decide about: type, expiry, challenge, nonce, and which transaction holds it; then all as JSON. */
+/**
+ * The fields that scripts decide about, as words: type, expiry, challenge, nonce, and the transaction that holds it;
+ * then everything as JSON.
+ */
 export function formatToken(row: EphemeralTokenRow): string {
   return `${word(row.type)} ${row.expiresAt} ${word(row.challengeId)} ${word(row.nonce)} ${FREE}\n${JSON.stringify(row)}`;
 }
