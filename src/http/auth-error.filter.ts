@@ -47,7 +47,7 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
     if (status >= 500) this.logger.error(`${error.code}: ${error.message}${causeOf(error)}`);
     const type = host.getType<string>();
     if (type === 'ws') return this.answerSocket(host, { status: 'error', ...body });
-    // GraphQL takes a returned error for a thrown one, and shows its extensions.
+    // GraphQL treats a returned error as a thrown one, and shows its extensions.
     if (type === 'graphql')
       return Object.assign(new Error(body.message), { extensions: { code: error.code, statusCode: status } });
     if (type === 'rpc') return throwError(() => (isGrpc(host) ? grpcError(body) : { status: 'error', ...body }));
@@ -89,7 +89,7 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
   }
 }
 
-/** The status of gRPC for one of HTTP (google.rpc.Code); whatever is not listed is `INTERNAL`. */
+/** The gRPC status for an HTTP status (google.rpc.Code); any other is `INTERNAL`. */
 const GRPC_STATUS: Readonly<Record<number, number>> = { 401: 16, 403: 7, 404: 5, 422: 3, 429: 8, 503: 14 };
 const GRPC_INTERNAL = 13;
 

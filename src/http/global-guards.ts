@@ -23,7 +23,7 @@ export class GlobalGuards {
  */
 @Injectable()
 export class GlobalGuardsCheck implements OnModuleInit {
-  // Private, since it leads to everything in the application, which does not belong into the output of an inspection.
+  // Private, since it leads to everything in the application, which does not belong in the output of an inspection.
   readonly #moduleRef: ModuleRef;
 
   constructor(moduleRef: ModuleRef) {

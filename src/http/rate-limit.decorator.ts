@@ -14,10 +14,12 @@ import { RATE_LIMITS, type RateLimitBy, type RateLimitRule } from './rate-limit.
  * - `by: (request) => string`: any text, such as `request.body.email`; for anything but a string (the client left it
  *   out) the address is used.
  *
- * The decorator itself throws nothing. A refused request gets `RATE_LIMITED`: 429 with the true `Retry-After`. During
- * an outage it gets `STORE_UNAVAILABLE` (503), unless `rateLimits.onStoreError` is `allow`. `RateLimit` and
- * `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) are on every response. An event without a policy is a
- * `TypeError` at the first request.
+ * Every response has the headers `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers). The
+ * decorator itself throws nothing; these are thrown before the handler runs:
+ *
+ * @throws {AuthError} `RATE_LIMITED` if the limit is reached: 429 with the true `Retry-After`.
+ * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer and `rateLimits.onStoreError` is `deny`: 503.
+ * @throws {TypeError} if no policy has this event.
  *
  * @example
  * ```ts

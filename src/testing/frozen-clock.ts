@@ -23,7 +23,7 @@ export class FrozenClock extends Clock {
     return this.instant;
   }
 
-  /** Moves the clock forward by this many milliseconds; fractions down to a microsecond (0.001) count. */
+  /** Moves the clock forward by this many milliseconds, in steps of a microsecond (0.001) or more. */
   advance(by: Duration): void {
     this.instant += by;
   }

@@ -16,11 +16,12 @@ export interface ChecklistItem {
   readonly reason?: string;
 }
 
-/** A reason makes it a deviation. */
+/** With a reason, it is a deviation. */
 type Row = readonly [id: string, source: string, topic: string, value: string, reason?: string | false];
 
 /**
- * The requirements that depend on the configuration; docs/requirements.md also has those that this module always meets.
+ * The requirements that depend on the configuration; docs/requirements.md also lists those that this module always
+ * meets.
  */
 export function checklist(config: AuthConfig, host: HostConfiguration, aal: Aal | undefined): ChecklistItem[] {
   const rows = [

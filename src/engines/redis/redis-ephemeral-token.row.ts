@@ -20,7 +20,7 @@ export function parseToken(text: string): EphemeralTokenRow & { held: boolean } 
   };
 }
 
-/** As the scripts decide it. */
+/** The same rule as in the scripts. */
 export function isUsable(row: EphemeralTokenRow, { type, binding, now }: EphemeralTokenKey): boolean {
   const bound = row[binding.column];
   const fits = bound === null ? binding.optional : bound === binding.value;

@@ -16,7 +16,7 @@ export interface RedisCommands {
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
-/** Of a cluster: one node. */
+/** One node of a cluster. */
 export interface RedisNode extends RedisCommands {
   readonly options?: { readonly socket?: object };
   info(section: string): Promise<string>;
