@@ -2,7 +2,7 @@ import { HttpException } from '@nestjs/common';
 
 /** What each error says besides its code. A fact is safe to log and to show: never a token, a hash or a password. */
 export interface AuthErrorFacts {
-  /** The host's options are invalid. `mistakes` lists every mistake with its remedy. */
+  /** The module's options are invalid. `mistakes` lists every mistake with its remedy. */
   INVALID_CONFIG: { mistakes: readonly string[] };
   /** The tables or functions of this module are missing or older than the code: run the migrations. */
   SCHEMA_MISSING: { detail: string };
@@ -26,7 +26,7 @@ export interface AuthErrorFacts {
   INVALID_INPUT: { fields: Readonly<Record<string, string>> };
   /** The user has no session with this handle. Another user's handle gets the same answer. */
   SESSION_NOT_FOUND: Record<never, never>;
-  /** A service was asked to act for a user id that no account has. */
+  /** A service was given the id or login name of an account that does not exist, or cannot be used. */
   USER_NOT_FOUND: Record<never, never>;
   /** No account exists yet. */
   SETUP_INCOMPLETE: Record<never, never>;
@@ -34,22 +34,22 @@ export interface AuthErrorFacts {
   RATE_LIMITED: { event: string; retryAfter: number; limit: number };
   /** More passwords wait to be hashed than the queue holds. `retryAfter` is in whole seconds. */
   HASHER_OVERLOADED: { retryAfter: number };
-  /** The host's own implementation of a port lacks an operation. */
+  /** The application's own implementation of a port lacks an operation. */
   UNSUPPORTED: { operation: string };
-  /** The database (or the host's own directory) did not answer. Nothing is known about the caller's credentials. */
+  /** The database (or the application's own user directory) did not answer. Nothing is known about the caller's credentials. */
   STORE_UNAVAILABLE: { part: string };
 }
 
 /**
- * Why a signed token was refused. For the log and for the words on a page ("this link has expired"); all of them mean
- * that the token proves nothing.
+ * Why a signed token was refused. For the log, and for the text on a page ("this link has expired"); in every case the
+ * token proves nothing.
  *
  * - `signature`: not signed with the configured algorithm by a key of the expected purpose; this includes forged and
  *   truncated tokens
  * - `expired`: signed by us, but expired (`now >= exp`)
  * - `purpose`, `audience`: signed by us, for another purpose or audience
  * - `missing_claim`: one of sub, exp, iat, jti, purpose is missing or null
- * - `malformed`: no JWT, a header that asks for more than a signature, or claims of the wrong type
+ * - `malformed`: not a JWT, a header that asks for more than a signature, or claims of the wrong type
  */
 export type TokenErrorReason = 'signature' | 'expired' | 'purpose' | 'audience' | 'missing_claim' | 'malformed';
 
@@ -90,11 +90,21 @@ export interface AuthErrorBody {
 }
 
 /**
- * Every error this module throws. `code` says what happened, `facts` with which values, `message` what to do about it:
- * that is for the operator, and the client gets `getResponse()`.
+ * Every error this module throws. `code` says what happened, `facts` gives the details, and `message` tells the
+ * operator what to do about it; the client gets `getResponse()`. None of them contains a token, a hash or a password.
  *
- * It is an `HttpException`, so that a filter or interceptor of the host's that knows no more than Nest's exceptions
- * gives it the right status.
+ * It is an `HttpException`, so that a filter or interceptor which only knows Nest's exceptions gives it the right
+ * status.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await accounts.create(email, password);
+ * } catch (error) {
+ *   if (isAuthError(error, 'INVALID_INPUT')) return { mistakes: error.facts.fields };
+ *   throw error;
+ * }
+ * ```
  */
 export class AuthError<Code extends AuthErrorCode = AuthErrorCode> extends HttpException {
   constructor(
@@ -113,16 +123,25 @@ export class AuthError<Code extends AuthErrorCode = AuthErrorCode> extends HttpE
       message: { value: message, ...hidden },
       cause: { value: options?.cause, ...hidden },
     });
-    // Its first line is the message, which was not known when the stack was captured.
+    // The stack begins with the message, which was not set when `super` captured it.
     Error.captureStackTrace(this, new.target);
   }
 
+  /** The body for the client: status, code and a message without details, plus `fields` for `INVALID_INPUT`. */
   override getResponse(): AuthErrorBody {
     return super.getResponse() as AuthErrorBody;
   }
 }
 
-/** True for an `AuthError` of this code; narrows its facts. */
+/**
+ * Whether this is an `AuthError` with this code; narrows the type of its facts. Any value may be given, and it never
+ * throws.
+ *
+ * @example
+ * ```ts
+ * if (isAuthError(error, 'RATE_LIMITED')) console.log(`Try again in ${error.facts.retryAfter} s.`);
+ * ```
+ */
 export function isAuthError<Code extends AuthErrorCode>(error: unknown, code: Code): error is AuthError<Code> {
   return error instanceof AuthError && error.code === code;
 }

@@ -82,7 +82,24 @@ import { UserDirectory } from './user/user.directory.js';
  * Sessions behind one guard. `forRoot({ secrets })` is enough: it guards every handler, and everything it provides can
  * be injected anywhere. It needs a TypeORM DataSource of type `postgres` with `authEntities` and `authMigrations`.
  *
- * Fails at boot if the options are invalid, with one error that lists every mistake, or if the schema is missing.
+ * The boot fails if the options are invalid, with one error that lists every mistake, and if the schema is missing.
+ *
+ * @example
+ * ```ts
+ * @Module({
+ *   imports: [
+ *     TypeOrmModule.forRoot({
+ *       type: 'postgres',
+ *       url: process.env['DATABASE_URL'],
+ *       entities: [...authEntities],
+ *       migrations: [...authMigrations],
+ *       migrationsRun: true,
+ *     }),
+ *     AuthModule.forRoot({ secrets: [process.env['AUTH_SECRET']!], routes: { path: 'auth' } }),
+ *   ],
+ * })
+ * export class AppModule {}
+ * ```
  */
 @Module({})
 export class AuthModule extends ConfigurableModuleClass implements NestModule {
@@ -93,10 +110,44 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
     super();
   }
 
+  /**
+   * The module with these options; only `secrets` is required. Nothing is checked until the application starts: the
+   * errors below are thrown by `NestFactory.create` or `app.init()`.
+   *
+   * @throws {AuthError} `INVALID_CONFIG` at boot: an option is invalid, the DataSource is not of type `postgres` or its
+   *   pool has a single connection, its isolation level is not read committed, or a guard's dependency is
+   *   request-scoped. `facts.mistakes` lists what is wrong, with the remedies.
+   * @throws {AuthError} `SCHEMA_MISSING` at boot: the migrations have not been run, or are older than the code.
+   * @throws {AuthError} `STORE_UNAVAILABLE` at boot: the database did not answer.
+   *
+   * @example
+   * ```ts
+   * AuthModule.forRoot({
+   *   secrets: [process.env['AUTH_SECRET']!],
+   *   routes: { path: 'auth' },
+   *   session: { ttl: hours(8), extendBelow: hours(4), absoluteLifetime: hours(24) },
+   * });
+   * ```
+   */
   static override forRoot(options: typeof OPTIONS_TYPE): DynamicModule {
     return assemble(super.forRoot(options ?? {}), options ?? {});
   }
 
+  /**
+   * As `forRoot`, with options that a factory or a provider returns. What decides which providers exist
+   * (`AuthModuleExtras`: `routes`, `users`, `engine`, …) is written beside the factory and cannot come from it.
+   *
+   * @throws {AuthError} `INVALID_CONFIG`, `SCHEMA_MISSING` and `STORE_UNAVAILABLE` at boot, as `forRoot`.
+   *
+   * @example
+   * ```ts
+   * AuthModule.forRootAsync({
+   *   inject: [ConfigService],
+   *   useFactory: (config: ConfigService) => ({ secrets: [config.getOrThrow<string>('AUTH_SECRET')] }),
+   *   routes: { path: 'auth' },
+   * });
+   * ```
+   */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     return assemble(super.forRootAsync(options), { ...options, imports: [] });
   }
@@ -245,7 +296,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
   };
 }
 
-/** The options as the host gave them hold its secrets, and a provider is seen by whoever inspects the application. */
+/** The raw options hold the secrets, and whoever inspects the application can see its providers. */
 function hidden(provider: Provider): Provider {
   if (typeof provider !== 'object' || provider.provide !== AUTH_OPTIONS) return provider;
   if ('useValue' in provider) return { ...provider, useValue: new Hidden(provider.useValue) };

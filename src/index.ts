@@ -74,7 +74,7 @@ export type { AuthenticatedSession, EndedSession, Session } from './session/sess
 
 export { JwtCodecService } from './jwt/jwt-codec.service.js';
 export type { EncodedToken, EncodeOptions } from './jwt/jwt-codec.service.js';
-export { TokenError } from './jwt/jwt-error.js';
+export type { TokenError } from './jwt/jwt-error.js';
 export type { TokenPayload, TokenPurpose, TokenPurposes } from './jwt/jwt-payload.js';
 export { TokenRevocationService } from './revocation/token-revocation.service.js';
 export type { SelfContainedToken } from './revocation/token-revocation.service.js';
@@ -87,13 +87,13 @@ export type { RateLimitDecision, RateLimitTarget, RateLimitResult } from './rate
 export { LoginService } from './login/login.service.js';
 export type { CompletedLogin, LoginAttempt, LoginContext, TokenTransport } from './login/login.service.js';
 
-export { CleanupService } from './cleanup/cleanup.service.js';
 export type { CleanupCounts, CleanupReport, CleanupState } from './cleanup/cleanup.service.js';
 export { AuthHealthIndicator } from './health/auth-health.indicator.js';
 export type { AuthHealth, AuthHealthOptions } from './health/auth-health.indicator.js';
 
 export {
   Authenticated,
+  CrossOrigin,
   CurrentSession,
   CurrentUser,
   currentSession,
@@ -101,6 +101,7 @@ export {
   OptionalAuth,
   Public,
   RedirectIfAuthenticated,
+  WithoutExtension,
 } from './http/auth.decorators.js';
 export { AuthErrorFilter } from './http/auth-error.filter.js';
 export { HttpSessions } from './http/http-sessions.js';

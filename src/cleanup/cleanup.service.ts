@@ -24,8 +24,7 @@ export interface CleanupCounts {
 export interface CleanupReport extends Readonly<CleanupCounts> {
   readonly tookMs: number;
   /**
-   * Whether it left the rest to another process that was cleaning at the same time or, because of a shutdown, to the
-   * next run.
+   * Whether it left the rest to another process that was cleaning at the same time or, at a shutdown, to the next run.
    */
   readonly yielded: boolean;
 }
@@ -33,27 +32,34 @@ export interface CleanupReport extends Readonly<CleanupCounts> {
 /** For health checks. Instants are epoch ms. */
 export interface CleanupState {
   readonly lastRunAt: number | null;
-  /** End of the last run that had no fault, or that left the work to another process. */
+  /** End of the last run without a fault, including one that left the work to another process. */
   readonly lastSuccessAt: number | null;
-  /** Why the last run failed; `null` when it did not. */
+  /** Why the last run failed; `null` if it did not. */
   readonly lastError: AuthErrorCode | 'UNKNOWN' | null;
-  /** How many milliseconds the next success is overdue; 0 while it is not, and always with `cleanup.enabled` off. */
+  /** Milliseconds by which the next success is overdue; 0 if it is not, and always with `cleanup.enabled` off. */
   readonly lag: number;
 }
 
-type Kind = readonly [name: keyof CleanupCounts, deleteDue: (instant: number, limit: number) => Promise<number>];
+/** `null`: its rows stay, so that they are not counted. */
+type Kind = readonly [name: keyof CleanupCounts | null, deleteDue: (instant: number, limit: number) => Promise<number>];
 
 const JITTER = 0.1;
-const EXPIRING_KINDS = new Set<keyof CleanupCounts>(['sessions', 'ephemeralTokens', 'revokedTokens']);
+const EXPIRING_KINDS = new Set<Kind[0]>([null, 'sessions', 'ephemeralTokens', 'revokedTokens']);
 
 /**
  * Deletes expired rows: sessions, single-use tokens, revoked JWTs, rate-limit events past every window, audit rows past
- * their retention. Live rows are never deleted, and nothing waits longer than one batch takes (`cleanup.maxLockTime`):
- * it deletes small batches, the oldest rows first, skips rows that are locked, so that it takes part in no deadlock,
- * and rests after each batch for as long as the batch took.
+ * their retention. Live rows are never deleted, and nothing waits longer than one batch takes (`cleanup.maxLockTime`).
+ * It deletes small batches, the oldest rows first, skips locked rows, so that it takes part in no deadlock, and rests
+ * after each batch for as long as the batch took.
  *
- * With `cleanup.enabled` every process tries each `cleanup.interval`, and one at a time does the work. A fault ends no
- * process: the next run tries again, and `state` says so.
+ * With `cleanup.enabled` every process tries once per `cleanup.interval`, and one at a time does the work. A failure
+ * never stops the process: the next run tries again, and `state` reports it.
+ *
+ * @example
+ * ```ts
+ * const { sessions, tookMs } = await cleanup.runOnce(); // from a cron job, with cleanup: { enabled: false }
+ * console.log(`${sessions} sessions deleted in ${tookMs} ms`);
+ * ```
  */
 @Injectable()
 export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
@@ -76,7 +82,9 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
     audit: AuditStore,
   ) {
     const window = longestWindow(config.rateLimits);
+    const { rotationGrace } = config.session;
     const kinds: Kind[] = [
+      [null, (instant, limit) => sessions.deleteSuccessors(instant - rotationGrace, limit)],
       ['sessions', (instant, limit) => sessions.deleteExpired(instant, limit)],
       ['revokedTokens', (instant, limit) => revoked.deleteExpired(instant, limit)],
       ['auditEvents', (instant, limit) => audit.deleteOlderThan(instant - config.audit.retention, limit)],
@@ -93,7 +101,7 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
   onApplicationBootstrap(): void {
     if (!this.config.cleanup.enabled) return;
     this.startedAt = this.clock.now();
-    // Soon, and at a different moment in each of the processes that are started together.
+    // Soon, and at different moments in processes that start together.
     this.schedule(this.config.cleanup.interval * JITTER * Math.random());
   }
 
@@ -104,6 +112,7 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
     await this.running?.catch(() => undefined);
   }
 
+  /** How the last run went and whether the next is overdue, in this process; for health checks. No query. */
   get state(): CleanupState {
     const { interval } = this.config.cleanup;
     const since = this.last.lastSuccessAt ?? this.startedAt;
@@ -112,10 +121,12 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /**
-   * Deletes everything that is due now; a call during a run waits for that run. For a cron job or a command. A fault
-   * with one kind of row does not stop the others; the first one is thrown at the end (`STORE_UNAVAILABLE`). Do not
-   * call it inside an `AuthTransaction`. With `skipRetention` it deletes only rows that carry their own expiry (sessions and
-   * tokens), not those whose retention is configured.
+   * Deletes everything that is due now, for a cron job or a command; a call during a run waits for that run. With
+   * `skipRetention` it deletes only rows that carry their own expiry (sessions and tokens), not those whose retention
+   * is configured. Do not call it inside an `AuthTransaction`.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` or `SCHEMA_MISSING`: the first fault. The other kinds of rows are cleaned
+   *   all the same before it is thrown.
    */
   runOnce({ skipRetention = false }: { skipRetention?: boolean } = {}): Promise<CleanupReport> {
     const kinds = skipRetention ? this.kinds.filter(([name]) => EXPIRING_KINDS.has(name)) : this.kinds;
@@ -165,10 +176,10 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
         began = performance.now();
         return deleteDue(instant, limit);
       });
-      // Until after the commit: that long the rows were held.
+      // Measured until after the commit, since the rows were locked that long.
       const took = performance.now() - began;
       if (deleted === null) return false;
-      counts[name] += deleted;
+      if (name) counts[name] += deleted;
       if (deleted < limit) return true;
       size.took(took);
       await wait(took, undefined, { signal: this.stopping.signal }).catch(() => undefined);

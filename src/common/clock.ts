@@ -3,8 +3,21 @@
  *
  * Units: epoch **milliseconds** as a float; the digits after the point are microseconds, which a JWT's NumericDate and
  * PostgreSQL's `timestamptz` both keep and a JavaScript `Date` loses.
+ *
+ * @example
+ * ```ts
+ * @Injectable()
+ * export class Trials {
+ *   constructor(private readonly clock: Clock) {}
+ *
+ *   hasEnded(startedAt: number): boolean {
+ *     return this.clock.now() >= startedAt + days(14);
+ *   }
+ * }
+ * ```
  */
 export abstract class Clock {
+  /** Epoch milliseconds, with microseconds after the point. */
   abstract now(): number;
 }
 

@@ -1,11 +1,18 @@
-/** A length of time in **milliseconds**. Written as `minutes(30)`, so that an option never has to say its unit. */
+/** A length of time in **milliseconds**. Write it as `minutes(30)`, so that no option has to name its unit. */
 export type Duration = number;
 
-/** So many seconds, as the milliseconds that every option takes. */
+/**
+ * This many seconds in milliseconds, the unit of every option.
+ *
+ * @example
+ * ```ts
+ * AuthModule.forRoot({ secrets, session: { ttl: hours(8), extendBelow: hours(4), rotationGrace: seconds(10) } });
+ * ```
+ */
 export const seconds = (n: number): Duration => n * 1000;
-/** So many minutes, as the milliseconds that every option takes: `minutes(30)`. */
+/** This many minutes in milliseconds, as `seconds` does. */
 export const minutes = (n: number): Duration => seconds(n * 60);
-/** So many hours, as the milliseconds that every option takes. */
+/** This many hours in milliseconds, as `seconds` does. */
 export const hours = (n: number): Duration => minutes(n * 60);
-/** So many days of 24 hours, as the milliseconds that every option takes. */
+/** This many days of 24 hours in milliseconds, as `seconds` does. */
 export const days = (n: number): Duration => hours(n * 24);

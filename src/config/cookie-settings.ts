@@ -116,7 +116,7 @@ function checkReach(check: OptionChecker, { domain, path, partitioned, secure }:
   check.that(typeof path === 'string' && PATH.test(path), "cookie.path must be a path such as '/' or '/app'.");
   check.flag('cookie.partitioned', partitioned);
   check.that(
-    partitioned !== true || secure,
+    !partitioned || secure,
     'cookie.partitioned needs cookie.secure: browsers drop the cookie otherwise. Serve over https.',
   );
 }

@@ -27,11 +27,20 @@ import {
  * Single-use tokens: password reset, second factor, identity provider, download link.
  *
  * - Of any number of parallel consumers of one token, in any number of processes, exactly one gets its fields.
- * - `null` for everything that cannot be used: malformed (no query), unknown, spent, expired, of another type, or
- *   presented without its binding. It does not say which, and a refused token is not spent.
- * - A token with a `username` ends with that account: it is refused once the account is deleted, disabled or has had
- *   its tokens invalidated (a new password does) since the issue, also when the name is given to somebody else.
- * - Only its SHA-256 is stored. A fault throws `STORE_UNAVAILABLE`; then a token may have been spent.
+ * - Whatever cannot be used is `null`: malformed (no query), unknown, spent, expired, of another type, or presented
+ *   without its binding. The result does not say which, and a refused token is not spent.
+ * - A token with a `username` ends with that account: it is refused once the account has been deleted, disabled or had
+ *   its tokens invalidated (a new password does that) since it was issued, even if the name is given to somebody else.
+ * - Only its SHA-256 is stored. If the storage has a fault, `STORE_UNAVAILABLE` is thrown, and the token may have been
+ *   spent.
+ *
+ * @example
+ * ```ts
+ * const link = await tokens.issue('password_reset', { username: user.email }); // goes into a mail
+ *
+ * const reset = await tokens.consume('password_reset', link); // once: { username: 'ada@example.com' }
+ * if (reset === null) throw new GoneException('This link has been used or has expired.');
+ * ```
  */
 @Injectable()
 export class EphemeralTokenService {
@@ -44,10 +53,15 @@ export class EphemeralTokenService {
   ) {}
 
   /**
-   * A new token of this type. Of the types of which a user has only one (`password_reset`, `email_otp_setup`), the
-   * earlier one is void from now on. Throws `INVALID_INPUT` for fields that are missing or do not fit, and
-   * `USER_NOT_FOUND` when `username` is the login name of no enabled account: look the account up first, and answer
-   * both cases the same.
+   * Issues a token of this type: 43 characters of base64url, 32 for a download. `ttl` is in milliseconds; the default
+   * is that of the type. If a user may have only one token of the type (`password_reset`, `email_otp_setup`), the
+   * earlier one is void from now on.
+   *
+   * @throws {AuthError} `INVALID_INPUT` if fields are missing or do not fit; `facts.fields` names them.
+   * @throws {AuthError} `USER_NOT_FOUND` if `username` is not the login name of an enabled account. Look the account up
+   *   first, and answer both cases the same, so that a form does not reveal who has an account.
+   * @throws {TypeError} for an unknown type, and if `ttl` is not a positive, finite number.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async issue<Type extends EphemeralTokenType>(
     type: Type,
@@ -72,7 +86,12 @@ export class EphemeralTokenService {
     return token;
   }
 
-  /** The fields of a token that stays usable; for a page that shows what it is about to do. */
+  /**
+   * The fields of a token that stays usable, for a page that shows what it is about to do.
+   *
+   * @throws {TypeError} for an unknown type.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
   async peek<Type extends EphemeralTokenType>(
     type: Type,
     token: string,
@@ -83,8 +102,12 @@ export class EphemeralTokenService {
   }
 
   /**
-   * The fields, once. Call it before doing what the token allows, and use only what it returns. Of the types of which a
-   * user has only one, success voids all others that are outstanding.
+   * Spends the token and returns its fields, once. Call it before doing what the token allows, and use only what it
+   * returns. If a user may have only one token of the type, success voids all others that are outstanding. Emits
+   * `token.consumed` or `token.refused`.
+   *
+   * @throws {TypeError} for an unknown type.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async consume<Type extends EphemeralTokenType>(
     type: Type,
@@ -98,14 +121,16 @@ export class EphemeralTokenService {
     const at = this.clock.now();
     if (fields && row)
       this.events.emitAfterTransaction({ type: 'token.consumed', at, tokenType: type, userId: row.userId });
-    // At once: a transaction is undone because of it.
+    // Not after the transaction, which is rolled back because of this refusal.
     else this.events.emit({ type: 'token.refused', at, tokenType: type });
     return fields;
   }
 
   /**
-   * Voids every token of this account. Returns the number voided. A directory of the host's calls it when it deletes or
-   * disables an account whose name may be given to another, so that nothing is left behind.
+   * Voids every token of this account, of every type. Returns the number voided. A `UserDirectory` of your own calls it
+   * when it deletes or disables an account whose name may be given to somebody else.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   revokeAllForLogin(username: string): Promise<number> {
     return this.store.deleteByLogin(accountKey(username));
@@ -117,7 +142,7 @@ export class EphemeralTokenService {
     return binding && hash !== null ? { type, hash, binding, now: this.clock.now() } : null;
   }
 
-  /** After the token was taken, so that an account disabled meanwhile is seen. */
+  /** Looks the account up after the token was taken, so that it notices one disabled in the meantime. */
   private async fieldsOf<Type extends EphemeralTokenType>(
     row: EphemeralTokenRow | null,
   ): Promise<EphemeralTokenFields[Type] | null> {

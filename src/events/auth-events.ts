@@ -2,12 +2,31 @@ import { Injectable, Logger, Optional } from '@nestjs/common';
 import { PreparedStatements } from '../postgres/prepared-statements.js';
 import type { AuthEvent } from './auth-event.js';
 
+/** Called with each event. The event is frozen, and shared with the other listeners. */
 export type AuthEventListener = (event: AuthEvent) => void | Promise<void>;
 
 /**
- * What happens to logins, sessions, tokens and limits, for the host to act on: mail the owner, write a log. Each event
- * is emitted once, in the process that decided it, after the decision: within an `AuthTransaction` at its end, and not
- * at all if it is rolled back. None contains a token, a hash or a secret. Without listeners it costs nothing.
+ * What happens to logins, sessions, tokens and limits, for your application to act on: mail the account's owner, write
+ * a log. Each event is emitted once, in the process that decided it, after the decision: within an `AuthTransaction`
+ * after the commit, and not at all after a rollback. No event contains a token, a hash or a secret. Without listeners
+ * it costs nothing.
+ *
+ * @example
+ * ```ts
+ * @Injectable()
+ * export class LoginNotices implements OnModuleInit {
+ *   constructor(
+ *     private readonly events: AuthEvents,
+ *     private readonly mailer: Mailer,
+ *   ) {}
+ *
+ *   onModuleInit() {
+ *     this.events.on(async (event) => {
+ *       if (event.type === 'session.reuse_detected') await this.mailer.warn(event.userId);
+ *     });
+ *   }
+ * }
+ * ```
  */
 @Injectable()
 export class AuthEvents {
@@ -17,8 +36,8 @@ export class AuthEvents {
   constructor(@Optional() private readonly statements?: PreparedStatements) {}
 
   /**
-   * Calls `listener` with every event from now on, until the function that this returns is called. It is not awaited:
-   * one that throws or rejects is logged, and affects neither the request nor the other listeners.
+   * Calls `listener` with every event from now on, until the returned function is called. The listener is not awaited;
+   * if it throws or rejects, that is logged and affects neither the request nor the other listeners.
    */
   on(listener: AuthEventListener): () => void {
     const registration = Symbol();
@@ -26,7 +45,10 @@ export class AuthEvents {
     return () => void this.listeners.delete(registration);
   }
 
-  /** Emits it now. For this module, and for a login of the host's own (`login.succeeded`, `login.failed`, `logout`). */
+  /**
+   * Emits the event now. For this module, and for a login of your own that uses neither `LoginService` nor
+   * `HttpSessions` (`login.succeeded`, `login.failed`, `logout`). Never throws.
+   */
   emit(event: AuthEvent): void {
     if (this.listeners.size === 0) return;
     Object.freeze(event);
@@ -35,8 +57,8 @@ export class AuthEvents {
   }
 
   /**
-   * Emits what was done in the database once it is done: at the end of the open transaction, unless that is rolled
-   * back.
+   * Emits an event about a change to the database once the change is final: after the open transaction, unless that is
+   * rolled back; without one, now. Never throws.
    */
   emitAfterTransaction(event: AuthEvent): void {
     if (this.listeners.size === 0) return;

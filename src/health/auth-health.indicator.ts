@@ -11,20 +11,20 @@ import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import { SessionStore } from '../session/session.store.js';
 
 export interface AuthHealthOptions {
-  /** How long the stores may take; after that the state is `down`. Default 3 s. */
+  /** How long the stores may take before the state is `down`. Default 3 s. */
   timeout?: Duration;
   /**
-   * From this difference between this process's clock and the database's on the state is `down`. Default 30 s, the length
-   * of `session.rotationGrace`: instances that differ by more take tabs for thieves, and sessions end at the wrong time.
-   * `Infinity`: never, where you cannot help it.
+   * The state is `down` once this process's clock differs from the database's by this much. Default 30 s, the length of
+   * `session.rotationGrace`: instances that differ by more mistake a second tab for token theft, and end sessions at the
+   * wrong time. `Infinity` disables the check.
    */
   maxClockSkew?: Duration;
 }
 
-/** Safe to show to anybody: no address, no error message, nothing secret. */
+/** Safe to show to anyone: no address, no error message, nothing secret. */
 export interface AuthHealth {
   readonly status: 'up' | 'down';
-  /** What works less well than it should while the state is `up`, or adds to why it is `down`. */
+  /** Parts that do not work as they should. Alone they do not make the state `down`. */
   readonly degraded: readonly ('listener' | 'cleanup' | 'clock')[];
   /** Why it is `down`: `TIMEOUT`, `CLOCK_SKEW`, or the code of an `AuthError` such as `STORE_UNAVAILABLE`. */
   readonly reason?: string;
@@ -32,11 +32,11 @@ export interface AuthHealth {
   readonly roundTrip: number | null;
   /** Milliseconds by which this process's clock is ahead of the database's, give or take half a round trip. */
   readonly clockSkew: number | null;
-  /** `off` when nothing is answered from memory, `disconnected` when revocations are not heard and so nothing is for now. */
+  /** `off`: there is no cache. `disconnected`: revocations are not heard, so nothing is answered from memory for now. */
   readonly listener: 'off' | 'current' | 'disconnected';
   /**
-   * `off` if this process deletes no expired rows. Milliseconds since the last success, and by how much the next run is
-   * overdue.
+   * `off` if this process deletes no expired rows. Otherwise milliseconds since the last success, and by which the next
+   * run is overdue.
    */
   readonly cleanup: 'off' | { readonly failing: boolean; readonly lastSuccess: number | null; readonly lag: number };
 }
@@ -57,12 +57,29 @@ interface Probe {
 }
 
 /**
- * For `@nestjs/terminus`, which this module does not need: `health.check([() => auth.check()])`. Or for a route of your
- * own, since `check` answers what `HealthIndicatorResult` describes.
+ * A health check for `@nestjs/terminus`, which this module does not depend on, or for a route of your own: the result
+ * has the shape of `HealthIndicatorResult`.
  *
- * `down`: sessions cannot be read or the clock is wrong, so this process should get no requests. `up` with something
- * `degraded`: every answer is right. A listener that hears nothing costs speed only (everything is read from the
- * database meanwhile), and a cleanup that fails costs space.
+ * - `down`: sessions cannot be read or the clock is wrong, so this process should get no requests.
+ * - `up` with something `degraded`: every answer is still right. A disconnected listener costs speed only (everything
+ *   is read from the database meanwhile), a failing cleanup costs space.
+ *
+ * @example
+ * ```ts
+ * @Public()
+ * @Controller('health')
+ * export class HealthController {
+ *   constructor(
+ *     private readonly health: HealthCheckService,
+ *     private readonly auth: AuthHealthIndicator,
+ *   ) {}
+ *
+ *   @Get()
+ *   check() {
+ *     return this.health.check([() => this.auth.check()]);
+ *   }
+ * }
+ * ```
  */
 @Injectable()
 export class AuthHealthIndicator {
@@ -77,7 +94,10 @@ export class AuthHealthIndicator {
     private readonly cleanup: CleanupService,
   ) {}
 
-  /** Never throws, and answers within `timeout`. However many ask meanwhile, the stores are asked once. */
+  /**
+   * The state, under `key`. Never throws, and answers within `timeout` (milliseconds). However many callers there are
+   * at once, the stores are asked once.
+   */
   async check<Key extends string = 'auth'>(
     key: Key = 'auth' as Key,
     { timeout = seconds(3), maxClockSkew = seconds(30) }: AuthHealthOptions = {},
@@ -93,7 +113,7 @@ export class AuthHealthIndicator {
     try {
       const { roundTrip, clockSkew } = await within(timeout, this.probe());
       const times = { roundTrip: round(roundTrip), clockSkew: Math.round(clockSkew) };
-      // What the round trip may account for is not the clock's fault.
+      // Half the round trip may be network delay rather than skew.
       const certain = Math.abs(clockSkew) - roundTrip / 2;
       if (certain > NOTICEABLE_SKEW) degraded.push('clock');
       return certain > maxClockSkew ? answer('down', { reason: 'CLOCK_SKEW', ...times }) : answer('up', times);
@@ -102,10 +122,10 @@ export class AuthHealthIndicator {
     }
   }
 
-  /** One at a time: a database that does not answer must not have its connections used up by those who ask how it is. */
+  /** One at a time, so that health checks do not use up the connections of a database that does not answer. */
   private probe(): Promise<Probe> {
     const startedAt = performance.now();
-    // A connection that has died without a word never answers, also when the database is back.
+    // A connection that broke silently never answers, even when the database is back.
     if (this.probing && startedAt - this.probing.startedAt < GIVEN_UP_AFTER) return this.probing.answer;
     const answer = this.ask().finally(() => {
       if (this.probing === probing) this.probing = undefined;
@@ -120,7 +140,7 @@ export class AuthHealthIndicator {
     const before = this.clock.now();
     const { rows } = await this.statements.runAlone<{ now: number }>(TIME, []);
     const clockSkew = (before + this.clock.now()) / 2 - fromEpochSeconds(rows[0]!.now);
-    // The id of no session: what matters is that there is an answer, from wherever sessions are kept.
+    // No session has this id; what matters is that the session store answers.
     await this.sessions.find('');
     return { roundTrip: performance.now() - startedAt, clockSkew };
   }

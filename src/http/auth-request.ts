@@ -11,6 +11,7 @@ export interface RequestAuth extends AuthenticatedSession {
 export interface AuthRequest {
   headers: Record<string, string | string[] | undefined>;
   method?: string;
+  url?: string;
   socket?: { remoteAddress?: string };
   /** Node: true for the handshake of a WebSocket that the server takes, whatever the headers of another say. */
   upgrade?: unknown;

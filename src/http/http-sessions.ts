@@ -147,9 +147,13 @@ export class HttpSessions {
 
   /**
    * Whose live session the request carries, or `null`. For handlers that are `@Public()`; behind the guard use
-   * `@CurrentUser()`. A cookie that is due is renewed on the response.
+   * `@CurrentUser()`. A session that is due is extended, and its cookie renewed on the response, unless `extend` is false.
    */
-  async current(request: HttpRequest, response: object): Promise<RequestAuth | null> {
+  async current(
+    request: HttpRequest,
+    response: object,
+    { extend = true }: { extend?: boolean } = {},
+  ): Promise<RequestAuth | null> {
     const known = authOf(request);
     if (known) return known;
     const credentials = this.authenticator.credentialsOf(request, response);
@@ -157,7 +161,7 @@ export class HttpSessions {
     const cached = this.authenticator.authenticateCached(credentials);
     if (cached) return cached;
     try {
-      return await this.authenticator.authenticate(credentials, response);
+      return await this.authenticator.authenticate(credentials, response, { extend });
     } catch (error) {
       if (isRefusal(error)) return null;
       throw error;

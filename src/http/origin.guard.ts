@@ -2,6 +2,7 @@ import { Injectable, Logger, type CanActivate, type ExecutionContext } from '@ne
 import { AuthError } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { headerOf, printable, requestOf, type AuthRequest } from './auth-request.js';
+import { isCrossOrigin } from './auth.decorators.js';
 import { bearerOf } from './credentials.js';
 import { SessionCookie } from './session-cookie.js';
 
@@ -18,6 +19,7 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
  *   `trustedOrigins`; with `baseUrl` its scheme too. Without either header it was no browser of these years: a cookie of ours is SameSite then.
  * - A request with a bearer token and without our cookie passes: a foreign page cannot set `Authorization` without the
  *   host's CORS consent, and nothing is sent along by itself.
+ * - A handler that is `@CrossOrigin()` takes requests from everywhere.
  */
 @Injectable()
 export class OriginGuard implements CanActivate {
@@ -34,7 +36,7 @@ export class OriginGuard implements CanActivate {
     if (!request) return true;
     const isSocket = context.getType() === 'ws' || headerOf(request, 'upgrade') !== undefined;
     const unsafe = isSocket || !SAFE_METHODS.has((request.method ?? 'POST').toUpperCase());
-    if (unsafe) this.checkHandshake(request);
+    if (unsafe && !isCrossOrigin(context)) this.checkHandshake(request);
     return true;
   }
 

@@ -34,7 +34,7 @@ type ClaimsOf<Purpose extends TokenPurpose> =
     ? { claims?: TokenPurposes[Purpose] }
     : { claims: TokenPurposes[Purpose] };
 
-/** A token and what it says, as `decode` would give it. */
+/** A token and its content, as `decode` would return it. */
 export interface EncodedToken<Purpose extends TokenPurpose = TokenPurpose> {
   readonly token: string;
   readonly payload: TokenPayload<Purpose>;
@@ -43,14 +43,22 @@ export interface EncodedToken<Purpose extends TokenPurpose = TokenPurpose> {
 /** A request line and its headers may be 16 KiB together (Node's default); a longer token is refused unread. */
 const MAX_TOKEN_LENGTH = 16_384;
 const MAX_LIFETIME = days(400);
-/** How jsonwebtoken words a token that is well-formed, and not signed as we sign. */
+/** The messages of jsonwebtoken for a well-formed token that is not signed the way we sign. */
 const UNSIGNED = ['invalid signature', 'invalid algorithm', 'jwt signature is required'];
 
 /**
- * JWTs, each for one purpose and signed with that purpose's own key; byte-compatible with PyJWT in both directions.
- * Stateless: ask `isPayloadBulkRevoked` and a store of revoked `jti` whether a valid token has been revoked since.
+ * JWTs, each for one purpose and signed with that purpose's own key; byte-compatible with PyJWT in both directions. One
+ * algorithm, set in the configuration, HMAC only (RFC 7515, RFC 8725). The first secret signs, all verify.
  *
- * One algorithm, set in the configuration; HMAC only. The first secret signs, all verify.
+ * It keeps no state: a valid token may have been revoked since. `TokenRevocationService.userOf` says so.
+ *
+ * @example
+ * ```ts
+ * const { token } = codec.encode(user.id, { purpose: 'email_change', claims: { new_email: email }, ttl: minutes(30) });
+ *
+ * const payload = codec.decode(token, { purpose: 'email_change' }); // throws unless it is valid now
+ * const owner = await revocation.userOf(payload); // throws if it was revoked
+ * ```
  */
 @Injectable()
 export class JwtCodecService {
@@ -69,9 +77,13 @@ export class JwtCodecService {
   }
 
   /**
-   * Signs a token for `subject`. Its expiry is cut to the whole second, so it lives up to a second less than `ttl`;
-   * with a `ttl` of 0 it is expired at once. Throws a `TypeError` or `RangeError` for arguments that make no token
-   * `decode` reads.
+   * Signs a token for `subject`. `ttl` is in milliseconds, at most 400 days, by default `jwt.ttl`. The expiry is cut to
+   * the whole second, so the token lives up to a second less than `ttl`; with a `ttl` of 0 it has expired at once.
+   *
+   * @throws {TypeError} if `subject` is not a string, `ttl` is not a number, `claims` is not a plain object or sets a
+   *   registered claim (`sub`, `jti`, `iat`, `exp`, `purpose`, `aud`, `nbf`), or `purpose` is empty or a long
+   *   hexadecimal number.
+   * @throws {RangeError} if `ttl` is negative or longer than 400 days, or the token would be longer than 16 KiB.
    */
   encode(
     subject: string,
@@ -94,8 +106,11 @@ export class JwtCodecService {
   }
 
   /**
-   * What the token says, if it is valid now and for this purpose. Throws a `TokenError` for everything else, whatever
-   * it is given; the signature is checked before any claim is read.
+   * The content of the token, if it is valid now and for this purpose (default `session`). The signature is checked
+   * before any claim is read. Synchronous, without a query.
+   *
+   * @throws {TokenError} `INVALID_TOKEN` for everything else, whatever is passed as `token`; `reason` says why.
+   * @throws {TypeError} if `purpose` is empty or a long hexadecimal number.
    */
   decode<Purpose extends TokenPurpose = 'session'>(
     token: string,
@@ -110,7 +125,7 @@ export class JwtCodecService {
     return payloadFromJson(payload, { purpose, audience: this.config.jwt.audience, now: this.clock.now() });
   }
 
-  /** The claims go in as text: jsonwebtoken then neither checks them again nor replaces an `iat` of 0 by its own. */
+  /** Passes the claims as text, so that jsonwebtoken neither checks them again nor replaces an `iat` of 0. */
   private sign(json: string, key: KeyObject): string {
     return jwt.sign(json, key, this.signing);
   }
@@ -135,8 +150,8 @@ export class JwtCodecService {
 }
 
 /**
- * A header that says how the token is signed and nothing else. `kid`, `jwk`, `jku`, `x5u` and their like choose a key,
- * `crit` changes the rules; none of them is ever ours.
+ * Whether the header says how the token is signed and nothing else. `kid`, `jwk`, `jku`, `x5u` and their like choose a key,
+ * `crit` changes the rules; we never write any of them.
  */
 function isPlainHeader(header: jwt.JwtHeader): boolean {
   const members = Object.keys(header).every((name) => name === 'alg' || name === 'typ');
@@ -144,8 +159,8 @@ function isPlainHeader(header: jwt.JwtHeader): boolean {
 }
 
 /**
- * Whether header and payload are the one spelling of well-formed text, which nothing below checks: a decoder makes the
- * same U+FFFD of every byte that is not UTF-8, so that two subjects would become one. The signature is compared as text.
+ * Whether header and payload are canonically spelled, well-formed text, which nothing below checks: a decoder turns
+ * every byte that is not UTF-8 into U+FFFD, so that two subjects would become one. The signature is compared as text.
  */
 function hasOneSpelling(token: string): boolean {
   return token

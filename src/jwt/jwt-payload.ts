@@ -2,13 +2,14 @@ import { isBeforeCutoff } from '../user/account.js';
 import { microseconds, type Instant } from '../common/instant.js';
 import { TokenError } from './jwt-error.js';
 
-/** Claims of the token's own, beside the registered ones. They are signed, not encrypted: the holder can read them. */
+/** Claims other than the registered ones. They are signed, not encrypted: the holder can read them. */
 type AnyClaims = Record<string, unknown>;
 
 /**
- * What a token can be for, and the claims it then carries. A token of one purpose is signed with another key than one
- * of the next, so it is refused everywhere else. Add your own by module augmentation:
+ * The purposes of tokens, and the claims each carries. Every purpose has a signing key of its own, so that a token is
+ * refused everywhere but where it belongs. Add your own by module augmentation.
  *
+ * @example
  * ```ts
  * declare module 'nestjs-latchkey' {
  *   interface TokenPurposes {
@@ -27,29 +28,29 @@ export interface TokenPurposes {
 
 export type TokenPurpose = keyof TokenPurposes;
 
-/** What a valid token says. Instants are epoch **milliseconds** like `Clock.now()`, not the seconds of the wire. */
+/** The content of a valid token. Instants are epoch **milliseconds** like `Clock.now()`, not the seconds of the wire. */
 export interface TokenPayload<Purpose extends TokenPurpose = TokenPurpose> {
   readonly sub: string;
-  /** Names this one token: what is revoked at logout. */
+  /** The id of this token, by which it is revoked. */
   readonly jti: string;
-  /** With microseconds. It is not compared with the clock: another host's may be a little ahead. */
+  /** With microseconds. Not compared with the clock, since that of another machine may be a little ahead. */
   readonly iat: Instant;
   /** The token expires at this instant; a whole second. */
   readonly exp: Instant;
   readonly purpose: Purpose;
-  /** All partial: the signature says that one of our secrets signed them, not that they are complete. */
+  /** Partial: the signature shows that one of our secrets signed them, not that they are complete. */
   readonly claims: Readonly<Partial<TokenPurposes[Purpose]>>;
 }
 
 const REQUIRED = ['sub', 'exp', 'iat', 'jti', 'purpose'] as const;
-/** What `encode` writes itself, or what no reader would act on. */
+/** Set by `encode` itself, or ignored by every reader. */
 const RESERVED: readonly string[] = [...REQUIRED, 'aud', 'nbf'];
 /** The longest `jti` that fits the column of revoked ones. */
 const MAX_JTI_LENGTH = 64;
 /** The last instant of a `Date`, in seconds. */
 const LATEST_SECOND = 8_640_000_000_000;
 
-/** The JSON that is signed: claims and their order as in the source system, seconds with microseconds in `iat`. */
+/** The JSON that is signed: claims and their order as regstack writes them, seconds with microseconds in `iat`. */
 export function payloadToJson(payload: TokenPayload, audience: string | null): string {
   const { sub, jti, iat, exp, purpose, claims } = payload;
   if (!isPlainObject(claims)) throw new TypeError('The claims of a token must be a plain object.');
@@ -67,8 +68,8 @@ export function payloadToJson(payload: TokenPayload, audience: string | null): s
 }
 
 /**
- * Reads the claims of a token whose signature holds. Throws a `TokenError` unless all that is required is there, of the
- * right type, for this purpose and audience, and not over at `now`.
+ * Reads the claims of a token whose signature is valid. Throws a `TokenError` unless every required claim is there, has
+ * the right type, is for this purpose and audience, and has not expired at `now`.
  */
 export function payloadFromJson<Purpose extends TokenPurpose>(
   json: unknown,
@@ -100,8 +101,8 @@ export function payloadFromJson<Purpose extends TokenPurpose>(
 }
 
 /**
- * Whether "sign out everywhere" at `cutoff` (epoch milliseconds; `null`: never happened) ended this token. One that was
- * issued in the very same microsecond is ended; the next one is not, so a login right after a password change lasts.
+ * Whether "sign out everywhere" at `cutoff` (epoch milliseconds; `null`: never) ended this token. One issued in the
+ * very same microsecond is ended, the next one is not, so that a login right after a password change stays valid.
  */
 export function isPayloadBulkRevoked({ iat }: Pick<TokenPayload, 'iat'>, cutoff: Instant | null): boolean {
   return isBeforeCutoff(iat, cutoff);
@@ -118,7 +119,7 @@ function isJti(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= MAX_JTI_LENGTH;
 }
 
-/** Nothing whose own idea of JSON could take the place of the payload, and nothing that spreads into letters or indices. */
+/** Rejects objects whose `toJSON` would replace the payload, and values that spread into letters or indices. */
 function isPlainObject(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || typeof (value as AnyClaims).toJSON === 'function') return false;
   const prototype: unknown = Object.getPrototypeOf(value);

@@ -7,7 +7,7 @@ import { TokenRevocationService } from '../revocation/token-revocation.service.j
 import type { AuthenticatedSession, EndedSession, Session } from '../session/session.js';
 import { SessionService } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
-import type { CookieValue, OpeningContext } from './session-scheme.js';
+import type { AuthenticateOptions, CookieValue, OpeningContext } from './session-scheme.js';
 
 /**
  * What `Authorization: Bearer` may hold: the token of a session in the store or, with `jwt: { sessions: true }`, a JWT
@@ -38,18 +38,22 @@ export class BearerSessions {
   /**
    * Who the token authenticates; `null` for a token without a session. A JWT that is not valid throws, with a code for
    * each reason: `INVALID_TOKEN`, `TOKEN_REVOKED`, `ACCOUNT_INACTIVE`, `TOKENS_INVALIDATED`. A rotated token
-   * authenticates while its grace lasts, but no header tells its client the new one. `fromHandshake`: see `SessionScheme`.
+   * authenticates while its grace lasts, but no header tells its client the new one.
    */
-  async authenticate(token: string, options?: { fromHandshake?: boolean }): Promise<AuthenticatedSession | null> {
+  async authenticate(
+    token: string,
+    { fromHandshake = false, extend = true }: AuthenticateOptions = {},
+  ): Promise<AuthenticatedSession | null> {
     if (this.isJwt(token)) {
       const payload = this.codec.decode(token);
       const user = await this.revocation.userOf(payload);
       return { user, session: sessionOf(payload, user) };
     }
-    const found = await this.sessions.lookup(token, options);
+    const found = await this.sessions.lookup(token, { fromHandshake });
     if (!found) return null;
     const { user, session } = found;
-    const extended = this.sessions.isExtensionDue(session) ? await this.sessions.maybeExtend(session) : null;
+    const isDue = extend && this.sessions.isExtensionDue(session);
+    const extended = isDue ? await this.sessions.maybeExtend(session) : null;
     return { user, session: extended ?? session };
   }
 

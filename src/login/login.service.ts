@@ -9,14 +9,14 @@ import { BearerSessions } from './bearer-sessions.js';
 import { LoginLimits } from './login-limits.js';
 import { SessionScheme, type CookieValue } from './session-scheme.js';
 
-/** How the client keeps its session: in our cookie, or as a bearer token that it stores itself. */
+/** How the client keeps its session: in our cookie, or as a bearer token it stores itself. */
 export type TokenTransport = 'cookie' | 'bearer';
 
-/** Where a login comes from, and what it takes the place of. */
+/** Where a login comes from, and what it replaces. */
 export interface LoginContext extends SessionContext {
   /** Default `cookie`. */
   transport?: TokenTransport;
-  /** What the client presented in that transport: those sessions end with the login (session fixation). */
+  /** The tokens that the client presented in that transport; their sessions end with the login (session fixation). */
   presented?: readonly string[];
   /** The name that was typed, for the events; default: the account's address. */
   login?: string;
@@ -29,30 +29,36 @@ export interface LoginContext extends SessionContext {
   tokensInvalidatedAfter?: number | null;
 }
 
-/** A login to be judged: the proof itself is the caller's. */
+/** A login attempt. The caller supplies the proof. */
 export interface LoginAttempt {
-  /** The name that was typed, in the spelling of `normalizeLogin`; `null` where there is none, as with a passkey. */
+  /** The name that was typed, in the spelling of `normalizeLogin`; `null` if none is asked for, as with a passkey. */
   readonly login: string | null;
-  /** What proves who it is, such as `['password']` or `['passkey']`; names of RFC 8176 where it has one. */
+  /** The methods of proof, such as `['password']` or `['passkey']`; use the names of RFC 8176 where it has one. */
   readonly proofs: readonly string[];
-  /** The account that has been proved, or `null`; it is given the client's address. What it throws is a failed login, except a fault (503). */
+  /** Gets the client's address and returns the verified account, or `null`. Anything it throws counts as a failed login, except a fault (503). */
   readonly verify: (ip: string | null) => Promise<AuthUser | null>;
 }
 
-/** A login of which nothing is due any more. */
+/** A finished login; no further step is required. */
 export interface CompletedLogin {
   readonly user: AuthUser;
-  /** The session's value for its transport, shown this once. */
+  /** The value of the cookie, or the bearer token. It is shown only this once. */
   readonly credential: CookieValue;
 }
 
 /**
- * The one door: every session of the application begins here, whatever has proved who the user is, and no controller,
- * flow or host opens one beside it. So a fixed session ends, a stale proof is refused, and the events are emitted for
- * every way in.
+ * The single entry point: every session is created here, however the user was authenticated. So no way in can forget to
+ * end the session that the client had (session fixation, OWASP ASVS 7.2.4), to refuse a stale proof, or to emit the
+ * events. In an HTTP handler use `HttpSessions`, which calls this and writes the cookie.
  *
- * Throws `INVALID_CREDENTIALS` for an account that is disabled, deleted or changed since the proof began, and
- * `STORE_UNAVAILABLE` for a fault: nobody is logged in by either.
+ * @example
+ * ```ts
+ * const { user, credential } = await logins.attempt(
+ *   { login: null, proofs: ['passkey'], verify: () => passkeys.verify(assertion) }, // the account, or null
+ *   { ip, userAgent, transport: 'bearer' },
+ * );
+ * return { id: user.id, token: credential.value };
+ * ```
  */
 @Injectable()
 export class LoginService {
@@ -65,10 +71,16 @@ export class LoginService {
   ) {}
 
   /**
-   * Judges an attempt: back-off and limits of the address and the login name, then the proof, then the session. Only
-   * failures count against the limits, and success clears those of the name, never those of the address.
+   * Judges an attempt: first the back-off and the limits of the address and the login name, then the proof, then the
+   * session is created. Only failures count against the limits; a success clears those of the name, never those of the
+   * address. Emits `login.succeeded` or `login.failed`.
    *
-   * Throws `RATE_LIMITED`, `INVALID_CREDENTIALS`, and what `verify` throws.
+   * @throws {AuthError} `RATE_LIMITED` if the address or the name has had too many failures; the proof is not looked
+   *   at.
+   * @throws {AuthError} `INVALID_CREDENTIALS` if `verify` returned `null`, or the account is disabled, deleted or
+   *   changed since.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer. Nobody is logged in, and nothing is counted.
+   * @throws whatever `verify` throws.
    */
   async attempt({ login, proofs, verify }: LoginAttempt, context: LoginContext = {}): Promise<CompletedLogin> {
     const ip = context.ip ?? null;
@@ -90,8 +102,14 @@ export class LoginService {
   }
 
   /**
-   * Opens the session of a user who has been proved, and ends those that the client presented. For passwords and codes
-   * use `attempt`, which limits the guesses too.
+   * Creates the session of a user whose identity has been verified, and ends those that the client presented. For
+   * passwords and codes use `attempt`, which limits the guesses too. Emits `login.succeeded`; within an
+   * `AuthTransaction`, after the commit.
+   *
+   * @throws {AuthError} `INVALID_CREDENTIALS` if the account is disabled, or was deleted or changed since the proof
+   *   began.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer. Nobody is logged in.
+   * @throws {TypeError} if `authenticatedAt` is not a finite number.
    */
   async begin(user: AuthUser, proofs: readonly string[], context: LoginContext = {}): Promise<CompletedLogin> {
     if (!isActive(user)) throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});
@@ -127,9 +145,11 @@ export class LoginService {
   }
 
   /**
-   * A new value for the session of this cookie, at a change of privilege: same session, same lifetime. `null` where it
-   * is no live session; revoked meanwhile stays revoked. The old value follows `session.rotationGrace`, unless `grace` is
-   * false.
+   * A new value for the session of this cookie, at a change of privilege: same session, same lifetime. `null` if the
+   * cookie does not name a live session; revoked in the meantime stays revoked. The old value stays usable for
+   * `session.rotationGrace` unless `grace` is false; a signed cookie is refused at once.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   rotate(value: string, context: SessionContext & RotationOptions = {}): Promise<CookieValue | null> {
     return this.scheme.rotate(value, context);

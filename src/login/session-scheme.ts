@@ -16,6 +16,16 @@ export interface AuthenticationResult extends AuthenticatedSession {
   readonly reissue: CookieValue | null;
 }
 
+export interface AuthenticateOptions {
+  /**
+   * The value was not presented just now but came with a socket's handshake, so an outdated one is no sign of theft.
+   * Default false.
+   */
+  readonly fromHandshake?: boolean;
+  /** Whether this is a use of the session, which extends it when it is due. Default true. */
+  readonly extend?: boolean;
+}
+
 /**
  * What the session cookie holds. Chosen by `session.scheme`; guard, decorators and routes do not change with it.
  *
@@ -25,11 +35,8 @@ export abstract class SessionScheme {
   /** A new session for a user who has just proved who they are; the session of `presented` ends. */
   abstract open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue>;
 
-  /**
-   * Who the value authenticates, and a fresh value when it is due. `fromHandshake`: it was not presented just now but came
-   * with a handshake, so an outdated value is no sign of theft.
-   */
-  abstract authenticate(value: string, options?: { fromHandshake?: boolean }): Promise<AuthenticationResult | null>;
+  /** Who the value authenticates, and a fresh value when it is due. */
+  abstract authenticate(value: string, options?: AuthenticateOptions): Promise<AuthenticationResult | null>;
 
   /** Who the value authenticates, if memory knows it and nothing has to be written; `null`: call `authenticate`. */
   authenticateCached(_value: string): AuthenticatedSession | null {

@@ -6,7 +6,13 @@ import type { Identity } from '../session/identity.js';
 import type { EndedSession, Session } from '../session/session.js';
 import { SignedCookieSession } from '../session/signed-cookie.codec.js';
 import type { AuthUser } from '../user/user.directory.js';
-import { SessionScheme, type CookieValue, type OpeningContext, type AuthenticationResult } from './session-scheme.js';
+import {
+  SessionScheme,
+  type AuthenticateOptions,
+  type CookieValue,
+  type OpeningContext,
+  type AuthenticationResult,
+} from './session-scheme.js';
 
 /** What `provider_id` says of a login with e-mail address and password. */
 const PROVIDER = 'basic';
@@ -35,12 +41,15 @@ export class SignedCookieScheme extends SessionScheme {
     return value;
   }
 
-  override async authenticate(value: string): Promise<AuthenticationResult | null> {
+  override async authenticate(
+    value: string,
+    { extend = true }: AuthenticateOptions = {},
+  ): Promise<AuthenticationResult | null> {
     const identity = this.cookies.decode(value);
     if (!identity) return null;
     const user = await this.userOf(identity);
     if (!user) return null;
-    const reissue = this.cookies.shouldReissue(identity) ? this.sign(this.cookies.reissue(identity)) : null;
+    const reissue = extend && this.cookies.shouldReissue(identity) ? this.sign(this.cookies.reissue(identity)) : null;
     return { user, session: sessionOf(identity, user), reissue };
   }
 

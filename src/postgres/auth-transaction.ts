@@ -3,54 +3,69 @@ import type { EntityManager } from 'typeorm';
 import { PreparedStatements } from './prepared-statements.js';
 
 /**
- * Several calls of this module's services in one transaction, such as consuming a mailed token and setting the password
- * that it allows: either all of it happens or nothing.
+ * Runs several calls of this module's services in one transaction, such as consuming a mailed token and setting the
+ * password it allows: either all of it happens or none of it.
  *
+ * - A connection is held meanwhile, so do slow work (hashing, mail) before or after, and await everything you start:
+ *   what goes on after the end is not part of the transaction.
+ * - A statement that fails rolls everything back, even if you catch its error.
+ * - Rate limits are counted on their own and stay counted after a rollback.
+ * - With an `engine` other than PostgreSQL, a token consumed inside is given back after a rollback, but not if the
+ *   outcome of the commit is unknown.
+ *
+ * @example
  * ```ts
+ * const hash = await accounts.hashOf(password); // slow, so before the transaction
  * await transaction.run(async () => {
  *   const reset = await tokens.consume('password_reset', token);
- *   if (reset) await users.setPasswordHash(userId, hash);
+ *   const user = reset && (await accounts.findByLogin(reset.username));
+ *   if (user) await accounts.setPasswordHash(user.id, hash);
  * });
  * ```
- *
- * A connection is held meanwhile, so do slow work (hashing, mail) before or after it, and await everything you start:
- * what continues after the end is not part of it. With another `engine` than PostgreSQL a token that is consumed inside
- * is given back when the rest is undone, but not where the outcome is not known. Rate limits count on their own, also
- * when the rest is undone. A statement that fails undoes everything, also if you catch its error. After a deadlock the
- * work is called again. Throws what the work throws, and `STORE_UNAVAILABLE` when the outcome of the commit is not
- * known.
  */
 @Injectable()
 export class AuthTransaction {
   constructor(private readonly statements: PreparedStatements) {}
 
+  /**
+   * Runs `work` in a transaction and commits it. Inside another `run` or a `within` it is part of that one. After a
+   * deadlock the transaction is rolled back and `work` called again, up to three times in all. Events are emitted, and
+   * caches told, after the commit.
+   *
+   * @throws whatever `work` throws; everything is then rolled back.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer, no connection was free within
+   *   `database.timeout`, or the outcome of the commit is unknown.
+   */
   run<T>(work: () => Promise<T>): Promise<T> {
     return this.statements.transaction(work);
   }
 
   /**
-   * The same in a transaction of your own: an account, a session and your rows are committed together, or none of them.
+   * Runs `work` in an open transaction of your own, so that an account, a session and your rows are committed together
+   * or not at all. `manager` is what TypeORM gives you for an open transaction of the DataSource that AuthModule uses.
    *
+   * - Events are emitted, and caches told, once you have committed; after a rollback, also one to a savepoint (a nested
+   *   `manager.transaction`), they are not.
+   * - Inside, reads go to the database and see your changes; other code sees them after the commit.
+   * - The transaction is yours to end. After a failed statement PostgreSQL accepts no other (`25P02`), and `within`
+   *   throws even if `work` caught the error: let it pass and roll back, or put a savepoint around `within`.
+   * - Nothing is retried after a deadlock or a serialization failure: run your whole transaction again.
+   * - Use READ COMMITTED, PostgreSQL's default, for which our statements are written.
+   * - Await everything you start, and `within` itself, before your transaction ends.
+   *
+   * @throws whatever `work` throws.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer. The error of any statement that failed is
+   *   thrown, even if `work` caught it.
+   * @throws {TypeError} for a manager without an open transaction, for one of another DataSource, and inside `run` or
+   *   the `within` of another transaction.
+   *
+   * @example
    * ```ts
    * await dataSource.transaction(async (manager) => {
    *   await manager.insert(Company, { name });
-   *   await transaction.within(manager, () => users.create(email, password));
+   *   await transaction.within(manager, () => accounts.create(email, password));
    * });
    * ```
-   *
-   * `manager` is the one that TypeORM gives you for an open transaction of the DataSource that AuthModule uses. Events are
-   * emitted, and caches told, when you have committed; nothing is, where you roll back, also to a savepoint (a
-   * `manager.transaction` inside). Inside, reads go to the database and see what you have changed; other code sees it
-   * after the commit. `run` inside is part of it. Rate limits count on their own, on another connection of the pool.
-   *
-   * The transaction is yours, and so is its end. A statement that fails leaves it failed (PostgreSQL takes no further
-   * statement, `25P02`): `within` throws, also if the work caught the error, so let it pass and roll back, or put a
-   * savepoint around `within`. Nothing is tried again after a deadlock or a serialization failure: call your whole
-   * transaction again. Keep to READ COMMITTED, PostgreSQL's default, which our statements are made for. Wait for
-   * everything you start, and for `within` itself, before your transaction ends.
-   *
-   * Throws what the work throws, and a `TypeError` for a manager without an open transaction, for one of another
-   * DataSource, and inside of `run` or of another transaction's `within`.
    */
   within<T>(manager: EntityManager, work: () => Promise<T>): Promise<T> {
     return this.statements.within(manager, work);

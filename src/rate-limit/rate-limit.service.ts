@@ -32,20 +32,20 @@ export interface RateLimitDecision {
   /** Whole seconds to wait, rounded up; 0 where this bucket does not refuse. */
   readonly retryAfter: number;
   /**
-   * `within_limit`; `limit_reached`, by the store or by what this process remembers of it; `refused_together`: there was
-   * room, but another of the buckets refused; `store_unavailable`: allowed by `onStoreError: 'allow'`, counted nowhere.
+   * `within_limit`; `limit_reached`, according to the store or this process's memory; `refused_together`: there was room,
+   * but another bucket refused; `store_unavailable`: allowed by `onStoreError: 'allow'`, not counted anywhere.
    */
   readonly why: 'within_limit' | 'limit_reached' | 'refused_together' | 'store_unavailable';
   /** The instant under which `consume` recorded it, for `refund`. */
   readonly recordedAt: number | null;
 }
 
-/** Several decided together. */
+/** Several decisions made together. */
 export interface RateLimitResult {
   readonly allowed: boolean;
-  /** The one to answer with: of those that refuse, the one that lasts longest; else the one with the least left. */
+  /** The one to answer with: the refusal that lasts longest or, if none refuses, the decision with the least left. */
   readonly decisive: RateLimitDecision;
-  /** In the order they were asked; only those that refuse, where that was known without asking the store. */
+  /** In the order asked. If memory already knew of refusals, only those. */
   readonly decisions: readonly RateLimitDecision[];
 }
 
@@ -56,15 +56,32 @@ const REMEMBERED_FOR = seconds(1);
 const MAX_EMITTED = 10_000;
 
 /**
- * Rate limits over a sliding window, exact under concurrency across processes: whatever arrives at once, never more
- * than `limit` events in any window.
+ * Rate limits over a sliding window, exact under concurrency across processes: however many events arrive at once, no
+ * more than `limit` are allowed in any window. Instants and windows are in milliseconds.
  *
  * This process remembers a refused subject until `resetAt`, for at most a second, and refuses it without a query
- * meanwhile. `clear` and `refund` here forget it at once; those of another process are seen within that second. The
- * memory holds `rateLimits.rememberedBlocks` subjects and no more.
+ * meanwhile. `clear` and `refund` here take effect at once; those of another process within that second. The memory
+ * holds at most `rateLimits.rememberedBlocks` subjects.
  *
- * Subjects are normalised: `Ａlice@…` and `alice@…` are one, as are all addresses of an IPv6 /64. Those that are too
- * long for their column are hashed, never cut.
+ * Subjects are normalised: `Ａlice@…` and `alice@…` are one, as are all addresses of an IPv6 /64. Those too long for
+ * their column are hashed, never cut. `null` stands for every client whose address is unknown; they share ten times the
+ * limit.
+ *
+ * Within an `AuthTransaction` every count stays, even after a rollback. While the storage does not answer,
+ * `onStoreError` decides: `deny` (default) throws `STORE_UNAVAILABLE`, `allow` lets `consume`, `consumeAll` and `check`
+ * through.
+ *
+ * @example
+ * ```ts
+ * await limits.consumeOrThrow('email_send', user.email); // 429 once the limit is reached
+ * await mailer.send(user.email);
+ *
+ * const { allowed, decisive } = await limits.consumeAll([
+ *   { event: '2fa_attempt', subject: user.email },
+ *   { event: 'login_ip', subject: request.ip },
+ * ]);
+ * if (!allowed) console.log(`Retry in ${decisive.retryAfter} s.`);
+ * ```
  */
 @Injectable()
 export class RateLimitService {
@@ -84,7 +101,12 @@ export class RateLimitService {
     this.blocked = rememberedBlocks === 0 ? null : new LRUCache({ max: rememberedBlocks });
   }
 
-  /** Counts this event, or refuses it. Call it before the work that it limits. */
+  /**
+   * Counts this event, or refuses it. Call it before the work that it limits.
+   *
+   * @throws {TypeError} if no policy has this event, or `subject` is neither a string nor `null`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer and `onStoreError` is `deny`.
+   */
   async consume(event: RateLimitEvent, subject: string | null): Promise<RateLimitDecision> {
     const now = this.clock.now();
     const bucket = this.bucket(event, subject);
@@ -100,14 +122,25 @@ export class RateLimitService {
     }
   }
 
-  /** `consume` that throws `RATE_LIMITED` where it is refused. */
+  /**
+   * As `consume`, but throws where that refuses.
+   *
+   * @throws {AuthError} `RATE_LIMITED`: 429 with the true `Retry-After`; `facts.retryAfter` is in whole seconds.
+   * @throws {TypeError} if no policy has this event, or `subject` is neither a string nor `null`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer and `onStoreError` is `deny`.
+   */
   async consumeOrThrow(event: RateLimitEvent, subject: string | null): Promise<RateLimitDecision> {
     const decision = await this.consume(event, subject);
     if (!decision.allowed) throw rateLimited(decision);
     return decision;
   }
 
-  /** Decides about several in one round trip, such as account and address: all are counted, or none. */
+  /**
+   * Decides about several events in one round trip, such as those of account and address: all are counted or none.
+   *
+   * @throws {TypeError} for an empty list, and for the targets that `consume` does not take.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer and `onStoreError` is `deny`.
+   */
   async consumeAll(targets: readonly RateLimitTarget[]): Promise<RateLimitResult> {
     if (targets.length === 0) throw new TypeError('consumeAll needs at least one event.');
     const now = this.clock.now();
@@ -126,7 +159,13 @@ export class RateLimitService {
     }
   }
 
-  /** Whether one more would be allowed now, counting nothing. Between this and `record` others may come in. */
+  /**
+   * Whether one more event would be allowed now, without counting anything. Others may come in before you call
+   * `record`.
+   *
+   * @throws {TypeError} if no policy has this event, or `subject` is neither a string nor `null`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer and `onStoreError` is `deny`.
+   */
   async check(event: RateLimitEvent, subject: string | null): Promise<RateLimitDecision> {
     const now = this.clock.now();
     const bucket = this.bucket(event, subject);
@@ -139,14 +178,21 @@ export class RateLimitService {
     }
   }
 
-  /** Counts an event that has happened, even over the limit: a mail that went out, a factor that was wrong. */
+  /**
+   * Counts an event that has happened, even over the limit: a mail that went out, a factor that was wrong.
+   *
+   * @throws {TypeError} if no policy has this event, or `subject` is neither a string nor `null`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
   async record(event: RateLimitEvent, subject: string | null): Promise<void> {
     await this.store.record(this.bucket(event, subject), this.clock.now());
   }
 
   /**
-   * Takes back what `consume` counted: a login that succeeded, where only failures are limited. Others stay counted, so
-   * that nobody can reset a bucket with an account of their own. False if it is gone.
+   * Takes back what `consume` counted: a login that succeeded, where only failures are limited. Other events stay
+   * counted, so that nobody can reset a bucket with an account of their own. False if it is no longer there.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async refund(decision: RateLimitDecision): Promise<boolean> {
     const { event, subject, limit, window, recordedAt } = decision;
@@ -158,8 +204,11 @@ export class RateLimitService {
   }
 
   /**
-   * Empties the bucket of this account, once a success has proved that its attempts were those of the owner. Never use
-   * it for an address.
+   * Empties the bucket of this account, once a success has proved that its attempts were the owner's. Never use it for
+   * an address.
+   *
+   * @throws {TypeError} if no policy has this event, or `subject` is neither a string nor `null`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async clear(event: RateLimitEvent, subject: string | null): Promise<void> {
     const bucket = this.bucket(event, subject);
@@ -189,7 +238,7 @@ export class RateLimitService {
     });
   }
 
-  /** A hammered subject must not flood the listeners. */
+  /** Once per refusal: a hammered subject must not flood the listeners. */
   private emitReached(bucket: Bucket, until: number, now: number): void {
     if ((this.emitted.get(keyOf(bucket)) ?? 0) > now) return;
     this.emitted.set(keyOf(bucket), until);
@@ -205,7 +254,7 @@ export class RateLimitService {
     });
   }
 
-  /** A refusal that is on its way from the store while this happens is older than it: the count keeps it out. */
+  /** A refusal already on its way from the store is older than this; the counter keeps it out of the memory. */
   private forget(bucket: Bucket): void {
     this.forgotten++;
     this.emitted.delete(keyOf(bucket));
@@ -221,7 +270,7 @@ export class RateLimitService {
   }
 }
 
-/** `recorded`: the store counted it, after the usage that it answered. */
+/** `recorded`: the store counted it; `usage` is what was there before. */
 function decide(bucket: Bucket, usage: Counted, now: number, recorded: boolean): RateLimitDecision {
   const { event, subject, limit, window } = bucket;
   const full = usage.used >= limit && !recorded;

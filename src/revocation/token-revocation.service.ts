@@ -16,8 +16,15 @@ export interface SelfContainedToken {
 }
 
 /**
- * Ends self-contained tokens before they expire (OWASP ASVS 7.4.1): one by its `jti`, all of a user by a cutoff. Every
- * method throws `STORE_UNAVAILABLE` when the storage has a fault; an outage never makes a token valid.
+ * Ends self-contained tokens (JWTs and signed cookies) before they expire (OWASP ASVS 7.4.1): one by its `jti`, or all
+ * of a user by a cutoff. An outage never makes a token valid. Stored sessions are judged by `isLive` in
+ * `src/session/session.ts`.
+ *
+ * @example
+ * ```ts
+ * const { jti, exp } = codec.decode(token, { purpose: 'invitation' });
+ * if (!(await revocation.revoke(jti, exp))) throw new ConflictException('This invitation has been used.');
+ * ```
  */
 @Injectable()
 export class TokenRevocationService {
@@ -29,7 +36,14 @@ export class TokenRevocationService {
     private readonly events: AuthEvents,
   ) {}
 
-  /** Ends the token of this `jti`; `exp` (epoch ms) is when it would have expired. Idempotent: true for the call that ended it. */
+  /**
+   * Ends the token with this `jti`; `exp` (epoch ms) is when it would have expired. Idempotent: of any number of
+   * concurrent calls, in any number of processes, exactly one returns true. Within an `AuthTransaction` it is part of
+   * that.
+   *
+   * @throws {TypeError} if `jti` is not a string of 1 to 64 characters, or `exp` not a finite number.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
   async revoke(jti: string, exp: number): Promise<boolean> {
     if (typeof jti !== 'string' || jti === '' || jti.length > 64 || !Number.isFinite(exp)) {
       throw new TypeError('revoke() takes the jti (1 to 64 characters) and exp (epoch ms) of a decoded token.');
@@ -37,14 +51,22 @@ export class TokenRevocationService {
     return this.states.revoke(jti, exp);
   }
 
+  /**
+   * Whether this token was ended by `revoke`. Cutoffs and disabled accounts are not considered: see `userOf`. With
+   * `cache.enabled` it usually costs no query.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
   isRevoked(jti: string): Promise<boolean> {
     return this.states.isRevoked(jti);
   }
 
   /**
    * Ends everything the user has, in one statement: tokens issued and sessions authenticated up to this instant, opaque
-   * sessions included. What is issued from the next microsecond on is valid. False when there is no such account;
-   * throws `UNSUPPORTED` with a directory that has no `invalidateTokens`.
+   * ones included. Whatever is issued from the next microsecond on is valid. Returns false if there is no such account.
+   *
+   * @throws {AuthError} `UNSUPPORTED` if your `UserDirectory` does not override `invalidateTokens`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async revokeAllForUser(userId: string): Promise<boolean> {
     const at = this.clock.now();
@@ -62,9 +84,14 @@ export class TokenRevocationService {
   }
 
   /**
-   * The user of a token whose signature holds, if it was not ended since. Throws, in this order, `TOKEN_REVOKED`,
-   * `ACCOUNT_INACTIVE` (disabled or deleted) or `TOKENS_INVALIDATED`. One round trip, and none with `cache.enabled` for
-   * a user who was seen lately.
+   * The user of a token whose signature is valid, unless the token has been ended since. One round trip, and none with
+   * `cache.enabled` for a user who was seen recently. The codes below are checked in this order. This is where JWTs and
+   * signed cookies are decided, as `isLive` in `src/session/session.ts` decides stored sessions.
+   *
+   * @throws {AuthError} `TOKEN_REVOKED` if it was ended by `revoke`, as a logout does.
+   * @throws {AuthError} `ACCOUNT_INACTIVE` if the account is disabled or deleted.
+   * @throws {AuthError} `TOKENS_INVALIDATED` if the user signed out everywhere or changed the password since.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async userOf({ sub, jti, iat }: SelfContainedToken): Promise<AuthUser> {
     const { revoked, user } = await this.states.of(jti, sub);
@@ -83,8 +110,11 @@ export class TokenRevocationService {
   }
 
   /**
-   * For a login that is about to give out something self-contained, counting from `instant`: throws
-   * `INVALID_CREDENTIALS` when the account was disabled or got another cutoff since its password was read.
+   * For a login that is about to hand out something self-contained, counting from `instant` (epoch ms).
+   *
+   * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or got another cutoff since its password was
+   *   read.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async confirmLogin(user: AuthUser, instant: number): Promise<void> {
     if (await this.users.confirmLogin(user, instant)) return;

@@ -18,7 +18,7 @@ import { createSessions } from './migrations/create-sessions.js';
 import { createUsers } from './migrations/create-users.js';
 import type { UserIdType } from './user-id-type.js';
 
-/** What a DataSource is given: `TypeOrmModule.forRoot({ …, entities: [...entities], migrations: [...migrations] })`. */
+/** For the options `entities` and `migrations` of a TypeORM DataSource. */
 export interface AuthSchema {
   readonly entities: (new () => object)[];
   readonly migrations: (new () => MigrationInterface)[];
@@ -32,17 +32,27 @@ export interface AuthSchemaOptions {
 }
 
 /**
- * The entities and migrations for users of the host's own, or for tables of other names, in place of `authEntities` and
- * `authMigrations`. `userId`: users are in a table or service of the host's, so there is no table `users`, no foreign
- * key, and `user_id` is of that type. `tables`: the database has tables of the default names already. The migrations
- * refuse to run, and change nothing, where a table of one of their names is none that they can take over.
+ * Entities and migrations in place of `authEntities` and `authMigrations`, for an application with a user table of its
+ * own or with other table names.
  *
+ * - `userId`: users live in a table or service of yours. There is no table `users` and no foreign key, and `user_id`
+ *   has this type.
+ * - `tables`: names for our tables, where yours already use the default ones. Give `AuthModule.forRoot` the same.
+ *
+ * The migrations refuse to run, and change nothing, if an existing table with one of these names cannot be adopted.
+ *
+ * @throws {AuthError} `INVALID_CONFIG` for a table name that is longer than 40 characters, contains anything but letters,
+ *   digits, `_` and `$`, or is given twice, and for an unknown `userId`.
+ *
+ * @example
  * ```ts
  * const auth = authSchemaFor({ userId: 'bigint', tables: { sessions: 'auth_sessions' } });
- * TypeOrmModule.forRoot({ …, entities: [...auth.entities, Customer], migrations: [...auth.migrations] });
+ * TypeOrmModule.forRoot({
+ *   type: 'postgres',
+ *   entities: [...auth.entities, Customer],
+ *   migrations: [...auth.migrations],
+ * });
  * ```
- *
- * Throws `INVALID_CONFIG` for a name that cannot be one of a table, or a `userId` that is not one of its types.
  */
 export function authSchemaFor({ userId, tables: written }: AuthSchemaOptions): AuthSchema {
   const check = new OptionChecker();
@@ -72,7 +82,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
   ];
 }
 
-/** One a feature, each after those whose tables it refers to. */
+/** One per feature, each after those whose tables it refers to. */
 function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterface)[] {
   return [
     createInvalidationKey(settings),
@@ -87,8 +97,23 @@ function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterfa
 
 const standard = schemaOf({ userId: undefined, tables: Object.freeze(new TableSettings()) });
 
-/** The entities of this module, for `TypeOrmModule.forRoot({ entities: [...authEntities, …] })`. */
+/**
+ * The TypeORM entities of this module, on tables with the default names.
+ *
+ * @example
+ * ```ts
+ * TypeOrmModule.forRoot({ type: 'postgres', entities: [...authEntities, Note], migrations: [...authMigrations] });
+ * ```
+ */
 export const authEntities = standard.entities;
 
-/** The migrations of this module, for `TypeOrmModule.forRoot({ migrations: [...authMigrations, …] })`. */
+/**
+ * The TypeORM migrations of this module, forward and back. They create the tables or adopt those of a system listed in
+ * docs/compatibility.md; any other table of the same name is refused before anything is changed.
+ *
+ * @example
+ * ```ts
+ * export default new DataSource({ type: 'postgres', entities: [...authEntities], migrations: [...authMigrations] });
+ * ```
+ */
 export const authMigrations = standard.migrations;

@@ -33,7 +33,7 @@ export interface RotationOptions {
   grace?: boolean;
 }
 
-/** What a session is opened on: a proof of who the user is. */
+/** The proof of identity on which a session is opened. */
 export interface Authentication {
   /** Epoch ms: when the proof began, before the password was read. */
   authenticatedAt: number;
@@ -44,7 +44,7 @@ export interface Authentication {
   user?: Pick<AuthUser, 'tokensInvalidatedAfter'>;
 }
 
-/** A new session with its token, which is never visible again: nothing that is stored leads back to it. */
+/** A new session with its token, which is shown only this once: nothing stored leads back to it. */
 export interface IssuedSession {
   readonly token: string;
   readonly session: Session;
@@ -52,7 +52,7 @@ export interface IssuedSession {
 
 /** The session that a token leads to. */
 export interface SessionLookup extends AuthenticatedSession {
-  /** The token that has taken the presented one's place; hand it out where you can. */
+  /** The token that replaced the one presented; give it to the client if you can. */
   readonly successor?: string;
 }
 
@@ -64,10 +64,21 @@ const MAX_IP_LENGTH = 45;
 const HANDLE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /**
- * Opaque sessions in the database: a random token for the client, its SHA-256 for us.
+ * Opaque sessions in the database: a random token for the client, its SHA-256 for us. Instants are epoch milliseconds.
  *
- * Every method throws `STORE_UNAVAILABLE` when the storage has a fault; a session that is missing, malformed, expired
- * or revoked is `null`, `false` or 0. All of them are safe to call concurrently from any number of processes.
+ * For a login use `LoginService` or `HttpSessions`, which check the account, end the session the client had, and emit
+ * the events; this is the layer below them.
+ *
+ * A session that is missing, malformed, expired or revoked is `null`, `false` or 0, and every method throws
+ * `STORE_UNAVAILABLE` if the storage has a fault. All of them are safe to call concurrently from any number of
+ * processes.
+ *
+ * @example
+ * ```ts
+ * const sessions = await sessionService.listForUser(user.id); // for a page "where you are logged in"
+ * await sessionService.revokeByHandle(user.id, sessions[0]!.handle);
+ * await sessionService.revokeAllForUser(user.id, { except: current }); // "log out everywhere else"
+ * ```
  */
 @Injectable()
 export class SessionService {
@@ -86,21 +97,28 @@ export class SessionService {
   }
 
   /**
-   * A new session for a user who has just proved who they are. `authenticatedAt` (epoch ms, default now) is when that
-   * proof began: pass the instant before the password was read, so that a password change meanwhile ends the session.
-   * Throws `USER_NOT_FOUND`.
+   * Opens a session for a user who has just proved who they are. `authenticatedAt` (epoch ms, default now) is when that
+   * proof began: pass the instant before the password was read, so that a password change in the meantime ends the
+   * session. With `user`, the login is refused right away if the account has changed since.
+   *
+   * @throws {AuthError} `USER_NOT_FOUND` if the storage knows the users and none has this id.
+   * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or got another cutoff since `user` was read.
+   * @throws {TypeError} if `authenticatedAt` is not a finite number.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   create(userId: string, context: SessionContext & Partial<Authentication> = {}): Promise<IssuedSession> {
     return this.rotate(null, userId, { ...context, authenticatedAt: context.authenticatedAt ?? this.clock.now() });
   }
 
   /**
-   * The live session of this token and its user, or `null`. A token of the wrong length or alphabet costs no query;
-   * any other costs one prepared statement, and one more for each rotation since.
+   * The live session of this token and its user, or `null`. A token of the wrong length or alphabet costs no query; any
+   * other costs one prepared statement, and one more for each rotation since.
    *
-   * A token that was rotated leads to its successor for `session.rotationGrace`. From then on it is `null`, and counts
-   * as stolen: the sessions that it led to end, and `session.reuse_detected` is emitted. Pass `fromHandshake` for a token that
-   * is not presented now but has been held since before, such as that of a socket's handshake: then it is just `null`.
+   * For `session.rotationGrace`, a token that was rotated leads to its successor. After that it is `null` and counts as
+   * stolen: the sessions it led to end, and `session.reuse_detected` is emitted. Pass `fromHandshake` for a token that
+   * is not presented now but has been held for a while, such as that of a socket's handshake: then it is just `null`.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async lookup(
     token: string,
@@ -118,8 +136,8 @@ export class SessionService {
   }
 
   /**
-   * The session as `lookup` returns it, if memory knows it and nothing has to be written; `null`: call `lookup`.
-   * Synchronous.
+   * The session as `lookup` would return it, if it is in memory and nothing has to be written; for `null`, call
+   * `lookup`. Synchronous, and never throws.
    */
   lookupCached(token: string): AuthenticatedSession | null {
     if (!this.store.hasCache) return null;
@@ -128,17 +146,23 @@ export class SessionService {
   }
 
   /**
-   * Puts a session with a new token in the place of `current`, in one transaction. Call it at every login and every
+   * Replaces the session `current` with one that has a new token, in one transaction. Call it at every login and every
    * change of privilege (session fixation: OWASP ASVS 7.2.4).
    *
-   * With `authenticatedAt` the user has proved who they are again: a full new lifetime and a new handle, and the new
-   * session comes even if `current` is gone already or belonged to somebody else. The old token is refused at once.
+   * With `authenticatedAt` the user has proved who they are again. The new session has a full lifetime and a new
+   * handle, and is opened even if `current` is gone already or belonged to somebody else. The old token is refused at
+   * once.
    *
-   * Without it the new session carries the handle, authentication and absolute lifetime of `current`, and is `null` when
-   * `current` is gone or over: revoked meanwhile stays revoked. Of concurrent calls all get the same new token, and for
-   * `session.rotationGrace` the old one leads to it too (see `lookup`), so that no tab is logged out by another. With
-   * `grace: false` one of them gets the token and the others `null`; the old one is refused at once, and counts as stolen
-   * only when it comes after the grace, since other tabs may have sent it meanwhile.
+   * Without it the new session keeps the handle, authentication and absolute lifetime of `current`, and the result is
+   * `null` if `current` is gone or over: revoked in the meantime stays revoked. Concurrent calls all get the same new
+   * token, and for `session.rotationGrace` the old one leads to it too (see `lookup`), so that one tab does not log out
+   * another. With `grace: false` one of them gets the token and the others `null`; the old one is refused at once, and
+   * counts as stolen only when it comes after the grace, since other tabs may have sent it in the meantime.
+   *
+   * @throws {AuthError} `USER_NOT_FOUND` if the storage knows the users and none has this id.
+   * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or got another cutoff since `user` was read.
+   * @throws {TypeError} if `authenticatedAt` is given and is not a finite number.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   rotate(
     current: Pick<Session, 'id'> | null,
@@ -173,6 +197,7 @@ export class SessionService {
       authenticatedAt: authenticatedAt === undefined ? null : Math.min(authenticatedAt, now),
       cutoff: user && (user.tokensInvalidatedAfter ?? null),
       replaces: current?.id ?? null,
+      rotationGrace,
       successor: leavesSuccessor ? this.rotations.seal(token, current.id) : null,
       ip: printable(context.ip, MAX_IP_LENGTH),
       userAgent: printable(context.userAgent, MAX_USER_AGENT_LENGTH),
@@ -190,14 +215,16 @@ export class SessionService {
     return current && this.rotatedMeanwhile(current.id, userId);
   }
 
-  /** Whether `maybeExtend` has anything to write for this session now. It waits for nothing. */
+  /** Whether `maybeExtend` would write something for this session now. Synchronous, without a query. */
   isExtensionDue(session: Session): boolean {
     return extendedExpiry(session, this.clock.now(), this.config.session) !== null;
   }
 
   /**
-   * The session with its new expiry when this call moved it, or `null`: enough time is left, the absolute lifetime
+   * The session with its new expiry if this call extended it. `null` if enough time is left, the absolute lifetime
    * allows no more, the session was revoked meanwhile, or a concurrent request has just extended it.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async maybeExtend(session: Session): Promise<Session | null> {
     const now = this.clock.now();
@@ -211,19 +238,27 @@ export class SessionService {
     return { ...session, expiresAt, lastSeenAt: now };
   }
 
-  /** The id of the session that this token names, without a query; `null` for anything that is not a token of ours. */
+  /**
+   * The id of the session that this token names, without a query; `null` for anything that is not one of our tokens.
+   */
   idOf(token: string): string | null {
     return this.tokens.idOf(token);
   }
 
-  /** Ends one session, by `session.id`, and what it was rotated to. Idempotent: false when there was none. */
+  /**
+   * Ends one session, by `session.id`, and whatever it was rotated to. Idempotent: false if it had ended already.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
   async revoke(id: string): Promise<boolean> {
     return (await this.end([id], 'revoked')).length > 0;
   }
 
   /**
-   * Ends the sessions that these tokens lead to, also those that were rotated, at any time; values that are no token of
-   * ours are ignored. Idempotent. Returns the sessions that ended.
+   * Ends the sessions that these tokens lead to, including those rotated at any time; values that are not our tokens
+   * are ignored. Idempotent. Returns the sessions that ended.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   revokeTokens(tokens: readonly string[]): Promise<EndedSession[]> {
     return this.end(
@@ -232,21 +267,34 @@ export class SessionService {
     );
   }
 
-  /** Ends the user's session of this public handle. False for an unknown handle and for somebody else's. */
+  /**
+   * Ends the user's session with this public handle. False for an unknown handle and for another user's.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
   async revokeByHandle(userId: string, handle: string): Promise<boolean> {
     if (!HANDLE.test(handle) || !(await this.store.deleteByHandle(userId, handle))) return false;
     this.emitRevoked({ userId, handle: handle.toLowerCase() }, 'revoked_by_handle');
     return true;
   }
 
-  /** Ends every session of the user, but `except` where given. Returns the number of sessions ended. */
+  /**
+   * Ends every session of the user, except `except` if given. Returns the number of sessions ended. JWTs and signed
+   * cookies are not among them: see `TokenRevocationService.revokeAllForUser`.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
   async revokeAllForUser(userId: string, { except }: { except?: Pick<Session, 'id'> } = {}): Promise<number> {
     const count = await this.store.deleteByUser(userId, except?.id);
     if (count > 0) this.emitRevoked({ userId, handle: null }, 'revoked_all', count);
     return count;
   }
 
-  /** The user's live sessions, most recently used first. */
+  /**
+   * The user's live sessions, most recently used first, without ids and tokens.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
   async listForUser(userId: string): Promise<ListedSession[]> {
     const now = this.clock.now();
     const sessions = await this.store.listByUser(userId);
@@ -255,7 +303,7 @@ export class SessionService {
 
   private readonly isNotDue = (session: Session): boolean => !this.isExtensionDue(session);
 
-  /** What another call has rotated this session to, while its grace lasts. */
+  /** The session that a concurrent call rotated this one to, during its grace period. */
   private async rotatedMeanwhile(id: string, userId: string): Promise<IssuedSession | null> {
     const found = await this.store.find(id);
     const now = this.clock.now();
@@ -291,7 +339,7 @@ export class SessionService {
   }
 }
 
-/** Header values come from outside: control characters out, cut to what the list shows. */
+/** Header values are untrusted: control characters are replaced, and the length is cut to what the list shows. */
 function printable(value: string | null | undefined, maxLength: number): string | null {
   return value ? value.replaceAll(/\p{Cc}/gu, ' ').slice(0, maxLength) : null;
 }

@@ -22,6 +22,8 @@ export interface NewSession {
   readonly replaces: string | null;
   /** What a mere rotation leaves in the old session's place, for `find` to answer with. Opaque to the store. */
   readonly successor: string | null;
+  /** How long the successor is needed. */
+  readonly rotationGrace: number;
   readonly maxPerUser: number;
   readonly ip: string | null;
   readonly userAgent: string | null;
@@ -125,6 +127,14 @@ export abstract class SessionStore {
 
   /** All sessions of the user with the user, live or not, but no rotated one, most recently used first. */
   abstract listByUser(userId: string): Promise<AuthenticatedSession[]>;
+
+  /**
+   * Forgets at most `limit` successors that were left by rotations up to `rotatedAt`, whose grace is over; the rotated
+   * sessions stay known. Returns the number. A storage that forgets by itself has nothing to do.
+   */
+  deleteSuccessors(_rotatedAt: number, _limit: number): Promise<number> {
+    return Promise.resolve(0);
+  }
 
   /**
    * Deletes at most `limit` rows that were over at `now`, the oldest first. Returns the number deleted. A rotated one

@@ -3,7 +3,7 @@ import type { AuthUser } from '../user/user.directory.js';
 
 /** A session as the application sees it. Instants are epoch milliseconds. */
 export interface Session {
-  /** Lower-case hex SHA-256 of the token. Never shown to anybody: `handle` is the public name. */
+  /** Lower-case hex SHA-256 of the token. Never show it: `handle` is the public name. */
   readonly id: string;
   /** Public name of the session, for lists and for `DELETE sessions/:handle`. It authenticates nobody. */
   readonly handle: string;
@@ -21,13 +21,13 @@ export interface Session {
   readonly userAgent: string | null;
 }
 
-/** A live session and whose it is. */
+/** A live session and its user. */
 export interface AuthenticatedSession {
   readonly session: Session;
   readonly user: AuthUser;
 }
 
-/** Whether it is a JWT or a signed cookie, and stored nowhere: those have one name, which is their `jti` or `sid`. */
+/** Whether this is a JWT or a signed cookie, which is stored nowhere: it has one name, its `jti` or `sid`. */
 export function isSelfContained({ id, handle }: Pick<Session, 'id' | 'handle'>): boolean {
   return id === handle;
 }
@@ -35,7 +35,7 @@ export function isSelfContained({ id, handle }: Pick<Session, 'id' | 'handle'>):
 /** A session that has ended, by the names that may be shown. */
 export type EndedSession = Pick<Session, 'userId' | 'handle'>;
 
-/** What a rotation leaves in the place of the old session. */
+/** What a rotation leaves in place of the old session. */
 export interface Rotation {
   /** Epoch ms. */
   readonly at: number;
@@ -50,8 +50,10 @@ export interface StoredSession extends AuthenticatedSession {
 }
 
 /**
- * Whether the session authenticates its user at `now`: over at the exact instant of expiry, cutoff or disabling, and
- * with its rotation, whatever the clocks say.
+ * Whether a stored session authenticates its user at `now`. It is over at the exact instant of expiry, cutoff or
+ * disabling, and once it is rotated, whatever the clocks say.
+ *
+ * JWTs and signed cookies have no row: `TokenRevocationService.userOf` in `src/revocation/` decides about those.
  */
 export function isLive({ session, user, rotated = null }: LiveOrNot, now: number): boolean {
   return (
@@ -65,13 +67,13 @@ export function isLive({ session, user, rotated = null }: LiveOrNot, now: number
 
 type LiveOrNot = AuthenticatedSession & Partial<StoredSession>;
 
-/** Whether at `now` the old token still leads to the new one: over at the exact instant. */
+/** Whether the old token still leads to the new one at `now`; no longer at the exact end of the grace period. */
 export function isInGrace({ at }: Rotation, now: number, { rotationGrace }: Readonly<SessionSettings>): boolean {
   return now < at + rotationGrace;
 }
 
 /**
- * The expiry that use at `now` gives the session, or `null` when nothing is to be written: enough is left (exactly
+ * The expiry that use at `now` gives the session, or `null` if nothing has to be written: enough time is left (exactly
  * `extendBelow` is enough), it is over already, or its absolute lifetime allows no more.
  */
 export function extendedExpiry(session: Session, now: number, settings: Readonly<SessionSettings>): number | null {

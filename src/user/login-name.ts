@@ -4,15 +4,22 @@ import { domainToASCII, domainToUnicode } from 'node:url';
 export const MAX_LOGIN_LENGTH = 320;
 
 /**
- * Nothing that a reader could see: control and format characters (zero-width, soft hyphen, bidirectional overrides),
+ * Characters that a reader cannot see: control and format characters (zero-width, soft hyphen, bidirectional overrides),
  * line separators, lone surrogates. Two names that differ in them look the same.
  */
 export const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
 
 /**
- * The one spelling of an e-mail address or user name: NFKC, trimmed, lower case, an international domain in its ASCII
- * form (`xn--`, UTS 46). Done once, before validation, limits and lookups, so that `Ａlice@…` and `alice@…` are the same
- * account everywhere, as are `user@пример.рф` and `user@xn--e1afmkfd.xn--p1ai`.
+ * The canonical spelling of an e-mail address or user name: NFKC, trimmed, lower case, an international domain in its
+ * ASCII form (`xn--`, UTS 46). Apply it once, before validation, limits and lookups, so that `Ａlice@…` and `alice@…`
+ * are the same account everywhere, as are `user@пример.рф` and `user@xn--e1afmkfd.xn--p1ai`. It validates nothing.
+ *
+ * @throws {TypeError} for anything but a string.
+ *
+ * @example
+ * ```ts
+ * const user = await accounts.findByLogin(normalizeLogin(' Ada@Example.com ')); // ada@example.com
+ * ```
  */
 export function normalizeLogin(login: string): string {
   const name = login.normalize('NFKC').trim().toLowerCase();
@@ -28,18 +35,21 @@ export function spellingsOf(login: string): readonly string[] {
   return other === login ? [login] : [login, other];
 }
 
-/** Whether the domain is spelled as `normalizeLogin` would spell what it stands for: no other one leads to the same. */
+/**
+ * Whether the domain is already spelled as `normalizeLogin` would spell it, so that no other spelling maps to the same
+ * one.
+ */
 export function isCanonicalDomain(domain: string): boolean {
   return domainToASCII(domainToUnicode(domain)) === domain;
 }
 
-/** What has no such domain stays as it is. */
+/** A name without an `@` is returned unchanged. */
 function withDomain(name: string, spelled: (domain: string) => string): string {
   const at = name.lastIndexOf('@') + 1;
   return at === 0 ? name : name.slice(0, at) + (spelled(name.slice(at)) || name.slice(at));
 }
 
-/** Anything else in it would be dropped or decoded, and one name made the name of another. */
+/** Any other character would be dropped or decoded, which would turn one name into another. */
 function isInternational(domain: string): boolean {
   return (
     /^[a-z0-9._\u0080-\u{10ffff}-]+$/u.test(domain) && /[\u0080-\u{10ffff}]/u.test(domain) && !INVISIBLE.test(domain)

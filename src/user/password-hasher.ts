@@ -13,7 +13,7 @@ import { randomToken } from '../crypto/random.js';
 export const PASSWORD_LENGTH = { min: 8, max: 1024 } as const;
 
 const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/;
-/** Whole, with salt and hash: anything less would be refused without any work. */
+/** Complete, with salt and hash: anything less would be refused without doing the work. */
 const ARGON2 = /^\$argon2(?:id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}$/;
 const RETRY_AFTER_SECONDS = 1;
 const DUMMY_PURPOSE = 'password-dummy';
@@ -32,7 +32,15 @@ export interface PasswordOrigin {
  * the CPU nor the memory (OWASP ASVS 15.1.3). Turns and places are shared out by the client's network and address: a
  * flood from one, however wide an IPv6 network it has, leaves room to everybody else.
  *
- * Passwords are compared in Unicode NFC and are never truncated (NIST 800-63B 3.1.1.2).
+ * Passwords are compared in Unicode NFC and are never truncated (NIST 800-63B 3.1.1.2). Their length is not checked
+ * here.
+ *
+ * @example
+ * ```ts
+ * const stored = await hasher.hash('correct horse battery staple'); // '$argon2id$v=19$m=19456,t=2,p=1$…'
+ * await hasher.matches(stored, 'correct horse battery staple'); // true
+ * await hasher.matches(null, 'any password'); // false, after the same work
+ * ```
  */
 @Injectable()
 export class PasswordHasher {
@@ -53,17 +61,22 @@ export class PasswordHasher {
     this.queue = queue;
   }
 
-  /** The PHC string to store. Throws `HASHER_OVERLOADED`. */
+  /**
+   * The PHC string to store.
+   *
+   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting.
+   */
   hash(password: string, { ip }: Pick<PasswordOrigin, 'ip'> = {}): Promise<string> {
     return this.inTurn(ip, () => hash(password.normalize('NFC'), this.options));
   }
 
   /**
-   * Whether this is the password of the stored hash. With `null` (no such account, no password set) it does the same
-   * work against a dummy and answers false; so it does for a stored value that is no argon2 hash. The dummy has the
+   * Whether this password belongs to the stored hash. For `null` (no such account, no password set) it does the same
+   * work against a dummy and returns false; so it does for a stored value that is not an argon2 hash. The dummy has the
    * parameters of one of the configured sets (`password.previous`), always the same one for one `login`: as accounts
    * have, whose hashes cost what their parameters cost until their next login renews them.
-   * Throws `HASHER_OVERLOADED`.
+   *
+   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting.
    */
   async matches(
     storedHash: string | null,
@@ -81,7 +94,7 @@ export class PasswordHasher {
     });
   }
 
-  /** Whether the hash was made with other parameters than the ones in force, so that it should be made again. */
+  /** Whether the hash was made with parameters other than those in force, and should be made again. */
   isOutdated(storedHash: string): boolean {
     const [, memoryCost, timeCost, parallelism] = PHC.exec(storedHash) ?? [];
     return (

@@ -2,39 +2,76 @@ import { AuthError } from '../auth.errors.js';
 import { isActive } from './account.js';
 
 /**
- * A user as guards and handlers see it. Hosts add their own fields by module augmentation:
+ * A user as guards and handlers see it. Add fields of your own by module augmentation.
  *
+ * @example
  * ```ts
- * declare module 'nestjs-latchkey' { interface AuthUser { roles: string[] } }
+ * declare module 'nestjs-latchkey' {
+ *   interface AuthUser {
+ *     roles?: readonly string[];
+ *   }
+ * }
  * ```
  */
 export interface AuthUser {
-  /** Always a string, also where the table's key is an integer. */
+  /** Always a string, even if the table's key is an integer. */
   id: string;
   email: string;
-  /** Epoch ms; set: the account has no valid session, token or login. */
+  /** Epoch ms. While it is set, the account has no valid session, token or login. */
   disabledAt?: number | null;
-  /** Epoch ms; what was authenticated or issued up to and at this instant is revoked. */
+  /** Epoch ms. Everything authenticated or issued up to and including this instant is revoked. */
   tokensInvalidatedAfter?: number | null;
 }
 
 /**
- * Who the users are: the host's port. `PostgresUserDirectory` on the table `users` is the default; a host with a table
- * or a service of its own extends this class and passes it as `AuthModule.forRoot({ users: MyDirectory })`.
+ * Where the users are. `PostgresUserDirectory` on the table `users` is the default; an application with a table or
+ * service of its own extends this class and passes it as `AuthModule.forRoot({ users: CustomerDirectory })`.
  *
  * Every method returns `null` for a missing account. It throws for faults only, and a fault is never an answer: the
- * request gets 503 and keeps its cookie.
+ * request gets 503 and keeps its cookie. Methods may be called concurrently. The directory must not be request-scoped.
+ *
+ * @example
+ * ```ts
+ * @Injectable()
+ * export class CustomerDirectory extends UserDirectory {
+ *   constructor(
+ *     @InjectRepository(Customer) private readonly customers: Repository<Customer>,
+ *     private readonly hasher: PasswordHasher,
+ *   ) {
+ *     super();
+ *   }
+ *
+ *   override async findById(id: string): Promise<AuthUser | null> {
+ *     return toUser(await this.customers.findOneBy({ id: Number(id) }));
+ *   }
+ *
+ *   override async findByLogin(login: string): Promise<AuthUser | null> {
+ *     return toUser(await this.customers.findOneBy({ email: login }));
+ *   }
+ *
+ *   override async verifyCredentials(login: string, password: string): Promise<AuthUser | null> {
+ *     const customer = await this.customers.findOneBy({ email: login });
+ *     const isActive = customer !== null && customer.blockedAt === null;
+ *     const matches = await this.hasher.matches(isActive ? customer.passwordHash : null, password);
+ *     return matches ? toUser(customer) : null;
+ *   }
+ * }
+ *
+ * function toUser(customer: Customer | null): AuthUser | null {
+ *   return customer && { id: `${customer.id}`, email: customer.email, disabledAt: customer.blockedAt?.getTime() ?? null };
+ * }
+ * ```
  */
 export abstract class UserDirectory {
   /**
-   * Whether `findById` answers what the module's own table `users` holds and nothing else, so that a store may join that
-   * table instead of asking. Never for a directory of the host's.
+   * Whether `findById` returns exactly what the module's own table `users` holds, so that a store may join that table
+   * instead of calling it. Leave it false in a directory of your own.
    */
   get isJoinable(): boolean {
     return false;
   }
 
-  /** Whether what changes an account here reaches caches and `AuthEvents` by itself; else the caller publishes it. */
+  /** Whether account changes made here are published automatically; if not, the caller must publish them. */
   get publishesChanges(): boolean {
     return false;
   }
@@ -42,20 +79,21 @@ export abstract class UserDirectory {
   /** The account with this id, disabled or not (`disabledAt` says so), or `null` if there is none. */
   abstract findById(id: string): Promise<AuthUser | null>;
 
-  /** The account of this login name in the spelling of `normalizeLogin`, disabled or not, or `null`. */
+  /** The account with this login name, in the spelling of `normalizeLogin`, disabled or not, or `null`. */
   abstract findByLogin(login: string): Promise<AuthUser | null>;
 
   /**
-   * The account whose password this is. `null` for an unknown account, a wrong password and a disabled account alike,
-   * after the same work: hash a dummy if there is no hash to compare with. `ip` is the client's address: hand it to
-   * `PasswordHasher`, which shares out its places by it.
+   * The account with this login name and password. `null` for an unknown account, a wrong password and a disabled
+   * account alike, after the same work: `PasswordHasher.matches(null, password, { login, ip })` does it where there is no hash to
+   * compare with. `ip` is the client's address, by which the hasher shares out its places.
    */
   abstract verifyCredentials(login: string, password: string, ip?: string | null): Promise<AuthUser | null>;
 
   /**
-   * Moves `tokensInvalidatedAfter` of the account to `cutoff` (epoch ms), never back, in one statement: "sign out
-   * everywhere" for what is self-contained. False when there is no such account. A directory that keeps no such field
-   * keeps this default, which throws `UNSUPPORTED`.
+   * Moves the account's `tokensInvalidatedAfter` to `cutoff` (epoch ms), never back, in one statement: "sign out
+   * everywhere" for JWTs and signed cookies. Returns false if there is no such account.
+   *
+   * @throws {AuthError} `UNSUPPORTED` unless it is overridden: a directory without such a field keeps this default.
    */
   async invalidateTokens(_id: string, _cutoff: number): Promise<boolean> {
     const message = 'This UserDirectory cannot end all tokens of a user: override invalidateTokens().';
@@ -63,10 +101,10 @@ export abstract class UserDirectory {
   }
 
   /**
-   * Called when a login is about to be answered with something self-contained (JWT, signed cookie) that counts from
-   * `instant`: true when the account is as it was when its password was read, neither disabled nor with another cutoff.
-   * An implementation that keeps `instant` on the account, and never sets a cutoff before it, makes this exact; this
-   * default compares with the account as it is now.
+   * Called when a login is about to hand out a JWT or a signed cookie that counts from `instant` (epoch ms). Returns
+   * true if the account is as it was when its password was read: not disabled, with the same cutoff. This default
+   * compares with the account as it is now; an implementation that records `instant` on the account, and never sets a
+   * cutoff before it, closes the remaining gap.
    */
   async confirmLogin(user: AuthUser, _instant: number): Promise<boolean> {
     const now = await this.findById(user.id);
@@ -75,8 +113,8 @@ export abstract class UserDirectory {
   }
 
   /**
-   * Whether any account exists; login answers 503 "setup not complete" while none does. Called only after a refused
-   * login. A directory that does not know keeps this default.
+   * Whether any account exists; until then a login is answered 503 "setup not complete". Called only after a refused
+   * login. The default is true.
    */
   async hasAccounts(): Promise<boolean> {
     return true;
@@ -84,8 +122,8 @@ export abstract class UserDirectory {
 }
 
 /**
- * A handler that writes to its `request.user` must not write into a cache. What hangs below is shared, and so is a user
- * that is no plain object: only its class knows how to copy it.
+ * A copy, so that a handler which writes to its `request.user` does not write into a cache. Nested objects are still
+ * shared, and class instances are not copied.
  */
 export function copyOfUser(user: AuthUser): AuthUser {
   if (Object.getPrototypeOf(user) !== Object.prototype) return user;

@@ -38,7 +38,7 @@ function userStatements(names: SchemaNames) {
       text: `INSERT INTO ${users} (email, password_hash, created_at, updated_at)
     VALUES ($1, $2, ${instant('$3')}, ${instant('$3')}) RETURNING ${COLUMNS}`,
     },
-    /** Only over the hash that was verified, so that a password changed meanwhile is not undone. */
+    /** Replaces only the hash that was verified, so that a password changed meanwhile is kept. */
     rehash: {
       name: 'latchkey_user_rehash',
       text: `UPDATE ${users} SET password_hash = $3, updated_at = ${instant('$4')} WHERE id = $1 AND password_hash = $2`,
@@ -58,7 +58,7 @@ function userStatements(names: SchemaNames) {
       name: 'latchkey_user_enable',
       text: `UPDATE ${users} SET disabled_at = NULL, updated_at = ${instant('$2')} WHERE id = $1`,
     },
-    /** The extension of citext may be in a schema that is on no search path: its operator compares without case. */
+    /** The citext extension may be in a schema outside the search path; its operator ignores case. */
     findByEmail: (citextSchema: string): Statement => ({
       name: 'latchkey_user_by_email',
       text: `SELECT ${COLUMNS} FROM ${users} WHERE email OPERATOR(${citextSchema}.=) $1::${citextSchema}.citext`,
@@ -82,12 +82,24 @@ export interface UserRow {
 }
 
 /**
- * The default `UserDirectory`: table `users`, argon2id. Besides the port it has what an application needs to manage
- * accounts. Everything that takes access away (`setPassword`, `disable`, `invalidateTokens`) moves the cutoff and deletes
- * the sessions in one transaction, so that none from before survives it, nor comes back when the account is enabled
- * again: also not one that a concurrent login opens with the old password, whatever the clocks of the processes say.
- * Of JWTs and signed cookies that goes for those that a login here has given out. One that the host's code encodes itself
- * is compared by its time of issue, so there the processes' clocks must agree.
+ * The default `UserDirectory`: table `users`, passwords in argon2id. Beyond the port it has what an application needs
+ * to manage accounts.
+ *
+ * Whatever takes access away (`setPassword`, `disable`, `invalidateTokens`) moves the cutoff and deletes the sessions
+ * in one transaction, so that no earlier session survives or comes back when the account is enabled again. That
+ * includes a session opened by a concurrent login with the old password, whatever the clocks of the processes say. For
+ * JWTs and signed cookies, this holds for those issued by a login through this module. A token that your code encodes
+ * itself is compared by its time of issue, so there the clocks of the processes must agree.
+ *
+ * Every method throws `STORE_UNAVAILABLE` if the database does not answer, and `SCHEMA_MISSING` if the migrations have
+ * not been run. An id that is not a UUID is the id of no account.
+ *
+ * @example
+ * ```ts
+ * const user = await accounts.create('ada@example.com', 'correct horse battery staple');
+ * await accounts.setPassword(user.id, 'a better passphrase'); // ends her sessions and tokens
+ * await accounts.disable(user.id); // from now on no session, token or login of hers is valid
+ * ```
  */
 @Injectable()
 export class PostgresUserDirectory extends UserDirectory {
@@ -107,24 +119,44 @@ export class PostgresUserDirectory extends UserDirectory {
     this.sql = userStatements(names);
   }
 
-  /** A subclass that overrides `findById` knows more about a user than the table does. */
+  /** False in a subclass that overrides `findById`: it knows more about a user than the table does. */
   override get isJoinable(): boolean {
     return this.findById === PostgresUserDirectory.prototype.findById;
   }
 
-  /** By triggers on the table, and by the methods below. */
+  /** True: triggers on the table and the methods below publish every change. */
   override get publishesChanges(): boolean {
     return true;
   }
 
+  /**
+   * The account with this id, disabled or not, or `null`.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
+   */
   override async findById(id: string): Promise<AuthUser | null> {
     return toUser(await this.rowById(id));
   }
 
+  /**
+   * The account with this login name, disabled or not, or `null`. Give it the spelling of `normalizeLogin`. An account
+   * that another program stored under the Unicode spelling of its domain is found as well.
+   *
+   * @throws {AuthError} `SCHEMA_MISSING` if `users.email` is not of type `citext`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
+   */
   override async findByLogin(login: string): Promise<AuthUser | null> {
     return toUser(await this.rowByLogin(login));
   }
 
+  /**
+   * The account with this login name and password, or `null`: an unknown account, a wrong password and a disabled
+   * account look the same and take the same time. A hash with outdated parameters is renewed on the way.
+   *
+   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed.
+   * @throws {AuthError} `SCHEMA_MISSING` if `users.email` is not of type `citext`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
+   */
   override async verifyCredentials(login: string, password: string, ip?: string | null): Promise<AuthUser | null> {
     const row = await this.rowByLogin(login);
     // Also that of a disabled account, which goes on to cost what it did.
@@ -134,17 +166,33 @@ export class PostgresUserDirectory extends UserDirectory {
     return toUser(row);
   }
 
+  /**
+   * Ends every session and token authenticated or issued up to and including `cutoff` (epoch ms). The cutoff never
+   * moves back. Returns false if there is no such account.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
+   */
   override invalidateTokens(id: string, cutoff: number): Promise<boolean> {
     return this.endAccess(id, cutoff, null);
   }
 
+  /**
+   * Records `instant` as the last login if the account is enabled and its cutoff is still that of `user`; in one
+   * statement, ordered against everything that takes access away.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
+   */
   override async confirmLogin({ id, tokensInvalidatedAfter }: AuthUser, instant: number): Promise<boolean> {
     const cutoff = tokensInvalidatedAfter ?? null;
     const values = [id, toEpochSeconds(instant), cutoff === null ? null : toEpochSeconds(cutoff)];
     return (await this.statements.run(this.sql.confirmLogin, values)).rowCount > 0;
   }
 
-  /** Asks until the first account exists, then never again. */
+  /**
+   * Whether any account exists. Asks the database until one does, then never again.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
+   */
   override async hasAccounts(): Promise<boolean> {
     if (!this.anyAccount) {
       const { rows } = await this.statements.run<{ found: boolean }>(this.sql.hasAccounts, []);
@@ -154,9 +202,16 @@ export class PostgresUserDirectory extends UserDirectory {
   }
 
   /**
-   * A new account. Throws `INVALID_INPUT` for an address or password that cannot be used, and for an address that is
-   * taken: a public sign-up form should answer both cases the same, so that it does not reveal which addresses are
-   * registered.
+   * Creates an account. The address is stored in the spelling of `normalizeLogin`; the password has 8 to 1024
+   * characters.
+   *
+   * An address that is taken is `INVALID_INPUT` too. A public sign-up form should answer both cases the same, so that
+   * it does not reveal which addresses are registered.
+   *
+   * @throws {AuthError} `INVALID_INPUT` if the address is not exactly one mailbox, is taken, or the password is too
+   *   short or too long. `facts.fields` says which.
+   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
    */
   async create(email: string, password: string): Promise<AuthUser> {
     const login = checkedEmail(email);
@@ -172,38 +227,60 @@ export class PostgresUserDirectory extends UserDirectory {
     }
   }
 
-  /** Also ends every session and token of the account, in the same statement. False if there is no such account. */
+  /**
+   * Sets the password, and ends every session and token of the account in the same statement. Returns false if there is
+   * no such account.
+   *
+   * @throws {AuthError} `INVALID_INPUT` if the password does not have 8 to 1024 characters.
+   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
+   */
   async setPassword(id: string, password: string): Promise<boolean> {
     return this.setPasswordHash(id, await this.hashOf(password));
   }
 
-  /** The hash of a password that may be set. Throws `INVALID_INPUT` for one that is too short or too long. */
+  /**
+   * The hash of an acceptable password, for `setPasswordHash`.
+   *
+   * @throws {AuthError} `INVALID_INPUT` if the password does not have 8 to 1024 characters.
+   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed.
+   */
   hashOf(password: string): Promise<string> {
     return this.hasher.hash(checkedPassword(password));
   }
 
-  /** `setPassword` with the hash made before, so that a transaction need not wait for it. */
+  /**
+   * `setPassword` with a hash made beforehand, so that a transaction need not wait for it. Returns false if there is no
+   * such account.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
+   */
   setPasswordHash(id: string, hash: string): Promise<boolean> {
     return this.endAccess(id, this.clock.now(), 'password_changed', { hash });
   }
 
   /**
-   * Idempotent. From this statement on the account has no valid session, token or login. False if there is no such
-   * account.
+   * Disables the account: from this statement on it has no valid session, token or login. Idempotent. Returns false if
+   * there is no such account.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
    */
   disable(id: string): Promise<boolean> {
     return this.endAccess(id, this.clock.now(), 'disabled', { disables: true });
   }
 
   /**
-   * Lets a disabled account log in again; earlier sessions and tokens stay ended. False if there is no such account.
+   * Lets a disabled account log in again; its earlier sessions and tokens stay ended. Returns false if there is no such
+   * account.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
    */
   async enable(id: string): Promise<boolean> {
     if (!UUID.test(id)) return false;
     return this.changing(id, async () => (await this.statements.run(this.sql.enable, [id, this.now()])).rowCount > 0);
   }
 
-  /** A full hasher only puts it off to the next login. */
+  /** If the hasher is overloaded, the next login does it. */
   private async rehash(row: UserRow, password: string, ip?: string | null): Promise<void> {
     try {
       const hash = await this.hasher.hash(password, { ip });
@@ -213,7 +290,7 @@ export class PostgresUserDirectory extends UserDirectory {
     }
   }
 
-  /** Also one that another program has stored under the other spelling of an international domain. */
+  /** Tries both spellings of an international domain, since another program may have stored the other one. */
   private async rowByLogin(login: string): Promise<UserRow | null> {
     for (const spelling of spellingsOf(login)) {
       const row = await this.rowByEmail(spelling);
@@ -232,7 +309,7 @@ export class PostgresUserDirectory extends UserDirectory {
     return (await this.statements.run<UserRow>(statement, [email])).rows[0] ?? null;
   }
 
-  /** Asked once; after a failure the next caller asks again. */
+  /** Read once; after a failure the next caller tries again. */
   private async readCitextSchema(): Promise<Statement> {
     try {
       const { rows } = await this.statements.runAlone<{ schema: string }>(this.sql.citextSchema, []);
@@ -268,7 +345,7 @@ export class PostgresUserDirectory extends UserDirectory {
     });
   }
 
-  /** Caches of this process forget the user at once, also when it is not known whether the change was made. */
+  /** Makes the caches of this process forget the user at once, even if the outcome is unknown. */
   private async changing(id: string, change: () => Promise<boolean>): Promise<boolean> {
     try {
       return await change();

@@ -18,6 +18,9 @@ import type { RedisScript } from './redis-script.js';
 import { parseRemoved, parseRow, tailOf, word } from './redis-session.row.js';
 import { CLOSE_ALL, CLOSE_BY_HANDLE, CLOSE_FAMILIES, EXTEND, KEPT_AFTER_END, OPEN } from './session-scripts.js';
 
+/** A successor is kept this much longer than the grace, for processes whose clock is slow. Milliseconds. */
+const SUCCESSOR_LEEWAY = 5_000;
+
 /**
  * Sessions in Redis, users where the `UserDirectory` has them. Two kinds of keys, each with a lifetime of its own:
  *
@@ -25,6 +28,8 @@ import { CLOSE_ALL, CLOSE_BY_HANDLE, CLOSE_FAMILIES, EXTEND, KEPT_AFTER_END, OPE
  *   families, revocation) is one script on this one key, on a cluster too.
  * - `lk:s:{id}`: the user's id, since a token names no user. Written before the session is, and a hint only: a session
  *   is where the hash has it. Ids are never used twice, so that an ended one cannot come back by it.
+ *
+ * A third, `lk:n:{id}`, holds what leads from a rotated session to this one, and expires with the grace.
  *
  * A lookup is GET, then HGET and the user at once; a token that nobody has given out costs the GET alone.
  *
@@ -59,11 +64,15 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
       this.redis.run('session', (redis) => redis.hGet(this.sessionsOf(owner), id)),
       this.userOf(owner),
     ]);
-    return row === null || !user ? null : { ...parseRow(id, row), user };
+    if (row === null || !user) return null;
+    const { session, rotated } = parseRow(id, row);
+    if (!rotated?.successor) return { session, rotated, user };
+    const successor = await this.redis.run('session', (redis) => redis.get(this.leadTo(rotated.successor!)));
+    return { session, rotated: { ...rotated, successor }, user };
   }
 
   override async open(session: NewSession): Promise<OpenedSession | null> {
-    const { id, now, ttl, absoluteLifetime, replaces, successor, maxPerUser } = session;
+    const { id, now, ttl, absoluteLifetime, replaces, successor, rotationGrace, maxPerUser } = session;
     const isLogin = session.authenticatedAt !== null;
     const login = isLogin ? await this.login(session, session.authenticatedAt) : null;
     if (isLogin && !login) return null;
@@ -75,6 +84,11 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
 
     const lifetime = Math.ceil(absoluteLifetime + KEPT_AFTER_END);
     await this.redis.run('session', (redis) => redis.set(this.pointerTo(id), userId, { PX: lifetime }));
+    // Under the new id, so that of concurrent rotations the row names the one that won.
+    if (successor !== null) {
+      const PX = Math.ceil(rotationGrace) + SUCCESSOR_LEEWAY;
+      await this.redis.run('session', (redis) => redis.set(this.leadTo(id), successor, { PX }));
+    }
     // Redis is no part of the transaction. (What was rotated still leads to the new session.)
     this.statements.afterTransaction(async (outcome) => {
       if (outcome === 'undone' && login) await this.delete([id]).catch(() => {});
@@ -88,7 +102,7 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
       login ? String(login.authenticatedAt) : '',
       tailOf({ ...session, userId }),
       replaces ?? '',
-      word(successor),
+      word(successor === null ? null : id),
       String(maxPerUser),
     ]);
     const [row, ...rest] = (opened as string[] | null) ?? [];
@@ -194,7 +208,7 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
   }
 
   private forget(ids: readonly string[]): void {
-    this.redis.discard(ids.map((id) => this.pointerTo(id)));
+    this.redis.discard(ids.flatMap((id) => [this.pointerTo(id), this.leadTo(id)]));
   }
 
   private ownerOf(id: string): Promise<string | null> {
@@ -215,6 +229,10 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
 
   private sessionsOf(userId: string): string {
     return `${this.redis.prefix}u:${userKey(userId)}`;
+  }
+
+  private leadTo(id: string): string {
+    return `${this.redis.prefix}n:${id}`;
   }
 
   private pointerTo(id: string): string {

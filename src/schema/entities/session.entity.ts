@@ -46,6 +46,7 @@ export abstract class SessionColumns {
    * new one for a while, and is known as stolen after that. Its `expires_at` is over, for other readers of the table.
    */
   @Column({ name: 'rotated_at', type: 'timestamptz', nullable: true })
+  @Index('sessions_successor_idx', { where: 'successor IS NOT NULL' })
   rotatedAt!: Date | null;
 
   /** The token that took its place, encrypted. */
