@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { anchors, brokenLinks, page, pages, snippets } from './support/docs.js';
+import { anchors, brokenLinks, filesIn, page, pages, snippets } from './support/docs.js';
+import { exampleProgram, examplesOf } from './support/examples.js';
 
 const all = pages();
 const docs = all.filter(({ path }) => path.startsWith('docs/'));
@@ -27,6 +28,30 @@ describe('documentation', () => {
     rmSync(folder, { recursive: true });
     expect(compiled.stdout).toBe('');
     expect(count).toBeGreaterThan(15);
+  }, 120_000);
+
+  it('every @example of a doc comment compiles', () => {
+    const folder = 'test/doc-examples';
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder);
+    const sources = filesIn('src', /(?<!\.spec)\.ts$/);
+    const examples = sources.flatMap((path) => examplesOf(page(path)).map((code) => ({ path, code })));
+    examples.forEach(({ path, code }, i) => {
+      writeFileSync(`${folder}/${path.replaceAll(/[^\w-]/g, '_')}_${i}.ts`, exampleProgram(code));
+    });
+    // Negative control: the last file of all.
+    writeFileSync(`${folder}/wrong.ts`, exampleProgram("await sessionService.revoked('id');"));
+    const config = {
+      extends: '../../tsconfig.json',
+      compilerOptions: { noUnusedLocals: false, noUnusedParameters: false },
+    };
+    writeFileSync(`${folder}/tsconfig.json`, JSON.stringify({ ...config, include: ['**/*.ts'] }));
+    const compiled = spawnSync('node', ['node_modules/typescript/bin/tsc', '-p', folder], { encoding: 'utf8' });
+    rmSync(folder, { recursive: true });
+    const mistakes = compiled.stdout.split('\n').filter((line) => line !== '');
+    expect(mistakes.filter((line) => !line.includes('/wrong.ts'))).toEqual([]);
+    expect(mistakes).toHaveLength(1);
+    expect(examples.length).toBeGreaterThan(40);
   }, 120_000);
 
   it('a block that shows a file is that file', () => {

@@ -78,7 +78,7 @@ const MAX_EMITTED = 10_000;
  *
  * const { allowed, decisive } = await limits.consumeAll([
  *   { event: '2fa_attempt', subject: user.email },
- *   { event: 'login_ip', subject: request.ip },
+ *   { event: 'login_ip', subject: ip },
  * ]);
  * if (!allowed) console.log(`Retry in ${decisive.retryAfter} s.`);
  * ```

@@ -4,6 +4,7 @@ import type { Duration } from '../common/duration.js';
 /**
  * A clock that stands still until you move it. Default: 2025-01-01T00:00:00Z.
  *
+ * @example
  * ```ts
  * const clock = new FrozenClock();
  * Test.createTestingModule({ imports: [AppModule] }).overrideProvider(Clock).useValue(clock);
