@@ -76,3 +76,5 @@ export { parseLoginBody } from './http/login-body.js';
 export type { LoginBody } from './http/login-body.js';
 export { RateLimitGuard } from './http/rate-limit.guard.js';
 export { SessionCookie } from './http/session-cookie.js';
+export { CleanupService } from './cleanup/cleanup.service.js';
+export { LoginService } from './login/login.service.js';

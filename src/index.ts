@@ -16,6 +16,7 @@ export type { CleanupSettings } from './config/cleanup-settings.js';
 export type { CookieSettings } from './config/cookie-settings.js';
 export type {
   EphemeralTokenFields,
+  FirstFactor,
   EphemeralTokenRule,
   EphemeralTokenType,
 } from './config/ephemeral-token-settings.js';
@@ -62,13 +63,19 @@ export type { AuthUser } from './user/user.directory.js';
 export { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 
 export { SessionService } from './session/session.service.js';
-export type { IssuedSession, ListedSession, SessionContext, SessionLookup } from './session/session.service.js';
+export type {
+  IssuedSession,
+  ListedSession,
+  RotationOptions,
+  SessionContext,
+  SessionLookup,
+} from './session/session.service.js';
 export type { AuthenticatedSession, EndedSession, Session } from './session/session.js';
 
 export { JwtCodecService } from './jwt/jwt-codec.service.js';
 export type { EncodedToken, EncodeOptions } from './jwt/jwt-codec.service.js';
-export { TokenError } from './jwt/jwt-error.js';
 export type { TokenPayload, TokenPurpose, TokenPurposes } from './jwt/jwt-payload.js';
+export { TokenError } from './jwt/jwt-error.js';
 export { TokenRevocationService } from './revocation/token-revocation.service.js';
 export type { SelfContainedToken } from './revocation/token-revocation.service.js';
 
@@ -77,16 +84,15 @@ export { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service
 export { RateLimitService } from './rate-limit/rate-limit.service.js';
 export type { RateLimitDecision, RateLimitTarget, RateLimitResult } from './rate-limit/rate-limit.service.js';
 
-export { LoginService } from './login/login.service.js';
 export type { CompletedLogin, LoginAttempt, LoginContext, TokenTransport } from './login/login.service.js';
 
-export { CleanupService } from './cleanup/cleanup.service.js';
 export type { CleanupCounts, CleanupReport, CleanupState } from './cleanup/cleanup.service.js';
 export { AuthHealthIndicator } from './health/auth-health.indicator.js';
 export type { AuthHealth, AuthHealthOptions } from './health/auth-health.indicator.js';
 
 export {
   Authenticated,
+  CrossOrigin,
   CurrentSession,
   CurrentUser,
   currentSession,
@@ -94,6 +100,7 @@ export {
   OptionalAuth,
   Public,
   RedirectIfAuthenticated,
+  WithoutExtension,
 } from './http/auth.decorators.js';
 export { AuthErrorFilter } from './http/auth-error.filter.js';
 export { HttpSessions } from './http/http-sessions.js';

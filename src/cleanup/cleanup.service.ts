@@ -40,10 +40,11 @@ export interface CleanupState {
   readonly lag: number;
 }
 
-type Kind = readonly [name: keyof CleanupCounts, deleteDue: (instant: number, limit: number) => Promise<number>];
+/** `null`: its rows stay, so that they are not counted. */
+type Kind = readonly [name: keyof CleanupCounts | null, deleteDue: (instant: number, limit: number) => Promise<number>];
 
 const JITTER = 0.1;
-const EXPIRING_KINDS = new Set<keyof CleanupCounts>(['sessions', 'ephemeralTokens', 'revokedTokens']);
+const EXPIRING_KINDS = new Set<Kind[0]>([null, 'sessions', 'ephemeralTokens', 'revokedTokens']);
 
 /**
  * Deletes expired rows: sessions, single-use tokens, revoked JWTs, rate-limit events past every window, audit rows past
@@ -81,7 +82,9 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
     audit: AuditStore,
   ) {
     const window = longestWindow(config.rateLimits);
+    const { rotationGrace } = config.session;
     const kinds: Kind[] = [
+      [null, (instant, limit) => sessions.deleteSuccessors(instant - rotationGrace, limit)],
       ['sessions', (instant, limit) => sessions.deleteExpired(instant, limit)],
       ['revokedTokens', (instant, limit) => revoked.deleteExpired(instant, limit)],
       ['auditEvents', (instant, limit) => audit.deleteOlderThan(instant - config.audit.retention, limit)],
@@ -176,7 +179,7 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
       // Measured until after the commit, since the rows were locked that long.
       const took = performance.now() - began;
       if (deleted === null) return false;
-      counts[name] += deleted;
+      if (name) counts[name] += deleted;
       if (deleted < limit) return true;
       size.took(took);
       await wait(took, undefined, { signal: this.stopping.signal }).catch(() => undefined);

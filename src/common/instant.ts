@@ -18,6 +18,13 @@ export function microseconds(instant: Instant): number {
   return Math.round(instant * 1000);
 }
 
+const MICROSECOND = 0.001;
+
+/** `instant`, but at least a microsecond after `before`. */
+export function later(instant: Instant, before: Instant | null | undefined): Instant {
+  return Math.max(instant, (before ?? Number.NEGATIVE_INFINITY) + MICROSECOND);
+}
+
 /** ISO 8601 in UTC with 6 digits of a second, or none when they are all 0: `2025-01-01T00:00:00.120000Z`. */
 export function formatInstant(instant: Instant): string {
   const total = microseconds(instant);

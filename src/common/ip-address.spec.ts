@@ -1,5 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
-import { canonicalAddress, isWithin, parseNetwork, subjectOfAddress, type Network } from './ip-address.js';
+import {
+  canonicalAddress,
+  isWithin,
+  parseNetwork,
+  siteOfAddress,
+  sourceOfAddress,
+  subjectOfAddress,
+  type Network,
+} from './ip-address.js';
 
 describe('canonicalAddress', () => {
   it.each([
@@ -86,4 +94,11 @@ describe('isWithin', () => {
     ['2001:db9::1', false],
     ['nonsense', false],
   ])('%s: %s', (address, within) => expect(isWithin(address, networks)).toBe(within));
+});
+
+it('an address is in networks from wide to narrow', () => {
+  expect(sourceOfAddress('2001:db8:1:2::3')).toEqual(['2001:db8::/32', '2001:db8:1::/48', '2001:db8:1:2::/64']);
+  expect(sourceOfAddress('::ffff:192.0.2.7')).toEqual(['192.0.2.0', '192.0.2.7']);
+  expect(sourceOfAddress(null)).toEqual(['unknown']);
+  expect(['2001:db8:1:2::3', '192.0.2.7', 'x'].map(siteOfAddress)).toEqual(['2001:db8:1::/48', null, null]);
 });

@@ -4,6 +4,8 @@ import { trimOptionalWhitespace } from './optional-whitespace.js';
 
 /** The prefix of an IPv6 address that one customer usually owns; they can freely choose the bits below it. */
 const IPV6_SUBJECT_PREFIX = 64;
+const IPV6_SITE_PREFIX = 48;
+const IPV6_PROVIDER_PREFIX = 32;
 
 /** A parsed network, as `trustedProxies` lists them. */
 export type Network = readonly [address: ipaddr.IPv4 | ipaddr.IPv6, prefix: number];
@@ -25,7 +27,29 @@ export function subjectOfAddress(text: string | null | undefined): string | null
   const address = parseAddress(text?.replace(/\/64$/, ''));
   if (!address) return null;
   if (address instanceof ipaddr.IPv4) return address.toString();
-  return `${ipaddr.IPv6.networkAddressFromCIDR(`${address.toString()}/${IPV6_SUBJECT_PREFIX}`).toString()}/${IPV6_SUBJECT_PREFIX}`;
+  return networkOf(address, IPV6_SUBJECT_PREFIX);
+}
+
+/**
+ * The /48 of an IPv6 address, which a site or a tunnel has all of: 65,536 times the /64 that is one client. `null` for
+ * IPv4, where an address is as wide as a client gets, and for what is no address.
+ */
+export function siteOfAddress(text: string | null | undefined): string | null {
+  const address = parseAddress(text);
+  return address instanceof ipaddr.IPv6 ? networkOf(address, IPV6_SITE_PREFIX) : null;
+}
+
+/**
+ * The networks of an address from wide to narrow, for sharing out what is scarce: of IPv6 what a provider, a site and a
+ * client has, of IPv4 a /24 and the address. Whoever has no address is one source.
+ */
+export function sourceOfAddress(text: string | null | undefined): readonly string[] {
+  const address = parseAddress(text);
+  if (!address) return ['unknown'];
+  if (address instanceof ipaddr.IPv4) {
+    return [ipaddr.IPv4.networkAddressFromCIDR(`${address.toString()}/24`).toString(), address.toString()];
+  }
+  return [IPV6_PROVIDER_PREFIX, IPV6_SITE_PREFIX, IPV6_SUBJECT_PREFIX].map((prefix) => networkOf(address, prefix));
 }
 
 /**
@@ -53,6 +77,10 @@ export function parseNetwork(text: unknown): Network | string {
 export function isWithin(text: string, networks: readonly Network[]): boolean {
   const address = parseAddress(text);
   return address !== null && networks.some(([of, bits]) => address.kind() === of.kind() && address.match(of, bits));
+}
+
+function networkOf(address: ipaddr.IPv6, prefix: number): string {
+  return `${ipaddr.IPv6.networkAddressFromCIDR(`${address.toString()}/${prefix}`).toString()}/${prefix}`;
 }
 
 function parseAddress(text: string | null | undefined): ipaddr.IPv4 | ipaddr.IPv6 | null {

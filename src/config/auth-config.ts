@@ -5,7 +5,7 @@ import { checkAudit, type AuditSettings } from './audit-settings.js';
 import type { AuthOptions } from './auth-options.js';
 import { checkCache, type CacheSettings } from './cache-settings.js';
 import { checkCleanup, type CleanupSettings } from './cleanup-settings.js';
-import { checkCookie, type CookieSettings } from './cookie-settings.js';
+import { checkCookie, cookiePrefix, type CookieSettings } from './cookie-settings.js';
 import { checkDatabase, type DatabaseSettings } from './database-settings.js';
 import { checkEphemeralTokens, type EphemeralTokenRule } from './ephemeral-token-settings.js';
 import { checkJwt, type JwtSettings } from './jwt-settings.js';
@@ -84,7 +84,7 @@ export class AuthConfig {
       trustedProxies: checkTrustedProxies(check, options?.trustedProxies),
       trustsUnixSocket: trustsUnixSocket(options?.trustedProxies),
       session: checkSession(check, options?.session),
-      cookie: checkCookie(check, options?.cookie),
+      cookie: checkCookie(check, options?.cookie, options?.baseUrl),
       password: checkPassword(check, options?.password),
       jwt: checkJwt(check, options?.jwt),
       cache,
@@ -106,10 +106,8 @@ export class AuthConfig {
     return new AuthConfig(checked);
   }
 
-  /**
-   * The cookie's name on the wire: with `__Host-` while it is secure, unless `hostPrefix` is off (RFC 6265bis 4.1.3.2).
-   */
+  /** The cookie's name on the wire, with its prefix: see `cookie.hostPrefix`. */
   get cookieName(): string {
-    return this.cookie.secure && this.cookie.hostPrefix ? `__Host-${this.cookie.name}` : this.cookie.name;
+    return `${cookiePrefix(this.cookie)}${this.cookie.name}`;
   }
 }

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { OptionChecker } from './option-checker.js';
 
 const COOKIE_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
@@ -5,24 +6,25 @@ const COOKIE_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 /** A domain as a Domain attribute spells it: labels in lower case, no leading dot, no port. */
 const DOMAIN = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 
-/**
- * The session cookie. HttpOnly and Path=/ are always set; Domain never is, except to clear the cookies of
- * `clearDomains`.
- */
+/** As a Path attribute has it (RFC 6265bis 4.1.1): absolute, and nothing that ends the attribute. */
+const PATH = /^\/[\x21-\x3a\x3c-\x7e]*$/;
+
+/** The session cookie. HttpOnly is always set. */
 export class CookieSettings {
-  /** The name without its prefix: `__Host-` is added while `secure` is on. Default `session`. */
+  /** Without a prefix: the module adds that itself, see `hostPrefix`. Default `session`. */
   name: string = 'session';
 
   /**
-   * Default true, regardless of NODE_ENV. Turn it off only for development over plain http; the `__Host-` prefix goes
-   * with it, since browsers refuse one without the other.
+   * Default true, whatever NODE_ENV says. Turn it off only for development over plain http; the prefix goes with it,
+   * since browsers refuse the one without the other.
    */
   secure: boolean = true;
 
   /**
-   * Whether the cookie is called `__Host-…` while it is secure. Default true: the prefix keeps other hosts of your
-   * domain from setting the cookie. Turn it off only to keep reading the cookies of the system that you are moving
-   * from.
+   * Whether the name has the prefix that browsers enforce while the cookie is secure: `__Host-`, or `__Secure-` where
+   * there is a `domain` or a `path`, which `__Host-` rules out (RFC 6265bis 4.1.3). Default true; turn it off only to
+   * keep reading the cookies of the system that you are moving from, since `__Host-` keeps other hosts of your domain
+   * from setting the cookie.
    */
   hostPrefix: boolean = true;
 
@@ -30,14 +32,46 @@ export class CookieSettings {
   sameSite: 'lax' | 'strict' | 'none' = 'lax';
 
   /**
-   * Domains, such as `example.com`, for which another system (or an older version of yours) has set a cookie of the
-   * same name. A browser then sends both, and neither logs anybody in; logins, logouts and requests with two cookies
-   * clear those of these domains. Needs `hostPrefix: false`: a `__Host-` cookie never has a domain. Default none.
+   * The domain whose hosts all share the login, such as `example.com`. The cookie is then called `__Secure-…`, and every
+   * host of the domain can read and set it: leave it out where one host is enough. A cookie of the same name without a
+   * domain is cleared, as if it were listed in `clearDomains`. Default: this host only.
+   */
+  domain: string | undefined = undefined;
+
+  /**
+   * The path under which the browser sends the cookie; `routes.path` and your handlers must be below it. No protection:
+   * pages of the same origin reach each other's cookies (RFC 6265bis 8.5). Default `/`.
+   */
+  path: string = '/';
+
+  /**
+   * A cookie of its own for every top-level site that embeds yours (CHIPS). Needs `secure`, and `sameSite: 'none'` to be
+   * sent in a frame of another site. The cookie of the same name that is not partitioned is cleared. Default false.
+   */
+  partitioned: boolean = false;
+
+  /**
+   * Domains, such as `example.com`, for which another system (or an older version of yours) has set a cookie of the same
+   * name. A browser sends both then, and nobody is logged in by either; logins, logouts and requests with two cookies
+   * clear those of these domains. A `__Host-` cookie never has a domain, so it needs `hostPrefix: false` or `domain`. Default none.
    */
   clearDomains: readonly string[] = [];
 }
 
-export function checkCookie(check: OptionChecker, written: Partial<CookieSettings> | undefined): CookieSettings {
+/**
+ * Of the cookie's name on the wire. `__Host-` needs Secure, Path=/ and no Domain; `__Secure-` needs Secure (RFC 6265bis
+ * 4.1.3).
+ */
+export function cookiePrefix({ secure, hostPrefix, domain, path }: CookieSettings): '' | '__Secure-' | '__Host-' {
+  if (!secure || !hostPrefix) return '';
+  return domain === undefined && path === '/' ? '__Host-' : '__Secure-';
+}
+
+export function checkCookie(
+  check: OptionChecker,
+  written: Partial<CookieSettings> | undefined,
+  baseUrl?: string,
+): CookieSettings {
   const cookie = check.settings('cookie', new CookieSettings(), written);
   check.that(
     typeof cookie.name === 'string' && COOKIE_NAME.test(cookie.name) && !/^__(host|secure)-/i.test(cookie.name),
@@ -50,13 +84,39 @@ export function checkCookie(check: OptionChecker, written: Partial<CookieSetting
     cookie.sameSite !== 'none' || cookie.secure,
     "cookie.sameSite 'none' needs cookie.secure: browsers drop the cookie otherwise. Serve over https, or use 'lax'.",
   );
+  checkReach(check, cookie, baseUrl);
   const { clearDomains } = cookie;
   const areDomains =
     Array.isArray(clearDomains) && clearDomains.every((one) => typeof one === 'string' && DOMAIN.test(one));
   check.that(areDomains, "cookie.clearDomains must be a list of domains such as ['example.com'].");
   check.that(
-    !areDomains || clearDomains.length === 0 || !(cookie.secure && cookie.hostPrefix),
+    !areDomains || clearDomains.length === 0 || cookiePrefix(cookie) !== '__Host-',
     'cookie.clearDomains needs cookie.hostPrefix: false: no cookie with a domain is called __Host-….',
   );
+  check.that(
+    !areDomains || cookie.domain === undefined || !clearDomains.includes(cookie.domain),
+    'cookie.clearDomains must not list cookie.domain: every login would clear its own cookie.',
+  );
   return cookie;
+}
+
+/** Where the browser keeps the cookie, and where it sends it. */
+function checkReach(check: OptionChecker, { domain, path, partitioned, secure }: CookieSettings, baseUrl?: string) {
+  const isDomain = typeof domain === 'string' && DOMAIN.test(domain) && isIP(domain) === 0 && domain.includes('.');
+  check.that(
+    domain === undefined || isDomain,
+    "cookie.domain must be a domain such as 'example.com': lower case, no leading dot, no port, no address; leave it " +
+      'out for this host only.',
+  );
+  const host = typeof baseUrl === 'string' && URL.canParse(baseUrl) ? new URL(baseUrl).hostname : undefined;
+  check.that(
+    !isDomain || host === undefined || host === domain || host.endsWith(`.${domain}`),
+    `cookie.domain must be the host of baseUrl (${host}) or a domain above it: browsers drop the cookie otherwise.`,
+  );
+  check.that(typeof path === 'string' && PATH.test(path), "cookie.path must be a path such as '/' or '/app'.");
+  check.flag('cookie.partitioned', partitioned);
+  check.that(
+    !partitioned || secure,
+    'cookie.partitioned needs cookie.secure: browsers drop the cookie otherwise. Serve over https.',
+  );
 }

@@ -1,6 +1,14 @@
 import { hours, minutes, type Duration } from '../common/duration.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
 
+/** What the first factor of a login has found, to be kept until the last. It is plain JSON; instants are epoch ms. */
+export interface FirstFactor {
+  /** When the first proof began: before the account was read. */
+  readonly authenticatedAt: number;
+  /** The account's `tokensInvalidatedAfter` as it was read with that proof; `null`: it had none. */
+  readonly tokensInvalidatedAfter: number | null;
+}
+
 /**
  * The types of single-use tokens, and the fields of each. Add your own by module augmentation, and give each a rule in
  * `ephemeralTokens`.
@@ -19,8 +27,11 @@ import { isRecord, type OptionChecker } from './option-checker.js';
  * ```
  */
 export interface EphemeralTokenFields {
-  /** The password was right, and another factor is due. `challengeId` is the value of an HttpOnly cookie. */
-  pre_auth: { username: string; challengeId?: string };
+  /**
+   * The password was right, and another factor is due. `challengeId` is the value of an HttpOnly cookie. `firstFactor`
+   * is what the login is completed with: see `VerifiedLogin`.
+   */
+  pre_auth: { username: string; challengeId?: string; firstFactor?: FirstFactor };
   /** Redirect to an identity provider. `challengeId`, if given, binds the answer to this browser. */
   oidc_state: { providerId: number; nonce: string; codeVerifier: string; challengeId?: string };
   /** From the provider's callback to the page. */

@@ -12,6 +12,12 @@ describe('password settings', () => {
     ['half a hash at once', { concurrency: 0.5 }, /whole number/],
     ['a bigint', { parallelism: 1n }, /password\.parallelism/],
     ['less memory than the lanes need', { parallelism: 4, memoryCost: 31 }, /password\.memoryCost .* from 32 to/],
+    ['previous parameters that are no list', { previous: {} }, /password\.previous must be a list/],
+    [
+      'a previous set without its lanes',
+      { previous: [{ memoryCost: 64, timeCost: 1 }] },
+      /password\.previous\[0\]\.parall/,
+    ],
   ])('refuse %s', (_, password, remedy) => {
     expect(mistakesOf(withSecrets({ password }))).toEqual([expect.stringMatching(remedy)]);
   });

@@ -1,5 +1,17 @@
 import { availableParallelism } from 'node:os';
-import type { OptionChecker } from './option-checker.js';
+import { isRecord, type OptionChecker } from './option-checker.js';
+
+/** What one argon2id hash costs. */
+export interface Argon2Parameters {
+  /** KiB. */
+  readonly memoryCost: number;
+  /** Passes. */
+  readonly timeCost: number;
+  /** Lanes. */
+  readonly parallelism: number;
+}
+
+const MAX_PREVIOUS = 8;
 
 /** How passwords are hashed (argon2id), and how many at once. Read by the default user directory. */
 export class PasswordSettings {
@@ -13,6 +25,13 @@ export class PasswordSettings {
   parallelism: number = 1;
 
   /**
+   * Parameters that hashes of accounts still have, because they were changed or came with another system: a login of no
+   * account costs what one of these or the current ones costs, so that its time does not tell that there is none.
+   * Default none; at most 8. Remove a set when no account has it any more.
+   */
+  previous: readonly Argon2Parameters[] = [];
+
+  /**
    * How many hashes run at once. Default: one less than the number of cores, so that a flood of logins leaves a core
    * for everything else.
    */
@@ -24,13 +43,30 @@ export class PasswordSettings {
 
 export function checkPassword(check: OptionChecker, written: Partial<PasswordSettings> | undefined): PasswordSettings {
   const password = check.settings('password', new PasswordSettings(), written);
-  const { parallelism } = password;
-  // argon2 needs 8 KiB for each lane (RFC 9106 section 3.1).
-  const lanes = Number.isInteger(parallelism) ? Math.max(1, parallelism) : 1;
-  check.integer('password.memoryCost', password.memoryCost, 8 * lanes, 4_194_304);
-  check.integer('password.timeCost', password.timeCost, 1, 1_000);
-  check.integer('password.parallelism', parallelism, 1, 255);
+  checkParameters(check, 'password', password);
+  const { previous } = password;
+  check.that(
+    Array.isArray(previous) && previous.length <= MAX_PREVIOUS,
+    `password.previous must be a list of at most ${MAX_PREVIOUS} such as [{ memoryCost: 65536, timeCost: 3, parallelism: 4 }].`,
+  );
+  for (const [i, set] of (Array.isArray(previous) ? (previous as unknown[]) : []).entries()) {
+    const name = `password.previous[${i}]`;
+    check.keys(`${name}.`, set, ['memoryCost', 'timeCost', 'parallelism']);
+    if (isRecord(set)) checkParameters(check, name, set as unknown as Argon2Parameters);
+  }
   check.integer('password.concurrency', password.concurrency, 1, 1_024);
   check.integer('password.queue', password.queue, 0, 1_000_000);
   return password;
+}
+
+function checkParameters(
+  check: OptionChecker,
+  name: string,
+  { memoryCost, timeCost, parallelism }: Argon2Parameters,
+): void {
+  // argon2 needs 8 KiB for each lane (RFC 9106 section 3.1).
+  const lanes = Number.isInteger(parallelism) ? Math.max(1, parallelism) : 1;
+  check.integer(`${name}.memoryCost`, memoryCost, 8 * lanes, 4_194_304);
+  check.integer(`${name}.timeCost`, timeCost, 1, 1_000);
+  check.integer(`${name}.parallelism`, parallelism, 1, 255);
 }

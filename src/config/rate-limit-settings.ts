@@ -19,6 +19,8 @@ export interface RateLimitEvents {
   login_attempt: true;
   /** Failed logins from one address. */
   login_ip: true;
+  /** Failed logins from one IPv6 /48, beside those of each /64 of it. */
+  login_network: true;
   /** Wrong second factors of one account, across challenges and factors. */
   '2fa_attempt': true;
   email_send: true;
@@ -53,6 +55,7 @@ export class RateLimitSettings {
   policies: Record<string, RateLimitPolicy> = {
     login_attempt: { limit: 10, window: minutes(15) },
     login_ip: { limit: 20, window: minutes(15) },
+    login_network: { limit: 200, window: minutes(15) },
     '2fa_attempt': { limit: 5, window: minutes(15) },
     email_send: { limit: 3, window: minutes(10) },
     password_reset_send: { limit: 3, window: minutes(15) },

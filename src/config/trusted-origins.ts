@@ -7,8 +7,9 @@ export function checkTrustedOrigins(check: OptionChecker, value: unknown = []): 
   }
   Array.from<unknown>(value).forEach((origin, index) => {
     check.that(
-      isOrigin(origin),
-      `trustedOrigins[${index}] must be an origin such as 'https://app.example.com': scheme and host, no path, no '*'.`,
+      isOrigin(origin) || isAppOrigin(origin),
+      `trustedOrigins[${index}] must be an origin such as 'https://app.example.com' or 'capacitor://localhost': scheme ` +
+        "and host, no path, no '*'; never 'null', which every sandboxed page sends.",
     );
   });
   return [...(value as string[])];
@@ -31,4 +32,14 @@ function isOrigin(value: unknown): boolean {
   if (typeof value !== 'string' || !URL.canParse(value) || value.includes('*')) return false;
   const url = new URL(value);
   return url.origin === value && (url.protocol === 'https:' || url.protocol === 'http:');
+}
+
+/** Schemes whose origins `isOrigin` judges, or which are no app's. */
+const WEB_SCHEMES = new Set(['http', 'https', 'ws', 'wss', 'ftp', 'file', 'data', 'blob', 'about', 'javascript']);
+const APP_ORIGIN = /^([a-z][a-z0-9+.-]*):\/\/[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?(?::[0-9]{1,5})?$/;
+
+/** What the web view of an installed app sends, such as `capacitor://localhost`: compared as it is written. */
+function isAppOrigin(value: unknown): boolean {
+  const scheme = typeof value === 'string' ? APP_ORIGIN.exec(value)?.[1] : undefined;
+  return scheme !== undefined && !WEB_SCHEMES.has(scheme);
 }

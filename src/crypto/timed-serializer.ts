@@ -53,9 +53,13 @@ export class TimedSerializer {
 
   /**
    * Never throws, whatever the value is. Checked in this order: the signature, in constant time; the age, which may be
-   * exactly `maxAge` but not negative (in whole seconds); the payload.
+   * `maxAge` exactly but not less than 0 (in whole seconds; `leeway`, default 0, is how far it may be signed in the
+   * future); the payload.
    */
-  decode(value: string, { now, maxAge }: { now: number; maxAge: Duration }): DecodeResult {
+  decode(
+    value: string,
+    { now, maxAge, leeway = 0 }: { now: number; maxAge: Duration; leeway?: Duration },
+  ): DecodeResult {
     if (typeof value !== 'string' || value.length > MAX_VALUE_LENGTH) return BAD_SIGNATURE;
     const end = value.lastIndexOf('.');
     if (end < 0) return BAD_SIGNATURE;
@@ -66,7 +70,7 @@ export class TimedSerializer {
     const signedAt = middle < 0 ? null : instantOf(body.slice(middle + 1));
     if (signedAt === null) return BAD_SIGNATURE;
     const age = Math.floor(now / 1000) * 1000 - signedAt;
-    if (!(age >= 0 && age <= maxAge)) return EXPIRED;
+    if (!(age >= -leeway && age <= maxAge)) return EXPIRED;
 
     const payload = payloadOf(body.slice(0, middle));
     return payload === undefined ? BAD_PAYLOAD : { status: 'ok', payload, signedAt };

@@ -4,6 +4,7 @@ import type {
   EphemeralTokenFields,
   EphemeralTokenRule,
   EphemeralTokenType,
+  FirstFactor,
 } from '../config/ephemeral-token-settings.js';
 import { columnKey, sha256Hex } from '../crypto/hash.js';
 import { INVISIBLE, normalizeLogin } from '../user/login-name.js';
@@ -73,6 +74,10 @@ const COLUMNS = new Map<string, readonly FieldColumn[]>([
   ['password_reset', [USERNAME]],
   ['email_otp_setup', [USERNAME, at('codeHash', 'nonce')]],
   ['slicer_download', [at('resource', 'nonce')]],
+]);
+/** Optional fields of built-in types for which bambuddy has no column, and the check of their values. */
+const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, (value: unknown) => boolean>>([
+  ['pre_auth', new Map([['firstFactor', isFirstFactor]])],
 ]);
 /** For types that the application adds, the login name has a column; everything else is payload. */
 const HOST_COLUMNS = [USERNAME];
@@ -152,7 +157,14 @@ export function toColumns(type: string, rule: EphemeralTokenRule, fields: object
   }
   if (ours) {
     const known = new Set(ours.map(({ field }) => field));
-    for (const field of given.keys()) if (!known.has(field)) mistakes[field] = `is not a field of '${type}'`;
+    const payloadFields = PAYLOAD_FIELDS.get(type);
+    for (const [field, value] of given) {
+      if (known.has(field)) continue;
+      const isValid = payloadFields?.get(field);
+      if (!isValid) mistakes[field] = `is not a field of '${type}'`;
+      else if (!isValid(value)) mistakes[field] = 'is malformed';
+      else columns.payload = { ...columns.payload, [field]: value };
+    }
   } else {
     const payload = [...given].filter(([field]) => field !== 'username');
     for (const entry of payload) {
@@ -184,6 +196,12 @@ export function toFields(row: EphemeralTokenRow): Record<string, unknown> {
     if (value !== null && !Object.hasOwn(fields, field)) fields[field] = value;
   }
   return fields;
+}
+
+function isFirstFactor(value: unknown): value is FirstFactor {
+  const { authenticatedAt, tokensInvalidatedAfter } = (value ?? {}) as Record<string, unknown>;
+  const isInstantOrNull = tokensInvalidatedAfter === null || Number.isFinite(tokensInvalidatedAfter);
+  return Number.isFinite(authenticatedAt) && isInstantOrNull;
 }
 
 function mistakeIn(column: Column, value: unknown): string | null {

@@ -11,6 +11,7 @@ export interface RequestAuth extends AuthenticatedSession {
 export interface AuthRequest {
   headers: Record<string, string | string[] | undefined>;
   method?: string;
+  url?: string;
   socket?: { remoteAddress?: string };
   /** Node: true for a WebSocket handshake that the server accepts; the headers of another request cannot claim it. */
   upgrade?: unknown;

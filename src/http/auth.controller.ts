@@ -19,7 +19,7 @@ import type { Session } from '../session/session.js';
 import { SessionService, type ListedSession } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
 import type { AuthRequest } from './auth-request.js';
-import { CurrentSession, CurrentUser, Public } from './auth.decorators.js';
+import { CurrentSession, CurrentUser, ExtensionByQuery, Public } from './auth.decorators.js';
 import { HttpSessions } from './http-sessions.js';
 import { parseLoginBody } from './login-body.js';
 import { OriginGuard } from './origin.guard.js';
@@ -79,7 +79,8 @@ export class AuthController {
     return { message: 'Logged out.' };
   }
 
-  /** Who am I, and until when. */
+  /** Who am I, and until when; with `?extend=false` the question is no use of the session. */
+  @ExtensionByQuery()
   @Get('session')
   @Header(...NO_STORE)
   session(@CurrentUser() user: AuthUser, @CurrentSession() session: Session) {

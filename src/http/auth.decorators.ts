@@ -1,9 +1,9 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
-import { Reflector } from '@nestjs/core';
+import { Reflector, type ReflectableDecorator } from '@nestjs/core';
 import { isLocalPath } from '../common/local-path.js';
 import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
-import { authOf, requestOf, type RequestAuth } from './auth-request.js';
+import { authOf, requestOf, type AuthRequest, type RequestAuth } from './auth-request.js';
 
 /** The access rule of a handler. Without a decorator it is `required`: deny by default. */
 export type Access = 'public' | 'optional' | 'required' | { readonly redirectTo: string };
@@ -82,6 +82,57 @@ export const RedirectIfAuthenticated = (path: string) => {
   if (!isLocalPath(path)) throw new TypeError(`@RedirectIfAuthenticated needs a path such as '/', not '${path}'.`);
   return AccessMetadata({ redirectTo: path });
 };
+
+/** @internal Read as `AccessMetadata` is. */
+const CrossOriginMetadata = Reflector.createDecorator<boolean>();
+
+/** @internal Read as `AccessMetadata` is. */
+const ExtensionMetadata = Reflector.createDecorator<(request: AuthRequest) => boolean>();
+
+/**
+ * Takes state-changing requests from pages of every origin: the `form_post` of an identity provider, a public form. The
+ * check of the origin is what keeps foreign pages from acting for a logged-in user (CSRF), so the handler must judge by
+ * what is posted, such as a `state` of yours, and not by who is logged in. CORS is a matter of its own: it says who may
+ * read the answer. On a class it holds for this class only; `@CrossOrigin(false)` takes a method out.
+ *
+ * @example
+ * ```ts
+ * @Public()
+ * @CrossOrigin()
+ * @Post('callback')
+ * formPost(@Body('state') state: string) {}
+ * ```
+ */
+export const CrossOrigin = (isTaken = true) => CrossOriginMetadata(isTaken);
+
+/**
+ * Requests to this handler are no use of the session: they authenticate as ever, and neither extend it nor move
+ * `lastSeenAt`. For what a page asks by itself, such as polling, which would keep an idle user logged in for as long as
+ * the tab is open. A rotated cookie is replaced all the same. On a class it holds for this class only; of a GraphQL
+ * request the first field decides.
+ *
+ * @example
+ * ```ts
+ * @WithoutExtension()
+ * @Get('notifications')
+ * poll() {}
+ * ```
+ */
+export const WithoutExtension = () => ExtensionMetadata(() => true);
+
+/** @internal `@WithoutExtension()` where the client asks for it: `?extend=false`. */
+export const ExtensionByQuery = () =>
+  ExtensionMetadata(({ url }) => new URLSearchParams(url?.split('?', 2)[1]).get('extend') === 'false');
+
+/** @internal Whether the handler is `@CrossOrigin()`. */
+export function isCrossOrigin(context: ExecutionContext): boolean {
+  return ownOf(CrossOriginMetadata, context) ?? false;
+}
+
+/** @internal Whether the request to this handler may extend its session. */
+export function isUse(context: ExecutionContext, request: AuthRequest): boolean {
+  return ownOf(ExtensionMetadata, context)?.(request) !== true;
+}
 
 /**
  * The user that `SessionGuard` found for this request, or `null`: for your own guards, interceptors and loggers,
@@ -162,9 +213,12 @@ export const CurrentSession = createParamDecorator((_: undefined, context: Execu
   currentSession(context),
 );
 
-/** Only the class's own metadata: extending a public class does not make the subclass public. */
-function ownAccess(target: object): Access | undefined {
-  return Reflect.getOwnMetadata(AccessMetadata.KEY, target) as Access | undefined;
+/** Only the handler's or class's own metadata: extending a public class does not make the subclass public. */
+function ownOf<Value>(decorator: ReflectableDecorator<Value>, context: ExecutionContext): Value | undefined {
+  const [own, ofClass] = [context.getHandler(), context.getClass()].map(
+    (target) => Reflect.getOwnMetadata(decorator.KEY, target) as Value | undefined,
+  );
+  return own ?? ofClass;
 }
 
 /** Decorators are read once per class and handler: two classes may share a handler by inheritance. */
@@ -176,7 +230,7 @@ export function accessOf(context: ExecutionContext): Access {
   const type = context.getClass();
   const access = known.get(handler)?.get(type);
   if (access !== undefined) return access;
-  const read = ownAccess(handler) ?? ownAccess(type) ?? 'required';
+  const read = ownOf(AccessMetadata, context) ?? 'required';
   if (!known.has(handler)) known.set(handler, new WeakMap());
   known.get(handler)!.set(type, read);
   return read;

@@ -41,18 +41,18 @@ export class CookieWriter {
 
   /** Sets the cookie at a login. Throws Node's `ERR_HTTP_HEADERS_SENT` if the headers have been sent. */
   set(response: object, { value, expiresAt }: CookieValue): void {
-    const headers = [this.cookie.set(value, { expiresAt }), ...this.cookie.clearOfDomains()];
+    const headers = [this.cookie.set(value, { expiresAt }), ...this.cookie.clearTwins()];
     this.decide(response, { headers, isRenewal: false });
   }
 
   /** Clears the cookie at a logout. Throws as `set` does. */
   clear(response: object): void {
-    this.decide(response, { headers: [this.cookie.clear(), ...this.cookie.clearOfDomains()], isRenewal: false });
+    this.decide(response, { headers: [this.cookie.clear(), ...this.cookie.clearTwins()], isRenewal: false });
   }
 
-  /** If two cookies with our name were sent: clears those of `cookie.clearDomains` and leaves ours alone. */
-  clearDomains(response: object): void {
-    const headers = this.cookie.clearOfDomains();
+  /** If two cookies with our name were sent: clears those that are not ours, and leaves ours alone. */
+  clearTwins(response: object): void {
+    const headers = this.cookie.clearTwins();
     if (headers.length > 0) this.decide(response, { headers, isRenewal: true });
   }
 

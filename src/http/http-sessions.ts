@@ -1,14 +1,16 @@
 import { Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import { isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
+import type { FirstFactor } from '../config/ephemeral-token-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { BearerSessions } from '../login/bearer-sessions.js';
 import { LoginService, type CompletedLogin, type LoginAttempt, type LoginContext } from '../login/login.service.js';
 import { SessionScheme } from '../login/session-scheme.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
-import { SessionService } from '../session/session.service.js';
+import { SessionService, type RotationOptions } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { authOf, forgetAuth, headerOf, type AuthRequest, type RequestAuth } from './auth-request.js';
 import { ClientIp } from './client-ip.js';
@@ -28,14 +30,14 @@ export interface StartedSession {
 export type HttpLoginAttempt = Omit<LoginAttempt, 'login'> & Partial<Pick<LoginAttempt, 'login'>>;
 
 /**
- * A login that the caller has verified itself, such as the second of two steps. It has limited the guesses, and states
- * when the proof began.
+ * A login that the caller has verified itself, such as the second of two steps: it has limited the guesses. What the
+ * first proof found is kept between the steps where the client cannot change it, as in a `pre_auth` token: if the account
+ * gets a new password, is disabled or signed out everywhere in the meantime, the login is refused.
  */
-export interface VerifiedLogin {
+export interface VerifiedLogin extends FirstFactor {
+  /** The account as it is now. */
   readonly user: AuthUser;
   readonly proofs: readonly string[];
-  /** Epoch ms: before the account was read, so that a new password or "sign out everywhere" in the meantime wins. */
-  readonly authenticatedAt: number;
 }
 
 /** The parts of a request that are read, as Express and Fastify have them. */
@@ -127,13 +129,17 @@ export class HttpSessions {
    * Replaces the token in the cookie: call it at every change of privilege (OWASP ASVS 7.2.4). The session keeps its
    * lifetime, handle and proof. Returns false and sets nothing if the cookie does not name a live session.
    *
+   * If the session gains a privilege (sudo mode, a role), pass `{ grace: false }`: a copy of the old cookie is refused at
+   * once and does not follow into the new session.
+   *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
    *   the same.
    */
-  async rotate(request: HttpRequest, response: object): Promise<boolean> {
+  async rotate(request: HttpRequest, response: object, { grace = true }: RotationOptions = {}): Promise<boolean> {
     const presented = this.cookie.read(headerOf(request, 'cookie'));
-    const rotated = presented === null ? null : await this.logins.rotate(presented, this.context(request));
+    const rotated =
+      presented === null ? null : await this.logins.rotate(presented, { ...this.context(request), grace });
     if (rotated) this.writer.set(response, rotated);
     return rotated !== null;
   }
@@ -156,8 +162,8 @@ export class HttpSessions {
   }
 
   /**
-   * Ends everything the user has, this session included: stored sessions and, where those are on, signed cookies and
-   * JWTs. Returns the number of stored sessions ended.
+   * Ends everything the user has, this session too: sessions, signed cookies, JWTs, and logins of which a factor is
+   * still due. Returns the number of stored sessions that ended.
    *
    * @throws {AuthError} `UNSUPPORTED` with signed cookies or JWT sessions, if your `UserDirectory` does not override
    *   `invalidateTokens`.
@@ -166,9 +172,9 @@ export class HttpSessions {
    *   the same.
    */
   async endAll(request: HttpRequest, response: object, userId: string): Promise<number> {
-    const { session, jwt } = this.config;
-    if (session.scheme === 'signed-cookie' || jwt.sessions) await this.revocation.revokeAllForUser(userId);
+    // First, since our own directory deletes the sessions with the cutoff, and does not say how many.
     const ended = await this.sessions.revokeAllForUser(userId);
+    await this.moveCutoff(userId, ended > 0);
     this.emitLogout(request, { userId, handle: null });
     this.clear(request, response);
     return ended;
@@ -177,10 +183,15 @@ export class HttpSessions {
   /**
    * The request's user and live session, or `null`. For `@Public()` handlers; behind the guard use `@CurrentUser()`. A
    * cookie that is due is renewed on the response, unless its headers have been sent.
+   * A session that is due is extended unless `extend` is false.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  async current(request: HttpRequest, response: object): Promise<RequestAuth | null> {
+  async current(
+    request: HttpRequest,
+    response: object,
+    { extend = true }: { extend?: boolean } = {},
+  ): Promise<RequestAuth | null> {
     const known = authOf(request);
     if (known) return known;
     const credentials = this.authenticator.credentialsOf(request, response);
@@ -188,7 +199,7 @@ export class HttpSessions {
     const cached = this.authenticator.authenticateCached(credentials);
     if (cached) return cached;
     try {
-      return await this.authenticator.authenticate(credentials, response);
+      return await this.authenticator.authenticate(credentials, response, { extend });
     } catch (error) {
       if (isRefusal(error)) return null;
       throw error;
@@ -197,8 +208,27 @@ export class HttpSessions {
 
   private logIn(login: HttpLoginAttempt | VerifiedLogin, context: LoginContext): Promise<CompletedLogin> {
     if ('verify' in login) return this.logins.attempt({ ...login, login: login.login ?? null }, context);
-    const { user, proofs, authenticatedAt } = login;
-    return this.logins.begin(user, proofs, { ...context, authenticatedAt });
+    const { user, proofs, authenticatedAt, tokensInvalidatedAfter } = login;
+    if (
+      !Number.isFinite(authenticatedAt) ||
+      !(tokensInvalidatedAfter === null || Number.isFinite(tokensInvalidatedAfter))
+    ) {
+      throw new TypeError(
+        'A login of several steps needs authenticatedAt (epoch ms) and tokensInvalidatedAfter (epoch ms or null), both ' +
+          'as they were at its first proof.',
+      );
+    }
+    return this.logins.begin(user, proofs, { ...context, authenticatedAt, tokensInvalidatedAfter });
+  }
+
+  /** A directory that has no cutoff can end what is stored, and that is all there is. */
+  private async moveCutoff(userId: string, isTold: boolean): Promise<void> {
+    const { session, jwt } = this.config;
+    try {
+      await (isTold ? this.revocation.moveCutoff(userId) : this.revocation.revokeAllForUser(userId));
+    } catch (error) {
+      if (session.scheme === 'signed-cookie' || jwt.sessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
+    }
   }
 
   private context(request: HttpRequest): Pick<LoginContext, 'ip' | 'userAgent'> {

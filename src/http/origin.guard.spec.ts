@@ -15,6 +15,10 @@ function guardWith(options: Partial<AuthOptions> = {}): OriginGuard {
   return new OriginGuard(config, new SessionCookie(config, new FrozenClock()));
 }
 
+class Handlers {
+  handle = () => {};
+}
+
 function passes(
   method: string,
   headers: Record<string, string>,
@@ -23,7 +27,7 @@ function passes(
   const request = { method, headers: { host: 'api.example.com', ...headers } };
   const args =
     type === 'graphql' ? [{}, {}, { req: request }, {}] : type === 'ws' ? [{ handshake: request }, {}] : [request, {}];
-  const context = new ExecutionContextHost(args);
+  const context = new ExecutionContextHost(args, Handlers, new Handlers().handle);
   context.setType(type);
   try {
     return guard.canActivate(context);
@@ -125,6 +129,20 @@ describe('R29: OriginGuard', () => {
   ])('H17: with baseUrl the scheme counts: %s', (_, headers, expected) => {
     const guard = guardWith({ baseUrl: 'https://api.example.com' });
     expect(passes('POST', headers, { guard })).toBe(expected);
+  });
+
+  it.each([
+    ['capacitor://localhost', true],
+    ['capacitor://localhost:80', false],
+    ['capacitor://localhost/', false],
+    ['CAPACITOR://localhost', false],
+    ['ionic://localhost', false],
+    ['null', false],
+  ])('an app’s origin counts as it is written: %s', (origin, expected) => {
+    const guard = guardWith({ trustedOrigins: ['capacitor://localhost'] });
+    expect(passes('POST', { origin }, { guard })).toBe(expected);
+    expect(passes('POST', { origin, 'sec-fetch-site': 'cross-site' }, { guard })).toBe(expected);
+    expect(passes('POST', { origin })).toBe(false);
   });
 
   it('H17: without baseUrl the scheme cannot be known', () => {

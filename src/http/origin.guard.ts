@@ -2,6 +2,7 @@ import { Injectable, Logger, type CanActivate, type ExecutionContext } from '@ne
 import { AuthError } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { headerOf, printable, requestOf, type AuthRequest } from './auth-request.js';
+import { isCrossOrigin } from './auth.decorators.js';
 import { bearerOf } from './credentials.js';
 import { SessionCookie } from './session-cookie.js';
 
@@ -20,6 +21,7 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
  *   attribute limits what it can carry.
  * - A request with a bearer token and without our cookie is let through: a foreign page cannot set `Authorization`
  *   without your CORS consent, and nothing is sent along automatically.
+ * - A handler that is `@CrossOrigin()` takes requests from every origin.
  *
  * It throws `CROSS_ORIGIN_REQUEST` (403). It runs for every handler unless `globalGuard` is false.
  *
@@ -51,7 +53,7 @@ export class OriginGuard implements CanActivate {
     if (!request) return true;
     const isSocket = context.getType() === 'ws' || headerOf(request, 'upgrade') !== undefined;
     const unsafe = isSocket || !SAFE_METHODS.has((request.method ?? 'POST').toUpperCase());
-    if (unsafe) this.checkHandshake(request);
+    if (unsafe && !isCrossOrigin(context)) this.checkHandshake(request);
     return true;
   }
 

@@ -1,7 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { asAuthError, AuthError, type AuthErrorCode } from '../auth.errors.js';
 import { BearerSessions } from '../login/bearer-sessions.js';
-import { SessionScheme } from '../login/session-scheme.js';
+import { SessionScheme, type AuthenticateOptions } from '../login/session-scheme.js';
 import { headerOf, type AuthRequest, type RequestAuth } from './auth-request.js';
 import { CookieWriter } from './cookie-writer.js';
 import { credentialsOf, type Credentials } from './credentials.js';
@@ -54,17 +54,17 @@ export class RequestAuthenticator {
   async authenticate(
     credentials: Credentials,
     response: object | null,
-    { fromHandshake = false }: { readonly fromHandshake?: boolean } = {},
+    options: AuthenticateOptions = {},
   ): Promise<RequestAuth | null> {
     try {
-      return await this.lookUp(credentials, response, fromHandshake);
+      return await this.lookUp(credentials, response, options);
     } catch (error) {
       throw asAuthError(error, 'The session lookup');
     }
   }
 
   private handleDuplicateCookies(response: object | null): void {
-    if (response) this.writer.clearDomains(response);
+    if (response) this.writer.clearTwins(response);
     // With the prefix, no other host and no Domain attribute can have set one of them: a browser did not send this.
     if (this.hasWarnedOfDuplicates || this.cookie.name.startsWith('__Host-')) return;
     this.hasWarnedOfDuplicates = true;
@@ -78,22 +78,22 @@ export class RequestAuthenticator {
   private async lookUp(
     { token, transport, bearer }: Credentials,
     response: object | null,
-    fromHandshake: boolean,
+    options: AuthenticateOptions,
   ): Promise<RequestAuth | null> {
-    if (transport === 'bearer') return this.lookUpBearer(token, fromHandshake);
-    const found = await this.scheme.authenticate(token, { fromHandshake });
+    if (transport === 'bearer') return this.lookUpBearer(token, options);
+    const found = await this.scheme.authenticate(token, options);
     if (found) {
       if (found.reissue && response) this.writer.renew(response, found.reissue);
       return { user: found.user, session: found.session, transport };
     }
-    const other = bearer === null ? null : await this.lookUpBearer(bearer, fromHandshake);
+    const other = bearer === null ? null : await this.lookUpBearer(bearer, options);
     // Otherwise the client would keep sending the dead cookie for as long as the browser stores it.
     if (other && response) this.writer.clear(response);
     return other;
   }
 
-  private async lookUpBearer(token: string, fromHandshake: boolean): Promise<RequestAuth | null> {
-    const found = await this.bearer.authenticate(token, { fromHandshake });
+  private async lookUpBearer(token: string, options: AuthenticateOptions): Promise<RequestAuth | null> {
+    const found = await this.bearer.authenticate(token, options);
     return found && { ...found, transport: 'bearer' };
   }
 }

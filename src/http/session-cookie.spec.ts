@@ -37,6 +37,29 @@ describe('SessionCookie', () => {
     );
   });
 
+  it('writes and clears domain, path and partition alike, and clears what they replace', () => {
+    const own = cookieWith({ domain: 'example.com', path: '/app', partitioned: true, sameSite: 'none' });
+    const attributes = 'Domain=example.com; Path=/app; HttpOnly; Secure; Partitioned; SameSite=None';
+    expect(own.set('T', { expiresAt: clock.now() })).toBe(`__Secure-session=T; Max-Age=0; ${attributes}`);
+    expect(own.clear()).toBe(`__Secure-session=; Max-Age=0; ${attributes}`);
+    expect(own.clearTwins()).toEqual([
+      '__Secure-session=; Max-Age=0; Path=/app; HttpOnly; Secure; SameSite=None',
+      '__Secure-session=; Max-Age=0; Domain=example.com; Path=/app; HttpOnly; Secure; SameSite=None',
+    ]);
+    expect(own.isOurs(own.clear())).toBe(true);
+    for (const twin of own.clearTwins()) expect(own.isOurs(twin)).toBe(false);
+  });
+
+  it('knows a Set-Cookie of a handler’s for ours by name, Domain and Path', () => {
+    const own = cookieWith({ domain: 'example.com', hostPrefix: false });
+    expect(own.isOurs('session=x; domain=.EXAMPLE.com ;Path=/')).toBe(true);
+    expect(own.isOurs('session=x; Domain=example.com')).toBe(true);
+    expect(own.isOurs('session=x; Domain=; Path=/')).toBe(false);
+    expect(own.isOurs('session=x; Domain=example.com; Path=/app')).toBe(false);
+    expect(cookie.isOurs('__Host-session=x; Path=/; Secure')).toBe(true);
+    expect(cookie.isOurs('__Host-session=x; Path=/; Secure; Partitioned')).toBe(false);
+  });
+
   it.each<[string, string | undefined, string | null]>([
     ['nothing', undefined, null],
     ['an empty header', '', null],

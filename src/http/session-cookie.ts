@@ -14,16 +14,21 @@ const MAX_COOKIE_AGE = days(400);
 export class SessionCookie {
   readonly name: string;
   private readonly attributes: SerializeOptions;
-  private readonly domains: readonly string[];
+  /** Cookies of our name that a browser keeps beside ours. */
+  private readonly twins: readonly SerializeOptions[];
 
   constructor(
     config: AuthConfig,
     private readonly clock: Clock,
   ) {
     this.name = config.cookieName;
-    const { secure, sameSite, clearDomains } = config.cookie;
-    this.domains = clearDomains;
-    this.attributes = { path: '/', httpOnly: true, secure, sameSite };
+    const { secure, sameSite, domain, path, partitioned, clearDomains } = config.cookie;
+    this.attributes = { domain, path, httpOnly: true, secure, partitioned, sameSite };
+    this.twins = [
+      ...clearDomains.map((other) => ({ domain: other, partitioned: false })),
+      ...(domain === undefined ? [] : [{ domain: undefined, partitioned: false }]),
+      ...(partitioned ? [{ partitioned: false }] : []),
+    ];
   }
 
   /**
@@ -54,21 +59,36 @@ export class SessionCookie {
     return serialize(this.name, token, { ...this.attributes, maxAge: Math.max(0, Math.floor(remaining / 1000)) });
   }
 
-  /** One `Set-Cookie` for each of `cookie.clearDomains`: a cookie with a Domain is a different one from ours. */
-  clearOfDomains(): string[] {
-    return this.domains.map((domain) => serialize(this.name, '', { ...this.attributes, domain, maxAge: 0 }));
+  /**
+   * One `Set-Cookie` for each cookie with our name that may shadow ours: those of `cookie.clearDomains`, and those set
+   * before `cookie.domain` or `cookie.partitioned` was. To a browser, another Domain is another cookie.
+   */
+  clearTwins(): string[] {
+    return this.twins.map((twin) => serialize(this.name, '', { ...this.attributes, ...twin, maxAge: 0 }));
   }
 
-  /** Whether a `Set-Cookie` is for our cookie; one with the same name and a Domain is a different cookie. */
+  /** Whether a `Set-Cookie` is for our cookie; one with the same name and another Domain, Path or partition is not. */
   isOurs(header: string): boolean {
-    return header.startsWith(`${this.name}=`) && !/;[ \t]*domain=/i.test(header);
+    const { domain, path, partitioned } = this.attributes;
+    return (
+      header.startsWith(`${this.name}=`) &&
+      attributeOf(header, 'domain')?.replace(/^\./, '').toLowerCase() === domain &&
+      (attributeOf(header, 'path') ?? path) === path &&
+      /;[ \t]*partitioned[ \t]*(?:;|$)/i.test(header) === partitioned
+    );
   }
 
   /**
-   * `Set-Cookie` that removes it: Max-Age=0 with the same attributes, without which browsers ignore it for a `__Host-`
-   * name.
+   * `Set-Cookie` that removes it: Max-Age=0 with the same attributes, otherwise the browser takes it for another
+   * cookie.
    */
   clear(): string {
     return serialize(this.name, '', { ...this.attributes, maxAge: 0 });
   }
+}
+
+/** The value of an attribute in a `Set-Cookie`; an empty one is none (RFC 6265bis 5.6.3). */
+function attributeOf(header: string, name: string): string | undefined {
+  const value = new RegExp(`;[ \\t]*${name}[ \\t]*=([^;]*)`, 'i').exec(header)?.[1];
+  return (value && trimOptionalWhitespace(value)) || undefined;
 }

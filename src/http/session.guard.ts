@@ -12,7 +12,7 @@ import {
   type AuthRequest,
   type RequestAuth,
 } from './auth-request.js';
-import { accessOf, type Access } from './auth.decorators.js';
+import { accessOf, isUse, type Access } from './auth.decorators.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 
 const NOBODY = Promise.resolve(null);
@@ -75,7 +75,9 @@ export class SessionGuard implements CanActivate {
       attachAuth(request, cached);
       return admits(access, cached);
     }
-    const lookup = credentials ? this.authenticator.authenticate(credentials, response, { fromHandshake }) : NOBODY;
+    const lookup = credentials
+      ? this.authenticator.authenticate(credentials, response, { fromHandshake, extend: isUse(context, request) })
+      : NOBODY;
     rememberLookup(context, request, lookup);
     return this.settle(lookup, request, access);
   }

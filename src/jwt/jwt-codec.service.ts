@@ -4,6 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
 import type { TokenErrorReason } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import { later, type Instant } from '../common/instant.js';
 import { days, type Duration } from '../common/duration.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { canonicalBytes } from '../crypto/base64url.js';
@@ -18,8 +19,16 @@ import {
   type TokenPurposes,
 } from './jwt-payload.js';
 
-/** `ttl` defaults to `jwt.ttl`. `claims` may be left out where the purpose requires none. */
-export type EncodeOptions<Purpose extends TokenPurpose> = { purpose: Purpose; ttl?: Duration } & ClaimsOf<Purpose>;
+/**
+ * `ttl` defaults to `jwt.ttl`. `claims` may be left out where the purpose requires none. `issuedAfter` (epoch ms) is the
+ * account's `tokensInvalidatedAfter` as it was read with the proof: `iat` is later than it, however far the clock of the
+ * process that set it was ahead.
+ */
+export type EncodeOptions<Purpose extends TokenPurpose> = {
+  purpose: Purpose;
+  ttl?: Duration;
+  issuedAfter?: Instant | null;
+} & ClaimsOf<Purpose>;
 type ClaimsOf<Purpose extends TokenPurpose> =
   Partial<TokenPurposes[Purpose]> extends TokenPurposes[Purpose]
     ? { claims?: TokenPurposes[Purpose] }
@@ -81,17 +90,15 @@ export class JwtCodecService {
     options?: Omit<EncodeOptions<'session'>, 'purpose'> & { purpose?: 'session' },
   ): EncodedToken<'session'>;
   encode<Purpose extends TokenPurpose>(subject: string, options: EncodeOptions<Purpose>): EncodedToken<Purpose>;
-  encode(
-    subject: string,
-    options: { purpose?: TokenPurpose; ttl?: Duration; claims?: Record<string, unknown> } = {},
-  ): EncodedToken {
-    const { purpose = 'session', ttl = this.config.jwt.ttl, claims = {} } = options;
+  encode(subject: string, options: Partial<EncodeOptions<TokenPurpose>> = {}): EncodedToken {
+    const { purpose = 'session', ttl = this.config.jwt.ttl, claims = {}, issuedAfter } = options;
     if (typeof subject !== 'string') throw new TypeError('The subject of a token must be a string.');
     if (typeof ttl !== 'number') throw new TypeError('The ttl of a token must be a number: write it as minutes(5).');
     if (!(ttl >= 0 && ttl <= MAX_LIFETIME)) throw new RangeError('The ttl of a token must be 0 to 400 days.');
 
-    const iat = this.clock.now();
-    const exp = Math.trunc((iat + ttl) / 1000) * 1000;
+    const now = this.clock.now();
+    const iat = later(now, issuedAfter);
+    const exp = Math.trunc((now + ttl) / 1000) * 1000;
     const payload: TokenPayload = { sub: subject, jti: randomId(), iat, exp, purpose, claims };
     const token = this.sign(payloadToJson(payload, this.config.jwt.audience), this.keyRing.forPurpose(purpose)[0]);
     if (token.length > MAX_TOKEN_LENGTH) throw new RangeError(`The token would have ${token.length} characters.`);

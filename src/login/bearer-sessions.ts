@@ -7,7 +7,7 @@ import { TokenRevocationService } from '../revocation/token-revocation.service.j
 import type { AuthenticatedSession, EndedSession, Session } from '../session/session.js';
 import { SessionService } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
-import type { CookieValue, OpeningContext } from './session-scheme.js';
+import type { AuthenticateOptions, CookieValue, OpeningContext } from './session-scheme.js';
 
 /**
  * The sessions of `Authorization: Bearer`: the token of a stored session or, with `jwt: { sessions: true }`, a JWT of
@@ -25,7 +25,7 @@ export class BearerSessions {
   /** Issues a JWT if those are on, otherwise the token of a new session; the session of `presented` ends. */
   async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
     if (this.config.jwt.sessions) {
-      const { token, payload } = this.codec.encode(user.id);
+      const { token, payload } = this.codec.encode(user.id, { issuedAfter: user.tokensInvalidatedAfter });
       await this.revocation.confirmLogin(user, payload.iat);
       if (presented !== null) await this.revoke(presented);
       return { value: token, expiresAt: payload.exp };
@@ -38,18 +38,22 @@ export class BearerSessions {
   /**
    * The user and session that the token authenticates; `null` for a token without a session. A JWT that is not valid
    * throws `INVALID_TOKEN`, `TOKEN_REVOKED`, `ACCOUNT_INACTIVE` or `TOKENS_INVALIDATED`. A rotated token authenticates
-   * during its grace period, but its client is not told the new one. `fromHandshake`: see `SessionScheme`.
+   * during its grace period, but its client is not told the new one.
    */
-  async authenticate(token: string, options?: { fromHandshake?: boolean }): Promise<AuthenticatedSession | null> {
+  async authenticate(
+    token: string,
+    { fromHandshake = false, extend = true }: AuthenticateOptions = {},
+  ): Promise<AuthenticatedSession | null> {
     if (this.isJwt(token)) {
       const payload = this.codec.decode(token);
       const user = await this.revocation.userOf(payload);
       return { user, session: sessionOf(payload, user) };
     }
-    const found = await this.sessions.lookup(token, options);
+    const found = await this.sessions.lookup(token, { fromHandshake });
     if (!found) return null;
     const { user, session } = found;
-    const extended = this.sessions.isExtensionDue(session) ? await this.sessions.maybeExtend(session) : null;
+    const isDue = extend && this.sessions.isExtensionDue(session);
+    const extended = isDue ? await this.sessions.maybeExtend(session) : null;
     return { user, session: extended ?? session };
   }
 

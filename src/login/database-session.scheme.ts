@@ -1,8 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import type { AuthenticatedSession, EndedSession } from '../session/session.js';
-import { SessionService, type SessionContext } from '../session/session.service.js';
+import { SessionService, type RotationOptions, type SessionContext } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
-import { SessionScheme, type CookieValue, type OpeningContext, type AuthenticationResult } from './session-scheme.js';
+import {
+  SessionScheme,
+  type AuthenticateOptions,
+  type CookieValue,
+  type OpeningContext,
+  type AuthenticationResult,
+} from './session-scheme.js';
 
 /** `scheme: 'database'`: the value is the token of a session in the store. */
 @Injectable()
@@ -23,13 +29,12 @@ export class DatabaseSessionScheme extends SessionScheme {
 
   override async authenticate(
     value: string,
-    options?: { fromHandshake?: boolean },
+    { fromHandshake = false, extend = true }: AuthenticateOptions = {},
   ): Promise<AuthenticationResult | null> {
-    const found = await this.sessions.lookup(value, options);
+    const found = await this.sessions.lookup(value, { fromHandshake });
     if (!found) return null;
-    const extended = this.sessions.isExtensionDue(found.session)
-      ? await this.sessions.maybeExtend(found.session)
-      : null;
+    const isDueForExtension = extend && this.sessions.isExtensionDue(found.session);
+    const extended = isDueForExtension ? await this.sessions.maybeExtend(found.session) : null;
     const session = extended ?? found.session;
     const isDue = extended !== null || found.successor !== undefined;
     return {
@@ -39,7 +44,7 @@ export class DatabaseSessionScheme extends SessionScheme {
     };
   }
 
-  override async rotate(value: string, context: SessionContext): Promise<CookieValue | null> {
+  override async rotate(value: string, context: SessionContext & RotationOptions): Promise<CookieValue | null> {
     const found = await this.sessions.lookup(value);
     const rotated = found && (await this.sessions.rotate(found.session, found.user.id, context));
     return rotated && { value: rotated.token, expiresAt: rotated.session.expiresAt };

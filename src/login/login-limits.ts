@@ -1,12 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { AuthError, type AuthErrorCode } from '../auth.errors.js';
+import { siteOfAddress } from '../common/ip-address.js';
 import { LoginBackoff } from '../rate-limit/backoff.js';
 import { rateLimited, RateLimitService, type RateLimitDecision } from '../rate-limit/rate-limit.service.js';
 
 /**
- * Protects passwords from guessing: the back-off and `login_ip` per address, `login_attempt` per account. An attempt is
- * counted before the password is checked, so however many arrive at once, no more than the limit get through. A success
- * takes its count back, so that only failures count.
+ * Protects passwords from guessing: the back-off and `login_ip` per address, `login_network` per IPv6 /48,
+ * `login_attempt` per account. An attempt is counted before the password is checked, so however many arrive at once, no
+ * more than the limit get through. A success takes its count back, so that only failures count.
  */
 @Injectable()
 export class LoginLimits {
@@ -22,26 +23,30 @@ export class LoginLimits {
    *
    * `login` is `null` if no name is given, as with a passkey: then only the address is counted.
    *
-   * Anything `verify` throws counts as a failure, except a fault of ours (503), and so does `null`, `undefined` or
-   * `false`, for which `INVALID_CREDENTIALS` is thrown. An attempt in progress counts until it has succeeded, so more
-   * simultaneous logins from one address than `login_ip` allows are refused too.
+   * Anything `verify` throws counts as a failure, except a fault of ours (503). An attempt that found no place in the
+   * hasher's queue still counts for its address, since a flood would otherwise cost nothing, but not for the account.
+   * `null`, `undefined` or `false` count as a failure too, and `INVALID_CREDENTIALS` is thrown for them. An attempt in
+   * progress counts until it has succeeded, so more simultaneous logins from one address than `login_ip` allows are
+   * refused too.
    */
   async enforce<T>(address: string | null, login: string | null, verify: () => Promise<T>): Promise<NonNullable<T>> {
     const wait = await this.backoff.check(address);
     if (!wait.allowed) {
       throw rateLimited({ event: 'login_backoff', limit: wait.failures, retryAfter: wait.retryAfter });
     }
+    const site = siteOfAddress(address);
     const verdict = await this.limits.consumeAll([
       { event: 'login_ip', subject: address },
+      ...(site === null ? [] : [{ event: 'login_network' as const, subject: site }]),
       ...(login === null ? [] : [{ event: 'login_attempt' as const, subject: login }]),
     ]);
     if (!verdict.allowed) throw rateLimited(verdict.decisive);
 
-    const verified = await this.verify(verify, address, () => this.refund(verdict.decisions));
+    const verified = await this.verify(verify, address, verdict.decisions);
     // The login has succeeded, so a failure to clean up its counts is no reason to refuse it.
     await Promise.all([
       login !== null && this.limits.clear('login_attempt', login).catch(ignore),
-      this.refund(verdict.decisions.filter(({ event }) => event === 'login_ip')),
+      this.refund(verdict.decisions.filter(({ event }) => event !== 'login_attempt')),
       this.backoff.reset(address).catch(ignore),
     ]);
     return verified;
@@ -50,14 +55,16 @@ export class LoginLimits {
   private async verify<T>(
     verify: () => Promise<T>,
     address: string | null,
-    refund: () => Promise<void>,
+    decisions: readonly RateLimitDecision[],
   ): Promise<NonNullable<T>> {
     try {
       const verified = await verify();
       if (verified !== null && verified !== undefined && verified !== false) return verified;
       throw new AuthError('INVALID_CREDENTIALS', 'The verification refused these credentials.', {});
     } catch (error) {
-      if (error instanceof AuthError && FAULTS.has(error.code)) await refund();
+      const code = error instanceof AuthError ? error.code : null;
+      if (code === 'HASHER_OVERLOADED') await this.refund(decisions.filter(({ event }) => event === 'login_attempt'));
+      else if (code !== null && FAULTS.has(code)) await this.refund(decisions);
       else await this.backoff.recordFailure(address).catch(ignore);
       throw error;
     }
@@ -70,5 +77,5 @@ export class LoginLimits {
 }
 
 /** Faults that say nothing about the credentials. */
-const FAULTS = new Set<AuthErrorCode>(['STORE_UNAVAILABLE', 'SCHEMA_MISSING', 'HASHER_OVERLOADED', 'SETUP_INCOMPLETE']);
+const FAULTS = new Set<AuthErrorCode>(['STORE_UNAVAILABLE', 'SCHEMA_MISSING', 'SETUP_INCOMPLETE']);
 const ignore = () => false;

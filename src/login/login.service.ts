@@ -2,8 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthEvents } from '../events/auth-events.js';
-import type { SessionContext } from '../session/session.service.js';
-import { isActive } from '../user/account.js';
+import type { RotationOptions, SessionContext } from '../session/session.service.js';
+import { hasCutoff, isActive } from '../user/account.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { BearerSessions } from './bearer-sessions.js';
 import { LoginLimits } from './login-limits.js';
@@ -22,6 +22,11 @@ export interface LoginContext extends SessionContext {
   login?: string;
   /** Epoch ms: when the proof began, before a password was read. Default: now. */
   authenticatedAt?: number;
+  /**
+   * The account's `tokensInvalidatedAfter` as it was read with the first of several proofs: a login whose account has
+   * another by now is refused. Default: as `user` has it.
+   */
+  tokensInvalidatedAfter?: number | null;
 }
 
 /** A login attempt. The caller supplies the proof. */
@@ -30,8 +35,11 @@ export interface LoginAttempt {
   readonly login: string | null;
   /** The methods of proof, such as `['password']` or `['passkey']`; use the names of RFC 8176 where it has one. */
   readonly proofs: readonly string[];
-  /** Returns the verified account, or `null`. Anything it throws counts as a failed login, except a fault (503). */
-  readonly verify: () => Promise<AuthUser | null>;
+  /**
+   * Returns the verified account, or `null`, and is given the client's address. Anything it throws counts as a failed
+   * login, except a fault (503).
+   */
+  readonly verify: (ip: string | null) => Promise<AuthUser | null>;
 }
 
 /** A finished login; no further step is required. */
@@ -82,7 +90,7 @@ export class LoginService {
     try {
       return await this.limits.enforce(ip, login, async () => {
         const authenticatedAt = this.clock.now();
-        const user = await verify();
+        const user = await verify(ip);
         return user && this.begin(user, proofs, { ...context, authenticatedAt, login: login ?? user.email });
       });
     } catch (error) {
@@ -108,6 +116,10 @@ export class LoginService {
    */
   async begin(user: AuthUser, proofs: readonly string[], context: LoginContext = {}): Promise<CompletedLogin> {
     if (!isActive(user)) throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});
+    // From here on the account is compared with `user`, up to the statement that opens the session.
+    if (context.tokensInvalidatedAfter !== undefined && !hasCutoff(user, context.tokensInvalidatedAfter)) {
+      throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
+    }
     const { transport = 'cookie', ip = null, userAgent = null, login = user.email } = context;
     const opening = { ip, userAgent, authenticatedAt: context.authenticatedAt ?? this.clock.now() };
     const [presented = null, ...others] = context.presented ?? [];
@@ -138,11 +150,11 @@ export class LoginService {
   /**
    * A new value for the session of this cookie, at a change of privilege: same session, same lifetime. `null` if the
    * cookie does not name a live session; revoked in the meantime stays revoked. The old value stays usable for
-   * `session.rotationGrace`; a signed cookie is refused at once.
+   * `session.rotationGrace` unless `grace` is false; a signed cookie is refused at once.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  rotate(value: string, context: SessionContext = {}): Promise<CookieValue | null> {
+  rotate(value: string, context: SessionContext & RotationOptions = {}): Promise<CookieValue | null> {
     return this.scheme.rotate(value, context);
   }
 }

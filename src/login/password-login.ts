@@ -15,12 +15,12 @@ export class PasswordLogin {
    * `SETUP_INCOMPLETE` while no account exists.
    */
   attempt(login: string, password: string): LoginAttempt {
-    return { login, proofs: ['password'], verify: () => this.verify(login, password) };
+    return { login, proofs: ['password'], verify: (ip) => this.verify(login, password, ip) };
   }
 
-  private async verify(login: string, password: string): Promise<AuthUser> {
+  private async verify(login: string, password: string, ip: string | null): Promise<AuthUser> {
     try {
-      const user = await this.users.verifyCredentials(login, password);
+      const user = await this.users.verifyCredentials(login, password, ip);
       if (isActive(user)) return user;
       if (!(await this.users.hasAccounts())) {
         const remedy =

@@ -1,5 +1,5 @@
 import type { AuthenticatedSession, EndedSession } from '../session/session.js';
-import type { SessionContext } from '../session/session.service.js';
+import type { RotationOptions, SessionContext } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
 
 /** A cookie's value and when it expires (epoch ms). */
@@ -13,6 +13,16 @@ export interface AuthenticationResult extends AuthenticatedSession {
   readonly reissue: CookieValue | null;
 }
 
+export interface AuthenticateOptions {
+  /**
+   * The value was not presented just now but came with a socket's handshake, so an outdated one is no sign of theft.
+   * Default false.
+   */
+  readonly fromHandshake?: boolean;
+  /** Whether this is a use of the session, which extends it when it is due. Default true. */
+  readonly extend?: boolean;
+}
+
 /**
  * The content of the session cookie, chosen by `session.scheme`; guard, decorators and routes are the same for each.
  *
@@ -22,11 +32,8 @@ export abstract class SessionScheme {
   /** Opens a session for a user who has just proved who they are; the session of `presented` ends. */
   abstract open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue>;
 
-  /**
-   * The user and session that the value authenticates, and a fresh value if one is due. `fromHandshake`: the value was
-   * not presented now but came with a handshake, so an outdated one is not a sign of theft.
-   */
-  abstract authenticate(value: string, options?: { fromHandshake?: boolean }): Promise<AuthenticationResult | null>;
+  /** The user and session that the value authenticates, and a fresh value if one is due. */
+  abstract authenticate(value: string, options?: AuthenticateOptions): Promise<AuthenticationResult | null>;
 
   /**
    * As `authenticate`, if the session is in memory and nothing has to be written; otherwise `null`: call
@@ -40,7 +47,7 @@ export abstract class SessionScheme {
    * A new value for the same session, at a change of privilege; `null` if the value does not name a live session. The
    * session keeps its lifetime and proof.
    */
-  abstract rotate(value: string, context: SessionContext): Promise<CookieValue | null>;
+  abstract rotate(value: string, context: SessionContext & RotationOptions): Promise<CookieValue | null>;
 
   /**
    * Ends the sessions of these values; other values are ignored. Returns those that ended. From then on the same bytes

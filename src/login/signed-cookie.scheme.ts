@@ -1,15 +1,21 @@
 import { Injectable } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
+import { later } from '../common/instant.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Identity } from '../session/identity.js';
 import type { EndedSession, Session } from '../session/session.js';
 import { SignedCookieSession } from '../session/signed-cookie.codec.js';
 import type { AuthUser } from '../user/user.directory.js';
-import { SessionScheme, type CookieValue, type OpeningContext, type AuthenticationResult } from './session-scheme.js';
+import {
+  SessionScheme,
+  type AuthenticateOptions,
+  type CookieValue,
+  type OpeningContext,
+  type AuthenticationResult,
+} from './session-scheme.js';
 
 /** The `provider_id` of a login with e-mail address and password. */
 const PROVIDER = 'basic';
-const MICROSECOND = 0.001;
 
 /**
  * `scheme: 'signed-cookie'`: the value is the signed identity itself. It is re-issued once strictly more than half of
@@ -28,20 +34,22 @@ export class SignedCookieScheme extends SessionScheme {
   override async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
     const identity = this.cookies.makeIdentity({ sub: user.id, providerId: PROVIDER, email: user.email });
     // Later than the cutoff that was read with the password, even if the clock that set it was ahead.
-    const cutoff = user.tokensInvalidatedAfter ?? Number.NEGATIVE_INFINITY;
-    const authenticatedAt = Math.max(context.authenticatedAt, cutoff + MICROSECOND);
+    const authenticatedAt = later(context.authenticatedAt, user.tokensInvalidatedAfter);
     const value = this.sign({ ...identity, authenticatedAt });
     await this.revocation.confirmLogin(user, authenticatedAt);
     if (presented !== null) await this.revoke([presented]);
     return value;
   }
 
-  override async authenticate(value: string): Promise<AuthenticationResult | null> {
+  override async authenticate(
+    value: string,
+    { extend = true }: AuthenticateOptions = {},
+  ): Promise<AuthenticationResult | null> {
     const identity = this.cookies.decode(value);
     if (!identity) return null;
     const user = await this.userOf(identity);
     if (!user) return null;
-    const reissue = this.cookies.shouldReissue(identity) ? this.sign(this.cookies.reissue(identity)) : null;
+    const reissue = extend && this.cookies.shouldReissue(identity) ? this.sign(this.cookies.reissue(identity)) : null;
     return { user, session: sessionOf(identity, user), reissue };
   }
 

@@ -69,6 +69,10 @@ export class CountedSessionStore extends SessionStore {
     return this.store.listByUser(userId);
   }
 
+  override deleteSuccessors(rotatedAt: number, limit: number): Promise<number> {
+    return this.store.deleteSuccessors(rotatedAt, limit);
+  }
+
   override deleteExpired(now: number, limit: number): Promise<number> {
     return this.store.deleteExpired(now, limit);
   }

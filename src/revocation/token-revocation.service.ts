@@ -70,12 +70,16 @@ export class TokenRevocationService {
    */
   async revokeAllForUser(userId: string): Promise<boolean> {
     const at = this.clock.now();
-    const found = await this.users.invalidateTokens(userId, at);
-    if (!this.users.publishesChanges) {
-      await this.channel.publish({ users: [userId] });
-      const event = { type: 'session.revoked', at, userId, handle: null, reason: 'revoked_all', count: null } as const;
-      if (found) this.events.emitAfterTransaction(event);
-    }
+    const found = await this.moveCutoff(userId);
+    const event = { type: 'session.revoked', at, userId, handle: null, reason: 'revoked_all', count: null } as const;
+    if (found) this.events.emitAfterTransaction(event);
+    return found;
+  }
+
+  /** As `revokeAllForUser`, for a caller that emits the event itself. */
+  async moveCutoff(userId: string): Promise<boolean> {
+    const found = await this.users.invalidateTokens(userId, this.clock.now());
+    if (!this.users.publishesChanges) await this.channel.publish({ users: [userId] });
     return found;
   }
 

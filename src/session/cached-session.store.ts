@@ -93,6 +93,10 @@ export class CachedSessionStore extends SessionStore {
     return this.store.listByUser(userId);
   }
 
+  override deleteSuccessors(rotatedAt: number, limit: number): Promise<number> {
+    return this.store.deleteSuccessors(rotatedAt, limit);
+  }
+
   /** Needs no invalidation: expired entries are never answered from memory. */
   override deleteExpired(now: number, limit: number): Promise<number> {
     return this.store.deleteExpired(now, limit);

@@ -24,6 +24,15 @@ export interface SessionContext {
   userAgent?: string | null;
 }
 
+/** How the presented token fares at a rotation. */
+export interface RotationOptions {
+  /**
+   * Whether the old token leads to the new one for `session.rotationGrace`. Default true. False where the new session
+   * can do more than the old one: whoever has a copy of the old token must not follow into it.
+   */
+  grace?: boolean;
+}
+
 /** The proof of identity on which a session is opened. */
 export interface Authentication {
   /** Epoch ms: when the proof began, before the password was read. */
@@ -147,7 +156,8 @@ export class SessionService {
    * Without it the new session keeps the handle, authentication and absolute lifetime of `current`, and the result is
    * `null` if `current` is gone or over: revoked in the meantime stays revoked. Concurrent calls all get the same new
    * token, and for `session.rotationGrace` the old one leads to it too (see `lookup`), so that one tab does not log out
-   * another.
+   * another. With `grace: false` one of them gets the token and the others `null`; the old one is refused at once, and
+   * counts as stolen only when it comes after the grace, since other tabs may have sent it in the meantime.
    *
    * @throws {AuthError} `USER_NOT_FOUND` if the storage knows the users and none has this id.
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or got another cutoff since `user` was read.
@@ -159,20 +169,24 @@ export class SessionService {
     userId: string,
     context: SessionContext & Authentication,
   ): Promise<IssuedSession>;
-  rotate(current: Pick<Session, 'id'>, userId: string, context?: SessionContext): Promise<IssuedSession | null>;
+  rotate(
+    current: Pick<Session, 'id'>,
+    userId: string,
+    context?: SessionContext & RotationOptions,
+  ): Promise<IssuedSession | null>;
   async rotate(
     current: Pick<Session, 'id'> | null,
     userId: string,
-    context: SessionContext & Partial<Authentication> = {},
+    context: SessionContext & RotationOptions & Partial<Authentication> = {},
   ): Promise<IssuedSession | null> {
     const { ttl, absoluteLifetime, maxPerUser, rotationGrace } = this.config.session;
-    const { authenticatedAt, user } = context;
+    const { authenticatedAt, user, grace = true } = context;
     if (authenticatedAt !== undefined && !Number.isFinite(authenticatedAt)) {
       throw new TypeError('authenticatedAt must be an instant in epoch milliseconds.');
     }
     const now = this.clock.now();
     const token = this.tokens.issue();
-    const leavesSuccessor = current !== null && authenticatedAt === undefined && rotationGrace > 0;
+    const leavesSuccessor = current !== null && authenticatedAt === undefined && grace && rotationGrace > 0;
     const opened = await this.store.open({
       id: this.tokens.idOf(token)!,
       userId,
@@ -183,6 +197,7 @@ export class SessionService {
       authenticatedAt: authenticatedAt === undefined ? null : Math.min(authenticatedAt, now),
       cutoff: user && (user.tokensInvalidatedAfter ?? null),
       replaces: current?.id ?? null,
+      rotationGrace,
       successor: leavesSuccessor ? this.rotations.seal(token, current.id) : null,
       ip: printable(context.ip, MAX_IP_LENGTH),
       userAgent: printable(context.userAgent, MAX_USER_AGENT_LENGTH),

@@ -22,6 +22,8 @@ export interface NewSession {
   readonly replaces: string | null;
   /** Stored in place of the old session by a mere rotation, and returned by `find`. Opaque to the store. */
   readonly successor: string | null;
+  /** How long the successor is needed. */
+  readonly rotationGrace: number;
   readonly maxPerUser: number;
   readonly ip: string | null;
   readonly userAgent: string | null;
@@ -129,6 +131,14 @@ export abstract class SessionStore {
 
   /** All sessions of the user, each with the user, live or not but never rotated, most recently used first. */
   abstract listByUser(userId: string): Promise<AuthenticatedSession[]>;
+
+  /**
+   * Forgets at most `limit` successors left by rotations up to `rotatedAt`, whose grace period is over; the rotated
+   * sessions stay known. Returns the number forgotten. A storage with expiry of its own has nothing to do.
+   */
+  deleteSuccessors(_rotatedAt: number, _limit: number): Promise<number> {
+    return Promise.resolve(0);
+  }
 
   /**
    * Deletes at most `limit` rows that had expired at `now`, the oldest first. Returns the number deleted. A rotated one

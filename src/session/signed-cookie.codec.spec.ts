@@ -52,10 +52,12 @@ afterEach(() => {
 });
 
 describe('vectors of itsdangerous as session cookies', () => {
-  // `wrong-salt` is a good session cookie that is handed to the reader of another salt.
+  // `wrong-salt` is a good session cookie that is handed to the reader of another salt. And a second before it was signed
+  // a cookie is within our leeway: the serializer's own spec has those.
   const checks = vectors
     .filter(({ name }) => name !== 'wrong-salt')
-    .flatMap((vector) => vector.checks.map((check) => ({ ...vector, ...check })));
+    .flatMap((vector) => vector.checks.map((check) => ({ ...vector, ...check })))
+    .filter(({ now, result }) => !(result === 'SignatureExpired' && seconds(now + 1) === NOW));
 
   it.each(checks)('$name at $now: $result', ({ name, secret, salt, token, now, max_age, result, payload }) => {
     clock.set(seconds(now));
@@ -147,8 +149,10 @@ describe('SignedCookieSession', () => {
     expect(warnings).toEqual([]);
   });
 
-  it('a cookie from the future is expired, silently', () => {
+  it('H32: a cookie of a machine that is a little ahead is valid; one from the future is expired, silently', () => {
     const value = sessions().encode(sessions().makeIdentity({ sub: 'alice', providerId: 'basic' }));
+    clock.advance(-seconds(5));
+    expect(sessions().decode(value)).toMatchObject({ sub: 'alice' });
     clock.advance(-1);
     expect(sessions().decode(value)).toBeNull();
     expect(warnings).toEqual([]);

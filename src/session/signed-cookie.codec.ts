@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { SampledLogger } from '../common/sampled-logger.js';
 import { Clock } from '../common/clock.js';
-import type { Duration } from '../common/duration.js';
+import { seconds, type Duration } from '../common/duration.js';
 import { microseconds } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { sha256Hex } from '../crypto/hash.js';
@@ -21,6 +21,12 @@ export interface IdentityFacts {
 
 /** A salt is a key of its own: a value signed for another use is not a session cookie, nor the reverse. */
 const SALT = 'reflow-session-v1';
+
+/**
+ * How far the clock of the machine that issued a cookie may be ahead of this one. It does not lengthen the life of any
+ * cookie.
+ */
+const LEEWAY = seconds(5);
 
 /** For the operator's log, which never shows the value. An expired cookie is an everyday event and is not logged. */
 const WARNINGS = {
@@ -56,7 +62,7 @@ export class SignedCookieSession {
 
   /**
    * The identity, or `null` for a value that is tampered with, expired, malformed or not a string; never throws.
-   * Expired means: signed more than `session.ttl` ago or in the future (in whole seconds, as itsdangerous counts), or
+   * Expired means: signed more than `session.ttl` ago or more than 5 s in the future (in whole seconds), or
    * past the absolute lifetime.
    *
    * Fields that a cookie of equalify-reflow lacks are filled in: its `sid` is the hash of its own bytes, so that a
@@ -64,7 +70,7 @@ export class SignedCookieSession {
    */
   decode(value: string): Required<Identity> | null {
     const now = this.clock.now();
-    const opened = this.serializer.decode(value, { now, maxAge: this.config.session.ttl });
+    const opened = this.serializer.decode(value, { now, maxAge: this.config.session.ttl, leeway: LEEWAY });
     if (opened.status !== 'ok') return this.refuse(opened.status);
     const identity = identityFromJson(opened.payload);
     if (identity === null) return this.refuse('no_identity');

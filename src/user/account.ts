@@ -13,3 +13,12 @@ export function isBeforeCutoff(instant: number, cutoff: number | null | undefine
   // Negated, so that NaN is revoked too.
   return (cutoff ?? null) !== null && !(microseconds(instant) > microseconds(cutoff!));
 }
+
+/**
+ * Whether the account's cutoff is still the one that was read before (epoch ms), at the microsecond. Every new password,
+ * disabling and "sign out everywhere" moves it.
+ */
+export function hasCutoff(user: { tokensInvalidatedAfter?: number | null }, cutoff: number | null): boolean {
+  const now = user.tokensInvalidatedAfter ?? null;
+  return now === null || cutoff === null ? now === cutoff : microseconds(now) === microseconds(cutoff);
+}

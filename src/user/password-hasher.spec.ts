@@ -1,7 +1,18 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
+import * as argon2 from '@node-rs/argon2';
 import { AuthConfig } from '../config/auth-config.js';
 import type { PasswordSettings } from '../config/password-settings.js';
-import { PasswordHasher } from './password-hasher.js';
+
+/** The real argon2, and what it was given to check. */
+const verified: string[] = [];
+jest.unstable_mockModule('@node-rs/argon2', () => ({
+  ...argon2,
+  verify: (hash: string, password: string) => {
+    verified.push(hash);
+    return argon2.verify(hash, password);
+  },
+}));
+const { PasswordHasher } = await import('./password-hasher.js');
 
 const cheap = { memoryCost: 64, timeCost: 1 };
 const hasherWith = (password: Partial<PasswordSettings>) =>
@@ -62,6 +73,41 @@ describe('PasswordHasher', () => {
     expect(unknown / known).toBeLessThan(2.5);
   });
 
+  it('H7: a login of no account costs one of the configured sets, always the same for that login', async () => {
+    const previous = [
+      { memoryCost: 128, timeCost: 1, parallelism: 1 },
+      { memoryCost: 64, timeCost: 2, parallelism: 2 },
+    ];
+    const config = AuthConfig.from({ secrets: ['x'.repeat(32)], password: { ...cheap, previous } });
+    const costOf = async (login: string, stored: string | null = null, one = new PasswordHasher(config)) => {
+      verified.length = 0;
+      expect(await one.matches(stored, 'wrong', { login })).toBe(false);
+      return verified.map((hash) => /m=\d+,t=\d+,p=\d+/.exec(hash)![0]);
+    };
+    const logins = Array.from({ length: 60 }, (_, i) => `nobody${i}@example.com`);
+    const costs: string[] = [];
+    for (const login of logins) costs.push(...(await costOf(login)));
+    expect(costs).toHaveLength(logins.length); // one hash each
+    expect([...new Set(costs)].toSorted()).toEqual(['m=128,t=1,p=1', 'm=64,t=1,p=1', 'm=64,t=2,p=2']);
+    for (const i of [0, 1, 2, 3, 4, 5]) {
+      expect(await costOf(logins[i]!)).toEqual([costs[i]]); // another process with the same secret
+      expect(await costOf(logins[i]!, 'no hash')).toEqual([costs[i]]);
+    }
+    const otherSecret = new PasswordHasher(
+      AuthConfig.from({ secrets: ['y'.repeat(32)], password: { ...cheap, previous } }),
+    );
+    const others: string[] = [];
+    for (const login of logins) others.push(...(await costOf(login, null, otherSecret)));
+    expect(others).not.toEqual(costs); // nobody outside can tell which
+  });
+
+  it('H7: a stored value that argon2 refuses costs a whole hash all the same', async () => {
+    verified.length = 0;
+    const stored = '$argon2id$v=19$m=1,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$' + 'A'.repeat(43); // less memory than a lane needs
+    expect(await hasher.matches(stored, 'correct horse')).toBe(false);
+    expect(verified.at(-1)).toMatch(/m=64,t=1,p=1/);
+  });
+
   it('sees that parameters changed', async () => {
     const hash = await hasher.hash('correct horse');
     expect(hasher.isOutdated(hash)).toBe(false);
@@ -78,6 +124,19 @@ describe('PasswordHasher', () => {
     for (const { reason } of refused)
       expect(reason).toMatchObject({ code: 'HASHER_OVERLOADED', facts: { retryAfter: 1 } });
     await expect(bounded.hash('correct horse')).resolves.toMatch(/^\$argon2id/);
+  });
+
+  it('H3: 47 /64 of one /48 fill the queue, and everybody else gets in, and before most of them', async () => {
+    const bounded = hasherWith({ ...cheap, concurrency: 1, queue: 20 });
+    const ended: string[] = [];
+    const login = (ip: string) => bounded.matches(null, 'wrong', { ip }).then(() => void ended.push(ip));
+    const flood = Array.from({ length: 188 }, (_, i) => login(`2001:db8:1:${(i % 47).toString(16)}::${i}`));
+    const others = ['192.0.2.1', '2001:db8:2::1'].map(login);
+    const outcomes = await Promise.allSettled(flood);
+    await Promise.all(others);
+    expect(outcomes.filter(({ status }) => status === 'rejected')).toHaveLength(188 - 1 - 18);
+    expect(ended.indexOf('192.0.2.1')).toBeLessThan(5);
+    expect(ended.indexOf('2001:db8:2::1')).toBeLessThan(8);
   });
 
   it('frees its place when a hash fails', async () => {

@@ -1,8 +1,12 @@
+import { createHmac } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Algorithm, hash, verify, type Options } from '@node-rs/argon2';
 import { AuthError } from '../auth.errors.js';
-import { Semaphore } from '../common/semaphore.js';
+import { FairSemaphore } from '../common/fair-semaphore.js';
+import { sourceOfAddress } from '../common/ip-address.js';
 import { AuthConfig } from '../config/auth-config.js';
+import type { Argon2Parameters } from '../config/password-settings.js';
+import { KeyRing } from '../crypto/key-ring.js';
 import { randomToken } from '../crypto/random.js';
 
 /** Shortest and longest password that is accepted for an account, in characters (code points) after NFC. */
@@ -12,11 +16,21 @@ const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/;
 /** Complete, with salt and hash: anything less would be refused without doing the work. */
 const ARGON2 = /^\$argon2(?:id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}$/;
 const RETRY_AFTER_SECONDS = 1;
+const DUMMY_PURPOSE = 'password-dummy';
+
+/** Where a password comes from. */
+export interface PasswordOrigin {
+  /** The name that was typed with it, in the spelling of `normalizeLogin`: chooses the dummy. */
+  login?: string;
+  /** The client's address, by which the places are shared out; without one, all share those of one client. */
+  ip?: string | null;
+}
 
 /**
  * argon2id with a bound on how much of it happens at once: `password.concurrency` hashes run, `password.queue` more
  * wait, and the next is refused with `HASHER_OVERLOADED` before any work, so that a flood of logins exhausts neither
- * the CPU nor the memory (OWASP ASVS 15.1.3).
+ * the CPU nor the memory (OWASP ASVS 15.1.3). Turns and places are shared out by the client's network and address: a
+ * flood from one, however wide an IPv6 network it has, leaves room to everybody else.
  *
  * Passwords are compared in Unicode NFC and are never truncated (NIST 800-63B 3.1.1.2). Their length is not checked
  * here.
@@ -31,14 +45,19 @@ const RETRY_AFTER_SECONDS = 1;
 @Injectable()
 export class PasswordHasher {
   private readonly options: Options;
-  private readonly semaphore: Semaphore;
+  private readonly semaphore: FairSemaphore;
   private readonly queue: number;
-  private dummy: string | undefined;
+  /** One for each configured set of parameters. */
+  private readonly dummies: readonly string[];
 
-  constructor(config: AuthConfig) {
-    const { memoryCost, timeCost, parallelism, concurrency, queue } = config.password;
+  constructor(
+    config: AuthConfig,
+    private readonly keys: KeyRing = new KeyRing(config),
+  ) {
+    const { memoryCost, timeCost, parallelism, concurrency, queue, previous } = config.password;
+    this.dummies = [{ memoryCost, timeCost, parallelism }, ...previous].map(dummyOf);
     this.options = { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost, timeCost, parallelism };
-    this.semaphore = new Semaphore(() => concurrency);
+    this.semaphore = new FairSemaphore(concurrency, queue);
     this.queue = queue;
   }
 
@@ -47,24 +66,31 @@ export class PasswordHasher {
    *
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting.
    */
-  hash(password: string): Promise<string> {
-    return this.inTurn(() => hash(password.normalize('NFC'), this.options));
+  hash(password: string, { ip }: Pick<PasswordOrigin, 'ip'> = {}): Promise<string> {
+    return this.inTurn(ip, () => hash(password.normalize('NFC'), this.options));
   }
 
   /**
    * Whether this password belongs to the stored hash. For `null` (no such account, no password set) it does the same
-   * work against a dummy and returns false. A stored value that is not an argon2 hash never matches. Checking a hash
-   * made with older parameters costs what those cost, until it is renewed at the next login.
+   * work against a dummy and returns false; so it does for a stored value that is not an argon2 hash. The dummy has the
+   * parameters of one of the configured sets (`password.previous`), always the same one for one `login`: as accounts
+   * have, whose hashes cost what their parameters cost until their next login renews them.
    *
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting.
    */
-  async matches(storedHash: string | null, password: string): Promise<boolean> {
-    const usable = storedHash !== null && ARGON2.test(storedHash) ? storedHash : null;
-    return this.inTurn(async () => {
-      this.dummy ??= await hash(randomToken(), this.options);
-      const dummy = this.dummy;
-      const matches = await verify(usable ?? dummy, password.normalize('NFC')).catch(() => false);
-      return usable !== null && matches;
+  async matches(
+    storedHash: string | null,
+    password: string,
+    { login = '', ip }: PasswordOrigin = {},
+  ): Promise<boolean> {
+    const normalized = password.normalize('NFC');
+    return this.inTurn(ip, async () => {
+      if (storedHash !== null && ARGON2.test(storedHash)) {
+        const matches = await verify(storedHash, normalized).catch(() => null);
+        if (matches !== null) return matches;
+      }
+      await verify(this.dummyFor(login), normalized);
+      return false;
     });
   }
 
@@ -78,19 +104,30 @@ export class PasswordHasher {
     );
   }
 
-  private async inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.semaphore.isFull && this.semaphore.queued >= this.queue) {
+  private dummyFor(login: string): string {
+    const digest = createHmac('sha256', this.keys.forPurpose(DUMMY_PURPOSE)[0]).update(login).digest();
+    return this.dummies[digest.readUInt32BE() % this.dummies.length]!;
+  }
+
+  private async inTurn<T>(ip: string | null | undefined, work: () => Promise<T>): Promise<T> {
+    if (!(await this.semaphore.acquire(sourceOfAddress(ip)))) {
       throw new AuthError(
         'HASHER_OVERLOADED',
         `${this.queue} passwords are waiting to be hashed. Retry later; raise password.queue or add cores if this lasts.`,
         { retryAfter: RETRY_AFTER_SECONDS },
       );
     }
-    await this.semaphore.acquire();
     try {
       return await work();
     } finally {
       this.semaphore.release();
     }
   }
+}
+
+/** A PHC string of these parameters that is nobody's: checking it does the whole work. */
+function dummyOf({ memoryCost, timeCost, parallelism }: Argon2Parameters): string {
+  const base64 = (bytes: Buffer) => bytes.toString('base64').replace(/=+$/, '');
+  const salt = base64(randomToken().subarray(0, 16));
+  return `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$${salt}$${base64(randomToken())}`;
 }

@@ -85,9 +85,10 @@ export abstract class UserDirectory {
   /**
    * The account with this login name and password. `null` for an unknown account, a wrong password and a disabled
    * account alike, after the same work: `PasswordHasher.matches(null, password)` does it where there is no hash to
-   * compare with.
+   * compare with. `ip` is the client's address: hand it to
+   * `PasswordHasher`, which shares out its places by it.
    */
-  abstract verifyCredentials(login: string, password: string): Promise<AuthUser | null>;
+  abstract verifyCredentials(login: string, password: string, ip?: string | null): Promise<AuthUser | null>;
 
   /**
    * Moves the account's `tokensInvalidatedAfter` to `cutoff` (epoch ms), never back, in one statement: "sign out

@@ -1,5 +1,11 @@
 import { expect, it } from '@jest/globals';
-import { AuthTransaction, seconds, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import {
+  AuthTransaction,
+  PostgresUserDirectory,
+  seconds,
+  TokenRevocationService,
+  type AuthUser,
+} from 'nestjs-latchkey';
 import request from 'supertest';
 import { PASSWORD, type TestApp } from '../support/app.js';
 
@@ -62,6 +68,21 @@ export function selfContainedLoginContract({ path, subject, enter }: SelfContain
     await t.app.get(PostgresUserDirectory).setPassword(ada.id, 'a brand new password');
     t.clock.advance(seconds(3));
     await request(t.url).get('/me').set(credentials).expect(401);
+  });
+
+  it('H33: a login after a sign-out by a process with a clock ahead is valid at once', async () => {
+    const { t, ada } = subject();
+    await t.app.get(TokenRevocationService).revokeAllForUser(ada.id);
+    t.clock.advance(seconds(30));
+    const before = await enter();
+    await t.app.get(TokenRevocationService).revokeAllForUser(ada.id);
+    t.clock.advance(-seconds(30));
+    const credentials = await enter();
+    await request(t.url).get('/me').set(credentials).expect(200);
+    await request(t.url).get('/me').set(before).expect(401);
+    await t.app.get(TokenRevocationService).revokeAllForUser(ada.id);
+    await request(t.url).get('/me').set(credentials).expect(401);
+    t.clock.advance(seconds(60));
   });
 }
 

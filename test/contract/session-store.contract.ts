@@ -47,6 +47,7 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
       authenticatedAt: NOW - 5,
       replaces: null,
       successor: null,
+      rotationGrace: seconds(30),
       maxPerUser: 25,
       ip: '203.0.113.7',
       userAgent: 'test',

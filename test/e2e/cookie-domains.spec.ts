@@ -23,6 +23,35 @@ class MeController {
 const OLD = 'session=of-the-old-system';
 const CLEARED = /^session=; Max-Age=0; Domain=example\.com; Path=\/; HttpOnly; Secure; SameSite=Lax$/;
 
+describe.each(PLATFORMS)('a session for all hosts of a domain, on %s', (platform) => {
+  let t: TestApp;
+  beforeAll(async () => {
+    const cookie = { domain: 'example.com', path: '/', partitioned: true, sameSite: 'none' } as const;
+    t = await startTestApp({ platform, controllers: [MeController], auth: { cookie } });
+  });
+  afterAll(() => t?.close());
+
+  it('begins, is cleared and shadowed by nothing', async () => {
+    const { email } = await createUser(t.app);
+    const ATTRIBUTES = 'Domain=example.com; Path=/; HttpOnly; Secure; Partitioned; SameSite=None';
+    const login = await request(t.url).post('/auth/login').send({ email, password: PASSWORD }).expect(200);
+    const [own, ...twins] = login.get('Set-Cookie')!;
+    expect(own).toMatch(new RegExp(`^__Secure-session=[^;]{43}; Max-Age=2592000; ${ATTRIBUTES}$`));
+    const cleared = [
+      '__Secure-session=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=None',
+      '__Secure-session=; Max-Age=0; Domain=example.com; Path=/; HttpOnly; Secure; SameSite=None',
+    ];
+    expect(twins).toEqual(cleared);
+    const pair = own!.split(';')[0]!;
+    await request(t.url).get('/me').set('Cookie', pair).expect(200, { email });
+    const shadowed = await request(t.url).get('/me').set('Cookie', `${pair}; __Secure-session=old`).expect(401);
+    expect(shadowed.get('Set-Cookie')).toEqual(cleared);
+    const logout = await request(t.url).post('/auth/logout').set('Cookie', pair).expect(200);
+    expect(logout.get('Set-Cookie')).toEqual([`__Secure-session=; Max-Age=0; ${ATTRIBUTES}`, ...cleared]);
+    await request(t.url).get('/me').set('Cookie', pair).expect(401);
+  });
+});
+
 describe.each(PLATFORMS)('H30: a cookie of our name with a Domain, on %s', (platform) => {
   let t: TestApp;
   let cookie: string;

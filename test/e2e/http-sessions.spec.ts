@@ -6,9 +6,11 @@ import {
   HttpSessions,
   PostgresUserDirectory,
   Public,
+  seconds,
   SessionService,
   type AuthEvent,
   type AuthUser,
+  type FirstFactor,
   type HttpRequest,
 } from 'nestjs-latchkey';
 import { BearerSessions } from 'nestjs-latchkey/engine';
@@ -33,6 +35,13 @@ class OwnLoginController {
     return { id: user.id };
   }
 
+  /** The last of several steps. */
+  @Post('proved')
+  async finish(@Req() req: HttpRequest, @Res({ passthrough: true }) res: object, @Body() firstFactor: FirstFactor) {
+    const user = (await this.users.findByLogin(EMAIL))!;
+    await this.sessions.start(req, res, { user, proofs: ['password', 'otp'], ...firstFactor });
+  }
+
   @Post('token')
   issue(@Req() req: HttpRequest, @Body('key') key: string) {
     return this.sessions.issueToken(req, { login: EMAIL, proofs: ['passkey'], verify: () => this.verify(key) });
@@ -41,6 +50,11 @@ class OwnLoginController {
   @Post('rotate')
   async rotate(@Req() req: HttpRequest, @Res({ passthrough: true }) res: object) {
     return { rotated: await this.sessions.rotate(req, res) };
+  }
+
+  @Post('elevate')
+  async elevate(@Req() req: HttpRequest, @Res({ passthrough: true }) res: object) {
+    return { rotated: await this.sessions.rotate(req, res, { grace: false }) };
   }
 
   @Post('logout')
@@ -128,6 +142,27 @@ describe.each(PLATFORMS)('HttpSessions on %s', (platform) => {
     t.clock.advance(15 * 60_000);
   });
 
+  it('H16: start and the cutoff of the first proof: the same one, another one, and one that was forgotten', async () => {
+    const users = t.app.get(PostgresUserDirectory);
+    const finish = (firstFactor: object) => post('proved').send(firstFactor);
+    const firstFactor = async () => {
+      const { tokensInvalidatedAfter } = (await users.findById(user.id))!;
+      return { authenticatedAt: t.clock.now(), tokensInvalidatedAfter };
+    };
+    const before = await firstFactor();
+    await finish(before).expect(201);
+    await users.invalidateTokens(user.id, t.clock.now());
+    // Also where the clock of another process has put the cutoff ahead of this one.
+    await users.invalidateTokens(user.id, t.clock.now() + 30_000.001);
+    await finish(before).expect(401);
+    await finish({ ...before, authenticatedAt: t.clock.now() + 60_000 }).expect(401);
+    await finish({ authenticatedAt: t.clock.now() }).expect(500);
+    await finish({ tokensInvalidatedAfter: null }).expect(500);
+    expect(await sessionCount()).toBe(0);
+    await finish(await firstFactor()).expect(201);
+    expect(await sessionCount()).toBe(1);
+  });
+
   it('issueToken answers a bearer token, and sets no cookie', async () => {
     const answer = await post('token').send({ key: 'right' }).expect(201);
     expect(answer.get('Set-Cookie')).toBeUndefined();
@@ -136,6 +171,38 @@ describe.each(PLATFORMS)('HttpSessions on %s', (platform) => {
     expect(known.body).toEqual({ email: EMAIL, transport: 'bearer' });
     await request(t.url).post('/own/logout').set(bearer).expect(201);
     expect((await request(t.url).get('/own/who').set(bearer)).body.email).toBeNull();
+  });
+
+  it('H15: an elevation leaves the old cookie nothing, without an alarm in the grace and with one after it', async () => {
+    const old = cookieOf(await logIn());
+    const elevated = cookieOf(await post('elevate', old).expect(201));
+    t.clock.advance(1);
+    for (let i = 0; i < 2; i++) {
+      const refused = await request(t.url).get('/own/who').set('Cookie', old);
+      expect(refused.body).toEqual({ email: null, transport: null });
+      expect(refused.get('Set-Cookie')).toBeUndefined();
+    }
+    expect((await post('elevate', old).expect(201)).body).toEqual({ rotated: false });
+    expect(await who(elevated)).toMatchObject({ email: EMAIL });
+    expect(told('session.reuse_detected')).toEqual([]);
+
+    // Any other rotation leads the old cookie to the new session.
+    const rotated = cookieOf(await post('rotate', elevated).expect(201));
+    expect(await who(elevated)).toMatchObject({ email: EMAIL });
+    expect(await who(rotated)).toMatchObject({ email: EMAIL });
+
+    t.clock.advance(seconds(30));
+    expect(await who(old)).toEqual({ email: null, transport: null });
+    expect(told('session.reuse_detected')).toHaveLength(1);
+    expect(await who(rotated)).toEqual({ email: null, transport: null });
+  });
+
+  it('H15: of ten elevations at once one gets the new session', async () => {
+    const old = cookieOf(await logIn());
+    const answers = await Promise.all(Array.from({ length: 10 }, () => post('elevate', old)));
+    expect(answers.filter(({ body }) => (body as { rotated: boolean }).rotated)).toHaveLength(1);
+    expect(await sessionCount()).toBe(1);
+    expect(told('session.reuse_detected')).toEqual([]);
   });
 
   it('rotate puts a new token in the place of the old one, and does nothing for what is no session', async () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { UnauthorizedException } from '@nestjs/common';
-import { minutes, RateLimitService, seconds, PostgresUserDirectory, type AuthError } from 'nestjs-latchkey';
+import { minutes, RateLimitService, seconds, PostgresUserDirectory, AuthError } from 'nestjs-latchkey';
 import { LoginLimits } from 'nestjs-latchkey/engine';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
@@ -194,6 +194,35 @@ describe.each(PLATFORMS)('limits on login, on %s', (platform) => {
     await attempt(PASSWORD, { address: '192.0.2.200' }).expect(429);
     await attempt(PASSWORD, { address: '192.0.2.201' }).expect(200);
     t.clock.advance(minutes(15));
+  });
+
+  it('H3: the /64 of one /48 share a limit beside their own; another /48 and IPv4 are unaffected', async () => {
+    const wrongFrom = (i: number) =>
+      attempt('wrong', { address: `2001:db8:48:${i.toString(16)}::1`, login: `nobody${i}@example.net` });
+    for (let i = 0; i < 200; i += 20) {
+      const answers = await Promise.all(Array.from({ length: 20 }, (_, j) => wrongFrom(i + j)));
+      expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([401]));
+    }
+    const refused = await attempt(PASSWORD, { address: '2001:db8:48:ffff::1' }).expect(429);
+    expect(refused.headers['retry-after']).toBe(String(15 * 60));
+    await attempt(PASSWORD, { address: '2001:db8:49::1' }).expect(200);
+    await attempt(PASSWORD).expect(200);
+    t.clock.advance(minutes(15));
+    await attempt(PASSWORD, { address: '2001:db8:48:ffff::1' }).expect(200);
+  });
+
+  it('H3: a login that found no place in the hasher counts for its address, and not for the account', async () => {
+    const users = t.app.get(PostgresUserDirectory);
+    const verify = users.verifyCredentials.bind(users);
+    const overloaded = new AuthError('HASHER_OVERLOADED', 'full', { retryAfter: 1 });
+    const given: unknown[] = [];
+    users.verifyCredentials = (_login, _password, ip) => (given.push(ip), Promise.reject(overloaded));
+    for (let i = 0; i < 20; i++) await attempt('wrong').expect(503);
+    await attempt('wrong').expect(429);
+    users.verifyCredentials = verify;
+    expect(given).toEqual(Array.from({ length: 20 }, () => from)); // the directory knows whom it is for
+    await attempt(PASSWORD).expect(429);
+    await attempt(PASSWORD, { address: `198.51.100.${++hosts}` }).expect(200);
   });
 
   it('the list of sessions shows the client, not the proxy', async () => {

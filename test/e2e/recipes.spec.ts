@@ -1,10 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   AuthTransaction,
   EphemeralTokenService,
   JwtCodecService,
   minutes,
+  PasswordHasher,
+  seconds,
   SessionService,
   PostgresUserDirectory,
   type AuthUser,
@@ -310,6 +312,46 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
       t.clock.advance(minutes(15));
       const later = await first();
       await second(later, later.code).expect(200);
+    });
+
+    it.each<[string, (users: PostgresUserDirectory) => Promise<unknown>]>([
+      ['a new password', (users) => users.setPassword(ada.id, NEW_PASSWORD)],
+      ['disabled, and enabled again', (users) => users.disable(ada.id).then(() => users.enable(ada.id))],
+      [
+        'signed out everywhere',
+        async () => {
+          const cookie = await signInAs(t.app, ada.id);
+          await request(t.url).post('/auth/logout-all').set('Cookie', cookie).expect(200);
+        },
+      ],
+    ])('H16: %s between the steps: the right code is refused, and the next login is not', async (what, meanwhile) => {
+      // Step one on a machine whose clock is ahead of that of the machine which then ends the access.
+      t.clock.advance(seconds(30));
+      const step = await first();
+      t.clock.advance(-seconds(30));
+      await meanwhile(t.app.get(PostgresUserDirectory));
+      const answer = await second(step, step.code).expect(401);
+      expect(answer.get('Set-Cookie') ?? []).toEqual([]);
+      expect(await t.app.get(SessionService).listForUser(ada.id)).toEqual([]);
+
+      t.clock.advance(seconds(40));
+      const again = await first(what === 'a new password' ? NEW_PASSWORD : PASSWORD);
+      await second(again, again.code).expect(200);
+    });
+
+    it('H16: disabled and enabled again within the first step: the right code is refused', async () => {
+      const users = t.app.get(PostgresUserDirectory);
+      // The code is hashed once the password was read, and before the pre-auth token is issued.
+      const hash = jest.spyOn(t.app.get(PasswordHasher), 'hash').mockImplementationOnce(async (code) => {
+        await users.disable(ada.id);
+        await users.enable(ada.id);
+        t.clock.advance(1);
+        return t.app.get(PasswordHasher).hash(code);
+      });
+      const step = await first();
+      await second(step, step.code).expect(401);
+      expect(hash).toHaveBeenCalled();
+      hash.mockRestore();
     });
 
     it('R8: of 4 parallel right codes one gets a session', async () => {

@@ -1,7 +1,6 @@
 import { Controller, Get } from '@nestjs/common';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
-  CleanupService,
   CurrentSession,
   CurrentUser,
   hours,
@@ -15,6 +14,7 @@ import {
   type AuthUser,
   type Session,
 } from 'nestjs-latchkey';
+import { CleanupService } from 'nestjs-latchkey/engine';
 import { AuthConfig } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';

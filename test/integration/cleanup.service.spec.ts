@@ -4,15 +4,16 @@ import { getDataSourceToken } from '@nestjs/typeorm';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   AuthEvents,
-  CleanupService,
   days,
   EphemeralTokenService,
   minutes,
   RateLimitService,
+  seconds,
   SessionService,
   TokenRevocationService,
   type AuthUser,
 } from 'nestjs-latchkey';
+import { CleanupService } from 'nestjs-latchkey/engine';
 import { AuthConfig, InvalidationChannel } from 'nestjs-latchkey/engine';
 import { Client, type Pool } from 'pg';
 import type { DataSource } from 'typeorm';
@@ -88,6 +89,22 @@ describe('what a cleanup removes', () => {
     expect((await cleanup.runOnce()).sessions).toBe(12_000);
     expect(await count('sessions')).toBe(501);
     expect(await sessions.lookup(token)).not.toBeNull();
+  });
+
+  it('H12: the sealed successor of a rotation is gone with the grace, and the trace of the rotation stays', async () => {
+    const old = await sessions.create(ada.id);
+    const rotated = (await sessions.rotate(old.session, ada.id))!;
+    const successors = async () =>
+      (await t.db.query('SELECT successor FROM sessions WHERE successor IS NOT NULL')).length;
+    t.clock.advance(seconds(30) + leeway - 0.01);
+    await cleanup.runOnce();
+    expect(await successors()).toBe(1);
+    t.clock.advance(0.01);
+    expect(await cleanup.runOnce()).toMatchObject(NOTHING);
+    expect(await successors()).toBe(0);
+    expect(await sessions.lookup(rotated.token)).not.toBeNull();
+    expect(await sessions.lookup(old.token)).toBeNull(); // its reuse is still found out
+    expect(await sessions.lookup(rotated.token)).toBeNull();
   });
 
   it('R14: a rotated session only once its family could not be alive, so that its reuse is found out', async () => {

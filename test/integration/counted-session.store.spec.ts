@@ -59,7 +59,7 @@ describe('CountedSessionStore', () => {
     const { id: userId } = await createUser(t.app, `${tokens.issue()}@example.com`);
     const now = t.clock.now();
     const lifetimes = { now, ttl: days(1), absoluteLifetime: days(1), authenticatedAt: now, maxPerUser: 25 };
-    const from = { replaces: null, successor: null, ip: null, userAgent: null };
+    const from = { replaces: null, successor: null, rotationGrace: 0, ip: null, userAgent: null };
     session = (await store.open({ id: tokens.idOf(tokens.issue())!, userId, ...lifetimes, ...from }))!.session;
     results.length = 0;
   });

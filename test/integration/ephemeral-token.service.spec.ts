@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   AuthError,
-  CleanupService,
   EphemeralTokenService,
   hours,
   minutes,
@@ -11,6 +10,7 @@ import {
   type EphemeralTokenFields,
   type EphemeralTokenType,
 } from 'nestjs-latchkey';
+import { CleanupService } from 'nestjs-latchkey/engine';
 import { AuthConfig, EphemeralTokenStore } from 'nestjs-latchkey/engine';
 import { sha256Hex } from '../../src/crypto/hash.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';

@@ -1,15 +1,8 @@
 import { Controller, Get } from '@nestjs/common';
 import { HealthCheckService, TerminusModule, type HealthIndicatorResult } from '@nestjs/terminus';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import {
-  AuthHealthIndicator,
-  CleanupService,
-  hours,
-  Public,
-  seconds,
-  type AuthHealth,
-  type CleanupState,
-} from 'nestjs-latchkey';
+import { AuthHealthIndicator, hours, Public, seconds, type AuthHealth, type CleanupState } from 'nestjs-latchkey';
+import { CleanupService } from 'nestjs-latchkey/engine';
 import { InvalidationChannel, SessionStore } from 'nestjs-latchkey/engine';
 import request from 'supertest';
 import { startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';

@@ -119,6 +119,25 @@ describe('H10: a role of the same database that has no privileges', () => {
     }
   });
 
+  it('H10: without the key the application does not start, and says what to do; a change is "everything" meanwhile', async () => {
+    const news = heard(t.app, ({ users }) => users === '*');
+    await t.db.query('CREATE TABLE kept AS TABLE latchkey_invalidation_key; DELETE FROM latchkey_invalidation_key');
+    await t.app.get(PostgresUserDirectory).disable(ada.id);
+    await news;
+    const started = startTestApp({ url: t.db.url, auth: { cache: { enabled: true } } });
+    await expect(started).rejects.toMatchObject({
+      code: 'SCHEMA_MISSING',
+      message: expect.stringMatching(/Delete the row/),
+    });
+    await t.db.query("DELETE FROM migrations WHERE name LIKE 'CreateInvalidationKey%'");
+    const again = await startTestApp({ url: t.db.url, auth: { cache: { enabled: true } } });
+    expect(await t.db.query('SELECT length(key) AS bytes FROM latchkey_invalidation_key')).toEqual([{ bytes: 32 }]);
+    await again.close();
+    await t.db.query(
+      'DELETE FROM latchkey_invalidation_key; INSERT INTO latchkey_invalidation_key SELECT * FROM kept; DROP TABLE kept',
+    );
+  });
+
   it('H10: a flood of 20,000 messages: the list of ended tokens is read once a second, and everyone is served', async () => {
     const { token } = await cached();
     const { payload } = t.app.get(JwtCodecService).encode(ada.id);

@@ -63,6 +63,7 @@ describe('a login that ends nothing', () => {
       authenticatedAt: Date.UTC(2025, 0, 1) - 5 / 3,
       replaces: null,
       successor: null,
+      rotationGrace: 0,
       maxPerUser: 2,
       ip: '203.0.113.7',
       userAgent: 'test',

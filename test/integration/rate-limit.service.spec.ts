@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { getDataSourceToken } from '@nestjs/typeorm';
-import { CleanupService, minutes, RateLimitService, seconds } from 'nestjs-latchkey';
+import { minutes, RateLimitService, seconds } from 'nestjs-latchkey';
+import { CleanupService } from 'nestjs-latchkey/engine';
 import { AuthConfig, LoginBackoff } from 'nestjs-latchkey/engine';
 import type { DataSource } from 'typeorm';
 import { startTestApp, type TestApp } from '../support/app.js';

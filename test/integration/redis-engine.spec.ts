@@ -6,6 +6,7 @@ import {
   AuthModule,
   AuthTransaction,
   EphemeralTokenService,
+  seconds,
   SessionService,
   PostgresUserDirectory,
   authEntities,
@@ -42,6 +43,28 @@ async function start(auth: TestAppOptions['auth'] = {}, db?: Awaited<ReturnType<
 }
 
 describe('redisEngine', () => {
+  it('H12: the sealed successor of a rotation expires with the grace', async () => {
+    const { t } = await start();
+    const sessions = t.app.get(SessionService);
+    const ada = await createUser(t.app);
+    const old = await sessions.create(ada.id);
+    const rotated = (await sessions.rotate(old.session, ada.id))!;
+    const client = createClient({ url: process.env['LATCHKEY_TEST_REDIS']! });
+    await client.connect();
+    cleanups.push(() => client.close());
+    const key = `${prefixFor(t.db.url)}n:${rotated.session.id}`;
+    expect(await client.pTTL(key)).toBeGreaterThan(25_000);
+    expect(await client.pTTL(key)).toBeLessThanOrEqual(35_000);
+    expect((await sessions.lookup(old.token))!.successor).toBe(rotated.token);
+    // As if it had expired: the old token leads nowhere, without an alarm in the grace.
+    await client.del(key);
+    expect(await sessions.lookup(old.token)).toBeNull();
+    expect(await sessions.lookup(rotated.token)).not.toBeNull();
+    t.clock.advance(seconds(30));
+    expect(await sessions.lookup(old.token)).toBeNull();
+    expect(await sessions.lookup(rotated.token)).toBeNull();
+  });
+
   it('is one line beside useFactory too', async () => {
     const db = await createTestDatabase();
     cleanups.push(() => db.drop());

@@ -97,6 +97,8 @@ async function listeningApp(
     routes: { path: 'auth' },
     // Its timer would come in between at some moment; the tests of the cleanup turn it on.
     cleanup: { enabled: false },
+    // A busy machine is no outage; tests of outages say how long they wait.
+    database: { timeout: 20_000 },
     ...(await variantOptions(databaseUrl)),
     ...options.auth,
   });

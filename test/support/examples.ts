@@ -40,6 +40,7 @@ import {
   UseGuards, type ArgumentsHost, type CanActivate, type ExceptionFilter, type ExecutionContext,
   type INestApplication, type OnModuleInit,
 } from '@nestjs/common';
+import { CleanupService, LoginService } from 'nestjs-latchkey/engine';
 import { HealthCheckService } from '@nestjs/terminus';
 import { Test } from '@nestjs/testing';
 import { InjectRepository, TypeOrmModule } from '@nestjs/typeorm';

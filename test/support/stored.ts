@@ -86,6 +86,7 @@ export async function plantSession(
     authenticatedAt: Date.UTC(2025, 0, 1),
     replaces: null,
     successor: null,
+    rotationGrace: 0,
     maxPerUser: 25,
     ip: null,
     userAgent: null,

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { CleanupService, SessionService } from 'nestjs-latchkey';
+import { SessionService } from 'nestjs-latchkey';
+import { CleanupService } from 'nestjs-latchkey/engine';
 import { CleanupLock } from '../../../src/cleanup/cleanup-lock.js';
 import type { Start } from '../../harness/contender.js';
 import { startContext } from '../our-app.js';

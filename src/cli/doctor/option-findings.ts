@@ -12,6 +12,7 @@ const MAX_ATTEMPTS: Readonly<Record<string, number>> = {
   '2fa_attempt': 100,
   password_change: 100,
   login_ip: 1_000,
+  login_network: 10_000,
   password_reset_ip: 1_000,
 };
 const MAX_MAILS = 100;

@@ -25,8 +25,8 @@ export async function readInvalidationDigest(
   const detail = `${invalidationKey} is empty`;
   throw new AuthError(
     'SCHEMA_MISSING',
-    `The key of the messages that keep caches current is missing (${detail}). Revert the migration ` +
-      'CreateInvalidationKey and run it again.',
+    `The key of the messages that keep caches current is missing (${detail}). Delete the row of ` +
+      'CreateInvalidationKey1763683200000 from the table of migrations, and run the migrations.',
     { detail },
   );
 }

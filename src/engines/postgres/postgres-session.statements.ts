@@ -66,6 +66,13 @@ export function sessionStatements(names: SchemaNames) {
       `SELECT ${SESSION}, ${USER} FROM ${sessions} s JOIN ${users} u ON u.id = s.user_id
         WHERE s.user_id = $1 AND s.rotated_at IS NULL ${MOST_RECENT_FIRST}`,
     ),
+    deleteSuccessors: statement(
+      'delete_successors',
+      `WITH due AS MATERIALIZED (
+          SELECT ctid AS place FROM ${sessions} WHERE successor IS NOT NULL AND rotated_at <= ${instant('$1')}
+            ORDER BY rotated_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+        UPDATE ${sessions} SET successor = NULL WHERE ctid = ANY (ARRAY(SELECT place FROM due))`,
+    ),
     deleteExpired: deleteDue(sessions, 'expired', 'rotated_at IS NULL', 'expires_at'),
     deleteRotated: deleteDue(sessions, 'rotated', 'rotated_at IS NOT NULL', 'absolute_expires_at'),
   };

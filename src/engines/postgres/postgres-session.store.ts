@@ -191,6 +191,10 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     return rows.map((row) => ({ session: this.toSession(row).session, user }));
   }
 
+  override async deleteSuccessors(rotatedAt: number, limit: number): Promise<number> {
+    return (await this.statements.run(this.sql.deleteSuccessors, [toEpochSeconds(rotatedAt), limit])).rowCount;
+  }
+
   override deleteExpired(now: number, limit: number): Promise<number> {
     return this.expired.delete(now, limit);
   }

@@ -157,11 +157,12 @@ export class PostgresUserDirectory extends UserDirectory {
    * @throws {AuthError} `SCHEMA_MISSING` if `users.email` is not of type `citext`.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
    */
-  override async verifyCredentials(login: string, password: string): Promise<AuthUser | null> {
+  override async verifyCredentials(login: string, password: string, ip?: string | null): Promise<AuthUser | null> {
     const row = await this.rowByLogin(login);
-    const matches = await this.hasher.matches(row?.disabled_at === null ? row.password_hash : null, password);
-    if (!row || !matches) return null;
-    if (this.hasher.isOutdated(row.password_hash)) await this.rehash(row, password);
+    // Also that of a disabled account, which goes on to cost what it did.
+    const matches = await this.hasher.matches(row?.password_hash ?? null, password, { login, ip });
+    if (!row || !matches || row.disabled_at !== null) return null;
+    if (this.hasher.isOutdated(row.password_hash)) await this.rehash(row, password, ip);
     return toUser(row);
   }
 
@@ -172,7 +173,7 @@ export class PostgresUserDirectory extends UserDirectory {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
    */
   override invalidateTokens(id: string, cutoff: number): Promise<boolean> {
-    return this.endAccess(id, cutoff, 'revoked_all');
+    return this.endAccess(id, cutoff, null);
   }
 
   /**
@@ -280,9 +281,9 @@ export class PostgresUserDirectory extends UserDirectory {
   }
 
   /** If the hasher is overloaded, the next login does it. */
-  private async rehash(row: UserRow, password: string): Promise<void> {
+  private async rehash(row: UserRow, password: string, ip?: string | null): Promise<void> {
     try {
-      const hash = await this.hasher.hash(password);
+      const hash = await this.hasher.hash(password, { ip });
       await this.statements.run(this.sql.rehash, [row.id, row.password_hash, hash, this.now()]);
     } catch (error) {
       if (!isAuthError(error, 'HASHER_OVERLOADED')) throw error;
@@ -326,7 +327,7 @@ export class PostgresUserDirectory extends UserDirectory {
   private async endAccess(
     id: string,
     cutoff: number,
-    reason: RevocationReason,
+    reason: RevocationReason | null,
     { hash = null, disables = false }: { hash?: string | null; disables?: boolean } = {},
   ): Promise<boolean> {
     if (!UUID.test(id)) return false;
@@ -339,7 +340,7 @@ export class PostgresUserDirectory extends UserDirectory {
       );
       if (rows[0]?.found !== true) return false;
       const of = { userId: id.toLowerCase(), handle: null, count: null };
-      this.events.emitAfterTransaction({ type: 'session.revoked', at: this.clock.now(), ...of, reason });
+      if (reason) this.events.emitAfterTransaction({ type: 'session.revoked', at: this.clock.now(), ...of, reason });
       return true;
     });
   }

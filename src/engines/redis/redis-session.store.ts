@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { asAuthError, AuthError } from '../../auth.errors.js';
+import { later } from '../../common/instant.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import { formatHint } from '../../invalidation/invalidation.js';
 import { InvalidationDigest } from '../../invalidation/invalidation-digest.js';
@@ -17,6 +18,9 @@ import type { RedisScript } from './redis-script.js';
 import { parseRemoved, parseRow, tailOf, word } from './redis-session.row.js';
 import { CLOSE_ALL, CLOSE_BY_HANDLE, CLOSE_FAMILIES, EXTEND, KEPT_AFTER_END, OPEN } from './session-scripts.js';
 
+/** A successor is kept this much longer than the grace, for processes whose clock is slow. Milliseconds. */
+const SUCCESSOR_LEEWAY = 5_000;
+
 /**
  * Sessions in Redis; users stay where the `UserDirectory` has them. There are two kinds of keys, each with a lifetime
  * of its own:
@@ -25,6 +29,8 @@ import { CLOSE_ALL, CLOSE_BY_HANDLE, CLOSE_FAMILIES, EXTEND, KEPT_AFTER_END, OPE
  *   families, revocation) is one script on this one key, on a cluster too.
  * - `lk:s:{id}`: the user's id, since a token names no user. It is written before the session, and only a hint: a
  *   session exists if the hash has it. Ids are never reused, so an ended session cannot come back through it.
+ *
+ * A third, `lk:n:{id}`, holds what leads from a rotated session to this one, and expires with the grace.
  *
  * A lookup is GET, then HGET and the user at the same time; a token that was never issued costs only the GET.
  *
@@ -61,11 +67,15 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
       this.redis.run('session', (redis) => redis.hGet(this.sessionsOf(owner), id)),
       this.userOf(owner),
     ]);
-    return row === null || !user ? null : { ...parseRow(id, row), user };
+    if (row === null || !user) return null;
+    const { session, rotated } = parseRow(id, row);
+    if (!rotated?.successor) return { session, rotated, user };
+    const successor = await this.redis.run('session', (redis) => redis.get(this.leadTo(rotated.successor!)));
+    return { session, rotated: { ...rotated, successor }, user };
   }
 
   override async open(session: NewSession): Promise<OpenedSession | null> {
-    const { id, now, ttl, absoluteLifetime, replaces, successor, maxPerUser } = session;
+    const { id, now, ttl, absoluteLifetime, replaces, successor, rotationGrace, maxPerUser } = session;
     const isLogin = session.authenticatedAt !== null;
     const login = isLogin ? await this.login(session, session.authenticatedAt) : null;
     if (isLogin && !login) return null;
@@ -77,6 +87,11 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
 
     const lifetime = Math.ceil(absoluteLifetime + KEPT_AFTER_END);
     await this.redis.run('session', (redis) => redis.set(this.pointerTo(id), userId, { PX: lifetime }));
+    // Under the new id, so that after concurrent rotations the row names the one that won.
+    if (successor !== null) {
+      const PX = Math.ceil(rotationGrace) + SUCCESSOR_LEEWAY;
+      await this.redis.run('session', (redis) => redis.set(this.leadTo(id), successor, { PX }));
+    }
     // Redis takes no part in the transaction. (The rotated session still leads to the new one.)
     this.statements.afterTransaction(async (outcome) => {
       if (outcome === 'undone' && login) await this.delete([id]).catch(() => {});
@@ -90,7 +105,7 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
       login ? String(login.authenticatedAt) : '',
       tailOf({ ...session, userId }),
       replaces ?? '',
-      word(successor),
+      word(successor === null ? null : id),
       String(maxPerUser),
     ]);
     const [row, ...rest] = (opened as string[] | null) ?? [];
@@ -168,7 +183,7 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
       throw new AuthError('USER_NOT_FOUND', 'There is no user with this id: pass the id of an existing account.', {});
     }
     // A login verified under this cutoff is valid, even if the clock of the process that set the cutoff was ahead.
-    const authenticatedAt = toMicrosecond(Math.max(provedAt, (cutoff ?? Number.NEGATIVE_INFINITY) + 0.001));
+    const authenticatedAt = toMicrosecond(later(provedAt, cutoff));
     const known = cutoff === undefined ? user : { ...user, tokensInvalidatedAfter: cutoff };
     const confirmed = await this.asked(() => this.users.confirmLogin(known, authenticatedAt));
     return confirmed || cutoff === undefined ? { userId: user.id, authenticatedAt } : null;
@@ -197,7 +212,7 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
   }
 
   private forget(ids: readonly string[]): void {
-    this.redis.discard(ids.map((id) => this.pointerTo(id)));
+    this.redis.discard(ids.flatMap((id) => [this.pointerTo(id), this.leadTo(id)]));
   }
 
   private ownerOf(id: string): Promise<string | null> {
@@ -218,6 +233,10 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
 
   private sessionsOf(userId: string): string {
     return `${this.redis.prefix}u:${userKey(userId)}`;
+  }
+
+  private leadTo(id: string): string {
+    return `${this.redis.prefix}n:${id}`;
   }
 
   private pointerTo(id: string): string {

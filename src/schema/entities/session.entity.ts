@@ -50,6 +50,7 @@ export abstract class SessionColumns {
    * of the table.
    */
   @Column({ name: 'rotated_at', type: 'timestamptz', nullable: true })
+  @Index('sessions_successor_idx', { where: 'successor IS NOT NULL' })
   rotatedAt!: Date | null;
 
   /** The token that replaced it, encrypted. */

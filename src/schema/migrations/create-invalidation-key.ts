@@ -1,6 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import type { MigrationInterface } from 'typeorm';
+import { INVALIDATION_KEY, quoted } from '../schema-names.js';
 import { migrationClass, type AuthSchemaSettings } from './auth-migration.js';
+import { createOrAdopt, dropOrRelease, type OwnTable } from './own-table.js';
+
+const TABLE: OwnTable = {
+  name: INVALIDATION_KEY,
+  seed: [
+    `only_one boolean NOT NULL DEFAULT true CONSTRAINT ${quoted(`${INVALIDATION_KEY}_pkey`)} PRIMARY KEY CHECK (only_one)`,
+    'key bytea NOT NULL',
+    'inner_key bytea NOT NULL',
+    'outer_key bytea NOT NULL',
+  ],
+  own: [],
+};
 
 /** The block size of SHA-256 in bytes, and the bytes with which HMAC pads the key (RFC 2104). */
 const BLOCK = 64;
@@ -17,22 +30,20 @@ export function createInvalidationKey(settings: AuthSchemaSettings): new () => M
   return migrationClass(settings, {
     name: 'CreateInvalidationKey1763683200000',
 
-    async up(queryRunner, { invalidationKey }) {
-      await queryRunner.query(
-        `CREATE TABLE ${invalidationKey} (only_one boolean NOT NULL DEFAULT true PRIMARY KEY CHECK (only_one), key bytea NOT NULL, inner_key bytea NOT NULL, outer_key bytea NOT NULL)`,
-      );
-      await queryRunner.query(`REVOKE ALL ON ${invalidationKey} FROM PUBLIC`);
+    async up(queryRunner, names) {
+      await createOrAdopt(queryRunner, names, TABLE);
+      await queryRunner.query(`REVOKE ALL ON ${names.invalidationKey} FROM PUBLIC`);
       const key = randomBytes(32);
       const padded = (pad: number) => Buffer.alloc(BLOCK, pad).map((byte, i) => byte ^ (key[i] ?? 0));
-      await queryRunner.query(`INSERT INTO ${invalidationKey} (key, inner_key, outer_key) VALUES ($1, $2, $3)`, [
-        key,
-        Buffer.from(padded(INNER)),
-        Buffer.from(padded(OUTER)),
-      ]);
+      // One that is there already is in use.
+      await queryRunner.query(
+        `INSERT INTO ${names.invalidationKey} (key, inner_key, outer_key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+        [key, Buffer.from(padded(INNER)), Buffer.from(padded(OUTER))],
+      );
     },
 
-    async down(queryRunner, { invalidationKey }) {
-      await queryRunner.query(`DROP TABLE ${invalidationKey}`);
+    async down(queryRunner, names) {
+      await dropOrRelease(queryRunner, names, TABLE.name);
     },
   });
 }

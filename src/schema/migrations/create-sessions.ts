@@ -45,20 +45,20 @@ const table = (
 const indexes = (name: string): readonly OwnIndex[] => [
   { name: `${name}_user_id_idx`, on: '(user_id)' },
   { name: `${name}_expired_idx`, on: '(expires_at) WHERE rotated_at IS NULL' },
+  { name: `${name}_successor_idx`, on: '(rotated_at) WHERE successor IS NOT NULL' },
   { name: `${name}_rotated_idx`, on: '(absolute_expires_at) WHERE rotated_at IS NOT NULL' },
 ];
 
-/** Deleting expired rows needs no publication: the cleanup sets latchkey.purging. */
+const NOT_PURGING = "pg_catalog.current_setting('latchkey.purging'::text, true) IS DISTINCT FROM 'on'";
+
+/** What the cleanup deletes nobody has in memory: it sets latchkey.purging. */
 const published = (name: string): PublishedTable => ({
   table: name,
   kind: 'sessions',
   feature: 'sessions',
   changes: {
-    UPDATE: ['OLD TABLE AS before', 'SELECT id::text FROM before'],
-    DELETE: [
-      'OLD TABLE AS before',
-      "SELECT id::text FROM before WHERE pg_catalog.current_setting('latchkey.purging'::text, true) IS DISTINCT FROM 'on'",
-    ],
+    UPDATE: ['OLD TABLE AS before', `SELECT id::text FROM before WHERE ${NOT_PURGING}`],
+    DELETE: ['OLD TABLE AS before', `SELECT id::text FROM before WHERE ${NOT_PURGING}`],
   },
 });
 

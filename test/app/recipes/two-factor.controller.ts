@@ -46,9 +46,11 @@ export class TwoFactorController {
   @Header('Cache-Control', 'no-store')
   async login(@Body() body: unknown, @Req() request: IncomingMessage, @Res({ passthrough: true }) response: object) {
     const { email: login, password } = parseLoginBody(body);
+    const authenticatedAt = this.clock.now();
     // The same limits as the login without a second factor; null is a failure.
-    const { email } = await this.loginLimits.enforce(this.clientIp.of(request), login, () =>
-      this.users.verifyCredentials(login, password),
+    const ip = this.clientIp.of(request);
+    const { email, tokensInvalidatedAfter = null } = await this.loginLimits.enforce(ip, login, () =>
+      this.users.verifyCredentials(login, password, ip),
     );
     await this.limits.consumeOrThrow('email_send', login);
 
@@ -56,7 +58,11 @@ export class TwoFactorController {
     // Six digits need a slow hash, not the SHA-256 that a token gets (ASVS 6.5.2).
     const codeHash = await this.hasher.hash(code);
     const challenge = await this.tokens.issue('email_otp_setup', { username: login, codeHash }, { ttl: minutes(5) });
-    const preAuthToken = await this.tokens.issue('pre_auth', { username: login, challengeId: challengeId(challenge) });
+    const preAuthToken = await this.tokens.issue('pre_auth', {
+      username: login,
+      challengeId: challengeId(challenge),
+      firstFactor: { authenticatedAt, tokensInvalidatedAfter },
+    });
     await this.mailer.send({
       to: email, // the account's, in whatever spelling it was typed
       subject: 'Your code',
@@ -79,19 +85,20 @@ export class TwoFactorController {
     const challenge = parseCookie(request.headers.cookie ?? '')[CHALLENGE];
     if (typeof preAuthToken !== 'string' || typeof code !== 'string' || !challenge || !/^\d{6}$/.test(code))
       throw refused;
-    const authenticatedAt = this.clock.now();
-    const user = await this.verifyCode(preAuthToken, challenge, code);
-    if (!user) throw refused;
-    await this.sessions.start(request, response, { user, proofs: ['password', 'otp'], authenticatedAt });
+    const proved = await this.verifyCode(preAuthToken, challenge, code);
+    if (!proved) throw refused;
+    const { user } = proved;
+    // Refuses an account that got a new password, was disabled or signed out everywhere since the first step.
+    await this.sessions.start(request, response, { ...proved, proofs: ['password', 'otp'] });
     this.setCookie(response, stringifySetCookie({ ...COOKIE, name: CHALLENGE, value: '', maxAge: 0 }));
     return { user: { id: user.id, email: user.email } };
   }
 
-  /** The account whose second step this is, or `null`. */
+  /** The account whose second step this is, and what the first one found; or `null`. */
   private async verifyCode(preAuthToken: string, challenge: string, code: string) {
     const binding = challengeId(challenge);
     const pending = await this.tokens.peek('pre_auth', preAuthToken, binding);
-    if (!pending) return null;
+    if (!pending?.firstFactor) return null;
     // Counted for the account, before the code is looked at: a new challenge does not reset it.
     await this.limits.consumeOrThrow('2fa_attempt', pending.username);
     const expected = await this.tokens.peek('email_otp_setup', challenge);
@@ -100,8 +107,9 @@ export class TwoFactorController {
     if (!(await this.tokens.consume('email_otp_setup', challenge))) return null;
     if (!(await this.tokens.consume('pre_auth', preAuthToken, binding))) return null;
     const user = await this.users.findByLogin(pending.username);
-    if (user) await this.limits.clear('2fa_attempt', pending.username);
-    return user;
+    if (!user) return null;
+    await this.limits.clear('2fa_attempt', pending.username);
+    return { user, ...pending.firstFactor };
   }
 
   private setCookie(response: object, header: string): void {
