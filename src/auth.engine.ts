@@ -6,7 +6,8 @@ import type { SessionStore } from './session/session.store.js';
 
 /**
  * Where sessions, single-use tokens and rate-limit events are stored: PostgreSQL, unless the module is given another
- * `engine`. Users and the list of ended JWTs stay in PostgreSQL, or where the host's `UserDirectory` has them.
+ * `engine`. Users and the list of revoked JWTs stay in PostgreSQL; with a `UserDirectory` of your own, users are where
+ * it keeps them.
  */
 export interface AuthEngine {
   readonly sessions: Type<SessionStore>;
@@ -14,6 +15,6 @@ export interface AuthEngine {
   readonly rateLimits: Type<RateLimitStore>;
   /** How processes learn of each other's changes; used with `cache.enabled` only. */
   readonly channel: Pick<FactoryProvider<InvalidationChannel>, 'useFactory'> & { readonly inject: InjectionToken[] };
-  /** What the stores inject besides the module's own providers. */
+  /** Further providers that the stores inject. */
   readonly providers: readonly Provider[];
 }

@@ -1,6 +1,9 @@
 import { HttpException } from '@nestjs/common';
 
-/** What each error says besides its code. A fact is safe to log and to show: never a token, a hash or a password. */
+/**
+ * The facts that each error carries besides its code. They are safe to log and to show: never a token, a hash or a
+ * password.
+ */
 export interface AuthErrorFacts {
   /** The module's options are invalid. `mistakes` lists every mistake with its remedy. */
   INVALID_CONFIG: { mistakes: readonly string[] };
@@ -81,7 +84,7 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   STORE_UNAVAILABLE: { status: 503, message: 'Service temporarily unavailable.' },
 };
 
-/** What a client gets to see of an error; `fields` for wrong input. */
+/** What the client sees of an error; `fields` only for wrong input. */
 export interface AuthErrorBody {
   readonly statusCode: number;
   readonly code: AuthErrorCode;
@@ -117,7 +120,8 @@ export class AuthError<Code extends AuthErrorCode = AuthErrorCode> extends HttpE
     const fields = code === 'INVALID_INPUT' ? facts : {};
     super({ statusCode: status, code, message: shown, ...fields } satisfies AuthErrorBody, status);
     this.name = 'AuthError';
-    // As in every `Error`: whoever serializes this one gets neither the operator's message nor what the database said.
+    // Not enumerable, as in every `Error`: serializing it shows neither the operator's message nor what the database
+    // said.
     const hidden = { enumerable: false, configurable: true, writable: true };
     Object.defineProperties(this, {
       message: { value: message, ...hidden },
@@ -146,7 +150,7 @@ export function isAuthError<Code extends AuthErrorCode>(error: unknown, code: Co
   return error instanceof AuthError && error.code === code;
 }
 
-/** Turns a fault of a port that is not an `AuthError` into one: an outage, not an answer. */
+/** Wraps a fault of a port that is not an `AuthError`: it is an outage, not an answer. */
 export function asAuthError(error: unknown, part: string): AuthError {
   if (error instanceof AuthError) return error;
   return new AuthError('STORE_UNAVAILABLE', `${part} failed; see the cause.`, { part }, { cause: error });

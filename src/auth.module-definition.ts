@@ -6,7 +6,7 @@ import type { RouteOptions } from './config/route-options.js';
 import type { UserDirectory } from './user/user.directory.js';
 
 /**
- * Options that decide which providers exist. In `forRootAsync` they stand beside `useFactory` and are not returned by
+ * Options that decide which providers exist. With `forRootAsync` they are written beside `useFactory`, not returned by
  * it.
  */
 export interface AuthModuleExtras {
@@ -17,9 +17,9 @@ export interface AuthModuleExtras {
    * WebSocket gateways: put `@UseGuards(OriginGuard, SessionGuard)` on them there.
    */
   globalGuard?: boolean;
-  /** The host's `UserDirectory`. Default: `PostgresUserDirectory` on the table `users`. */
+  /** Your `UserDirectory`. Default: `PostgresUserDirectory` on the table `users`. */
   users?: Type<UserDirectory>;
-  /** Modules that provide what the host's directory injects. */
+  /** Modules whose providers your directory injects. */
   imports?: ModuleMetadata['imports'];
   /** Name of the TypeORM DataSource, if it is not the default one. */
   dataSource?: string;
@@ -28,7 +28,7 @@ export interface AuthModuleExtras {
    * PostgreSQL.
    */
   engine?: AuthEngine;
-  /** Services can be injected without importing AuthModule again. Default true. */
+  /** Whether services can be injected without importing AuthModule again. Default true. */
   isGlobal?: boolean;
 }
 

@@ -137,7 +137,10 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
    * As `forRoot`, with options that a factory or a provider returns. What decides which providers exist
    * (`AuthModuleExtras`: `routes`, `users`, `engine`, …) is written beside the factory and cannot come from it.
    *
-   * @throws {AuthError} `INVALID_CONFIG`, `SCHEMA_MISSING` and `STORE_UNAVAILABLE` at boot, as `forRoot`.
+   * @throws {AuthError} `INVALID_CONFIG` at boot, as with `forRoot`.
+   * @throws {AuthError} `SCHEMA_MISSING` at boot, as with `forRoot`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` at boot, as with `forRoot`.
+   * @throws whatever the factory throws.
    *
    * @example
    * ```ts

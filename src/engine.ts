@@ -1,6 +1,6 @@
 /**
- * For whoever writes an engine, or takes one of the module's parts on its own: the ports, the stores of PostgreSQL, and
- * the building blocks between them. An application needs none of it.
+ * For authors of an engine, and for using one of the module's parts on its own: the ports, the PostgreSQL stores, and
+ * the building blocks between them. An application needs none of this.
  */
 export type { AuthEngine } from './auth.engine.js';
 export { SystemClock } from './common/clock.js';

@@ -153,10 +153,37 @@ describe('architecture', () => {
     expect(Object.keys(published['nestjs-latchkey']).length).toBeLessThanOrEqual(40);
     expect(published).toMatchSnapshot();
   });
+
+  it('every value of the root entry has an example', () => {
+    const without = Object.entries(comments('index.ts', api))
+      .filter(([name, comment]) => !UNITS.includes(name) && !hasExample(comment))
+      .map(([name]) => name);
+    expect(without).toEqual([]);
+    expect(hasExample(comments('index.ts', api)['seconds']!)).toBe(true);
+    // Negative control: a fence without a tag is no example.
+    expect(hasExample('Says what.\n\n```ts\nrun();\n```')).toBe(false);
+  });
 });
+
+/** They share the example of `seconds`. */
+const UNITS = ['seconds', 'minutes', 'hours', 'days'];
+
+function hasExample(comment: string): boolean {
+  return /^@example\n```ts\n[\s\S]+^```$/m.test(comment);
+}
 
 /** Each value of an entry with the first sentence of its doc comment. */
 function purposes(entry: string, values: object): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(comments(entry, values)).map(([name, comment]) => {
+      const text = comment.replaceAll(/\s+/g, ' ');
+      return [name, /^.*?[.:;](?= |$)/.exec(text)?.[0] ?? text];
+    }),
+  );
+}
+
+/** Each value of an entry with its doc comment. */
+function comments(entry: string, values: object): Record<string, string> {
   const reexports = [...readFileSync(join('src', entry), 'utf8').matchAll(/export \{([^}]*)\} from '([^']+)'/g)];
   return Object.fromEntries(
     Object.keys(values)
@@ -164,19 +191,15 @@ function purposes(entry: string, values: object): Record<string, string> {
       .map((name) => {
         const from = reexports.find(([, names]) => names!.split(',').some((one) => one.trim() === name))?.[2];
         const file = from && normalize(join(dirname(entry), from)).replace(/\.js$/, '.ts');
-        return [name, file ? purposeOf(name, readFileSync(join('src', file), 'utf8')) : ''];
+        return [name, file ? commentOf(name, readFileSync(join('src', file), 'utf8')) : ''];
       }),
   );
 }
 
-function purposeOf(name: string, source: string): string {
+function commentOf(name: string, source: string): string {
   const declaration = new RegExp(`export (?:declare )?(?:abstract )?(?:async )?(?:class|function|const) ${name}\\b`);
   const before = source.slice(0, declaration.exec(source)?.index ?? 0);
   // Decorators may stand between the comment and the class.
   const comment = /\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*(?:@[\w.]+\([^\n]*\)\s*)*$/.exec(before)?.[1] ?? '';
-  const text = comment
-    .replaceAll(/^\s*\* ?/gm, '')
-    .replaceAll(/\s+/g, ' ')
-    .trim();
-  return /^.*?[.:;](?= |$)/.exec(text)?.[0] ?? text;
+  return comment.replaceAll(/^\s*\* ?/gm, '').trim();
 }

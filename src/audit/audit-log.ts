@@ -11,19 +11,19 @@ import type { AuthEvent } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { AuditStore } from './audit.store.js';
 
-/** Milliseconds that an event waits for others to be written with. */
+/** Milliseconds that an event waits for others to be written with it. */
 const GATHERING = 250;
 const RETRY_AFTER = 2_000;
 const BATCH = 500;
 
 /**
- * Writes the events of `AuthEvents` to `auth_audit_events` if `audit.enabled` is on. It happens behind the request,
- * which never waits and never fails for it: while the database is unavailable, up to `audit.queue` events wait in
- * memory. What is waiting at a shutdown is written before the end; a process that is killed loses the last quarter of a
- * second. If a connection breaks before a write is answered, the write may be done twice.
+ * Writes the events of `AuthEvents` to `auth_audit_events` if `audit.enabled` is on. This happens in the background: a
+ * request never waits for it and never fails because of it. While the database is unavailable, up to `audit.queue`
+ * events wait in memory. A shutdown writes what is waiting; a process that is killed loses the last quarter of a
+ * second. If a connection breaks before a write is answered, its events may be written twice.
  *
- * When the queue is full, the newest events that anybody can cause without an account (a failed login, a refused token, a
- * reached limit) make room for the others: a flood never costs the record of what an owner or an administrator did.
+ * When the queue is full, the newest events that anyone can cause without an account (a failed login, a refused token,
+ * a reached limit) make room for the others: a flood never costs the record of what an owner or administrator did.
  */
 @Injectable()
 export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
@@ -49,7 +49,7 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     return this.lost;
   }
 
-  /** Resolves when every event emitted so far is written or has been given up. */
+  /** Resolves when every event emitted so far has been written or given up. */
   async flush(): Promise<void> {
     while (this.waiting.length > 0 && (await this.write()));
     await this.writing;
@@ -59,7 +59,7 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     await this.flush();
   }
 
-  /** The events of the last requests. The DataSource may be closed already; then they are lost. */
+  /** Writes the events of the last requests, unless the DataSource is closed already; then they are lost. */
   async onApplicationShutdown(): Promise<void> {
     await this.flush();
     clearTimeout(this.timer);
@@ -80,7 +80,7 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     }, delay).unref();
   }
 
-  /** One batch, one at a time. False when it has failed. */
+  /** Writes one batch at a time. False if that failed. */
   private write(): Promise<boolean> {
     this.writing ??= this.writeBatch().finally(() => {
       this.writing = undefined;
@@ -100,7 +100,10 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     }
   }
 
-  /** One value that the database refuses must not take the others with it. What is done leaves the batch. */
+  /**
+   * Writes events one by one, so that one value the database refuses does not cost the others. Written events leave the
+   * batch.
+   */
   private async writeEach(batch: AuthEvent[]): Promise<void> {
     while (batch.length > 0) {
       if (!(await this.isTaken(batch.slice(0, 1)))) this.drop(1, 'the database refused them');
@@ -108,7 +111,7 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     }
   }
 
-  /** False where the database refuses to hold what it is given, and so would again; throws where it is away. */
+  /** False if the database rejects the values, as it would again; throws if it is unavailable. */
   private async isTaken(events: readonly AuthEvent[]): Promise<boolean> {
     try {
       await this.store.insert(events);
@@ -135,7 +138,7 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     if (excess > 0) this.drop(excess, 'audit.queue is full');
   }
 
-  /** Logged at the first and at each tenfold, so that a flood is no flood in the log. */
+  /** Logged at the first event and whenever their number has grown tenfold, so that a flood does not flood the log. */
   private drop(count: number, why: string): void {
     const before = this.lost;
     this.lost += count;

@@ -13,7 +13,7 @@ const TRY_LOCK: Statement = {
     pg_catalog.set_config('latchkey.purging'::text, 'on'::text, true)`,
 };
 
-/** Of all processes on one schema, one cleans at a time. */
+/** Lets one process at a time clean a schema. */
 @Injectable()
 export class CleanupLock {
   constructor(private readonly statements: PreparedStatements) {}

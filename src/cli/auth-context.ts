@@ -10,7 +10,7 @@ import { hostConfiguration } from './host.js';
 import type { UserIdType } from '../schema/user-id-type.js';
 import { givenUserId, schemaOptions } from './user-id.js';
 
-/** Users that are elsewhere: here an id is taken for what it is, if it can be one. */
+/** Stands in for users kept elsewhere: any text that can be an id is taken for one. */
 function idsOf(type: UserIdType): Type<UserDirectory> {
   @Injectable()
   class IdsOnly extends UserDirectory {
@@ -27,7 +27,10 @@ function idsOf(type: UserIdType): Type<UserDirectory> {
   return IdsOnly;
 }
 
-/** What may be an id of the type. A text with an @ is an e-mail address, which only the host's directory can resolve. */
+/**
+ * Whether the text can be an id of this type. One with an @ is an e-mail address, which only the application's
+ * directory can resolve.
+ */
 const ID: Readonly<Record<UserIdType, RegExp>> = {
   uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
   integer: /^-?\d{1,10}$/,
@@ -39,8 +42,8 @@ const ID: Readonly<Record<UserIdType, RegExp>> = {
 class CommandModule {}
 
 /**
- * The module's own services, in an application without a server: what they change is published as usual. The
- * configuration is that of `--config`, else the defaults with a secret that signs nothing.
+ * The module's own services, in an application without a server, so that their changes are published as usual. The
+ * configuration is that of `--config`, otherwise the defaults with a secret that signs nothing.
  */
 export async function withAuth<T>(values: Values, work: (auth: INestApplicationContext) => Promise<T>): Promise<T> {
   givenUserId(values);

@@ -3,10 +3,10 @@ import { UsageError } from './failure.js';
 
 export interface Option {
   readonly type: 'string' | 'boolean';
-  /** What stands for the value in the help, such as `<file>`. */
+  /** The placeholder for the value in the help, such as `<file>`. */
   readonly value?: string;
   readonly help: string;
-  /** Where to look when it is not given. */
+  /** The environment variable to read if the option is not given. */
   readonly env?: string;
 }
 
@@ -15,20 +15,20 @@ export interface Values {
   readonly flag: (option: string) => boolean;
 }
 
-/** What a command says: `data` for `--json`, `text` for people. It is printed whole, once, on stdout. */
+/** The output of a command: `data` for `--json`, `text` for people. It is printed as a whole, once, on stdout. */
 export interface Answer {
   readonly data: object;
   readonly text: string;
-  /** 0: done; 1: done, and the answer is bad news. */
+  /** 0: done; 1: done, with bad news. */
   readonly exitCode?: 0 | 1;
 }
 
 export interface Command {
-  /** `sessions list` is two words. */
+  /** A name may have two words, as in `sessions list`. */
   readonly name: string;
   readonly summary: string;
   readonly options: Readonly<Record<string, Option>>;
-  /** What else there is to know, below the options. */
+  /** Further notes, printed below the options. */
   readonly notes?: string;
   run(values: Values): Promise<Answer>;
 }
@@ -38,7 +38,7 @@ export const GENERAL: Readonly<Record<string, Option>> = {
   help: { type: 'boolean', help: 'This text' },
 };
 
-/** Throws `UsageError` for everything that the command does not know. */
+/** Throws `UsageError` for everything the command does not know. */
 export function valuesOf(command: Command, args: readonly string[], env: NodeJS.ProcessEnv): Values {
   const options = { ...command.options, ...GENERAL };
   const { values, tokens } = parseArgs({
@@ -49,7 +49,8 @@ export function valuesOf(command: Command, args: readonly string[], env: NodeJS.
     tokens: true,
   });
   for (const token of tokens) {
-    // An argument may be a database's address with its password: only what looks like an option's name is repeated.
+    // An argument may be a database's address with its password, so only text that looks like an option's name is
+    // repeated.
     if (token.kind === 'positional') throw new UsageError(`${command.name} takes options only, no other arguments.`);
     if (token.kind !== 'option') continue;
     const known = Object.hasOwn(options, token.name) ? options[token.name]! : undefined;
@@ -67,7 +68,7 @@ export function valuesOf(command: Command, args: readonly string[], env: NodeJS.
   };
 }
 
-/** The value, or usage. */
+/** The value, or a `UsageError` if it is missing. */
 export function required(values: Values, option: string): string {
   const value = values.text(option);
   if (value === undefined) throw new UsageError(`--${option} is missing.`);

@@ -31,7 +31,7 @@ export interface DatabaseUse {
   readonly migrationsTable?: string;
 }
 
-/** An open connection pool; close it. Throws a failure that names the address, never the password. */
+/** An open connection pool; the caller closes it. Throws a failure that names the address, never the password. */
 export async function openDatabase(values: Values, use: DatabaseUse = {}): Promise<DataSource> {
   const address = values.text('database-url');
   if (address === undefined) throw new UsageError('Name the database: --database-url, or the variable DATABASE_URL.');
@@ -62,16 +62,16 @@ export async function openDatabase(values: Values, use: DatabaseUse = {}): Promi
   }
 }
 
-/** Within the connection's `options` a space parts two of them. */
+/** In the connection's `options`, spaces separate arguments. */
 const escapedOption = (value: string): string => value.replace(/[\\\s]/g, '\\$&');
 
-/** `host:port/database`. What cannot be read as an address is not repeated: its password may be anywhere in it. */
+/** `host:port/database`. An address that cannot be parsed is not repeated: its password may be anywhere in it. */
 function shownAddress(address: string): string {
   if (!URL.canParse(address) || !/^postgres(ql)?:$/.test(new URL(address).protocol)) {
     throw new UsageError('The database’s address must be postgres://user:password@host:port/database.');
   }
   const { hostname, port, pathname, search, hash, searchParams } = new URL(address);
-  // A password with an unescaped / # or ? is read as host, path or the rest.
+  // With an unescaped / # or ?, part of a password is parsed as host, path or the rest.
   if (!/^(\/[^/@]*)?$/.test(pathname) || hash !== '' || search.includes('@')) {
     throw new UsageError(
       'The database’s address must be postgres://user:password@host:port/database, escaped (%2F, %23).',
@@ -80,7 +80,7 @@ function shownAddress(address: string): string {
   return `${hostname || searchParams.get('host') || 'localhost'}:${port || 5432}${pathname}`;
 }
 
-/** Of several addresses of one host that were tried (`AggregateError`), the first one's. */
+/** For several addresses of one host (`AggregateError`), the error of the first. */
 function codeOf(error: unknown): string | undefined {
   const state = sqlState(error);
   if (state !== undefined) return state;

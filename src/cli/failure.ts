@@ -1,7 +1,7 @@
-/** The command was called incorrectly: usage, exit 2. The message repeats no argument's value. */
+/** The command was called incorrectly: prints the usage, exit code 2. The message repeats no argument's value. */
 export class UsageError extends Error {}
 
-/** What was asked for cannot be done: this one line, exit 1. */
+/** The command cannot be carried out: prints this one line, exit code 1. */
 export class CommandFailure extends Error {
   constructor(
     /** Stable, for `--json`. */

@@ -30,14 +30,14 @@ A configuration file for --config is the one that the application itself imports
 Its default export may be a function too, also an async one. It runs with this command's environment, so give it the
 variables of production.`;
 
-/** What the host gives to `forRoot`: not yet checked, so every part of it may be anything. */
+/** What the application passes to `forRoot`: not yet checked, so every part of it may be anything. */
 export interface HostConfiguration {
   readonly options: AuthOptions;
   readonly routes: RouteOptions | undefined;
   readonly extras: Omit<AuthModuleExtras, 'routes'>;
 }
 
-/** `undefined` without `--config`. Throws a failure that says what is wrong with the file, never what is in it. */
+/** `undefined` without `--config`. Throws a failure that says what is wrong with the file, never what it contains. */
 export async function hostConfiguration(values: Values): Promise<HostConfiguration | undefined> {
   const file = values.text('config');
   if (file === undefined) return undefined;
@@ -66,7 +66,7 @@ async function evaluate(file: string): Promise<unknown> {
   }
 }
 
-/** A CommonJS module that TypeScript wrote has its default export one level further down. */
+/** A CommonJS module compiled by TypeScript has its default export one level further down. */
 function withoutInterop(exported: unknown): unknown {
   return isRecord(exported) && exported['__esModule'] === true ? exported['default'] : exported;
 }

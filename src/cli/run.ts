@@ -10,13 +10,13 @@ import { usage, usageOf } from './usage.js';
 
 const COMMANDS: readonly Command[] = [secret, doctor, migrate, listSessions, revokeSessions, cleanup];
 
-/** Where it writes; the process's own streams but for tests. */
+/** The output streams; the process's own except in tests. */
 export interface Streams {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
 }
 
-/** Answers the exit code: 0 done, 1 failed, 2 called incorrectly. It throws nothing, and prints no stack. */
+/** Returns the exit code: 0 done, 1 failed, 2 called incorrectly. It never throws, and prints no stack. */
 export async function run(args: readonly string[], env: NodeJS.ProcessEnv, { out, err }: Streams): Promise<number> {
   const command = COMMANDS.find(({ name }) => name.split(' ').every((word, i) => args[i] === word));
   if (!command) return withoutCommand(args, { out, err });
@@ -52,7 +52,7 @@ function withoutCommand(args: readonly string[], { out, err }: Streams): number 
   return 2;
 }
 
-/** One line each. An `AuthError` has no secret in it; of anything else only the first line is shown. */
+/** One line per error. An `AuthError` contains no secret; of any other error only the first line is shown. */
 function failureOf(error: unknown): { code: string; message: string } {
   if (error instanceof AuthError && error.code === 'SCHEMA_MISSING') {
     const { code } = error;

@@ -18,7 +18,7 @@ export const USER_ID_OPTION: Readonly<Record<string, Option>> = {
   },
 };
 
-/** Of `user_id`, and whether it refers to a user table, as the migration for users of ours makes it. */
+/** The type of `user_id`, and whether it refers to a user table, as the migration with our own user table makes it. */
 const SESSIONS = `SELECT pg_catalog.format_type(a.atttypid, NULL) AS type,
     EXISTS (SELECT FROM pg_catalog.pg_constraint c
       WHERE c.conrelid = a.attrelid AND c.contype = 'f' AND a.attnum = ANY (c.conkey)) AS refers,
@@ -32,8 +32,8 @@ interface SessionsRow {
 }
 
 /**
- * Which tables the host has. From `--user-id`; else from the configuration; else from the database: the migrations that
- * have run, or the type of `sessions.user_id`. A database in which nothing has run gets users of ours.
+ * The tables the application uses, according to `--user-id`; otherwise the configuration; otherwise the database: the
+ * migrations that have run, or the type of `sessions.user_id`. A database without migrations gets our own user table.
  */
 export async function schemaOptions(
   values: Values,
@@ -60,7 +60,7 @@ export async function schemaOptions(
   return isHosts && found ? { userId: found } : {};
 }
 
-/** Throws `UsageError` for what is no type; so ask before a database is opened. */
+/** Throws `UsageError` for an unknown type, so call it before a database is opened. */
 export function givenUserId(values: Values): UserIdType | undefined {
   const given = values.text('user-id');
   const type = TYPES.find((known) => known === given);

@@ -1,4 +1,7 @@
-/** A value that no log, `inspect()` or `JSON.stringify()` shows, whatever it hangs on: whoever needs it asks for it. */
+/**
+ * A value that no log, `inspect()` or `JSON.stringify()` shows, whatever object it hangs on: it must be asked for
+ * explicitly.
+ */
 export class Hidden<T> {
   readonly #value: T;
 

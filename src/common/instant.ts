@@ -3,17 +3,17 @@ export type Instant = number;
 
 const ISO_8601 =
   /^(\d{4}-\d{2}-\d{2})(?:[Tt _]([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:[.,](\d+))?)?([Zz]|([+-])([01]\d|2[0-3]):?([0-5]\d))?)?$/;
-/** The form that both systems write, read without any allocation: a session cookie has up to four of them. */
+/** The form that we and equalify-reflow write, read without any allocation: a session cookie has up to four of them. */
 const CANONICAL =
   /^[1-9]\d{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{6})?Z$/;
 const ZERO = '0'.charCodeAt(0);
 const NUMBER = /^[+-]?\d+(?:\.\d+)?$/;
 const EARLIEST = Date.parse('0001-01-01T00:00:00Z');
 const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
-/** A greater number cannot be meant as seconds: it would be after the year 2603. */
+/** A larger number cannot mean seconds: it would be after the year 2603. */
 const MAX_SECONDS = 20_000_000_000;
 
-/** Whole microseconds since 1970: instants that are compared or subtracted as these have no rounding errors. */
+/** Whole microseconds since 1970. Comparing or subtracting instants in this form has no rounding errors. */
 export function microseconds(instant: Instant): number {
   return Math.round(instant * 1000);
 }
@@ -35,8 +35,8 @@ export function formatInstant(instant: Instant): string {
 }
 
 /**
- * What a Python system (pydantic) reads as a datetime: ISO 8601 with any number of digits of a second (from the seventh
- * on ignored), a date alone, unix seconds or milliseconds as a number or a text. Without an offset it is UTC. Anything
+ * Reads what pydantic reads as a datetime: ISO 8601 with any number of digits of a second (from the seventh on
+ * ignored), a date alone, unix seconds or milliseconds as a number or a text. Without an offset it is UTC. Anything
  * else is `null`.
  */
 export function parseInstant(value: unknown): Instant | null {
@@ -67,7 +67,7 @@ function fromCanonical(text: string): Instant | null {
   return assemble(whole, microsecond, two(8));
 }
 
-/** `Date` reads the 30th of February as a day in March: that, and what is no date at all, is `null`. */
+/** `null` for anything that is not a date, such as 30 February, which `Date` would read as a day in March. */
 function assemble(whole: number, microsecond: number, day: number): Instant | null {
   if (Number.isNaN(whole) || (day > 28 && new Date(whole).getUTCDate() !== day)) return null;
   // Python's last instant, `datetime.max`, would be rounded up into the year 10000.

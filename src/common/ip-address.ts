@@ -2,26 +2,26 @@ import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { trimOptionalWhitespace } from './optional-whitespace.js';
 
-/** Bits of an IPv6 address that one customer usually has all of: what is below them is free to choose. */
+/** The prefix of an IPv6 address that one customer usually owns; they can freely choose the bits below it. */
 const IPV6_SUBJECT_PREFIX = 64;
 const IPV6_SITE_PREFIX = 48;
 const IPV6_PROVIDER_PREFIX = 32;
 
-/** A parsed network: what `trustedProxies` is made of. */
+/** A parsed network, as `trustedProxies` lists them. */
 export type Network = readonly [address: ipaddr.IPv4 | ipaddr.IPv6, prefix: number];
 
 /**
- * The canonical spelling of an address, or `null` for anything that is none: `::ffff:a.b.c.d` is `a.b.c.d`, a zone is
- * dropped, brackets and a port as some proxies write them too. Octal, hexadecimal and short IPv4 spellings are not
- * accepted.
+ * The canonical spelling of an address, or `null` if it is not one: `::ffff:a.b.c.d` becomes `a.b.c.d`, a zone is
+ * dropped, and so are the brackets and the port that some proxies write. Octal, hexadecimal and short IPv4 spellings
+ * are not accepted.
  */
 export function canonicalAddress(text: string | null | undefined): string | null {
   return parseAddress(text)?.toString() ?? null;
 }
 
 /**
- * The subject of an address in a rate limit: an IPv4 address itself, an IPv6 address by its /64, since a client with
- * one address of it has 2^64. `null` for anything that is not an address. Idempotent.
+ * The subject of an address in a rate limit: an IPv4 address itself, an IPv6 address by its /64, since a client that
+ * has one of its addresses has all 2^64. `null` for anything that is not an address. Idempotent.
  */
 export function subjectOfAddress(text: string | null | undefined): string | null {
   const address = parseAddress(text?.replace(/\/64$/, ''));
@@ -53,9 +53,9 @@ export function sourceOfAddress(text: string | null | undefined): readonly strin
 }
 
 /**
- * The network of `10.0.0.0/8`, `2001:db8::/32` or a single address; else what is wrong with it, with the remedy.
- * v4-mapped spellings are refused: proxy-addr took `::ffff:10.0.0.0/8` for a prefix of 8 bits of IPv6, which is the
- * whole internet (CVE-2026-90711).
+ * The network of `10.0.0.0/8`, `2001:db8::/32` or a single address; otherwise the mistake and its remedy. v4-mapped
+ * spellings are refused: proxy-addr took `::ffff:10.0.0.0/8` for an 8-bit prefix of IPv6, which is the whole internet
+ * (CVE-2026-90711).
  */
 export function parseNetwork(text: unknown): Network | string {
   if (typeof text !== 'string') return "must be a string such as '10.0.0.0/8' or '10.0.0.1'";

@@ -2,9 +2,8 @@ const SPACE = 0x20;
 const TAB = 0x09;
 
 /**
- * A header value, or a part of it, without the optional white space of RFC 9110 5.6.3 around it: space and tab, and
- * nothing else. `String.trim` would also take U+00A0, which a byte of a latin1 header may be, and so make another name
- * ours.
+ * Trims the optional white space of RFC 9110 5.6.3, which is space and tab and nothing else. `String.trim` would also
+ * remove U+00A0, which a byte of a latin1 header may be, and so turn another cookie's name into ours.
  */
 export function trimOptionalWhitespace(text: string): string {
   let start = 0;

@@ -5,7 +5,10 @@ import { minutes, type Duration } from './duration.js';
 const INTERVAL: Duration = minutes(1);
 const MAX_MESSAGES = 100;
 
-/** For what any client can cause: a message is logged at most once a minute, then with how often it was left out. */
+/**
+ * For messages that any client can cause: each is logged at most once a minute, with the number of times it was left
+ * out.
+ */
 export class SampledLogger {
   private readonly logger = new Logger('Auth');
   private readonly logged = new LRUCache<string, { readonly until: number; omitted: number }>({ max: MAX_MESSAGES });

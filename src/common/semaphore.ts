@@ -1,6 +1,6 @@
 import type { Duration } from './duration.js';
 
-/** A bounded number at once; the others wait in the order in which they came. */
+/** Lets a bounded number of callers proceed at once; the others wait in order of arrival. */
 export class Semaphore {
   private waiting: (() => void)[] = [];
   private acquired = 0;
@@ -8,7 +8,7 @@ export class Semaphore {
   constructor(private readonly max: () => number) {}
 
   /**
-   * Resolves when it is the caller's turn, who then calls `release` in any case. False, and the caller has no turn, when
+   * Resolves to true when it is the caller's turn, who must then call `release`. Resolves to false, without a turn, if
    * that takes longer than `timeout`.
    */
   async acquire(timeout?: Duration): Promise<boolean> {
@@ -37,17 +37,17 @@ export class Semaphore {
     else this.acquired--;
   }
 
-  /** Nobody has a turn. */
+  /** No caller has a turn. */
   get isIdle(): boolean {
     return this.acquired === 0;
   }
 
-  /** The next one has to wait. */
+  /** The next caller has to wait. */
   get isFull(): boolean {
     return this.acquired >= this.max();
   }
 
-  /** How many wait. */
+  /** The number of waiting callers. */
   get queued(): number {
     return this.waiting.length;
   }

@@ -6,7 +6,7 @@ export class AuditSettings {
   /** Default false: nothing is written. */
   enabled: boolean = false;
 
-  /** `CleanupService` deletes older rows, also after `enabled` is turned off again. Default 90 days. */
+  /** `CleanupService` deletes older rows, even after `enabled` has been turned off again. Default 90 days. */
   retention: Duration = days(90);
 
   /**

@@ -39,7 +39,8 @@ const OPTIONS: readonly (keyof AuthOptions)[] = [
 ];
 
 /**
- * The host's options, defaults filled in, validated once at boot and frozen. Everything inside the module reads this.
+ * The options of `AuthModule.forRoot` with the defaults filled in, validated once at boot and frozen. Everything inside
+ * the module reads this.
  */
 export class AuthConfig {
   declare readonly secrets: Hidden<readonly string[]>;
@@ -48,7 +49,7 @@ export class AuthConfig {
   declare readonly password: Readonly<PasswordSettings>;
   declare readonly jwt: Readonly<JwtSettings>;
   declare readonly cache: Readonly<Omit<CacheSettings, 'url'>>;
-  /** `cache.url`, which may name a password. */
+  /** `cache.url`, which may contain a password. */
   declare readonly listenerUrl: Hidden<string | null>;
   declare readonly cleanup: Readonly<CleanupSettings>;
   declare readonly audit: Readonly<AuditSettings>;
@@ -59,7 +60,7 @@ export class AuthConfig {
   declare readonly trustedProxies: readonly Network[];
   /** Whether `trustedProxies` names the peers on a Unix socket. */
   declare readonly trustsUnixSocket: boolean;
-  /** By type, those that the host adds included. */
+  /** By type, including those the application adds. */
   declare readonly ephemeralTokens: ReadonlyMap<string, Readonly<EphemeralTokenRule>>;
   declare readonly rateLimits: Readonly<RateLimitSettings>;
   declare readonly loginPage: string | undefined;

@@ -10,7 +10,7 @@ import type { RateLimitOptions } from './rate-limit-settings.js';
 import type { SessionSettings } from './session-settings.js';
 import type { TableSettings } from './table-settings.js';
 
-/** What the host writes in `AuthModule.forRoot({ … })`. Only `secrets` has no default. */
+/** The options of `AuthModule.forRoot({ … })`. Only `secrets` has no default. */
 export interface AuthOptions {
   /**
    * Master secrets, each at least 32 characters: the first signs, all verify. Rotate by putting the new one first and
@@ -25,13 +25,13 @@ export interface AuthOptions {
   cleanup?: Partial<CleanupSettings>;
   audit?: Partial<AuditSettings>;
   database?: Partial<DatabaseSettings>;
-  /** Other names for the module's tables: the same as `authSchemaFor({ tables })` is given. */
+  /** Other names for the module's tables. Pass the same object to `authSchemaFor({ tables })`. */
   tables?: Partial<TableSettings>;
   /**
    * The origin under which browsers reach the application, such as `https://app.example.com`: scheme and host, no path.
-   * With it the scheme counts too where a browser sends no `Sec-Fetch-Site`, so that a page on the plain-http twin of
-   * your host is a foreign one. Default: none, and the request's own host is trusted under either scheme, since behind a
-   * proxy that ends TLS the scheme cannot be seen.
+   * If it is set, the scheme is checked even where a browser sends no `Sec-Fetch-Site`, so that a page on the
+   * plain-http twin of your host is foreign. Default: none, and the request's own host is trusted under either scheme,
+   * since behind a proxy that terminates TLS the scheme cannot be seen.
    */
   baseUrl?: string;
   /**
@@ -41,17 +41,16 @@ export interface AuthOptions {
   trustedOrigins?: readonly string[];
   /**
    * Path of the login page, such as `/login`, for applications that render their own pages: a browser that asks for
-   * HTML without a session is redirected there (303; htmx by `HX-Redirect`) instead of being answered 401. Default:
-   * 401.
+   * HTML without a session is redirected there (303; htmx by `HX-Redirect`) instead of getting a 401. Default: none.
    */
   loginPage?: string;
   /**
-   * Addresses and networks (`10.0.0.0/8`) of the proxies in front, whose `X-Forwarded-For` is believed. Default none:
-   * the client is the peer of the connection. List only your own proxies, or clients choose their address. `'unix'` is
-   * whoever connects to a Unix socket that the server listens on, such as nginx on the same machine.
+   * Addresses and networks (`10.0.0.0/8`) of your proxies, whose `X-Forwarded-For` is trusted. Default none: the client
+   * is the peer of the connection. List only your own proxies, or clients can choose their address. `'unix'` means any
+   * peer on a Unix socket that the server listens on, such as nginx on the same machine.
    */
   trustedProxies?: readonly string[];
-  /** Other lifetimes for single-use tokens, and the rules of types that the host adds. */
+  /** Other lifetimes for the built-in single-use tokens, and the rules of types you add. */
   ephemeralTokens?: { [Type in EphemeralTokenType]?: Partial<EphemeralTokenRule> };
   rateLimits?: RateLimitOptions;
 }

@@ -11,8 +11,8 @@ export class CacheSettings {
 
   /**
    * How processes learn of each other's changes. `postgres` (default): LISTEN/NOTIFY, on one connection per process
-   * beside the pool. `local`: not at all, for a single process; with several, a session that another one has ended
-   * lives for up to `ttl`.
+   * beside the pool. `local`: not at all, for a single process; with several, a session that another process has ended
+   * stays valid for up to `ttl`.
    */
   channel: 'postgres' | 'local' = 'postgres';
 
@@ -23,15 +23,15 @@ export class CacheSettings {
   url: string | null = null;
 
   /**
-   * How long a process trusts its memory without proof that it receives every change, and so how long an ended session
-   * can live when the connection breaks silently. Default 5 seconds; normally a revocation takes milliseconds. A
-   * process pings four times as often.
+   * How long a process trusts its memory without proof that it receives every change, which is how long an ended
+   * session can stay valid if the connection breaks silently. Default 5 seconds; normally a revocation takes
+   * milliseconds. Pings are sent four times as often.
    */
   maxStaleness: Duration = seconds(5);
 
   /**
-   * An entry is read again at this age, whatever the channel says. Default 10 seconds. It bounds how long an
-   * unpublished change in a user table of the host's own goes unnoticed.
+   * An entry is read again at this age, whatever the channel reports. Default 10 seconds. It bounds how long an
+   * unpublished change in a user table of your own goes unnoticed.
    */
   ttl: Duration = seconds(10);
 

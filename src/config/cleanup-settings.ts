@@ -1,11 +1,12 @@
 import { days, hours, minutes, seconds, type Duration } from '../common/duration.js';
 import { isPositive, type OptionChecker } from './option-checker.js';
 
-/** A longer one fires at once: timers count milliseconds in 31 bits, and an interval is lengthened by a tenth. */
+/** A longer timer fires at once: timers count milliseconds in 31 bits, and an interval is lengthened by a tenth. */
 const MAX_TIMER = days(20);
 
 /**
- * How expired rows are deleted. Nothing depends on when that happens: an expired row is refused from that instant on.
+ * How expired rows are deleted. Nothing depends on when that happens: an expired row is refused from the instant of its
+ * expiry.
  */
 export class CleanupSettings {
   /**
@@ -21,8 +22,8 @@ export class CleanupSettings {
   batch: number = 5_000;
 
   /**
-   * How long one statement may lock the rows that it deletes, and so delay a login or logout of the same user. Batches
-   * are sized by the time that the ones before took, to take half of this. Default 25 ms.
+   * How long one statement may lock the rows it deletes, and so delay a login or logout of the same user. Batches are
+   * sized by how long the previous ones took, and aim at half of this. Default 25 ms.
    */
   maxLockTime: Duration = 25;
 

@@ -3,7 +3,7 @@ import type { OptionChecker } from './option-checker.js';
 
 const COOKIE_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 
-/** As a Domain attribute has it: labels in lower case, no leading dot, no port. */
+/** A domain as a Domain attribute spells it: labels in lower case, no leading dot, no port. */
 const DOMAIN = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 
 /** As a Path attribute has it (RFC 6265bis 4.1.1): absolute, and nothing that ends the attribute. */

@@ -4,9 +4,9 @@ import type { OptionChecker } from './option-checker.js';
 /** How the module uses the DataSource's connections. */
 export class DatabaseSettings {
   /**
-   * How long a statement waits for a free connection, for a lock and for the answer, each; after that the request is
-   * answered 503, and a connection that did not answer is not used again. Default 5 seconds; from 100 ms to a minute.
-   * Statements of the host's own are not affected.
+   * How long a statement waits for a free connection, for a lock and for the answer, each; after that the request gets
+   * a 503, and a connection that did not answer is not used again. Default 5 seconds; from 100 ms to a minute. Your own
+   * statements are not affected.
    */
   timeout: Duration = seconds(5);
 }

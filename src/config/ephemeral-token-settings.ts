@@ -10,16 +10,21 @@ export interface FirstFactor {
 }
 
 /**
- * The types of single-use tokens, and what each carries. A host adds its own by module augmentation, and gives them a
- * rule in `ephemeralTokens`:
- *
- * ```ts
- * declare module 'nestjs-latchkey' { interface EphemeralTokenFields { invite: { username: string; teamId: string } } }
- * AuthModule.forRoot({ …, ephemeralTokens: { invite: { ttl: days(7), binding: 'teamId' } } });
- * ```
+ * The types of single-use tokens, and the fields of each. Add your own by module augmentation, and give each a rule in
+ * `ephemeralTokens`.
  *
  * Fields are strings, numbers, booleans or plain objects of them. A field `username` is a login name: the token then
  * belongs to that account, and ends with it.
+ *
+ * @example
+ * ```ts
+ * declare module 'nestjs-latchkey' {
+ *   interface EphemeralTokenFields {
+ *     invite: { username: string; teamId: string };
+ *   }
+ * }
+ * AuthModule.forRoot({ secrets, ephemeralTokens: { invite: { ttl: days(7), binding: 'teamId' } } });
+ * ```
  */
 export interface EphemeralTokenFields {
   /**
@@ -27,7 +32,7 @@ export interface EphemeralTokenFields {
    * is what the login is completed with: see `VerifiedLogin`.
    */
   pre_auth: { username: string; challengeId?: string; firstFactor?: FirstFactor };
-  /** Way out to an identity provider. `challengeId`, where given, binds the answer to this browser. */
+  /** Redirect to an identity provider. `challengeId`, if given, binds the answer to this browser. */
   oidc_state: { providerId: number; nonce: string; codeVerifier: string; challengeId?: string };
   /** From the provider's callback to the page. */
   oidc_exchange: { username: string };
@@ -49,11 +54,11 @@ export interface EphemeralTokenRule {
   ttl: Duration;
   /** A user has at most one outstanding token of this type: `issue` voids the earlier one, `consume` the rest. */
   onePerUser?: boolean;
-  /** The field that the presenter of the token has to repeat. */
+  /** The field whose value has to be presented together with the token. */
   binding?: string;
 }
 
-/** Lifetimes and rules. Of the built-in types the host can change `ttl`; its own types it describes completely. */
+/** Lifetimes and rules. Of a built-in type you can change `ttl`; types of your own you describe completely. */
 export class EphemeralTokenSettings {
   readonly pre_auth: EphemeralTokenRule = { ttl: minutes(5), binding: 'challengeId' };
   readonly oidc_state: EphemeralTokenRule = { ttl: minutes(10), binding: 'challengeId' };
@@ -64,7 +69,7 @@ export class EphemeralTokenSettings {
   readonly slicer_download: EphemeralTokenRule = { ttl: minutes(5), binding: 'resource' };
 }
 
-/** The rules of the types that are ours, `ttl` as the host wrote it, and those of the types that it adds. */
+/** The rules of the built-in types, with the `ttl` from the options, and those of the types the application adds. */
 export function checkEphemeralTokens(
   check: OptionChecker,
   written: Record<string, Partial<EphemeralTokenRule> | undefined> = {},

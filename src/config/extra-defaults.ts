@@ -1,6 +1,6 @@
 /**
- * The options that decide which providers exist, with their defaults: `AuthModuleExtras` documents them. They are
- * written beside `useFactory`, since a factory would return them too late.
+ * The defaults of the options that decide which providers exist; `AuthModuleExtras` documents them. They are written
+ * beside `useFactory`, since a factory would return them too late.
  */
 export const EXTRA_DEFAULTS = {
   routes: undefined,

@@ -6,10 +6,13 @@ export class JwtSettings {
   /** The algorithm that signs, and the only one accepted. Default `HS256`. Changing it ends every token in use. */
   algorithm: 'HS256' | 'HS384' | 'HS512' = 'HS256';
 
-  /** Lifetime of a token that is encoded without its own. Default 2 hours. */
+  /** Lifetime of a token for which `encode` is given none. Default 2 hours. */
   ttl: Duration = hours(2);
 
-  /** Written into every token as `aud` and required of every token; with `null`, a token that has one is refused. */
+  /**
+   * Written into every token as `aud`, and required of every token. With `null` (default), a token that has one is
+   * refused.
+   */
   audience: string | null = null;
 
   /** Whether `Authorization: Bearer` with a JWT of purpose `session` authenticates a request. Default false. */

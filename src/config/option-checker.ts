@@ -3,13 +3,16 @@ import { days, type Duration } from '../common/duration.js';
 import { EXTRA_DEFAULTS } from './extra-defaults.js';
 
 const MAX_DURATION = days(400);
-/** Tokens and events are columns of 20 characters, and events are names in a structured header field (RFC 9651). */
+/**
+ * The names of token types and events are stored in columns of 20 characters, and those of events stand in a structured
+ * header field (RFC 9651).
+ */
 const TYPE_NAME = /^[a-z0-9_]{1,20}$/;
 
 /** A finite number above 0. */
 export const isPositive = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value) && value > 0;
 
-/** Collects all mistakes, so that the host can fix its configuration in one go. */
+/** Collects all mistakes, so that the configuration can be fixed in one go. */
 export class OptionChecker {
   private readonly found: string[] = [];
 
@@ -28,7 +31,7 @@ export class OptionChecker {
     }
   }
 
-  /** The host's options over the defaults; an option set to `undefined` keeps its default. */
+  /** The given options over the defaults; an option set to `undefined` keeps its default. */
   settings<Settings extends object>(
     name: string,
     defaults: Settings,

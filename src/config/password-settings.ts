@@ -32,12 +32,12 @@ export class PasswordSettings {
   previous: readonly Argon2Parameters[] = [];
 
   /**
-   * Hashes that run at once. Default: one less than the number of cores, so that a flood of logins leaves a core for
-   * everything else.
+   * How many hashes run at once. Default: one less than the number of cores, so that a flood of logins leaves a core
+   * for everything else.
    */
   concurrency: number = Math.max(1, availableParallelism() - 1);
 
-  /** Hashes that wait when `concurrency` are running; one more is answered 503 at once. Default 128. */
+  /** How many more may wait; the next is answered 503 at once. Default 128. */
   queue: number = 128;
 }
 

@@ -2,11 +2,16 @@ import { minutes, seconds, type Duration } from '../common/duration.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
 
 /**
- * What is limited. The host adds events by module augmentation, and gives each a policy in `rateLimits.policies`:
+ * The events that are limited. Add your own by module augmentation, and give each a policy in `rateLimits.policies`.
  *
+ * @example
  * ```ts
- * declare module 'nestjs-latchkey' { interface RateLimitEvents { share_note: true } }
- * AuthModule.forRoot({ …, rateLimits: { policies: { share_note: { limit: 20, window: hours(1) } } } });
+ * declare module 'nestjs-latchkey' {
+ *   interface RateLimitEvents {
+ *     share_note: true;
+ *   }
+ * }
+ * AuthModule.forRoot({ secrets, rateLimits: { policies: { share_note: { limit: 20, window: hours(1) } } } });
  * ```
  */
 export interface RateLimitEvents {
@@ -29,7 +34,9 @@ export type RateLimitEvent = Extract<keyof RateLimitEvents, string>;
 export interface RateLimitPolicy {
   /** The most events in any `window`; one more is refused. */
   limit: number;
-  /** Sliding: an event counts while it is younger than this, and no longer at this exact age. */
+  /**
+   * The length of the sliding window: an event counts while it is younger than this, and no longer at this exact age.
+   */
   window: Duration;
 }
 
@@ -44,7 +51,7 @@ export class BackoffSettings {
 }
 
 export class RateLimitSettings {
-  /** The host can change `limit` and `window` of these, and adds its own. */
+  /** Change `limit` and `window` of the built-in events, and add policies for your own. */
   policies: Record<string, RateLimitPolicy> = {
     login_attempt: { limit: 10, window: minutes(15) },
     login_ip: { limit: 20, window: minutes(15) },
@@ -62,13 +69,13 @@ export class RateLimitSettings {
    */
   onStoreError: 'deny' | 'allow' = 'deny';
   /**
-   * Blocked subjects that this process remembers, to refuse them without asking the database. Default 10,000, about
-   * 5 MB; 0 turns it off. A remembered block is asked about again after a second, see `RateLimitService`.
+   * How many blocked subjects this process remembers, to refuse them without asking the database. Default 10,000, about
+   * 5 MB; 0 turns it off. The database is asked again after a second, see `RateLimitService`.
    */
   rememberedBlocks: number = 10_000;
 }
 
-/** What the host writes; every part is optional. */
+/** The options `rateLimits`; every part is optional. */
 export interface RateLimitOptions {
   policies?: { [Event in RateLimitEvent]?: Partial<RateLimitPolicy> };
   backoff?: Partial<BackoffSettings>;

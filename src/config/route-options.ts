@@ -1,15 +1,15 @@
 import type { OptionChecker } from './option-checker.js';
 
-/** The HTTP routes of this module. Without `routes` it mounts none. */
+/** The HTTP routes of this module. Without `routes` none are mounted. */
 export interface RouteOptions {
-  /** Where they are mounted, under the host's global prefix: `auth` gives `POST /auth/login` and so on. */
+  /** Where they are mounted, below the application's global prefix: `auth` gives `POST /auth/login` and so on. */
   path: string;
   /**
-   * Whether `POST login` and `POST token` are mounted too. Default true. Turn it off if you have your own login that
-   * asks for more than the password: these ask for the password only.
+   * Whether `POST login` and `POST token` are mounted too. Default true. Turn it off if your own login asks for more
+   * than the password: these ask for the password only.
    */
   login?: boolean;
-  /** Logout also answers `Clear-Site-Data: "cache", "cookies", "storage"`. Default false. */
+  /** Whether logout also sends `Clear-Site-Data: "cache", "cookies", "storage"`. Default false. */
   clearSiteData?: boolean;
 }
 

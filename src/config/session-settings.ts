@@ -1,16 +1,17 @@
 import { days, minutes, seconds, type Duration } from '../common/duration.js';
 import { isPositive, type OptionChecker } from './option-checker.js';
 
-/** How long a session lives, and how many of them one user may have. */
+/** How long a session lives, and how many a user may have. */
 export class SessionSettings {
   /**
-   * `database` (default): an opaque token, a row for each session, everything revocable and listed. `signed-cookie`:
-   * the cookie holds the identity itself, readable and writable by an itsdangerous system beside this one.
+   * `database` (default): an opaque token, and a row for each session; everything can be revoked and listed.
+   * `signed-cookie`: the cookie holds the identity itself, readable and writable by a system beside this one that uses
+   * itsdangerous.
    */
   scheme: 'database' | 'signed-cookie' = 'database';
 
   /**
-   * How the token of a database session is spelled: `opaque` (default) or `signed` (`raw.hexHmac`), for a team that
+   * The format of the token of a database session: `opaque` (default) or `signed` (`raw.hexHmac`), for a team that
    * moves from a system with such tokens. Changing it ends every session.
    */
   tokenFormat: 'opaque' | 'signed' = 'opaque';
@@ -39,7 +40,7 @@ export class SessionSettings {
 
   /**
    * How long after a rotation without a login (`SessionService.rotate`) the old token still leads to the new one, for
-   * tabs whose requests were under way. Presented later it counts as stolen and ends the session. Default 30 seconds,
+   * tabs whose requests were in flight. Presented later it counts as stolen and ends the session. Default 30 seconds,
    * at most 5 minutes; 0 refuses it at once, which logs out a user with two tabs open.
    */
   rotationGrace: Duration = seconds(30);
@@ -61,7 +62,7 @@ export function checkSession(check: OptionChecker, written: Partial<SessionSetti
     'session.ttl is longer than session.absoluteLifetime: shorten the one or lengthen the other.',
   );
   check.integer('session.maxPerUser', session.maxPerUser, 1, 10_000);
-  // Signed cookies have no grace, so there the default may be longer than the ttl.
+  // Signed cookies have no grace period, so for them the default may be longer than the ttl.
   const outlives = session.scheme === 'database' && rotationGrace >= ttl;
   check.that(
     rotationGrace === 0 || (isPositive(rotationGrace) && !outlives && rotationGrace <= minutes(5)),

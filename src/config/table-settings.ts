@@ -1,18 +1,19 @@
 import type { OptionChecker } from './option-checker.js';
 
 /**
- * The names of the module's tables. Write other names where the database has tables of these names that are the
- * application's own, and give the same object to `authSchemaFor({ tables })`, which makes them:
+ * The names of the module's tables. Change them if the database already has tables of your own with the default names,
+ * and pass the same object to `authSchemaFor({ tables })`, which creates them.
  *
+ * @example
  * ```ts
- * export const tables = { users: 'auth_users', sessions: 'auth_sessions' };
+ * const tables = { users: 'auth_users', sessions: 'auth_sessions' };
  * const auth = authSchemaFor({ tables });
- * TypeOrmModule.forRoot({ …, entities: auth.entities, migrations: auth.migrations });
- * AuthModule.forRoot({ …, tables });
+ * TypeOrmModule.forRoot({ type: 'postgres', entities: auth.entities, migrations: auth.migrations });
+ * AuthModule.forRoot({ secrets, tables });
  * ```
  */
 export class TableSettings {
-  /** Accounts, unless users are in a table or service of the host's own. Default `users`. */
+  /** Accounts, unless users are in a table or service of your own. Default `users`. */
   users: string = 'users';
 
   /** Default `sessions`. */
@@ -33,7 +34,7 @@ export class TableSettings {
 
 export type TableKey = keyof TableSettings;
 
-/** Indexes and constraints are named after the table, and PostgreSQL cuts a name after 63 bytes. */
+/** Indexes and constraints are named after the table, and PostgreSQL truncates names after 63 bytes. */
 const TABLE_NAME = /^[A-Za-z_][A-Za-z0-9_$]{0,39}$/;
 
 export function checkTables(check: OptionChecker, written: Partial<TableSettings> | undefined): TableSettings {

@@ -15,7 +15,7 @@ export function checkTrustedOrigins(check: OptionChecker, value: unknown = []): 
   return [...(value as string[])];
 }
 
-/** An optional origin: that of the application itself. */
+/** An optional origin, the application's own. */
 export function checkBaseUrl(check: OptionChecker, value: string | undefined): string | undefined {
   check.that(
     value === undefined || isOrigin(value),
@@ -24,7 +24,10 @@ export function checkBaseUrl(check: OptionChecker, value: string | undefined): s
   return value;
 }
 
-/** `https://app.example.com` as browsers write it: scheme, host and a port that is not the scheme's own. */
+/**
+ * An origin as browsers write it, such as `https://app.example.com`: scheme, host, and a port only if it is not the
+ * scheme's default.
+ */
 function isOrigin(value: unknown): boolean {
   if (typeof value !== 'string' || !URL.canParse(value) || value.includes('*')) return false;
   const url = new URL(value);

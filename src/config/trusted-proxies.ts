@@ -1,7 +1,7 @@
 import { parseNetwork, type Network } from '../common/ip-address.js';
 import type { OptionChecker } from './option-checker.js';
 
-/** In `trustedProxies`: not an address, but whoever connects to our own Unix socket. */
+/** The entry of `trustedProxies` that stands for any peer on our own Unix socket. */
 const UNIX_SOCKET = 'unix';
 
 export function checkTrustedProxies(check: OptionChecker, value: unknown = []): readonly Network[] {

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 
 /**
- * Lower-case hex SHA-256. Enough for values of 112 bits of entropy and more (OWASP ASVS 6.5.2), so for tokens; never
- * for passwords or short codes.
+ * Lower-case hex SHA-256. Sufficient for values with at least 112 bits of entropy (OWASP ASVS 6.5.2), so for tokens;
+ * never for passwords or short codes.
  */
 export function sha256Hex(data: string | Buffer): string {
   return hash('sha256', data, 'hex');
@@ -18,6 +18,6 @@ const HASHED = 'sha256:';
 export function columnKey(text: string, maxLength: number): string {
   const short = text.length <= maxLength || Array.from(text).length <= maxLength;
   const fits = short && !text.startsWith(HASHED) && !/[\p{Cc}\p{Cs}]/u.test(text);
-  // JSON spells lone surrogates out, which UTF-8 would all turn into the same character.
+  // JSON escapes lone surrogates, which UTF-8 would all turn into the same character.
   return fits ? text : HASHED + sha256Hex(JSON.stringify(text));
 }

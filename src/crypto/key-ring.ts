@@ -3,16 +3,16 @@ import { createHash, createHmac, createSecretKey, type KeyObject } from 'node:cr
 import { AuthConfig } from '../config/auth-config.js';
 import { MIN_SECRET_LENGTH } from '../config/secrets.js';
 
-/** One key for each master secret, in their order: the first signs, all verify. */
+/** One key per master secret, in the same order: the first signs, all verify. */
 export type Keys = readonly [current: KeyObject, ...previous: KeyObject[]];
 
-/** Purposes and salts come from code, so there are few; this only bounds what a host's mistake can hold on to. */
+/** Purposes and salts come from code, so there are few; this only bounds the memory if they do not. */
 const MAX_DERIVED = 256;
 const OPAQUE_TOKEN = /^[0-9a-f]{32,}$/;
 
 /**
- * The master secrets and every key that is made from them. A key is a `KeyObject`, derived once: no secret shows in a
- * log or an inspected object, and none reaches jsonwebtoken as a string, which would cost it 50 times the work.
+ * The master secrets and every key derived from them. A key is a `KeyObject`, derived once: no secret shows up in a log
+ * or an inspected object, and none reaches jsonwebtoken as a string, which would make it 50 times as slow.
  *
  * Rotation: put a new secret first in `secrets`; what the others signed stays valid until they are removed.
  */
@@ -30,9 +30,9 @@ export class KeyRing {
   }
 
   /**
-   * HMAC-SHA256(master, purpose), 32 raw bytes: one of these keys reveals neither the key of another purpose nor the
-   * master. Throws a `TypeError` for an empty purpose, and for one that could be the text of an opaque token: its
-   * signature (see `masters`) is the same HMAC and would hand out the key.
+   * HMAC-SHA256(master, purpose), 32 raw bytes: such a key reveals neither that of another purpose nor the master.
+   * Throws a `TypeError` for an empty purpose, and for one that could be the text of an opaque token, whose signature
+   * (see `masters`) is the same HMAC and would reveal the key.
    */
   forPurpose(purpose: string): Keys {
     return derived(this.#byPurpose, purpose, this.#masters, (master) => {

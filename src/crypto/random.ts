@@ -1,6 +1,6 @@
 import { randomBytes, randomFillSync } from 'node:crypto';
 
-/** 32 bytes of the system's CSPRNG: 256 bits, the strength of every bearer value here (OWASP ASVS 7.2.3). */
+/** 32 bytes from the system's CSPRNG: 256 bits, the strength of every bearer value here (OWASP ASVS 7.2.3). */
 export function randomToken(): Buffer {
   return randomBytes(32);
 }
@@ -10,8 +10,8 @@ const pool = Buffer.alloc(128 * ID_BYTES);
 let used = pool.length;
 
 /**
- * base64url of 16 random bytes, 22 characters: names a token or a session, and proves nothing by being known. The bytes
- * are drawn for many at once, since a call to the CSPRNG costs more than the signature of a JWT.
+ * base64url of 16 random bytes, 22 characters: an identifier of a token or session, which is not secret. Many are drawn
+ * at once, since a call to the CSPRNG costs more than signing a JWT.
  */
 export function randomId(): string {
   if (used === pool.length) {

@@ -5,16 +5,16 @@ import type { Keys } from './key-ring.js';
 const ALGORITHM = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
-/** Nothing that is sealed here is longer; anything longer is refused before any work. */
+/** Every text sealed here is shorter; anything longer is refused before any work. */
 const MAX_SEALED_LENGTH = 4096;
 
 /**
- * Short texts that are stored encrypted: base64url of nonce, ciphertext and tag of AES-256-GCM. The first key seals,
- * all open. A text is bound to a `context`, which is not secret and not part of the sealed text: moved to another
- * context it does not open. Nonces are random, so one key is good for 2^32 texts (NIST SP 800-38D 8.3).
+ * Encrypts short texts for storage: base64url of nonce, ciphertext and tag of AES-256-GCM. The first key seals, all
+ * open. A text is bound to a `context`, which is not secret and not part of the sealed text: it does not open in
+ * another context. Nonces are random, so one key is good for 2^32 texts (NIST SP 800-38D 8.3).
  */
 export class SealedText {
-  /** `keys` of a purpose of their own (`KeyRing.forPurpose`): 32 bytes each. */
+  /** Keys for this purpose only (`KeyRing.forPurpose`), 32 bytes each. */
   constructor(private readonly keys: Keys) {}
 
   seal(text: string, context: string): string {
@@ -27,7 +27,10 @@ export class SealedText {
     );
   }
 
-  /** `null` for whatever was not sealed by one of our keys for this context, byte for byte. Never throws. */
+  /**
+   * The text, or `null` for anything that was not sealed by one of our keys for this context, byte for byte. Never
+   * throws.
+   */
   open(sealed: string, context: string): string | null {
     if (typeof sealed !== 'string' || sealed.length > MAX_SEALED_LENGTH) return null;
     const bytes = canonicalBytes(sealed);
@@ -47,7 +50,7 @@ function opened(bytes: Buffer, key: KeyObject, context: string): string | null {
     .setAuthTag(bytes.subarray(-TAG_BYTES));
   const text = decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES));
   try {
-    // Only now is it known whether any of it is genuine.
+    // Nothing was authenticated before this line.
     return Buffer.concat([text, decipher.final()]).toString();
   } catch {
     return null;

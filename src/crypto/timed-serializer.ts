@@ -5,16 +5,16 @@ import type { Duration } from '../common/duration.js';
 import { canonicalBytes } from './base64url.js';
 import type { Keys } from './key-ring.js';
 
-/** The result of reading a value. `signedAt` is in epoch milliseconds, of whole seconds. */
+/** The result of reading a value. `signedAt` is in epoch milliseconds, a whole second. */
 export type DecodeResult =
   | { readonly status: 'ok'; readonly payload: unknown; readonly signedAt: number }
   | { readonly status: 'expired' | 'bad_signature' | 'bad_payload' };
 
 /** Four cookies' worth (RFC 6265bis 5.6: 4096 bytes each); anything longer is refused before any work. */
 const MAX_VALUE_LENGTH = 16_384;
-/** What a payload may inflate to: a value of ours that is 16 KiB long could otherwise hold 16 MiB. */
+/** The most a payload may inflate to: 16 KiB could otherwise become 16 MiB. */
 const MAX_PAYLOAD_BYTES = 65_536;
-/** Small chunks, since most payloads are: Node allocates one before it knows how much there is to inflate. */
+/** Small chunks, since most payloads are small: Node allocates one before it knows how much there is to inflate. */
 const BOUNDED = { maxOutputLength: MAX_PAYLOAD_BYTES, chunkSize: 1024 };
 const MAX_TIMESTAMP_BYTES = 8;
 
@@ -32,7 +32,10 @@ const EXPIRED: DecodeResult = { status: 'expired' };
 export class TimedSerializer {
   constructor(private readonly keys: Keys) {}
 
-  /** Throws a `TypeError` for what JSON cannot hold, and a `RangeError` for what `decode` would find too long. */
+  /**
+   * Throws a `TypeError` for a value that JSON cannot hold, and a `RangeError` for one that `decode` would find too
+   * long.
+   */
   encode(payload: unknown, { now }: { now: number }): string {
     const json = JSON.stringify(payload) as string | undefined;
     if (json === undefined) throw new TypeError('This payload cannot be written as JSON.');
@@ -73,7 +76,7 @@ export class TimedSerializer {
     return payload === undefined ? BAD_PAYLOAD : { status: 'ok', payload, signedAt };
   }
 
-  /** Compares the texts as UTF-8: base64url has several spellings of the same bytes, but a text has only itself. */
+  /** Compares the texts as UTF-8: the same bytes have several spellings in base64url. */
   private hasSigned(body: string, signature: string): boolean {
     const given = Buffer.from(signature);
     return this.keys.some((key) => {
@@ -101,7 +104,7 @@ function instantOf(segment: string): number | null {
   return bytes.reduce((seconds, byte) => seconds * 256 + byte, 0) * 1000;
 }
 
-/** The parsed JSON, or `undefined`, which no JSON text gives. */
+/** The parsed JSON, or `undefined`, which no JSON text stands for. */
 function payloadOf(segment: string): unknown {
   const deflated = segment.startsWith('.');
   const bytes = canonicalBytes(deflated ? segment.slice(1) : segment);

@@ -1,6 +1,6 @@
 import type { EphemeralTokenRow, PresentedBinding } from './ephemeral-token.types.js';
 
-/** Which token is meant, and by whom it is presented. */
+/** A token, and the binding it is presented with. */
 export interface EphemeralTokenKey {
   readonly type: string;
   readonly hash: string;
@@ -14,25 +14,23 @@ export interface EphemeralTokenKey {
  * `test/contract/ephemeral-token-store.contract.ts` checks:
  *
  * - A token that is missing, expired, of another type or bound to something else is `null`, and **nothing has
- *   changed**. It does not say which. A fault of the storage is thrown and never answered with "missing".
+ *   changed**. The result does not say which. A fault of the storage is thrown and never answered with "missing".
  * - Each method is one decision, atomic against every other in every process: of any number of parallel `take` of one
- *   token exactly one gets it, and one whose answer was lost has spent it.
+ *   token, exactly one gets it, and one whose answer was lost has spent it.
  */
 export abstract class EphemeralTokenStore {
-  /** Expired entries disappear by themselves, and the cleanup has nothing to do. */
+  /** Whether expired entries disappear by themselves, so that the cleanup has nothing to do. */
   readonly expiresByItself: boolean = false;
 
-  /**
-   * Stores a token. With `voidsEarlier` it is the user's only one of its type afterwards, also with concurrent inserts.
-   */
+  /** Stores a token. With `voidsEarlier` it is then the user's only one of its type, even with concurrent inserts. */
   abstract insert(row: EphemeralTokenRow, options: { voidsEarlier: boolean }): Promise<void>;
 
   /** The token as it is; it stays usable. */
   abstract find(key: EphemeralTokenKey): Promise<EphemeralTokenRow | null>;
 
   /**
-   * Takes the token, which is deleted by this call. With `voidsRest` the user's other tokens of this type go with it,
-   * so that of two different ones taken at the same moment only one succeeds.
+   * Takes the token and deletes it. With `voidsRest`, the user's other tokens of this type are deleted too, so that of
+   * two different ones taken at the same moment only one succeeds.
    */
   abstract take(key: EphemeralTokenKey, options: { voidsRest: boolean }): Promise<EphemeralTokenRow | null>;
 

@@ -9,30 +9,33 @@ import type {
 import { columnKey, sha256Hex } from '../crypto/hash.js';
 import { INVISIBLE, normalizeLogin } from '../user/login-name.js';
 
-/** A stored token: the source system's columns, and two of our own. Instants are epoch milliseconds. */
+/** A stored token: bambuddy's columns, and two of our own. Instants are epoch milliseconds. */
 export interface EphemeralTokenRow {
   readonly type: string;
   /** Lower-case hex SHA-256 of the token's raw bytes. */
   readonly hash: string;
-  /** Key of the account it belongs to, see `accountKey`. */
+  /** The key of the account it belongs to, see `accountKey`. */
   readonly username: string | null;
   readonly providerId: number | null;
   readonly nonce: string | null;
   readonly codeVerifier: string | null;
   readonly challengeId: string | null;
-  /** Id of the account at the time of issue; `null` in a row of another program. */
+  /** The id of the account at the time of issue; `null` in a row of another program. */
   readonly userId: string | null;
-  /** What has no column: the fields of types that a host adds, and a login name too long for its column. */
+  /**
+   * Everything without a column: the fields of types that the application adds, and a login name too long for its
+   * column.
+   */
   readonly payload: Readonly<Record<string, unknown>> | null;
   readonly createdAt: number;
   readonly expiresAt: number;
 }
 
-/** What has to be repeated where the row has it. */
+/** The value presented with a token, to compare with the row's. */
 export interface PresentedBinding {
   readonly column: 'challengeId' | 'nonce';
   readonly value: string | null;
-  /** Whether a row without a binding can be used by anybody; if not, nobody can use it. */
+  /** Whether a row without a binding can be used by anyone; if not, it cannot be used at all. */
   readonly optional: boolean;
 }
 
@@ -41,7 +44,7 @@ export type PayloadColumns = Pick<
   'username' | 'providerId' | 'nonce' | 'codeVerifier' | 'challengeId' | 'payload'
 >;
 
-/** `consume('slicer_download', token, resource)`: there the binding cannot be left out. */
+/** `consume('slicer_download', token, resource)`: for this type the binding is required. */
 export type BindingOf<Type extends EphemeralTokenType> = Type extends 'slicer_download'
   ? [resource: EphemeralTokenFields['slicer_download']['resource']]
   : [binding?: string | null];
@@ -50,7 +53,7 @@ type Column = 'username' | 'providerId' | 'nonce' | 'codeVerifier' | 'challengeI
 
 const MAX_USERNAME_LENGTH = 150;
 const MAX_TEXT_LENGTH = 128;
-/** What JSON can spell and PostgreSQL's jsonb refuses: NUL and lone surrogates. */
+/** Characters that JSON can escape but PostgreSQL's jsonb refuses: NUL and lone surrogates. */
 const NO_JSONB = /\\u(0000|d[89a-f])/;
 const MAX_PROVIDER_ID = 2_147_483_647;
 
@@ -63,7 +66,7 @@ const at = (field: string, column: Column): FieldColumn => ({ field, column, opt
 const USERNAME = at('username', 'username');
 const CHALLENGE: FieldColumn = { field: 'challengeId', column: 'challengeId', optional: true };
 
-/** Which of the source system's columns hold the fields of our types. */
+/** The columns of bambuddy that hold the fields of the built-in types. */
 const COLUMNS = new Map<string, readonly FieldColumn[]>([
   ['pre_auth', [USERNAME, CHALLENGE]],
   ['oidc_state', [at('providerId', 'providerId'), at('nonce', 'nonce'), at('codeVerifier', 'codeVerifier'), CHALLENGE]],
@@ -72,16 +75,16 @@ const COLUMNS = new Map<string, readonly FieldColumn[]>([
   ['email_otp_setup', [USERNAME, at('codeHash', 'nonce')]],
   ['slicer_download', [at('resource', 'nonce')]],
 ]);
-/** Fields of our types that the source system has no column for, and whether a value is one. Each may be left out. */
+/** Optional fields of built-in types for which bambuddy has no column, and the check of their values. */
 const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, (value: unknown) => boolean>>([
   ['pre_auth', new Map([['firstFactor', isFirstFactor]])],
 ]);
-/** Of a type that a host adds, the login name has a column; the rest is payload. */
+/** For types that the application adds, the login name has a column; everything else is payload. */
 const HOST_COLUMNS = [USERNAME];
 
 /**
  * Bytes and canonical spelling: 43 characters, the last of which has two spare bits that are zero; 32 characters for
- * downloads, as the source system has.
+ * downloads, as in bambuddy.
  */
 const SHAPES = {
   long: { bytes: 32, spelling: /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/ },
@@ -96,20 +99,20 @@ export function newEphemeralToken(type: string): string {
 }
 
 /**
- * What is stored of a token. `null` for anything that is not the canonical spelling of a token of this type, so that
- * malformed input costs no query and a stored hash is no token.
+ * The stored hash of a token. `null` for anything but the canonical spelling of a token of this type, so that malformed
+ * input costs no query and a stored hash is not a token.
  */
 export function ephemeralTokenHash(type: string, token: unknown): string | null {
   if (typeof token !== 'string' || !shapeOf(type).spelling.test(token)) return null;
   return sha256Hex(Buffer.from(token, 'base64url'));
 }
 
-/** The account's key in the column `username`: its login name, or a hash of one that is longer than the column. */
+/** The account's key in the column `username`: its login name, or a hash of it if it is longer than the column. */
 export function accountKey(login: string): string {
   return columnKey(normalizeLogin(login), MAX_USERNAME_LENGTH);
 }
 
-/** `null`: the presenter cannot be meant by any row. */
+/** The binding to compare with the row, or `null` if no row can match. */
 export function presentedBinding(
   type: string,
   rule: EphemeralTokenRule,
@@ -124,7 +127,10 @@ export function presentedBinding(
   return { column: 'challengeId', value: key, optional: ours || rule.binding === undefined };
 }
 
-/** The fields as columns. Throws `INVALID_INPUT` that names those which are missing or do not fit, not their values. */
+/**
+ * The fields as columns. Throws `INVALID_INPUT`, which names fields that are missing or do not fit, but not their
+ * values.
+ */
 export function toColumns(type: string, rule: EphemeralTokenRule, fields: object): PayloadColumns {
   const given = new Map<string, unknown>(Object.entries(fields ?? {}).filter(([, value]) => value !== undefined));
   const mistakes: Record<string, string> = {};

@@ -1,7 +1,7 @@
 import type { AuthErrorCode } from '../auth.errors.js';
 
 /**
- * Something that an operator or an account's owner wants to know of. `type` distinguishes them; more types may be
+ * Something that an operator or the owner of an account may want to know. `type` tells them apart; more types may be
  * added.
  *
  * None contains a token, a hash, a password or the id of a session. `login` and `ip` are personal data.
@@ -26,29 +26,29 @@ interface EventBase<Type extends string> {
 }
 
 interface LoginAttempt {
-  /** What was typed, in the spelling of `normalizeLogin`, whether it exists or not; `null` where no name was asked for. */
+  /** What was typed, in the spelling of `normalizeLogin`, whether or not it exists; `null` if no name was asked for. */
   readonly login: string | null;
-  /** The client's address, where it is known. */
+  /** The client's address, if known. */
   readonly ip: string | null;
-  /** The kind of proof that was given. */
+  /** The methods of proof, such as `['password']`. */
   readonly factors: readonly string[];
 }
 
-/** Whichever way in: the routes of this module, or a login of the host's own through `HttpSessions`. */
+/** However the user logged in: through the routes of this module, or your own handler through `HttpSessions`. */
 export interface LoginSucceeded extends EventBase<'login.succeeded'>, LoginAttempt {
   readonly userId: string;
 }
 
-/** An attempt that a limit refuses is none: of a limit `rate_limit.reached` is emitted, once. */
+/** A failed attempt. One that a limit refuses is not emitted: `rate_limit.reached` is, once. */
 export interface LoginFailed extends EventBase<'login.failed'>, LoginAttempt {
-  /** `INVALID_CREDENTIALS`, or the fault for which the attempt was not judged. */
+  /** `INVALID_CREDENTIALS`, or the fault that kept the attempt from being judged. */
   readonly reason: Exclude<AuthErrorCode, 'RATE_LIMITED'> | 'UNKNOWN';
 }
 
-/** Somebody has ended their own session, through the routes of this module or `HttpSessions`. */
+/** A user has ended their own session, through the routes of this module or `HttpSessions`. */
 export interface LoggedOut extends EventBase<'logout'> {
   readonly userId: string;
-  /** `null`: all of them. */
+  /** `null` if all of them were ended. */
   readonly handle: string | null;
   readonly ip: string | null;
 }
@@ -69,16 +69,19 @@ export interface SessionRotated extends EventBase<'session.rotated'>, OfSession 
   readonly ip: string | null;
 }
 
-/** Its use has moved the expiry. */
+/** Use of the session has extended it. */
 export interface SessionExtended extends EventBase<'session.extended'>, OfSession {
   /** Epoch ms. */
   readonly expiresAt: number;
 }
 
-/** A session has ended before its time. Of JWTs and signed cookies, only the end of all of a user is emitted. */
+/**
+ * A session was ended before it expired. For JWTs and signed cookies it is emitted only when everything of a user is
+ * ended.
+ */
 export interface SessionRevoked extends EventBase<'session.revoked'> {
   readonly userId: string;
-  /** `null`: all of the user's, or all but one. */
+  /** `null` if all of the user's were ended, or all but one. */
   readonly handle: string | null;
   readonly reason: RevocationReason;
   /** The number of sessions ended; `null` if it is not known. */
@@ -86,9 +89,9 @@ export interface SessionRevoked extends EventBase<'session.revoked'> {
 }
 
 /**
- * - `logout`: its token was sent to be ended. `revoked`: by its id, from the host's code.
+ * - `logout`: the client sent its token to end it. `revoked`: by its id, from your code.
  * - `revoked_by_handle`: from the list of sessions. `revoked_all`: "log out everywhere".
- * - `replaced_by_login`: a login with its cookie. `cap`: it was the least recently used of too many.
+ * - `replaced_by_login`: by a login that sent its cookie. `cap`: it was the least recently used of too many.
  * - `password_changed`, `disabled`: the account was changed. `reuse`: see `SessionReuseDetected`.
  */
 export type RevocationReason =
@@ -103,8 +106,8 @@ export type RevocationReason =
   | 'reuse';
 
 /**
- * A rotated session token was presented after its grace: somebody has a copy of it. Every session that it led to has
- * ended.
+ * A rotated session token was presented after its grace period, so somebody has a copy of it. Every session it led to
+ * has ended.
  */
 export interface SessionReuseDetected extends EventBase<'session.reuse_detected'>, OfSession {}
 
@@ -121,11 +124,11 @@ export interface EphemeralTokenRefused extends EventBase<'token.refused'> {
   readonly tokenType: string;
 }
 
-/** A limit refuses from now on. Emitted once until the refusal ends, in each process that notices. */
+/** A limit has been reached. Emitted once until it allows events again, in each process that notices. */
 export interface RateLimitReached extends EventBase<'rate_limit.reached'> {
   readonly event: string;
-  /** As it is counted: a login name, an address (IPv6 by /64), or a hash of what is too long for the column. */
+  /** The subject as it is counted: a login name, an address (IPv6 by /64), or a hash of one too long for the column. */
   readonly subject: string;
-  /** Epoch ms: when one more is allowed. */
+  /** Epoch ms: when the next event is allowed. */
   readonly until: number;
 }

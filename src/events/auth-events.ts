@@ -73,7 +73,7 @@ export class AuthEvents {
     try {
       await listener(event);
     } catch (error) {
-      // Not its message: that is the host's, and may hold anything.
+      // Not its message, which comes from the application and may contain anything.
       const { name, stack = '' } = error instanceof Error ? error : new Error();
       const frames = stack.split('\n').filter((line) => /^\s+at /.test(line));
       this.logger.error(`A listener of ${event.type} failed: ${name}`, frames.join('\n'));

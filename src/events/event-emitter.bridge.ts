@@ -7,13 +7,13 @@ interface Emitter {
 }
 
 /**
- * Also emits every event through `@nestjs/event-emitter`, as `auth.<type>` (`auth.session.revoked`), if the host has
- * that module. The package is not imported: the module is found by its name and the emitter by its methods, so that it
- * may be missing, and may be any copy of it.
+ * Also emits every event through `@nestjs/event-emitter`, as `auth.<type>` (`auth.session.revoked`), if the application
+ * has that module. The package is not imported: the module is found by its name and the emitter by its methods, so that
+ * it may be missing, or any copy of it.
  */
 @Injectable()
 export class EventEmitterBridge implements OnModuleInit {
-  // They lead to everything in the application, which nobody who inspects this wants to see.
+  // Private, since they lead to everything in the application, which does not belong in the output of an inspection.
   readonly #modules: ModulesContainer;
 
   constructor(
@@ -25,7 +25,7 @@ export class EventEmitterBridge implements OnModuleInit {
 
   onModuleInit(): void {
     const emitter = this.find();
-    // Waited for, so that a listener there which rejects is logged here: emit() would leave it to end the process.
+    // Awaited, so that a rejecting listener is logged here: emit() would leave the rejection to end the process.
     if (emitter) this.events.on(async (event) => void (await emitter.emitAsync(`auth.${event.type}`, event)));
   }
 

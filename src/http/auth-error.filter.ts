@@ -8,10 +8,28 @@ import { headerOf, type AuthRequest } from './auth-request.js';
 
 /**
  * Answers every `AuthError` with `{ statusCode, code, message }`, plus `fields` for wrong input. A fault is logged with
- * its cause, which the client does not see. A browser that asks for a page may be sent to another one instead, see
- * `loginPage` and `@RedirectIfAuthenticated`. GraphQL gets the code in `extensions`, a microservice of a hybrid
- * application in the error that its client receives, over gRPC as a gRPC status. Nest applies no global filter to
- * gateways: put `@UseFilters(AuthErrorFilter)` there, and a socket gets an `exception` event with the code.
+ * its cause, which the client does not see. A browser that asks for a page may be redirected instead, see `loginPage`
+ * and `@RedirectIfAuthenticated`.
+ *
+ * - GraphQL gets the code in `extensions`.
+ * - The client of a microservice in a hybrid application gets it in the error; over gRPC with a gRPC status.
+ * - Nest applies no global filter to gateways: put `@UseFilters(AuthErrorFilter)` there, and a socket gets an
+ *   `exception` event with the code.
+ *
+ * The module registers it for the whole application. If you have a filter that catches everything, delegate to it.
+ *
+ * @example
+ * ```ts
+ * @Catch()
+ * export class EverythingFilter implements ExceptionFilter {
+ *   constructor(private readonly authErrors: AuthErrorFilter) {}
+ *
+ *   catch(error: unknown, host: ArgumentsHost) {
+ *     if (error instanceof AuthError) return this.authErrors.catch(error, host);
+ *     throw error;
+ *   }
+ * }
+ * ```
  */
 @Catch(AuthError)
 export class AuthErrorFilter implements ExceptionFilter<AuthError> {
@@ -22,13 +40,14 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
     private readonly config: AuthConfig,
   ) {}
 
+  /** Answers this error in the way of its transport. It never throws; if the headers have been sent it only logs. */
   catch(error: AuthError, host: ArgumentsHost): unknown {
     const status = error.getStatus();
     const body = error.getResponse();
     if (status >= 500) this.logger.error(`${error.code}: ${error.message}${causeOf(error)}`);
     const type = host.getType<string>();
     if (type === 'ws') return this.answerSocket(host, { status: 'error', ...body });
-    // GraphQL takes a returned error for a thrown one, and shows its extensions.
+    // GraphQL treats a returned error as a thrown one, and shows its extensions.
     if (type === 'graphql')
       return Object.assign(new Error(body.message), { extensions: { code: error.code, statusCode: status } });
     if (type === 'rpc') return throwError(() => (isGrpc(host) ? grpcError(body) : { status: 'error', ...body }));
@@ -48,7 +67,7 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
     return adapter.reply(response, body, status);
   }
 
-  /** Where a browser is to go instead of reading an error. Never 302, after which it may repeat a POST. */
+  /** Where to send a browser instead of showing it an error. With 303: after a 302 it might repeat a POST. */
   private pageFor(
     error: AuthError,
     status: number,
@@ -62,7 +81,7 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
     return headerOf(request, 'accept')?.includes('text/html') ? { by: 'browser', location } : undefined;
   }
 
-  /** As Nest's own filter does: an `exception` event, for socket.io by `emit`, for a plain WebSocket as a message. */
+  /** As Nest's own filter does: an `exception` event, by `emit` with socket.io, as a message on a plain WebSocket. */
   private answerSocket(host: ArgumentsHost, data: object): void {
     const client = host.switchToWs().getClient<SocketClient>();
     if (client.handshake) client.emit?.('exception', data);
@@ -70,16 +89,16 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
   }
 }
 
-/** The status of gRPC for one of HTTP (google.rpc.Code); whatever is not listed is `INTERNAL`. */
+/** The gRPC status for an HTTP status (google.rpc.Code); any other is `INTERNAL`. */
 const GRPC_STATUS: Readonly<Record<number, number>> = { 401: 16, 403: 7, 404: 5, 422: 3, 429: 8, 503: 14 };
 const GRPC_INTERNAL = 13;
 
-/** What grpc-js makes of an error: a numeric code, and a message that here begins with ours. */
+/** The error that grpc-js expects: a numeric code, and a message, which here begins with our code. */
 function grpcError({ statusCode, code, message }: AuthErrorBody): object {
   return { code: GRPC_STATUS[statusCode] ?? GRPC_INTERNAL, message: `${code}: ${message}` };
 }
 
-/** Nest calls it `rpc` like the others; only here the second argument is the metadata of grpc-js. */
+/** Nest calls every microservice `rpc`; only with gRPC is the second argument the metadata of grpc-js. */
 function isGrpc(host: ArgumentsHost): boolean {
   const metadata = host.getArgByIndex<{ toHttp2Headers?: unknown } | undefined>(1);
   return typeof metadata?.toHttp2Headers === 'function';

@@ -3,7 +3,7 @@ import type { AuthenticatedSession } from '../session/session.js';
 
 /** What an authenticated request carries for the decorators. */
 export interface RequestAuth extends AuthenticatedSession {
-  /** How the token came: the browser's cookie, or `Authorization: Bearer`. */
+  /** How the token was sent: in the browser's cookie, or as `Authorization: Bearer`. */
   readonly transport: 'cookie' | 'bearer';
 }
 
@@ -13,9 +13,9 @@ export interface AuthRequest {
   method?: string;
   url?: string;
   socket?: { remoteAddress?: string };
-  /** Node: true for the handshake of a WebSocket that the server takes, whatever the headers of another say. */
+  /** Node: true for a WebSocket handshake that the server accepts; the headers of another request cannot claim it. */
   upgrade?: unknown;
-  /** Fastify: the request of Node. */
+  /** Fastify: Node's own request. */
   raw?: object;
   /** Express: the response to this request. */
   res?: object;
@@ -24,14 +24,14 @@ export interface AuthRequest {
 
 const AUTH = Symbol('nestjs-latchkey.auth');
 
-/** What graphql-ws calls the context of an operation. */
+/** The context of an operation in graphql-ws. */
 interface SubscriptionContext {
   extra?: { request?: AuthRequest };
   connectionParams?: unknown;
 }
 
 interface GraphQLContext extends SubscriptionContext {
-  /** Of a subscription, Nest's drivers for Apollo put the context of graphql-ws here. */
+  /** For a subscription, Nest's drivers for Apollo put the context of graphql-ws here. */
   req?: AuthRequest & SubscriptionContext;
   request?: AuthRequest;
   res?: unknown;
@@ -41,7 +41,9 @@ interface GraphQLContext extends SubscriptionContext {
 interface SocketClient {
   /** socket.io */
   handshake?: AuthRequest & { auth?: unknown };
-  /** ws, where the host's adapter or gateway keeps the upgrade request on the client, as the older ws did itself */
+  /**
+   * ws, if the application's adapter or gateway keeps the upgrade request on the client, as older versions of ws did
+   */
   upgradeReq?: AuthRequest;
   request?: AuthRequest;
 }
@@ -49,7 +51,7 @@ interface SocketClient {
 /**
  * The request that carries the credentials: the HTTP request itself, the one in a GraphQL context (`req`, `request` or,
  * for graphql-ws subscriptions, `extra.request`), or the handshake of a WebSocket. `null` if there is none, as for a
- * message from a broker: nobody is authenticated then.
+ * message from a broker; nobody is authenticated then.
  */
 export function requestOf(context: ExecutionContext): AuthRequest | null {
   const request = candidateOf(context);
@@ -61,7 +63,7 @@ export function requestOf(context: ExecutionContext): AuthRequest | null {
   return request;
 }
 
-/** What a socket's client sent beside the headers of its handshake, since a browser can set none of those. */
+/** What a socket's client sent outside the headers of its handshake, since a browser cannot set any. */
 function paramsOf(context: ExecutionContext): unknown {
   switch (context.getType<string>()) {
     case 'ws':
@@ -73,7 +75,7 @@ function paramsOf(context: ExecutionContext): unknown {
   }
 }
 
-/** The context of graphql-ws, wherever the host's or Nest's own `context` has put it. */
+/** The context of graphql-ws, wherever the application's or Nest's own `context` has put it. */
 function subscriptionIn(graphql: GraphQLContext | undefined): SubscriptionContext | undefined {
   return [graphql, graphql?.req].find((context) => context?.extra?.request);
 }
@@ -88,7 +90,7 @@ export function presentToken(request: AuthRequest, params: unknown): void {
   else presentedTokens.set(request, found.replace(/^bearer +/i, ''));
 }
 
-/** What `presentToken` has found. */
+/** The token that `presentToken` remembered. */
 export function presentedToken(request: AuthRequest): string | undefined {
   return presentedTokens.get(request);
 }
@@ -105,7 +107,7 @@ function candidateOf(context: ExecutionContext): AuthRequest | null | undefined 
     }
     case 'ws': {
       const client = context.switchToWs().getClient<SocketClient | undefined>();
-      // socket.io has the upgrade request itself too, with the socket that tells the client's address.
+      // socket.io also has the upgrade request itself, whose socket knows the client's address.
       return [client?.request, client?.handshake, client?.upgradeReq].find((request) => request?.headers);
     }
     default:
@@ -114,8 +116,8 @@ function candidateOf(context: ExecutionContext): AuthRequest | null | undefined 
 }
 
 /**
- * Whether the request is the handshake of a socket, which outlives many messages: its token is held since then and not
- * presented now. A header cannot claim it.
+ * Whether the request is the handshake of a socket, which outlives many messages: its token has been held since then
+ * and is not presented now. A header cannot claim it.
  */
 export function isHandshake(context: ExecutionContext): boolean {
   switch (context.getType<string>()) {
@@ -160,7 +162,7 @@ export function attachAuth(request: AuthRequest, auth: RequestAuth | null): void
   request[AUTH] = auth ?? undefined;
 }
 
-/** After a login or logout: whoever the request was from, it is not any more. */
+/** After a login or logout, when the request no longer belongs to whom it did. */
 export function forgetAuth(request: AuthRequest): void {
   request[AUTH] = undefined;
   lookups.delete(request);
@@ -171,9 +173,9 @@ type Lookup = Promise<RequestAuth | null>;
 const lookups = new WeakMap<object, Lookup>();
 
 /**
- * What has been looked up for this request already. All handlers that one request reaches share it, however many fields
- * a GraphQL document has and whatever the outcome was. A socket's handshake outlives many messages: there the fields
- * that one operation resolves at the same time share a lookup while it is under way, and the next ones look again.
+ * The lookup for this request, if there has been one. All handlers that one request reaches share it, however many
+ * fields a GraphQL document has and whatever its outcome. A socket's handshake outlives many messages: there, fields of
+ * one operation that are resolved at the same time share a lookup in progress, and later ones look again.
  */
 export function lookupOf(context: ExecutionContext, request: AuthRequest): Lookup | undefined {
   const key = isHandshake(context) ? operationOf(context) : request;
@@ -193,13 +195,13 @@ function operationOf(context: ExecutionContext): object | null {
   return context.getType<string>() === 'graphql' ? context.getArgByIndex<object>(2) : null;
 }
 
-/** One header as text; a header that came as a list is joined the way RFC 9110 5.2 joins repeated fields. */
+/** One header as text; a list is joined as RFC 9110 5.2 joins repeated fields. */
 export function headerOf(request: AuthRequest, name: string): string | undefined {
   const value = request.headers[name];
   return Array.isArray(value) ? value.join(', ') : value;
 }
 
-/** A header for the log or an error: no control characters, and not at any length. */
+/** A header for the log or an error: without control characters, and cut to a bounded length. */
 export function printable(header: string): string {
   return header.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 100);
 }

@@ -65,9 +65,9 @@ export class AuthController {
   }
 
   /**
-   * Ends the session of every credential that was sent, cookie and bearer alike, and clears the cookie. Always 200,
-   * also without credentials or with expired ones. While the database is unavailable it is 503, and the cookie stays
-   * for the next try.
+   * Ends the session of every credential that was sent, cookie and bearer token alike, and clears the cookie. Always
+   * 200, even without credentials or with expired ones. While the database is unavailable it is 503, and the cookie
+   * stays for the next try.
    */
   @Public()
   @TakesNoBody()
@@ -92,7 +92,7 @@ export class AuthController {
   @Header(...NO_STORE)
   async list(@CurrentUser('id') userId: string, @CurrentSession() current: Session) {
     const stored = await this.sessions.listForUser(userId);
-    // A signed cookie or JWT has no row, but the caller is logged in with it all the same.
+    // A signed cookie or JWT has no row, but the caller is logged in with it.
     const isStored = stored.some(({ handle }) => handle === current.handle);
     return (isStored ? stored : [current, ...stored]).map((session) => listed(session, current));
   }
@@ -134,7 +134,7 @@ export class AuthController {
 /** A controller of its own for every module instance, so that two apps in one process can mount different paths. */
 export function authControllerAt({ path, login = true }: RouteOptions): Type<AuthController> {
   class MountedAuthController extends AuthController {}
-  // A method without the decorators of the one it hides is no route.
+  // Overriding a method without its decorators removes the route.
   if (!login)
     for (const name of ['login', 'token']) Object.defineProperty(MountedAuthController.prototype, name, { value() {} });
   Controller(path)(MountedAuthController);

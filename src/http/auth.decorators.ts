@@ -5,29 +5,78 @@ import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { authOf, requestOf, type AuthRequest, type RequestAuth } from './auth-request.js';
 
-/** What a handler asks of the guard. Without a decorator a handler is `required`: deny by default. */
+/** The access rule of a handler. Without a decorator it is `required`: deny by default. */
 export type Access = 'public' | 'optional' | 'required' | { readonly redirectTo: string };
 
-/**
- * @internal The one metadata key; on a method it overrides the one on its class, which subclasses do not inherit.
- */
+/** @internal The one metadata key. On a method it overrides the one on its class, which subclasses do not inherit. */
 export const AccessMetadata = Reflector.createDecorator<Access>();
 
 /**
- * Open to everybody. The guard looks at nothing and runs no query; `@CurrentUser()` is `null`. On a class it holds for
- * the handlers of this class, and not for a subclass, which says so itself or is guarded.
+ * Open to everyone. The guard looks at nothing and runs no query, and `@CurrentUser()` is `null`. On a class it applies
+ * to the handlers of that class. A subclass does not inherit it: mark it too, or it is guarded.
+ *
+ * @example
+ * ```ts
+ * @Public()
+ * @Get('about')
+ * about() {
+ *   return { about: 'Notes that only you can read.' };
+ * }
+ * ```
  */
 export const Public = () => AccessMetadata('public');
 
-/** Open to everybody, logged in or not: `@CurrentUser()` is the user or `null`. */
+/**
+ * Open to everyone, logged in or not: `@CurrentUser()` is the user or `null`. Invalid credentials count as none; a
+ * fault is still answered 503.
+ *
+ * @example
+ * ```ts
+ * @OptionalAuth()
+ * @Get()
+ * home(@CurrentUser() user: AuthUser | null) {
+ *   return { greeting: user ? `Hello ${user.email}` : 'Hello' };
+ * }
+ * ```
+ */
 export const OptionalAuth = () => AccessMetadata('optional');
 
-/** For logged-in users only: the default, needed on a handler whose class is `@Public()`. */
+/**
+ * For logged-in users only. This is the default; it is needed only on a handler whose class is `@Public()`.
+ *
+ * @example
+ * ```ts
+ * @Public()
+ * @Controller('articles')
+ * export class ArticlesController {
+ *   @Get()
+ *   list() {
+ *     return ['Open to everyone'];
+ *   }
+ *
+ *   @Authenticated()
+ *   @Post()
+ *   write(@CurrentUser('id') authorId: string) {
+ *     return { authorId };
+ *   }
+ * }
+ * ```
+ */
 export const Authenticated = () => AccessMetadata('required');
 
 /**
- * For guests only, such as a login page: a logged-in user is redirected to `path` (303; htmx by `HX-Redirect`). Throws
- * a `TypeError` for a path that leaves this application.
+ * For guests only, such as a login page: a browser with a live session is redirected to `path` (303; htmx by
+ * `HX-Redirect`), any other client with a live session gets `ALREADY_AUTHENTICATED` (403).
+ *
+ * @throws {TypeError} when the class is defined, if `path` is not a path of this application such as `/`.
+ *
+ * @example
+ * ```ts
+ * @RedirectIfAuthenticated('/')
+ * @Get('login')
+ * @Render('login')
+ * loginPage() {}
+ * ```
  */
 export const RedirectIfAuthenticated = (path: string) => {
   if (!isLocalPath(path)) throw new TypeError(`@RedirectIfAuthenticated needs a path such as '/', not '${path}'.`);
@@ -45,6 +94,14 @@ const ExtensionMetadata = Reflector.createDecorator<(request: AuthRequest) => bo
  * check of the origin is what keeps foreign pages from acting for a logged-in user (CSRF), so the handler must judge by
  * what is posted, such as a `state` of yours, and not by who is logged in. CORS is a matter of its own: it says who may
  * read the answer. On a class it holds for this class only; `@CrossOrigin(false)` takes a method out.
+ *
+ * @example
+ * ```ts
+ * @Public()
+ * @CrossOrigin()
+ * @Post('callback')
+ * formPost(@Body('state') state: string) {}
+ * ```
  */
 export const CrossOrigin = (isTaken = true) => CrossOriginMetadata(isTaken);
 
@@ -53,6 +110,13 @@ export const CrossOrigin = (isTaken = true) => CrossOriginMetadata(isTaken);
  * `lastSeenAt`. For what a page asks by itself, such as polling, which would keep an idle user logged in for as long as
  * the tab is open. A rotated cookie is replaced all the same. On a class it holds for this class only; of a GraphQL
  * request the first field decides.
+ *
+ * @example
+ * ```ts
+ * @WithoutExtension()
+ * @Get('notifications')
+ * poll() {}
+ * ```
  */
 export const WithoutExtension = () => ExtensionMetadata(() => true);
 
@@ -71,15 +135,16 @@ export function isUse(context: ExecutionContext, request: AuthRequest): boolean 
 }
 
 /**
- * The user that `SessionGuard` found for this request, or `null`: for guards, interceptors and loggers of the host's,
- * wherever an `ExecutionContext` is at hand. Guards of the host run after ours, whether they are an `APP_GUARD`, come by
- * `useGlobalGuards` or `@UseGuards`. On a `@Public()` handler nobody is known.
+ * The user that `SessionGuard` found for this request, or `null`: for your own guards, interceptors and loggers,
+ * wherever there is an `ExecutionContext`. Your guards run after ours, whether they are an `APP_GUARD` or are added by
+ * `useGlobalGuards` or `@UseGuards`. On a `@Public()` handler it is always `null`. Never throws.
  *
+ * @example
  * ```ts
  * @Injectable()
- * export class RolesGuard implements CanActivate {
+ * export class StaffGuard implements CanActivate {
  *   canActivate(context: ExecutionContext): boolean {
- *     return currentUser(context)?.roles.includes('admin') ?? false;
+ *     return currentUser(context)?.email.endsWith('@example.com') ?? false;
  *   }
  * }
  * ```
@@ -88,33 +153,67 @@ export function currentUser(context: ExecutionContext): AuthUser | null {
   return authIn(context)?.user ?? null;
 }
 
-/** The session of this request, or `null`: see `currentUser`. */
+/**
+ * The session of this request, or `null`, as `currentUser` returns the user. Instants in it are epoch milliseconds.
+ *
+ * @example
+ * ```ts
+ * @Injectable()
+ * export class RecentLoginGuard implements CanActivate {
+ *   constructor(private readonly clock: Clock) {}
+ *
+ *   canActivate(context: ExecutionContext): boolean {
+ *     const session = currentSession(context);
+ *     return session !== null && this.clock.now() - session.authenticatedAt < minutes(5);
+ *   }
+ * }
+ * ```
+ */
 export function currentSession(context: ExecutionContext): Session | null {
   return authIn(context)?.session ?? null;
 }
 
 /**
- * A public handler knows no user, not even on a socket or in a GraphQL request where another handler was authenticated.
+ * On a public handler there is no user, even on a socket or in a GraphQL request where another handler was
+ * authenticated.
  */
 function authIn(context: ExecutionContext): RequestAuth | null {
   return accessOf(context) === 'public' ? null : authOf(requestOf(context));
 }
 
 /**
- * The user of the request, or one field of it: `@CurrentUser() user: AuthUser`, `@CurrentUser('email') email: string`.
- * It makes no difference how the credentials were sent. `null` if nobody is logged in.
+ * The user of the request, or one field of it, for a parameter of a handler. It makes no difference how the credentials
+ * were sent. `null` if nobody is logged in, which happens only on `@Public()` and `@OptionalAuth()` handlers.
+ *
+ * @example
+ * ```ts
+ * @Get()
+ * list(@CurrentUser() user: AuthUser, @CurrentUser('id') userId: string) {
+ *   return { [userId]: user.email };
+ * }
+ * ```
  */
 export const CurrentUser = createParamDecorator((field: keyof AuthUser | undefined, context: ExecutionContext) => {
   const user = currentUser(context);
   return field && user ? user[field] : user;
 });
 
-/** The session of the request, or `null` if nobody is logged in. */
+/**
+ * The session of the request, for a parameter of a handler; `null` if nobody is logged in.
+ *
+ * @example
+ * ```ts
+ * @Get('session')
+ * session(@CurrentSession() session: Session) {
+ *   return { expiresAt: new Date(session.expiresAt) };
+ * }
+ * ```
+ */
 export const CurrentSession = createParamDecorator((_: undefined, context: ExecutionContext) =>
   currentSession(context),
 );
 
-/** What is written on the handler or class itself: nobody who extends a public class has said that the new one is public. */
+/** Only the handler's or class's own metadata: extending a public class does not make the subclass public. */
 function ownOf<Value>(decorator: ReflectableDecorator<Value>, context: ExecutionContext): Value | undefined {
   const [own, ofClass] = [context.getHandler(), context.getClass()].map(
     (target) => Reflect.getOwnMetadata(decorator.KEY, target) as Value | undefined,
@@ -122,10 +221,10 @@ function ownOf<Value>(decorator: ReflectableDecorator<Value>, context: Execution
   return own ?? ofClass;
 }
 
-/** Decorators are read once: two classes may share a handler, by inheritance. */
+/** Decorators are read once per class and handler: two classes may share a handler by inheritance. */
 const known = new WeakMap<object, WeakMap<object, Access>>();
 
-/** @internal What a handler asks of the guard. */
+/** @internal The access rule of the handler that is about to run. */
 export function accessOf(context: ExecutionContext): Access {
   const handler = context.getHandler();
   const type = context.getClass();

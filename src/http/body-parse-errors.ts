@@ -4,26 +4,29 @@ import type { NextFunction, Request, Response } from 'express';
 import { AuthError } from '../auth.errors.js';
 
 /**
- * What our routes do with a body that the adapter cannot parse, before any handler of Nest's is reached. A login answers
- * 422 like to any other wrong body; body-parser would quote a piece of it in its message, and with it the password. The
- * other routes take no body, so none can keep a logout from ending the session.
+ * Handles bodies that the adapter cannot parse, on our routes, before Nest calls a handler. A login answers 422 as for
+ * any other wrong body; body-parser would quote a piece of it in its message, and with it the password. The other
+ * routes take no body, so no body can keep a logout from ending the session.
  */
 export function mountBodyRules(adapter: HttpAdapterHost['httpAdapter'], path: string): void {
   if (adapter.getType() === 'express') adapter.use(expressBodyErrors(path));
   if (adapter.getType() === 'fastify') addFastifyHook(adapter.getInstance<FastifyLike>());
 }
 
-/** Nest hands this metadata of a handler on to Fastify as `config` of the route: `@RouteConfig` without the package. */
+/**
+ * Nest passes this metadata of a handler to Fastify as the route's `config`, like `@RouteConfig`, but without depending
+ * on that package.
+ */
 const FASTIFY_ROUTE_CONFIG = '__fastify_route_config__';
 const BODY = 'nestjs-latchkey.body';
 
-/** A route of ours that reads its body. */
+/** Marks a route of ours that reads its body. */
 export const TakesBody = () => SetMetadata(FASTIFY_ROUTE_CONFIG, { [BODY]: 'taken' });
 
-/** A route of ours that reads none, whatever is sent. */
+/** Marks a route of ours that ignores its body. */
 export const TakesNoBody = () => SetMetadata(FASTIFY_ROUTE_CONFIG, { [BODY]: 'ignored' });
 
-/** Of what body-parser and Fastify say 4xx; too large (413) stays what it is. */
+/** For what body-parser and Fastify answer with a 4xx; too large (413) stays as it is. */
 const UNREADABLE = new Set<unknown>([400, 415]);
 
 function isUnreadable(error: unknown): boolean {
@@ -41,7 +44,7 @@ function expressBodyErrors(path: string) {
   const takesNone = new RegExp(`/${mounted}/(logout|logout-all|sessions/[^/]+)/?$`, 'i');
   // Four parameters make it an error handler.
   return (error: unknown, request: Request, _response: Response, next: NextFunction): void => {
-    // body-parser's errors have a type; what other middleware has thrown is not about the body.
+    // body-parser's errors have a type; errors of other middleware are not about the body.
     const isOfBody = typeof (error as { type?: unknown } | null)?.type === 'string';
     const asked = isOfBody ? decoded(request.originalUrl.split('?')[0]!) : '';
     if (isOfBody && takesNone.test(asked)) next();
@@ -74,14 +77,14 @@ function addFastifyHook(fastify: FastifyLike): void {
     const body = route.config?.[BODY];
     if (body === 'ignored') route.onRequest = [...[route.onRequest ?? []].flat(), withoutBody];
     if (body !== 'taken') return;
-    // Nest's own handler, which asks the filters, gets what this one throws.
+    // Nest's own handler, which calls the filters, receives what this one throws.
     route.errorHandler = (error) => {
       throw isUnreadable(error) ? notJson() : error;
     };
   });
 }
 
-/** Fastify decides by these headers whether it has a body to parse; Node discards what is not read. */
+/** By these headers Fastify decides whether there is a body to parse; Node discards what is not read. */
 const withoutBody: FastifyOnRequest = ({ raw: { headers } }, _reply, done) => {
   for (const name of ['content-type', 'content-length', 'transfer-encoding']) delete headers[name];
   done();

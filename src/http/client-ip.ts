@@ -5,7 +5,7 @@ import { canonicalAddress, isWithin } from '../common/ip-address.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { headerOf, type AuthRequest } from './auth-request.js';
 
-/** Addresses for documentation (RFC 5737): no proxy of anybody's. */
+/** Addresses reserved for documentation (RFC 5737), so never a proxy's. */
 const STRANGERS = ['203.0.113.1', '198.51.100.1'];
 
 interface ExpressLike {
@@ -14,11 +14,11 @@ interface ExpressLike {
 
 /**
  * The client's address: that of the peer, unless the peer is one of `trustedProxies`. Then `X-Forwarded-For` is read
- * from right to left, since each proxy appends whom it got the request from, up to the first address that is not a
- * proxy of ours. Everything left of it was written by the client and is ignored.
+ * from right to left, since each proxy appends the address it received the request from, up to the first that is not
+ * one of our proxies. Everything left of it was written by the client and is ignored.
  *
- * It reads the socket, not `request.ip`: that depends on the adapter's `trust proxy`, which says who the client claims
- * to be once it is on for everybody.
+ * It reads the socket, not `request.ip`: that depends on the adapter's `trust proxy`, and is whatever the client claims
+ * once that trusts everyone.
  */
 @Injectable()
 export class ClientIp implements OnApplicationBootstrap {
@@ -32,7 +32,7 @@ export class ClientIp implements OnApplicationBootstrap {
 
   /**
    * The client's address in its canonical spelling, v4-mapped ones as IPv4; `null` if there is none, as on a Unix
-   * socket unless `trustedProxies` has `'unix'`. Rate limits count such clients too: pass the `null` on.
+   * socket unless `trustedProxies` has `'unix'`. Pass the `null` on to rate limits: they count such clients too.
    */
   of(request: AuthRequest): string | null {
     const peer = canonicalAddress(request.socket?.remoteAddress);
@@ -41,7 +41,7 @@ export class ClientIp implements OnApplicationBootstrap {
     let nearest = peer;
     for (const hop of forwarded.split(',').toReversed()) {
       const address = canonicalAddress(hop);
-      // Only a proxy of ours can have written something else than an address ("unknown"), and it knows no more either.
+      // Only one of our proxies can have written anything but an address ("unknown"), and it knows no more either.
       if (address === null) return nearest;
       nearest = address;
       if (!this.isProxy(address)) return address;
@@ -49,7 +49,7 @@ export class ClientIp implements OnApplicationBootstrap {
     return nearest;
   }
 
-  /** Others read `request.ip`: the host's own limits and logs, which such a setting turns over to the client. */
+  /** Warns of a setting that lets clients choose `request.ip`, which the application's own limits and logs may read. */
   onApplicationBootstrap(): void {
     if (!trustsEverybody(this.adapterHost.httpAdapter?.getInstance<ExpressLike | undefined>())) return;
     this.logger.warn(
@@ -59,13 +59,13 @@ export class ClientIp implements OnApplicationBootstrap {
   }
 
   /**
-   * Not every peer without an address is on our Unix socket: a TCP connection that is gone has none either, and its
-   * `X-Forwarded-For` is the client's own.
+   * Not every peer without an address is on our Unix socket: a closed TCP connection has none either, and its
+   * `X-Forwarded-For` was written by the client.
    */
   private isTrustedUnixSocket(): boolean {
     if (!this.config.trustsUnixSocket) return false;
     const server = this.adapterHost.httpAdapter?.getHttpServer() as Server | undefined;
-    // A pipe has its path for an address, or none if it was inherited as a file descriptor.
+    // A pipe's address is its path, or missing if it was inherited as a file descriptor.
     this.isOnUnixSocket ||=
       server?.listening === true && (server.address() === null || typeof server.address() === 'string');
     return this.isOnUnixSocket;

@@ -7,7 +7,10 @@ import { printable } from './auth-request.js';
 import { plainHttpHost } from './plain-http.js';
 import { SessionCookie } from './session-cookie.js';
 
-/** Set with every session cookie of the signed-cookie scheme: whoever sets it has decided about the cookie. */
+/**
+ * Sent with every session cookie of the signed-cookie scheme. A handler that sets it has decided about the cookie
+ * itself.
+ */
 const COOKIE_IS_SET = 'X-Auth-Cookie-Set';
 
 interface Decision {
@@ -16,9 +19,9 @@ interface Decision {
 }
 
 /**
- * Puts the session cookie on a response, whichever adapter it belongs to. What is decided last goes out with the headers,
- * so that an answer has one cookie of our name however often it was decided, and whatever `Set-Cookie` a handler of the
- * host's has written stands beside it.
+ * Puts the session cookie on a response, whichever adapter it belongs to. The last decision is written together with
+ * the headers, so that a response has one cookie with our name however often that was decided, and any `Set-Cookie` of
+ * the application's handlers is kept.
  */
 @Injectable()
 export class CookieWriter {
@@ -36,26 +39,27 @@ export class CookieWriter {
     this.announces = config.session.scheme === 'signed-cookie';
   }
 
-  /** At login. Throws Node's `ERR_HTTP_HEADERS_SENT` where it is too late. */
+  /** Sets the cookie at a login. Throws Node's `ERR_HTTP_HEADERS_SENT` if the headers have been sent. */
   set(response: object, { value, expiresAt }: CookieValue): void {
     const headers = [this.cookie.set(value, { expiresAt }), ...this.cookie.clearTwins()];
     this.decide(response, { headers, isRenewal: false });
   }
 
-  /** At logout. Throws as `set` does. */
+  /** Clears the cookie at a logout. Throws as `set` does. */
   clear(response: object): void {
     this.decide(response, { headers: [this.cookie.clear(), ...this.cookie.clearTwins()], isRenewal: false });
   }
 
-  /** When two cookies of our name came: those that are not ours go, and ours is left alone. */
+  /** If two cookies with our name were sent: clears those that are not ours, and leaves ours alone. */
   clearTwins(response: object): void {
     const headers = this.cookie.clearTwins();
     if (headers.length > 0) this.decide(response, { headers, isRenewal: true });
   }
 
   /**
-   * When use has moved the expiry, or the value that came was rotated. It stays away when the cookie has been set or
-   * cleared meanwhile, by us or by the handler: a logout and a renewal in one answer would bring the session back.
+   * Renews the cookie after an extension, or after a rotated value was presented. Does nothing if the cookie has been
+   * set or cleared meanwhile, by us or by the handler: a logout and a renewal in one response would bring the session
+   * back.
    */
   renew(response: object, { value, expiresAt }: CookieValue): void {
     this.decide(response, { headers: [this.cookie.set(value, { expiresAt })], isRenewal: true });
@@ -73,7 +77,7 @@ export class CookieWriter {
     if (!before) onHeaders(raw, () => this.write(raw));
   }
 
-  /** The browser drops the cookie and says nothing, and the user is logged out with the next click. */
+  /** The browser silently drops such a cookie, and the user is logged out at the next click. */
   private warnOfPlainHttp(raw: ServerResponse): void {
     if (!this.isSecure || this.hasWarned) return;
     const host = plainHttpHost(raw.req);

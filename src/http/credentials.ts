@@ -4,7 +4,7 @@ import type { SessionCookie } from './session-cookie.js';
 export interface Credentials {
   readonly token: string;
   readonly transport: RequestAuth['transport'];
-  /** A bearer token that came along with the cookie: it counts where the cookie is nobody's. */
+  /** A bearer token sent along with the cookie. It counts if the cookie does not name a live session. */
   readonly bearer: string | null;
 }
 
@@ -12,8 +12,8 @@ export interface Credentials {
 const BEARER = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
 
 /**
- * What the request presents: the cookie first, and the bearer token. `null` if there is neither, for a header that is
- * not a bearer token, and for two cookies of our name.
+ * The credentials of the request: the cookie first, then the bearer token. `null` if there is neither, for a header
+ * that is not a bearer token, and for two cookies with our name.
  */
 export function credentialsOf(request: AuthRequest, cookie: SessionCookie): Credentials | null {
   const values = cookie.values(headerOf(request, 'cookie'));

@@ -5,9 +5,9 @@ import { OriginGuard } from './origin.guard.js';
 import { SessionGuard } from './session.guard.js';
 
 /**
- * Puts our guards in front of every other global one. They are not `APP_GUARD`s because Nest runs those in the order in
- * which it met their modules, the application's own first: a guard of the host's that asks for the user would run too
- * early. Made while Nest makes its instances, which is before it collects any `APP_GUARD`.
+ * Puts our guards in front of every other global guard. They are not `APP_GUARD`s because Nest runs those in the order
+ * in which it met their modules, the application's own first: a guard of the application that needs the user would run
+ * too early. Done while Nest instantiates providers, which is before it collects any `APP_GUARD`.
  */
 @Injectable()
 export class GlobalGuards {
@@ -17,12 +17,13 @@ export class GlobalGuards {
 }
 
 /**
- * Fails the boot with `INVALID_CONFIG` unless the guards of this module are the application's global guards: else nothing
- * would be guarded. So it is where something that they need is request-scoped, since Nest makes no instance at boot then.
+ * Fails the boot with `INVALID_CONFIG` unless the guards of this module are global guards of the application: otherwise
+ * nothing would be guarded. This happens when one of their dependencies is request-scoped, since Nest then creates no
+ * instance at boot.
  */
 @Injectable()
 export class GlobalGuardsCheck implements OnModuleInit {
-  // It leads to everything in the application, which nobody who inspects this wants to see.
+  // Private, since it leads to everything in the application, which does not belong in the output of an inspection.
   readonly #moduleRef: ModuleRef;
 
   constructor(moduleRef: ModuleRef) {
@@ -38,7 +39,7 @@ export class GlobalGuardsCheck implements OnModuleInit {
     );
   }
 
-  /** Whatever a test has put in its place. Nest throws for what is request-scoped. */
+  /** The instance, or what a test has put in its place. Nest throws for a request-scoped one. */
   private instanceOf(guard: Type<CanActivate>): CanActivate {
     try {
       return this.#moduleRef.get(guard);
@@ -50,7 +51,7 @@ export class GlobalGuardsCheck implements OnModuleInit {
 
 const NOT_MADE: CanActivate = { canActivate: () => false };
 
-/** Nest injects the application's configuration nowhere; every `ModuleRef` leads to it. */
+/** Nest does not let the application's configuration be injected; every `ModuleRef` leads to it. */
 function applicationConfigOf(moduleRef: ModuleRef): ApplicationConfig {
   const { container } = moduleRef as unknown as { container?: { applicationConfig?: ApplicationConfig } };
   if (container?.applicationConfig) return container.applicationConfig;

@@ -6,19 +6,19 @@ import { OriginGuard } from './origin.guard.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 
 export interface HandshakeOptions {
-  /** What the client sent beside the headers: `connectionParams` of graphql-ws, `auth` of socket.io. */
+  /** What the client sent outside the headers: `connectionParams` of graphql-ws, `auth` of socket.io. */
   params?: unknown;
-  /** Lets those in who have no live session. Default false. A page of another origin is refused in any case. */
+  /** Also admits clients without a live session. Default false. A page of another origin is refused in any case. */
   allowAnonymous?: boolean;
 }
 
 export interface Verdict {
   readonly auth: RequestAuth | null;
-  /** What socket.io hands on to the client, and the status that ws answers. */
+  /** Its `data` is what socket.io passes to the client, its `status` what ws answers. */
   readonly refusal?: Error & { readonly data: { readonly code: string }; readonly status: number };
 }
 
-/** Judges the handshakes of sockets, which no guard sees. */
+/** Authenticates the handshakes of sockets, which pass no guard. */
 @Injectable()
 export class Handshakes {
   constructor(
@@ -26,7 +26,7 @@ export class Handshakes {
     private readonly origins: OriginGuard,
   ) {}
 
-  /** See `SessionConnections.authenticate`. The request carries the answer from then on. */
+  /** See `SessionConnections.authenticate`. The result is attached to the request. */
   async authenticate(
     request: AuthRequest,
     { params, allowAnonymous = false }: HandshakeOptions,
@@ -35,7 +35,7 @@ export class Handshakes {
     this.origins.checkHandshake(request);
     const credentials = this.authenticator.credentialsOf(request, null);
     try {
-      // A client that connects again by itself holds its token since before: an outdated one is no sign of theft.
+      // A client that reconnects by itself has held its token for a while: an outdated one is not a sign of theft.
       const auth = credentials && (await this.authenticator.authenticate(credentials, null, { fromHandshake: true }));
       if (!auth && !allowAnonymous) {
         throw new AuthError(
@@ -53,14 +53,14 @@ export class Handshakes {
     }
   }
 
-  /** As `authenticate`, for servers that are told of a refusal and catch nothing. */
+  /** As `authenticate`, for servers that expect a refusal as a value and catch nothing. */
   async judge(request: AuthRequest, options: HandshakeOptions): Promise<Verdict> {
     try {
       return { auth: await this.authenticate(request, options) };
     } catch (error) {
       const fault = asAuthError(error, 'The handshake');
       const { code } = fault;
-      // A client gets the code alone: the message is for whoever runs this.
+      // A client gets only the code: the message is for the operator.
       return { auth: null, refusal: Object.assign(new Error(code), { data: { code }, status: fault.getStatus() }) };
     }
   }

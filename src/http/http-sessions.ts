@@ -19,20 +19,20 @@ import { bearerOf } from './credentials.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 import { SessionCookie } from './session-cookie.js';
 
-/** A session that has begun. */
+/** A session that has just been opened. */
 export interface StartedSession {
   readonly user: AuthUser;
   /** Epoch ms: when it is over, unless its use extends it. */
   readonly expiresAt: number;
 }
 
-/** A login whose name need not be given, as with a passkey. */
+/** A login attempt; the login name may be left out, as with a passkey. */
 export type HttpLoginAttempt = Omit<LoginAttempt, 'login'> & Partial<Pick<LoginAttempt, 'login'>>;
 
 /**
- * A login that the caller has judged, such as the second of two steps: it has limited the guesses itself. What the
- * first proof found is kept between the steps where the client cannot change it, as in a `pre_auth` token: when the
- * account gets a new password, is disabled or signed out everywhere meanwhile, the login is refused.
+ * A login that the caller has verified itself, such as the second of two steps: it has limited the guesses. What the
+ * first proof found is kept between the steps where the client cannot change it, as in a `pre_auth` token: if the account
+ * gets a new password, is disabled or signed out everywhere in the meantime, the login is refused.
  */
 export interface VerifiedLogin extends FirstFactor {
   /** The account as it is now. */
@@ -44,9 +44,12 @@ export interface VerifiedLogin extends FirstFactor {
 export type HttpRequest = Pick<AuthRequest, 'headers'> & object;
 
 /**
- * Sessions for a host's own handlers, on Express and Fastify: log in, rotate, log out, who is it. Each does what the
- * module's own routes do, so that limits, fixation, extra cookies and events cannot be forgotten.
+ * Sessions for your own handlers, on Express and Fastify: log in, rotate, log out, identify the caller. Each method
+ * does what the module's own routes do, so that limits, fixation, extra cookies and events cannot be forgotten.
  *
+ * While the storage does not answer, every method throws `STORE_UNAVAILABLE`, and neither logs in nor out.
+ *
+ * @example
  * ```ts
  * @Public()
  * @Post('passkey')
@@ -58,8 +61,6 @@ export type HttpRequest = Pick<AuthRequest, 'headers'> & object;
  *   return { id: user.id };
  * }
  * ```
- *
- * Every method throws `STORE_UNAVAILABLE` for a fault, and then neither logs in nor out.
  */
 @Injectable()
 export class HttpSessions {
@@ -81,8 +82,16 @@ export class HttpSessions {
 
   /**
    * Judges the login behind the usual limits, opens the session and sets its cookie; the sessions of all cookies that
-   * came along end. A `VerifiedLogin` is not judged again. Throws `RATE_LIMITED`, `INVALID_CREDENTIALS` (also for `null`
-   * from `verify`, and for an account that has changed since the first proof), and what `verify` throws.
+   * were sent along end. A `VerifiedLogin` is not judged again. Concurrent logins each get a session, up to
+   * `session.maxPerUser`.
+   *
+   * @throws {AuthError} `RATE_LIMITED` if the address or the name has had too many failures.
+   * @throws {AuthError} `INVALID_CREDENTIALS` if `verify` returned `null`, or the account is disabled, deleted or
+   *   changed since.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   * @throws whatever `verify` throws.
+   * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
+   *   the same.
    */
   async start(
     request: HttpRequest,
@@ -96,7 +105,16 @@ export class HttpSessions {
     return { user, expiresAt: credential.expiresAt };
   }
 
-  /** As `start`, for clients without cookies: returns the bearer token and sets no cookie. */
+  /**
+   * As `start`, for clients without cookies: returns the bearer token and sets no cookie. The session of the bearer
+   * token that was sent along ends.
+   *
+   * @throws {AuthError} `RATE_LIMITED` if the address or the name has had too many failures.
+   * @throws {AuthError} `INVALID_CREDENTIALS` if `verify` returned `null`, or the account is disabled, deleted or
+   *   changed since.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   * @throws whatever `verify` throws.
+   */
   async issueToken(
     request: HttpRequest,
     login: HttpLoginAttempt | VerifiedLogin,
@@ -108,11 +126,15 @@ export class HttpSessions {
   }
 
   /**
-   * Puts a new token in the place of the one in the cookie: call it at every change of privilege (OWASP ASVS 7.2.4).
-   * The session keeps its lifetime, handle and proof. False, and nothing is set, where the cookie is no live session.
+   * Replaces the token in the cookie: call it at every change of privilege (OWASP ASVS 7.2.4). The session keeps its
+   * lifetime, handle and proof. Returns false and sets nothing if the cookie does not name a live session.
    *
-   * Where the session gains a privilege (sudo mode, a role), pass `{ grace: false }`: a copy of the old cookie is refused
-   * at once and does not follow into the new session.
+   * If the session gains a privilege (sudo mode, a role), pass `{ grace: false }`: a copy of the old cookie is refused at
+   * once and does not follow into the new session.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
+   *   the same.
    */
   async rotate(request: HttpRequest, response: object, { grace = true }: RotationOptions = {}): Promise<boolean> {
     const presented = this.cookie.read(headerOf(request, 'cookie'));
@@ -122,11 +144,18 @@ export class HttpSessions {
     return rotated !== null;
   }
 
-  /** Ends the session of every credential that came along, cookie and bearer alike, and clears the cookie. Idempotent. */
+  /**
+   * Ends the session of every credential that was sent, cookie and bearer token alike, and clears the cookie.
+   * Idempotent: also without credentials, or with expired ones.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; the cookie stays for the next try.
+   * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
+   *   the same.
+   */
   async end(request: HttpRequest, response: object): Promise<void> {
     const bearer = bearerOf(request);
     const byCookie = await this.scheme.revoke(this.cookie.values(headerOf(request, 'cookie')));
-    // Before the bearer token: what has ended is told also where the rest then fails.
+    // Before the bearer token, so that these events are emitted even if ending that one fails.
     for (const session of byCookie) this.emitLogout(request, session);
     if (bearer !== null) for (const session of await this.bearer.revoke(bearer)) this.emitLogout(request, session);
     this.clear(request, response);
@@ -135,6 +164,12 @@ export class HttpSessions {
   /**
    * Ends everything the user has, this session too: sessions, signed cookies, JWTs, and logins of which a factor is
    * still due. Returns the number of stored sessions that ended.
+   *
+   * @throws {AuthError} `UNSUPPORTED` with signed cookies or JWT sessions, if your `UserDirectory` does not override
+   *   `invalidateTokens`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; the cookie stays for the next try.
+   * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
+   *   the same.
    */
   async endAll(request: HttpRequest, response: object, userId: string): Promise<number> {
     // First, since our own directory deletes the sessions with the cutoff, and does not say how many.
@@ -146,8 +181,11 @@ export class HttpSessions {
   }
 
   /**
-   * Whose live session the request carries, or `null`. For handlers that are `@Public()`; behind the guard use
-   * `@CurrentUser()`. A session that is due is extended, and its cookie renewed on the response, unless `extend` is false.
+   * The request's user and live session, or `null`. For `@Public()` handlers; behind the guard use `@CurrentUser()`. A
+   * cookie that is due is renewed on the response, unless its headers have been sent.
+   * A session that is due is extended unless `extend` is false.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async current(
     request: HttpRequest,

@@ -7,8 +7,8 @@ const EMAIL = `must be a string of 1 to ${MAX_LOGIN_LENGTH} characters, none of 
 const PASSWORD = `must be a string of 1 to ${PASSWORD_LENGTH.max} characters`;
 
 /**
- * Body of login and token. A password that is too short for a new account may still be that of an old one, so here the
- * only lower bound is one character; the upper one keeps the hash from being handed megabytes.
+ * The body of `POST login` and `POST token`. A password that is too short for a new account may still be an old
+ * account's, so the only lower bound is one character; the upper bound keeps megabytes away from the hash.
  */
 const LoginBody = z.object({
   email: z
@@ -25,7 +25,7 @@ const LoginBody = z.object({
 
 export type LoginBody = z.infer<typeof LoginBody>;
 
-/** Throws `INVALID_INPUT` that names the fields and what they must be, never what was sent. */
+/** Throws `INVALID_INPUT`, which names the fields and what they must be, never what was sent. */
 export function parseLoginBody(body: unknown): LoginBody {
   const parsed = LoginBody.safeParse(body ?? {});
   if (parsed.success) return parsed.data;

@@ -7,7 +7,7 @@ type Next = () => void;
 
 const parse = cookieParser() as unknown as (request: object, response: null, next: Next) => void;
 
-/** Parses when somebody asks: filling in a request costs Express more than everything that our guard does with it. */
+/** Parses lazily: doing it eagerly costs Express more than our whole guard. */
 const lazily = {
   configurable: true,
   enumerable: true,
@@ -23,9 +23,9 @@ const lazily = {
 };
 
 /**
- * `request.cookies` (on Fastify `request.raw.cookies`) as cookie-parser has them, for the host's handlers and
- * middleware; the result of the host's own cookie-parser stays: mount it with `app.use`. It is mounted on the server
- * itself, since for the middleware of a module Nest matches the path of every request again.
+ * Provides `request.cookies` (on Fastify `request.raw.cookies`), as cookie-parser does, for the application's handlers
+ * and middleware. If the application mounts a cookie-parser of its own with `app.use`, that one's result stays. It is
+ * mounted on the server itself, since Nest matches the path of every request again for the middleware of a module.
  */
 export function mountCookieParser(adapter: HttpServer): void {
   adapter.use((request: WithCookies, _response: unknown, next: Next) => {

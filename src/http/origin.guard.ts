@@ -6,20 +6,31 @@ import { isCrossOrigin } from './auth.decorators.js';
 import { bearerOf } from './credentials.js';
 import { SessionCookie } from './session-cookie.js';
 
-/** Origins are the client's words: the log names so many of them, and then no more. */
+/** Clients choose what they send as an origin, so the log names this many and then no more. */
 const MOST_LOGGED = 100;
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 
 /**
  * Refuses state-changing requests that a browser sends from a foreign page (CSRF, login CSRF; OWASP ASVS 3.5): unsafe
- * methods, and whatever comes over a WebSocket (graphql-ws too), whose handshake is a GET that no same-origin policy
- * holds back.
+ * methods, and everything over a WebSocket (graphql-ws too), whose handshake is a GET that no same-origin policy holds
+ * back.
  *
- * - `Sec-Fetch-Site: same-origin` or `none` is ours; else `Origin` must be the request's own host or one of
- *   `trustedOrigins`; with `baseUrl` its scheme too. Without either header it was no browser of these years: a cookie of ours is SameSite then.
- * - A request with a bearer token and without our cookie passes: a foreign page cannot set `Authorization` without the
- *   host's CORS consent, and nothing is sent along by itself.
- * - A handler that is `@CrossOrigin()` takes requests from everywhere.
+ * - `Sec-Fetch-Site: same-origin` or `none` is ours. Otherwise `Origin` must be the request's own host, with `baseUrl`
+ *   also its scheme, or one of `trustedOrigins`.
+ * - A request with neither header did not come from a current browser and is let through; our cookie's SameSite
+ *   attribute limits what it can carry.
+ * - A request with a bearer token and without our cookie is let through: a foreign page cannot set `Authorization`
+ *   without your CORS consent, and nothing is sent along automatically.
+ * - A handler that is `@CrossOrigin()` takes requests from every origin.
+ *
+ * It throws `CROSS_ORIGIN_REQUEST` (403). It runs for every handler unless `globalGuard` is false.
+ *
+ * @example
+ * ```ts
+ * @UseGuards(OriginGuard, SessionGuard) // on a gateway with Nest 11, or with globalGuard: false
+ * @WebSocketGateway()
+ * export class NotesGateway {}
+ * ```
  */
 @Injectable()
 export class OriginGuard implements CanActivate {
@@ -31,6 +42,12 @@ export class OriginGuard implements CanActivate {
     private readonly cookie: SessionCookie,
   ) {}
 
+  /**
+   * True for a safe or trusted request, and outside of HTTP and sockets.
+   *
+   * @throws {AuthError} `CROSS_ORIGIN_REQUEST` for a state-changing request from a foreign origin; `facts.origin` names
+   *   it.
+   */
   canActivate(context: ExecutionContext): boolean {
     const request = requestOf(context);
     if (!request) return true;
@@ -52,7 +69,7 @@ export class OriginGuard implements CanActivate {
     );
   }
 
-  /** Once for each origin, since the client's message does not say what to do. */
+  /** Warns once per origin, since the answer to the client does not say what to do. */
   private tell(origin: string): void {
     if (this.logged.has(origin) || this.logged.size >= MOST_LOGGED) return;
     this.logged.add(origin);
@@ -72,8 +89,8 @@ export class OriginGuard implements CanActivate {
   }
 
   /**
-   * Without `baseUrl` the host alone: behind a proxy that ends TLS the scheme we see is not the browser's. A browser
-   * writes an origin in one spelling; whatever `URL` would mend into that is none.
+   * Without `baseUrl` only the host counts: behind a proxy that terminates TLS, the scheme we see is not the browser's.
+   * A browser spells an origin in one way; anything that `URL` would have to correct is refused.
    */
   private isOwn(origin: string, host: string | undefined): boolean {
     const { baseUrl } = this.config;

@@ -1,12 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 
-/** Where browsers take a Secure cookie over plain http, but for Safari. */
+/** Hosts for which browsers accept a Secure cookie over plain http (Safari does not). */
 const LOCAL = /^(?:localhost|[^:/]+\.localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?$/i;
 
 /**
- * The host to which the client has sent this request over plain http, if it can be known and is not the client's own
- * machine; else `null`. The page's own origin tells it best. A proxy that ends TLS says so in `X-Forwarded-Proto`, or
- * leaves other traces, and then nothing is known. For a warning only: a client can write any of this.
+ * The host to which the client sent this request over plain http, if that can be known and it is not the client's own
+ * machine; otherwise `null`. The page's own origin is the best evidence. A proxy that terminates TLS says so in
+ * `X-Forwarded-Proto`, or leaves other traces, and then nothing is known. For a warning only: a client can write any of
+ * this.
  */
 export function plainHttpHost(request: IncomingMessage | undefined): string | null {
   if (!request) return null;

@@ -6,20 +6,29 @@ import { RATE_LIMITS, type RateLimitBy, type RateLimitRule } from './rate-limit.
 
 /**
  * Limits this handler, however it is reached: the limit belongs to the action, not to a URL, which can be written in
- * other ways. Several of them on one handler are decided together, in one round trip: all are counted or none.
+ * several ways. Several decorators on one handler are decided together, in one round trip: all are counted or none. The
+ * count is exact across processes.
  *
  * - `by: 'ip'` (default): the client's address, see `trustedProxies`.
- * - `by: 'user'`: the login name of the current user; by address if nobody is logged in.
- * - `by: (request) => string`: anything, such as `(request) => request.body?.email`; anything but a string (the client
- *   left it out) is limited by address.
+ * - `by: 'user'`: the login name of the current user; the address if nobody is logged in.
+ * - `by: (request) => string`: any text, such as `request.body.email`; for anything but a string (the client left it
+ *   out) the address is used.
  *
- * Refused: 429 with the true `Retry-After`. `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers)
- * are on every answer.
+ * Every response has the headers `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers). The
+ * decorator itself throws nothing; these are thrown before the handler runs:
+ *
+ * @throws {AuthError} `RATE_LIMITED` if the limit is reached: 429 with the true `Retry-After`.
+ * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer and `rateLimits.onStoreError` is `deny`: 503.
+ * @throws {TypeError} if no policy has this event.
  *
  * @example
  * ```ts
  * @RateLimit({ event: 'email_send', by: 'user' })
- * @Post('share') share() { … }
+ * @RateLimit({ event: 'login_ip' })
+ * @Post('share')
+ * share(@Body('to') to: string) {
+ *   return this.mailer.send(to);
+ * }
  * ```
  */
 export function RateLimit<Request extends AuthRequest = AuthRequest>(rule: {
@@ -30,7 +39,7 @@ export function RateLimit<Request extends AuthRequest = AuthRequest>(rule: {
     const handler = descriptor.value as object;
     const others = (Reflect.getMetadata(RATE_LIMITS, handler) as RateLimitRule[] | undefined) ?? [];
     const added: RateLimitRule = { event: rule.event, by: (rule.by ?? 'ip') as RateLimitRule['by'] };
-    // Decorators apply from the bottom up; the rules are to stand as they are written.
+    // Decorators apply from the bottom up; this keeps the rules in the order in which they are written.
     SetMetadata(RATE_LIMITS, [added, ...others])(target, key, descriptor);
     if (others.length === 0) UseGuards(RateLimitGuard)(target, key, descriptor);
   };

@@ -43,7 +43,7 @@ export class RateLimitGuard implements CanActivate {
     try {
       return await this.limits.consumeAll(targets);
     } catch (error) {
-      // An unknown event is a mistake of the host's, not an outage.
+      // An unknown event is a programming mistake, not an outage.
       throw error instanceof TypeError ? error : asAuthError(error, 'The rate limiter');
     }
   }
@@ -51,11 +51,11 @@ export class RateLimitGuard implements CanActivate {
   private subject(by: RateLimitRule['by'], request: AuthRequest | null): string | null {
     if (!request) return null;
     const chosen = typeof by === 'function' ? by(request) : by === 'user' ? authOf(request)?.user.email : undefined;
-    // A field that the client left out, or sent as something else than text, must not be a way around the limit.
+    // Leaving a field out, or sending something other than text, must not bypass the limit.
     return typeof chosen === 'string' ? chosen : this.clientIp.of(request);
   }
 
-  /** Structured fields of draft-ietf-httpapi-ratelimit-headers-11; `Retry-After` is the error filter's. */
+  /** Structured fields of draft-ietf-httpapi-ratelimit-headers-11; `Retry-After` is set by the error filter. */
   private answer(response: object, { decisions }: RateLimitResult): void {
     const now = this.clock.now();
     const list = (item: (decision: RateLimitDecision) => string) => decisions.map(item).join(', ');

@@ -1,7 +1,7 @@
 import type { RateLimitEvent } from '../config/rate-limit-settings.js';
 import type { AuthRequest } from './auth-request.js';
 
-/** Whom a limit counts by. */
+/** Whose requests a limit counts together. */
 export type RateLimitBy<Request = AuthRequest> = 'ip' | 'user' | ((request: Request) => string | null | undefined);
 
 export interface RateLimitRule {

@@ -7,7 +7,7 @@ import { CookieWriter } from './cookie-writer.js';
 import { credentialsOf, type Credentials } from './credentials.js';
 import { SessionCookie } from './session-cookie.js';
 
-/** Who a request is from. */
+/** Identifies the sender of a request. */
 @Injectable()
 export class RequestAuthenticator {
   private readonly logger = new Logger('Auth');
@@ -20,7 +20,10 @@ export class RequestAuthenticator {
     private readonly writer: CookieWriter,
   ) {}
 
-  /** What the request presents: see `credentialsOf`. Two cookies of our name are told once, and mended where possible. */
+  /**
+   * The request's credentials: see the function `credentialsOf`. If two cookies share our name, logs one warning and
+   * clears the extra one where possible.
+   */
   credentialsOf(request: AuthRequest, response: object | null): Credentials | null {
     const credentials = credentialsOf(request, this.cookie);
     if (!credentials && this.cookie.values(headerOf(request, 'cookie')).length > 1)
@@ -28,22 +31,25 @@ export class RequestAuthenticator {
     return credentials;
   }
 
-  /** Most requests: memory knows the session, so that nothing is waited for. `null`: call `authenticate`. */
+  /**
+   * The usual case with the cache on: the session is in memory, and nothing is awaited. For `null`, call
+   * `authenticate`.
+   */
   authenticateCached({ token, transport }: Credentials): RequestAuth | null {
     try {
       const found =
         transport === 'cookie' ? this.scheme.authenticateCached(token) : this.bearer.authenticateCached(token);
       return found && { user: found.user, session: found.session, transport };
     } catch {
-      // `authenticate` meets the same fault, and says what it is.
+      // `authenticate` will meet the same fault and throw it.
       return null;
     }
   }
 
   /**
-   * Whose live session the credentials are, or `null`; a cookie that is due is renewed on the response. `fromHandshake`: they
-   * are those of a socket's handshake, which keeps its token when the tabs have gone on to another. A JWT that does not
-   * hold throws its reason, see `isRefusal`. A fault is thrown as `STORE_UNAVAILABLE`.
+   * The user and live session of the credentials, or `null`; a cookie that is due is renewed on the response.
+   * `fromHandshake`: they come from a socket's handshake, which keeps its token while the browser's tabs have moved on
+   * to a newer one. A rejected JWT throws its reason, see `isRefusal`. A fault is thrown as `STORE_UNAVAILABLE`.
    */
   async authenticate(
     credentials: Credentials,
@@ -59,7 +65,7 @@ export class RequestAuthenticator {
 
   private handleDuplicateCookies(response: object | null): void {
     if (response) this.writer.clearTwins(response);
-    // With the prefix no other host and no Domain can have set one of them: a browser did not send this.
+    // With the prefix, no other host and no Domain attribute can have set one of them: a browser did not send this.
     if (this.hasWarnedOfDuplicates || this.cookie.name.startsWith('__Host-')) return;
     this.hasWarnedOfDuplicates = true;
     this.logger.warn(
@@ -81,7 +87,7 @@ export class RequestAuthenticator {
       return { user: found.user, session: found.session, transport };
     }
     const other = bearer === null ? null : await this.lookUpBearer(bearer, options);
-    // The client would go on sending the cookie that is nobody's for as long as the browser keeps it.
+    // Otherwise the client would keep sending the dead cookie for as long as the browser stores it.
     if (other && response) this.writer.clear(response);
     return other;
   }
@@ -94,7 +100,10 @@ export class RequestAuthenticator {
 
 const REFUSALS = new Set<AuthErrorCode>(['INVALID_TOKEN', 'TOKEN_REVOKED', 'ACCOUNT_INACTIVE', 'TOKENS_INVALIDATED']);
 
-/** Whether `authenticate` threw this of a token, as opposed to a fault: where no session is needed the token is nobody's. */
+/**
+ * Whether this error rejects the token rather than reporting a fault. Where a session is optional, a rejected token
+ * means anonymous.
+ */
 export function isRefusal(error: unknown): boolean {
   return error instanceof AuthError && REFUSALS.has(error.code);
 }

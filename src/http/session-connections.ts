@@ -18,22 +18,34 @@ interface Watched {
   readonly digest: string;
   readonly owner: string;
   readonly connections: Set<OpenConnection>;
-  /** Epoch ms: when it is over, unless it is extended elsewhere. */
+  /** Epoch ms: when the session is over, unless it is extended elsewhere. */
   endsAt: number;
 }
 
-/** Sessions that are read at the same time. */
+/** The most sessions that are read at the same time. */
 const MAX_READS = 8;
-/** Milliseconds, at most: expiries are looked for so often, and everything is read again no more often. */
+/** Milliseconds, at most, between two searches for expired sessions; everything is read again no more often. */
 const MAX_PACE = 1_000;
-/** Where changes of other processes are not heard, everything is read so often in `cache.maxStaleness`. */
+/** How often everything is read within `cache.maxStaleness` if the changes of other processes are not heard. */
 const READS_PER_BOUND = 2;
 
 /**
- * Connections that stay open: sockets and event streams. Each ends with its session: when that is revoked, in whichever
- * process, when its user is disabled or signed out everywhere, at its expiry and its absolute lifetime (OWASP ASVS 7.4.1,
- * 7.4.2). And a handshake is refused before anything is sent: anonymous ones, and those of a foreign page.
+ * Ties connections that stay open, sockets and event streams, to their session. A connection is closed when its session
+ * is revoked, in whichever process, when its user is disabled or signed out everywhere, and when the session expires or
+ * reaches its absolute lifetime (OWASP ASVS 7.4.1, 7.4.2). Handshakes that are anonymous or come from a foreign page
+ * are refused before anything is sent.
  *
+ * How soon:
+ *
+ * - With `cache.enabled`, as soon as the change is heard, which takes milliseconds; within `cache.maxStaleness` and a
+ *   second if the listening connection breaks silently.
+ * - Without it, sessions are read twice per `cache.maxStaleness`, and at once if this process ended them.
+ * - An expiry is noticed within a second.
+ *
+ * A message only causes a session to be read again; what is read decides. While the storage does not answer,
+ * connections are closed only at their absolute lifetime.
+ *
+ * @example
  * ```ts
  * @WebSocketGateway()
  * export class NotesGateway implements OnGatewayInit<Server> {
@@ -44,12 +56,6 @@ const READS_PER_BOUND = 2;
  *   }
  * }
  * ```
- *
- * How soon: with `cache.enabled` when the change is heard, which takes milliseconds, and within `cache.maxStaleness` and a
- * second when the connection that hears breaks silently. Without, sessions are read every half of `cache.maxStaleness`,
- * and at once where this process has ended them. An expiry is noticed within a second. What is heard makes a session be
- * read again, and only what is read closes a connection; while the storage is away none is closed but by its absolute
- * lifetime.
  */
 @Injectable()
 export class SessionConnections implements OnApplicationShutdown {
@@ -57,7 +63,7 @@ export class SessionConnections implements OnApplicationShutdown {
   private readonly watched = new Map<string, Watched>();
   private readonly byDigest = new Map<string, Watched>();
   private readonly byOwner = new Map<string, Set<Watched>>();
-  /** To be read; in the order in which it was heard of. */
+  /** To be read, in the order in which messages named them. */
   private readonly due = new Set<Watched>();
   private reading = 0;
   private isAllDue = false;
@@ -78,7 +84,7 @@ export class SessionConnections implements OnApplicationShutdown {
     this.patience = config.cache.maxStaleness / READS_PER_BOUND;
     this.pace = Math.min(MAX_PACE, this.patience);
     channel.subscribe((hint) => this.hear(hint));
-    // What this process decides is known here, whether or not there is a channel.
+    // Changes made by this process, which are known even without a channel.
     events.on((event) => {
       const { userId } = event as { userId?: string | null };
       if (this.watched.size > 0 && ENDING.has(event.type) && userId) this.readAgainByOwner(this.ownerDigest(userId));
@@ -86,25 +92,26 @@ export class SessionConnections implements OnApplicationShutdown {
   }
 
   /**
-   * Closes the connection when the session is over, also when that is so already: socket.io by `disconnect(true)`, ws with
-   * the code 1008, anything else by the function given. Returns a function that stops watching; sockets are let go by
-   * themselves when they close.
+   * Closes the connection when the session is over, at once if it is over already: socket.io by `disconnect(true)`, ws
+   * with code 1008, anything else by calling the function given. Returns a function that stops watching; sockets that
+   * close by themselves are forgotten. Does not throw; an outage is logged, and the session is read again later.
    */
   closeWhenRevoked(connection: OpenConnection, session: Session): () => void {
     const watched = this.watched.get(session.id) ?? this.watch(session);
     watched.connections.add(connection);
     const stop = () => this.letGo(watched, connection);
     onClosed(connection, stop);
-    // It may have ended since it was looked up, before anybody listened for it.
+    // It may have ended between its lookup and this call.
     this.readAgain(watched);
     this.schedule();
     return stop;
   }
 
   /**
-   * For `@Sse()` handlers: completes the stream when the session is over, which ends the response. A browser's
-   * EventSource connects again, is refused, and gives up.
+   * An RxJS operator for `@Sse()` handlers: completes the stream when the session is over, which ends the response. The
+   * browser's EventSource then reconnects, is refused, and gives up.
    *
+   * @example
    * ```ts
    * @Sse('notes/events')
    * events(@CurrentSession() session: Session) {
@@ -121,10 +128,19 @@ export class SessionConnections implements OnApplicationShutdown {
   }
 
   /**
-   * Whose handshake this is; `params` is what the client sent beside the headers, since a browser can set none:
-   * `connectionParams` of graphql-ws, `auth` of socket.io (`{ token }` or `{ authorization: 'Bearer …' }`). Throws
-   * `CROSS_ORIGIN_REQUEST` for a page of another origin, `UNAUTHENTICATED` or the reason of a JWT for who has no live
-   * session, and `STORE_UNAVAILABLE`. With `allowAnonymous` nobody is `null`.
+   * The user and session of a handshake, for servers without ready-made support below. `params` is what the client sent
+   * outside the headers, since a browser cannot set any: `connectionParams` of graphql-ws, `auth` of socket.io
+   * (`{ token }` or `{ authorization: 'Bearer …' }`). With `allowAnonymous` the result is `null` if there is no live
+   * session, and of the errors below only the first and the last are thrown.
+   *
+   * @throws {AuthError} `CROSS_ORIGIN_REQUEST` if a page of another origin opened the connection.
+   * @throws {AuthError} `UNAUTHENTICATED` if there is no live session.
+   * @throws {AuthError} `INVALID_TOKEN` if a bearer JWT is not valid (a `TokenError`).
+   * @throws {AuthError} `TOKEN_REVOKED` if a bearer JWT was ended, by a logout for example.
+   * @throws {AuthError} `ACCOUNT_INACTIVE` if the account of a bearer JWT is disabled or deleted.
+   * @throws {AuthError} `TOKENS_INVALIDATED` if the user of a bearer JWT has signed out everywhere or changed the
+   *   password since.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   authenticate(request: HttpRequest, options?: HandshakeOptions & { allowAnonymous?: false }): Promise<RequestAuth>;
   authenticate(request: HttpRequest, options: HandshakeOptions): Promise<RequestAuth | null>;
@@ -133,8 +149,9 @@ export class SessionConnections implements OnApplicationShutdown {
   }
 
   /**
-   * Middleware of a socket.io server or namespace (`server.use`): refuses the handshakes that `authenticate` refuses, with
-   * the code in the `data` of the client's `connect_error`, and closes the others with their session.
+   * Middleware of a socket.io server or namespace (`server.use`): refuses the handshakes that `authenticate` refuses,
+   * with the code in the `data` of the client's `connect_error`, and closes the other sockets when their session ends.
+   * Never throws.
    */
   socketIo(options: Omit<HandshakeOptions, 'params'> = {}) {
     const judge = async (socket: SocketIoHandshake, next: (error?: Error) => void) => {
@@ -147,8 +164,8 @@ export class SessionConnections implements OnApplicationShutdown {
   }
 
   /**
-   * `verifyClient` of a ws server: answers the handshakes that `authenticate` refuses with 401, 403 or 503. For the others
-   * `sessionOf(request)` is the session to close the socket with.
+   * `verifyClient` of a ws server: answers the handshakes that `authenticate` refuses with 401, 403 or 503. For the
+   * others, `sessionOf(request)` is the session to pass to `closeWhenRevoked`. Never throws.
    */
   verifyClient(options: Omit<HandshakeOptions, 'params'> = {}) {
     const judge = async (request: HttpRequest, done: VerifyClientDone) => {
@@ -160,8 +177,8 @@ export class SessionConnections implements OnApplicationShutdown {
   }
 
   /**
-   * `onConnect` of graphql-ws: refuses what `authenticate` refuses (4403; a fault 4500) and closes the others with their
-   * session.
+   * `onConnect` of graphql-ws: refuses what `authenticate` refuses (close code 4403; during an outage 4500), and closes
+   * the others when their session ends.
    */
   graphqlWs(options: Omit<HandshakeOptions, 'params'> = {}) {
     return async ({ connectionParams, extra }: GraphqlWsConnection): Promise<boolean> => {
@@ -178,7 +195,7 @@ export class SessionConnections implements OnApplicationShutdown {
     return this.handshakes.sessionOf(request);
   }
 
-  /** Open connections, and the sessions that they belong to. */
+  /** The number of open connections that are watched, and of the sessions they belong to. */
   get size(): { connections: number; sessions: number } {
     let connections = 0;
     for (const watched of this.watched.values()) connections += watched.connections.size;
@@ -236,7 +253,7 @@ export class SessionConnections implements OnApplicationShutdown {
     for (const watched of this.byOwner.get(digest) ?? []) this.readAgain(watched);
   }
 
-  /** Whoever may notify can say "everything", as often as they like. */
+  /** Paced, since whoever may publish can name everything as often as they like. */
   private readAllAgain(): void {
     const now = performance.now();
     this.isAllDue = now - this.allReadAt < this.pace;
@@ -247,7 +264,7 @@ export class SessionConnections implements OnApplicationShutdown {
 
   private readAgain(watched: Watched): void {
     this.due.add(watched);
-    // Whoever listens to the same message must have forgotten what it knows before.
+    // Only after the other listeners to the same message have emptied their caches.
     if (this.reading < MAX_READS) queueMicrotask(() => void this.read());
   }
 
@@ -255,7 +272,7 @@ export class SessionConnections implements OnApplicationShutdown {
     if (this.reading >= MAX_READS) return;
     this.reading++;
     for (const watched of this.due) {
-      // One that is heard of from now on is read once more.
+      // A message from now on causes another read.
       this.due.delete(watched);
       await this.check(watched);
     }
@@ -269,7 +286,7 @@ export class SessionConnections implements OnApplicationShutdown {
       if (endsAt === null) this.end(watched);
       else watched.endsAt = endsAt;
     } catch (error) {
-      // An outage is no logout. What is over in any case ends all the same, and the rest is read with the next tick.
+      // An outage is not a logout. Sessions past their absolute lifetime end anyway; the others are read at the next tick.
       if (this.clock.now() >= watched.session.absoluteExpiresAt) return this.end(watched);
       this.isAllDue = true;
       if (!this.failed) this.logger.warn(`Open connections go on without a check: ${(error as Error).message}`);
@@ -283,7 +300,7 @@ export class SessionConnections implements OnApplicationShutdown {
       try {
         close(connection);
       } catch (error) {
-        // The others must close all the same.
+        // The other connections must still be closed.
         this.logger.error(error);
       }
     }
@@ -306,7 +323,7 @@ export class SessionConnections implements OnApplicationShutdown {
   }
 }
 
-/** What is used of a `Socket` of socket.io in its handshake. */
+/** The parts of a socket.io `Socket` that are used during its handshake. */
 export interface SocketIoHandshake {
   readonly request: HttpRequest;
   readonly handshake: { readonly auth: unknown };
@@ -314,13 +331,13 @@ export interface SocketIoHandshake {
   readonly conn: { close(): unknown; once(event: 'close', listener: () => void): unknown };
 }
 
-/** What is used of the context of graphql-ws; `extra` holds the socket and the request. */
+/** The parts of the graphql-ws context that are used; `extra` holds the socket and the request. */
 export interface GraphqlWsConnection {
   readonly connectionParams?: unknown;
   readonly extra: unknown;
 }
 
-/** What ws calls back. */
+/** The callback that ws passes to `verifyClient`. */
 export type VerifyClientDone = (verified: boolean, status?: number, message?: string) => void;
 
 const ENDING = new Set(['session.revoked', 'session.rotated', 'session.reuse_detected', 'logout']);

@@ -9,7 +9,7 @@ import type { Session } from '../session/session.js';
 /** RFC 6265bis 5.6.2: browsers cap a cookie's age at 400 days. */
 const MAX_COOKIE_AGE = days(400);
 
-/** The session cookie on the wire: reads it out of a Cookie header, writes and clears it with the same attributes. */
+/** The session cookie on the wire: reads it from a Cookie header, and writes and clears it with the same attributes. */
 @Injectable()
 export class SessionCookie {
   readonly name: string;
@@ -32,16 +32,16 @@ export class SessionCookie {
   }
 
   /**
-   * The token in a Cookie header, or `null` when there is none. Also `null` when there are two of our name: somebody
-   * else set one of them, and there is no way to know which is ours. That is why the raw header is read and not
-   * `request.cookies`, where the first of them would win.
+   * The token in a Cookie header, or `null` if there is none. Also `null` if there are two cookies with our name: one
+   * of them was set by someone else, and there is no way to know which. That is why the raw header is read and not
+   * `request.cookies`, where the first would win.
    */
   read(header: string | undefined): string | null {
     const values = this.values(header);
     return values.length === 1 ? values[0]! : null;
   }
 
-  /** Every value under our exact name; a logout ends them all. */
+  /** Every value under our exact name; a logout ends the sessions of all of them. */
   values(header: string | undefined): string[] {
     if (!header?.includes(this.name)) return [];
     const values: string[] = [];
@@ -53,21 +53,21 @@ export class SessionCookie {
     return values;
   }
 
-  /** `Set-Cookie` for this token, with Max-Age = whole seconds left to the session, never below 0. */
+  /** `Set-Cookie` for this token. Max-Age is the whole seconds left to the session, never below 0. */
   set(token: string, session: Pick<Session, 'expiresAt'>): string {
     const remaining = Math.min(session.expiresAt - this.clock.now(), MAX_COOKIE_AGE);
     return serialize(this.name, token, { ...this.attributes, maxAge: Math.max(0, Math.floor(remaining / 1000)) });
   }
 
   /**
-   * One `Set-Cookie` for each cookie of our name that may shadow ours: those of `cookie.clearDomains`, and what was set
-   * before `cookie.domain` or `cookie.partitioned` was. To a browser another Domain is another cookie.
+   * One `Set-Cookie` for each cookie with our name that may shadow ours: those of `cookie.clearDomains`, and those set
+   * before `cookie.domain` or `cookie.partitioned` was. To a browser, another Domain is another cookie.
    */
   clearTwins(): string[] {
     return this.twins.map((twin) => serialize(this.name, '', { ...this.attributes, ...twin, maxAge: 0 }));
   }
 
-  /** Whether a `Set-Cookie` is about our cookie; one of the same name with another Domain, Path or partition is not. */
+  /** Whether a `Set-Cookie` is for our cookie; one with the same name and another Domain, Path or partition is not. */
   isOurs(header: string): boolean {
     const { domain, path, partitioned } = this.attributes;
     return (
@@ -78,7 +78,10 @@ export class SessionCookie {
     );
   }
 
-  /** `Set-Cookie` that removes it: Max-Age=0 under the same attributes, or the browser takes it for another cookie. */
+  /**
+   * `Set-Cookie` that removes it: Max-Age=0 with the same attributes, otherwise the browser takes it for another
+   * cookie.
+   */
   clear(): string {
     return serialize(this.name, '', { ...this.attributes, maxAge: 0 });
   }

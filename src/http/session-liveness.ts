@@ -6,7 +6,7 @@ import { isLive, isSelfContained, type Session } from '../session/session.js';
 import { SessionStore } from '../session/session.store.js';
 import { isRefusal } from './request-authenticator.js';
 
-/** Whether a session that was found before still lives, whatever it is stored in. */
+/** Checks whether a session found earlier is still live, stored or self-contained. */
 @Injectable()
 export class SessionLiveness {
   constructor(
@@ -16,7 +16,7 @@ export class SessionLiveness {
     private readonly config: AuthConfig,
   ) {}
 
-  /** The instant at which it ends unless it is extended, or `null`: it is over. Throws `STORE_UNAVAILABLE`. */
+  /** The instant at which it ends unless it is extended, or `null` if it is over. Throws `STORE_UNAVAILABLE`. */
   async endOf(session: Session): Promise<number | null> {
     return isSelfContained(session) ? this.endOfSelfContained(session) : this.endOfStored(session.id);
   }
@@ -33,7 +33,7 @@ export class SessionLiveness {
     return this.clock.now() < end ? end : null;
   }
 
-  /** What was rotated lives on for its grace, as its token does. */
+  /** A rotated session lives on for its grace period, as its token does. */
   private async endOfStored(id: string): Promise<number | null> {
     const found = await this.store.find(id);
     if (!found) return null;

@@ -19,13 +19,18 @@ const NOBODY = Promise.resolve(null);
 
 /**
  * Lets requests with a live session through and throws `UNAUTHENTICATED` (401) for all others, unless the handler is
- * `@Public()`, `@OptionalAuth()` or `@RedirectIfAuthenticated()`. A fault throws `STORE_UNAVAILABLE` (503): nobody is
- * admitted, and nobody loses the cookie.
+ * `@Public()`, `@OptionalAuth()` or `@RedirectIfAuthenticated()`. During an outage it throws `STORE_UNAVAILABLE` (503):
+ * nobody is admitted, and nobody loses the cookie. It runs for every handler unless `globalGuard` is false.
  *
- * A bearer JWT that is not valid is refused with its own code (`INVALID_TOKEN`, `TOKEN_REVOKED`, …).
+ * A request whose session needs no extension writes nothing. An extended cookie is set before the handler runs, so that
+ * streamed responses carry it too.
  *
- * A request whose session needs no extension writes nothing; an extended cookie is set before the handler runs, so that
- * streamed answers carry it too.
+ * @example
+ * ```ts
+ * @UseGuards(OriginGuard, SessionGuard) // only with globalGuard: false
+ * @Controller('admin')
+ * export class AdminController {}
+ * ```
  */
 @Injectable()
 export class SessionGuard implements CanActivate {
@@ -34,6 +39,20 @@ export class SessionGuard implements CanActivate {
     private readonly adapterHost: HttpAdapterHost,
   ) {}
 
+  /**
+   * Identifies the caller and checks the handler's access rule. The codes for JWTs are thrown only if the handler needs
+   * a session; elsewhere the caller is anonymous.
+   *
+   * @throws {AuthError} `UNAUTHENTICATED` if the request has no live session and the handler needs one.
+   * @throws {AuthError} `INVALID_TOKEN` if a bearer JWT is not valid (a `TokenError`).
+   * @throws {AuthError} `TOKEN_REVOKED` if a bearer JWT was ended, by a logout for example.
+   * @throws {AuthError} `ACCOUNT_INACTIVE` if the account of a bearer JWT is disabled or deleted.
+   * @throws {AuthError} `TOKENS_INVALIDATED` if the user of a bearer JWT has signed out everywhere or changed the
+   *   password since.
+   * @throws {AuthError} `ALREADY_AUTHENTICATED` if the handler is `@RedirectIfAuthenticated()` and there is a live
+   *   session.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const access = accessOf(context);
     if (access === 'public') return true;
@@ -44,12 +63,12 @@ export class SessionGuard implements CanActivate {
     const request = requestOf(context);
     if (!request) return admits(access, null);
     const fromHandshake = isHandshake(context);
-    // A second guard on the same request asks nothing again; a socket's handshake outlives many messages.
+    // A second guard on the same request reuses the answer; not on a socket, whose handshake outlives many messages.
     const before = fromHandshake ? null : authOf(request);
     if (before) return admits(access, before);
     const asked = lookupOf(context, request);
     if (asked) return this.settle(asked, request, access);
-    // Most requests: memory knows the session, so that nothing is waited for.
+    // The usual case with the cache on: the session is in memory, and nothing is awaited.
     const credentials = this.authenticator.credentialsOf(request, response);
     const cached = credentials && this.authenticator.authenticateCached(credentials);
     if (cached) {
@@ -68,16 +87,16 @@ export class SessionGuard implements CanActivate {
     try {
       auth = await lookup;
     } catch (error) {
-      // An invalid JWT is told its reason where a session is needed; elsewhere it is anonymous, like any other value.
+      // A rejected JWT gets its specific error where a session is required; elsewhere the caller is anonymous.
       if (access === 'required' || !isRefusal(error)) throw error;
     }
-    // Once, when it is known: on a socket, messages that were let through before may still be at work.
+    // Set only now: on a socket, messages admitted earlier may still be in progress.
     if (auth || access !== 'required') attachAuth(request, auth);
     return admits(access, auth);
   }
 }
 
-/** Whether this handler is for whom the request has turned out to be from; throws for whom it is not. */
+/** Checks the caller against the handler's access rule; throws if it is not allowed. */
 function admits(access: Access, auth: RequestAuth | null): true {
   if (typeof access === 'object') {
     if (!auth) return true;

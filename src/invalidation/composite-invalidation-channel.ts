@@ -5,8 +5,8 @@ import type { Invalidation } from './invalidation.js';
 import type { RemoteInvalidationChannel } from './remote-invalidation-channel.js';
 
 /**
- * Several places that changes are published at: current while all of them are. What is published here goes to the first,
- * whose digests all of them use.
+ * Combines two channels; current only while both are. `publish` uses the first, and the digests of the first are used
+ * by both.
  */
 export class CompositeInvalidationChannel extends InvalidationChannel implements OnModuleInit, OnApplicationShutdown {
   constructor(

@@ -7,32 +7,33 @@ const log = new Logger('Auth');
 export type InvalidationListener = (hint: InvalidationHint) => void;
 
 /**
- * How a change reaches the memory of every process. The guarantee that caches build on:
+ * How a change reaches the memory of every process. Caches rely on these guarantees:
  *
  * - While `isCurrent`, everything that was published longer than `cache.maxStaleness` ago has been delivered here. In
- *   practice it is milliseconds; the bound holds when the connection breaks without a word, too.
+ *   practice it takes milliseconds; the bound also holds when the connection breaks silently.
  * - While not, nothing may be answered from memory. Before it turns true again after a break, everything is
- *   invalidated: what was missed is not known.
+ *   invalidated, since it is unknown what was missed.
  *
- * Messages are hints: anybody who may connect to the database may send one (NOTIFY asks for no privilege), so a listener
- * forgets and reads again, and believes nothing else. They name rows by `digest`, since anybody may LISTEN too.
+ * Messages are hints: anyone who may connect to the database can send one (NOTIFY requires no privilege), so a listener
+ * only forgets and reads again. They name rows by `digest`, since anyone may LISTEN too.
  *
- * Listeners are called synchronously and in the order of publication. What one throws is logged, and harms no other.
+ * Listeners are called synchronously and in the order of publication. If one throws, that is logged and does not affect
+ * the others.
  */
 export abstract class InvalidationChannel {
   private readonly listeners = new Set<InvalidationListener>();
-  /** Of this process alone, until the one that all share is known. */
+  /** Known to this process only, until the key that all share has been read. */
   protected digests = new InvalidationDigest();
 
   /**
-   * Whether a message can be lost although later ones arrive. Then memory keeps nothing for longer than
-   * `cache.maxStaleness`, so that the bound holds all the same.
+   * Whether a message can be lost although later ones arrive. Memory then keeps nothing for longer than
+   * `cache.maxStaleness`, so that the bound still holds.
    */
   get mayLoseMessages(): boolean {
     return false;
   }
 
-  /** Whether changes of other processes are heard at all. */
+  /** Whether changes of other processes are received at all. */
   get hearsEveryProcess(): boolean {
     return true;
   }
@@ -40,20 +41,22 @@ export abstract class InvalidationChannel {
   /** Whether memory may answer at this moment. */
   abstract get isCurrent(): boolean;
 
-  /** What a message names the session, user or `jti` by. It is the same for every spelling of a uuid. */
+  /** The name of a session, user or `jti` in a message. It is the same for every spelling of a uuid. */
   digest(kind: InvalidationKind, id: string): string {
     return this.digests.of(kind, id);
   }
 
   /**
    * Publishes to every process, including this one, and as part of the open `AuthTransaction` if there is one. The
-   * module's own tables publish their changes by themselves (triggers); a host calls this for users that it keeps
-   * elsewhere, such as `publish({ users: [id] })` when an account is disabled. Throws `STORE_UNAVAILABLE` if it could
-   * not be published, and a `TypeError` for anything that is not an invalidation.
+   * module's own tables publish their changes automatically (by triggers); call this for users kept elsewhere, such as
+   * `publish({ users: [id] })` when an account is disabled.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if it could not be published.
+   * @throws {TypeError} for anything that is not an `Invalidation`.
    */
   abstract publish(invalidation: Invalidation): Promise<void>;
 
-  /** In this process only, at once: a caller must not read back the old state of what it has changed. */
+  /** In this process only, at once: a caller must not read back the old state of what it has just changed. */
   deliver(invalidation: Invalidation): void {
     this.tell(hintOf(invalidation, (kind, id) => this.digest(kind, id)));
   }
@@ -63,7 +66,7 @@ export abstract class InvalidationChannel {
       try {
         listener(hint);
       } catch (error) {
-        // The others must hear of it all the same.
+        // The other listeners must still be called.
         log.error(error);
       }
     }
@@ -76,7 +79,7 @@ export abstract class InvalidationChannel {
   }
 }
 
-/** For a single process: nobody else changes anything, or `cache.ttl` is a sufficient bound. */
+/** For a single process, where nothing else makes changes, or where `cache.ttl` is a sufficient bound. */
 export class LocalInvalidationChannel extends InvalidationChannel {
   override get hearsEveryProcess(): boolean {
     return false;

@@ -1,8 +1,8 @@
 import { DIGEST_LENGTH, type InvalidationKind } from './invalidation-digest.js';
 
 /**
- * What has changed, and so must not be answered from memory any longer. `'*'` is everything of that kind: the result of
- * a flood of changes or of a message that cannot be parsed.
+ * What has changed, and so must no longer be answered from memory. `'*'` is everything of that kind: the result of a
+ * flood of changes, or of a message that cannot be parsed.
  */
 export interface Invalidation {
   /** Ids of sessions that were changed or ended. */
@@ -14,16 +14,16 @@ export interface Invalidation {
 }
 
 /**
- * The same as it travels, with digests in place of the ids (`InvalidationChannel.digest`). It is a hint: anybody who may
- * connect to the database can send one, so it makes its reader forget and read again, and proves nothing.
+ * An invalidation on the wire, with digests in place of the ids (`InvalidationChannel.digest`). It is a hint: anyone
+ * who may connect to the database can send one, so its reader forgets and reads again, and takes nothing for proven.
  */
 export type InvalidationHint = Invalidation;
 
 export const EVERYTHING: InvalidationHint = Object.freeze({ sessions: '*', users: '*', tokens: '*' });
 
-/** Longer lists are sent as `'*'`: forgetting everything costs less than a flood. */
+/** Longer lists are sent as `'*'`: forgetting everything costs less than a flood of messages. */
 export const MAX_LIST_LENGTH = 100;
-/** Bytes. NOTIFY refuses 8,000. */
+/** In bytes. NOTIFY refuses 8,000 and more. */
 const MAX_MESSAGE_BYTES = 7_900;
 
 const KINDS: readonly InvalidationKind[] = ['sessions', 'users', 'tokens'];
@@ -40,7 +40,10 @@ export function parseHint(payload: string): InvalidationHint | null {
   return isInvalidation(parsed, isDigest, MAX_LIST_LENGTH) ? parsed : null;
 }
 
-/** What a host passes, without the kinds it leaves out; `null` when none is left. Throws a TypeError for anything else. */
+/**
+ * The invalidation that a caller passes, without the kinds it leaves out; `null` if none is left. Throws a `TypeError`
+ * for anything else.
+ */
 export function checkedInvalidation(written: Invalidation): Invalidation | null {
   const given = Object.fromEntries(Object.entries(written).filter(([, entries]) => entries !== undefined));
   if (Object.keys(given).length === 0) return null;
@@ -60,7 +63,7 @@ export function hintOf(invalidation: Invalidation, digest: (kind: InvalidationKi
   return hint satisfies InvalidationHint;
 }
 
-/** The text for the wire, with what is too long for it cut down to `'*'`. */
+/** The text for the wire; what is too long is replaced by `'*'`. */
 export function formatHint(hint: InvalidationHint): string {
   const cutAt = (maxLength: number) =>
     JSON.stringify(hint, (key, value: unknown) =>

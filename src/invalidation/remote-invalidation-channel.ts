@@ -4,15 +4,18 @@ import type { Duration } from '../common/duration.js';
 import { EVERYTHING, parseHint } from './invalidation.js';
 import { InvalidationChannel } from './invalidation-channel.js';
 
-/** One connection to where the messages come from. */
+/** A connection to the source of the messages. */
 export interface Subscription {
-  /** Sends this text the way that changes go: to come back by `pong`, behind everything that was published before it. */
+  /**
+   * Sends this text on the path that changes take; it comes back by `pong`, after everything that was published before
+   * it.
+   */
   ping(nonce: string): Promise<unknown>;
-  /** At once, also when the other side is gone. Nothing is called back afterwards. */
+  /** Closes at once, even if the other side is gone. Nothing is called back afterwards. */
   close(): void;
 }
 
-/** What a subscription calls back. */
+/** The callbacks of a subscription. */
 export interface SubscriptionEvents {
   readonly message: (payload: string) => void;
   readonly pong: (nonce: string) => void;
@@ -24,12 +27,13 @@ const FIRST_DELAY = 100;
 const MAX_DELAY = 5_000;
 
 /**
- * What every channel between processes has in common: it knows whether it hears everything.
+ * The common part of every channel between processes: it knows whether it receives everything.
  *
- * A ping goes round `PINGS_PER_BOUND` times in `maxStaleness`, by the connections that changes are made on. Messages
+ * `PINGS_PER_BOUND` times in `maxStaleness`, a ping is sent over the connections that changes are made on. Messages
  * arrive in the order in which they were committed, so a ping that came back proves that everything from before it was
- * sent has arrived. `isCurrent` is that the last such ping was sent less than `maxStaleness` ago: no silent cut, frozen
- * server, pooler that swallows messages or listener on another server can make a process trust its memory for longer.
+ * sent has arrived. `isCurrent` means that the last such ping was sent less than `maxStaleness` ago: no silent cut,
+ * frozen server, pooler that swallows messages or listener on another server can make a process trust its memory for
+ * longer.
  */
 export abstract class RemoteInvalidationChannel
   extends InvalidationChannel
@@ -40,7 +44,7 @@ export abstract class RemoteInvalidationChannel
   private subscription: Subscription | undefined;
   private attempt: AbortController | undefined;
   private timer: NodeJS.Timeout | undefined;
-  /** The one that is on its way round. */
+  /** The ping that has not come back yet. */
   private ping: { nonce: string; sentAt: number } | undefined;
   private heardUntil = Number.NEGATIVE_INFINITY;
   private failures = 0;
@@ -56,15 +60,15 @@ export abstract class RemoteInvalidationChannel
     super();
   }
 
-  /** Resolves when everything published from now on arrives at `events`. Lets go of everything when it is aborted. */
+  /** Resolves once everything published from now on arrives at `events`. Releases everything when it is aborted. */
   protected abstract connect(events: SubscriptionEvents, signal: AbortSignal): Promise<Subscription>;
 
-  /** On the monotonic clock, which no correction of the time moves. */
+  /** On the monotonic clock, which is not affected by corrections of the time. */
   override get isCurrent(): boolean {
     return performance.now() - this.heardUntil < this.maxStaleness;
   }
 
-  /** Waits until it listens or has failed once; a database that is away now is asked again later. */
+  /** Waits until it listens or has failed once; a database that is down now is tried again later. */
   async onModuleInit(): Promise<void> {
     const outcome = new Promise<void>((resolve) => (this.onFirstOutcome = resolve));
     void this.open();
@@ -78,7 +82,7 @@ export abstract class RemoteInvalidationChannel
   }
 
   private async open(): Promise<void> {
-    // What a closed connection still calls back is not about the one that came after it.
+    // A late callback of a closed connection says nothing about its successor.
     let ended = false;
     const lost = (error: Error) => {
       if (ended) return;
@@ -111,12 +115,12 @@ export abstract class RemoteInvalidationChannel
   private beat(lost: (error: Error) => void): void {
     const now = performance.now();
     const isNew = this.heardUntil === Number.NEGATIVE_INFINITY;
-    // Twice the bound: a process that was busy for long has yet to read what came in meanwhile.
+    // Twice the bound: a process that was busy for long has yet to read what arrived meanwhile.
     const patience = isNew ? this.maxStaleness : 2 * this.maxStaleness;
     if (this.ping && now - this.ping.sentAt > patience) return lost(new Error('no message came back'));
     if (!this.ping) {
       const ping = (this.ping = { nonce: randomUUID(), sentAt: now });
-      // One that could not be sent says nothing about the connection that listens: the next one tries again.
+      // A ping that could not be sent says nothing about the listening connection: the next one tries again.
       this.subscription?.ping(ping.nonce).catch(() => {
         if (this.ping === ping) this.ping = undefined;
       });
@@ -156,7 +160,7 @@ export abstract class RemoteInvalidationChannel
     }
     this.onFirstOutcome();
     const delay = Math.min(FIRST_DELAY * 2 ** Math.min(this.failures - 1, 10), MAX_DELAY);
-    // Jitter: a restarted database is not met by every process at the same moment.
+    // Jitter, so that not every process reconnects to a restarted database at the same moment.
     this.timer = setTimeout(() => void this.open(), delay * (0.5 + Math.random() / 2)).unref();
   }
 

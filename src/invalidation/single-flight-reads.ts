@@ -3,18 +3,18 @@ import type { InvalidationChannel } from './invalidation-channel.js';
 interface Flight<Value> {
   readonly found: Promise<Value | null>;
   stale: boolean;
-  /** What was invalidated meanwhile; whether this value is of it shows when it arrives. */
+  /** What was invalidated during the read; whether the value is affected shows when it arrives. */
   readonly changed: Set<string>;
 }
 
 /**
- * Reads on their way into a cache. Who asks for the same key meanwhile shares the read, and what was invalidated while
- * it was under way is not kept: a lookup that overtakes a revocation must not put the dead row back.
+ * Reads on their way into a cache. Concurrent callers for the same key share a read, and a value that was invalidated
+ * during its read is not kept: a lookup that overlaps with a revocation must not put the dead row back.
  */
 export class SingleFlightReads<Value> {
   private readonly flights = new Map<string, Flight<Value>>();
 
-  /** `digestsOf` is what `forget` names a value by. */
+  /** `digestsOf` returns the names by which `forget` names a value. */
   constructor(
     private readonly channel: InvalidationChannel,
     private readonly digestsOf: (value: Value) => readonly string[],
@@ -29,7 +29,7 @@ export class SingleFlightReads<Value> {
     const shared = this.flights.get(key);
     if (shared) {
       const found = await shared.found;
-      // It may have been read before the change that this caller has come after.
+      // It may have been read before a change that this caller already knows of.
       return this.isStale(shared, found) ? this.read(key, load, keep) : found;
     }
     const flight: Flight<Value> = { found: load(), stale: false, changed: new Set() };

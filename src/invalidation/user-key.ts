@@ -1,8 +1,8 @@
 const HEX_32 = /^[0-9a-f]{32}$/;
 
 /**
- * One spelling for an id that PostgreSQL takes in several: a uuid may come in capitals, in braces or without hyphens, and
- * what is cached for it must go whichever way it was named.
+ * The canonical spelling of an id that PostgreSQL accepts in several: a uuid may be in capitals, in braces or without
+ * hyphens, and its cache entry must be found whichever way it is named.
  */
 export function userKey(id: string): string {
   const digits = id.replaceAll(/[{}-]/g, '').toLowerCase();

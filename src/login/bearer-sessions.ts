@@ -10,8 +10,8 @@ import type { AuthUser } from '../user/user.directory.js';
 import type { AuthenticateOptions, CookieValue, OpeningContext } from './session-scheme.js';
 
 /**
- * What `Authorization: Bearer` may hold: the token of a session in the store or, with `jwt: { sessions: true }`, a JWT
- * of purpose `session`. Neither is ever accepted as the cookie, nor the cookie's value as one of them.
+ * The sessions of `Authorization: Bearer`: the token of a stored session or, with `jwt: { sessions: true }`, a JWT of
+ * purpose `session`. Neither is ever accepted as the cookie, nor the cookie's value here.
  */
 @Injectable()
 export class BearerSessions {
@@ -22,7 +22,7 @@ export class BearerSessions {
     private readonly config: AuthConfig,
   ) {}
 
-  /** A JWT if they are turned on, else the token of a new session; the session of `presented` ends. */
+  /** Issues a JWT if those are on, otherwise the token of a new session; the session of `presented` ends. */
   async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
     if (this.config.jwt.sessions) {
       const { token, payload } = this.codec.encode(user.id, { issuedAfter: user.tokensInvalidatedAfter });
@@ -36,9 +36,9 @@ export class BearerSessions {
   }
 
   /**
-   * Who the token authenticates; `null` for a token without a session. A JWT that is not valid throws, with a code for
-   * each reason: `INVALID_TOKEN`, `TOKEN_REVOKED`, `ACCOUNT_INACTIVE`, `TOKENS_INVALIDATED`. A rotated token
-   * authenticates while its grace lasts, but no header tells its client the new one.
+   * The user and session that the token authenticates; `null` for a token without a session. A JWT that is not valid
+   * throws `INVALID_TOKEN`, `TOKEN_REVOKED`, `ACCOUNT_INACTIVE` or `TOKENS_INVALIDATED`. A rotated token authenticates
+   * during its grace period, but its client is not told the new one.
    */
   async authenticate(
     token: string,
@@ -57,9 +57,12 @@ export class BearerSessions {
     return { user, session: extended ?? session };
   }
 
-  /** Who the token authenticates, if memory knows it and nothing has to be written; `null`: call `authenticate`. */
+  /**
+   * As `authenticate`, if the session is in memory and nothing has to be written; otherwise `null`: call
+   * `authenticate`.
+   */
   authenticateCached(token: string): AuthenticatedSession | null {
-    // A JWT is no token of a session, which the first look at it shows.
+    // A JWT does not have the form of a session token, which the first check finds.
     return this.sessions.lookupCached(token);
   }
 
@@ -76,13 +79,13 @@ export class BearerSessions {
     }
   }
 
-  /** No token of a session has two dots. */
+  /** Session tokens never have two dots. */
   private isJwt(token: string): boolean {
     return this.config.jwt.sessions && token.split('.', 4).length === 3;
   }
 }
 
-/** The session that a JWT amounts to: it cannot be extended, so all of its ends are one. */
+/** The session that a JWT represents: it cannot be extended, so both of its ends are the same. */
 function sessionOf({ jti, iat, exp }: TokenPayload, user: AuthUser): Session {
   return {
     id: jti,

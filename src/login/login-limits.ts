@@ -5,10 +5,9 @@ import { LoginBackoff } from '../rate-limit/backoff.js';
 import { rateLimited, RateLimitService, type RateLimitDecision } from '../rate-limit/rate-limit.service.js';
 
 /**
- * What protects passwords from guessing: per address the back-off and `login_ip`, per IPv6 /48 `login_network`, per
- * account `login_attempt`. An
- * attempt is counted before the password is checked, so that of any number at once no more than the limit get through,
- * and it is taken back if it succeeds: only failures count.
+ * Protects passwords from guessing: the back-off and `login_ip` per address, `login_network` per IPv6 /48,
+ * `login_attempt` per account. An attempt is counted before the password is checked, so however many arrive at once, no
+ * more than the limit get through. A success takes its count back, so that only failures count.
  */
 @Injectable()
 export class LoginLimits {
@@ -18,16 +17,17 @@ export class LoginLimits {
   ) {}
 
   /**
-   * Runs the verification if neither the address nor the account is limited, else throws `RATE_LIMITED` with the true
-   * time to wait; a refused attempt is not counted. Success clears the account's bucket and never the address's: the
+   * Runs the verification unless the address or the account is limited; then it throws `RATE_LIMITED` with the true
+   * time to wait, and the attempt is not counted. A success clears the account's bucket but never the address's: the
    * owner of one account must not be able to reset it for guesses at others.
    *
-   * `login` is `null` where no name is given, as with a passkey: then the address alone is counted.
+   * `login` is `null` if no name is given, as with a passkey: then only the address is counted.
    *
-   * Whatever `verify` throws counts as a failure, except a fault of ours (503): of one that found no place in the
-   * hasher's queue the address is counted, or a flood would cost nothing, and the account is not. So does `null`, `undefined` or
-   * `false`, which is thrown as `INVALID_CREDENTIALS`. An attempt that is under way counts until it has succeeded, so
-   * more logins at one moment from one address than `login_ip` allows are refused too.
+   * Anything `verify` throws counts as a failure, except a fault of ours (503). An attempt that found no place in the
+   * hasher's queue still counts for its address, since a flood would otherwise cost nothing, but not for the account.
+   * `null`, `undefined` or `false` count as a failure too, and `INVALID_CREDENTIALS` is thrown for them. An attempt in
+   * progress counts until it has succeeded, so more simultaneous logins from one address than `login_ip` allows are
+   * refused too.
    */
   async enforce<T>(address: string | null, login: string | null, verify: () => Promise<T>): Promise<NonNullable<T>> {
     const wait = await this.backoff.check(address);
@@ -43,7 +43,7 @@ export class LoginLimits {
     if (!verdict.allowed) throw rateLimited(verdict.decisive);
 
     const verified = await this.verify(verify, address, verdict.decisions);
-    // The login has succeeded: that its traces could not be wiped off the counters is no reason to refuse it.
+    // The login has succeeded, so a failure to clean up its counts is no reason to refuse it.
     await Promise.all([
       login !== null && this.limits.clear('login_attempt', login).catch(ignore),
       this.refund(verdict.decisions.filter(({ event }) => event !== 'login_attempt')),
@@ -76,6 +76,6 @@ export class LoginLimits {
   }
 }
 
-/** Nobody's guess was wrong. */
+/** Faults that say nothing about the credentials. */
 const FAULTS = new Set<AuthErrorCode>(['STORE_UNAVAILABLE', 'SCHEMA_MISSING', 'SETUP_INCOMPLETE']);
 const ignore = () => false;

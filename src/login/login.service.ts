@@ -82,7 +82,7 @@ export class LoginService {
    *   at.
    * @throws {AuthError} `INVALID_CREDENTIALS` if `verify` returned `null`, or the account is disabled, deleted or
    *   changed since.
-   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer. Nobody is logged in, and nothing is counted.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer. Nobody is logged in.
    * @throws whatever `verify` throws.
    */
   async attempt({ login, proofs, verify }: LoginAttempt, context: LoginContext = {}): Promise<CompletedLogin> {

@@ -4,15 +4,15 @@ import { isActive } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import type { LoginAttempt } from './login.service.js';
 
-/** The proof by login name and password, of the host's `UserDirectory`. */
+/** Verifies a login name and password against the `UserDirectory`. */
 @Injectable()
 export class PasswordLogin {
   constructor(private readonly users: UserDirectory) {}
 
   /**
-   * For `LoginService.attempt` and `HttpSessions.start`; `login` in the spelling of `normalizeLogin`. It is refused with
-   * `INVALID_CREDENTIALS` for an unknown account, a wrong password and a disabled account alike, and with
-   * `SETUP_INCOMPLETE` while there is no account at all.
+   * An attempt for `LoginService.attempt` or `HttpSessions.start`; `login` is in the spelling of `normalizeLogin`. It
+   * fails with `INVALID_CREDENTIALS` for an unknown account, a wrong password and a disabled account alike, and with
+   * `SETUP_INCOMPLETE` while no account exists.
    */
   attempt(login: string, password: string): LoginAttempt {
     return { login, proofs: ['password'], verify: (ip) => this.verify(login, password, ip) };

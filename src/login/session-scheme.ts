@@ -9,10 +9,7 @@ export interface CookieValue {
 }
 
 export interface AuthenticationResult extends AuthenticatedSession {
-  /**
-   * A value to send in place of the one that was presented, because use has moved its expiry or a rotation has replaced
-   * it.
-   */
+  /** A value to send in place of the one presented, because the session was extended or rotated. */
   readonly reissue: CookieValue | null;
 }
 
@@ -27,31 +24,34 @@ export interface AuthenticateOptions {
 }
 
 /**
- * What the session cookie holds. Chosen by `session.scheme`; guard, decorators and routes do not change with it.
+ * The content of the session cookie, chosen by `session.scheme`; guard, decorators and routes are the same for each.
  *
- * A value that is missing, malformed, expired, tampered or revoked is `null`; a fault of the storage is thrown.
+ * A value that is missing, malformed, expired, tampered with or revoked is `null`; a fault of the storage is thrown.
  */
 export abstract class SessionScheme {
-  /** A new session for a user who has just proved who they are; the session of `presented` ends. */
+  /** Opens a session for a user who has just proved who they are; the session of `presented` ends. */
   abstract open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue>;
 
-  /** Who the value authenticates, and a fresh value when it is due. */
+  /** The user and session that the value authenticates, and a fresh value if one is due. */
   abstract authenticate(value: string, options?: AuthenticateOptions): Promise<AuthenticationResult | null>;
 
-  /** Who the value authenticates, if memory knows it and nothing has to be written; `null`: call `authenticate`. */
+  /**
+   * As `authenticate`, if the session is in memory and nothing has to be written; otherwise `null`: call
+   * `authenticate`.
+   */
   authenticateCached(_value: string): AuthenticatedSession | null {
     return null;
   }
 
   /**
-   * A new value for the same session, at a change of privilege; `null` where the value is no live session. The lifetime
-   * and the proof of who the user is stay as they are.
+   * A new value for the same session, at a change of privilege; `null` if the value does not name a live session. The
+   * session keeps its lifetime and proof.
    */
   abstract rotate(value: string, context: SessionContext & RotationOptions): Promise<CookieValue | null>;
 
   /**
-   * Ends the sessions of these values, whatever else is among them. Returns those that ended. The same bytes are
-   * refused from then on.
+   * Ends the sessions of these values; other values are ignored. Returns those that ended. From then on the same bytes
+   * are refused.
    */
   abstract revoke(values: readonly string[]): Promise<readonly EndedSession[]>;
 }

@@ -14,12 +14,12 @@ import {
   type AuthenticationResult,
 } from './session-scheme.js';
 
-/** What `provider_id` says of a login with e-mail address and password. */
+/** The `provider_id` of a login with e-mail address and password. */
 const PROVIDER = 'basic';
 
 /**
- * `scheme: 'signed-cookie'`: the value is the identity itself, signed. It is re-issued once strictly more than half of
- * its life is over. Beyond what itsdangerous does, it ends with its absolute lifetime, with a logout (its `sid` is
+ * `scheme: 'signed-cookie'`: the value is the signed identity itself. It is re-issued once strictly more than half of
+ * its lifetime is over. Beyond what itsdangerous does, it ends with its absolute lifetime, with a logout (its `sid` is
  * listed as revoked) and with "sign out everywhere" (the user's cutoff), and its user is looked up with every request.
  */
 @Injectable()
@@ -33,7 +33,7 @@ export class SignedCookieScheme extends SessionScheme {
 
   override async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
     const identity = this.cookies.makeIdentity({ sub: user.id, providerId: PROVIDER, email: user.email });
-    // Later than the cutoff that was read with the password, however fast the clock that set it was.
+    // Later than the cutoff that was read with the password, even if the clock that set it was ahead.
     const authenticatedAt = later(context.authenticatedAt, user.tokensInvalidatedAfter);
     const value = this.sign({ ...identity, authenticatedAt });
     await this.revocation.confirmLogin(user, authenticatedAt);
@@ -53,7 +53,10 @@ export class SignedCookieScheme extends SessionScheme {
     return { user, session: sessionOf(identity, user), reissue };
   }
 
-  /** Of concurrent calls in all processes one gets the new value, the others `null`; the old one is refused at once. */
+  /**
+   * Across all processes, exactly one concurrent call gets the new value, the others get `null`; the old value is
+   * refused at once.
+   */
   override async rotate(value: string): Promise<CookieValue | null> {
     const identity = this.cookies.decode(value);
     if (!identity || !(await this.userOf(identity))) return null;
@@ -66,7 +69,7 @@ export class SignedCookieScheme extends SessionScheme {
     for (const value of values) {
       const identity = this.cookies.decode(value);
       if (!identity) continue;
-      // Until the absolute lifetime is over, since a request that is under way may still re-issue this sid.
+      // Until the end of the absolute lifetime, since a request in progress may still re-issue this sid.
       await this.revocation.revoke(identity.sid, identity.absoluteExpiresAt);
       ended.push({ userId: identity.sub, handle: identity.sid });
     }
@@ -89,7 +92,7 @@ export class SignedCookieScheme extends SessionScheme {
 
 const ENDED = new Set(['TOKEN_REVOKED', 'ACCOUNT_INACTIVE', 'TOKENS_INVALIDATED']);
 
-/** The session that the identity amounts to. Nothing is stored, so it was last seen when its cookie was issued. */
+/** The session that the identity represents. Nothing is stored, so it was last seen when its cookie was issued. */
 function sessionOf(identity: Required<Identity>, user: AuthUser): Session {
   return {
     id: identity.sid,

@@ -1,4 +1,4 @@
-/** Name and meaning of everything that is counted. Attributes have few values each: never a user, a subject or a token. */
+/** Name and meaning of every metric. Attributes have few values: never a user, a subject or a token. */
 const COUNTERS = {
   'latchkey.session.lookups':
     'Lookups of sessions: hit (answered from memory), miss (read), none (no such session), error',
@@ -19,7 +19,7 @@ export type CounterName = keyof typeof COUNTERS;
 export type GaugeName = keyof typeof GAUGES;
 export type Attributes = Readonly<Record<string, string>>;
 
-/** The part of `@opentelemetry/api` that is used here; its own types would have to be there for every host. */
+/** The part of `@opentelemetry/api` that is used here; importing its types would make every application install it. */
 interface Meter {
   createCounter(name: string, options: object): { add(value: number, attributes?: Attributes): void };
   createHistogram(name: string, options: object): { record(value: number, attributes?: Attributes): void };
@@ -34,7 +34,7 @@ export interface OpenTelemetry {
   createNoopMeter(): Meter;
 }
 
-/** Milliseconds; the usual statement takes less than one. */
+/** In milliseconds; the usual statement takes less than one. */
 const BOUNDARIES = [0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 5_000];
 
 /**
@@ -58,15 +58,15 @@ export class AuthMetrics {
     });
   }
 
-  /** With the SDK that is registered now: register yours before the application starts (`node --import`). */
+  /** Uses the SDK registered now: register yours before the application starts (`node --import`). */
   static async load(api: () => Promise<unknown> = () => import('@opentelemetry/api')): Promise<AuthMetrics> {
     try {
       const telemetry = (await api()) as OpenTelemetry;
       const meter = telemetry.metrics.getMeter('nestjs-latchkey');
-      // Without an SDK the API gives everybody the one meter that does nothing.
+      // Without an SDK, the API returns the same no-op meter to everyone.
       return meter === telemetry.createNoopMeter() ? AuthMetrics.OFF : new AuthMetrics(meter);
     } catch {
-      // Not installed, or one that this module does not know: metrics are no reason not to start.
+      // Not installed, or an unknown version: not a reason to fail the boot.
       return AuthMetrics.OFF;
     }
   }
@@ -81,12 +81,12 @@ export class AuthMetrics {
     if (by > 0) this.counters.get(name)?.add(by, attributes);
   }
 
-  /** A statement took this long (ms), whatever came of it. */
+  /** A statement took this long (ms), whether or not it succeeded. */
   took(statement: string, duration: number): void {
     this.durations?.record(duration, { statement: statement || 'unnamed' });
   }
 
-  /** Asks `read` whenever the SDK collects, until the function that this returns is called. */
+  /** Calls `read` whenever the SDK collects, until the returned function is called. */
   observe(name: GaugeName, read: () => number): () => void {
     if (!this.meter) return () => {};
     const gauge = this.meter.createObservableGauge(name, { description: GAUGES[name] });

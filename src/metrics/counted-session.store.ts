@@ -2,7 +2,7 @@ import type { AuthenticatedSession, EndedSession, Session, StoredSession } from 
 import { SessionStore, type Extension, type NewSession, type OpenedSession } from '../session/session.store.js';
 import type { AuthMetrics } from './auth-metrics.js';
 
-/** Any store with its lookups counted. Made only while metrics are on; it changes no answer. */
+/** Counts the lookups of any store, and changes no answer. Used only while metrics are on. */
 export class CountedSessionStore extends SessionStore {
   override readonly joinsTransactions: boolean;
   override readonly hasCache: boolean;

@@ -2,7 +2,9 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { AuthEvents } from '../events/auth-events.js';
 import { AuthMetrics, type Attributes, type CounterName } from './auth-metrics.js';
 
-/** What is used of an event besides `type`. Read as it comes: there may be more types than are known here. */
+/**
+ * The fields of an event that are used besides `type`. All optional, since there may be more types than are known here.
+ */
 type AnyEvent = Readonly<Record<string, unknown>> & { readonly type: string };
 type Counted = readonly [counter: CounterName, attributes: Attributes, by?: number];
 
@@ -28,7 +30,7 @@ const COUNTED: Readonly<Record<string, (event: AnyEvent) => Counted>> = {
   'rate_limit.reached': ({ event }) => ['latchkey.rate_limit.reached', { event: word(event) }],
 };
 
-/** Counts the events of `AuthEvents`: every type under `latchkey.events`, and some by what they are about too. */
+/** Counts the events of `AuthEvents`: every type under `latchkey.events`, and some under their own names too. */
 @Injectable()
 export class EventMetrics implements OnApplicationShutdown {
   private readonly stop: () => void;
@@ -48,6 +50,6 @@ function count(metrics: AuthMetrics, event: AnyEvent): void {
   if (counted) metrics.count(...counted);
 }
 
-/** A name from the configuration or a code, of which there are few; whatever else it is becomes one word. */
+/** A name from the configuration, or a code, of which there are few; anything else is replaced by one word. */
 const word = (value: unknown): string =>
   typeof value === 'string' && /^[A-Za-z0-9_]{1,40}$/.test(value) ? value : 'other';

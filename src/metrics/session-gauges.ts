@@ -4,7 +4,7 @@ import { AuthMetrics } from './auth-metrics.js';
 import { MemorySessionCache } from '../session/cache/memory-session-cache.js';
 import { SessionCache } from '../session/cache/session-cache.js';
 
-/** What metrics ask of this process's memory, when they are collected. */
+/** Gauges of this process's memory, read when metrics are collected. */
 @Injectable()
 export class SessionGauges implements OnModuleInit, OnApplicationShutdown {
   private readonly stops: (() => void)[] = [];

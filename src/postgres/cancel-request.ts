@@ -3,10 +3,10 @@ import type { Client } from './connection.js';
 import type { ClientPool } from './listening-client.js';
 
 const CANCEL_REQUEST = 80_877_102;
-/** Milliseconds that the server has to take it. */
+/** Milliseconds that the server has to accept it. */
 const TIMEOUT = 1_000;
 
-/** What a `pg` client knows of its server. */
+/** The server's data, as a `pg` client has them. */
 interface Backend {
   readonly host?: string;
   readonly port?: number;
@@ -15,13 +15,13 @@ interface Backend {
 }
 
 /**
- * Asks the server to give up the statement that this connection waits for (PostgreSQL protocol, 54.2.9), since closing
- * the connection does not: it would go on waiting for a lock, and keep its place among `max_connections`. Best effort:
- * nobody waits for it, and nothing is thrown.
+ * Asks the server to abandon the statement that this connection waits for (PostgreSQL protocol, 54.2.9). Closing the
+ * connection alone does not: the statement would go on waiting for a lock, and keep its place among `max_connections`.
+ * Best effort: it is not awaited, and never throws.
  */
 export function cancelStatement(pool: ClientPool, client: Client): void {
   const { host, port, processID, secretKey } = client as Client & Backend;
-  // Behind a tunnel of the host's own the server's address is not ours to call.
+  // Through a tunnel (the `stream` option) the server's address may not be reachable from here.
   if (pool.options.stream || !host || !port || !processID || secretKey === undefined || secretKey === null) return;
   const key = Buffer.isBuffer(secretKey) ? secretKey : int32(secretKey);
   const message = Buffer.concat([int32(12 + key.length), int32(CANCEL_REQUEST), int32(processID), key]);

@@ -8,24 +8,24 @@ import { sqlState, toAuthError } from './store-error.js';
 export interface Pool extends ClientPool {
   readonly options: ClientPool['options'] & { readonly connectionTimeoutMillis?: number };
   Client: ClientPool['Client'];
-  /** Connections that nobody has. */
+  /** The number of idle connections. */
   readonly idleCount: number;
-  /** Callers that wait for one. */
+  /** The number of callers waiting for one. */
   readonly waitingCount: number;
   connect(): Promise<Client>;
-  /** Called before a connection is lent. */
+  /** Called before a connection is handed out. */
   on(event: 'acquire', listener: (client: Pick<Client, 'on'>) => void): void;
 }
 
 type Query = Parameters<Connection['query']>[0];
 type Answer = ReturnType<Connection['query']>;
 
-/** What `pg` says when `query_timeout` is over. */
+/** The message of `pg` once `query_timeout` is over. */
 const NO_ANSWER = 'Query read timeout';
 
 /**
- * The connections of the DataSource's pool. None is waited for longer than `timeout`, nor is its answer: one that did not
- * answer in time is closed, and the server is asked to give up what it was doing for it.
+ * The connections of the DataSource's pool. Neither a connection nor an answer is awaited for longer than `timeout`: a
+ * connection that did not answer in time is closed, and the server is asked to abandon its statement.
  */
 export class ConnectionPool {
   constructor(
@@ -40,7 +40,7 @@ export class ConnectionPool {
     return this.pool().options.max ?? 10;
   }
 
-  /** One statement, on whichever connection is free. */
+  /** Runs one statement on any free connection. */
   async query(query: Query): Answer {
     const client = await this.connect();
     let broken = false;
@@ -55,10 +55,10 @@ export class ConnectionPool {
     }
   }
 
-  /** A connection, to be released by the caller. Throws `STORE_UNAVAILABLE` when none is free in time. */
+  /** A connection, which the caller must release. Throws `STORE_UNAVAILABLE` if none is free in time. */
   async connect(): Promise<Client> {
     const pool = this.pool();
-    // An idle connection is handed over at once, so a timer would be for nothing.
+    // An idle connection is handed out at once, so it needs no timer.
     const isIdle = pool.idleCount > pool.waitingCount;
     const lent = pool.connect();
     try {
@@ -68,7 +68,7 @@ export class ConnectionPool {
     }
   }
 
-  /** What is lent too late goes back to the pool. */
+  /** A connection that is handed out too late goes back to the pool. */
   private async inTime(lent: Promise<Client>): Promise<Client> {
     let timer: NodeJS.Timeout | undefined;
     let isLate = false;
@@ -89,7 +89,10 @@ export class ConnectionPool {
     }
   }
 
-  /** A statement on a connection that the caller has. The connection is of no more use when this fails without a code. */
+  /**
+   * Runs a statement on a connection that the caller holds. If it fails without a code, that connection cannot be used
+   * any longer.
+   */
   async ask(client: Client, query: Query): Answer {
     try {
       return await client.query({ ...query, query_timeout: this.timeout });
@@ -105,8 +108,9 @@ export class ConnectionPool {
 }
 
 /**
- * A server that takes a connection and says nothing would keep the pool's place for it for ever, unless the host has set
- * a limit (`connectTimeoutMS` of TypeORM). How long callers wait for a connection to become free stays the host's affair.
+ * A server that accepts a connection and never answers would occupy a place in the pool for ever, unless the
+ * application has set a limit (`connectTimeoutMS` of TypeORM). How long callers wait for a free connection remains up
+ * to the application.
  */
 function giveUpConnecting(pool: Pool, connectionTimeoutMillis: Duration): void {
   const { Client, options } = pool;
@@ -125,8 +129,8 @@ function giveUpConnecting(pool: Pool, connectionTimeoutMillis: Duration): void {
 const isLimited = Symbol('nestjs-latchkey: connecting has a limit');
 
 /**
- * The pool listens to a connection only while nobody has it. An `error` without a listener would end the process, as when
- * the server's last words stand in the same packet as its greeting; the statement under way fails anyway.
+ * The pool listens to a connection only while it is idle. An `error` without a listener would end the process, for
+ * example when the server's last words are in the same packet as its greeting; the current statement fails anyway.
  */
 function surviveErrors(pool: Pool): void {
   if (survives.has(pool)) return;

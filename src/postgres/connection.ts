@@ -9,7 +9,7 @@ export interface Connection {
   }): Promise<{ rows: unknown[]; rowCount: number | null }>;
 }
 
-/** A client that its pool has lent. */
+/** A client checked out of its pool. */
 export interface Client extends Connection {
   release(destroy?: boolean): void;
   on(event: 'error', listener: (error?: Error) => void): void;

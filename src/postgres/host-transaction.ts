@@ -20,14 +20,14 @@ const COMMIT = /^\s*(?:COMMIT|END)\b/i;
 const ROLLBACK = /^\s*(?:ROLLBACK|ABORT)\b/i;
 
 /**
- * The transaction of a host, watched until its end. Only what PostgreSQL answers tells how it ended: it answers the COMMIT
- * of a failed transaction with ROLLBACK, and TypeORM takes that for success. So the client is watched, not TypeORM.
+ * A transaction of the application, watched until its end. Only PostgreSQL's answers tell how it ended: it answers the
+ * COMMIT of a failed transaction with ROLLBACK, which TypeORM takes for success. So the client is watched, not TypeORM.
  */
 export class HostTransaction {
   settled = false;
   private committing = false;
   private readonly queue: StatementQueue<HostClient>;
-  /** In the order of the transaction: what waits for the end, and the savepoints between. */
+  /** Effects that wait for the end, and the savepoints between them, in order. */
   private entries: Entry[] = [];
   private unwatch = () => {};
 
@@ -38,7 +38,7 @@ export class HostTransaction {
     this.queue = new StatementQueue(client, query);
   }
 
-  /** Until the end of the transaction. Calls `ended` then. */
+  /** Watches the transaction until its end, and then calls `ended`. */
   watch(runner: QueryRunner, ended: () => void): void {
     const { client } = this;
     const restoreQuery = override(client, 'query', (query) => (...args: unknown[]) => {
@@ -47,10 +47,10 @@ export class HostTransaction {
     });
     const restoreRelease = override(runner, 'release', (release) => async () => {
       await (Reflect.apply(release, runner, []) as Promise<void>);
-      // Given back to the pool as it is: whoever borrows the connection next may commit it.
+      // Returned to the pool with its transaction open: the next borrower of the connection may commit it.
       if (!this.committing) await this.settle('unknown');
     });
-    // Without a COMMIT, PostgreSQL rolls back what its client leaves behind.
+    // Without a COMMIT, PostgreSQL rolls back when its client is gone.
     const lost = () => void (this.committing || this.settle('undone'));
     client.once('end', lost);
     this.unwatch = () => {
@@ -65,12 +65,12 @@ export class HostTransaction {
     return this.queue.run(statement, values);
   }
 
-  /** Resolves when what has been asked so far is answered. */
+  /** Resolves when every statement sent so far has been answered. */
   idle(): Promise<void> {
     return this.queue.idle();
   }
 
-  /** Of a statement of ours, as long as the transaction is failed. */
+  /** The error of one of our statements, as long as it leaves the transaction failed. */
   get failure(): StatementQueue['failure'] {
     return this.queue.failure;
   }
@@ -93,7 +93,7 @@ export class HostTransaction {
     return result;
   }
 
-  /** Also where the answer is an error: nothing has been committed, and the connection is not used again. */
+  /** Even if it fails: nothing has been committed, and the connection is not used again. */
   private async observedRollback(answer: Promise<unknown>): Promise<unknown> {
     try {
       return await answer;
@@ -117,14 +117,14 @@ export class HostTransaction {
     }
   }
 
-  /** The savepoint itself stays. One that is not known is older than everything of ours. */
+  /** The savepoint itself stays. An unknown one is older than everything of ours. */
   private async rolledBackTo(savepoint: string): Promise<void> {
     const undone = this.entries.splice(this.indexOf(savepoint) + 1);
     this.queue.failure = null;
     await emitAll(undone, 'undone');
   }
 
-  /** What came after it belongs to what is around it. */
+  /** Everything after it now belongs to the enclosing savepoint or transaction. */
   private released(savepoint: string): void {
     const index = this.indexOf(savepoint);
     this.entries = this.entries.filter((entry, at) => at < index || 'effect' in entry);
@@ -142,7 +142,10 @@ export class HostTransaction {
   }
 }
 
-/** One call of `within`: takes statements until its end; what waits for the outcome waits for the host's. */
+/**
+ * One call of `within`: it takes statements until its end, and its effects wait for the end of the transaction around
+ * it.
+ */
 export class HostTransactionScope implements JoinedTransaction {
   private ended = false;
 
@@ -157,12 +160,13 @@ export class HostTransactionScope implements JoinedTransaction {
       const result = await work();
       this.ended = true;
       await this.host.idle();
-      // The work may have caught it: the host must not go on to a COMMIT that PostgreSQL turns into a roll back.
+      // The work may have caught the error: the caller must not go on to a COMMIT that PostgreSQL turns into a
+      // ROLLBACK.
       if (this.host.failure) throw this.host.failure.error;
       return result;
     } finally {
       this.ended = true;
-      // The host's next statement must not overtake one that the work has not waited for.
+      // The caller's next statement must not overtake one that the work has not awaited.
       await this.host.idle();
     }
   }
@@ -176,7 +180,7 @@ export class HostTransactionScope implements JoinedTransaction {
   }
 }
 
-/** The query runner of the host's open transaction. Throws a `TypeError` where there is none on this DataSource. */
+/** The query runner of the caller's open transaction. Throws a `TypeError` if there is none on this DataSource. */
 export function transactionOf(manager: EntityManager, dataSource: unknown): QueryRunner {
   // TypeORM 1 calls it `dataSource`, 0.3 `connection`.
   const its = manager as unknown as { dataSource?: unknown; connection?: unknown };
@@ -205,7 +209,7 @@ function textOf(query: unknown): string {
   return typeof text === 'string' ? text : '';
 }
 
-/** Replaces a method of this one object. Returns what puts the former one back, unless somebody has replaced ours. */
+/** Replaces a method of this one object. Returns a function that restores it, unless someone else has replaced ours. */
 function override<T extends object>(
   target: T,
   name: keyof T & string,

@@ -9,7 +9,7 @@ export interface PoolOptions {
   stream?: (config: unknown) => Duplex;
 }
 
-/** The part of a `pg` pool that says how it connects. */
+/** The part of a `pg` pool that holds its connection options. */
 export interface ClientPool {
   readonly options: PoolOptions;
   readonly Client: new (options: object) => Listener;
@@ -33,13 +33,13 @@ export interface Listener {
 
 export interface ListeningClient {
   readonly client: Listener;
-  /** The caller destroys it: when the other side is gone, a graceful end would wait for it. */
+  /** Destroyed by the caller: if the other side is gone, a graceful end would wait for it. */
   readonly socket: () => Duplex | undefined;
 }
 
 /**
- * One more connection like the pool's, outside of it; not connected yet. `address` takes the place of the pool's in what
- * it names, and what it does not name (password functions, TLS, tunnels) stays.
+ * A connection like the pool's, outside of it and not connected yet. What `address` specifies replaces the pool's
+ * options; what it does not (password functions, TLS, tunnels) stays.
  */
 export function listeningClient({ Client, options: own }: ClientPool, given: ListenerOptions): ListeningClient {
   const { address, ...options } = given;
@@ -50,7 +50,7 @@ export function listeningClient({ Client, options: own }: ClientPool, given: Lis
   return { client: new Client({ ...readdressed(pooled, address), ...options, stream }), socket: () => socket };
 }
 
-/** The options with the host, port, user, password, database and parameters that the address has. */
+/** The options, with the host, port, user, password, database and parameters of the address. */
 function readdressed(own: PoolOptions, address: string | null): object {
   if (address === null) return own;
   const { hostname, port, username, password, pathname, search } = new URL(address);

@@ -2,16 +2,16 @@ import { AuthError } from '../auth.errors.js';
 import type { Duration } from '../common/duration.js';
 import { Semaphore } from '../common/semaphore.js';
 
-/** Statements that wait for the same lock at once: enough that one is always on its way. */
+/** How many statements may wait for the same lock at once: enough that one is always on its way. */
 const MAX_WAITING = 2;
 
-/** One queue for each lock that statements of this process may wait for. Those that wait here have no connection. */
+/** One queue for each lock that statements of this process may wait for. Callers waiting here hold no connection. */
 export class LockQueues {
   private readonly queues = new Map<string, Semaphore>();
 
   constructor(private readonly timeout: Duration) {}
 
-  /** Throws `STORE_UNAVAILABLE`, and has not called `work`, when the others have not done in time. */
+  /** Throws `STORE_UNAVAILABLE`, without having called `work`, if its turn does not come in time. */
   async run<T>(key: string, work: () => Promise<T>): Promise<T> {
     let queue = this.queues.get(key);
     if (!queue) this.queues.set(key, (queue = new Semaphore(() => MAX_WAITING)));

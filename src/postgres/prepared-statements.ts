@@ -20,15 +20,15 @@ const ATTEMPTS = 3;
  * Runs named prepared statements on the DataSource's own connection pool, without TypeORM's query runner and without
  * hydrating an entity: one round trip, plain rows. The hot path of every store goes through here.
  *
- * Nothing waits for longer than `database.timeout`: neither for a connection, nor for a lock, nor for an answer. Behind a
- * pooler in transaction mode, which hands one connection to many clients, the statements lose their names.
+ * Nothing waits for longer than `database.timeout`: neither for a connection, nor for a lock, nor for an answer. Behind
+ * a pooler in transaction mode, which hands one connection to many clients, statements are sent without a name.
  *
  * A fault of the database is thrown as `STORE_UNAVAILABLE` (or `SCHEMA_MISSING`), so that an outage is never mistaken
- * for "not found". An error that names the caller's data (SQLSTATE classes 22 and 23) is thrown as it is.
+ * for "not found". An error about the caller's data (SQLSTATE classes 22 and 23) is thrown as it is.
  */
 @Injectable()
 export class PreparedStatements {
-  // Its options and its connections name the database's password.
+  // Its options and connections contain the database's password.
   readonly #dataSource: DataSource;
 
   constructor(
@@ -57,20 +57,20 @@ export class PreparedStatements {
   private readonly locks: LockQueues;
   private readonly timeout: Duration;
   private readonly logger = new Logger('Auth');
-  /** Whether each connection still has what was prepared on it. */
+  /** Whether connections keep what was prepared on them. */
   private keepsNames = true;
   private readonly transactions = new AsyncLocalStorage<JoinedTransaction>();
   readonly #hostTransactions = new Map<HostClient, HostTransaction>();
   private readonly semaphore = new Semaphore(() => Math.max(1, Math.floor(this.pool.max / 2)));
 
-  /** Within `transaction`, as part of it; else on its own. */
+  /** As part of the transaction around it, if there is one; otherwise on its own. */
   run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
     const transaction = this.transactions.getStore();
-    // What was started inside and not waited for must not end up in somebody else's use of that connection.
+    // A call that was started inside and not awaited must not run in the connection's next transaction.
     return transaction?.open ? transaction.run<Row>(statement, values) : this.runAlone<Row>(statement, values);
   }
 
-  /** On its own also within a transaction: for what must stay done when that is undone, such as counting an attempt. */
+  /** On its own even within a transaction: for what must survive a rollback, such as counting an attempt. */
   async runAlone<Row>({ name, text }: Statement, values: unknown[]): Promise<StatementResult<Row>> {
     let isNamed = this.keepsNames && name !== '';
     for (let attempt = 1; ; attempt++) {
@@ -92,8 +92,8 @@ export class PreparedStatements {
   }
 
   /**
-   * `run`, for a statement that may wait for a lock: of those with the same key only a few at once, so that whoever holds
-   * that lock for long does not take the connections of everybody else.
+   * As `run`, for a statement that may wait for a lock: only a few with the same key run at once, so that whoever holds
+   * that lock for long does not tie up all connections.
    */
   async runLocking<Row>(key: string, statement: Statement, values: unknown[]): Promise<StatementResult<Row>> {
     if (this.inTransaction) return this.run<Row>(statement, values);
@@ -101,12 +101,12 @@ export class PreparedStatements {
   }
 
   /**
-   * Everything that `work` runs and waits for, in one transaction: all of it is done, or nothing. A transaction within
-   * one is part of it. A statement that fails undoes it all, also where the work catches the error. PostgreSQL may ask
-   * for another try (a deadlock), and `work` is then called again.
+   * Runs everything in `work` in one transaction: all of it is done, or nothing. A transaction inside another is part
+   * of it. A statement that fails rolls everything back, even if `work` catches the error. After a deadlock `work` is
+   * called again.
    *
-   * At most half of the pool's connections are in transactions at once, so that work which asks for another connection
-   * (a host's own directory) always gets one; further transactions wait without holding any.
+   * At most half of the pool's connections are in transactions at once, so that work which needs another connection
+   * (for a user directory of the application's own) always gets one; further transactions wait without holding any.
    */
   async transaction<T>(work: () => Promise<T>): Promise<T> {
     if (this.transactions.getStore()?.open) return work();
@@ -131,9 +131,9 @@ export class PreparedStatements {
   }
 
   /**
-   * Everything that `work` runs and waits for, on the connection of the host's own open transaction: it is done when the
-   * host commits. What waits for the end of the transaction waits for the host's. Throws a `TypeError` for a manager
-   * without an open transaction or of another DataSource, and within another transaction.
+   * Runs everything in `work` on the connection of the caller's own open transaction, and takes effect when that
+   * commits. Events and invalidations wait for its end. Throws a `TypeError` for a manager without an open transaction
+   * or of another DataSource, and inside another transaction.
    */
   async within<T>(manager: EntityManager, work: () => Promise<T>): Promise<T> {
     const runner = transactionOf(manager, this.#dataSource);
@@ -157,12 +157,14 @@ export class PreparedStatements {
     return scope.perform(() => this.transactions.run(scope, work));
   }
 
-  /** Before Node 24 one storage in use makes every promise of the process dearer, a statement by a tenth. */
+  /**
+   * Before Node 24, an AsyncLocalStorage in use slows down every promise of the process, and a statement by a tenth.
+   */
   private restStorage(): void {
     if (this.semaphore.isIdle && this.#hostTransactions.size === 0) this.transactions.disable();
   }
 
-  /** Whether this code runs in a transaction, and so may read uncommitted changes of its own. */
+  /** Whether this code runs in a transaction, where it may read its own uncommitted changes. */
   get inTransaction(): boolean {
     return this.transactions.getStore()?.open === true;
   }
@@ -172,18 +174,18 @@ export class PreparedStatements {
    * logged.
    */
   afterTransaction(effect: AfterTransaction): void {
-    // Also what was started inside and not waited for, until it is known how the transaction ends.
+    // Calls that were started inside and not awaited count too, until it is known how the transaction ended.
     if (!this.transactions.getStore()?.willEmit(effect)) void emit(effect, 'committed');
   }
 
-  /** Also of one that fails; of the pool's, with the wait for a connection. */
+  /** Counts failed statements too; on the pool, including the wait for a connection. */
   private timed<T>(name: string, ask: () => Promise<T>): Promise<T> {
     if (!this.metrics.isOn) return ask();
     const startedAt = performance.now();
     return ask().finally(() => this.metrics.took(name, performance.now() - startedAt));
   }
 
-  /** On the host's connection, whose deadlines are the host's. */
+  /** On the application's connection, with its own timeouts. */
   private hostTransaction(client: HostClient): HostTransaction {
     return new HostTransaction(client, (connection, name, query) => this.timed(name, () => connection.query(query)));
   }
@@ -199,22 +201,25 @@ export class PreparedStatements {
     this.keepsNames = false;
   }
 
-  /** One more connection like the pool's, outside of it: see `listeningClient`. */
+  /** A connection like the pool's, outside of it: see `listeningClient`. */
   listener(options: ListenerOptions): ListeningClient {
     return listeningClient(this.#primary, options);
   }
 
-  /** The DataSource's `schema` option, where the host has set one. */
+  /** The DataSource's `schema` option, if set. */
   get schema(): string | undefined {
     return (this.#dataSource.options as { schema?: string }).schema;
   }
 
-  /** The DataSource's `entityPrefix` option, where the host has set one. */
+  /** The DataSource's `entityPrefix` option, if set. */
   get entityPrefix(): string | undefined {
     return this.#dataSource.options.entityPrefix;
   }
 
-  /** The pool that TypeORM opened; its primary when the DataSource has replicas, since a replica lags behind a revocation. */
+  /**
+   * The pool that TypeORM opened; the primary's if the DataSource has replicas, since a replica lags behind a
+   * revocation.
+   */
   get #primary(): Pool {
     return (this.#dataSource.driver as unknown as { master: Pool }).master;
   }

@@ -2,7 +2,7 @@ import type { Connection } from './connection.js';
 import type { Statement, StatementResult } from './statement.js';
 import { sqlState, toAuthError } from './store-error.js';
 
-/** Asks this connection; `name` is for the metrics. */
+/** Sends a query on this connection; `name` is for the metrics. */
 export type Query<Of extends Connection = Connection> = (
   connection: Of,
   name: string,
@@ -10,11 +10,11 @@ export type Query<Of extends Connection = Connection> = (
 ) => ReturnType<Connection['query']>;
 
 /**
- * The statements of one transaction: one after the other, as a connection works, and unnamed, since a prepared statement
- * that has become stale would cost the whole transaction.
+ * Runs the statements of one transaction one after the other, as a connection does, and unnamed, since a stale prepared
+ * statement would fail the whole transaction.
  */
 export class StatementQueue<Of extends Connection = Connection> {
-  /** Of the first statement that failed, and with it the transaction. */
+  /** The error of the first statement that failed, and with it the transaction. */
   failure: { error: unknown } | null = null;
   private last: Promise<unknown> = Promise.resolve();
 
@@ -34,12 +34,12 @@ export class StatementQueue<Of extends Connection = Connection> {
         throw error;
       }
     });
-    // Its caller is told; the next statement meets the broken connection by itself.
+    // Its caller gets the error; the next statement will find the connection broken itself.
     this.last = result.catch(() => {});
     return result;
   }
 
-  /** Resolves when what has been asked so far is answered. */
+  /** Resolves when every statement sent so far has been answered. */
   async idle(): Promise<void> {
     await this.last;
   }

@@ -10,31 +10,34 @@ const DEADLOCK_DETECTED = '40P01';
 const SERIALIZATION_FAILURE = '40001';
 const STATEMENT_COMPLETION_UNKNOWN = '40003';
 
-/** Refused before anything ran: the connection lost the statement (a pooler, DISCARD), or a column changed its type. */
+/**
+ * Refused before anything ran: the connection has lost the statement (a pooler, DISCARD), or a column has changed its
+ * type.
+ */
 export const STALE_STATEMENT = new Set([INVALID_STATEMENT_NAME, DUPLICATE_STATEMENT, FEATURE_NOT_SUPPORTED]);
-/** The server's connection is another one than the client believes: a pooler has exchanged it. */
+/** The client is now on another server connection: a pooler has swapped it. */
 export const NOT_OURS = new Set([INVALID_STATEMENT_NAME, DUPLICATE_STATEMENT]);
-/** Rolled back as a whole by PostgreSQL, which asks for exactly this: try again. */
+/** Rolled back as a whole by PostgreSQL, which asks for exactly this: a retry. */
 export const TRY_AGAIN = new Set([DEADLOCK_DETECTED, SERIALIZATION_FAILURE]);
 
-/** PostgreSQL's five-character error code, where the error is one of the server's. */
+/** PostgreSQL's five-character error code, if the error comes from the server. */
 export function sqlState(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
 }
 
-/** The code of an error, or of what `toAuthError` has made of it. */
+/** The code of an error, or of the error that `toAuthError` wrapped. */
 export function sqlStateOrCause(error: unknown): string | undefined {
   return sqlState(error) ?? sqlState((error as Error | null)?.cause);
 }
 
-/** PostgreSQL has answered the commit itself: a constraint (23) or trigger checked late, or a roll back (40). */
+/** Whether PostgreSQL refused the commit: a deferred constraint (23) or trigger, or a rollback (40). */
 export function wasRefused(error: unknown): boolean {
   const code = sqlStateOrCause(error) ?? '';
   return /^(23|40|P0)/.test(code) && code !== STATEMENT_COMPLETION_UNKNOWN;
 }
 
-/** What to throw for this error: an `AuthError`, or the error itself if it concerns the caller's data. */
+/** What to throw for this error: an `AuthError`, or the error itself if it is about the caller's data. */
 export function toAuthError(error: unknown, code: string | undefined, statement: string): unknown {
   if (code === UNDEFINED_TABLE || code === UNDEFINED_COLUMN || code === UNDEFINED_FUNCTION) {
     const detail = (error as Error).message;

@@ -4,17 +4,17 @@ import type { Statement, StatementResult } from './statement.js';
 import { StatementQueue, type Query } from './statement-queue.js';
 import { sqlState, sqlStateOrCause, toAuthError, wasRefused } from './store-error.js';
 
-/** `unknown`: the answer to the commit was lost, and with it whether it was done. */
+/** `unknown`: the answer to the commit was lost, so it may or may not have happened. */
 export type TransactionOutcome = 'committed' | 'undone' | 'unknown';
 
 export type AfterTransaction = (outcome: TransactionOutcome) => void | Promise<void>;
 
-/** What statements that run inside of a transaction see of it. */
+/** A transaction, as the statements inside it see it. */
 export interface JoinedTransaction {
-  /** After it, no more statements are taken. */
+  /** False once it takes no more statements. */
   readonly open: boolean;
   run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>>;
-  /** Whether it will call `effect` at its end; no longer once it has ended. */
+  /** Whether it will call `effect` at its end; false once it has ended. */
   willEmit(effect: AfterTransaction): boolean;
 }
 
@@ -35,9 +35,9 @@ export class Transaction implements JoinedTransaction {
     this.queue = new StatementQueue(client, query);
   }
 
-  /** Everything that `work` runs and waits for is done, or nothing. A statement that fails undoes it all. */
+  /** Commits everything that `work` ran and awaited, or nothing. A statement that fails rolls all of it back. */
   async perform<T>(work: () => Promise<T>): Promise<T> {
-    // While it is out of the pool nobody else listens, and an `error` without a listener ends the process.
+    // While it is checked out the pool does not listen, and an `error` without a listener ends the process.
     const lost = (error?: Error) =>
       (this.queue.failure ??= { error: toAuthError(error, sqlState(error), 'transaction') });
     this.client.on('error', lost);
@@ -57,7 +57,7 @@ export class Transaction implements JoinedTransaction {
     } catch (error) {
       this.open = false;
       if (outcome === 'unknown' && wasRefused(error)) outcome = 'undone';
-      // One that did not answer is not asked again: the ROLLBACK would wait behind what it is still doing.
+      // A connection that did not answer is not used again: the ROLLBACK would wait behind the stuck statement.
       const isDeaf = this.queue.failure !== null && sqlStateOrCause(this.queue.failure.error) === undefined;
       broken = isDeaf || !(await this.rolledBack());
       throw error;
@@ -88,12 +88,12 @@ export class Transaction implements JoinedTransaction {
   }
 }
 
-/** Calls it. What it throws is logged. */
+/** Calls `effect`. What it throws is logged. */
 export async function emit(effect: AfterTransaction, outcome: TransactionOutcome): Promise<void> {
   try {
     await effect(outcome);
   } catch (error) {
-    // What has been done is done: its caller must not take it for failed.
+    // The transaction has ended, and its caller must not take it for failed.
     new Logger('Auth').error(error);
   }
 }

@@ -9,9 +9,9 @@ import { RateLimitStore } from './rate-limit.store.js';
 
 export interface BackoffState {
   readonly allowed: boolean;
-  /** Failures in a row, as far as they still lengthen the wait. */
+  /** Consecutive failures, as far as they still lengthen the delay. */
   readonly failures: number;
-  /** When the delay ends, in epoch milliseconds: from that exact instant on the next login is checked. */
+  /** When the delay ends, in epoch milliseconds. From that exact instant on, the next login is checked. */
   readonly resetAt: number;
   /** Whole seconds left, rounded up; 0 if a login is allowed. */
   readonly retryAfter: number;
@@ -21,11 +21,11 @@ const EVENT = 'login_backoff';
 
 /**
  * Growing delays after failed logins from one address, shared by all instances: 0.5, 1, 2, 4, 5, 5 s from the last
- * failure, which a success resets. A login during the delay is refused without being checked, and does not lengthen it.
+ * failure, reset by a success. A login during the delay is refused without being checked, and does not lengthen it.
  *
  * It slows down an attacker who waits for each answer. Guesses sent at the same moment all see the same state; those
- * are bounded by `login_ip`, which is exact. Clients whose address is not known have that limit only: with one wait for
- * all of them, any one could keep the others out.
+ * are bounded by `login_ip`, which is exact. Clients with an unknown address have only that limit: with one delay for
+ * all of them, any one could lock out the others.
  */
 @Injectable()
 export class LoginBackoff {

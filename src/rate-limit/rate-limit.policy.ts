@@ -4,16 +4,16 @@ import type { BackoffSettings, RateLimitPolicy, RateLimitSettings } from '../con
 import { columnKey } from '../crypto/hash.js';
 import { normalizeLogin } from '../user/login-name.js';
 
-/** What one event of one subject is counted in. */
+/** Counts one event for one subject. */
 export interface Bucket {
   readonly event: string;
-  /** As stored: normalised, and hashed where it would not fit its column. */
+  /** As stored: normalised, and hashed if it would not fit its column. */
   readonly subject: string;
   readonly limit: number;
   readonly window: number;
 }
 
-/** What a bucket holds: of the events younger than `window` at most the `limit` newest. Instants are epoch ms. */
+/** The content of a bucket: of the events younger than `window`, at most the newest `limit`. Instants are epoch ms. */
 export interface BucketUsage {
   readonly used: number;
   readonly oldest: number | null;
@@ -21,14 +21,14 @@ export interface BucketUsage {
 }
 
 const MAX_SUBJECT_LENGTH = 150;
-/** No text has this key: `columnKey` hashes whatever begins like it. */
+/** No text has this key: `columnKey` hashes anything that begins like it. */
 const UNKNOWN = 'sha256:unknown';
 const UNKNOWN_FACTOR = 10;
 
 /**
- * The bucket of a subject: an account's login name in its one spelling, or a client's address, IPv6 by /64 and
- * v4-mapped as IPv4. `null` is a client whose address is not known: all of them share one bucket of ten times the
- * limit, since an attacker who hides must not be unlimited, nor lock out everybody else who does.
+ * The bucket of a subject: an account's login name in its canonical spelling, or a client's address, IPv6 by /64 and
+ * v4-mapped as IPv4. `null` is a client whose address is unknown: all of them share one bucket with ten times the
+ * limit, so that an attacker without an address is neither unlimited nor able to lock out everyone else without one.
  */
 export function bucketOf(event: string, { limit, window }: RateLimitPolicy, subject: string | null): Bucket {
   if (subject === null) return { event, subject: UNKNOWN, limit: limit * UNKNOWN_FACTOR, window };
@@ -44,8 +44,8 @@ export function subjectKey(subject: string): string {
 }
 
 /**
- * When the next unit comes back: the oldest counted event has then the exact age of the window. Of a bucket that holds
- * more than its limit (its policy was lowered) that is not the oldest of all, but the oldest of the newest `limit`.
+ * When the next slot frees up: the moment the oldest counted event leaves the window. In a bucket over its limit
+ * (because the policy was lowered), that is the oldest of the newest `limit` events.
  */
 export function resetAt(
   { window }: Pick<Bucket, 'window'>,
@@ -55,12 +55,14 @@ export function resetAt(
   return (oldest ?? now) + window;
 }
 
-/** The longest that any event counts for: of this age and older it is of no use. */
+/** The longest window in use; older events can be deleted. */
 export function longestWindow({ policies, backoff }: RateLimitSettings): number {
   return Math.max(backoff.window, ...Object.values(policies).map(({ window }) => window));
 }
 
-/** Whole seconds until `instant`, rounded up, so that a client that waits them is not refused again. At least 1. */
+/**
+ * Whole seconds until `instant`, rounded up and at least 1, so that a client that waits for them is not refused again.
+ */
 export function secondsUntil(instant: number, now: number): number {
   return Math.max(1, Math.ceil((instant - now) / 1000));
 }
@@ -70,7 +72,7 @@ export function backoffDelay(failures: number, { base, maxDelay }: BackoffSettin
   return failures < 1 ? 0 : Math.min(base * 2 ** (failures - 1), maxDelay);
 }
 
-/** From this many failures on the delay is the longest, so more of them need not be counted. */
+/** The number of failures at which the delay is longest; more of them need not be counted. */
 export function backoffSteps(settings: BackoffSettings): number {
   let failures = 1;
   while (backoffDelay(failures, settings) < settings.maxDelay) failures++;

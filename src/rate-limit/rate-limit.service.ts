@@ -10,7 +10,10 @@ import { AuthEvents } from '../events/auth-events.js';
 import { bucketOf, resetAt, secondsUntil, type Bucket } from './rate-limit.policy.js';
 import { RateLimitStore, type ConsumeResult } from './rate-limit.store.js';
 
-/** What is limited, and for whom: a login name, an address, or `null` for a client whose address is not known. */
+/**
+ * An event, and the subject it is counted for: a login name, an address, or `null` for a client whose address is
+ * unknown.
+ */
 export interface RateLimitTarget {
   readonly event: RateLimitEvent;
   readonly subject: string | null;
@@ -19,7 +22,7 @@ export interface RateLimitTarget {
 /** A decision about one bucket, explained. */
 export interface RateLimitDecision {
   readonly event: RateLimitEvent;
-  /** As it is counted: normalised, and hashed where it would not fit its column. */
+  /** The subject as it is counted: normalised, and hashed if it would not fit its column. */
   readonly subject: string;
   readonly allowed: boolean;
   readonly limit: number;
@@ -27,9 +30,9 @@ export interface RateLimitDecision {
   readonly window: number;
   /** How many more are allowed after this decision. */
   readonly remaining: number;
-  /** When the next unit comes back: epoch milliseconds. From that exact instant on, one more is allowed. */
+  /** When the next slot frees up: epoch milliseconds. From that exact instant on, one more is allowed. */
   readonly resetAt: number;
-  /** Whole seconds to wait, rounded up; 0 where this bucket does not refuse. */
+  /** Whole seconds to wait, rounded up; 0 if this bucket does not refuse. */
   readonly retryAfter: number;
   /**
    * `within_limit`; `limit_reached`, according to the store or this process's memory; `refused_together`: there was room,
@@ -51,7 +54,7 @@ export interface RateLimitResult {
 
 type Counted = ConsumeResult['usage'][number];
 
-/** How long another process's `clear` may go unseen here. */
+/** How long this process may not notice another process's `clear`. */
 const REMEMBERED_FOR = seconds(1);
 const MAX_EMITTED = 10_000;
 
@@ -78,7 +81,7 @@ const MAX_EMITTED = 10_000;
  *
  * const { allowed, decisive } = await limits.consumeAll([
  *   { event: '2fa_attempt', subject: user.email },
- *   { event: 'login_ip', subject: request.ip },
+ *   { event: 'login_ip', subject: ip },
  * ]);
  * if (!allowed) console.log(`Retry in ${decisive.retryAfter} s.`);
  * ```

@@ -1,6 +1,6 @@
 import type { Bucket, BucketUsage } from './rate-limit.policy.js';
 
-/** What `consume` has decided, and what each bucket held before, in the order asked. */
+/** The decision of `consume`, and the usage of each bucket before it, in the order asked. */
 export interface ConsumeResult {
   readonly recorded: boolean;
   readonly usage: readonly Omit<BucketUsage, 'newest'>[];
@@ -11,12 +11,12 @@ export interface ConsumeResult {
  * checks:
  *
  * - An event counts while `occurredAt > now - window`: no longer at the exact age of the window.
- * - `consume` is one decision, atomic against every other in every process: whatever arrives at once, no window of a
- *   bucket ever holds more than `limit` events that were consumed, and as long as there is room one gets it.
- * - A fault of the storage is thrown, and is neither "room" nor "full".
+ * - `consume` is one decision, atomic against every other in every process: however many events arrive at once, no
+ *   window of a bucket ever holds more than `limit` consumed events, and as long as there is room one gets it.
+ * - A fault of the storage is thrown, and means neither "room" nor "full".
  */
 export abstract class RateLimitStore {
-  /** Expired entries disappear by themselves, and the cleanup has nothing to do. */
+  /** Whether expired entries disappear by themselves, so that the cleanup has nothing to do. */
   readonly expiresByItself: boolean = false;
 
   /**
@@ -25,16 +25,16 @@ export abstract class RateLimitStore {
    */
   abstract consume(buckets: readonly Bucket[], now: number): Promise<ConsumeResult>;
 
-  /** What the bucket holds now. */
+  /** The current usage of the bucket. */
   abstract read(bucket: Bucket, now: number): Promise<BucketUsage>;
 
   /** Records an event, full or not. */
   abstract record(bucket: Bucket, now: number): Promise<void>;
 
-  /** Takes back one event of exactly this instant. False if there is none. */
+  /** Removes one event of exactly this instant. False if there is none. */
   abstract refund(bucket: Bucket, at: number): Promise<boolean>;
 
-  /** Empties the bucket. Returns the number of events that it held, expired ones included. */
+  /** Empties the bucket. Returns the number of events it held, including expired ones. */
   abstract clear(bucket: Pick<Bucket, 'event' | 'subject'>): Promise<number>;
 
   /** Deletes at most `limit` events that happened up to this instant, of any bucket. Returns the number deleted. */

@@ -3,25 +3,25 @@ import type { Clock } from '../common/clock.js';
 import type { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import type { RevokedToken, RevokedTokenStore } from './revoked-token.store.js';
 
-/** Milliseconds until a list is read again that has just been read, could not be read, or was too long. */
+/** Milliseconds until the list is read again after a success, after a failure, or if it was too long. */
 const RETRY_AFTER = { success: 1_000, failure: 1_000, overflow: 60_000 };
-/** Ended tokens that were heard of and not read; with more of them the list is read again. */
+/** How many revoked tokens messages may name before the list is read again. */
 const MAX_UNREAD = 1_000;
 
 /**
  * All self-contained tokens that were revoked before they expired, in memory: read at boot, kept current through the
  * channel, and read again whenever the channel may have missed something. It answers only while it is complete;
- * otherwise, and always if there are more than `most` of them, the database is asked.
+ * otherwise, and always if there are more than `max` of them, the database is asked.
  *
- * A message is a hint: of a token that one names the database is asked. However many come, the list is read at most once
- * a second, and no message makes a request cost more than it does without a list.
+ * A message is a hint: for a token that it names, the database is asked. However many arrive, the list is read at most
+ * once a second, and no message makes a request more expensive than it would be without a list.
  */
 export class RevocationList {
   private readonly logger = new Logger('Auth');
   private revoked = new Map<string, number>();
   private isWhole = false;
   private isTooLong = false;
-  /** What messages have named since the list was read. */
+  /** Tokens that messages have named since the list was read. */
   private unread = new Set<string>();
   private loading: Promise<void> | undefined;
   private generation = 0;
@@ -40,7 +40,7 @@ export class RevocationList {
     });
   }
 
-  /** Whether the token is on the list, or `undefined` if memory cannot say at the moment. */
+  /** Whether the token is on the list, or `undefined` if that cannot be said from memory at the moment. */
   has(jti: string): boolean | undefined {
     if (this.isWhole && this.channel.isCurrent) {
       if (this.revoked.has(jti)) return true;
@@ -51,7 +51,7 @@ export class RevocationList {
     return undefined;
   }
 
-  /** What this process has ended itself. */
+  /** Adds tokens that this process has revoked itself. */
   add(...tokens: readonly RevokedToken[]): void {
     if (!this.isWhole && !this.loading) return;
     for (const [jti, exp] of tokens) this.revoked.set(jti, Math.max(exp, this.revoked.get(jti) ?? 0));
@@ -59,7 +59,7 @@ export class RevocationList {
     if (this.isWhole && this.revoked.size > this.max) this.overflow();
   }
 
-  /** Reads the list unless it is there. Resolves also when it could not be read: then it is tried again later. */
+  /** Reads the list unless it is in memory. Resolves even if that failed; it is then retried later. */
   load(): Promise<void> {
     if (this.isWhole || performance.now() < this.nextAttempt) return Promise.resolve();
     this.loading ??= this.read().finally(() => (this.loading = undefined));
@@ -75,7 +75,7 @@ export class RevocationList {
   private async read(): Promise<void> {
     const { generation } = this;
     this.revoked = new Map();
-    // What is heard meanwhile stays: it may have been ended after this was read.
+    // Tokens named meanwhile stay: they may have been revoked after the list was read.
     this.unread = new Set();
     try {
       const listed = await this.store.list(this.clock.now(), this.max + 1);
@@ -86,7 +86,7 @@ export class RevocationList {
       this.isWhole = true;
       this.isTooLong = false;
     } catch {
-      // Until then the database is asked for each token, and its caller gets the error.
+      // Until then the database is asked for each token, and the caller gets its error.
       this.nextAttempt = performance.now() + RETRY_AFTER.failure;
     }
   }
@@ -96,7 +96,7 @@ export class RevocationList {
     if (this.unread.size > MAX_UNREAD) this.reload();
   }
 
-  /** Those that have expired by themselves are refused anyway. Twice as many as were left, so it costs next to nothing. */
+  /** Expired tokens are refused anyway. The next time at twice the number left, so that it costs next to nothing. */
   private prune(): void {
     const now = this.clock.now();
     for (const [jti, exp] of this.revoked) if (exp <= now) this.revoked.delete(jti);

@@ -9,8 +9,8 @@ import { RevocationList } from './revocation-list.js';
 import { RevokedTokenStore, type TokenState } from './revoked-token.store.js';
 
 /**
- * What is known of a self-contained token: from memory while that may answer (then a request costs no query at all), else
- * from the store in one round trip.
+ * The state of a self-contained token: from memory while that may answer (a request then costs no query at all),
+ * otherwise from the store in one round trip.
  */
 @Injectable()
 export class TokenStates implements OnModuleInit {
@@ -57,7 +57,10 @@ export class TokenStates implements OnModuleInit {
     return isFirst;
   }
 
-  /** `undefined`: ask the store. Always so inside a transaction, which may see its own uncommitted changes. */
+  /**
+   * `undefined` means that the store must be asked. Always so inside a transaction, which may see its own uncommitted
+   * changes.
+   */
   private isListed(jti: string): boolean | undefined {
     return this.statements.inTransaction ? undefined : this.memory?.revoked.has(jti);
   }

@@ -25,7 +25,10 @@ export interface AuthSchema {
 }
 
 export interface AuthSchemaOptions {
-  /** Type of your users' ids, if they are in a table or service of your own. Without it the module has a user table. */
+  /**
+   * The type of your users' ids, if they are in a table or service of your own. Without it the module creates a user
+   * table.
+   */
   readonly userId?: UserIdType;
   /** Other names for the tables: the same as the option `tables` of `AuthModule`. */
   readonly tables?: Partial<TableSettings>;

@@ -7,7 +7,10 @@ import type { UserIdType } from './user-id-type.js';
 const TEXT = ['text', 'varchar', 'bpchar'];
 const INTEGER = ['int4', 'int8'];
 
-/** The columns of a source system that a table must have to be taken over, and the types they may have. */
+/**
+ * The columns that a table must have to be adopted, and their possible types: those of the systems in
+ * docs/compatibility.md.
+ */
 const REQUIRED: Readonly<Record<TableKey, Readonly<Record<string, readonly string[]>>>> = {
   users: {
     id: ['uuid'],
@@ -43,7 +46,7 @@ const REQUIRED: Readonly<Record<TableKey, Readonly<Record<string, readonly strin
   },
 };
 
-/** Columns that we add: one of the name that is there already must be of the type. */
+/** Columns that we add. If one with that name exists already, it must have this type. */
 const ADDED: Readonly<Partial<Record<TableKey, Readonly<Record<string, readonly string[]>>>>> = {
   users: { tokens_invalidated_after: ['timestamptz'], disabled_at: ['timestamptz'], last_login_at: ['timestamptz'] },
   sessions: {
@@ -82,14 +85,14 @@ const COLUMNS = `SELECT a.attname AS name, t.typname AS type, a.attnotnull AND N
 interface Column {
   readonly name: string;
   readonly type: string;
-  /** Whether an INSERT must name it. */
+  /** Whether an INSERT must provide it. */
   readonly required: boolean;
   readonly in_key: boolean;
 }
 
 /**
- * Throws `INVALID_CONFIG` where a table of one of our names is none that a source system has made, or is looked for
- * under another name than TypeORM would give it: before anything is altered, with every column that is in the way.
+ * Throws `INVALID_CONFIG` if an existing table with one of our names cannot be adopted, or TypeORM would look for it
+ * under another name. Nothing has been altered then, and every column that is in the way is listed.
  */
 export async function refuseForeignTables(
   queryRunner: QueryRunner,
@@ -107,13 +110,13 @@ export async function refuseForeignTables(
   throw new AuthError('INVALID_CONFIG', `The migrations of nestjs-latchkey change nothing here:${list}`, { mistakes });
 }
 
-/** Those of the DataSource, which TypeORM 0.3 calls `connection`. */
+/** The options of the DataSource, which TypeORM 0.3 calls `connection`. */
 export function optionsOf(queryRunner: QueryRunner): { readonly schema?: string; readonly entityPrefix?: string } {
   const { dataSource, connection } = queryRunner as Partial<QueryRunner>;
   return (dataSource ?? connection)?.options ?? {};
 }
 
-/** TypeORM would look for the tables under a prefix that the module's statements do not know. */
+/** With a prefix, TypeORM would look for tables that the module's statements do not know. */
 export function prefixMistakes(entityPrefix: string | undefined): string[] {
   if (!entityPrefix) return [];
   return [
@@ -138,7 +141,7 @@ function mistakesOf(
     if (found && !types.includes(found.type)) refuse(`${name} is ${found.type}, not ${types[0]}`);
   }
   if (!columns.some(({ in_key }) => in_key)) refuse('no primary key');
-  // Accounts may have more that their application fills in; of the others each row is written here.
+  // The user table may have more required columns, which its application fills in; rows of the others are written here.
   const known = { ...ADDED[key], ...wanted };
   for (const { name, required } of key === 'users' ? [] : columns) {
     if (required && !(name in known)) refuse(`${name}, unknown here, is NOT NULL without a default`);

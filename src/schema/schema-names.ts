@@ -1,6 +1,6 @@
 import { TableSettings } from '../config/table-settings.js';
 
-/** The table of the key that the triggers use, by the name that it has within them. */
+/** The table with the key of the triggers, as they name it. */
 export const INVALIDATION_KEY = 'latchkey_invalidation_key';
 
 /** The names of the module's tables and functions as SQL, quoted; with a schema, qualified by it. */
@@ -26,7 +26,7 @@ export class SchemaNames {
     this.invalidationKey = this.qualified(INVALIDATION_KEY);
   }
 
-  /** A function with the types of its arguments, as text for `regprocedure`: others of its name may stand beside it. */
+  /** A function with its argument types, as text for `regprocedure`: other functions with its name may exist. */
   signature(name: string, ...types: string[]): string {
     return `${this.qualified(name)}(${types.join(',')})`;
   }
@@ -36,19 +36,19 @@ export class SchemaNames {
   }
 }
 
-/** An SQL identifier. */
+/** Quotes an SQL identifier. */
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
-/** An SQL text. */
+/** Quotes an SQL string. */
 export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 const CHANNEL = 'nestjs_latchkey_';
-/** PostgreSQL takes 63 bytes for the name of a channel. */
+/** PostgreSQL allows 63 bytes for the name of a channel. */
 const MAX_SCHEMA_IN_CHANNEL = 63 - CHANNEL.length;
 
 /**
- * What the triggers of a schema's tables notify, as an SQL expression of the schema's name: two schemas of one database
- * do not hear each other. Qualified, so that it means the same on every search path.
+ * The channel of a schema's triggers, as an SQL expression of the schema's name: two schemas of one database do not
+ * receive each other's messages. Qualified, so that it means the same on every search path.
  */
 export const channelOf = (schema: string): string => `('${CHANNEL}' || CASE
   WHEN pg_catalog.octet_length(${schema}::text) > ${MAX_SCHEMA_IN_CHANNEL} THEN pg_catalog.md5(${schema}::text)

@@ -1,2 +1,2 @@
-/** PostgreSQL types that a host's user ids may have; `authSchemaFor` makes the session table fit. */
+/** The PostgreSQL types that user ids may have; `authSchemaFor` makes the session table fit. */
 export type UserIdType = 'uuid' | 'integer' | 'bigint' | 'text';

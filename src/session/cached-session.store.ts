@@ -9,13 +9,14 @@ import { isLive, type AuthenticatedSession, type EndedSession, type Session, typ
 import { SessionStore, type Extension, type NewSession, type OpenedSession } from './session.store.js';
 
 /**
- * Any store, with its reads kept in memory. It guarantees, beyond the contract of `SessionStore`:
+ * Caches the reads of any store in memory. Beyond the contract of `SessionStore` it guarantees:
  *
- * - A session that this process has ended or changed is never read back as it was.
- * - One that another process has ended is not answered as live for longer than the channel's bound; while the channel
- *   does not hear, nothing is answered from memory.
- * - Only live sessions are kept, and an entry that is over by now is read again: it may have been extended elsewhere.
- * - Inside a transaction every read goes to the store: it may see what nobody else does.
+ * - A session that this process has ended or changed is never read back in its old state.
+ * - A session that another process has ended is not answered as live for longer than the channel's bound; while the
+ *   channel is not current, nothing is answered from memory.
+ * - Only live sessions are kept, and an entry that has expired is read again, since it may have been extended
+ *   elsewhere.
+ * - Inside a transaction every read goes to the store, where it sees that transaction's own changes.
  * - Every answer is the caller's own copy of the session, and of a user that is a plain object.
  */
 export class CachedSessionStore extends SessionStore {
@@ -57,7 +58,8 @@ export class CachedSessionStore extends SessionStore {
   override async open(session: NewSession): Promise<OpenedSession | null> {
     const { userId, replaces, authenticatedAt } = session;
     const replaced = replaces === null ? [] : [replaces];
-    // The cap may end others of this user. What a login replaces may be somebody else's; a mere rotation changes nothing then.
+    // The cap may end other sessions of this user, and a login may replace another user's session; a mere rotation does
+    // neither.
     const isLogin = authenticatedAt !== null;
     const { sessions, users } = isLogin ? await this.familiesOf(replaced) : { sessions: replaced, users: [] };
     return this.changing({ sessions, users: [userId, ...users] }, () => this.store.open(session));
@@ -95,7 +97,7 @@ export class CachedSessionStore extends SessionStore {
     return this.store.deleteSuccessors(rotatedAt, limit);
   }
 
-  /** Expired entries are never answered from memory. */
+  /** Needs no invalidation: expired entries are never answered from memory. */
   override deleteExpired(now: number, limit: number): Promise<number> {
     return this.store.deleteExpired(now, limit);
   }
@@ -111,14 +113,14 @@ export class CachedSessionStore extends SessionStore {
   }
 
   /**
-   * With one session its family ends, whose other ids nobody has named: so everything of its user, who never changes. And
-   * the session itself, which a lookup under way may have read although it is gone by now.
+   * Ending a session ends its family, whose other ids are unknown here, so everything of that user is invalidated. The
+   * session itself is named too, for a lookup in flight that read it before it was deleted.
    */
   private async familiesOf(ids: readonly string[]): Promise<{ sessions: readonly string[]; users: readonly string[] }> {
     return { sessions: ids, users: ids.length === 0 ? [] : await this.store.ownersOf(ids) };
   }
 
-  /** Also when it failed: whether the store did it before the answer was lost is not known. */
+  /** Invalidates even after a failure: the store may have made the change before its answer was lost. */
   private async changing<Result>(changed: Invalidation, change: () => Promise<Result>): Promise<Result> {
     try {
       return await change();

@@ -6,7 +6,10 @@ export interface RemovedSession extends Pick<Session, 'id' | 'userId' | 'handle'
   readonly isRotated: boolean;
 }
 
-/** Which of these rows were live sessions, and why each ended: what a login replaced shares a handle, the rest was over the cap. */
+/**
+ * The removed rows that were live sessions, and why each ended: what a login replaced shares a handle, the rest
+ * exceeded the cap.
+ */
 export function evictedBy({ now, replaces }: NewSession, removed: readonly RemovedSession[]): EvictedSession[] {
   const replaced = removed.find(({ id }) => id === replaces)?.handle;
   return removed

@@ -1,30 +1,30 @@
 import { formatInstant, parseInstant, type Instant } from '../common/instant.js';
 
 /**
- * Whom a signed session cookie identifies. The first six fields are those of the source system; the others are ours:
- * its reader ignores them, a cookie that it wrote lacks them, and `decode` then makes them up.
+ * The content of a signed session cookie. The first six fields are those of equalify-reflow, the others are ours: its
+ * reader ignores them, and a cookie it wrote lacks them, in which case `decode` fills them in.
  */
 export interface Identity {
   readonly sub: string;
-  /** As the identity provider gave it; whether it was verified is not known here. */
+  /** As the identity provider supplied it; whether it was verified is not known here. */
   readonly email: string | null;
   readonly name: string | null;
   readonly providerId: string;
   readonly issuedAt: Instant;
-  /** Moves with every re-issue. What ends a cookie is the age of its signature, not this. */
+  /** Moves with every re-issue. The cookie's lifetime depends on the age of its signature, not on this. */
   readonly expiresAt: Instant;
-  /** Random and kept through every re-issue, so that a logout can name all cookies of one login. */
+  /** Random, and kept through every re-issue, so that a logout can name all cookies of one login. */
   readonly sid?: string;
-  /** When the user last authenticated. No re-issue moves it. */
+  /** When the user last authenticated. A re-issue does not move it. */
   readonly authenticatedAt?: Instant;
-  /** No re-issue moves the session past this: it expires at this instant. */
+  /** The session expires at this instant at the latest, however often it is re-issued. */
   readonly absoluteExpiresAt?: Instant;
 }
 
-/** The longest `sid` that fits the column of revoked ones. */
+/** The longest `sid` that fits the column `revoked_tokens.jti`. */
 const MAX_SID_LENGTH = 64;
 
-/** The JSON object that is signed: the names and the field order of the source system, then our own. */
+/** The JSON object that is signed: names and field order as equalify-reflow writes them, then our own. */
 export function identityToJson(identity: Identity): Record<string, string | null | undefined> {
   return {
     sub: identity.sub,
@@ -41,8 +41,8 @@ export function identityToJson(identity: Identity): Record<string, string | null
 }
 
 /**
- * The identity in a signed payload, or `null` when it is not one. As lenient as the source system: keys it does not
- * know are ignored, `email` and `name` may be missing, an instant has any form that `parseInstant` reads.
+ * The identity in a signed payload, or `null` if it is not one. As lenient as equalify-reflow: unknown keys are
+ * ignored, `email` and `name` may be missing, and an instant may have any form that `parseInstant` reads.
  */
 export function identityFromJson(payload: unknown): Identity | null {
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return null;

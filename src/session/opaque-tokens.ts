@@ -2,7 +2,10 @@ import { sha256Hex } from '../crypto/hash.js';
 import { randomToken } from '../crypto/random.js';
 import { SessionTokens } from './session-tokens.js';
 
-/** The last of 43 characters carries 4 of its 6 bits; the two spare ones must be zero, so a token has one spelling. */
+/**
+ * The last of 43 characters carries 4 bits in its 6; the two spare ones must be zero, so that a token has only one
+ * spelling.
+ */
 const TOKEN = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 
 /** The default: 32 random bytes in base64url, stored as the SHA-256 of the bytes. */
@@ -13,8 +16,8 @@ export class OpaqueTokens extends SessionTokens {
   }
 
   /**
-   * The row's id: hex SHA-256 of the token's **raw bytes**. `null` for anything that is not the canonical spelling of
-   * 32 bytes, so that malformed input costs no query and a stored hash is no token.
+   * The row's id: hex SHA-256 of the token's **raw bytes**. `null` for anything but the canonical spelling of 32 bytes,
+   * so that malformed input costs no query and a stored hash is not a token.
    */
   override idOf(token: string): string | null {
     return typeof token === 'string' && TOKEN.test(token) ? sha256Hex(Buffer.from(token, 'base64url')) : null;

@@ -1,6 +1,8 @@
 import { Logger } from '@nestjs/common';
 
-/** For a store that takes no writes for a while: sessions stay as valid as they are, and are extended by a later request. */
+/**
+ * For a store that accepts no writes for a while: sessions stay as valid as they are, and a later request extends them.
+ */
 export class ReadOnlyWarning {
   private readonly logger = new Logger('Auth');
   private isReadOnly = false;

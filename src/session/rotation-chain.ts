@@ -4,17 +4,17 @@ import { isLive, type AuthenticatedSession, type StoredSession } from './session
 import type { SessionTokens } from './session-tokens.js';
 import type { SessionStore } from './session.store.js';
 
-/** The live session that a rotated one leads to, and its token. */
+/** The live session that a rotated one leads to, with its token. */
 export interface SucceedingSession extends AuthenticatedSession {
   readonly successor: string;
 }
 
-/** Rotations that a token is followed through; only a client that rotates with every request comes near it. */
+/** How many rotations a token is followed through; only a client that rotates with every request comes near it. */
 const MAX_ROTATIONS = 32;
 
 /**
- * The way from a rotated session to the one that has taken its place. Each row holds the token of the next, sealed under
- * its own id: whoever reads the table can open none of them.
+ * The path from a rotated session to the one that replaced it. Each row holds the token of the next, sealed under its
+ * own id: whoever reads the table can open none of them.
  */
 export class RotationChain {
   private readonly sealed: SealedText;
@@ -27,12 +27,15 @@ export class RotationChain {
     this.sealed = new SealedText(keyRing.forPurpose('nestjs-latchkey:session-successor'));
   }
 
-  /** What to leave in the place of the session `id`, so that it leads to this token. */
+  /** The text to store in place of the session `id`, so that it leads to this token. */
   seal(token: string, id: string): string {
     return this.sealed.seal(token, id);
   }
 
-  /** The live session at the end of the rotations, or `null`. Each step's token is known only by opening the one before. */
+  /**
+   * The live session at the end of the rotations, or `null`. Each step's token becomes known only by opening the one
+   * before.
+   */
   async follow(start: StoredSession, now: number): Promise<SucceedingSession | null> {
     let found: StoredSession | null = start;
     let successor = '';

@@ -56,7 +56,7 @@ export interface SessionLookup extends AuthenticatedSession {
   readonly successor?: string;
 }
 
-/** What may be shown of a session: no id, no token. */
+/** The parts of a session that may be shown: no id, no token. */
 export type ListedSession = Omit<Session, 'id' | 'userId'>;
 
 const MAX_USER_AGENT_LENGTH = 512;

@@ -10,7 +10,7 @@ import { randomId } from '../crypto/random.js';
 import { TimedSerializer, type DecodeResult } from '../crypto/timed-serializer.js';
 import { identityFromJson, identityToJson, type Identity } from './identity.js';
 
-/** What a login knows of its user. `ttl` defaults to `session.ttl`. */
+/** The user of a login. `ttl` defaults to `session.ttl`. */
 export interface IdentityFacts {
   sub: string;
   providerId: string;
@@ -19,13 +19,16 @@ export interface IdentityFacts {
   ttl?: Duration;
 }
 
-/** Another salt is another key: a value that was signed for another use is no session cookie, nor the reverse. */
+/** A salt is a key of its own: a value signed for another use is not a session cookie, nor the reverse. */
 const SALT = 'reflow-session-v1';
 
-/** A machine that has issued a cookie may be ahead of this one by as much. It lengthens the life of none. */
+/**
+ * How far the clock of the machine that issued a cookie may be ahead of this one. It does not lengthen the life of any
+ * cookie.
+ */
 const LEEWAY = seconds(5);
 
-/** What the operator reads, never with the value. An expired cookie is an everyday event and is not logged. */
+/** For the operator's log, which never shows the value. An expired cookie is an everyday event and is not logged. */
 const WARNINGS = {
   bad_signature: 'Session cookie failed signature verification',
   bad_payload: 'Failed to decode session cookie',
@@ -34,10 +37,10 @@ const WARNINGS = {
 
 /**
  * Stateless sessions: the cookie holds the identity itself, signed, and wire-compatible in both directions with the
- * `URLSafeTimedSerializer` of itsdangerous. Anybody who holds the cookie can read it, so put no secrets in an identity.
+ * `URLSafeTimedSerializer` of itsdangerous. Anyone who has the cookie can read it, so put no secrets in an identity.
  *
- * It does not know of logouts: the same bytes are valid until they expire. Ask a store about `sid` and
- * `authenticatedAt` to end one session, or all of a user, earlier.
+ * It knows nothing of logouts: the same bytes are valid until they expire. `TokenRevocationService` ends a session by
+ * its `sid`, and all of a user's by `authenticatedAt`.
  */
 @Injectable()
 export class SignedCookieSession {
@@ -62,8 +65,8 @@ export class SignedCookieSession {
    * Expired means: signed more than `session.ttl` ago or more than 5 s in the future (in whole seconds), or
    * past the absolute lifetime.
    *
-   * What a cookie of the source system lacks is made up: its `sid` is the hash of its own bytes, so that a logout can
-   * end it too, and its absolute lifetime starts with its signature.
+   * Fields that a cookie of equalify-reflow lacks are filled in: its `sid` is the hash of its own bytes, so that a
+   * logout can end it too, and its absolute lifetime starts with its signature.
    */
   decode(value: string): Required<Identity> | null {
     const now = this.clock.now();
@@ -79,7 +82,7 @@ export class SignedCookieSession {
     return now >= absoluteExpiresAt ? null : { ...identity, sid, authenticatedAt, absoluteExpiresAt };
   }
 
-  /** The identity of a user who has just proved who they are; its absolute lifetime starts here. */
+  /** The identity of a user who has just proved who they are. Its absolute lifetime starts now. */
   makeIdentity({ sub, providerId, email = null, name = null, ttl }: IdentityFacts): Required<Identity> {
     if (ttl !== undefined && !Number.isFinite(ttl)) {
       throw new TypeError('The ttl of an identity must be a number: write it as hours(8).');
@@ -91,8 +94,8 @@ export class SignedCookieSession {
   }
 
   /**
-   * Whether a used session is due for a new cookie: strictly more than half of its life is over, and a new one would
-   * live longer.
+   * Whether a session in use is due for a new cookie: strictly more than half of its lifetime is over, and a new one
+   * would last longer.
    */
   shouldReissue({ issuedAt, expiresAt, absoluteExpiresAt }: Identity): boolean {
     if (absoluteExpiresAt !== undefined && expiresAt >= absoluteExpiresAt) return false;
@@ -101,8 +104,8 @@ export class SignedCookieSession {
   }
 
   /**
-   * The same user and login for a full `session.ttl` more, but never past the absolute lifetime, which stays where the
-   * login put it.
+   * The same user and login for another full `session.ttl`, but not past the absolute lifetime, which stays as the
+   * login set it.
    */
   reissue(identity: Required<Identity>): Required<Identity> {
     return this.issue(identity, this.clock.now());

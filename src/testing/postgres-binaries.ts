@@ -20,7 +20,7 @@ export interface Owner {
   gid?: number;
 }
 
-/** Whom the server runs as: ourselves, but never root. */
+/** The user that the server runs as: our own, but never root. */
 export function unprivilegedOwner(): Owner {
   if (process.getuid?.() !== 0) return {};
   for (const name of ['postgres', 'nobody']) {
@@ -30,7 +30,7 @@ export function unprivilegedOwner(): Owner {
   throw new Error('PostgreSQL does not run as root, and there is no user `postgres` or `nobody`: run as another user.');
 }
 
-/** The package's programs, or a copy of them where the owner cannot enter our node_modules. */
+/** The package's programs, or a copy of them if the owner cannot enter our node_modules. */
 export function enterableBinaries(owner: Owner): string {
   const native = installedBinaries();
   if (runsAs(owner, join(native, 'bin/initdb'))) return native;
@@ -62,7 +62,7 @@ function installedBinaries(): string {
   }
 }
 
-/** The package's install script makes these links; where install scripts are switched off we do it. */
+/** The package's install script creates these links; where install scripts are turned off, we do. */
 function linkLibraries(native: string): void {
   const list = join(native, 'pg-symlinks.json');
   if (!existsSync(list)) return;
@@ -77,7 +77,9 @@ function runsAs(owner: Owner, program: string): boolean {
   return existsSync(program) && spawnSync(program, ['--version'], { ...owner, cwd: '/' }).status === 0;
 }
 
-/** A real folder of this user that nobody else can write to: names in a shared folder may be planted. */
+/**
+ * Whether this is a real folder of this user to which nobody else can write: names in a shared folder may be planted.
+ */
 export function isOwnFolder(folder: string, uid: number | undefined): boolean {
   const entry = lstatSync(folder);
   return entry.isDirectory() && entry.uid === uid && (entry.mode & 0o022) === 0;

@@ -5,8 +5,12 @@ import type { SessionContext } from '../session/session.service.js';
 import { UserDirectory } from '../user/user.directory.js';
 
 /**
- * Opens a real session for this user and returns the `Cookie` header that carries it, without a password:
+ * Opens a real session for this user, without a password, and returns the `Cookie` header that carries it.
  *
+ * @throws {TypeError} if no account has this id.
+ * @throws {AuthError} `INVALID_CREDENTIALS` if the account is disabled.
+ *
+ * @example
  * ```ts
  * await request(app.getHttpServer()).get('/notes').set('Cookie', await signInAs(app, ada.id)).expect(200);
  * ```

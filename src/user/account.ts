@@ -1,16 +1,16 @@
 import { microseconds } from '../common/instant.js';
 
-/** Whether the account may be used at all: it exists and is not disabled. */
+/** Whether the account can be used: it exists and is not disabled. */
 export function isActive<User extends { disabledAt?: number | null }>(user: User | null): user is User {
   return user !== null && (user.disabledAt ?? null) === null;
 }
 
 /**
- * Whether what was proved or issued at `instant` has been revoked by the account's cutoff (both epoch ms): up to and at
- * the cutoff, at the microsecond. Without a cutoff nothing is revoked.
+ * Whether the account's cutoff revokes what was proved or issued at `instant` (both epoch ms): up to and including the
+ * cutoff, with microsecond precision. Without a cutoff nothing is revoked.
  */
 export function isBeforeCutoff(instant: number, cutoff: number | null | undefined): boolean {
-  // The negation also refuses an instant that is no number.
+  // Negated, so that NaN is revoked too.
   return (cutoff ?? null) !== null && !(microseconds(instant) > microseconds(cutoff!));
 }
 

@@ -1,12 +1,15 @@
 import { INVISIBLE, isCanonicalDomain, MAX_LOGIN_LENGTH, normalizeLogin } from './login-name.js';
 
-/** Of one mailbox: what a mailer reads as the end of an address, a second one, a display name or a comment is missing. */
+/**
+ * The local part of one mailbox. Excludes what a mailer reads as the end of an address, a second address, a display
+ * name or a comment.
+ */
 const LOCAL_PART = /^[^\s()<>[\]:;@\\,"]+$/u;
 const DOMAIN = /^[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*$/;
 
 /**
- * The e-mail address in the spelling of `normalizeLogin`, or `null` for what is not exactly one mailbox: no quoted local
- * part, no address literal, nothing invisible. Whether it exists is for a mail to find out.
+ * The e-mail address in the spelling of `normalizeLogin`, or `null` for anything but exactly one mailbox: no quoted
+ * local part, no address literal, nothing invisible. Whether it exists, only a mail can tell.
  */
 export function checkedEmail(text: string): string | null {
   const address = normalizeLogin(text);

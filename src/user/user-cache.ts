@@ -10,11 +10,11 @@ import { copyOfUser, type AuthUser, type UserDirectory } from './user.directory.
 interface Entry {
   readonly user: AuthUser;
   readonly readAt: number;
-  /** What messages name it by. */
+  /** Its name in messages. */
   readonly digest: string;
 }
 
-/** Users whose self-contained tokens were checked lately. Call it only while the channel is current. */
+/** Users whose self-contained tokens were checked recently. Use it only while the channel is current. */
 export class UserCache {
   private readonly keyByDigest = new Map<string, string>();
   private readonly entries: LRUCache<string, Entry>;
@@ -33,12 +33,12 @@ export class UserCache {
     channel.subscribe(({ users = [] }) => this.forget(users));
   }
 
-  /** As `UserDirectory.findById`, every answer the caller's own copy. A fault is thrown as `STORE_UNAVAILABLE`. */
+  /** As `UserDirectory.findById`; every answer is the caller's own copy. A fault is thrown as `STORE_UNAVAILABLE`. */
   async findById(id: string): Promise<AuthUser | null> {
     const key = userKey(id);
     const kept = this.entries.get(key);
     const age = kept && this.clock.now() - kept.readAt;
-    // Another spelling of an id may be another user's, where ids are any text.
+    // Where ids are arbitrary text, another spelling may be another user.
     if (kept && kept.user.id !== id) return this.load(id);
     if (age !== undefined && age >= 0 && age < this.ttl) return copyOfUser(kept!.user);
     const keep = (user: AuthUser) => {

@@ -107,8 +107,23 @@ describe('latchkey doctor', () => {
   it('finds nothing in the defaults (negative control), and lists each requirement once for each of its sides', async () => {
     const { findings, checklist } = await examined({});
     expect(findings).toEqual([]);
-    expect(checklist.filter(({ status }) => status === 'DEVIATION').map(({ id }) => id)).toEqual(['K7', 'O1']);
+    expect(checklist.filter(({ status }) => status === 'DEVIATION').map(({ id }) => id)).toEqual([
+      'K7',
+      'O1',
+      'G1',
+      'G3',
+    ]);
     expect(new Set(checklist.map(({ id, topic }) => `${id} ${topic}`)).size).toBe(checklist.length);
+  });
+
+  it('H43: says that failures of an account are bounded by the window only, and that strangers can lock it out', async () => {
+    const { checklist } = await examined({});
+    const guessing = checklist.filter(({ id }) => id === 'G1' || id === 'G3');
+    expect(guessing.map(({ status, reason }) => [status, reason])).toEqual([
+      ['DEVIATION', expect.stringContaining('100 failures in a row')],
+      ['PASS', undefined],
+      ['DEVIATION', expect.stringContaining('from anywhere')],
+    ]);
   });
 
   it.each(PLANTED)('%s: %s', async (code, _, planted) => {

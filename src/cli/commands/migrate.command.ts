@@ -7,7 +7,7 @@ import { authSchemaFor, type AuthSchemaOptions } from '../../schema/auth-schema.
 import { CONFIG_OPTION, hostConfiguration } from '../host.js';
 import { givenUserId, schemaOptions, USER_ID_OPTION } from '../user-id.js';
 
-/** Two deployments at once: the second waits for the first, and then finds nothing to do. */
+/** With two deployments at once, the second waits for the first and then finds nothing to do. */
 const LOCK = "SELECT pg_advisory_lock(hashtextextended('nestjs-latchkey:migrate', 0))";
 const LOCK_NOT_AVAILABLE = '55P03';
 
@@ -85,7 +85,7 @@ async function runLocked(dataSource: DataSource): Promise<string[]> {
     if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
     throw new CommandFailure('MIGRATING', 'Another process has been migrating for a minute: see what is blocking it.');
   } finally {
-    // The lock goes with the connection, which closes when the command ends.
+    // The lock ends with the connection, which closes when the command ends.
     await lock.release();
   }
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Command } from '../command.js';
 
-/** 48 bytes: 64 characters of base64url, four times what guessing could ever reach. */
+/** 48 bytes: 64 characters of base64url, far beyond guessing. */
 const BYTES = 48;
 
 export const secret: Command = {

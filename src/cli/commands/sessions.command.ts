@@ -80,7 +80,7 @@ async function idOf(auth: INestApplicationContext, user: string): Promise<string
   throw new CommandFailure('USER_NOT_FOUND', `There is no account with this id or email.${elsewhere}`);
 }
 
-/** PostgreSQL's word for a text that is no id of the table's type. */
+/** PostgreSQL's error for a text that cannot be an id of the table's type. */
 function invalidId(error: unknown): null {
   if (sqlState(error) === '22P02' || sqlState(error) === '22003') return null;
   throw error;

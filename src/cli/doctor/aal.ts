@@ -15,7 +15,7 @@ const LIFETIMES: Readonly<Record<Aal, Lifetimes>> = {
   '3': { name: 'NIST AAL3', idle: minutes(15), overall: hours(12) },
 };
 
-/** Without a level: what this module is content with, AAL1 but for the 90 days that its default allows active users. */
+/** Without a level: AAL1, except for the 90 days that this module's default allows active users. */
 const DEFAULT: Lifetimes = { name: 'the default', idle: days(30), overall: days(90) };
 
 export const isAal = (text: string | undefined): text is Aal => text !== undefined && Object.hasOwn(LIFETIMES, text);
@@ -29,7 +29,7 @@ const UNITS = [
   ['s', 1_000],
 ] as const;
 
-/** `90 d`, `36 h`, `1500 ms`: the largest unit of which it is a whole number. */
+/** `90 d`, `36 h`, `1500 ms`: in the largest unit that gives a whole number. */
 export function spelled(duration: Duration): string {
   const [unit, size] = UNITS.find(([, length]) => duration >= length && duration % length === 0) ?? ['ms', 1];
   return `${duration / size} ${unit}`;

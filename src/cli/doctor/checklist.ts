@@ -16,11 +16,12 @@ export interface ChecklistItem {
   readonly reason?: string;
 }
 
-/** A reason makes it a deviation. */
+/** With a reason, it is a deviation. */
 type Row = readonly [id: string, source: string, topic: string, value: string, reason?: string | false];
 
 /**
- * The requirements that depend on the configuration; docs/requirements.md also has those that this module always meets.
+ * The requirements that depend on the configuration; docs/requirements.md also lists those that this module always
+ * meets.
  */
 export function checklist(config: AuthConfig, host: HostConfiguration, aal: Aal | undefined): ChecklistItem[] {
   const rows = [
@@ -209,7 +210,7 @@ function selfContainedRows({ jwt, secrets }: AuthConfig): Row[] {
 }
 
 function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Row[] {
-  const { login_attempt: account, login_ip: address } = rateLimits.policies;
+  const { login_attempt: account, login_ip: address, login_network: network } = rateLimits.policies;
   const second = rateLimits.policies['2fa_attempt']!;
   const otp = ephemeralTokens.get('email_otp_setup')!;
   const reset = ephemeralTokens.get('password_reset')!;
@@ -219,7 +220,13 @@ function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Ro
     ['E3', 'A6.5.5', 'Mailed code', spelled(otp.ttl), otp.ttl > minutes(10) && 'at most 10 min'],
     ['E5', 'A6.6.3', 'Second factors are limited', perWindow(second), second.limit > 100 && 'more than 100 guesses'],
     ['E9', 'N4.2', 'Mailed recovery', spelled(reset.ttl), reset.ttl > hours(24) && 'at most 24 h'],
-    ['G1', 'N3.2.2', 'Failures of an account', perWindow(account!), account!.limit > 100 && 'more than 100 failures'],
+    [
+      'G1',
+      'N3.2.2',
+      'Failures in a row of an account',
+      `${perWindow(account!)}, again in the next`,
+      'nothing disables a password after 100 failures in a row',
+    ],
     [
       'G2',
       'N3.2.2',
@@ -227,7 +234,14 @@ function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Ro
       base === 0 ? 'off' : `${spelled(base)} to ${spelled(maxDelay)}`,
       base === 0 && 'the back-off is off',
     ],
-    ['G3', 'A6.1.1', 'Failures of an address', perWindow(address!)],
+    ['G3', 'A6.1.1', 'Failures of an address', `${perWindow(address!)}, ${perWindow(network!)} of an IPv6 /48`],
+    [
+      'G3',
+      'A6.1.1',
+      'Strangers do not lock an owner out',
+      `for ${spelled(account!.window)} at a time they do`,
+      'failures from anywhere count against every login of the account',
+    ],
     ['G7', 'A2.4.1', 'Costly work is bounded', `${password.concurrency} hashes at once, ${password.queue} wait`],
     [
       'P1',

@@ -8,7 +8,7 @@ import { schemaDrift } from './schema-drift.js';
 const SETTINGS = `SELECT current_setting('default_transaction_isolation') AS isolation,
   current_setting('search_path') AS path, current_schema() AS schema`;
 const TIME = "SELECT date_part('epoch', clock_timestamp()) * 1000 AS now";
-/** Besides superusers, who may do everything, this role and the owner of the schema. */
+/** The roles that may create objects in the schema, besides superusers, this role and the schema's owner. */
 const CREATORS = `SELECT r.rolname AS name FROM pg_roles r
   WHERE has_schema_privilege(r.oid, $1::text, 'CREATE') AND NOT r.rolsuper AND r.rolname !~ '^pg_'
     AND r.rolname <> current_user AND r.oid <> (SELECT nspowner FROM pg_namespace WHERE nspname = $1) ORDER BY 1`;
@@ -16,7 +16,7 @@ const ELSEWHERE = `SELECT n.nspname AS schema FROM pg_class c JOIN pg_namespace 
   WHERE c.relname = $1 AND c.relkind IN ('r', 'p') AND to_regclass(quote_ident($1)) IS NULL
     AND EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'handle')`;
 
-/** Changes nothing. `now` is this machine's clock, in epoch ms. */
+/** Only reads. `now` is this machine's clock, in epoch ms. */
 export async function databaseFindings(query: Query, expected: ExpectedSchema, now: () => number): Promise<Finding[]> {
   const [settings] = await query<{ isolation: string; path: string; schema: string | null }>(SETTINGS);
   const { isolation, path, schema } = settings!;
@@ -32,13 +32,16 @@ export async function databaseFindings(query: Query, expected: ExpectedSchema, n
     const where = elsewhere ? `The tables are in schema ${elsewhere.schema}` : 'There is no schema to use';
     const remedy = `ALTER ROLE … SET search_path = ${elsewhere ? quoted(elsewhere.schema) : '…'}, or --schema here and \`extra\` in the DataSource.`;
     findings.push(finding('AUTH_D61', `${where}; search_path is ${path}.`, remedy));
-    // Everything would be missing: that is one finding, not fifty.
+    // Otherwise everything would be missing: that is one finding, not fifty.
     return findings;
   }
   return [...findings, ...(await creatorFindings(query, schema)), ...(await schemaDrift(query, expected))];
 }
 
-/** Whoever may create there can put a function of a better matching type beside ours, or a table under a name to come. */
+/**
+ * Whoever may create objects there can put a function with a better matching type beside ours, or a table under a name
+ * to come.
+ */
 async function creatorFindings(query: Query, schema: string): Promise<Finding[]> {
   const roles = (await query<{ name: string }>(CREATORS, [schema])).map(({ name }) => name);
   if (roles.length === 0) return [];
@@ -52,7 +55,7 @@ async function clockFindings(query: Query, now: () => number): Promise<Finding[]
   const [answer] = await query<{ now: number }>(TIME);
   const after = now();
   const skew = (before + after) / 2 - answer!.now;
-  // What the round trip may account for is not the clock's fault.
+  // Half the round trip may be network delay rather than skew.
   const certain = Math.abs(skew) - (after - before) / 2;
   if (certain <= seconds(1)) return [];
   const message = `This machine's clock is ${Math.abs(skew / 1000).toFixed(1)} s ${skew > 0 ? 'ahead of' : 'behind'} the database's.`;

@@ -10,11 +10,11 @@ import { optionFindings } from './option-findings.js';
 import type { Query } from './query.js';
 import { secretFindings } from './secret-findings.js';
 
-/** What there is to look at; what is left out is not examined. */
+/** The things to examine; what is left out is not examined. */
 export interface Patient {
   readonly host?: HostConfiguration;
   readonly database?: { readonly query: Query; readonly expected: ExpectedSchema };
-  /** Authentication assurance level of NIST 800-63B that is aimed at. */
+  /** The authentication assurance level of NIST 800-63B to aim at. */
   readonly aal?: Aal;
   /** This machine's clock, epoch ms. */
   readonly now: () => number;
@@ -22,11 +22,11 @@ export interface Patient {
 
 export interface Diagnosis {
   readonly findings: readonly Finding[];
-  /** Empty without a configuration. */
+  /** Empty if no configuration was given. */
   readonly checklist: readonly ChecklistItem[];
 }
 
-/** Changes nothing and returns no secret. Throws what the database's client throws. */
+/** Only reads, and returns no secret. Throws what the database's client throws. */
 export async function diagnose({ host, database, aal, now }: Patient): Promise<Diagnosis> {
   const findings: Finding[] = [];
   let items: ChecklistItem[] = [];

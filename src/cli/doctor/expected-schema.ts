@@ -6,30 +6,28 @@ export interface ExpectedIndex {
   readonly table: string;
   readonly columns: readonly string[];
   readonly unique: boolean;
-  /** What follows WHERE, of an index of some rows only. */
+  /** The condition of a partial index, after WHERE. */
   readonly where?: string;
 }
 
-/** A quoted name, of which the schema is left out. */
+/** A quoted name, without its schema. */
 const NAME = '(?:"[^"]+"\\.)?"([^"]+)"';
 const re = ({ raw }: TemplateStringsArray, ...parts: string[]) => new RegExp(String.raw({ raw }, ...parts), 's');
 
-/** What is there after the migrations have run, on an empty database. */
+/** The schema after the migrations have run on an empty database. */
 export interface ExpectedSchema {
   readonly names: TableSettings;
   readonly tables: ReadonlyMap<string, ReadonlySet<string>>;
   readonly indexes: ReadonlyMap<string, ExpectedIndex>;
-  /** By name: the body, as PostgreSQL keeps it. */
+  /** Function bodies by name, as PostgreSQL stores them. */
   readonly functions: ReadonlyMap<string, string>;
-  /** By name: the table. */
+  /** Tables of the triggers, by trigger name. */
   readonly triggers: ReadonlyMap<string, string>;
-  /** Statements that this file does not understand; a test sees that there are none. */
+  /** Statements that this file does not understand; a test checks that there are none. */
   readonly unknown: readonly string[];
 }
 
-/**
- * What the migrations put into constraints of tables that they create, and what a table that existed before may lack.
- */
+/** Indexes that the migrations create through constraints of new tables, and that an adopted table may lack. */
 const withinConstraints = ({
   users,
   rateLimitEvents,
@@ -41,13 +39,13 @@ const withinConstraints = ({
   ],
 ];
 
-/** Read off the migrations themselves, which run against nothing: so it cannot differ from what they do. */
+/** Read from the migrations themselves, by running them against a fake: so it cannot differ from what they do. */
 export async function expectedSchema(options: AuthSchemaOptions = {}): Promise<ExpectedSchema> {
   const statements: string[] = [];
   const recorder = {
     query: async (text: string): Promise<unknown[]> => {
       if (!/^\s*SELECT\b/i.test(text)) statements.push(text.trim());
-      // On an empty database no table is there, and nothing stands in the way.
+      // On an empty database there are no tables, so nothing is in the way.
       if (/AS found\b/.test(text)) return [{ found: false }];
       return /AS schema\b/.test(text) ? [{ schema: 'public' }] : [];
     },
@@ -86,7 +84,7 @@ function readOff(statements: readonly string[], names: TableSettings): ExpectedS
   return { names, tables, indexes, functions, triggers, unknown };
 }
 
-/** Names of the columns of a table's definition; a comma within brackets parts nothing. */
+/** The column names of a table's definition; commas inside brackets do not separate columns. */
 function columnsOf(definition: string): string[] {
   const parts: string[] = [''];
   let depth = 0;

@@ -1,4 +1,6 @@
-/** What each code is about, and whether it fails the command. A code is never renamed, and never changes its meaning. */
+/**
+ * The subject of each code, and whether it fails the command. A code is never renamed, and never changes its meaning.
+ */
 export const CODES = {
   AUTH_D01: ['fail', 'AuthModule does not start with these options'],
   AUTH_D02: ['fail', 'A secret that can be guessed'],
@@ -34,7 +36,7 @@ export type FindingCode = keyof typeof CODES;
 export interface Finding {
   readonly code: FindingCode;
   readonly severity: 'fail' | 'warn';
-  /** What it is. Never a secret, nor an address with one in it. */
+  /** The description. Never contains a secret, nor an address with one in it. */
   readonly message: string;
   readonly remedy: string;
 }

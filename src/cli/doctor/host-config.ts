@@ -6,13 +6,13 @@ import type { HostConfiguration } from '../host.js';
 
 export interface Examined {
   readonly config: AuthConfig;
-  /** Why the application would not start with these options. */
+  /** The reasons why the application would not start with these options. */
   readonly mistakes: readonly string[];
 }
 
 /**
- * The configuration as AuthModule reads it. Where it refuses the whole, the parts that it would take are examined still,
- * with the defaults in place of the others: one mistake must not hide the rest.
+ * The configuration as AuthModule reads it. If that refuses the whole, the valid parts are still examined, with
+ * defaults for the others: one mistake must not hide the rest.
  */
 export function examined({ options, routes }: HostConfiguration): Examined {
   const mistakes = mistakesOf(() => AuthConfig.from(options, routes));
@@ -31,7 +31,7 @@ function mistakesOf(make: () => AuthConfig): readonly string[] {
     return [];
   } catch (error) {
     if (isAuthError(error, 'INVALID_CONFIG')) return error.facts.mistakes;
-    // A value so odd that the check itself stumbles.
+    // A value so odd that the check itself throws.
     return [`The options cannot be read (${(error as Error).name}).`];
   }
 }

@@ -4,9 +4,9 @@ import type { HostConfiguration } from '../host.js';
 import { lifetimesOf, spelled, type Aal } from './aal.js';
 import { finding, type Finding } from './finding.js';
 
-/** Wider than any network of one's own: 10.0.0.0/8 is the widest private one, fd00::/8 apart. */
+/** Wider than any private network: 10.0.0.0/8 is the widest, except for fd00::/8. */
 const WIDEST = { ipv4: 8, ipv6: 16 } as const;
-/** NIST 800-63B 3.2.2: no more than 100 failed attempts on an account. Of an address, many accounts may be behind. */
+/** NIST 800-63B 3.2.2: no more than 100 failed attempts on an account. Many accounts may be behind one address. */
 const MAX_ATTEMPTS: Readonly<Record<string, number>> = {
   login_attempt: 100,
   '2fa_attempt': 100,
@@ -30,13 +30,13 @@ const TOKEN_LIFETIMES: Readonly<Record<string, Duration>> = {
   pre_auth: minutes(10),
 };
 
-/** Whether the host has turned the deletion of expired rows off, which is on by default. */
+/** Whether the configuration turns off the deletion of expired rows, which is on by default. */
 export function isCleanupOff({ options }: HostConfiguration): boolean {
   const { cleanup } = options as { cleanup?: unknown };
   return cleanup === false || (cleanup as { enabled?: unknown } | undefined)?.enabled === false;
 }
 
-/** What is allowed, and yet should not be. */
+/** Findings about options that are valid but not advisable. */
 export function optionFindings(config: AuthConfig, host: HostConfiguration, aal: Aal | undefined): Finding[] {
   return [
     ...cookieFindings(config),
@@ -74,7 +74,7 @@ function* trustFindings(_config: AuthConfig, { options, extras }: HostConfigurat
   if (extras.globalGuard === false) {
     yield finding('AUTH_D14', 'globalGuard is off.', 'Leave it on, and mark what is open with @Public().');
   }
-  // As they are written: a network of prefix 0 does not get as far as the configuration.
+  // As written: a network with prefix 0 would not reach the resolved configuration.
   const written: unknown = options.trustedProxies;
   for (const network of Array.isArray(written) ? written : []) {
     if (typeof network !== 'string' || !isTooWide(network)) continue;

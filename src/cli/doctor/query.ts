@@ -1,2 +1,2 @@
-/** Runs one statement that reads. */
+/** Runs one read-only statement. */
 export type Query = <Row>(sql: string, values?: unknown[]) => Promise<Row[]>;

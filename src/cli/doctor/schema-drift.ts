@@ -17,7 +17,7 @@ const INDEXES = `SELECT c.relname AS "table", (i.indexrelid::regclass)::text AS 
   WHERE c.relname = ANY($1) AND pg_table_is_visible(c.oid) AND i.indisvalid`;
 const FUNCTIONS = `SELECT p.proname AS name, p.prosrc AS body FROM pg_proc p
   WHERE p.proname = ANY($1) AND pg_function_is_visible(p.oid)`;
-/** `D` is off, `R` works on replicas only. */
+/** `D` is disabled, `R` fires on replicas only. */
 const TRIGGERS = `SELECT t.tgname AS name, c.relname AS "table" FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
   WHERE t.tgname = ANY($1) AND pg_table_is_visible(c.oid) AND t.tgenabled IN ('O', 'A')`;
 
@@ -26,7 +26,7 @@ interface PresentIndex extends ExpectedIndex {
   readonly partial: boolean;
 }
 
-/** What the database lacks of what the migrations make. More than that is the host's own affair. */
+/** The parts of the migrations' schema that the database lacks. Additional objects are the application's own affair. */
 export async function schemaDrift(query: Query, expected: ExpectedSchema): Promise<Finding[]> {
   const tables = [...expected.tables.keys()];
   const columns = await query<{ table: string; column: string }>(COLUMNS, [tables]);
@@ -67,7 +67,10 @@ export async function schemaDrift(query: Query, expected: ExpectedSchema): Promi
   return findings;
 }
 
-/** Of whatever name: it begins with these columns, or is unique on exactly these. One of some rows only by its name. */
+/**
+ * Whether an index serves, whatever its name: it begins with these columns, or is unique on exactly these. A partial
+ * index is recognised only by its name.
+ */
 const serves = (found: PresentIndex, { table, columns, unique, where }: ExpectedIndex, name: string): boolean =>
   found.table === table &&
   (!found.partial || (where !== undefined && found.name.endsWith(name))) &&

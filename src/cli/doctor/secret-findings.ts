@@ -1,13 +1,13 @@
 import { finding, type Finding } from './finding.js';
 
-/** Words of six letters and more: a random secret contains one by accident less than once in ten million. */
+/** Words of at least six letters: a random secret contains one by accident less than once in ten million. */
 const PLACEHOLDERS =
   /change.?(?:me|this|it)|your.?secret|my.?secret|super.?secret|replace.?me|placeholder|password|example|keyboard.?cat|default|insert.?here|development|jwt.?secret|auth.?secret/i;
 /** 32 random hexadecimal digits have fewer than this once in a hundred million. */
 const MIN_DISTINCT = 8;
 const REMEDY = 'Make one with `nestjs-latchkey secret`, and put it first in `secrets`.';
 
-/** Secrets that are long enough and yet no secrets. A message names the place in the list, never what stands there. */
+/** Secrets that are long enough but guessable. A message names the position in the list, never the secret. */
 export function secretFindings(secrets: readonly string[]): Finding[] {
   return secrets.flatMap((secret, index) => {
     const weakness = weaknessOf(secret);
@@ -23,14 +23,14 @@ function weaknessOf(secret: string): string | null {
   return null;
 }
 
-/** The same text twice or more, the last time perhaps cut. */
+/** Whether it is the same text repeated, the last time perhaps cut short. */
 function isRepeated(text: string): boolean {
   return Array.from({ length: Math.floor(text.length / 2) }, (_, i) => text.slice(0, i + 1)).some((part) =>
     text.startsWith(part.repeat(Math.ceil(text.length / part.length)).slice(0, text.length)),
   );
 }
 
-/** More than half of the characters follow the one before in the alphabet. */
+/** Whether more than half of the characters follow the one before in the alphabet. */
 function isSequence(text: string): boolean {
   const steps = Array.from(text.slice(1), (_, i) => text.charCodeAt(i + 1) - text.charCodeAt(i));
   return steps.filter((step) => Math.abs(step) === 1).length > steps.length / 2;

@@ -23,8 +23,8 @@ const checkOf = (names: SchemaNames): Statement => {
 };
 
 /**
- * Throws if our functions are missing, if the connections use an isolation level with which their locks do not work, or
- * if TypeORM would look for the tables elsewhere.
+ * Throws if our functions are missing, if the connections use an isolation level under which their locks do not work,
+ * or if TypeORM would look for the tables elsewhere.
  */
 export async function checkSchema(statements: PreparedStatements, names: SchemaNames): Promise<void> {
   const { rows } = await statements.run<{ isolation: string }>(checkOf(names), []);

@@ -5,9 +5,9 @@ import type { SessionStatements } from './postgres-session.statements.js';
 
 const START = '-infinity';
 
-/** Deletes expired rows batch by batch: the expired sessions, then the traces that rotations have left. */
+/** Deletes expired rows batch by batch: first the expired sessions, then the rows that rotations have left. */
 export class ExpiredSessions {
-  /** Up to which end of life the cleanup has come that is under way. */
+  /** How far the current cleanup run has got. */
   private swept = { now: Number.NaN, expired: START, rotated: START };
 
   constructor(
@@ -15,7 +15,7 @@ export class ExpiredSessions {
     private readonly sql: Pick<SessionStatements, 'deleteExpired' | 'deleteRotated'>,
   ) {}
 
-  /** Deletes at most `limit` of those that had expired by `now`. Returns the number deleted. */
+  /** Deletes at most `limit` of the rows that had expired by `now`. Returns the number deleted. */
   async delete(now: number, limit: number): Promise<number> {
     if (this.swept.now !== now) this.swept = { now, expired: START, rotated: START };
     const expired = await this.deleteDue('expired', this.sql.deleteExpired, limit);

@@ -6,7 +6,7 @@ import type { SchemaNames } from '../../schema/schema-names.js';
 
 const INSUFFICIENT_PRIVILEGE = '42501';
 
-/** The digest that this schema's triggers name changed rows by. Throws where its key is missing or may not be read. */
+/** The digest by which this schema's triggers name changed rows. Throws if its key is missing or may not be read. */
 export async function readInvalidationDigest(
   statements: PreparedStatements,
   { invalidationKey }: SchemaNames,

@@ -23,7 +23,7 @@ const auditStatements = ({ auditEvents }: SchemaNames) =>
     },
   }) satisfies Record<string, Statement>;
 
-/** The fields that have columns of their own; every other is a fact. */
+/** The fields that have columns of their own; every other field goes into `facts`. */
 interface Columns {
   readonly userId?: string | null;
   readonly login?: string | null;
@@ -44,7 +44,7 @@ export class PostgresAuditStore extends AuditStore {
     this.sql = auditStatements(names);
   }
 
-  /** In one statement of its own. */
+  /** All in one statement, independent of any transaction. */
   override async insert(events: readonly AuthEvent[]): Promise<void> {
     const rows = events.map((event) => {
       const { type, at, userId, login, ip, handle, ...facts } = event as AuthEvent & Columns;

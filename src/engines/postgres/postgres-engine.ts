@@ -7,7 +7,7 @@ import { PostgresInvalidationChannel } from './postgres-invalidation-channel.js'
 import { PostgresRateLimitStore } from './postgres-rate-limit.store.js';
 import { PostgresSessionStore } from './postgres-session.store.js';
 
-/** The default: everything in the database of the DataSource. */
+/** The default engine: everything in the database of the DataSource. */
 export const postgresEngine: AuthEngine = {
   sessions: PostgresSessionStore,
   tokens: PostgresEphemeralTokenStore,

@@ -15,7 +15,7 @@ const CAST_VALUES = `$1::text, $2::text, $3::text, $4::integer, $5::text, $6::te
 const ROW =
   'token, token_type, username, provider_id, nonce, code_verifier, challenge_id, user_id, payload, created_at, expires_at';
 
-/** Everything that makes a token usable is in the WHERE, so that a refused one is not spent. */
+/** The WHERE has every condition for a usable token, so that a refused one is not spent. */
 const USABLE = `token = $1 AND token_type = $2 AND expires_at > ${instant('$3')}`;
 const BOUND = {
   challengeId: 'AND (challenge_id = $4 OR ($5 AND challenge_id IS NULL))',
@@ -46,8 +46,8 @@ function tokenStatements(names: SchemaNames) {
     },
     find: byBinding('find', (where) => `SELECT ${COLUMNS} FROM ${ephemeralTokens} WHERE ${where}`),
     /**
-     * Locks the user's rows of this type in the order of their ids, so that two of these wait for each other instead of
-     * deadlocking; the one that waited finds all of them gone, including its own, and gets nothing.
+     * Locks the user's rows of this type in the order of their ids, so that two such statements wait for each other
+     * instead of deadlocking; the one that waited finds all rows gone, including its own, and returns nothing.
      */
     takeAll: byBinding(
       'take_all',
@@ -66,7 +66,7 @@ function tokenStatements(names: SchemaNames) {
       name: 'latchkey_token_delete_by_user',
       text: `DELETE FROM ${ephemeralTokens} WHERE username = $1`,
     },
-    /** Skips rows that are just being consumed, so that it neither waits nor deadlocks. */
+    /** Skips rows that are being consumed, so that it neither waits nor deadlocks. */
     deleteExpired: {
       name: 'latchkey_token_delete_expired',
       text: `DELETE FROM ${ephemeralTokens} WHERE ctid = ANY (ARRAY(

@@ -13,16 +13,18 @@ import {
 } from '../../invalidation/remote-invalidation-channel.js';
 import { readInvalidationDigest } from './invalidation-key.js';
 
-/** Each subscription hears its own pings; short enough for the 63 bytes of a channel's name. */
+/** Each subscription receives its own pings; short enough for the 63 bytes of a channel's name. */
 const PING_CHANNEL = 'nestjs_latchkey_ping_';
-/** Milliseconds that a connection which is closed has to say so; the other side may be gone. */
+/** Milliseconds that a connection has to close gracefully; the other side may be gone. */
 const MAX_GOODBYE = 500;
 
-/** It may have nothing to say for hours, which must not end it. PostgreSQL has the setting since version 14. */
+/** The connection may be idle for hours, which must not end it. PostgreSQL has the setting since version 14. */
 const NEVER_IDLE =
   "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'";
 const NOTIFY: Statement = { name: 'latchkey_notify', text: 'SELECT pg_catalog.pg_notify($1::text, $2::text)' };
-/** Waits for no disk: nothing is lost with it. Of this transaction alone, since a pooler may share the connection. */
+/**
+ * Does not wait for the disk: a ping may be lost. For this transaction only, since a pooler may share the connection.
+ */
 const PING: Statement = {
   name: 'latchkey_ping',
   text:
@@ -30,8 +32,8 @@ const PING: Statement = {
     'pg_catalog.pg_notify($1::text, $2::text)',
 };
 /**
- * The channel that this schema's triggers publish on, and which of the triggers are missing or off: those of the user
- * table count only where that is ours, and so has its function.
+ * The channel that this schema's triggers publish on, and which of the triggers are missing or off. Those of the user
+ * table count only if that table is ours, which its function shows.
  */
 const CHECK: Statement = {
   name: '',
@@ -48,12 +50,12 @@ const CHECK: Statement = {
 /**
  * LISTEN/NOTIFY on one connection of its own, beside the pool. Changes of the module's tables are published by
  * triggers, inside the transaction that makes them, whoever makes it: this module, another program on the same tables,
- * or an operator in psql. A pooler in transaction mode (PgBouncer) takes LISTEN and delivers nothing, which the ping
- * finds out, since it goes through the pool as the changes do: give it the database's own address by `cache.url`.
+ * or an operator in psql. A pooler in transaction mode (PgBouncer) accepts LISTEN and delivers nothing; the ping
+ * detects that, since it goes through the pool as changes do. Then set `cache.url` to the database's own address.
  */
 @Injectable()
 export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
-  /** Known before it connects. */
+  /** Set before it connects. */
   private channel = '';
 
   constructor(
@@ -68,7 +70,7 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
     );
   }
 
-  /** Fails the boot if the triggers are missing: the channel would seem current and hear nothing. */
+  /** Fails the boot if the triggers are missing: the channel would seem current and receive nothing. */
   override async onModuleInit(): Promise<void> {
     const triggers = expectedTriggers(this.names);
     const { rows } = await this.statements.run<{ channel: string; missing: string[] }>(CHECK, [

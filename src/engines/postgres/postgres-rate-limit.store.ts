@@ -11,8 +11,9 @@ function rateLimitStatements(names: SchemaNames) {
   const ours = (name: string) => names.qualified(`latchkey_${name}`);
   return {
     /**
-     * The functions take the buckets' advisory locks before they count: see the migration. The one of a single bucket is
-     * selected, not selected from, which is cheaper; OFFSET keeps it from being called once for each column.
+     * The functions take the buckets' advisory locks before they count: see the migration. The function for one bucket
+     * is called in the select list, not in FROM, which is cheaper; OFFSET keeps it from being called once for each
+     * column.
      */
     consume: {
       name: 'latchkey_rate_consume',
@@ -45,8 +46,8 @@ function rateLimitStatements(names: SchemaNames) {
       text: `DELETE FROM ${rateLimitEvents} WHERE username = $2 AND event_type = $1`,
     },
     /**
-     * In the order of the table, where the oldest rows come first: no insert pays for an index that only this would use.
-     * Each batch continues where the last one ended, since otherwise deleted rows would be scanned again and again.
+     * In physical order, where the oldest rows come first: no insert pays for an index that only this would use. Each
+     * batch continues where the last one ended, since deleted rows would otherwise be scanned again and again.
      */
     deleteOlderThan: {
       name: 'latchkey_rate_delete_up_to',
@@ -89,7 +90,7 @@ interface UsageRow {
 /** Rate-limit events in the table `auth_rate_limit_events`, every method one named prepared statement. */
 @Injectable()
 export class PostgresRateLimitStore extends RateLimitStore implements OnModuleInit {
-  /** How far into the table everything up to this instant is deleted. */
+  /** How far into the table everything up to this instant has been deleted. */
   private swept = { instant: Number.NaN, last: START };
 
   private readonly sql;
@@ -137,7 +138,7 @@ export class PostgresRateLimitStore extends RateLimitStore implements OnModuleIn
       values,
     );
     const { deleted, last } = rows[0]!;
-    // Rows that were put in an earlier place meanwhile are new, so nothing is missed; after the end it starts again.
+    // Rows inserted at an earlier place meanwhile are new, so nothing is missed; after the end it starts again.
     this.swept = { instant, last: deleted < limit ? START : (last ?? START) };
     return deleted;
   }

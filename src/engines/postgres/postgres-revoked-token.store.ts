@@ -9,7 +9,7 @@ import { UserDirectory } from '../../user/user.directory.js';
 
 const revokedTokenStatements = ({ revokedTokens, users }: SchemaNames) =>
   ({
-    /** Only a row that was there already has been locked by the statement that answers with it. */
+    /** Only a row that existed before has been locked by the statement that returns it. */
     revoke: {
       name: 'latchkey_revoked_token_insert',
       text: `INSERT INTO ${revokedTokens} AS known (jti, exp) VALUES ($1, ${instant('$2')})
@@ -30,7 +30,7 @@ const revokedTokenStatements = ({ revokedTokens, users }: SchemaNames) =>
       name: 'latchkey_revoked_token_list',
       text: `SELECT jti, ${epochSeconds('exp')} AS exp FROM ${revokedTokens} WHERE exp > ${instant('$1')} LIMIT $2`,
     },
-    /** Skips rows that are just being written, so that it never waits. */
+    /** Skips rows that are being written, so that it never waits. */
     deleteExpired: {
       name: 'latchkey_revoked_token_delete_expired',
       text: `DELETE FROM ${revokedTokens} WHERE ctid = ANY (ARRAY(
@@ -77,7 +77,10 @@ export class PostgresRevokedTokenStore extends RevokedTokenStore implements OnMo
     return rows[0]!.revoked;
   }
 
-  /** Both answers in one round trip while users are in our own table; with a directory of the host's, side by side. */
+  /**
+   * Both answers come in one round trip while users are in our own table; with a `UserDirectory` of the application's
+   * own, in two at once.
+   */
   override async stateOf(jti: string, userId: string): Promise<TokenState> {
     if (!this.joinsUsers || !UUID.test(userId)) {
       const [revoked, user] = await Promise.all([this.isRevoked(jti), this.users.findById(userId)]);

@@ -4,7 +4,7 @@ import type { AuthUser } from '../../user/user.directory.js';
 import type { Session, StoredSession } from '../../session/session.js';
 import type { NewSession } from '../../session/session.store.js';
 
-/** What the statements on `sessions` answer. */
+/** A row of the statements on `sessions`. */
 export interface SessionRow {
   id: string;
   handle: string;
@@ -12,17 +12,17 @@ export interface SessionRow {
   ip: string | null;
   user_agent: string | null;
   successor: string | null;
-  /** Created, expires, absolute end, authenticated, last seen, rotated. */
+  /** In order: created, expires, absolute expiry, authenticated, last seen, rotated. */
   instants: string;
 }
 
 export interface SessionWithUserRow extends SessionRow {
   email: string;
-  /** Disabled, tokens invalidated after. */
+  /** In order: disabled, tokens invalidated after. */
   user_instants: string;
 }
 
-/** What is null was written by another program: see `SessionEntity`. */
+/** Nulls come from rows of another program: see `SessionEntity`. */
 export function sessionOf(row: SessionRow, absoluteLifetime: Duration): Omit<StoredSession, 'user'> {
   const [created, expires, absoluteEnd, authenticated, lastSeen, rotatedAt] = readInstants(row.instants);
   const createdAt = created!;
@@ -49,7 +49,9 @@ export function userOfRow({ user_id: id, email, user_instants }: SessionWithUser
   return { id, email, disabledAt: disabledAt!, tokensInvalidatedAfter: tokensInvalidatedAfter! };
 }
 
-/** The session as it is stored, from what was given and what the database has decided: handle, authentication, user id. */
+/**
+ * The session as it is stored: what the caller gave, and what the database decided (handle, authentication, user id).
+ */
 export function addedSession(added: string, given: NewSession, authenticatedAt: number): Session {
   const [handle, authenticated] = added.split(' ', 2) as [string, string];
   const createdAt = asStored(given.now);
@@ -68,7 +70,7 @@ export function addedSession(added: string, given: NewSession, authenticatedAt: 
   };
 }
 
-/** At PostgreSQL's microsecond. */
+/** Rounded to PostgreSQL's microsecond. */
 const asStored = (milliseconds: number): number => fromEpochSeconds(toEpochSeconds(milliseconds));
-/** Half a character is stored as U+FFFD. */
+/** Lone surrogates are stored as U+FFFD. */
 const wellFormed = (text: string | null): string | null => text && Buffer.from(text).toString();

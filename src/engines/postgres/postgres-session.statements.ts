@@ -20,15 +20,19 @@ export function sessionStatements(names: SchemaNames) {
       `SELECT ${SESSION}, ${USER} FROM ${sessions} s JOIN ${users} u ON u.id = s.user_id WHERE s.id = $1`,
     ),
     /**
-     * Opens a session for which nothing has to end; else it answers null, and `open` decides. A value and no row: what
-     * the session is made of, the caller has given.
+     * Opens a session if no other has to end for it; otherwise returns null, and `open` decides. Returns a value
+     * instead of a row: the caller already has the rest.
      */
     add: statement(
       'add',
       `SELECT ${ours('add_session')}($1::text, $2::text, ${instant('$3')}, ${interval('$4')}, ${interval('$5')},
         ${instant('$6')}, $7::text, $8::text, $9::integer, $10::boolean, ${instant('$11')}) AS added`,
     ),
-    /** The function takes the user's advisory lock before it counts: see the migration. */
+    /**
+     * Opens a session that may end others. This is the statement that rotates a session, and that applies the cap. The
+     * SQL function `latchkey_open_session` is in `src/schema/migrations/create-sessions.ts`; it takes the user's
+     * advisory lock before it counts.
+     */
     open: statement(
       'open',
       `SELECT ${SESSION} FROM ${ours('open_session')}($1::text, $2::text, ${instant('$3')}, ${interval('$4')},
@@ -45,7 +49,9 @@ export function sessionStatements(names: SchemaNames) {
           AND coalesce(s.absolute_expires_at, s.created_at + ${interval('$5')}) > ${instant('$2')}
         RETURNING ${epochSeconds('s.expires_at')} AS expires_at`,
     ),
-    /** The functions that end take the same lock as those that open, so that no successor escapes them. */
+    /**
+     * The functions that end sessions take the same lock as those that open them, so that no successor escapes them.
+     */
     delete: statement('delete', `SELECT users, handles FROM ${ours('close_families')}($1::text[])`),
     deleteReused: statement('delete_reused', `SELECT presented FROM ${ours('close_families')}(ARRAY[$1::text])`),
     deleteByHandle: statement('delete_by_handle', `SELECT ${ours('close_family')}($1::text, $2::uuid) AS ended`),
@@ -73,8 +79,8 @@ export function sessionStatements(names: SchemaNames) {
 }
 
 /**
- * Skips rows that are in use, so that it neither waits nor deadlocks. Each batch starts at the end of the one before,
- * since otherwise deleted rows would be scanned again for as long as an old snapshot needs them.
+ * Skips rows in use, so that it neither waits nor deadlocks. Each batch starts at the end of the previous one, since
+ * deleted rows would otherwise be scanned again for as long as an old snapshot needs them.
  */
 const deleteDue = (sessions: string, name: string, rows: string, over: string): Statement => ({
   name: `latchkey_session_delete_${name}`,

@@ -28,21 +28,20 @@ const FOREIGN_KEY_VIOLATION = '23503';
 const READ_ONLY_TRANSACTION = '25006';
 const NO_SUCH_USER = new Set([INVALID_TEXT_REPRESENTATION, NUMERIC_VALUE_OUT_OF_RANGE, FOREIGN_KEY_VIOLATION]);
 
-/** The queue of those whose user only the statement finds out. */
+/** The queue of statements whose user is not known before they run. */
 const ANY_USER = 'some user';
 
 /**
- * Sessions in the table `sessions`, every method one named prepared statement and one round trip (a login may take
- * two: its user has `maxPerUser` rows, live or not, or its account has changed). While users are in
- * our own table, a session and its user are read by one join on two primary keys; with a directory of the host's the
- * user is asked of it.
+ * Sessions in the table `sessions`, every method one named prepared statement and one round trip. A login may take two,
+ * if its user has `maxPerUser` rows, live or not, or its account has changed. While users are in our own table, a
+ * session and its user are read by one join on two primary keys; otherwise the `UserDirectory` is asked for the user.
  */
 @Injectable()
 export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   private readonly joinsUsers: boolean;
   private readonly absoluteLifetime: number;
   private readonly sql: SessionStatements;
-  /** At the last try to extend a session. */
+  /** Whether the last attempt to extend a session found the database read-only. */
   private readonly readOnly = new ReadOnlyWarning('The database');
   private readonly expired: ExpiredSessions;
 
@@ -81,7 +80,10 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     return (await this.add(session)) ?? this.decide(session);
   }
 
-  /** Most logins. `null`, and nothing has changed, where another session may have to end for this one. */
+  /**
+   * The statement for most logins. Returns `null`, with nothing changed, if another session may have to end for this
+   * one.
+   */
   private async add(session: NewSession): Promise<OpenedSession | null> {
     const { authenticatedAt, replaces, cutoff } = session;
     if (authenticatedAt === null || replaces !== null) return null;
@@ -239,7 +241,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   }
 }
 
-/** Whether the account's cutoff is known, and where it is. */
+/** Whether the account's cutoff is known, and its value. */
 function cutoffArguments(cutoff: NewSession['cutoff']): [boolean, number | null] {
   return [cutoff !== undefined, cutoff === undefined || cutoff === null ? null : toEpochSeconds(cutoff)];
 }

@@ -72,7 +72,7 @@ function userStatements(names: SchemaNames) {
   };
 }
 
-/** What a statement on `users` returns; also the user half of the session lookup's join. */
+/** The row of the statements on `users`; also the user's half of the session lookup's join. */
 export interface UserRow {
   id: string;
   email: string;

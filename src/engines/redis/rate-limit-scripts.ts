@@ -1,14 +1,14 @@
 import { RedisScript } from './redis-script.js';
 
-/** How long an event is kept past its window, for processes whose clock is behind. Milliseconds. */
+/** How long an event is kept past its window, in milliseconds, for processes whose clock is behind. */
 export const KEPT_AFTER_WINDOW = 60_000;
 
-/** Reservations are younger than anything else, so that a full bucket is not read as a whole for them. */
+/** Reservations are the youngest members, so a full bucket need not be read as a whole for them. */
 const MAX_SCANNED = 100;
 
 /**
- * A bucket is a sorted set of events by their instant. Its newest events that are younger than the window count, as many
- * as the limit. Members that begin with `?` are reserved and not decided yet.
+ * A bucket is a sorted set of events by instant. Of the events younger than the window, the newest count, up to the
+ * limit. Members that begin with `?` are reserved and not yet decided.
  */
 const PRELUDE = `
   local function usage(key, since, limit)
@@ -32,8 +32,9 @@ const PRELUDE = `
 const script = (body: string) => new RedisScript(`${PRELUDE}\n${body}`);
 
 /**
- * All of `KEYS`, or none. `ARGV`: instant, member, then for each key since, limit, what is too old for anybody, lifetime.
- * Answers whether they were recorded, then for each used, oldest, newest, reserved.
+ * Records the event in all of `KEYS`, or none. `ARGV`: instant, member, then for each key: since, limit, the age from
+ * which an event is of no use to anybody, lifetime. Returns whether it was recorded, then for each key: used, oldest,
+ * newest, reserved.
  */
 export const CONSUME = script(`
   local recorded, answer = 1, {}
@@ -55,7 +56,7 @@ export const READ = script(`return usage(KEYS[1], ARGV[1], tonumber(ARGV[2]))`);
 
 export const RECORD = script(`add(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])`);
 
-/** A reservation becomes an event, unless the bucket was emptied meanwhile. */
+/** Turns a reservation into an event, unless the bucket was emptied meanwhile. */
 export const CONFIRM = script(`
   local instant = redis.call('ZSCORE', KEYS[1], ARGV[1])
   if instant and redis.call('ZREM', KEYS[1], ARGV[1]) == 1 then redis.call('ZADD', KEYS[1], instant, ARGV[2]) end`);

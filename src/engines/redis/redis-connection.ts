@@ -14,7 +14,7 @@ import {
 export interface RedisSettings {
   /** Prefix of every key and channel. Applications that share a server need different ones. Default `lk:`. */
   prefix?: string;
-  /** The longest that a command may take. Default 2 seconds. */
+  /** How long a command may take. Default 2 seconds. */
   timeout?: Duration;
 }
 
@@ -23,16 +23,16 @@ const TIMEOUT = 2_000;
 const BOOT_TIMEOUT = 5_000;
 
 /**
- * The way to Redis. Whatever keeps a command from being done and answered (no connection, no answer within `timeout`,
- * an error of the server's, READONLY, CLUSTERDOWN and a full memory among them) is thrown as `STORE_UNAVAILABLE`, so that
- * it is never mistaken for "not found"; then it may have been done, or not. It connects again by itself.
+ * The connection to Redis. Whatever keeps a command from being executed and answered (no connection, no answer within
+ * `timeout`, a server error, including READONLY, CLUSTERDOWN and out of memory) is thrown as `STORE_UNAVAILABLE`, so
+ * that it is never mistaken for "not found"; the command may or may not have been executed. It reconnects by itself.
  */
 export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
   readonly prefix: string;
-  /** Where changes are published; the scripts do it as part of what they change. */
+  /** The channel for changes; the scripts publish as part of what they change. */
   readonly channel: string;
   private readonly logger = new Logger('Auth');
-  // Its options name the password.
+  // Its options contain the password.
   readonly #client: RedisCommands;
   private readonly own: boolean;
   private readonly timeout: Duration;
@@ -49,7 +49,7 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
     const { client, own } = clientOf(source);
     this.#client = client;
     this.own = own;
-    // Without a listener an `error` would end the process; requests meanwhile get the error.
+    // Without a listener, an `error` would end the process; requests meanwhile get the error.
     client.on('error', this.heardError);
   }
 
@@ -67,7 +67,7 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
     if (this.own && this.#client.isOpen) this.#client.destroy();
   }
 
-  /** Resolves when it is connected and checked, and rejects when it could not be at boot. */
+  /** Resolves once it is connected and checked; rejects if that failed at boot. */
   ready(): Promise<void> {
     return (this.opened ??= this.open());
   }
@@ -87,21 +87,21 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
     }
   }
 
-  /** All `keys` are in one slot. */
+  /** All `keys` must be in one slot. */
   script(part: string, { sha, text }: RedisScript, keys: string[], values: string[]): Promise<unknown> {
     return this.run(part, async (redis) => {
       const options = { keys, arguments: values };
       try {
         return await redis.evalSha(sha, options);
       } catch (error) {
-        // A server that was restarted knows no scripts; nothing has been run.
+        // A restarted server has no scripts; nothing has been run.
         if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
         return redis.eval(text, options);
       }
     });
   }
 
-  /** Deletes what nothing depends on, when it can; else it goes at its expiry. */
+  /** Deletes keys that nothing depends on. If that fails, they go at their expiry. */
   discard(keys: readonly string[]): void {
     for (const key of keys) this.#client.unlink(key).catch(() => {});
   }
@@ -115,7 +115,9 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
     );
   }
 
-  /** Every key of this beginning, in no order; those that come or go meanwhile may be missing or named twice. */
+  /**
+   * Every key with this prefix, in no particular order; keys that come or go meanwhile may be missing or appear twice.
+   */
   async *keys(beginning: string): AsyncGenerator<string> {
     const MATCH = `${beginning.replaceAll(/[*?[\]\\]/g, '\\$&')}*`;
     for (const node of await this.nodes()) {
@@ -169,13 +171,15 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
 
   private readonly heardError = (error: Error): void => {
     if (!this.closed) this.logger.debug?.(`Redis: ${error.message}`);
-    // node-redis would try the same credentials for ever.
+    // node-redis would retry the same credentials for ever.
     const mistake = mistakenCredentials(error, this.address);
     if (mistake !== null) this.refuse?.(new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] }));
   };
 }
 
-/** A replica, a master that misses its replicas or cannot save, or a full memory: nothing was written, reads go on. */
+/**
+ * A replica, a master that lacks its replicas or cannot save, or a full memory: nothing was written, but reads work.
+ */
 export function takesNoWrites(error: unknown): boolean {
   const { cause } = error as { cause?: unknown };
   return cause instanceof Error && /^(READONLY|NOREPLICAS|MISCONF|OOM)\b/.test(cause.message);
@@ -200,7 +204,7 @@ const REFUSALS: Readonly<Record<string, string>> = {
   NOPERM: 'does not let this user do that: allow it all commands on the keys and channels of its prefix',
 };
 
-/** What to mend, where the answer is that of a server which does not take who we are. */
+/** The remedy, if the server refuses our credentials. */
 function mistakenCredentials(error: unknown, address: string): string | null {
   const code = error instanceof Error ? (/^[A-Z]+/.exec(error.message)?.[0] ?? '') : '';
   const remedy = Object.hasOwn(REFUSALS, code) ? REFUSALS[code] : undefined;

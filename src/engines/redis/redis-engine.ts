@@ -12,16 +12,19 @@ import { RedisSessionStore } from './redis-session.store.js';
 import type { RedisSource } from './redis-source.js';
 
 /**
- * Sessions, single-use tokens and rate limits in Redis 7 or newer, one server or a cluster:
+ * Sessions, single-use tokens and rate limits in Redis 7 or newer, on one server or a cluster. Users and the list of
+ * revoked JWTs stay in PostgreSQL or in your `UserDirectory`; with `cache.enabled` a process listens to both.
  *
+ * It also takes a node-redis client that you have created, listen to and close. Set `disableOfflineQueue` on it, or
+ * requests wait `timeout` while Redis is unavailable.
+ *
+ * @example
  * ```ts
- * AuthModule.forRoot({ secrets, engine: redisEngine({ url: 'redis://localhost:6379' }) })
- * AuthModule.forRoot({ secrets, engine: redisEngine({ rootNodes: [{ url: … }, { url: … }] }) })
- * ```
+ * AuthModule.forRoot({ secrets, engine: redisEngine({ url: 'redis://localhost:6379' }) });
  *
- * Also takes a node-redis client that the host has made, listens to and closes; set `disableOfflineQueue` on it, or
- * requests wait `timeout` while Redis is away. Users and the list of ended JWTs stay in PostgreSQL (or with the host's
- * `UserDirectory`): with `cache.enabled` a process listens to both.
+ * const rootNodes = [{ url: 'redis://10.0.0.1:6379' }, { url: 'redis://10.0.0.2:6379' }];
+ * AuthModule.forRoot({ secrets, engine: redisEngine({ rootNodes }) });
+ * ```
  */
 export function redisEngine(source: RedisSource, settings: RedisSettings = {}): AuthEngine {
   return {

@@ -4,7 +4,10 @@ import { word } from './redis-session.row.js';
 
 const FREE = '~';
 
-/** In words what scripts decide about: type, expiry, challenge, nonce, and which transaction holds it; then all as JSON. */
+/**
+ * The fields that scripts decide about, as words: type, expiry, challenge, nonce, and the transaction that holds it;
+ * then everything as JSON.
+ */
 export function formatToken(row: EphemeralTokenRow): string {
   return `${word(row.type)} ${row.expiresAt} ${word(row.challengeId)} ${word(row.nonce)} ${FREE}\n${JSON.stringify(row)}`;
 }
@@ -17,7 +20,7 @@ export function parseToken(text: string): EphemeralTokenRow & { held: boolean } 
   };
 }
 
-/** As the scripts decide it. */
+/** The same rule as in the scripts. */
 export function isUsable(row: EphemeralTokenRow, { type, binding, now }: EphemeralTokenKey): boolean {
   const bound = row[binding.column];
   const fits = bound === null ? binding.optional : bound === binding.value;

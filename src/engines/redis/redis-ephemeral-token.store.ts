@@ -8,20 +8,20 @@ import { word } from './redis-session.row.js';
 import { formatToken, isUsable, parseToken } from './redis-ephemeral-token.row.js';
 import { CLEAR, INSERT, REMOVE, SETTLE, TAKE } from './token-scripts.js';
 
-/** Expired entries are kept this much longer, for processes whose clock is slow. Milliseconds. */
+/** How much longer expired entries are kept, in milliseconds, for processes whose clock is slow. */
 const KEPT_AFTER_END = 60_000;
 
 /**
  * Single-use tokens in Redis. `lk:a:{account}` is the hash of all tokens of one account, `lk:a:{hash}` that of a token
- * of none, and `lk:t:{hash}` names the hash that a token is in: written before, and a hint only. What is decided about an
- * account's tokens (the only one of a type, the one that is got) is one script on its hash, on a cluster too. All of
- * them go a minute after the last token in them is over.
+ * without an account, and `lk:t:{hash}` names the hash that a token is in: written first, and only a hint. Every
+ * decision about an account's tokens (the only one of a type, the one that is taken) is one script on its hash, on a
+ * cluster too. A hash expires a minute after the last token in it.
  *
- * Redis is no part of an `AuthTransaction`. What is taken in one is **held**: nobody else gets it, and it is deleted when
- * the transaction is committed, and usable again when that is undone. What ends an account's tokens meanwhile ends it too.
- * Where it is not known how the transaction ended, or the process ends before, it is spent. A token inserted in a
- * transaction that is undone is deleted; the earlier ones that it has made void stay so, and so does what `deleteByLogin`
- * has deleted. Whoever wants a held token waits for nothing: it gets none.
+ * Redis takes no part in an `AuthTransaction`. A token taken in one is **held**: no one else gets it, and it is deleted
+ * when the transaction commits, and usable again after a rollback. Whatever ends an account's tokens meanwhile ends it
+ * too. If the outcome of the transaction is unknown, or the process ends before it, the token is spent. A token
+ * inserted in a transaction that is rolled back is deleted; earlier ones that it voided stay void, and what
+ * `deleteByLogin` deleted stays deleted. A caller that asks for a held token does not wait: it gets none.
  */
 @Injectable()
 export class RedisEphemeralTokenStore extends EphemeralTokenStore {
@@ -87,7 +87,7 @@ export class RedisEphemeralTokenStore extends EphemeralTokenStore {
     return gone.length;
   }
 
-  /** Reads every token; not needed in operation, since Redis deletes expired ones by itself. */
+  /** Reads every token. Not needed in operation, since Redis deletes expired ones by itself. */
   override async deleteExpired(now: number, limit: number): Promise<number> {
     const over: { key: string; hash: string; expiresAt: number }[] = [];
     for await (const key of this.redis.keys(this.keyOf(''))) {
@@ -111,7 +111,7 @@ export class RedisEphemeralTokenStore extends EphemeralTokenStore {
       try {
         this.forget(await this.script(SETTLE, home, [holder, flag(outcome === 'undone')]));
       } catch (error) {
-        // Held for ever means spent: nobody gets it twice.
+        // A token held for ever is spent: nobody gets it twice.
         this.logger.warn(`A token of a transaction that was ${outcome} stays spent (${(error as Error).message}).`);
       }
     });

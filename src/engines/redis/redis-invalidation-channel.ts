@@ -11,9 +11,10 @@ import type { RedisConnection } from './redis-connection.js';
 const CONNECT_TIMEOUT = 5_000;
 
 /**
- * Pub/sub on one connection of its own. The scripts that change sessions publish that themselves, so that no change goes
- * without its message. On a cluster a message of one master reaches the listener's node on a connection of the two
- * nodes': a ping goes by every master, and has come back when all of them have. While a master is away, none does.
+ * Pub/sub on one connection of its own. The scripts that change sessions publish that themselves, so that no change
+ * goes without its message. On a cluster, a message from one master reaches the listener's node over a connection
+ * between the two nodes, so a ping is sent through every master, and counts once all of them have come back. While a
+ * master is down, none does.
  */
 export class RedisInvalidationChannel extends RemoteInvalidationChannel {
   constructor(
@@ -23,7 +24,7 @@ export class RedisInvalidationChannel extends RemoteInvalidationChannel {
     super(maxStaleness, 'Is Redis running, and every master of the cluster?');
   }
 
-  /** The nodes of a cluster drop what they publish to each other while their connection is down. */
+  /** The nodes of a cluster drop messages to each other while the connection between them is down. */
   override get mayLoseMessages(): boolean {
     return this.redis.isCluster;
   }
@@ -42,7 +43,7 @@ export class RedisInvalidationChannel extends RemoteInvalidationChannel {
     const nodes = await this.redis.nodes();
     const own = `${this.redis.channel}:${randomUUID()}`;
     const chosen = nodes[Math.floor(Math.random() * nodes.length)]!;
-    // A connection of our own that does not reconnect by itself: nobody would know what it missed.
+    // A connection of our own that does not reconnect by itself: it could not tell what it missed.
     const socket = { ...chosen.options?.socket, reconnectStrategy: false };
     const listener = chosen.duplicate({ socket });
     let closed = false;

@@ -16,7 +16,7 @@ import {
 } from './rate-limit-scripts.js';
 import { RedisConnection } from './redis-connection.js';
 
-/** How long a full bucket is asked again while what fills it is only reserved. Milliseconds. */
+/** How long a full bucket is retried while it is filled only by reservations, in milliseconds. */
 const MAX_WAIT = 1_000;
 const WAIT = 2;
 
@@ -29,14 +29,14 @@ interface Answer {
 type AnswerWords = [used: number, oldest: string, newest: string, reserved: number];
 
 /**
- * Events of rate limits in Redis, one sorted set `lk:r:{event}:{subject}` a bucket, which goes a minute after its window.
- * A decision about one bucket is one script; about several it is one script too, where Redis is one server.
+ * Rate-limit events in Redis, one sorted set `lk:r:{event}:{subject}` per bucket, which expires a minute after its
+ * window. A decision about one bucket is one script; on a single server, so is one about several.
  *
- * On a cluster the buckets lie on different nodes. There each is reserved in turn, in the order of their keys, and then
- * all are confirmed, or all released. Who finds a bucket full of reservations asks again until they are decided, at most
- * a second: so nobody is refused for what was taken back, and the order keeps two from waiting for each other. A full
- * bucket is seen before anything is reserved, so that a refusal writes nothing as a rule. When a node goes away in
- * between, `STORE_UNAVAILABLE` is thrown, and the other buckets may have counted the event.
+ * On a cluster the buckets are on different nodes. There each is reserved in turn, in the order of their keys, and then
+ * all are confirmed or all released. A caller that finds a bucket full of reservations retries until they are decided,
+ * for at most a second, so that nobody is refused because of a count that was taken back; the order keeps two callers
+ * from waiting for each other. A full bucket is noticed before anything is reserved, so a refusal usually writes
+ * nothing. If a node fails in between, `STORE_UNAVAILABLE` is thrown, and the other buckets may have counted the event.
  */
 @Injectable()
 export class RedisRateLimitStore extends RateLimitStore {
@@ -69,7 +69,7 @@ export class RedisRateLimitStore extends RateLimitStore {
     return Number(await this.script(CLEAR, bucket, []));
   }
 
-  /** Reads every bucket; not needed in operation, since Redis deletes expired ones by itself. */
+  /** Reads every bucket. Not needed in operation, since Redis deletes expired ones by itself. */
   override async deleteOlderThan(instant: number, limit: number): Promise<number> {
     let deleted = 0;
     for await (const key of this.redis.keys(this.keyOf({ event: '', subject: '' }).slice(0, -1))) {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** A Lua script, which Redis runs as one: nothing else happens on that node meanwhile. */
+/** A Lua script, which Redis runs atomically: nothing else happens on that node meanwhile. */
 export class RedisScript {
   readonly sha: string;
 

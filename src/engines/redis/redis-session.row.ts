@@ -9,7 +9,7 @@ export interface SessionRow {
 
 const NONE = '~';
 
-/** A text that may be missing, as one word for the scripts. */
+/** An optional text, as one word for the scripts. */
 export function word(text: string | null): string {
   return text === null ? NONE : `=${Buffer.from(text).toString('base64url')}`;
 }
@@ -19,9 +19,9 @@ export function fromWord(text: string): string | null {
 }
 
 /**
- * What no script looks at, as JSON. Before it, in words, stands what they decide about: handle, created, expires,
- * absolute, authenticated, seen, rotated, successor. Instants are epoch milliseconds in full, which the scripts compare
- * and pass on and never calculate, so that nothing is rounded.
+ * The rest, which no script looks at, as JSON. In front of it, as words, are the fields that scripts decide about:
+ * handle, created, expires, absolute, authenticated, seen, rotated, successor. Instants are full epoch milliseconds,
+ * which the scripts compare and pass on but never calculate with, so that nothing is rounded.
  */
 export function tailOf({ userId, ip, userAgent }: Pick<Session, 'userId' | 'ip' | 'userAgent'>): string {
   return JSON.stringify([userId, ip, userAgent]);
@@ -59,7 +59,7 @@ export function parseRow(id: string, row: string): SessionRow {
   };
 }
 
-/** A row of this user's that a script has removed. */
+/** A row of this user that a script has removed. */
 export function parseRemoved(words: string, userId: string): RemovedSession {
   const [id, handle, expires, rotated] = words.split(' ') as [string, string, string, string];
   return { id, userId, handle, expiresAt: Number(expires), isRotated: rotated !== NONE };

@@ -22,20 +22,22 @@ import { CLOSE_ALL, CLOSE_BY_HANDLE, CLOSE_FAMILIES, EXTEND, KEPT_AFTER_END, OPE
 const SUCCESSOR_LEEWAY = 5_000;
 
 /**
- * Sessions in Redis, users where the `UserDirectory` has them. Two kinds of keys, each with a lifetime of its own:
+ * Sessions in Redis; users stay where the `UserDirectory` has them. There are two kinds of keys, each with a lifetime
+ * of its own:
  *
- * - `lk:u:{user}`: a hash of all sessions of one user, by session id. Whatever is decided about them (cap, rotation,
+ * - `lk:u:{user}`: a hash of all sessions of one user, by session id. Every decision about them (cap, rotation,
  *   families, revocation) is one script on this one key, on a cluster too.
- * - `lk:s:{id}`: the user's id, since a token names no user. Written before the session is, and a hint only: a session
- *   is where the hash has it. Ids are never used twice, so that an ended one cannot come back by it.
+ * - `lk:s:{id}`: the user's id, since a token names no user. It is written before the session, and only a hint: a
+ *   session exists if the hash has it. Ids are never reused, so an ended session cannot come back through it.
  *
  * A third, `lk:n:{id}`, holds what leads from a rotated session to this one, and expires with the grace.
  *
- * A lookup is GET, then HGET and the user at once; a token that nobody has given out costs the GET alone.
+ * A lookup is GET, then HGET and the user at the same time; a token that was never issued costs only the GET.
  *
- * Beyond the contract: a login in a browser that still holds a session of **another** user ends that first, then opens
- * the new one; a fault in between leaves neither. `delete` of several users' sessions is one decision for each user. What an account's cutoff has ended stays in the hash, dead, until the
- * cap or the end of its lifetime takes it.
+ * Beyond the contract: a login in a browser that still holds a session of **another** user ends that one first, then
+ * opens the new one; a fault in between leaves neither. `delete` of several users' sessions is one decision per user.
+ * Sessions ended by an account's cutoff stay in the hash, dead, until the cap or the end of their lifetime removes
+ * them.
  */
 @Injectable()
 export class RedisSessionStore extends SessionStore implements OnModuleInit {
@@ -59,7 +61,8 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
   override async find(id: string): Promise<StoredSession | null> {
     const owner = await this.ownerOf(id);
     if (owner === null) return null;
-    // Whichever is read first: an ended session never comes back, so both answers hold at one instant of this call.
+    // The order does not matter: an ended session never comes back, so both answers were true at some instant of this
+    // call.
     const [row, user] = await Promise.all([
       this.redis.run('session', (redis) => redis.hGet(this.sessionsOf(owner), id)),
       this.userOf(owner),
@@ -84,12 +87,12 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
 
     const lifetime = Math.ceil(absoluteLifetime + KEPT_AFTER_END);
     await this.redis.run('session', (redis) => redis.set(this.pointerTo(id), userId, { PX: lifetime }));
-    // Under the new id, so that of concurrent rotations the row names the one that won.
+    // Under the new id, so that after concurrent rotations the row names the one that won.
     if (successor !== null) {
       const PX = Math.ceil(rotationGrace) + SUCCESSOR_LEEWAY;
       await this.redis.run('session', (redis) => redis.set(this.leadTo(id), successor, { PX }));
     }
-    // Redis is no part of the transaction. (What was rotated still leads to the new session.)
+    // Redis takes no part in the transaction. (The rotated session still leads to the new one.)
     this.statements.afterTransaction(async (outcome) => {
       if (outcome === 'undone' && login) await this.delete([id]).catch(() => {});
     });
@@ -167,8 +170,9 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
   }
 
   /**
-   * Who logs in, and when that counts from; `null` when the account has changed since its password was read. The account
-   * remembers the instant, so that no later cutoff comes before it, whatever the clocks of the processes say.
+   * The user who logs in, and the instant from which the login counts; `null` if the account has changed since its
+   * password was read. The account records the instant, so that no later cutoff is set before it, whatever the clocks
+   * of the processes say.
    */
   private async login(
     { userId, cutoff }: NewSession,
@@ -178,14 +182,14 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
     if (!user) {
       throw new AuthError('USER_NOT_FOUND', 'There is no user with this id: pass the id of an existing account.', {});
     }
-    // One that was proved under this cutoff is valid, however far the clock of the process that moved it was ahead.
+    // A login verified under this cutoff is valid, even if the clock of the process that set the cutoff was ahead.
     const authenticatedAt = toMicrosecond(later(provedAt, cutoff));
     const known = cutoff === undefined ? user : { ...user, tokensInvalidatedAfter: cutoff };
     const confirmed = await this.asked(() => this.users.confirmLogin(known, authenticatedAt));
     return confirmed || cutoff === undefined ? { userId: user.id, authenticatedAt } : null;
   }
 
-  /** One decision for each user, whose sessions they are. */
+  /** One decision per user. */
   private async closeFamilies(ids: readonly string[]): Promise<Closed[]> {
     const byOwner = new Map<string, string[]>();
     const owners = await Promise.all(ids.map((id) => this.ownerOf(id)));
@@ -246,7 +250,7 @@ interface Closed {
   readonly removed: readonly RemovedSession[];
 }
 
-/** As PostgreSQL keeps it with the account, so that the two compare. */
+/** Rounded as PostgreSQL stores it with the account, so that the two can be compared. */
 function toMicrosecond(instant: number): number {
   return Math.round(instant * 1000) / 1000;
 }

@@ -1,7 +1,7 @@
 import { AuthError } from '../../auth.errors.js';
 import { createClient, createCluster, type RedisClientOptions, type RedisClusterOptions } from 'redis';
 
-/** What is used of a node-redis client, single or cluster. */
+/** The parts of a node-redis client that are used, single or cluster. */
 export interface RedisCommands {
   readonly isOpen: boolean;
   get(key: string): Promise<string | null>;
@@ -16,7 +16,7 @@ export interface RedisCommands {
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
-/** One node of them. */
+/** One node of a cluster. */
 export interface RedisNode extends RedisCommands {
   readonly options?: { readonly socket?: object };
   info(section: string): Promise<string>;
@@ -27,35 +27,37 @@ export interface RedisNode extends RedisCommands {
   on(event: 'error' | 'end', listener: (error: Error) => void): unknown;
 }
 
-/** All of them. */
+/** All nodes. */
 export interface RedisCluster extends RedisCommands {
   readonly masters: readonly object[];
   nodeClient(node: object): RedisNode | Promise<RedisNode>;
 }
 
-/** A node-redis client or cluster that the host has made, connects and closes. */
+/** A node-redis client or cluster that the application creates, connects and closes. */
 type HostsClient = Pick<RedisCommands, 'isOpen' | 'destroy'> & { duplicate(): unknown; get: unknown };
 
-/** Where Redis is: node-redis options for one server (`url`) or a cluster (`rootNodes`), or a client of the host's. */
+/** Where Redis is: node-redis options for one server (`url`) or a cluster (`rootNodes`), or a client of your own. */
 export type RedisSource = RedisClientOptions | RedisClusterOptions | HostsClient;
 
 const CONNECT_TIMEOUT = 2_000;
 const MAX_RECONNECT_DELAY = 2_000;
-/** A connection that is silent for longer, pings included, is cut: the other side is frozen or gone without a word. */
+/** A connection without even a ping for this long is cut: the other side is frozen or gone. */
 const MAX_SILENCE = 5_000;
 const PING_INTERVAL = 1_500;
 
 const socket = {
   connectTimeout: CONNECT_TIMEOUT,
   socketTimeout: MAX_SILENCE,
-  // Jitter: a restarted server is not met by every process at the same moment.
+  // Jitter, so that not every process reconnects to a restarted server at the same moment.
   reconnectStrategy: (retries: number) =>
     Math.min(50 * 2 ** Math.min(retries, 10), MAX_RECONNECT_DELAY) * (0.5 + Math.random() / 2),
 };
-/** What waits for a connection is refused at once: a request has its answer promptly, and nothing is done later. */
+/**
+ * A command without a connection is refused at once: the request is answered promptly, and nothing is executed later.
+ */
 const PROMPT = { disableOfflineQueue: true, pingInterval: PING_INTERVAL };
 
-/** Each may answer with what was ended long ago, and nothing bounds how long. */
+/** Replicas may still return sessions that were ended long ago, without any bound. */
 const STALE_READS = ['useReplicas', 'readonly', 'clientSideCache'];
 
 export function clientOf(source: RedisSource): { client: RedisCommands; own: boolean } {
@@ -70,7 +72,7 @@ export function clientOf(source: RedisSource): { client: RedisCommands; own: boo
     const { defaults = {}, rootNodes } = source;
     const cluster = createCluster({
       ...source,
-      // A node that is asked for the topology is given up sooner than one that is asked for data.
+      // A node asked for the topology is given up sooner than one asked for data.
       rootNodes: rootNodes.map((node) => ({
         ...defaults,
         ...node,
@@ -89,7 +91,7 @@ export function isCluster(client: RedisCommands): client is RedisCluster {
   return 'masters' in client;
 }
 
-/** `host:port` of each server, for messages: never with the user and password that stand beside it. */
+/** `host:port` of each server, for messages: never with the user and password. */
 export function addressOf(source: RedisSource): string {
   const options = (source as { options?: RedisSource }).options ?? source;
   const { rootNodes } = options as { rootNodes?: RedisClientOptions[] };

@@ -1,13 +1,14 @@
 import { RedisScript } from './redis-script.js';
 
-/** Rotated rows that are kept of one user, where the cap of sessions is lower: the most recent ones. */
+/** How many rotated rows of one user are kept, if the cap of sessions is lower: the most recent ones. */
 const MAX_ROTATED = 25;
-/** Expired entries are kept this much longer, for processes whose clock is slow. Milliseconds. */
+/** How much longer expired entries are kept, in milliseconds, for processes whose clock is slow. */
 export const KEPT_AFTER_END = 24 * 60 * 60 * 1000;
 
 /**
- * `KEYS[1]` is the user's hash. Where a session was changed or ended, the channel `ARGV[1]` hears `ARGV[2]`, which names
- * the user: ids must not travel, and Lua in Redis knows no digest that PostgreSQL knows too. It is taken out of ARGV.
+ * `KEYS[1]` is the user's hash. When a session is changed or ended, `ARGV[2]`, which names the user, is published on
+ * the channel `ARGV[1]`: ids must not travel, and Lua in Redis lacks the digest that PostgreSQL uses. Both are removed
+ * from ARGV.
  */
 const PRELUDE = `
   local key, message, changed = KEYS[1], table.remove(ARGV, 2), false
@@ -57,7 +58,10 @@ const PRELUDE = `
 
 const script = (body: string) => new RedisScript(`${PRELUDE}\n${body}`);
 
-/** Answers the new row and those that are gone (see `parseRemoved`); nothing where it is refused, and then nothing has changed. */
+/**
+ * Returns the new row and the removed ones (see `parseRemoved`); nothing if it is refused, and then nothing has
+ * changed.
+ */
 export const OPEN = script(`
   local id, now, wanted, handle, absolute, authenticated, tail, replaces, successor, most =
     ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
@@ -97,7 +101,7 @@ export const OPEN = script(`
   publish()
   return { text, unpack(removed) }`);
 
-/** Answers the expiry now in force, or nothing. `below` keeps the second of two concurrent callers from writing. */
+/** Returns the expiry now in force, or nothing. `below` keeps the second of two concurrent callers from writing. */
 export const EXTEND = script(`
   local now, wanted, below, row = ARGV[3], ARGV[4], tonumber(ARGV[5]), read(ARGV[2])
   if not row or row.rotated ~= '~' or tonumber(row.expires) <= tonumber(now) or tonumber(row.expires) >= below
@@ -130,7 +134,7 @@ export const CLOSE_BY_HANDLE = script(`
   publish()
   return { ended, 0, unpack(removed) }`);
 
-/** All but the family of `ARGV[2]`. */
+/** Ends all families except that of `ARGV[2]`. */
 export const CLOSE_ALL = script(`
   local rows = readAll()
   local kept = rows[ARGV[2]] and rows[ARGV[2]].handle

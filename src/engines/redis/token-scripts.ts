@@ -1,8 +1,8 @@
 import { RedisScript } from './redis-script.js';
 
 /**
- * `KEYS[1]` is the hash of one user's tokens, or of one that is no user's. What a transaction has taken is held by it,
- * for nobody else to use, until that is decided.
+ * `KEYS[1]` is the hash of one user's tokens, or of a single token without a user. A token taken in a transaction is
+ * held by it, unavailable to anyone else, until the transaction is decided.
  */
 const PRELUDE = `
   local key = KEYS[1]
@@ -24,7 +24,10 @@ const PRELUDE = `
 
 const script = (body: string) => new RedisScript(`${PRELUDE}\n${body}`);
 
-/** `ARGV`: id, row, lifetime, whether earlier ones of its type go, and what is over for everybody. Answers who is gone. */
+/**
+ * `ARGV`: id, row, lifetime, whether earlier ones of its type go, and the instant before which all are over. Returns
+ * the ids removed.
+ */
 export const INSERT = script(`
   local new, gone = parse(ARGV[1], ARGV[2]), {}
   for _, row in ipairs(readAll()) do
@@ -38,8 +41,8 @@ export const INSERT = script(`
   return gone`);
 
 /**
- * `ARGV`: id, type, now, column, value, whether it is optional, whether the rest of the type goes, and who holds them
- * instead of deleting them. Answers the row and the ids that are gone or held.
+ * `ARGV`: id, type, now, column, value, whether it is optional, whether the rest of the type goes, and the transaction
+ * that holds them instead of deleting them. Returns the row and the ids deleted or held.
  */
 export const TAKE = script(`
   local text = redis.call('HGET', key, ARGV[1])
@@ -68,7 +71,7 @@ export const TAKE = script(`
   end
   return { text, unpack(gone) }`);
 
-/** The transaction `ARGV[1]` is decided: what it holds is deleted, or usable again (`ARGV[2]` is 1). */
+/** Settles the transaction `ARGV[1]`: what it holds is deleted, or usable again if `ARGV[2]` is 1. */
 export const SETTLE = script(`
   local gone = {}
   for _, row in ipairs(readAll()) do
@@ -86,7 +89,7 @@ export const SETTLE = script(`
 
 export const REMOVE = script(`return redis.call('HDEL', key, ARGV[1])`);
 
-/** All, or those that are over. Answers the ids. */
+/** Deletes all, or those that have expired. Returns their ids. */
 export const CLEAR = script(`
   local gone = redis.call('HKEYS', key)
   redis.call('UNLINK', key)

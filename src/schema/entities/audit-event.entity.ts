@@ -2,13 +2,14 @@ import { Column, Entity, Index, PrimaryGeneratedColumn } from 'typeorm';
 
 /**
  * The events that `AuthEvents` emitted while `audit.enabled` was on, one row each. A row contains no token, hash or
- * password; `login` and `ip` are personal data, which `audit.retention` bounds.
+ * password; `login` and `ip` are personal data, kept for `audit.retention`.
  */
 @Entity('auth_audit_events')
 @Index('auth_audit_events_user_id_idx', ['userId', 'at'])
 export class AuditEventEntity {
   /**
-   * In the order of writing, which may differ from that of `at`. A string, since it may not fit a JavaScript number.
+   * In the order of writing, which may differ from the order of `at`. A string, since it may exceed a JavaScript
+   * number.
    */
   @PrimaryGeneratedColumn('identity', {
     type: 'bigint',

@@ -3,8 +3,8 @@ import { getMetadataArgsStorage } from 'typeorm';
 type EntityClass = new () => object;
 
 /**
- * The same entity on a table of another name; its indexes and constraints are named after that table, as the migrations
- * name them. `replaced`: the entities that stand for those it refers to. The entity itself where the name is its own.
+ * The same entity on a table with another name; its indexes and constraints are named after that table, as in the
+ * migrations. `replaced` maps the entities it refers to. If the name is already its own, the entity itself.
  */
 export function entityOnTable(
   entity: EntityClass,

@@ -1,8 +1,8 @@
 import { Column, Entity, Index, PrimaryGeneratedColumn } from 'typeorm';
 
 /**
- * `auth_ephemeral_tokens`, with the columns of the source system and two nullable ones of our own at the end. Rows of
- * types that are not ours (`revoked_jti`, `camera_stream`, …) may lie beside them.
+ * `auth_ephemeral_tokens`, with the columns of bambuddy and then two nullable ones of our own. Rows with other types
+ * (`revoked_jti`, `camera_stream`, …) may be in the same table.
  */
 @Entity('auth_ephemeral_tokens')
 @Index('auth_ephemeral_tokens_username_idx', ['username', 'tokenType'])
@@ -38,7 +38,8 @@ export class EphemeralTokenEntity {
   codeVerifier!: string | null;
 
   /**
-   * What the presenter of the token must repeat: the value of an HttpOnly cookie, or the bound field of a host's type.
+   * The value that must be presented with the token: that of an HttpOnly cookie, or the bound field of a type the
+   * application adds.
    */
   @Column({ name: 'challenge_id', type: 'varchar', length: 128, nullable: true })
   challengeId!: string | null;
@@ -50,11 +51,13 @@ export class EphemeralTokenEntity {
   @Column({ name: 'created_at', type: 'timestamptz', default: () => 'now()' })
   createdAt!: Date;
 
-  /** Id of the account of that name when the token was issued: a later account of the same name cannot use it. */
+  /**
+   * The id of the account with that name when the token was issued: a later account with the same name cannot use it.
+   */
   @Column({ name: 'user_id', type: 'text', nullable: true })
   userId!: string | null;
 
-  /** Fields of types that a host adds. */
+  /** Fields of types that the application adds. */
   @Column({ type: 'jsonb', nullable: true })
   payload!: Record<string, unknown> | null;
 }

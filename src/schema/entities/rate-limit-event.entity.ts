@@ -3,9 +3,9 @@ import { Entity, PrimaryColumn, PrimaryGeneratedColumn } from 'typeorm';
 const KEY = 'auth_rate_limit_events_pkey';
 
 /**
- * `auth_rate_limit_events`, with the columns of the source system. Events of other programs may stand beside ours. The
- * primary key is the index that a window is read by, `id` last: a second index for `id` alone would cost every event a
- * fifth more.
+ * `auth_rate_limit_events`, with the columns of bambuddy. Events of other programs may be in the same table. The
+ * primary key is the index by which a window is read, `id` last: a second index for `id` alone would make every event a
+ * fifth more expensive.
  */
 @Entity('auth_rate_limit_events')
 export class RateLimitEventEntity {

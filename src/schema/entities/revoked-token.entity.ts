@@ -2,7 +2,7 @@ import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 
 /**
  * Self-contained credentials that were revoked before they expired: a JWT by its `jti`, a signed cookie by its `sid`. A
- * row is needed until what it names has expired by itself.
+ * row is needed until its credential would have expired.
  */
 @Entity('revoked_tokens')
 export class RevokedTokenEntity {

@@ -2,7 +2,7 @@ import { Column, Entity, ForeignKey, Generated, Index, PrimaryColumn } from 'typ
 import type { UserIdType } from '../user-id-type.js';
 import { UserEntity } from './user.entity.js';
 
-/** Every column of `sessions` but `user_id`, whose type is that of the user table. */
+/** Every column of `sessions` except `user_id`, whose type is that of the user table. */
 export abstract class SessionColumns {
   /** Lower-case hex SHA-256 of the token's raw bytes; the token itself is never stored. */
   @PrimaryColumn({ type: 'text', primaryKeyConstraintName: 'sessions_pkey' })
@@ -17,7 +17,10 @@ export abstract class SessionColumns {
   @Index('sessions_expired_idx', { where: 'rotated_at IS NULL' })
   expiresAt!: Date;
 
-  /** Public name of the session, the same for every row that it was rotated through. Found through `user_id`, so it needs no index of its own. */
+  /**
+   * Public name of the session, the same for every row it was rotated through. Looked up through `user_id`, so it needs
+   * no index of its own.
+   */
   @Column({ type: 'uuid' })
   @Generated('uuid')
   handle!: string;
@@ -30,7 +33,7 @@ export abstract class SessionColumns {
   @Column({ name: 'authenticated_at', type: 'timestamptz', nullable: true })
   authenticatedAt!: Date | null;
 
-  /** Null in a row of another program; `created_at` plus the configured absolute lifetime takes its place. */
+  /** Null in a row of another program; `created_at` plus the configured absolute lifetime is used instead. */
   @Column({ name: 'absolute_expires_at', type: 'timestamptz', nullable: true })
   @Index('sessions_rotated_idx', { where: 'rotated_at IS NOT NULL' })
   absoluteExpiresAt!: Date | null;
@@ -42,21 +45,22 @@ export abstract class SessionColumns {
   userAgent!: string | null;
 
   /**
-   * When another token took this one's place. Such a row is no session: it is kept so that the old token leads to the
-   * new one for a while, and is known as stolen after that. Its `expires_at` is over, for other readers of the table.
+   * When another token replaced this one. Such a row is no longer a session: it is kept so that the old token leads to
+   * the new one for a while, and is recognised as stolen after that. Its `expires_at` is in the past, for other readers
+   * of the table.
    */
   @Column({ name: 'rotated_at', type: 'timestamptz', nullable: true })
   @Index('sessions_successor_idx', { where: 'successor IS NOT NULL' })
   rotatedAt!: Date | null;
 
-  /** The token that took its place, encrypted. */
+  /** The token that replaced it, encrypted. */
   @Column({ type: 'text', nullable: true })
   successor!: string | null;
 }
 
 /**
- * `sessions`: id, user_id, created_at and expires_at, and additive columns of our own, so that a row which another
- * program inserts with the first four only is a valid session.
+ * `sessions`: id, user_id, created_at and expires_at as in xtablo, and additional columns of our own. A row that
+ * another program inserts with only those four is a valid session.
  */
 @Entity('sessions')
 export class SessionEntity extends SessionColumns {
@@ -66,7 +70,7 @@ export class SessionEntity extends SessionColumns {
   override userId!: string;
 }
 
-/** The same table for a host with a user table of its own: no foreign key, the host's type for `user_id`. */
+/** The same table for an application with users of its own: no foreign key, and their type for `user_id`. */
 export function sessionEntityFor(userId: UserIdType): new () => SessionColumns {
   @Entity('sessions')
   class HostSessionEntity extends SessionColumns {

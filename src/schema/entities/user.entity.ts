@@ -1,8 +1,8 @@
 import { Column, Entity, PrimaryGeneratedColumn, Unique } from 'typeorm';
 
 /**
- * `users`: five columns that a source system may have already, and three nullable ones of our own after them. Another
- * program that knows only the first five can go on reading and writing the table.
+ * `users`: the five columns of xtablo, then three nullable ones of our own. Another program that knows only those five
+ * can go on reading and writing the table.
  */
 @Entity('users')
 @Unique('users_email_key', ['email'])
@@ -24,15 +24,17 @@ export class UserEntity {
   @Column({ name: 'updated_at', type: 'timestamptz', default: () => 'now()' })
   updatedAt!: Date;
 
-  /** Whatever was authenticated or issued up to this instant is revoked. Null: nothing ever was. */
+  /** Everything authenticated or issued up to and including this instant is revoked. Null: nothing ever was. */
   @Column({ name: 'tokens_invalidated_after', type: 'timestamptz', nullable: true })
   tokensInvalidatedAfter!: Date | null;
 
-  /** When a session last began; no cutoff is set before it, so that one from a clock that is ahead ends too. */
+  /**
+   * When a session was last opened. No cutoff is set before it, so that one opened by a clock that is ahead ends too.
+   */
   @Column({ name: 'last_login_at', type: 'timestamptz', nullable: true })
   lastLoginAt!: Date | null;
 
-  /** Set: the account cannot log in and has no valid session. */
+  /** While it is set, the account cannot log in and has no valid session. */
   @Column({ name: 'disabled_at', type: 'timestamptz', nullable: true })
   disabledAt!: Date | null;
 }

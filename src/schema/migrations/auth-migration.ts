@@ -5,14 +5,17 @@ import { optionsOf, refuseForeignTables } from '../foreign-tables.js';
 import { quoted, SchemaNames } from '../schema-names.js';
 import type { UserIdType } from '../user-id-type.js';
 
-/** What decides how the migrations look. */
+/** The settings that decide what the migrations create. */
 export interface AuthSchemaSettings {
-  /** Type of the user ids of a table or service of the host's own; `undefined`: users are in our table. */
+  /**
+   * The type of the user ids, if users are in a table or service of the application's own; `undefined`: users are in
+   * our table.
+   */
   readonly userId: UserIdType | undefined;
   readonly tables: Readonly<TableSettings>;
 }
 
-/** A migration of this module: `names` are those of the schema that the DataSource works in, known when it runs. */
+/** A migration of this module; `names` are those in the schema of the DataSource, known when it runs. */
 export interface AuthMigration {
   /** TypeORM takes the class name by default, which a bundler may shorten. */
   readonly name: string;
@@ -20,7 +23,7 @@ export interface AuthMigration {
   down(queryRunner: QueryRunner, names: SchemaNames): Promise<void>;
 }
 
-/** The class that TypeORM runs. Before it changes anything, it refuses tables that are not ours to change. */
+/** The class that TypeORM runs. Before it changes anything, it refuses tables that cannot be adopted. */
 export function migrationClass(settings: AuthSchemaSettings, migration: AuthMigration): new () => MigrationInterface {
   return class implements MigrationInterface {
     name = migration.name;
@@ -37,7 +40,7 @@ export function migrationClass(settings: AuthSchemaSettings, migration: AuthMigr
   };
 }
 
-/** The DataSource's schema, else the one that the connection creates its tables in. */
+/** The DataSource's schema, or the one in which the connection creates tables. */
 async function schemaNames(queryRunner: QueryRunner, tables: Readonly<TableSettings>): Promise<SchemaNames> {
   const { schema: configured } = optionsOf(queryRunner);
   const [{ schema }] = (await queryRunner.query('SELECT coalesce($1, current_schema()) AS schema', [
@@ -49,9 +52,9 @@ async function schemaNames(queryRunner: QueryRunner, tables: Readonly<TableSetti
 }
 
 /**
- * The end of each function's head: whatever search path its caller has, its body means this schema's tables and
- * PostgreSQL's own functions and operators, and no object that somebody has put before them. Nor does it wait for a lock
- * for ever: the client that waits may be gone.
+ * The end of each function's head. Whatever the caller's search path, the body means this schema's tables and
+ * PostgreSQL's own functions and operators, and no object placed in front of them. Nor does it wait for a lock for
+ * ever: the waiting client may be gone.
  */
 export const onOwnPath = ({ schema }: SchemaNames): string =>
   `LANGUAGE plpgsql SET search_path = pg_catalog, ${quoted(schema!)}, pg_temp SET lock_timeout = '5s'`;

@@ -25,15 +25,13 @@ const table = (name: string): OwnTable => ({
   own: [],
 });
 
-/** By age for the retention, and what happened to one account. */
+/** By age, for the retention, and by account. */
 const indexes = (name: string): readonly OwnIndex[] => [
   { name: `${name}_at_idx`, on: '(at)' },
   { name: `${name}_user_id_idx`, on: '(user_id, at)' },
 ];
 
-/**
- * The table that `audit: { enabled: true }` writes to. No foreign key: what is recorded about an account outlives it.
- */
+/** The table for `audit: { enabled: true }`. It has no foreign key: what is recorded about an account outlives it. */
 export function createAuditEvents(settings: AuthSchemaSettings): new () => MigrationInterface {
   const name = settings.tables.auditEvents;
   return migrationClass(settings, {

@@ -50,11 +50,11 @@ const replaceToken = (names: SchemaNames, tokens = quoted(names.tables.ephemeral
   END $$`;
 
 /**
- * Single-use tokens: the columns of the source system and two nullable ones of our own, and the function that issues a
- * token of which a user has only one. It takes the advisory lock of user and type **before** it deletes: without it two
- * requests at once would each void what is there, and leave two.
+ * Single-use tokens: the columns of bambuddy and two nullable ones of our own, and the function that issues a token of
+ * a type of which a user has only one. It takes the advisory lock of user and type **before** it deletes: without it,
+ * two concurrent requests would each void what is there, and leave two.
  *
- * Ids start again at 1 after 2,147,483,647: the source system's column is an integer, and rows live for minutes.
+ * Ids start again at 1 after 2,147,483,647: bambuddy's column is an integer, and rows live for minutes.
  */
 export function createEphemeralTokens(settings: AuthSchemaSettings): new () => MigrationInterface {
   const name = settings.tables.ephemeralTokens;

@@ -15,16 +15,16 @@ const TABLE: OwnTable = {
   own: [],
 };
 
-/** Bytes of a block of SHA-256, and what HMAC fills the key up with (RFC 2104). */
+/** The block size of SHA-256 in bytes, and the bytes with which HMAC pads the key (RFC 2104). */
 const BLOCK = 64;
 const INNER = 0x36;
 const OUTER = 0x5c;
 
 /**
- * The key of what the triggers publish. NOTIFY and LISTEN ask for no privilege, so what travels must tell nobody anything,
- * and nobody may be able to name a row. The application's secrets would be known to whoever reads a function that had
- * them, and change with their rotation, so the database has a random key of its own: in a table, since every role may
- * read a function's body. `inner_key` and `outer_key` are the key as HMAC uses it, for SQL, which knows SHA-256 only.
+ * The key for the digests that the triggers publish. NOTIFY and LISTEN require no privilege, so a message must reveal
+ * nothing, and nobody else may be able to name a row. The application's secrets will not do: every role may read a
+ * function's body, and they are rotated. So the database has a random key of its own, in a table. `inner_key` and
+ * `outer_key` are the key as HMAC uses it, for SQL, which only has SHA-256.
  */
 export function createInvalidationKey(settings: AuthSchemaSettings): new () => MigrationInterface {
   return migrationClass(settings, {

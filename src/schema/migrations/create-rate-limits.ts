@@ -22,13 +22,13 @@ const table = (name: string): OwnTable => ({
   own: [],
 });
 
-/** The table of a source system has a key of `id` alone, so there the window needs an index of its own. */
+/** The table of bambuddy has a primary key on `id` alone, so there the window needs an index of its own. */
 const windowIndex = (name: string): OwnIndex => ({
   name: `${name}_window_idx`,
   on: '(username, event_type, occurred_at)',
 });
 
-/** Locks are of a bucket, named by event and subject; both functions take the same. */
+/** The locks are those of a bucket, named by event and subject; both functions take the same. */
 const lockOf = (event: string, subject: string) =>
   `pg_catalog.hashtextextended('nestjs-latchkey:rate-limit:' || ${event} || ':' || ${subject}, 0::bigint)`;
 
@@ -39,8 +39,8 @@ const REFUSE_OTHER_ISOLATION = `
     END IF`;
 
 /**
- * The events are fetched and counted without an aggregate, which is a little less work for the server. Each look is a
- * statement of its own, with a snapshot that is younger than the lock.
+ * The events are fetched and counted without an aggregate, which is slightly less work for the server. Each read is a
+ * statement of its own, with a snapshot younger than the lock.
  */
 const consumeRate = (names: SchemaNames, events = quoted(names.tables.rateLimitEvents)) => `
   CREATE OR REPLACE FUNCTION ${names.qualified('latchkey_consume_rate')}(
@@ -107,18 +107,18 @@ const consumeRates = (names: SchemaNames, events = quoted(names.tables.rateLimit
   END $$`;
 
 /**
- * Rate-limit events: the columns of the source system, the index that the window needs, and the functions that decide,
- * about one bucket and about several.
+ * Rate-limit events: the columns of bambuddy, the index that the window needs, and the functions that decide about one
+ * bucket and about several.
  *
- * Only who has the **advisory lock of the bucket** may record, and counts after it has it: the statement that counts is
- * then younger than whatever the lock's last holder has committed. (A lock taken inside that statement would come after
- * its snapshot.) But nobody waits for the lock to be refused: who does not get it at once looks without it, and a full
- * bucket is full. So a hammered subject writes nothing and queues nobody. Locks of several buckets are taken in the
- * order of their keys, so that two callers never wait for each other.
+ * Only the holder of the **bucket's advisory lock** may record, and it counts after acquiring it: the counting
+ * statement is then younger than anything the lock's previous holder has committed. (A lock taken inside that statement
+ * would come after its snapshot.) But nobody waits for the lock only to be refused: a caller that does not get it at
+ * once reads without it, and a full bucket is full. So a hammered subject writes nothing and forms no queue. Locks of
+ * several buckets are taken in the order of their keys, so that two callers never wait for each other.
  *
- * That needs `read committed`, the default isolation; under any other the functions refuse to run.
+ * This needs `read committed`, the default isolation level; under any other the functions refuse to run.
  *
- * Ids start again at 1 after 2,147,483,647: the source system's column is an integer, and rows live for minutes.
+ * Ids start again at 1 after 2,147,483,647: bambuddy's column is an integer, and rows live for minutes.
  */
 export function createRateLimits(settings: AuthSchemaSettings): new () => MigrationInterface {
   const name = settings.tables.rateLimitEvents;

@@ -21,7 +21,7 @@ const expIndex = (name: string): OwnIndex => ({ name: `${name}_exp_idx`, on: '(e
 
 const REVOKED = 'SELECT jti::text FROM after';
 
-/** Rows are only deleted once they have expired, which need not be published. */
+/** Rows are deleted only once they have expired, which need not be published. */
 const published = (name: string): PublishedTable => ({
   table: name,
   kind: 'tokens',
@@ -29,7 +29,7 @@ const published = (name: string): PublishedTable => ({
   changes: { INSERT: ['NEW TABLE AS after', REVOKED], UPDATE: ['NEW TABLE AS after', REVOKED] },
 });
 
-/** The list of revoked self-contained tokens: `jti` and `exp`, as an existing blacklist of JWTs has them. */
+/** The list of revoked self-contained tokens: `jti` and `exp`, as in regstack. */
 export function createRevokedTokens(settings: AuthSchemaSettings): new () => MigrationInterface {
   const name = settings.tables.revokedTokens;
   return migrationClass(settings, {

@@ -39,8 +39,8 @@ const table = (
 });
 
 /**
- * Of one user; and for the cleanup by the end of their life, apart from the rotated rows among them: those end much later
- * than their `expires_at` says, and every batch would walk over all of them.
+ * By user; and for the cleanup by end of life, with the rotated rows apart: those end much later than their
+ * `expires_at` says, and every batch would scan all of them.
  */
 const indexes = (name: string): readonly OwnIndex[] => [
   { name: `${name}_user_id_idx`, on: '(user_id)' },
@@ -62,12 +62,12 @@ const published = (name: string): PublishedTable => ({
   },
 });
 
-/** The functions, each after those that it calls. They take a user id as text, whatever its type is. */
+/** The functions, each after those it calls. They take a user id as text, whatever its type. */
 interface SessionFunctions {
-  /** The tables, within a function. */
+  /** The tables, as named inside a function. */
   readonly sessions: string;
   readonly users: string;
-  /** The rows of `sessions`, in the head of a function. */
+  /** The row type of `sessions`, for the head of a function. */
   readonly sessionRows: string;
   /** Type of `user_id`. */
   readonly userId: string;
@@ -77,15 +77,15 @@ interface SessionFunctions {
   readonly path: string;
 }
 
-/** The key of the advisory lock of one user's sessions. */
+/** The key of the advisory lock for one user's sessions. */
 const lockOf = (owner: string) =>
   `pg_catalog.hashtextextended('nestjs-latchkey:sessions:' || ${owner}::text, 0::bigint)`;
 /** Held until the transaction ends, by everything that opens or ends sessions of the user. */
 const LOCK_USER = `PERFORM pg_catalog.pg_advisory_xact_lock(${lockOf('owner')})`;
 
 /**
- * The locks of everybody whose sessions these are, and of `owner` where given, in one order for all callers, so that
- * two of them never wait for each other. The owner of a row never changes, so that it may be read before.
+ * Takes the locks of all owners of these sessions, and of `owner` if given, in one order for all callers, so that two
+ * of them never wait for each other. The owner of a row never changes, so it may be read beforehand.
  */
 const lockOwners = ({ named, path, userId, sessions }: SessionFunctions) => `
   CREATE OR REPLACE FUNCTION ${named('lock_owners')}(ids text[], owner ${userId}) RETURNS void ${path} AS $$
@@ -101,9 +101,9 @@ const lockOwners = ({ named, path, userId, sessions }: SessionFunctions) => `
   END $$`;
 
 /**
- * Waits for a password change or disabling that is under way, and holds up the next until this session is there to be
- * deleted. A login whose account changed since its password was read opens nothing. One that did not is valid, however
- * far the clock of the process that moved the cutoff was ahead.
+ * Waits for a password change or disabling in progress, and holds up the next one until this session is there to be
+ * deleted. A login whose account has changed since its password was read opens nothing. Otherwise it is valid, however
+ * far ahead the clock of the process that moved the cutoff was.
  */
 const lockAccount = ({ users, ownUsers }: SessionFunctions, refuse: string) =>
   ownUsers
@@ -121,18 +121,21 @@ const lockAccount = ({ users, ownUsers }: SessionFunctions, refuse: string) =>
     END IF;`
     : '';
 
-/** So few rows, rotated or not, that one more ends none. Ask under the user's lock, in a statement after it. */
+/**
+ * Whether there are so few rows, rotated or not, that one more ends none. Evaluate it under the user's lock, in a
+ * statement after that.
+ */
 const underCap = ({ sessions }: SessionFunctions) =>
   `NOT EXISTS (SELECT FROM ${sessions} WHERE user_id = owner OFFSET max_sessions - 1)`;
 
 /**
- * Most logins end nothing: they replace no session, and their user has fewer than may be. Those take the user's lock and
- * insert, in a function that answers one value, which is less work for the server than a set of rows: the handle, when
- * the user authenticated (epoch seconds) and the user's id as it is stored. It answers null, and has changed nothing,
- * where the account has changed since or something may have to end: `latchkey_open_session` decides that.
+ * Most logins end nothing: they replace no session, and their user has fewer than the maximum. This function is for
+ * those: it takes the user's lock, inserts, and returns one value, which is less work for the server than a set of
+ * rows: the handle, when the user authenticated (epoch seconds) and the user's id as stored. It returns null, having
+ * changed nothing, if the account has changed since or something may have to end: `latchkey_open_session` decides that.
  *
- * The lock is tried first, since an expression is cheaper than a query. The insert is a statement after it either way,
- * and so has a snapshot that is younger than the lock.
+ * The lock is tried first, since an expression is cheaper than a query. The insert is a later statement either way, and
+ * so has a snapshot younger than the lock.
  */
 const addSession = (f: SessionFunctions) => `
   CREATE OR REPLACE FUNCTION ${f.named('add_session')}(
@@ -159,12 +162,13 @@ const addSession = (f: SessionFunctions) => `
     RETURN NULL;
   END $$`;
 
-/** Rotated rows that are kept of one user, where the cap of sessions is lower: the most recent ones. */
+/** How many rotated rows of one user are kept, if the cap of sessions is lower: the most recent ones. */
 const MAX_ROTATED = 25;
 
 /**
- * Answers the new session, and before it the rows that ended with it: of what a login replaces, and over the cap. The
- * user's sessions are ranked only where one may be over the cap.
+ * Opens or rotates a session (`PostgresSessionStore.open`). Returns the new session, and before it the rows that ended
+ * with it: the family a login replaces, and those over the cap. The user's sessions are ranked only if one may be over
+ * the cap.
  */
 const openSession = (f: SessionFunctions) => `
   CREATE OR REPLACE FUNCTION ${f.named('open_session')}(
@@ -215,7 +219,10 @@ const openSession = (f: SessionFunctions) => `
       RETURNING *;
   END $$`;
 
-/** "Sign out everywhere", or everywhere else: the families of this user but that of `kept_id`. Answers how many. */
+/**
+ * "Sign out everywhere", or everywhere else: ends the families of this user except that of `kept_id`. Returns the
+ * number of sessions ended.
+ */
 const closeSessions = ({ named, path, userId, sessions }: SessionFunctions) => `
   CREATE OR REPLACE FUNCTION ${named('close_sessions')}(of_user text, kept_id text) RETURNS integer ${path} AS $$
   DECLARE
@@ -231,7 +238,7 @@ const closeSessions = ({ named, path, userId, sessions }: SessionFunctions) => `
     RETURN ended;
   END $$`;
 
-/** One family of this user, by its public handle. Answers how many sessions ended: one or none. */
+/** Ends one family of this user, by its public handle. Returns the number of sessions ended: one or none. */
 const closeFamily = ({ named, path, userId, sessions }: SessionFunctions) => `
   CREATE OR REPLACE FUNCTION ${named('close_family')}(of_user text, of_handle uuid) RETURNS integer ${path} AS $$
   DECLARE
@@ -247,7 +254,7 @@ const closeFamily = ({ named, path, userId, sessions }: SessionFunctions) => `
 /**
  * Ends the families of these rows, rotated or not. `ended`: the number of sessions; rotated rows do not count.
  * `presented`: how many of the ids named rotated rows; each row is reported to one call only. `users` and `handles`:
- * whose sessions ended and which, side by side.
+ * the sessions that ended and their owners, side by side.
  */
 const closeFamilies = ({ named, path, userId, sessions }: SessionFunctions) => `
   CREATE OR REPLACE FUNCTION ${named('close_families')}(
@@ -266,8 +273,8 @@ const closeFamilies = ({ named, path, userId, sessions }: SessionFunctions) => `
 
 /**
  * A new password, disabling, "sign out everywhere": moves the cutoff forward, always by something and past the last
- * login (a JWT or signed cookie has no row to delete), and deletes the sessions. The locks come first, so that the DELETE
- * sees every session that was opened or rotated before it; in the order in which opening takes them.
+ * login (a JWT or signed cookie has no row to delete), and deletes the sessions. The locks come first, in the order in
+ * which opening takes them, so that the DELETE sees every session that was opened or rotated before.
  */
 const endAccess = ({ named, path, sessions, users }: SessionFunctions) => `
   CREATE OR REPLACE FUNCTION ${named('end_access')}(of_user uuid, instant timestamptz, new_hash text, disables boolean)
@@ -289,14 +296,14 @@ const endAccess = ({ named, path, sessions, users }: SessionFunctions) => `
   END $$`;
 
 /**
- * Sessions: the columns that a source system may have already and our additive ones, and the functions that decide about
- * all sessions of one user. Opening and ending take the same advisory lock, keyed by the user, **before** they read: a
- * lock inside the deciding statement would come after that statement's snapshot, 26 concurrent logins would leave 26
- * sessions, and a logout would miss the row that a rotation is inserting.
+ * Sessions: the columns of xtablo and our additional ones, and the functions that decide about all sessions of one
+ * user. Opening and ending take the same advisory lock, keyed by the user, **before** they read: a lock inside the
+ * deciding statement would come after that statement's snapshot, 26 concurrent logins would leave 26 sessions, and a
+ * logout would miss the row that a rotation is inserting.
  *
- * A rotated row stays, with `rotated_at` set: it is no session any more. It shares its `handle` with its successor, so
+ * A rotated row stays, with `rotated_at` set, but is no longer a session. It shares its `handle` with its successor, so
  * that (user_id, handle) names the family, which ends as a whole. It is kept until no session of its family could be
- * alive, so it gets the family's absolute lifetime where another program has given it none.
+ * alive, so it gets the family's absolute lifetime if another program has given it none.
  */
 export function createSessions(settings: AuthSchemaSettings): new () => MigrationInterface {
   const { userId, tables } = settings;

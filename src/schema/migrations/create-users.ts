@@ -12,10 +12,10 @@ const INSUFFICIENT_PRIVILEGE = '42501';
 const FEATURE_NOT_SUPPORTED = '0A000';
 const UNDEFINED_FILE = '58P01';
 
-/** What changes with every login is nothing that a cache holds; a host's own columns are. */
+/** The columns that change with every login, which no cache holds; the application's own columns may be cached. */
 const UNCACHED = "'{last_login_at,updated_at,password_hash}'::text[]";
 
-/** As `userKey` spells a uuid. */
+/** The spelling of `userKey` for a uuid. */
 const KEY = "pg_catalog.replace(id::text, '-'::text, ''::text)";
 
 const table = (name: string, citext: string): OwnTable => ({
@@ -37,8 +37,8 @@ const published = (name: string): PublishedTable => ({
   changes: {
     UPDATE: [
       'OLD TABLE AS before NEW TABLE AS after',
-      // By hashing, whatever was planned for the first statement of this connection: a join would be of every row with
-      // every other.
+      // EXCEPT hashes the rows, even in a plan made for the first statement of this connection, where a join might
+      // compare every row with every other.
       `SELECT ${KEY} FROM (SELECT id, pg_catalog.to_jsonb(b) - ${UNCACHED} FROM before b
          EXCEPT SELECT id, pg_catalog.to_jsonb(a) - ${UNCACHED} FROM after a) changed_rows`,
     ],
@@ -46,7 +46,7 @@ const published = (name: string): PublishedTable => ({
   },
 });
 
-/** Accounts: the columns that a source system may have already, and three nullable ones of our own. */
+/** Accounts: the columns of xtablo, and three nullable ones of our own. */
 export function createUsers(settings: AuthSchemaSettings): new () => MigrationInterface {
   const { users } = settings.tables;
   return migrationClass(settings, {
@@ -57,7 +57,7 @@ export function createUsers(settings: AuthSchemaSettings): new () => MigrationIn
       await publishChanges(queryRunner, names, published(users));
     },
 
-    /** The extension stays: other tables may use it by now. */
+    /** The extension stays: other tables may be using it. */
     async down(queryRunner, names) {
       await stopPublishing(queryRunner, names, published(users));
       await dropOrRelease(queryRunner, names, users);
@@ -65,7 +65,7 @@ export function createUsers(settings: AuthSchemaSettings): new () => MigrationIn
   });
 }
 
-/** The type by the schema that its extension is in, which need not be on the search path. */
+/** The type, qualified by its extension's schema, which need not be on the search path. */
 async function citext(queryRunner: QueryRunner): Promise<string> {
   const [found] = (await queryRunner.query(CITEXT)) as { schema: string }[];
   if (found) return `${quoted(found.schema)}.citext`;

@@ -3,7 +3,7 @@ import { quoted, type SchemaNames } from '../schema-names.js';
 
 export interface OwnTable {
   readonly name: string;
-  /** Columns that a source system's table has too. */
+  /** Columns that an adopted table has already. */
   readonly seed: readonly string[];
   /** Columns that are ours alone, nullable or with a default. */
   readonly own: readonly string[];
@@ -11,7 +11,7 @@ export interface OwnTable {
 
 export interface OwnIndex {
   readonly name: string;
-  /** What follows the table in `CREATE INDEX name ON table`. */
+  /** The part after the table in `CREATE INDEX name ON table`. */
   readonly on: string;
   readonly unique?: boolean;
 }
@@ -21,9 +21,9 @@ const CREATED = `${MARK}created`;
 const ADDED = `${MARK}added `;
 
 /**
- * Creates a table, or takes over one that a source system has made, adding only what it lacks. A comment on the primary
- * key (TypeORM compares those of tables and columns, not of constraints) remembers what was done, so that reverting
- * drops neither a table nor a column that was there before. True when it created the table.
+ * Creates a table, or adopts an existing one and adds only what it lacks. A comment on the primary key (TypeORM
+ * compares those of tables and columns, not of constraints) records what was done, so that reverting drops neither a
+ * table nor a column that was there before. True if it created the table.
  */
 export async function createOrAdopt(
   queryRunner: QueryRunner,
@@ -46,7 +46,7 @@ export async function createOrAdopt(
   return false;
 }
 
-/** Drops a table that `createOrAdopt` created; of one that it took over, the columns that it added. */
+/** Drops a table that `createOrAdopt` created; from one that it adopted, the columns that it added. */
 export async function dropOrRelease(queryRunner: QueryRunner, names: SchemaNames, name: string): Promise<void> {
   const table = names.qualified(name);
   const key = await primaryKeyOf(queryRunner, table);
@@ -59,7 +59,7 @@ export async function dropOrRelease(queryRunner: QueryRunner, names: SchemaNames
   await queryRunner.query(`COMMENT ON CONSTRAINT ${quoted(key.name)} ON ${table} IS NULL`);
 }
 
-/** Creates an index unless there is one of this name. A comment remembers that it was us, for `dropOwnIndex`. */
+/** Creates an index unless one with this name exists. A comment records that we created it, for `dropOwnIndex`. */
 export async function createOwnIndex(
   queryRunner: QueryRunner,
   names: SchemaNames,
@@ -71,7 +71,7 @@ export async function createOwnIndex(
   await queryRunner.query(`COMMENT ON INDEX ${names.qualified(name)} IS '${CREATED}'`);
 }
 
-/** Drops an index that `createOwnIndex` has created, and no other. */
+/** Drops an index that `createOwnIndex` created, and no other. */
 export async function dropOwnIndex(queryRunner: QueryRunner, names: SchemaNames, name: string): Promise<void> {
   const index = names.qualified(name);
   const [found] = (await queryRunner.query(`SELECT obj_description(to_regclass($1), 'pg_class') AS comment`, [

@@ -5,14 +5,14 @@ import { onOwnPath } from './auth-migration.js';
 
 const MAX_LIST = 100;
 
-/** What a table publishes, so that processes forget what they have in memory of it. */
+/** What a table publishes, so that processes forget their copies. */
 export interface PublishedTable {
   readonly table: string;
   /** The key of `Invalidation`. */
   readonly kind: 'sessions' | 'users' | 'tokens';
-  /** Part of the names of the triggers and their functions, whatever the table is called. */
+  /** Part of the names of the triggers and their functions, whatever the table's name. */
   readonly feature: string;
-  /** By operation: which transition tables it has, and the ids of them (text) whose digests are published. */
+  /** By operation: its transition tables, and the ids in them (text) whose digests are published. */
   readonly changes: Readonly<Record<string, readonly [transition: string, selected: string]>>;
 }
 
@@ -20,8 +20,8 @@ export interface PublishedTable {
  * Publishes every change of a row that a process may have in memory, in the transaction that makes it, whoever makes
  * it; `PostgresInvalidationChannel` listens. The triggers are per statement, so that a flood of changes is one message.
  *
- * They run as the owner of the tables, who alone may read the key. Nobody else may put them on a table of their own, where
- * they would tell the digest of any id.
+ * They run as the owner of the tables, the only role that may read the key. No other role may use them on a table of
+ * its own, where they would reveal the digest of any id.
  */
 export async function publishChanges(
   queryRunner: QueryRunner,
@@ -60,8 +60,8 @@ export async function stopPublishing(
 }
 
 /**
- * NOTIFY refuses 8,000 bytes and more, and would undo the change with it: a long list becomes "everything" instead, and
- * so does any other fault here. The digests are those of `InvalidationDigest`.
+ * NOTIFY refuses 8,000 bytes and more, and would roll the change back with it: a long list becomes "everything"
+ * instead, and so does any other fault here. The digests are those of `InvalidationDigest`.
  */
 const publish = (kind: string, selected: string) => `
   DECLARE

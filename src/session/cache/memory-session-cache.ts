@@ -8,19 +8,19 @@ import { SessionCache } from './session-cache.js';
 interface Entry {
   readonly found: AuthenticatedSession;
   readonly readAt: number;
-  /** What messages name it and its user by. */
+  /** Its name and its user's in messages. */
   readonly digest: string;
   readonly owner: string;
 }
 
 export interface MemorySessionCacheOptions {
-  /** The most entries; one more drops the least recently used. */
+  /** The maximum number of entries; one more drops the least recently used. */
   readonly max: number;
-  /** An entry that is this old is never returned, used or not. */
+  /** An entry of this age is never returned, used or not. */
   readonly ttl: Duration;
 }
 
-/** In the memory of this process, bounded by count and by age. The indexes hold exactly the same entries. */
+/** Sessions in the memory of this process, bounded by count and by age. The indexes hold exactly the same entries. */
 export class MemorySessionCache extends SessionCache {
   private readonly idByDigest = new Map<string, string>();
   private readonly idsByUser = new Map<string, Set<string>>();
@@ -41,7 +41,7 @@ export class MemorySessionCache extends SessionCache {
     const entry = this.entries.get(id);
     if (!entry) return undefined;
     const age = this.clock.now() - entry.readAt;
-    // A clock that was set back must not make an entry last longer.
+    // Setting the clock back must not make an entry last longer.
     if (age >= 0 && age < this.ttl) return entry.found;
     this.entries.delete(id);
     return undefined;
@@ -70,7 +70,7 @@ export class MemorySessionCache extends SessionCache {
     this.entries.clear();
   }
 
-  /** Entries, and users in the index, for tests and for `bench/`. */
+  /** The number of entries, and of users in the index; for tests and `bench/`. */
   get size(): { sessions: number; users: number } {
     return { sessions: this.entries.size, users: this.idsByUser.size };
   }

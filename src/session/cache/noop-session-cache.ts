@@ -1,7 +1,7 @@
 import type { AuthenticatedSession } from '../session.js';
 import { SessionCache } from './session-cache.js';
 
-/** Keeps nothing: `cache.maxSessions: 0`. */
+/** Keeps nothing; for `cache.maxSessions: 0`. */
 export class NoopSessionCache extends SessionCache {
   override get(_id: string): undefined {}
 

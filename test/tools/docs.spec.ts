@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { anchors, brokenLinks, page, pages, snippets } from './support/docs.js';
+import { anchors, brokenLinks, filesIn, page, pages, snippets } from '../support/docs.js';
+import { exampleProgram, examplesOf } from '../support/examples.js';
 
 const all = pages();
 const docs = all.filter(({ path }) => path.startsWith('docs/'));
@@ -27,6 +28,30 @@ describe('documentation', () => {
     rmSync(folder, { recursive: true });
     expect(compiled.stdout).toBe('');
     expect(count).toBeGreaterThan(15);
+  }, 120_000);
+
+  it('every @example of a doc comment compiles', () => {
+    const folder = 'test/doc-examples';
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder);
+    const sources = filesIn('src', /(?<!\.spec)\.ts$/);
+    const examples = sources.flatMap((path) => examplesOf(page(path)).map((code) => ({ path, code })));
+    examples.forEach(({ path, code }, i) => {
+      writeFileSync(`${folder}/${path.replaceAll(/[^\w-]/g, '_')}_${i}.ts`, exampleProgram(code));
+    });
+    // Negative control: the last file of all.
+    writeFileSync(`${folder}/wrong.ts`, exampleProgram("await sessionService.revoked('id');"));
+    const config = {
+      extends: '../../tsconfig.json',
+      compilerOptions: { noUnusedLocals: false, noUnusedParameters: false },
+    };
+    writeFileSync(`${folder}/tsconfig.json`, JSON.stringify({ ...config, include: ['**/*.ts'] }));
+    const compiled = spawnSync('node', ['node_modules/typescript/bin/tsc', '-p', folder], { encoding: 'utf8' });
+    rmSync(folder, { recursive: true });
+    const mistakes = compiled.stdout.split('\n').filter((line) => line !== '');
+    expect(mistakes.filter((line) => !line.includes('/wrong.ts'))).toEqual([]);
+    expect(mistakes).toHaveLength(1);
+    expect(examples.length).toBeGreaterThan(40);
   }, 120_000);
 
   it('a block that shows a file is that file', () => {
@@ -61,13 +86,13 @@ describe('documentation', () => {
   });
 
   it('the option tables name every option', async () => {
-    const { SessionSettings } = await import('../src/config/session-settings.js');
-    const { CookieSettings } = await import('../src/config/cookie-settings.js');
-    const { PasswordSettings } = await import('../src/config/password-settings.js');
-    const { JwtSettings } = await import('../src/config/jwt-settings.js');
-    const { CacheSettings } = await import('../src/config/cache-settings.js');
-    const { CleanupSettings } = await import('../src/config/cleanup-settings.js');
-    const { AuditSettings } = await import('../src/config/audit-settings.js');
+    const { SessionSettings } = await import('../../src/config/session-settings.js');
+    const { CookieSettings } = await import('../../src/config/cookie-settings.js');
+    const { PasswordSettings } = await import('../../src/config/password-settings.js');
+    const { JwtSettings } = await import('../../src/config/jwt-settings.js');
+    const { CacheSettings } = await import('../../src/config/cache-settings.js');
+    const { CleanupSettings } = await import('../../src/config/cleanup-settings.js');
+    const { AuditSettings } = await import('../../src/config/audit-settings.js');
     const groups = {
       session: new SessionSettings(),
       cookie: new CookieSettings(),
@@ -85,8 +110,8 @@ describe('documentation', () => {
   });
 
   it('the limits and lifetimes are the defaults', async () => {
-    const { RateLimitSettings } = await import('../src/config/rate-limit-settings.js');
-    const { EphemeralTokenSettings } = await import('../src/config/ephemeral-token-settings.js');
+    const { RateLimitSettings } = await import('../../src/config/rate-limit-settings.js');
+    const { EphemeralTokenSettings } = await import('../../src/config/ephemeral-token-settings.js');
     const limits = page('docs/rate-limits.md');
     for (const [event, { limit, window }] of Object.entries(new RateLimitSettings().policies))
       expect(limits).toMatch(new RegExp(`^\\| \`${event}\` +\\| +${limit} in ${window / 60_000} minutes \\|`, 'm'));

@@ -1,0 +1,89 @@
+import { page } from './docs.js';
+
+/** The code of every `@example` in the doc comments of a source file. */
+export function examplesOf(source: string): string[] {
+  return [...source.matchAll(/^( *)\* @example\n\1\* ```ts\n((?:\1\*.*\n)*?)\1\* ```/gm)].map(([, , lines]) =>
+    lines!.replaceAll(/^ *\* ?/gm, ''),
+  );
+}
+
+/**
+ * The example as a file of its own: imports in front, an application around it. What is not a declaration goes into a
+ * function; what begins with a decorator and is no class, into a controller.
+ */
+export function exampleProgram(code: string): string {
+  const around = code.includes('class AppModule') ? '' : 'declare class AppModule {}';
+  const imports = `${OURS}\n${OTHERS}\n${APPLICATION}\n${around}\n`;
+  if (/^(?:export |declare module )/m.test(code)) return `${imports}${code}\nexport {};\n`;
+  if (code.startsWith('@')) return `${imports}@Controller()\nexport class Example {\n${FIELDS}\n${code}}\n`;
+  return `${imports}export async function example() {\n${code}}\n`;
+}
+
+/** Every published name. */
+const OURS = [
+  'index:nestjs-latchkey',
+  'testing/index:nestjs-latchkey/testing',
+  'engines/redis/index:nestjs-latchkey/redis',
+]
+  .map((entry) => entry.split(':'))
+  .flatMap(([file, name]) =>
+    [...page(`src/${file}.ts`).matchAll(/export (type )?\{([^}]*)\} from/g)].map(
+      ([, type = '', names]) => `import ${type}{${names}} from '${name}';`,
+    ),
+  )
+  .join('\n');
+
+/** What the examples take from other packages. */
+const OTHERS = `
+import {
+  Body, Catch, ConflictException, Controller, Get, GoneException, Injectable, Module, Post, Render, Req, Res, Sse,
+  UseGuards, type ArgumentsHost, type CanActivate, type ExceptionFilter, type ExecutionContext,
+  type INestApplication, type OnModuleInit,
+} from '@nestjs/common';
+import { CleanupService, LoginService } from 'nestjs-latchkey/engine';
+import { HealthCheckService } from '@nestjs/terminus';
+import { Test } from '@nestjs/testing';
+import { InjectRepository, TypeOrmModule } from '@nestjs/typeorm';
+import { WebSocketGateway, type OnGatewayInit } from '@nestjs/websockets';
+import type { Request, Response } from 'express';
+import type { Observable } from 'rxjs';
+import type { Server } from 'socket.io';
+import request from 'supertest';
+import { DataSource, Repository } from 'typeorm';
+`;
+
+/** What the application around the examples has. */
+const APPLICATION = `
+declare const accounts: PostgresUserDirectory;
+declare const cleanup: CleanupService;
+declare const codec: JwtCodecService;
+declare const dataSource: DataSource;
+declare const hasher: PasswordHasher;
+declare const limits: RateLimitService;
+declare const logins: LoginService;
+declare const revocation: TokenRevocationService;
+declare const sessionService: SessionService;
+declare const tokens: EphemeralTokenService;
+declare const transaction: AuthTransaction;
+declare const app: INestApplication;
+declare const user: AuthUser, ada: AuthUser;
+declare const current: Session;
+declare const email: string, password: string, name: string, token: string, ip: string, userAgent: string;
+declare const secrets: string[];
+declare const assertion: unknown, error: unknown;
+declare class Note {}
+declare class Company { name: string }
+declare class Customer { id: number; email: string; passwordHash: string; blockedAt: Date | null }
+declare class Mailer { send(to: string): Promise<void>; warn(userId: string): Promise<void> }
+declare const mailer: Mailer;
+declare const passkeys: { verify(assertion: unknown): Promise<AuthUser | null> };
+declare class ConfigService { getOrThrow<T>(name: string): T }
+`;
+
+const FIELDS = `constructor(
+  private readonly sessions: HttpSessions,
+  private readonly connections: SessionConnections,
+  private readonly mailer: Mailer,
+  private readonly notes: { events(): Observable<{ data: string }> },
+  private readonly passkeys: { verify(assertion: unknown): Promise<AuthUser | null> },
+) {}`;
