@@ -87,7 +87,8 @@ export class HttpSessions {
    *
    * @throws {AuthError} `RATE_LIMITED` if the address or the name has had too many failures.
    * @throws {AuthError} `INVALID_CREDENTIALS` if `verify` returned `null`, or the account is disabled, deleted or
-   *   changed since.
+   *   changed since its first proof.
+   * @throws {TypeError} if the instants of a `VerifiedLogin` are missing or not finite numbers.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    * @throws whatever `verify` throws.
    * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
@@ -111,7 +112,8 @@ export class HttpSessions {
    *
    * @throws {AuthError} `RATE_LIMITED` if the address or the name has had too many failures.
    * @throws {AuthError} `INVALID_CREDENTIALS` if `verify` returned `null`, or the account is disabled, deleted or
-   *   changed since.
+   *   changed since its first proof.
+   * @throws {TypeError} if the instants of a `VerifiedLogin` are missing or not finite numbers.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    * @throws whatever `verify` throws.
    */
@@ -162,11 +164,11 @@ export class HttpSessions {
   }
 
   /**
-   * Ends everything the user has, this session too: sessions, signed cookies, JWTs, and logins of which a factor is
-   * still due. Returns the number of stored sessions that ended.
+   * Ends everything the user has: stored sessions, this one included, signed cookies, JWTs, and logins in which a
+   * factor is still due. Returns the number of stored sessions ended.
    *
    * @throws {AuthError} `UNSUPPORTED` with signed cookies or JWT sessions, if your `UserDirectory` does not override
-   *   `invalidateTokens`.
+   *   `invalidateTokens`. The stored sessions have ended then.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; the cookie stays for the next try.
    * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
    *   the same.
@@ -182,8 +184,8 @@ export class HttpSessions {
 
   /**
    * The request's user and live session, or `null`. For `@Public()` handlers; behind the guard use `@CurrentUser()`. A
-   * cookie that is due is renewed on the response, unless its headers have been sent.
-   * A session that is due is extended unless `extend` is false.
+   * session that is due is extended, and its cookie renewed on the response, unless `extend` is false or the headers
+   * have been sent.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */

@@ -20,9 +20,9 @@ import {
 } from './jwt-payload.js';
 
 /**
- * `ttl` defaults to `jwt.ttl`. `claims` may be left out where the purpose requires none. `issuedAfter` (epoch ms) is the
- * account's `tokensInvalidatedAfter` as it was read with the proof: `iat` is later than it, however far the clock of the
- * process that set it was ahead.
+ * `ttl` defaults to `jwt.ttl`. `claims` may be left out if the purpose requires none. `issuedAfter` (epoch ms) is the
+ * account's `tokensInvalidatedAfter` as it was read with the proof: `iat` will be later, however far ahead the clock
+ * that set it was.
  */
 export type EncodeOptions<Purpose extends TokenPurpose> = {
   purpose: Purpose;

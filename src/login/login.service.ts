@@ -23,8 +23,8 @@ export interface LoginContext extends SessionContext {
   /** Epoch ms: when the proof began, before a password was read. Default: now. */
   authenticatedAt?: number;
   /**
-   * The account's `tokensInvalidatedAfter` as it was read with the first of several proofs: a login whose account has
-   * another by now is refused. Default: as `user` has it.
+   * The account's `tokensInvalidatedAfter` as it was read with the first of several proofs: if the account has another
+   * one by now, the login is refused. Default: that of `user`.
    */
   tokensInvalidatedAfter?: number | null;
 }
@@ -95,7 +95,7 @@ export class LoginService {
       });
     } catch (error) {
       const reason = error instanceof AuthError ? error.code : 'UNKNOWN';
-      // A refused attempt was not judged; the limit says once that it is reached.
+      // A refused attempt was not judged; the limit's own event reports it, once.
       if (reason !== 'RATE_LIMITED') {
         const attempt = { login, ip, factors: [...proofs] };
         this.events.emit({ type: 'login.failed', at: this.clock.now(), reason, ...attempt });

@@ -159,7 +159,7 @@ export class PostgresUserDirectory extends UserDirectory {
    */
   override async verifyCredentials(login: string, password: string, ip?: string | null): Promise<AuthUser | null> {
     const row = await this.rowByLogin(login);
-    // Also that of a disabled account, which goes on to cost what it did.
+    // Checks the hash of a disabled account too, so that its logins still take as long as before.
     const matches = await this.hasher.matches(row?.password_hash ?? null, password, { login, ip });
     if (!row || !matches || row.disabled_at !== null) return null;
     if (this.hasher.isOutdated(row.password_hash)) await this.rehash(row, password, ip);
