@@ -31,8 +31,8 @@ export type HttpLoginAttempt = Omit<LoginAttempt, 'login'> & Partial<Pick<LoginA
 
 /**
  * A login that the caller has verified itself, such as the second of two steps: it has limited the guesses. What the
- * first proof found is kept between the steps where the client cannot change it, as in a `pre_auth` token: if the account
- * gets a new password, is disabled or signed out everywhere in the meantime, the login is refused.
+ * first proof found is kept between the steps where the client cannot change it, as in a `pre_auth` token: if the
+ * account gets a new password, is disabled or signed out everywhere in the meantime, the login is refused.
  */
 export interface VerifiedLogin extends FirstFactor {
   /** The account as it is now. */
@@ -131,8 +131,8 @@ export class HttpSessions {
    * Replaces the token in the cookie: call it at every change of privilege (OWASP ASVS 7.2.4). The session keeps its
    * lifetime, handle and proof. Returns false and sets nothing if the cookie does not name a live session.
    *
-   * If the session gains a privilege (sudo mode, a role), pass `{ grace: false }`: a copy of the old cookie is refused at
-   * once and does not follow into the new session.
+   * If the session gains a privilege (sudo mode, a role), pass `{ grace: false }`: a copy of the old cookie is then
+   * refused at once and does not lead into the new session.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
@@ -223,7 +223,9 @@ export class HttpSessions {
     return this.logins.begin(user, proofs, { ...context, authenticatedAt, tokensInvalidatedAfter });
   }
 
-  /** A directory that has no cutoff can end what is stored, and that is all there is. */
+  /**
+   * A directory without cutoffs can only end what is stored, and without JWTs and signed cookies that is everything.
+   */
   private async moveCutoff(userId: string, isTold: boolean): Promise<void> {
     const { session, jwt } = this.config;
     try {

@@ -286,7 +286,8 @@ export class SessionConnections implements OnApplicationShutdown {
       if (endsAt === null) this.end(watched);
       else watched.endsAt = endsAt;
     } catch (error) {
-      // An outage is not a logout. Sessions past their absolute lifetime end anyway; the others are read at the next tick.
+      // An outage is not a logout. Sessions past their absolute lifetime end anyway; the others are read at the next
+      // tick.
       if (this.clock.now() >= watched.session.absoluteExpiresAt) return this.end(watched);
       this.isAllDue = true;
       if (!this.failed) this.logger.warn(`Open connections go on without a check: ${(error as Error).message}`);

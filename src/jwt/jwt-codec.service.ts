@@ -150,8 +150,8 @@ export class JwtCodecService {
 }
 
 /**
- * Whether the header says how the token is signed and nothing else. `kid`, `jwk`, `jku`, `x5u` and their like choose a key,
- * `crit` changes the rules; we never write any of them.
+ * Whether the header says how the token is signed and nothing else. `kid`, `jwk`, `jku`, `x5u` and their like choose a
+ * key, `crit` changes the rules; we never write any of them.
  */
 function isPlainHeader(header: jwt.JwtHeader): boolean {
   const members = Object.keys(header).every((name) => name === 'alg' || name === 'typ');

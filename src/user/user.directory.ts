@@ -58,7 +58,8 @@ export interface AuthUser {
  * }
  *
  * function toUser(customer: Customer | null): AuthUser | null {
- *   return customer && { id: `${customer.id}`, email: customer.email, disabledAt: customer.blockedAt?.getTime() ?? null };
+ *   if (customer === null) return null;
+ *   return { id: `${customer.id}`, email: customer.email, disabledAt: customer.blockedAt?.getTime() };
  * }
  * ```
  */

@@ -48,7 +48,9 @@ function userStatements(names: SchemaNames) {
       name: 'latchkey_user_end_access',
       text: `SELECT ${names.qualified('latchkey_end_access')}($1::uuid, ${instant('$2')}, $3::text, $4::boolean) AS found`,
     },
-    /** The row lock orders it against `latchkey_end_access`: either this sees the new cutoff, or that sees this login. */
+    /**
+     * The row lock orders it against `latchkey_end_access`: either this sees the new cutoff, or that sees this login.
+     */
     confirmLogin: {
       name: 'latchkey_user_confirm_login',
       text: `UPDATE ${users} SET last_login_at = greatest(last_login_at, ${instant('$2')}) WHERE id = $1
