@@ -38,6 +38,7 @@ export default {
     project('unit', ['src/**/*.spec.ts', 'test/*.spec.ts', 'test/support/**/*.spec.ts']),
     project('plain', [E2E, 'test/integration/**/!(redis-)*.spec.ts'], POSTGRES),
     // `npm run test:all`: also these.
+    project('tools', ['test/tools/*.spec.ts'], POSTGRES),
     project('long', ['test/long/*.spec.ts', ...FUZZED], { ...POSTGRES, globals: { LATCHKEY_LONG: true } }),
     project('faults', ['test/faults/*.spec.ts'], POSTGRES),
     project('pooler', ['test/pooler/*.spec.ts'], POSTGRES),

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { anchors, brokenLinks, filesIn, page, pages, snippets } from './support/docs.js';
-import { exampleProgram, examplesOf } from './support/examples.js';
+import { anchors, brokenLinks, filesIn, page, pages, snippets } from '../support/docs.js';
+import { exampleProgram, examplesOf } from '../support/examples.js';
 
 const all = pages();
 const docs = all.filter(({ path }) => path.startsWith('docs/'));
@@ -86,13 +86,13 @@ describe('documentation', () => {
   });
 
   it('the option tables name every option', async () => {
-    const { SessionSettings } = await import('../src/config/session-settings.js');
-    const { CookieSettings } = await import('../src/config/cookie-settings.js');
-    const { PasswordSettings } = await import('../src/config/password-settings.js');
-    const { JwtSettings } = await import('../src/config/jwt-settings.js');
-    const { CacheSettings } = await import('../src/config/cache-settings.js');
-    const { CleanupSettings } = await import('../src/config/cleanup-settings.js');
-    const { AuditSettings } = await import('../src/config/audit-settings.js');
+    const { SessionSettings } = await import('../../src/config/session-settings.js');
+    const { CookieSettings } = await import('../../src/config/cookie-settings.js');
+    const { PasswordSettings } = await import('../../src/config/password-settings.js');
+    const { JwtSettings } = await import('../../src/config/jwt-settings.js');
+    const { CacheSettings } = await import('../../src/config/cache-settings.js');
+    const { CleanupSettings } = await import('../../src/config/cleanup-settings.js');
+    const { AuditSettings } = await import('../../src/config/audit-settings.js');
     const groups = {
       session: new SessionSettings(),
       cookie: new CookieSettings(),
@@ -110,8 +110,8 @@ describe('documentation', () => {
   });
 
   it('the limits and lifetimes are the defaults', async () => {
-    const { RateLimitSettings } = await import('../src/config/rate-limit-settings.js');
-    const { EphemeralTokenSettings } = await import('../src/config/ephemeral-token-settings.js');
+    const { RateLimitSettings } = await import('../../src/config/rate-limit-settings.js');
+    const { EphemeralTokenSettings } = await import('../../src/config/ephemeral-token-settings.js');
     const limits = page('docs/rate-limits.md');
     for (const [event, { limit, window }] of Object.entries(new RateLimitSettings().policies))
       expect(limits).toMatch(new RegExp(`^\\| \`${event}\` +\\| +${limit} in ${window / 60_000} minutes \\|`, 'm'));
