@@ -54,9 +54,9 @@ export class CookieSettings {
 
   /**
    * Domains, such as `example.com`, for which another system (or an older version of yours) has set a cookie of the
-   * same name. A browser sends both then, and nobody is logged in by either; logins, logouts and requests with two
-   * cookies clear those of these domains. A `__Host-` cookie never has a domain, so it needs `hostPrefix: false` or
-   * `domain`. Default none.
+   * same name. A browser then sends both, and neither logs anybody in; logins, logouts and requests with two cookies
+   * clear those of these domains. A `__Host-` cookie never has a domain, so it needs `hostPrefix: false` or `domain`.
+   * Default none.
    */
   clearDomains: readonly string[] = [];
 }

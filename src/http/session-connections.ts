@@ -143,6 +143,12 @@ export class SessionConnections implements OnApplicationShutdown {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   authenticate(request: HttpRequest, options?: HandshakeOptions & { allowAnonymous?: false }): Promise<RequestAuth>;
+  /**
+   * As above, with `allowAnonymous`: `null` if there is no live session.
+   *
+   * @throws {AuthError} `CROSS_ORIGIN_REQUEST` if a page of another origin opened the connection.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
   authenticate(request: HttpRequest, options: HandshakeOptions): Promise<RequestAuth | null>;
   authenticate(request: HttpRequest, options: HandshakeOptions = {}): Promise<RequestAuth | null> {
     return this.handshakes.authenticate(request, options);

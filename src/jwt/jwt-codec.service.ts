@@ -89,6 +89,12 @@ export class JwtCodecService {
     subject: string,
     options?: Omit<EncodeOptions<'session'>, 'purpose'> & { purpose?: 'session' },
   ): EncodedToken<'session'>;
+  /**
+   * As above, for another purpose than `session`, with the claims that it requires.
+   *
+   * @throws {TypeError} as above.
+   * @throws {RangeError} as above.
+   */
   encode<Purpose extends TokenPurpose>(subject: string, options: EncodeOptions<Purpose>): EncodedToken<Purpose>;
   encode(subject: string, options: Partial<EncodeOptions<TokenPurpose>> = {}): EncodedToken {
     const { purpose = 'session', ttl = this.config.jwt.ttl, claims = {}, issuedAfter } = options;

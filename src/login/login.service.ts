@@ -112,7 +112,7 @@ export class LoginService {
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account is disabled, or was deleted or changed since the proof
    *   began.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer. Nobody is logged in.
-   * @throws {TypeError} if `authenticatedAt` is not a finite number.
+   * @throws {TypeError} if `authenticatedAt` is not a finite number and the session is a stored one.
    */
   async begin(user: AuthUser, proofs: readonly string[], context: LoginContext = {}): Promise<CompletedLogin> {
     if (!isActive(user)) throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});

@@ -169,6 +169,12 @@ export class SessionService {
     userId: string,
     context: SessionContext & Authentication,
   ): Promise<IssuedSession>;
+  /**
+   * Without a login: the session keeps its handle, authentication and absolute lifetime, and gets a new token. `null`
+   * if it is gone, over or another user's. See the first overload for concurrent calls and `grace`.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
   rotate(
     current: Pick<Session, 'id'>,
     userId: string,
