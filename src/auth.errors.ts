@@ -39,7 +39,10 @@ export interface AuthErrorFacts {
   HASHER_OVERLOADED: { retryAfter: number };
   /** The application's own implementation of a port lacks an operation. */
   UNSUPPORTED: { operation: string };
-  /** The database (or the application's own user directory) did not answer. Nothing is known about the caller's credentials. */
+  /**
+   * The database (or the application's own user directory) did not answer. Nothing is known about the caller's
+   * credentials.
+   */
   STORE_UNAVAILABLE: { part: string };
 }
 

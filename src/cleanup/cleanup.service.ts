@@ -40,7 +40,7 @@ export interface CleanupState {
   readonly lag: number;
 }
 
-/** `null`: its rows stay, so that they are not counted. */
+/** `null` if its rows stay, so that they are not counted. */
 type Kind = readonly [name: keyof CleanupCounts | null, deleteDue: (instant: number, limit: number) => Promise<number>];
 
 const JITTER = 0.1;

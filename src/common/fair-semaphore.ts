@@ -1,10 +1,10 @@
 /**
- * A bounded number at once, and a bounded number that wait, shared out by source: the turns go round the sources, and
- * where all places are taken the one that takes most gives up its newest. So a source, however much it asks for, leaves
- * room to the others, and alone it may have everything (fair queueing with longest-queue drop).
+ * Lets a bounded number of callers proceed at once and a bounded number wait, shared fairly by source: sources take
+ * turns, and when all places are taken, the one with the most gives up its newest. So a source, however much it asks
+ * for, leaves room for the others, and alone it may have everything (fair queueing with longest-queue drop).
  *
- * A source is a path from wide to narrow, such as network and address: places are shared out among the networks, and
- * those of a network among its addresses.
+ * A source is a path from wide to narrow, such as network and address: places are shared among the networks, and those
+ * of a network among its addresses.
  */
 export class FairSemaphore {
   private readonly root = new Line();
@@ -12,11 +12,13 @@ export class FairSemaphore {
 
   constructor(
     private readonly max: number,
-    /** How many wait at most. */
+    /** The maximum number of waiting callers. */
     private readonly places: number,
   ) {}
 
-  /** True when it is the caller's turn, who then calls `release` in any case; false: there is no place for it. */
+  /**
+   * Resolves to true when it is the caller's turn, who must then call `release`; to false if there is no place for it.
+   */
   async acquire(source: readonly string[]): Promise<boolean> {
     if (this.acquired < this.max) {
       this.acquired++;
@@ -34,7 +36,7 @@ export class FairSemaphore {
     else this.acquired--;
   }
 
-  /** How many wait. */
+  /** The number of waiting callers. */
   get queued(): number {
     return this.root.size;
   }
@@ -42,7 +44,10 @@ export class FairSemaphore {
 
 type Turn = (isTheirs: boolean) => void;
 
-/** Who waits: under a source the sources within it, in the order of their turns; under the narrowest the turns. */
+/**
+ * The waiting callers: below a source, the sources within it in the order of their turns; below the narrowest, the
+ * turns.
+ */
 class Line {
   size = 0;
   private readonly within = new Map<string, Line>();
@@ -63,13 +68,13 @@ class Line {
     if (!first) return this.turns.shift();
     const [source, line] = first;
     const turn = line.takeNext();
-    // To the end: the others come first now.
+    // Moves to the end: the others come first now.
     this.within.delete(source);
     if (line.size > 0) this.within.set(source, line);
     return turn;
   }
 
-  /** Of equals the newcomer gives way. */
+  /** Among equals, the newcomer gives way. */
   dropNewestOfLongest([source = '', ...narrower]: readonly string[]): Turn {
     this.size--;
     let longest = this.within.get(source);

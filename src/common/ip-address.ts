@@ -31,8 +31,8 @@ export function subjectOfAddress(text: string | null | undefined): string | null
 }
 
 /**
- * The /48 of an IPv6 address, which a site or a tunnel has all of: 65,536 times the /64 that is one client. `null` for
- * IPv4, where an address is as wide as a client gets, and for what is no address.
+ * The /48 of an IPv6 address, which a site or a tunnel usually owns: 65,536 times the /64 of one client. `null` for
+ * IPv4, where a client has single addresses, and for anything that is not an address.
  */
 export function siteOfAddress(text: string | null | undefined): string | null {
   const address = parseAddress(text);
@@ -40,8 +40,8 @@ export function siteOfAddress(text: string | null | undefined): string | null {
 }
 
 /**
- * The networks of an address from wide to narrow, for sharing out what is scarce: of IPv6 what a provider, a site and a
- * client has, of IPv4 a /24 and the address. Whoever has no address is one source.
+ * The networks of an address from wide to narrow, for sharing a scarce resource: for IPv6 those of a provider, a site
+ * and a client, for IPv4 the /24 and the address. All clients without an address are one source.
  */
 export function sourceOfAddress(text: string | null | undefined): readonly string[] {
   const address = parseAddress(text);

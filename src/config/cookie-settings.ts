@@ -6,25 +6,27 @@ const COOKIE_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 /** A domain as a Domain attribute spells it: labels in lower case, no leading dot, no port. */
 const DOMAIN = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 
-/** As a Path attribute has it (RFC 6265bis 4.1.1): absolute, and nothing that ends the attribute. */
+/**
+ * A path as a Path attribute spells it (RFC 6265bis 4.1.1): absolute, and without characters that end the attribute.
+ */
 const PATH = /^\/[\x21-\x3a\x3c-\x7e]*$/;
 
 /** The session cookie. HttpOnly is always set. */
 export class CookieSettings {
-  /** Without a prefix: the module adds that itself, see `hostPrefix`. Default `session`. */
+  /** The name without its prefix, which the module adds: see `hostPrefix`. Default `session`. */
   name: string = 'session';
 
   /**
-   * Default true, whatever NODE_ENV says. Turn it off only for development over plain http; the prefix goes with it,
-   * since browsers refuse the one without the other.
+   * Default true, regardless of NODE_ENV. Turn it off only for development over plain http; the prefix goes with it,
+   * since browsers refuse one without the other.
    */
   secure: boolean = true;
 
   /**
-   * Whether the name has the prefix that browsers enforce while the cookie is secure: `__Host-`, or `__Secure-` where
-   * there is a `domain` or a `path`, which `__Host-` rules out (RFC 6265bis 4.1.3). Default true; turn it off only to
-   * keep reading the cookies of the system that you are moving from, since `__Host-` keeps other hosts of your domain
-   * from setting the cookie.
+   * Whether the name has the prefix that browsers enforce while the cookie is secure: `__Host-`, or `__Secure-` with a
+   * `domain` or a `path`, which `__Host-` rules out (RFC 6265bis 4.1.3). Default true: `__Host-` keeps other hosts of
+   * your domain from setting the cookie. Turn it off only to keep reading the cookies of the system that you are moving
+   * from.
    */
   hostPrefix: boolean = true;
 
@@ -32,35 +34,36 @@ export class CookieSettings {
   sameSite: 'lax' | 'strict' | 'none' = 'lax';
 
   /**
-   * The domain whose hosts all share the login, such as `example.com`. The cookie is then called `__Secure-…`, and every
-   * host of the domain can read and set it: leave it out where one host is enough. A cookie of the same name without a
-   * domain is cleared, as if it were listed in `clearDomains`. Default: this host only.
+   * The domain whose hosts all share the login, such as `example.com`. The cookie is then called `__Secure-…`, and
+   * every host of the domain can read and set it: leave it out if one host is enough. A cookie with the same name and
+   * no domain is cleared, as if it were listed in `clearDomains`. Default: this host only.
    */
   domain: string | undefined = undefined;
 
   /**
-   * The path under which the browser sends the cookie; `routes.path` and your handlers must be below it. No protection:
-   * pages of the same origin reach each other's cookies (RFC 6265bis 8.5). Default `/`.
+   * The path below which the browser sends the cookie; `routes.path` and your handlers must be below it. It protects
+   * nothing: pages of the same origin can reach each other's cookies (RFC 6265bis 8.5). Default `/`.
    */
   path: string = '/';
 
   /**
-   * A cookie of its own for every top-level site that embeds yours (CHIPS). Needs `secure`, and `sameSite: 'none'` to be
-   * sent in a frame of another site. The cookie of the same name that is not partitioned is cleared. Default false.
+   * A separate cookie for every top-level site that embeds yours (CHIPS). Needs `secure`, and `sameSite: 'none'` to be
+   * sent in a frame of another site. The cookie with the same name that is not partitioned is cleared. Default false.
    */
   partitioned: boolean = false;
 
   /**
-   * Domains, such as `example.com`, for which another system (or an older version of yours) has set a cookie of the same
-   * name. A browser sends both then, and nobody is logged in by either; logins, logouts and requests with two cookies
-   * clear those of these domains. A `__Host-` cookie never has a domain, so it needs `hostPrefix: false` or `domain`. Default none.
+   * Domains, such as `example.com`, for which another system (or an older version of yours) has set a cookie of the
+   * same name. A browser then sends both, and neither logs anybody in; logins, logouts and requests with two cookies
+   * clear those of these domains. A `__Host-` cookie never has a domain, so it needs `hostPrefix: false` or `domain`.
+   * Default none.
    */
   clearDomains: readonly string[] = [];
 }
 
 /**
- * Of the cookie's name on the wire. `__Host-` needs Secure, Path=/ and no Domain; `__Secure-` needs Secure (RFC 6265bis
- * 4.1.3).
+ * The prefix of the cookie's name on the wire. `__Host-` needs Secure, Path=/ and no Domain; `__Secure-` needs Secure
+ * (RFC 6265bis 4.1.3).
  */
 export function cookiePrefix({ secure, hostPrefix, domain, path }: CookieSettings): '' | '__Secure-' | '__Host-' {
   if (!secure || !hostPrefix) return '';

@@ -1,11 +1,11 @@
 import { hours, minutes, type Duration } from '../common/duration.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
 
-/** What the first factor of a login has found, to be kept until the last. It is plain JSON; instants are epoch ms. */
+/** The result of the first factor of a login, to be kept until the last. It is plain JSON; instants are epoch ms. */
 export interface FirstFactor {
   /** When the first proof began: before the account was read. */
   readonly authenticatedAt: number;
-  /** The account's `tokensInvalidatedAfter` as it was read with that proof; `null`: it had none. */
+  /** The account's `tokensInvalidatedAfter` as it was read with that proof; `null` if it had none. */
   readonly tokensInvalidatedAfter: number | null;
 }
 
@@ -29,7 +29,7 @@ export interface FirstFactor {
 export interface EphemeralTokenFields {
   /**
    * The password was right, and another factor is due. `challengeId` is the value of an HttpOnly cookie. `firstFactor`
-   * is what the login is completed with: see `VerifiedLogin`.
+   * is needed to complete the login: see `VerifiedLogin`.
    */
   pre_auth: { username: string; challengeId?: string; firstFactor?: FirstFactor };
   /** Redirect to an identity provider. `challengeId`, if given, binds the answer to this browser. */

@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { isRecord, type OptionChecker } from './option-checker.js';
 
-/** What one argon2id hash costs. */
+/** The cost of one argon2id hash. */
 export interface Argon2Parameters {
-  /** KiB. */
+  /** Memory in KiB. */
   readonly memoryCost: number;
   /** Passes. */
   readonly timeCost: number;
@@ -25,9 +25,9 @@ export class PasswordSettings {
   parallelism: number = 1;
 
   /**
-   * Parameters that hashes of accounts still have, because they were changed or came with another system: a login of no
-   * account costs what one of these or the current ones costs, so that its time does not tell that there is none.
-   * Default none; at most 8. Remove a set when no account has it any more.
+   * Parameters of existing hashes, because they were changed or came from another system: a login without an account
+   * costs as much as one of these or the current ones, so that its duration does not reveal that there is no account.
+   * Default none; at most 8. Remove a set once no account has it any more.
    */
   previous: readonly Argon2Parameters[] = [];
 

@@ -19,7 +19,7 @@ export interface RateLimitEvents {
   login_attempt: true;
   /** Failed logins from one address. */
   login_ip: true;
-  /** Failed logins from one IPv6 /48, beside those of each /64 of it. */
+  /** Failed logins from one IPv6 /48, in addition to those of each /64 in it. */
   login_network: true;
   /** Wrong second factors of one account, across challenges and factors. */
   '2fa_attempt': true;

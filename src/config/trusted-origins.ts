@@ -34,11 +34,11 @@ function isOrigin(value: unknown): boolean {
   return url.origin === value && (url.protocol === 'https:' || url.protocol === 'http:');
 }
 
-/** Schemes whose origins `isOrigin` judges, or which are no app's. */
+/** Schemes that `isOrigin` checks, or that no app has. */
 const WEB_SCHEMES = new Set(['http', 'https', 'ws', 'wss', 'ftp', 'file', 'data', 'blob', 'about', 'javascript']);
 const APP_ORIGIN = /^([a-z][a-z0-9+.-]*):\/\/[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?(?::[0-9]{1,5})?$/;
 
-/** What the web view of an installed app sends, such as `capacitor://localhost`: compared as it is written. */
+/** The origin of an installed app's web view, such as `capacitor://localhost`: compared as written. */
 function isAppOrigin(value: unknown): boolean {
   const scheme = typeof value === 'string' ? APP_ORIGIN.exec(value)?.[1] : undefined;
   return scheme !== undefined && !WEB_SCHEMES.has(scheme);

@@ -53,8 +53,8 @@ export class TimedSerializer {
 
   /**
    * Never throws, whatever the value is. Checked in this order: the signature, in constant time; the age, which may be
-   * `maxAge` exactly but not less than 0 (in whole seconds; `leeway`, default 0, is how far it may be signed in the
-   * future); the payload.
+   * exactly `maxAge` but not negative (in whole seconds; `leeway`, default 0, is how far in the future it may be
+   * signed); the payload.
    */
   decode(
     value: string,

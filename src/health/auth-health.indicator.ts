@@ -15,8 +15,8 @@ export interface AuthHealthOptions {
   timeout?: Duration;
   /**
    * The state is `down` once this process's clock differs from the database's by this much. Default 30 s, the length of
-   * `session.rotationGrace`: instances that differ by more mistake a second tab for token theft, and end sessions at the
-   * wrong time. `Infinity` disables the check.
+   * `session.rotationGrace`: instances that differ by more mistake a second tab for token theft, and end sessions at
+   * the wrong time. `Infinity` disables the check.
    */
   maxClockSkew?: Duration;
 }
@@ -32,7 +32,9 @@ export interface AuthHealth {
   readonly roundTrip: number | null;
   /** Milliseconds by which this process's clock is ahead of the database's, give or take half a round trip. */
   readonly clockSkew: number | null;
-  /** `off`: there is no cache. `disconnected`: revocations are not heard, so nothing is answered from memory for now. */
+  /**
+   * `off`: there is no cache. `disconnected`: revocations are not heard, so nothing is answered from memory for now.
+   */
   readonly listener: 'off' | 'current' | 'disconnected';
   /**
    * `off` if this process deletes no expired rows. Otherwise milliseconds since the last success, and by which the next

@@ -79,7 +79,7 @@ export class AuthController {
     return { message: 'Logged out.' };
   }
 
-  /** Who am I, and until when; with `?extend=false` the question is no use of the session. */
+  /** The current user and session; with `?extend=false` the request does not count as use of the session. */
   @ExtensionByQuery()
   @Get('session')
   @Header(...NO_STORE)

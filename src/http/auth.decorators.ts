@@ -90,10 +90,10 @@ const CrossOriginMetadata = Reflector.createDecorator<boolean>();
 const ExtensionMetadata = Reflector.createDecorator<(request: AuthRequest) => boolean>();
 
 /**
- * Takes state-changing requests from pages of every origin: the `form_post` of an identity provider, a public form. The
- * check of the origin is what keeps foreign pages from acting for a logged-in user (CSRF), so the handler must judge by
- * what is posted, such as a `state` of yours, and not by who is logged in. CORS is a matter of its own: it says who may
- * read the answer. On a class it holds for this class only; `@CrossOrigin(false)` takes a method out.
+ * Allows state-changing requests from pages of every origin: the `form_post` of an identity provider, a public form.
+ * The origin check is what keeps foreign pages from acting for a logged-in user (CSRF), so the handler must rely on
+ * what is posted, such as a `state` of yours, and not on who is logged in. CORS is a separate matter: it decides who
+ * may read the response. On a class it applies to that class only; `@CrossOrigin(false)` excludes a method.
  *
  * @example
  * ```ts
@@ -106,10 +106,10 @@ const ExtensionMetadata = Reflector.createDecorator<(request: AuthRequest) => bo
 export const CrossOrigin = (isTaken = true) => CrossOriginMetadata(isTaken);
 
 /**
- * Requests to this handler are no use of the session: they authenticate as ever, and neither extend it nor move
- * `lastSeenAt`. For what a page asks by itself, such as polling, which would keep an idle user logged in for as long as
- * the tab is open. A rotated cookie is replaced all the same. On a class it holds for this class only; of a GraphQL
- * request the first field decides.
+ * Requests to this handler do not count as use of the session: they authenticate as usual, but neither extend it nor
+ * move `lastSeenAt`. For requests that a page sends by itself, such as polling, which would keep an idle user logged in
+ * for as long as the tab is open. A rotated cookie is still replaced. On a class it applies to that class only; in a
+ * GraphQL request the first field decides.
  *
  * @example
  * ```ts

@@ -31,8 +31,8 @@ export type HttpLoginAttempt = Omit<LoginAttempt, 'login'> & Partial<Pick<LoginA
 
 /**
  * A login that the caller has verified itself, such as the second of two steps: it has limited the guesses. What the
- * first proof found is kept between the steps where the client cannot change it, as in a `pre_auth` token: if the account
- * gets a new password, is disabled or signed out everywhere in the meantime, the login is refused.
+ * first proof found is kept between the steps where the client cannot change it, as in a `pre_auth` token: if the
+ * account gets a new password, is disabled or signed out everywhere in the meantime, the login is refused.
  */
 export interface VerifiedLogin extends FirstFactor {
   /** The account as it is now. */
@@ -87,7 +87,8 @@ export class HttpSessions {
    *
    * @throws {AuthError} `RATE_LIMITED` if the address or the name has had too many failures.
    * @throws {AuthError} `INVALID_CREDENTIALS` if `verify` returned `null`, or the account is disabled, deleted or
-   *   changed since.
+   *   changed since its first proof.
+   * @throws {TypeError} if the instants of a `VerifiedLogin` are missing or not finite numbers.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    * @throws whatever `verify` throws.
    * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
@@ -111,7 +112,8 @@ export class HttpSessions {
    *
    * @throws {AuthError} `RATE_LIMITED` if the address or the name has had too many failures.
    * @throws {AuthError} `INVALID_CREDENTIALS` if `verify` returned `null`, or the account is disabled, deleted or
-   *   changed since.
+   *   changed since its first proof.
+   * @throws {TypeError} if the instants of a `VerifiedLogin` are missing or not finite numbers.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    * @throws whatever `verify` throws.
    */
@@ -129,8 +131,8 @@ export class HttpSessions {
    * Replaces the token in the cookie: call it at every change of privilege (OWASP ASVS 7.2.4). The session keeps its
    * lifetime, handle and proof. Returns false and sets nothing if the cookie does not name a live session.
    *
-   * If the session gains a privilege (sudo mode, a role), pass `{ grace: false }`: a copy of the old cookie is refused at
-   * once and does not follow into the new session.
+   * If the session gains a privilege (sudo mode, a role), pass `{ grace: false }`: a copy of the old cookie is then
+   * refused at once and does not lead into the new session.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
@@ -162,11 +164,11 @@ export class HttpSessions {
   }
 
   /**
-   * Ends everything the user has, this session too: sessions, signed cookies, JWTs, and logins of which a factor is
-   * still due. Returns the number of stored sessions that ended.
+   * Ends everything the user has: stored sessions, this one included, signed cookies, JWTs, and logins in which a
+   * factor is still due. Returns the number of stored sessions ended.
    *
    * @throws {AuthError} `UNSUPPORTED` with signed cookies or JWT sessions, if your `UserDirectory` does not override
-   *   `invalidateTokens`.
+   *   `invalidateTokens`. The stored sessions have ended then.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; the cookie stays for the next try.
    * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
    *   the same.
@@ -182,8 +184,8 @@ export class HttpSessions {
 
   /**
    * The request's user and live session, or `null`. For `@Public()` handlers; behind the guard use `@CurrentUser()`. A
-   * cookie that is due is renewed on the response, unless its headers have been sent.
-   * A session that is due is extended unless `extend` is false.
+   * session that is due is extended, and its cookie renewed on the response, unless `extend` is false or the headers
+   * have been sent.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
@@ -221,7 +223,9 @@ export class HttpSessions {
     return this.logins.begin(user, proofs, { ...context, authenticatedAt, tokensInvalidatedAfter });
   }
 
-  /** A directory that has no cutoff can end what is stored, and that is all there is. */
+  /**
+   * A directory without cutoffs can only end what is stored, and without JWTs and signed cookies that is everything.
+   */
   private async moveCutoff(userId: string, isTold: boolean): Promise<void> {
     const { session, jwt } = this.config;
     try {

@@ -21,7 +21,7 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
  *   attribute limits what it can carry.
  * - A request with a bearer token and without our cookie is let through: a foreign page cannot set `Authorization`
  *   without your CORS consent, and nothing is sent along automatically.
- * - A handler that is `@CrossOrigin()` takes requests from every origin.
+ * - A handler with `@CrossOrigin()` accepts requests from everywhere.
  *
  * It throws `CROSS_ORIGIN_REQUEST` (403). It runs for every handler unless `globalGuard` is false.
  *

@@ -143,6 +143,12 @@ export class SessionConnections implements OnApplicationShutdown {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   authenticate(request: HttpRequest, options?: HandshakeOptions & { allowAnonymous?: false }): Promise<RequestAuth>;
+  /**
+   * As above, with `allowAnonymous`: `null` if there is no live session.
+   *
+   * @throws {AuthError} `CROSS_ORIGIN_REQUEST` if a page of another origin opened the connection.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
   authenticate(request: HttpRequest, options: HandshakeOptions): Promise<RequestAuth | null>;
   authenticate(request: HttpRequest, options: HandshakeOptions = {}): Promise<RequestAuth | null> {
     return this.handshakes.authenticate(request, options);
@@ -286,7 +292,8 @@ export class SessionConnections implements OnApplicationShutdown {
       if (endsAt === null) this.end(watched);
       else watched.endsAt = endsAt;
     } catch (error) {
-      // An outage is not a logout. Sessions past their absolute lifetime end anyway; the others are read at the next tick.
+      // An outage is not a logout. Sessions past their absolute lifetime end anyway; the others are read at the next
+      // tick.
       if (this.clock.now() >= watched.session.absoluteExpiresAt) return this.end(watched);
       this.isAllDue = true;
       if (!this.failed) this.logger.warn(`Open connections go on without a check: ${(error as Error).message}`);

@@ -14,7 +14,7 @@ const MAX_COOKIE_AGE = days(400);
 export class SessionCookie {
   readonly name: string;
   private readonly attributes: SerializeOptions;
-  /** Cookies of our name that a browser keeps beside ours. */
+  /** Attributes of cookies with our name that a browser keeps beside ours. */
   private readonly twins: readonly SerializeOptions[];
 
   constructor(
@@ -87,7 +87,7 @@ export class SessionCookie {
   }
 }
 
-/** The value of an attribute in a `Set-Cookie`; an empty one is none (RFC 6265bis 5.6.3). */
+/** The value of an attribute in a `Set-Cookie`; an empty one counts as missing (RFC 6265bis 5.6.3). */
 function attributeOf(header: string, name: string): string | undefined {
   const value = new RegExp(`;[ \\t]*${name}[ \\t]*=([^;]*)`, 'i').exec(header)?.[1];
   return (value && trimOptionalWhitespace(value)) || undefined;

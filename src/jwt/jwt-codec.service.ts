@@ -20,9 +20,9 @@ import {
 } from './jwt-payload.js';
 
 /**
- * `ttl` defaults to `jwt.ttl`. `claims` may be left out where the purpose requires none. `issuedAfter` (epoch ms) is the
- * account's `tokensInvalidatedAfter` as it was read with the proof: `iat` is later than it, however far the clock of the
- * process that set it was ahead.
+ * `ttl` defaults to `jwt.ttl`. `claims` may be left out if the purpose requires none. `issuedAfter` (epoch ms) is the
+ * account's `tokensInvalidatedAfter` as it was read with the proof: `iat` will be later, however far ahead the clock
+ * that set it was.
  */
 export type EncodeOptions<Purpose extends TokenPurpose> = {
   purpose: Purpose;
@@ -89,6 +89,12 @@ export class JwtCodecService {
     subject: string,
     options?: Omit<EncodeOptions<'session'>, 'purpose'> & { purpose?: 'session' },
   ): EncodedToken<'session'>;
+  /**
+   * As above, for another purpose than `session`, with the claims that it requires.
+   *
+   * @throws {TypeError} as above.
+   * @throws {RangeError} as above.
+   */
   encode<Purpose extends TokenPurpose>(subject: string, options: EncodeOptions<Purpose>): EncodedToken<Purpose>;
   encode(subject: string, options: Partial<EncodeOptions<TokenPurpose>> = {}): EncodedToken {
     const { purpose = 'session', ttl = this.config.jwt.ttl, claims = {}, issuedAfter } = options;
@@ -150,8 +156,8 @@ export class JwtCodecService {
 }
 
 /**
- * Whether the header says how the token is signed and nothing else. `kid`, `jwk`, `jku`, `x5u` and their like choose a key,
- * `crit` changes the rules; we never write any of them.
+ * Whether the header says how the token is signed and nothing else. `kid`, `jwk`, `jku`, `x5u` and their like choose a
+ * key, `crit` changes the rules; we never write any of them.
  */
 function isPlainHeader(header: jwt.JwtHeader): boolean {
   const members = Object.keys(header).every((name) => name === 'alg' || name === 'typ');

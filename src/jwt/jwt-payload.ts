@@ -28,7 +28,9 @@ export interface TokenPurposes {
 
 export type TokenPurpose = keyof TokenPurposes;
 
-/** The content of a valid token. Instants are epoch **milliseconds** like `Clock.now()`, not the seconds of the wire. */
+/**
+ * The content of a valid token. Instants are epoch **milliseconds** like `Clock.now()`, not the seconds of the wire.
+ */
 export interface TokenPayload<Purpose extends TokenPurpose = TokenPurpose> {
   readonly sub: string;
   /** The id of this token, by which it is revoked. */

@@ -23,8 +23,8 @@ export interface LoginContext extends SessionContext {
   /** Epoch ms: when the proof began, before a password was read. Default: now. */
   authenticatedAt?: number;
   /**
-   * The account's `tokensInvalidatedAfter` as it was read with the first of several proofs: a login whose account has
-   * another by now is refused. Default: as `user` has it.
+   * The account's `tokensInvalidatedAfter` as it was read with the first of several proofs: if the account has another
+   * one by now, the login is refused. Default: that of `user`.
    */
   tokensInvalidatedAfter?: number | null;
 }
@@ -95,7 +95,7 @@ export class LoginService {
       });
     } catch (error) {
       const reason = error instanceof AuthError ? error.code : 'UNKNOWN';
-      // A refused attempt was not judged; the limit says once that it is reached.
+      // A refused attempt was not judged; the limit's own event reports it, once.
       if (reason !== 'RATE_LIMITED') {
         const attempt = { login, ip, factors: [...proofs] };
         this.events.emit({ type: 'login.failed', at: this.clock.now(), reason, ...attempt });
@@ -112,7 +112,7 @@ export class LoginService {
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account is disabled, or was deleted or changed since the proof
    *   began.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer. Nobody is logged in.
-   * @throws {TypeError} if `authenticatedAt` is not a finite number.
+   * @throws {TypeError} if `authenticatedAt` is not a finite number and the session is a stored one.
    */
   async begin(user: AuthUser, proofs: readonly string[], context: LoginContext = {}): Promise<CompletedLogin> {
     if (!isActive(user)) throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});

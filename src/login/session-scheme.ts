@@ -15,11 +15,11 @@ export interface AuthenticationResult extends AuthenticatedSession {
 
 export interface AuthenticateOptions {
   /**
-   * The value was not presented just now but came with a socket's handshake, so an outdated one is no sign of theft.
+   * The value was not presented now but came with a socket's handshake, so an outdated one is not a sign of theft.
    * Default false.
    */
   readonly fromHandshake?: boolean;
-  /** Whether this is a use of the session, which extends it when it is due. Default true. */
+  /** Whether this counts as use of the session, which extends it when it is due. Default true. */
   readonly extend?: boolean;
 }
 

@@ -35,8 +35,8 @@ export interface RateLimitDecision {
   /** Whole seconds to wait, rounded up; 0 if this bucket does not refuse. */
   readonly retryAfter: number;
   /**
-   * `within_limit`; `limit_reached`, according to the store or this process's memory; `refused_together`: there was room,
-   * but another bucket refused; `store_unavailable`: allowed by `onStoreError: 'allow'`, not counted anywhere.
+   * `within_limit`; `limit_reached`, according to the store or this process's memory; `refused_together`: there was
+   * room, but another bucket refused; `store_unavailable`: allowed by `onStoreError: 'allow'`, not counted anywhere.
    */
   readonly why: 'within_limit' | 'limit_reached' | 'refused_together' | 'store_unavailable';
   /** The instant under which `consume` recorded it, for `refund`. */

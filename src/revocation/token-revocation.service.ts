@@ -7,7 +7,9 @@ import { isActive, isBeforeCutoff } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { TokenStates } from './token-states.js';
 
-/** What revocation needs to know of a self-contained credential: a JWT's claims, or a signed cookie's `sid` as `jti`. */
+/**
+ * What revocation needs to know of a self-contained credential: a JWT's claims, or a signed cookie's `sid` as `jti`.
+ */
 export interface SelfContainedToken {
   readonly sub: string;
   readonly jti: string;
@@ -76,7 +78,12 @@ export class TokenRevocationService {
     return found;
   }
 
-  /** As `revokeAllForUser`, for a caller that emits the event itself. */
+  /**
+   * As `revokeAllForUser`, for a caller that emits the event itself.
+   *
+   * @throws {AuthError} `UNSUPPORTED` if your `UserDirectory` does not override `invalidateTokens`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
   async moveCutoff(userId: string): Promise<boolean> {
     const found = await this.users.invalidateTokens(userId, this.clock.now());
     if (!this.users.publishesChanges) await this.channel.publish({ users: [userId] });

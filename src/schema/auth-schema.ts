@@ -44,8 +44,8 @@ export interface AuthSchemaOptions {
  *
  * The migrations refuse to run, and change nothing, if an existing table with one of these names cannot be adopted.
  *
- * @throws {AuthError} `INVALID_CONFIG` for a table name that is longer than 40 characters, contains anything but letters,
- *   digits, `_` and `$`, or is given twice, and for an unknown `userId`.
+ * @throws {AuthError} `INVALID_CONFIG` for a table name that is longer than 40 characters, contains anything but
+ *   letters, digits, `_` and `$`, or is given twice, and for an unknown `userId`.
  *
  * @example
  * ```ts

@@ -24,11 +24,11 @@ export interface SessionContext {
   userAgent?: string | null;
 }
 
-/** How the presented token fares at a rotation. */
+/** What happens to the presented token at a rotation. */
 export interface RotationOptions {
   /**
-   * Whether the old token leads to the new one for `session.rotationGrace`. Default true. False where the new session
-   * can do more than the old one: whoever has a copy of the old token must not follow into it.
+   * Whether the old token leads to the new one for `session.rotationGrace`. Default true. Use false if the new session
+   * can do more than the old one: a copy of the old token must not lead into it.
    */
   grace?: boolean;
 }
@@ -169,6 +169,12 @@ export class SessionService {
     userId: string,
     context: SessionContext & Authentication,
   ): Promise<IssuedSession>;
+  /**
+   * Without a login: the session keeps its handle, authentication and absolute lifetime, and gets a new token. `null`
+   * if it is gone, over or another user's. See the first overload for concurrent calls and `grace`.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
   rotate(
     current: Pick<Session, 'id'>,
     userId: string,

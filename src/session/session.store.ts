@@ -22,7 +22,7 @@ export interface NewSession {
   readonly replaces: string | null;
   /** Stored in place of the old session by a mere rotation, and returned by `find`. Opaque to the store. */
   readonly successor: string | null;
-  /** How long the successor is needed. */
+  /** How long the successor is needed, in milliseconds. */
   readonly rotationGrace: number;
   readonly maxPerUser: number;
   readonly ip: string | null;

@@ -15,7 +15,7 @@ export function isBeforeCutoff(instant: number, cutoff: number | null | undefine
 }
 
 /**
- * Whether the account's cutoff is still the one that was read before (epoch ms), at the microsecond. Every new password,
+ * Whether the account's cutoff is still the one read before (epoch ms), with microsecond precision. Every new password,
  * disabling and "sign out everywhere" moves it.
  */
 export function hasCutoff(user: { tokensInvalidatedAfter?: number | null }, cutoff: number | null): boolean {

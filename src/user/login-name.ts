@@ -4,8 +4,8 @@ import { domainToASCII, domainToUnicode } from 'node:url';
 export const MAX_LOGIN_LENGTH = 320;
 
 /**
- * Characters that a reader cannot see: control and format characters (zero-width, soft hyphen, bidirectional overrides),
- * line separators, lone surrogates. Two names that differ in them look the same.
+ * Characters that a reader cannot see: control and format characters (zero-width, soft hyphen, bidirectional
+ * overrides), line separators, lone surrogates. Two names that differ in them look the same.
  */
 export const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
 

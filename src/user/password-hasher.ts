@@ -18,19 +18,19 @@ const ARGON2 = /^\$argon2(?:id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,
 const RETRY_AFTER_SECONDS = 1;
 const DUMMY_PURPOSE = 'password-dummy';
 
-/** Where a password comes from. */
+/** The source of a password. */
 export interface PasswordOrigin {
-  /** The name that was typed with it, in the spelling of `normalizeLogin`: chooses the dummy. */
+  /** The name that was typed with it, in the spelling of `normalizeLogin`; it selects the dummy. */
   login?: string;
-  /** The client's address, by which the places are shared out; without one, all share those of one client. */
+  /** The client's address, by which capacity is shared; all calls without one share that of one client. */
   ip?: string | null;
 }
 
 /**
  * argon2id with a bound on how much of it happens at once: `password.concurrency` hashes run, `password.queue` more
  * wait, and the next is refused with `HASHER_OVERLOADED` before any work, so that a flood of logins exhausts neither
- * the CPU nor the memory (OWASP ASVS 15.1.3). Turns and places are shared out by the client's network and address: a
- * flood from one, however wide an IPv6 network it has, leaves room to everybody else.
+ * the CPU nor the memory (OWASP ASVS 15.1.3). Turns and places are shared fairly among clients' networks and addresses:
+ * a flood from one, however wide its IPv6 network, leaves room for everyone else.
  *
  * Passwords are compared in Unicode NFC and are never truncated (NIST 800-63B 3.1.1.2). Their length is not checked
  * here.
@@ -47,7 +47,7 @@ export class PasswordHasher {
   private readonly options: Options;
   private readonly semaphore: FairSemaphore;
   private readonly queue: number;
-  /** One for each configured set of parameters. */
+  /** One per configured set of parameters. */
   private readonly dummies: readonly string[];
 
   constructor(
@@ -64,7 +64,8 @@ export class PasswordHasher {
   /**
    * The PHC string to store.
    *
-   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting.
+   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting, or this one lost its place to another
+   *   client's.
    */
   hash(password: string, { ip }: Pick<PasswordOrigin, 'ip'> = {}): Promise<string> {
     return this.inTurn(ip, () => hash(password.normalize('NFC'), this.options));
@@ -72,11 +73,12 @@ export class PasswordHasher {
 
   /**
    * Whether this password belongs to the stored hash. For `null` (no such account, no password set) it does the same
-   * work against a dummy and returns false; so it does for a stored value that is not an argon2 hash. The dummy has the
-   * parameters of one of the configured sets (`password.previous`), always the same one for one `login`: as accounts
-   * have, whose hashes cost what their parameters cost until their next login renews them.
+   * work against a dummy and returns false, as it does for a stored value that is not an argon2 hash. The dummy has the
+   * parameters of one of the configured sets (`password.previous`), always the same for the same `login`, just as the
+   * hashes of accounts cost what their parameters cost until the next login renews them.
    *
-   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting.
+   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting, or this one lost its place to another
+   *   client's.
    */
   async matches(
     storedHash: string | null,
@@ -125,7 +127,7 @@ export class PasswordHasher {
   }
 }
 
-/** A PHC string of these parameters that is nobody's: checking it does the whole work. */
+/** A PHC string with these parameters that belongs to no account: checking it does the full work. */
 function dummyOf({ memoryCost, timeCost, parallelism }: Argon2Parameters): string {
   const base64 = (bytes: Buffer) => bytes.toString('base64').replace(/=+$/, '');
   const salt = base64(randomToken().subarray(0, 16));

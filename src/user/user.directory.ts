@@ -49,16 +49,17 @@ export interface AuthUser {
  *     return toUser(await this.customers.findOneBy({ email: login }));
  *   }
  *
- *   override async verifyCredentials(login: string, password: string): Promise<AuthUser | null> {
+ *   override async verifyCredentials(login: string, password: string, ip?: string | null): Promise<AuthUser | null> {
  *     const customer = await this.customers.findOneBy({ email: login });
  *     const isActive = customer !== null && customer.blockedAt === null;
- *     const matches = await this.hasher.matches(isActive ? customer.passwordHash : null, password);
+ *     const matches = await this.hasher.matches(isActive ? customer.passwordHash : null, password, { login, ip });
  *     return matches ? toUser(customer) : null;
  *   }
  * }
  *
  * function toUser(customer: Customer | null): AuthUser | null {
- *   return customer && { id: `${customer.id}`, email: customer.email, disabledAt: customer.blockedAt?.getTime() ?? null };
+ *   if (customer === null) return null;
+ *   return { id: `${customer.id}`, email: customer.email, disabledAt: customer.blockedAt?.getTime() };
  * }
  * ```
  */
@@ -84,9 +85,9 @@ export abstract class UserDirectory {
 
   /**
    * The account with this login name and password. `null` for an unknown account, a wrong password and a disabled
-   * account alike, after the same work: `PasswordHasher.matches(null, password)` does it where there is no hash to
-   * compare with. `ip` is the client's address: hand it to
-   * `PasswordHasher`, which shares out its places by it.
+   * account alike, after the same work: `PasswordHasher.matches(null, password, { login, ip })` does it where there is
+   * no hash to compare with. `ip` is the client's address; pass it to `PasswordHasher`, which shares its capacity
+   * fairly among addresses.
    */
   abstract verifyCredentials(login: string, password: string, ip?: string | null): Promise<AuthUser | null>;
 

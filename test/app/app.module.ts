@@ -6,7 +6,7 @@ import { authEntities, authMigrations, AuthModule, CurrentUser, Public } from 'n
 export class NotesController {
   private readonly notes = new Map<string, string[]>();
 
-  @Get() // guarded, as everything is that does not say otherwise
+  @Get() // guarded by default, like every handler
   list(@CurrentUser('id') userId: string) {
     return this.notes.get(userId) ?? [];
   }

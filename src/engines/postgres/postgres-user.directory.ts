@@ -48,7 +48,9 @@ function userStatements(names: SchemaNames) {
       name: 'latchkey_user_end_access',
       text: `SELECT ${names.qualified('latchkey_end_access')}($1::uuid, ${instant('$2')}, $3::text, $4::boolean) AS found`,
     },
-    /** The row lock orders it against `latchkey_end_access`: either this sees the new cutoff, or that sees this login. */
+    /**
+     * The row lock orders it against `latchkey_end_access`: either this sees the new cutoff, or that sees this login.
+     */
     confirmLogin: {
       name: 'latchkey_user_confirm_login',
       text: `UPDATE ${users} SET last_login_at = greatest(last_login_at, ${instant('$2')}) WHERE id = $1
@@ -159,7 +161,7 @@ export class PostgresUserDirectory extends UserDirectory {
    */
   override async verifyCredentials(login: string, password: string, ip?: string | null): Promise<AuthUser | null> {
     const row = await this.rowByLogin(login);
-    // Also that of a disabled account, which goes on to cost what it did.
+    // Checks the hash of a disabled account too, so that its logins still take as long as before.
     const matches = await this.hasher.matches(row?.password_hash ?? null, password, { login, ip });
     if (!row || !matches || row.disabled_at !== null) return null;
     if (this.hasher.isOutdated(row.password_hash)) await this.rehash(row, password, ip);

@@ -18,7 +18,7 @@ import type { RedisScript } from './redis-script.js';
 import { parseRemoved, parseRow, tailOf, word } from './redis-session.row.js';
 import { CLOSE_ALL, CLOSE_BY_HANDLE, CLOSE_FAMILIES, EXTEND, KEPT_AFTER_END, OPEN } from './session-scripts.js';
 
-/** A successor is kept this much longer than the grace, for processes whose clock is slow. Milliseconds. */
+/** How much longer than the grace period a successor is kept, in milliseconds, for processes whose clock is slow. */
 const SUCCESSOR_LEEWAY = 5_000;
 
 /**

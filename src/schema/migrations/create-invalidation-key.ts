@@ -35,7 +35,7 @@ export function createInvalidationKey(settings: AuthSchemaSettings): new () => M
       await queryRunner.query(`REVOKE ALL ON ${names.invalidationKey} FROM PUBLIC`);
       const key = randomBytes(32);
       const padded = (pad: number) => Buffer.alloc(BLOCK, pad).map((byte, i) => byte ^ (key[i] ?? 0));
-      // One that is there already is in use.
+      // An existing key is in use.
       await queryRunner.query(
         `INSERT INTO ${names.invalidationKey} (key, inner_key, outer_key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
         [key, Buffer.from(padded(INNER)), Buffer.from(padded(OUTER))],

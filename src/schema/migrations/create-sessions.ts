@@ -51,7 +51,7 @@ const indexes = (name: string): readonly OwnIndex[] => [
 
 const NOT_PURGING = "pg_catalog.current_setting('latchkey.purging'::text, true) IS DISTINCT FROM 'on'";
 
-/** What the cleanup deletes nobody has in memory: it sets latchkey.purging. */
+/** No process has in memory what the cleanup deletes: it sets latchkey.purging. */
 const published = (name: string): PublishedTable => ({
   table: name,
   kind: 'sessions',
