@@ -21,6 +21,11 @@ export interface RateLimitEvents {
   login_ip: true;
   /** Failed logins from one IPv6 /48, in addition to those of each /64 in it. */
   login_network: true;
+  /**
+   * Failed logins of one account on one device on which it was logged in before; counted where strangers have used up
+   * `login_attempt`, `login_ip` or `login_network`.
+   */
+  login_known: true;
   /** Wrong second factors of one account, across challenges and factors. */
   '2fa_attempt': true;
   email_send: true;
@@ -56,6 +61,7 @@ export class RateLimitSettings {
     login_attempt: { limit: 10, window: minutes(15) },
     login_ip: { limit: 20, window: minutes(15) },
     login_network: { limit: 200, window: minutes(15) },
+    login_known: { limit: 10, window: minutes(15) },
     '2fa_attempt': { limit: 5, window: minutes(15) },
     email_send: { limit: 3, window: minutes(10) },
     password_reset_send: { limit: 3, window: minutes(15) },

@@ -39,9 +39,11 @@ export class CookieWriter {
     this.announces = config.session.scheme === 'signed-cookie';
   }
 
-  /** Sets the cookie at a login. Throws Node's `ERR_HTTP_HEADERS_SENT` if the headers have been sent. */
-  set(response: object, { value, expiresAt }: CookieValue): void {
-    const headers = [this.cookie.set(value, { expiresAt }), ...this.cookie.clearTwins()];
+  /**
+   * Sets the cookie at a login, and others along with it (`Set-Cookie` headers). Throws Node's `ERR_HTTP_HEADERS_SENT` if the headers have been sent.
+   */
+  set(response: object, { value, expiresAt }: CookieValue, others: readonly string[] = []): void {
+    const headers = [this.cookie.set(value, { expiresAt }), ...this.cookie.clearTwins(), ...others];
     this.decide(response, { headers, isRenewal: false });
   }
 

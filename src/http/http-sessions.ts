@@ -17,6 +17,7 @@ import { ClientIp } from './client-ip.js';
 import { CookieWriter } from './cookie-writer.js';
 import { bearerOf } from './credentials.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
+import { DeviceCookie } from './device-cookie.js';
 import { SessionCookie } from './session-cookie.js';
 
 /** A session that has just been opened. */
@@ -37,6 +38,8 @@ export type HttpLoginAttempt = Omit<LoginAttempt, 'login'> & Partial<Pick<LoginA
 export interface VerifiedLogin extends FirstFactor {
   /** The account as it is now. */
   readonly user: AuthUser;
+  /** The name that was typed, in the spelling of `normalizeLogin`; default: the account's address. */
+  readonly login?: string;
   readonly proofs: readonly string[];
 }
 
@@ -72,6 +75,7 @@ export class HttpSessions {
     private readonly bearer: BearerSessions,
     private readonly revocation: TokenRevocationService,
     private readonly cookie: SessionCookie,
+    private readonly deviceCookie: DeviceCookie,
     private readonly writer: CookieWriter,
     private readonly clientIp: ClientIp,
     private readonly config: AuthConfig,
@@ -81,8 +85,8 @@ export class HttpSessions {
   ) {}
 
   /**
-   * Judges the login behind the usual limits, opens the session and sets its cookie; the sessions of all cookies that
-   * were sent along end. A `VerifiedLogin` is not judged again. Concurrent logins each get a session, up to
+   * Judges the login behind the usual limits, opens the session and sets its cookie, and the one by which the device is
+   * known at its next login; the sessions of all session cookies that were sent along end. A `VerifiedLogin` is not judged again. Concurrent logins each get a session, up to
    * `session.maxPerUser`.
    *
    * @throws {AuthError} `RATE_LIMITED` if the address or the name has had too many failures.
@@ -100,8 +104,8 @@ export class HttpSessions {
     login: HttpLoginAttempt | VerifiedLogin,
   ): Promise<StartedSession> {
     const presented = this.cookie.values(headerOf(request, 'cookie'));
-    const { user, credential } = await this.logIn(login, { ...this.context(request), presented });
-    this.writer.set(response, credential);
+    const { user, credential, device } = await this.logIn(request, login, { presented });
+    this.writer.set(response, credential, [this.deviceCookie.set(device)]);
     forgetAuth(request);
     return { user, expiresAt: credential.expiresAt };
   }
@@ -123,7 +127,7 @@ export class HttpSessions {
   ): Promise<StartedSession & { token: string }> {
     const bearer = bearerOf(request);
     const presented = bearer === null ? [] : [bearer];
-    const { user, credential } = await this.logIn(login, { ...this.context(request), transport: 'bearer', presented });
+    const { user, credential } = await this.logIn(request, login, { transport: 'bearer', presented });
     return { user, token: credential.value, expiresAt: credential.expiresAt };
   }
 
@@ -208,9 +212,15 @@ export class HttpSessions {
     }
   }
 
-  private logIn(login: HttpLoginAttempt | VerifiedLogin, context: LoginContext): Promise<CompletedLogin> {
+  private logIn(
+    request: HttpRequest,
+    login: HttpLoginAttempt | VerifiedLogin,
+    transport: Pick<LoginContext, 'transport' | 'presented'>,
+  ): Promise<CompletedLogin> {
+    const devices = this.deviceCookie.values(headerOf(request, 'cookie'));
+    const context: LoginContext = { ...this.context(request), ...transport, devices };
     if ('verify' in login) return this.logins.attempt({ ...login, login: login.login ?? null }, context);
-    const { user, proofs, authenticatedAt, tokensInvalidatedAfter } = login;
+    const { user, login: name, proofs, authenticatedAt, tokensInvalidatedAfter } = login;
     if (
       !Number.isFinite(authenticatedAt) ||
       !(tokensInvalidatedAfter === null || Number.isFinite(tokensInvalidatedAfter))
@@ -220,7 +230,7 @@ export class HttpSessions {
           'as they were at its first proof.',
       );
     }
-    return this.logins.begin(user, proofs, { ...context, authenticatedAt, tokensInvalidatedAfter });
+    return this.logins.begin(user, proofs, { ...context, login: name, authenticatedAt, tokensInvalidatedAfter });
   }
 
   /**

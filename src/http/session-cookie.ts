@@ -4,6 +4,7 @@ import { days } from '../common/duration.js';
 import { Clock } from '../common/clock.js';
 import { trimOptionalWhitespace } from '../common/optional-whitespace.js';
 import { AuthConfig } from '../config/auth-config.js';
+import type { CookieSettings } from '../config/cookie-settings.js';
 import type { Session } from '../session/session.js';
 
 /** RFC 6265bis 5.6.2: browsers cap a cookie's age at 400 days. */
@@ -22,8 +23,8 @@ export class SessionCookie {
     private readonly clock: Clock,
   ) {
     this.name = config.cookieName;
-    const { secure, sameSite, domain, path, partitioned, clearDomains } = config.cookie;
-    this.attributes = { domain, path, httpOnly: true, secure, partitioned, sameSite };
+    const { domain, partitioned, clearDomains } = config.cookie;
+    this.attributes = cookieAttributes(config.cookie);
     this.twins = [
       ...clearDomains.map((other) => ({ domain: other, partitioned: false })),
       ...(domain === undefined ? [] : [{ domain: undefined, partitioned: false }]),
@@ -43,20 +44,12 @@ export class SessionCookie {
 
   /** Every value under our exact name; a logout ends the sessions of all of them. */
   values(header: string | undefined): string[] {
-    if (!header?.includes(this.name)) return [];
-    const values: string[] = [];
-    for (const pair of header.split(';')) {
-      const equals = pair.indexOf('=');
-      if (equals === -1 || trimOptionalWhitespace(pair.slice(0, equals)) !== this.name) continue;
-      values.push(trimOptionalWhitespace(pair.slice(equals + 1)));
-    }
-    return values;
+    return cookieValues(header, this.name);
   }
 
   /** `Set-Cookie` for this token. Max-Age is the whole seconds left to the session, never below 0. */
-  set(token: string, session: Pick<Session, 'expiresAt'>): string {
-    const remaining = Math.min(session.expiresAt - this.clock.now(), MAX_COOKIE_AGE);
-    return serialize(this.name, token, { ...this.attributes, maxAge: Math.max(0, Math.floor(remaining / 1000)) });
+  set(token: string, { expiresAt }: Pick<Session, 'expiresAt'>): string {
+    return serialize(this.name, token, { ...this.attributes, maxAge: maxAgeUntil(expiresAt, this.clock.now()) });
   }
 
   /**
@@ -85,6 +78,28 @@ export class SessionCookie {
   clear(): string {
     return serialize(this.name, '', { ...this.attributes, maxAge: 0 });
   }
+}
+
+/** The attributes of all our cookies. */
+export function cookieAttributes({ secure, sameSite, domain, path, partitioned }: CookieSettings): SerializeOptions {
+  return { domain, path, httpOnly: true, secure, partitioned, sameSite };
+}
+
+/** Whole seconds, for Max-Age: never below 0, never more than browsers allow. */
+export function maxAgeUntil(expiresAt: number, now: number): number {
+  return Math.max(0, Math.floor(Math.min(expiresAt - now, MAX_COOKIE_AGE) / 1000));
+}
+
+/** Every value under exactly this name in a Cookie header. */
+export function cookieValues(header: string | undefined, name: string): string[] {
+  if (!header?.includes(name)) return [];
+  const values: string[] = [];
+  for (const pair of header.split(';')) {
+    const equals = pair.indexOf('=');
+    if (equals === -1 || trimOptionalWhitespace(pair.slice(0, equals)) !== name) continue;
+    values.push(trimOptionalWhitespace(pair.slice(equals + 1)));
+  }
+  return values;
 }
 
 /** The value of an attribute in a `Set-Cookie`; an empty one counts as missing (RFC 6265bis 5.6.3). */

@@ -3,17 +3,22 @@ import { AuthError, type AuthErrorCode } from '../auth.errors.js';
 import { siteOfAddress } from '../common/ip-address.js';
 import { LoginBackoff } from '../rate-limit/backoff.js';
 import { rateLimited, RateLimitService, type RateLimitDecision } from '../rate-limit/rate-limit.service.js';
+import { KnownDevices } from './known-devices.js';
 
 /**
  * Protects passwords from guessing: the back-off and `login_ip` per address, `login_network` per IPv6 /48,
  * `login_attempt` per account. An attempt is counted before the password is checked, so however many arrive at once, no
  * more than the limit get through. A success takes its count back, so that only failures count.
+ *
+ * A device on which the login name was used before has `login_known` to itself where those are used up: strangers who
+ * fail on purpose do not lock the owner out of it.
  */
 @Injectable()
 export class LoginLimits {
   constructor(
     private readonly limits: RateLimitService,
     private readonly backoff: LoginBackoff,
+    private readonly devices: KnownDevices,
   ) {}
 
   /**
@@ -28,8 +33,17 @@ export class LoginLimits {
    * `null`, `undefined` or `false` count as a failure too, and `INVALID_CREDENTIALS` is thrown for them. An attempt in
    * progress counts until it has succeeded, so more simultaneous logins from one address than `login_ip` allows are
    * refused too.
+   *
+   * `devices`: the values of the client's cookie for known devices (`DeviceCookie.values`). If one is of this login, an
+   * attempt that the address's or account's limit refuses is counted in the device's own bucket, and `verify` is told.
+   * The back-off holds for known devices too: it makes them wait for seconds.
    */
-  async enforce<T>(address: string | null, login: string | null, verify: () => Promise<T>): Promise<NonNullable<T>> {
+  async enforce<T>(
+    address: string | null,
+    login: string | null,
+    verify: (isKnownDevice: boolean) => Promise<T>,
+    devices: readonly string[] = [],
+  ): Promise<NonNullable<T>> {
     const wait = await this.backoff.check(address);
     if (!wait.allowed) {
       throw rateLimited({ event: 'login_backoff', limit: wait.failures, retryAfter: wait.retryAfter });
@@ -40,16 +54,29 @@ export class LoginLimits {
       ...(site === null ? [] : [{ event: 'login_network' as const, subject: site }]),
       ...(login === null ? [] : [{ event: 'login_attempt' as const, subject: login }]),
     ]);
-    if (!verdict.allowed) throw rateLimited(verdict.decisive);
+    const device = login === null ? null : this.devices.find(login, devices);
+    const decisions = verdict.allowed ? verdict.decisions : [await this.consumeOwn(verdict.decisive, login, device)];
 
-    const verified = await this.verify(verify, address, verdict.decisions);
+    const verified = await this.verify(() => verify(device !== null), address, decisions);
     // The login has succeeded, so a failure to clean up its counts is no reason to refuse it.
     await Promise.all([
-      login !== null && this.limits.clear('login_attempt', login).catch(ignore),
-      this.refund(verdict.decisions.filter(({ event }) => event !== 'login_attempt')),
+      ...decisions.filter(isOfLogin).map(({ event, subject }) => this.limits.clear(event, subject).catch(ignore)),
+      this.refund(decisions.filter((decision) => !isOfLogin(decision))),
       this.backoff.reset(address).catch(ignore),
     ]);
     return verified;
+  }
+
+  /** Counts an attempt of a known device that the common limits refuse; any other is refused. */
+  private async consumeOwn(
+    refusal: RateLimitDecision,
+    login: string | null,
+    device: string | null,
+  ): Promise<RateLimitDecision> {
+    if (device === null) throw rateLimited(refusal);
+    const own = await this.limits.consume('login_known', `${login} ${device}`);
+    if (!own.allowed) throw rateLimited(own.retryAfter < refusal.retryAfter ? own : refusal);
+    return own;
   }
 
   private async verify<T>(
@@ -76,6 +103,8 @@ export class LoginLimits {
   }
 }
 
+/** Whether a success clears the bucket: what it held was the owner's. */
+const isOfLogin = ({ event }: RateLimitDecision) => event === 'login_attempt' || event === 'login_known';
 /** Faults that say nothing about the credentials. */
 const FAULTS = new Set<AuthErrorCode>(['STORE_UNAVAILABLE', 'SCHEMA_MISSING', 'SETUP_INCOMPLETE']);
 const ignore = () => false;

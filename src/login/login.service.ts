@@ -6,6 +6,7 @@ import type { RotationOptions, SessionContext } from '../session/session.service
 import { hasCutoff, isActive } from '../user/account.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { BearerSessions } from './bearer-sessions.js';
+import { KnownDevices } from './known-devices.js';
 import { LoginLimits } from './login-limits.js';
 import { SessionScheme, type CookieValue } from './session-scheme.js';
 
@@ -23,6 +24,11 @@ export interface LoginContext extends SessionContext {
   /** Epoch ms: when the proof began, before a password was read. Default: now. */
   authenticatedAt?: number;
   /**
+   * The values of the cookie for known devices that the client sent, if any: a login whose limits strangers have used
+   * up is then judged all the same, within a limit of the device's own.
+   */
+  devices?: readonly string[];
+  /**
    * The account's `tokensInvalidatedAfter` as it was read with the first of several proofs: if the account has another
    * one by now, the login is refused. Default: that of `user`.
    */
@@ -36,10 +42,10 @@ export interface LoginAttempt {
   /** The methods of proof, such as `['password']` or `['passkey']`; use the names of RFC 8176 where it has one. */
   readonly proofs: readonly string[];
   /**
-   * Returns the verified account, or `null`, and is given the client's address. Anything it throws counts as a failed
-   * login, except a fault (503).
+   * Returns the verified account, or `null`, and is given the client's address, and whether the login name was used on
+   * this device before. Anything it throws counts as a failed login, except a fault (503).
    */
-  readonly verify: (ip: string | null) => Promise<AuthUser | null>;
+  readonly verify: (ip: string | null, isKnownDevice: boolean) => Promise<AuthUser | null>;
 }
 
 /** A finished login; no further step is required. */
@@ -47,6 +53,8 @@ export interface CompletedLogin {
   readonly user: AuthUser;
   /** The value of the cookie, or the bearer token. It is shown only this once. */
   readonly credential: CookieValue;
+  /** What the device keeps to be known at its next login, in a cookie of its own. It authenticates nobody. */
+  readonly device: CookieValue;
 }
 
 /**
@@ -69,6 +77,7 @@ export class LoginService {
     private readonly scheme: SessionScheme,
     private readonly bearer: BearerSessions,
     private readonly limits: LoginLimits,
+    private readonly devices: KnownDevices,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
   ) {}
@@ -88,11 +97,12 @@ export class LoginService {
   async attempt({ login, proofs, verify }: LoginAttempt, context: LoginContext = {}): Promise<CompletedLogin> {
     const ip = context.ip ?? null;
     try {
-      return await this.limits.enforce(ip, login, async () => {
+      const judged = async (isKnownDevice: boolean) => {
         const authenticatedAt = this.clock.now();
-        const user = await verify(ip);
+        const user = await verify(ip, isKnownDevice);
         return user && this.begin(user, proofs, { ...context, authenticatedAt, login: login ?? user.email });
-      });
+      };
+      return await this.limits.enforce(ip, login, judged, context.devices);
     } catch (error) {
       const reason = error instanceof AuthError ? error.code : 'UNKNOWN';
       // A refused attempt was not judged; the limit's own event reports it, once.
@@ -140,7 +150,7 @@ export class LoginService {
         ip,
         factors: [...proofs],
       });
-      return { user, credential };
+      return { user, credential, device: this.devices.issue(login, context.devices) };
     } catch (error) {
       if (!isAuthError(error, 'USER_NOT_FOUND')) throw error;
       throw new AuthError('INVALID_CREDENTIALS', 'The account was deleted while this login was under way.', {});
