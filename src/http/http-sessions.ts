@@ -16,6 +16,7 @@ import { authOf, forgetAuth, headerOf, type AuthRequest, type RequestAuth } from
 import { ClientIp } from './client-ip.js';
 import { CookieWriter } from './cookie-writer.js';
 import { bearerOf } from './credentials.js';
+import { DeviceCookie } from './device-cookie.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 import { SessionCookie } from './session-cookie.js';
 
@@ -72,6 +73,7 @@ export class HttpSessions {
     private readonly bearer: BearerSessions,
     private readonly revocation: TokenRevocationService,
     private readonly cookie: SessionCookie,
+    private readonly deviceCookie: DeviceCookie,
     private readonly writer: CookieWriter,
     private readonly clientIp: ClientIp,
     private readonly config: AuthConfig,
@@ -100,8 +102,9 @@ export class HttpSessions {
     login: HttpLoginAttempt | VerifiedLogin,
   ): Promise<StartedSession> {
     const presented = this.cookie.values(headerOf(request, 'cookie'));
-    const { user, credential } = await this.logIn(login, { ...this.context(request), presented });
-    this.writer.set(response, credential);
+    const devices = this.deviceCookie.values(headerOf(request, 'cookie'));
+    const { user, credential, device } = await this.logIn(login, { ...this.context(request), presented, devices });
+    this.writer.set(response, credential, device);
     forgetAuth(request);
     return { user, expiresAt: credential.expiresAt };
   }

@@ -6,6 +6,7 @@ import type { RotationOptions, SessionContext } from '../session/session.service
 import { hasCutoff, isActive } from '../user/account.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { BearerSessions } from './bearer-sessions.js';
+import { KnownDevices } from './known-devices.js';
 import { LoginLimits } from './login-limits.js';
 import { SessionScheme, type CookieValue } from './session-scheme.js';
 
@@ -18,6 +19,8 @@ export interface LoginContext extends SessionContext {
   transport?: TokenTransport;
   /** The tokens that the client presented in that transport; their sessions end with the login (session fixation). */
   presented?: readonly string[];
+  /** The values of the device cookie that the client presented: see `KnownDevices`. */
+  devices?: readonly string[];
   /** The name that was typed, for the events; default: the account's address. */
   login?: string;
   /** Epoch ms: when the proof began, before a password was read. Default: now. */
@@ -47,6 +50,8 @@ export interface CompletedLogin {
   readonly user: AuthUser;
   /** The value of the cookie, or the bearer token. It is shown only this once. */
   readonly credential: CookieValue;
+  /** The value of the device cookie to set: see `KnownDevices`. `null` for clients without cookies. */
+  readonly device: CookieValue | null;
 }
 
 /**
@@ -69,6 +74,7 @@ export class LoginService {
     private readonly scheme: SessionScheme,
     private readonly bearer: BearerSessions,
     private readonly limits: LoginLimits,
+    private readonly devices: KnownDevices,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
   ) {}
@@ -88,11 +94,12 @@ export class LoginService {
   async attempt({ login, proofs, verify }: LoginAttempt, context: LoginContext = {}): Promise<CompletedLogin> {
     const ip = context.ip ?? null;
     try {
-      return await this.limits.enforce(ip, login, async () => {
+      const judge = async () => {
         const authenticatedAt = this.clock.now();
         const user = await verify(ip);
         return user && this.begin(user, proofs, { ...context, authenticatedAt, login: login ?? user.email });
-      });
+      };
+      return await this.limits.enforce(ip, login, judge, login === null ? null : this.knownDevice(login, context));
     } catch (error) {
       const reason = error instanceof AuthError ? error.code : 'UNKNOWN';
       // A refused attempt was not judged; the limit's own event reports it, once.
@@ -140,7 +147,8 @@ export class LoginService {
         ip,
         factors: [...proofs],
       });
-      return { user, credential };
+      const device = transport === 'bearer' ? null : this.devices.issue(login, this.knownDevice(login, context));
+      return { user, credential, device };
     } catch (error) {
       if (!isAuthError(error, 'USER_NOT_FOUND')) throw error;
       throw new AuthError('INVALID_CREDENTIALS', 'The account was deleted while this login was under way.', {});
@@ -156,5 +164,9 @@ export class LoginService {
    */
   rotate(value: string, context: SessionContext & RotationOptions = {}): Promise<CookieValue | null> {
     return this.scheme.rotate(value, context);
+  }
+
+  private knownDevice(login: string, { devices = [] }: LoginContext): string | null {
+    return this.devices.identify(devices, login);
   }
 }
