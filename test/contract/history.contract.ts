@@ -13,14 +13,14 @@ export type HistoryPlace = Pick<HistoryOptions, 'databaseUrl' | 'redisUrls'> & {
 
 /** Of what the processes choose to do: told where a history fails. */
 const SEED = 1;
-const LONG = { seed: SEED, duration: seconds(5), operations: 10_000 };
+const FULL = { seed: SEED, duration: seconds(5), operations: 10_000 };
 
 /** What is promised of several processes that do everything at once, wherever the sessions are. */
 export function historyContract(place: () => HistoryPlace): void {
-  itExplainsEveryAnswer(place, LONG);
+  itExplainsEveryAnswer(place, FULL);
 
   it('the same checker catches processes that cache and tell each other nothing (negative control)', async () => {
-    const { history } = await runHistory({ ...place(), ...LONG, naiveCache: seconds(10) });
+    const { history } = await runHistory({ ...place(), ...FULL, naiveCache: seconds(10) });
     const rules = new Set(violationsOf(history, CACHED_PROMISE).map(({ rule }) => rule));
     expect([...rules]).toEqual(expect.arrayContaining(['stale', 'read your writes']));
   }, 180_000);
@@ -28,14 +28,14 @@ export function historyContract(place: () => HistoryPlace): void {
   describe('with caches', () => {
     it('no answer later than the bound after what ended it', async () => {
       const auth = cachedAuth('postgres', { grace: GRACE, url: place().cacheUrl });
-      const { history, counts } = await runHistory({ ...place(), ...LONG, auth });
+      const { history, counts } = await runHistory({ ...place(), ...FULL, auth });
       expectKept(history, GRACEFUL_PROMISE);
       expect(counts.lookup.none).toBeGreaterThan(100);
     }, 180_000);
 
     it('the same checker catches caches without invalidation (negative control)', async () => {
       const auth = cachedAuth('local');
-      const { history } = await runHistory({ ...place(), ...LONG, auth });
+      const { history } = await runHistory({ ...place(), ...FULL, auth });
       expect(violationsOf(history, CACHED_PROMISE).length).toBeGreaterThan(0);
     }, 180_000);
   });
