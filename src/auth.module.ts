@@ -41,7 +41,6 @@ import { authControllerAt } from './http/auth.controller.js';
 import { BearerSessions } from './login/bearer-sessions.js';
 import { CookieWriter } from './http/cookie-writer.js';
 import { ClientIp } from './http/client-ip.js';
-import { DeviceCookie } from './http/device-cookie.js';
 import { KnownDevices } from './login/known-devices.js';
 import { LoginLimits } from './login/login-limits.js';
 import { Handshakes } from './http/handshakes.js';
@@ -50,6 +49,7 @@ import { SessionLiveness } from './http/session-liveness.js';
 import { OriginGuard } from './http/origin.guard.js';
 import { mountCookieParser } from './http/mount-cookie-parser.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
+import { DeviceCookie } from './http/device-cookie.js';
 import { SessionCookie } from './http/session-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
 import { mountBodyRules } from './http/body-parse-errors.js';
@@ -273,8 +273,8 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     { provide: RateLimitStore, useClass: engine.rateLimits },
     RateLimitService,
     LoginBackoff,
-    KnownDevices,
     LoginLimits,
+    KnownDevices,
     LoginService,
     { provide: PasswordAttemptStore, useClass: PostgresPasswordAttemptStore },
     PasswordAttempts,

@@ -5,6 +5,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import type { CookieValue } from '../login/session-scheme.js';
 import { printable } from './auth-request.js';
 import { plainHttpHost } from './plain-http.js';
+import { DeviceCookie } from './device-cookie.js';
 import { SessionCookie } from './session-cookie.js';
 
 /**
@@ -33,6 +34,7 @@ export class CookieWriter {
 
   constructor(
     private readonly cookie: SessionCookie,
+    private readonly deviceCookie: DeviceCookie,
     config: AuthConfig,
   ) {
     this.isSecure = config.cookie.secure;
@@ -40,10 +42,12 @@ export class CookieWriter {
   }
 
   /**
-   * Sets the cookie at a login, and others along with it (`Set-Cookie` headers). Throws Node's `ERR_HTTP_HEADERS_SENT` if the headers have been sent.
+   * Sets the cookie at a login, and that of the device. Throws Node's `ERR_HTTP_HEADERS_SENT` if the headers have been
+   * sent.
    */
-  set(response: object, { value, expiresAt }: CookieValue, others: readonly string[] = []): void {
-    const headers = [this.cookie.set(value, { expiresAt }), ...this.cookie.clearTwins(), ...others];
+  set(response: object, { value, expiresAt }: CookieValue, device: CookieValue | null = null): void {
+    const ofDevice = device === null ? [] : [this.deviceCookie.set(device)];
+    const headers = [this.cookie.set(value, { expiresAt }), ...this.cookie.clearTwins(), ...ofDevice];
     this.decide(response, { headers, isRenewal: false });
   }
 

@@ -16,8 +16,8 @@ import { authOf, forgetAuth, headerOf, type AuthRequest, type RequestAuth } from
 import { ClientIp } from './client-ip.js';
 import { CookieWriter } from './cookie-writer.js';
 import { bearerOf } from './credentials.js';
-import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 import { DeviceCookie } from './device-cookie.js';
+import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 import { SessionCookie } from './session-cookie.js';
 
 /** A session that has just been opened. */
@@ -85,8 +85,8 @@ export class HttpSessions {
   ) {}
 
   /**
-   * Judges the login behind the usual limits, opens the session and sets its cookie, and the one by which the device is
-   * known at its next login; the sessions of all session cookies that were sent along end. A `VerifiedLogin` is not judged again. Concurrent logins each get a session, up to
+   * Judges the login behind the usual limits, opens the session and sets its cookie; the sessions of all cookies that
+   * were sent along end. A `VerifiedLogin` is not judged again. Concurrent logins each get a session, up to
    * `session.maxPerUser`.
    *
    * @throws {AuthError} `RATE_LIMITED` if the address or the name has had too many failures.
@@ -104,8 +104,9 @@ export class HttpSessions {
     login: HttpLoginAttempt | VerifiedLogin,
   ): Promise<StartedSession> {
     const presented = this.cookie.values(headerOf(request, 'cookie'));
-    const { user, credential, device } = await this.logIn(request, login, { presented });
-    this.writer.set(response, credential, [this.deviceCookie.set(device)]);
+    const devices = this.deviceCookie.values(headerOf(request, 'cookie'));
+    const { user, credential, device } = await this.logIn(login, { ...this.context(request), presented, devices });
+    this.writer.set(response, credential, device);
     forgetAuth(request);
     return { user, expiresAt: credential.expiresAt };
   }
@@ -127,7 +128,7 @@ export class HttpSessions {
   ): Promise<StartedSession & { token: string }> {
     const bearer = bearerOf(request);
     const presented = bearer === null ? [] : [bearer];
-    const { user, credential } = await this.logIn(request, login, { transport: 'bearer', presented });
+    const { user, credential } = await this.logIn(login, { ...this.context(request), transport: 'bearer', presented });
     return { user, token: credential.value, expiresAt: credential.expiresAt };
   }
 
@@ -212,13 +213,7 @@ export class HttpSessions {
     }
   }
 
-  private logIn(
-    request: HttpRequest,
-    login: HttpLoginAttempt | VerifiedLogin,
-    transport: Pick<LoginContext, 'transport' | 'presented'>,
-  ): Promise<CompletedLogin> {
-    const devices = this.deviceCookie.values(headerOf(request, 'cookie'));
-    const context: LoginContext = { ...this.context(request), ...transport, devices };
+  private logIn(login: HttpLoginAttempt | VerifiedLogin, context: LoginContext): Promise<CompletedLogin> {
     if ('verify' in login) return this.logins.attempt({ ...login, login: login.login ?? null }, context);
     const { user, login: name, proofs, authenticatedAt, tokensInvalidatedAfter } = login;
     if (

@@ -4,7 +4,6 @@ import { days } from '../common/duration.js';
 import { Clock } from '../common/clock.js';
 import { trimOptionalWhitespace } from '../common/optional-whitespace.js';
 import { AuthConfig } from '../config/auth-config.js';
-import type { CookieSettings } from '../config/cookie-settings.js';
 import type { Session } from '../session/session.js';
 
 /** RFC 6265bis 5.6.2: browsers cap a cookie's age at 400 days. */
@@ -24,7 +23,7 @@ export class SessionCookie {
   ) {
     this.name = config.cookieName;
     const { domain, partitioned, clearDomains } = config.cookie;
-    this.attributes = cookieAttributes(config.cookie);
+    this.attributes = cookieAttributes(config);
     this.twins = [
       ...clearDomains.map((other) => ({ domain: other, partitioned: false })),
       ...(domain === undefined ? [] : [{ domain: undefined, partitioned: false }]),
@@ -48,8 +47,9 @@ export class SessionCookie {
   }
 
   /** `Set-Cookie` for this token. Max-Age is the whole seconds left to the session, never below 0. */
-  set(token: string, { expiresAt }: Pick<Session, 'expiresAt'>): string {
-    return serialize(this.name, token, { ...this.attributes, maxAge: maxAgeUntil(expiresAt, this.clock.now()) });
+  set(token: string, session: Pick<Session, 'expiresAt'>): string {
+    const remaining = Math.min(session.expiresAt - this.clock.now(), MAX_COOKIE_AGE);
+    return serialize(this.name, token, { ...this.attributes, maxAge: Math.max(0, Math.floor(remaining / 1000)) });
   }
 
   /**
@@ -80,17 +80,13 @@ export class SessionCookie {
   }
 }
 
-/** The attributes of all our cookies. */
-export function cookieAttributes({ secure, sameSite, domain, path, partitioned }: CookieSettings): SerializeOptions {
+/** The attributes of every cookie of ours. */
+export function cookieAttributes({ cookie }: AuthConfig): SerializeOptions {
+  const { secure, sameSite, domain, path, partitioned } = cookie;
   return { domain, path, httpOnly: true, secure, partitioned, sameSite };
 }
 
-/** Whole seconds, for Max-Age: never below 0, never more than browsers allow. */
-export function maxAgeUntil(expiresAt: number, now: number): number {
-  return Math.max(0, Math.floor(Math.min(expiresAt - now, MAX_COOKIE_AGE) / 1000));
-}
-
-/** Every value under exactly this name in a Cookie header. */
+/** Every value under this exact name in a Cookie header, as it was sent. */
 export function cookieValues(header: string | undefined, name: string): string[] {
   if (!header?.includes(name)) return [];
   const values: string[] = [];

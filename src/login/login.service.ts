@@ -19,15 +19,12 @@ export interface LoginContext extends SessionContext {
   transport?: TokenTransport;
   /** The tokens that the client presented in that transport; their sessions end with the login (session fixation). */
   presented?: readonly string[];
+  /** The values of the device cookie that the client presented: see `KnownDevices`. */
+  devices?: readonly string[];
   /** The name that was typed, for the events; default: the account's address. */
   login?: string;
   /** Epoch ms: when the proof began, before a password was read. Default: now. */
   authenticatedAt?: number;
-  /**
-   * The values of the cookie for known devices that the client sent, if any: a login whose limits strangers have used
-   * up is then judged all the same, within a limit of the device's own.
-   */
-  devices?: readonly string[];
   /**
    * The account's `tokensInvalidatedAfter` as it was read with the first of several proofs: if the account has another
    * one by now, the login is refused. Default: that of `user`.
@@ -42,8 +39,8 @@ export interface LoginAttempt {
   /** The methods of proof, such as `['password']` or `['passkey']`; use the names of RFC 8176 where it has one. */
   readonly proofs: readonly string[];
   /**
-   * Returns the verified account, or `null`, and is given the client's address, and whether the login name was used on
-   * this device before. Anything it throws counts as a failed login, except a fault (503).
+   * Returns the verified account, or `null`, and is given the client's address, and whether this device has logged in to
+   * the account before. Anything it throws counts as a failed login, except a fault (503).
    */
   readonly verify: (ip: string | null, isKnownDevice: boolean) => Promise<AuthUser | null>;
 }
@@ -53,8 +50,8 @@ export interface CompletedLogin {
   readonly user: AuthUser;
   /** The value of the cookie, or the bearer token. It is shown only this once. */
   readonly credential: CookieValue;
-  /** What the device keeps to be known at its next login, in a cookie of its own. It authenticates nobody. */
-  readonly device: CookieValue;
+  /** The value of the device cookie to set: see `KnownDevices`. `null` for clients without cookies. */
+  readonly device: CookieValue | null;
 }
 
 /**
@@ -97,12 +94,12 @@ export class LoginService {
   async attempt({ login, proofs, verify }: LoginAttempt, context: LoginContext = {}): Promise<CompletedLogin> {
     const ip = context.ip ?? null;
     try {
-      const judged = async (isKnownDevice: boolean) => {
+      const judge = async (isKnownDevice: boolean) => {
         const authenticatedAt = this.clock.now();
         const user = await verify(ip, isKnownDevice);
         return user && this.begin(user, proofs, { ...context, authenticatedAt, login: login ?? user.email });
       };
-      return await this.limits.enforce(ip, login, judged, context.devices);
+      return await this.limits.enforce(ip, login, judge, login === null ? null : this.knownDevice(login, context));
     } catch (error) {
       const reason = error instanceof AuthError ? error.code : 'UNKNOWN';
       // A refused attempt was not judged; the limit's own event reports it, once.
@@ -150,7 +147,8 @@ export class LoginService {
         ip,
         factors: [...proofs],
       });
-      return { user, credential, device: this.devices.issue(login, context.devices) };
+      const device = transport === 'bearer' ? null : this.devices.issue(login, this.knownDevice(login, context));
+      return { user, credential, device };
     } catch (error) {
       if (!isAuthError(error, 'USER_NOT_FOUND')) throw error;
       throw new AuthError('INVALID_CREDENTIALS', 'The account was deleted while this login was under way.', {});
@@ -166,5 +164,9 @@ export class LoginService {
    */
   rotate(value: string, context: SessionContext & RotationOptions = {}): Promise<CookieValue | null> {
     return this.scheme.rotate(value, context);
+  }
+
+  private knownDevice(login: string, { devices = [] }: LoginContext): string | null {
+    return this.devices.identify(devices, login);
   }
 }

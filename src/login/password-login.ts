@@ -10,7 +10,7 @@ import { PasswordAttempts } from './password-attempts.js';
 export interface PasswordSource {
   /** The client's address, if known. */
   readonly ip?: string | null;
-  /** Whether the client is a device on which this name was logged in before: see `LoginLimits.enforce`. */
+  /** Whether the client is a device that has logged in to this account before: see `LoginLimits.enforce`. */
   readonly isKnownDevice?: boolean;
 }
 

@@ -12,7 +12,14 @@ import {
   RateLimitService,
   UserDirectory,
 } from 'nestjs-latchkey';
-import { ClientIp, DeviceCookie, LoginLimits, parseLoginBody, PasswordLogin } from 'nestjs-latchkey/engine';
+import {
+  ClientIp,
+  DeviceCookie,
+  KnownDevices,
+  LoginLimits,
+  parseLoginBody,
+  PasswordLogin,
+} from 'nestjs-latchkey/engine';
 import type { IncomingMessage } from 'node:http';
 import { Mailer } from './mailer.js';
 
@@ -34,6 +41,7 @@ export class TwoFactorController {
     private readonly passwords: PasswordLogin,
     private readonly loginLimits: LoginLimits,
     private readonly deviceCookie: DeviceCookie,
+    private readonly devices: KnownDevices,
     private readonly limits: RateLimitService,
     private readonly hasher: PasswordHasher,
     private readonly sessions: HttpSessions,
@@ -55,7 +63,7 @@ export class TwoFactorController {
       ip,
       login,
       (isKnownDevice) => this.passwords.verify(login, password, { ip, isKnownDevice }),
-      this.deviceCookie.values(request.headers.cookie),
+      this.devices.identify(this.deviceCookie.values(request.headers.cookie), login),
     );
     await this.limits.consumeOrThrow('email_send', login);
 
