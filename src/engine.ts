@@ -49,8 +49,12 @@ export type { Bucket, BucketUsage } from './rate-limit/rate-limit.policy.js';
 export { RateLimitStore } from './rate-limit/rate-limit.store.js';
 export type { ConsumeResult } from './rate-limit/rate-limit.store.js';
 
+export { bcryptPasswords, pbkdf2Passwords, scryptPasswords, type BcryptLibrary } from './user/legacy-passwords.js';
+export type { LegacyPasswords, LegacyVerdict } from './config/password-settings.js';
+
 export { BearerSessions } from './login/bearer-sessions.js';
 export { LoginLimits } from './login/login-limits.js';
+export { KnownDevices } from './login/known-devices.js';
 export { PasswordLogin } from './login/password-login.js';
 export { SessionScheme } from './login/session-scheme.js';
 export type { CookieValue, OpeningContext, AuthenticationResult } from './login/session-scheme.js';

@@ -12,6 +12,8 @@ describe('password settings', () => {
     ['half a hash at once', { concurrency: 0.5 }, /whole number/],
     ['a bigint', { parallelism: 1n }, /password\.parallelism/],
     ['less memory than the lanes need', { parallelism: 4, memoryCost: 31 }, /password\.memoryCost .* from 32 to/],
+    ['a legacy verifier that was not called', { legacy: [() => ({})] }, /password\.legacy must be a list of verifiers/],
+    ['a single legacy verifier', { legacy: { recognizes() {}, verify() {} } }, /password\.legacy must be a list/],
     ['previous parameters that are no list', { previous: {} }, /password\.previous must be a list/],
     [
       'a previous set without its lanes',
