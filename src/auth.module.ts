@@ -11,12 +11,15 @@ import {
 } from './auth.module-definition.js';
 import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
+import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
 import { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
 import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
 import { HttpSessions } from './http/http-sessions.js';
 import { RequestAuthenticator } from './http/request-authenticator.js';
 import { DatabaseSessionScheme } from './login/database-session.scheme.js';
 import { LoginService } from './login/login.service.js';
+import { PasswordAttempts } from './login/password-attempts.js';
+import { PasswordAttemptStore } from './login/password-attempt.store.js';
 import { PasswordLogin } from './login/password-login.js';
 import { AuditLog } from './audit/audit-log.js';
 import { AuditStore } from './audit/audit.store.js';
@@ -273,6 +276,8 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     LoginLimits,
     KnownDevices,
     LoginService,
+    { provide: PasswordAttemptStore, useClass: PostgresPasswordAttemptStore },
+    PasswordAttempts,
     PasswordLogin,
     SessionCookie,
     DeviceCookie,

@@ -72,6 +72,14 @@ export class PasswordSettings {
 
   /** How many more may wait; the next is answered 503 at once. Default 128. */
   queue: number = 128;
+
+  /**
+   * Wrong passwords of one account in a row, however long that takes, until its password is disabled and a new one has
+   * to be set; other ways to log in go on. A tenth of them is kept for the devices and addresses from which the account
+   * was logged in to before, so that strangers do not lock its owner out there. Default 100, the most that NIST SP
+   * 800-63B 3.2.2 allows.
+   */
+  maxFailures: number = 100;
 }
 
 export function checkPassword(check: OptionChecker, written: Partial<PasswordSettings> | undefined): PasswordSettings {
@@ -94,6 +102,7 @@ export function checkPassword(check: OptionChecker, written: Partial<PasswordSet
   );
   check.integer('password.concurrency', password.concurrency, 1, 1_024);
   check.integer('password.queue', password.queue, 0, 1_000_000);
+  check.integer('password.maxFailures', password.maxFailures, 10, 100);
   return password;
 }
 

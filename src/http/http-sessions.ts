@@ -38,6 +38,8 @@ export type HttpLoginAttempt = Omit<LoginAttempt, 'login'> & Partial<Pick<LoginA
 export interface VerifiedLogin extends FirstFactor {
   /** The account as it is now. */
   readonly user: AuthUser;
+  /** The name that was typed, in the spelling of `normalizeLogin`; default: the account's address. */
+  readonly login?: string;
   readonly proofs: readonly string[];
 }
 
@@ -213,7 +215,7 @@ export class HttpSessions {
 
   private logIn(login: HttpLoginAttempt | VerifiedLogin, context: LoginContext): Promise<CompletedLogin> {
     if ('verify' in login) return this.logins.attempt({ ...login, login: login.login ?? null }, context);
-    const { user, proofs, authenticatedAt, tokensInvalidatedAfter } = login;
+    const { user, login: name, proofs, authenticatedAt, tokensInvalidatedAfter } = login;
     if (
       !Number.isFinite(authenticatedAt) ||
       !(tokensInvalidatedAfter === null || Number.isFinite(tokensInvalidatedAfter))
@@ -223,7 +225,7 @@ export class HttpSessions {
           'as they were at its first proof.',
       );
     }
-    return this.logins.begin(user, proofs, { ...context, authenticatedAt, tokensInvalidatedAfter });
+    return this.logins.begin(user, proofs, { ...context, login: name, authenticatedAt, tokensInvalidatedAfter });
   }
 
   /**

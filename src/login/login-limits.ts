@@ -7,8 +7,9 @@ import { rateLimited, RateLimitService, type RateLimitDecision } from '../rate-l
 
 /**
  * Protects passwords from guessing: the back-off and `login_ip` per address, `login_network` per IPv6 /48,
- * `login_attempt` per account, or `login_known_device` for a device that has logged in to it before. An attempt is counted before the password is checked, so however many arrive at once, no
- * more than the limit get through. A success takes its count back, so that only failures count.
+ * `login_attempt` per account, or `login_known_device` for a device that has logged in to it before. An attempt is
+ * counted before the password is checked, so however many arrive at once, no more than the limit get through. A success
+ * takes its count back, so that only failures count.
  */
 @Injectable()
 export class LoginLimits {
@@ -23,7 +24,9 @@ export class LoginLimits {
    * owner of one account must not be able to reset it for guesses at others.
    *
    * `login` is `null` if no name is given, as with a passkey: then only the address is counted. With `device`, the id of
-   * a known one, the attempt is counted for that device and not for the account.
+   * a known one (`KnownDevices.identify`), the attempt is counted for that device and not for the account, and where
+   * the address has no tries left, for the device alone: strangers behind the owner's address do not lock the owner out
+   * either. `verify` is told whether there is one. The back-off holds for all, as it makes them wait for seconds.
    *
    * Anything `verify` throws counts as a failure, except a fault of ours (503). An attempt that found no place in the
    * hasher's queue still counts for its address, since a flood would otherwise cost nothing, but not for the account.
@@ -34,7 +37,7 @@ export class LoginLimits {
   async enforce<T>(
     address: string | null,
     login: string | null,
-    verify: () => Promise<T>,
+    verify: (isKnownDevice: boolean) => Promise<T>,
     device: string | null = null,
   ): Promise<NonNullable<T>> {
     const wait = await this.backoff.check(address);
@@ -48,13 +51,19 @@ export class LoginLimits {
       ...(site === null ? [] : [{ event: 'login_network' as const, subject: site }]),
       ...(account === null ? [] : [account]),
     ]);
-    if (!verdict.allowed) throw rateLimited(verdict.decisive);
+    let { decisions } = verdict;
+    if (!verdict.allowed) {
+      if (device === null || account === null) throw rateLimited(verdict.decisive);
+      const own = await this.limits.consume(account.event, account.subject);
+      if (!own.allowed) throw rateLimited(own);
+      decisions = [own];
+    }
 
-    const verified = await this.verify(verify, address, verdict.decisions);
+    const verified = await this.verify(() => verify(device !== null), address, decisions);
     // The login has succeeded, so a failure to clean up its counts is no reason to refuse it.
     await Promise.all([
       account !== null && this.limits.clear(account.event, account.subject).catch(ignore),
-      this.refund(verdict.decisions.filter(({ event }) => !OF_ACCOUNTS.has(event))),
+      this.refund(decisions.filter(({ event }) => !OF_ACCOUNTS.has(event))),
       this.backoff.reset(address).catch(ignore),
     ]);
     return verified;
@@ -71,8 +80,10 @@ export class LoginLimits {
       throw new AuthError('INVALID_CREDENTIALS', 'The verification refused these credentials.', {});
     } catch (error) {
       const code = error instanceof AuthError ? error.code : null;
-      if (code === 'HASHER_OVERLOADED') await this.refund(decisions.filter(({ event }) => OF_ACCOUNTS.has(event)));
-      else if (code !== null && FAULTS.has(code)) await this.refund(decisions);
+      const countsForAddress = decisions.some(({ event }) => !OF_ACCOUNTS.has(event));
+      if (code === 'HASHER_OVERLOADED') {
+        if (countsForAddress) await this.refund(decisions.filter(({ event }) => OF_ACCOUNTS.has(event)));
+      } else if (code !== null && FAULTS.has(code)) await this.refund(decisions);
       else await this.backoff.recordFailure(address).catch(ignore);
       throw error;
     }

@@ -39,10 +39,10 @@ export interface LoginAttempt {
   /** The methods of proof, such as `['password']` or `['passkey']`; use the names of RFC 8176 where it has one. */
   readonly proofs: readonly string[];
   /**
-   * Returns the verified account, or `null`, and is given the client's address. Anything it throws counts as a failed
-   * login, except a fault (503).
+   * Returns the verified account, or `null`, and is given the client's address, and whether this device has logged in to
+   * the account before. Anything it throws counts as a failed login, except a fault (503).
    */
-  readonly verify: (ip: string | null) => Promise<AuthUser | null>;
+  readonly verify: (ip: string | null, isKnownDevice: boolean) => Promise<AuthUser | null>;
 }
 
 /** A finished login; no further step is required. */
@@ -94,9 +94,9 @@ export class LoginService {
   async attempt({ login, proofs, verify }: LoginAttempt, context: LoginContext = {}): Promise<CompletedLogin> {
     const ip = context.ip ?? null;
     try {
-      const judge = async () => {
+      const judge = async (isKnownDevice: boolean) => {
         const authenticatedAt = this.clock.now();
-        const user = await verify(ip);
+        const user = await verify(ip, isKnownDevice);
         return user && this.begin(user, proofs, { ...context, authenticatedAt, login: login ?? user.email });
       };
       return await this.limits.enforce(ip, login, judge, login === null ? null : this.knownDevice(login, context));
