@@ -49,6 +49,9 @@ export type { Bucket, BucketUsage } from './rate-limit/rate-limit.policy.js';
 export { RateLimitStore } from './rate-limit/rate-limit.store.js';
 export type { ConsumeResult } from './rate-limit/rate-limit.store.js';
 
+export { bcryptPasswords, pbkdf2Passwords, scryptPasswords, type BcryptLibrary } from './user/legacy-passwords.js';
+export type { LegacyPasswords, LegacyVerdict } from './config/password-settings.js';
+
 export { BearerSessions } from './login/bearer-sessions.js';
 export { KnownDevices } from './login/known-devices.js';
 export { LoginLimits } from './login/login-limits.js';

@@ -15,6 +15,8 @@ describe('password settings', () => {
     ['H14: no bound at all', { maxFailures: Infinity }, /password\.maxFailures/],
     ['a bigint', { parallelism: 1n }, /password\.parallelism/],
     ['less memory than the lanes need', { parallelism: 4, memoryCost: 31 }, /password\.memoryCost .* from 32 to/],
+    ['a legacy verifier that was not called', { legacy: [() => ({})] }, /password\.legacy must be a list of verifiers/],
+    ['a single legacy verifier', { legacy: { recognizes() {}, verify() {} } }, /password\.legacy must be a list/],
     ['previous parameters that are no list', { previous: {} }, /password\.previous must be a list/],
     [
       'a previous set without its lanes',

@@ -1,11 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { pbkdf2Passwords, scryptPasswords } from './legacy-passwords.js';
+import bcrypt from 'bcryptjs';
+import { bcryptPasswords, pbkdf2Passwords, scryptPasswords } from './legacy-passwords.js';
 
 const SALT = 'MDEyMzQ1Njc4OWFiY2RlZg';
 const KEY = 'cBg8D2DungRB9k76szThf5ehfyBz991ay6PT8Srwk4M';
 
 describe('LegacyPasswords', () => {
-  const kinds = [scryptPasswords(), pbkdf2Passwords()];
+  const kinds = [bcryptPasswords(bcrypt), scryptPasswords(), pbkdf2Passwords()];
   const verify = (stored: string, password: string) => {
     const [kind, ...others] = kinds.filter((one) => one.recognizes(stored));
     expect(others).toEqual([]);
@@ -24,6 +25,10 @@ describe('LegacyPasswords', () => {
       'Password',
       '$pbkdf2-sha256$i=80000$TmFDbA$TdzY9guYviGDDO5e8icB+WQaRBjQTAQUrv8Ih2s0q1ah1CWhIlgzVJrbhBtRybMXaicr3ruh0HhHj2Kzl/M8jQ',
     ],
+    // The three of crypt_blowfish, each under another name.
+    ['bcrypt, $2a$', 'U*U', '$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW'],
+    ['bcrypt, $2b$', 'U*U*', '$2b$05$CCCCCCCCCCCCCCCCCCCCC.VGOzA784oUp/Z0DY336zx7pLYAy0lwK'],
+    ['bcrypt, $2y$', 'U*U*U', '$2y$05$XXXXXXXXXXXXXXXXXXXXXOAcXxm9kjPGEMsLznoKqmqw7tc8WCx4a'],
     ['scrypt, PHC', 'correct horse', `$scrypt$ln=14,r=8,p=1$${SALT}$0LupyHkzAIgDr9UDsriAAf87vMbCbcaUfDvFOAHk0D0`],
     [
       'better-auth',
@@ -49,12 +54,16 @@ describe('LegacyPasswords', () => {
     `$scrypt$ln=17,r=8,p=5$${SALT}$${KEY}`,
     `$pbkdf2-sha256$i=1000000000$${SALT}$${KEY}`,
     `pbkdf2_sha256$5000001$NaClNaCl$${KEY}=`,
+    `$2b$17$${'a'.repeat(53)}`,
   ])('a hash that costs too much is not computed: %s', async (stored) => {
     expect(await verify(stored, 'correct horse')).toBe('too-costly');
   });
 
   it.each([
     '$scrypt$',
+    '$2b$10$',
+    `$2x$10$${'a'.repeat(53)}`,
+    `$2b$03$${'a'.repeat(53)}`,
     `$scrypt$ln=0,r=8,p=1$${SALT}$${KEY}`,
     `$scrypt$ln=14,r=0,p=1$${SALT}$${KEY}`,
     `$scrypt$ln=14,r=8,p=1$${SALT}$AA`,
@@ -64,5 +73,9 @@ describe('LegacyPasswords', () => {
     'pbkdf2_sha256$1000$NaClNaCl$AA==',
   ])('a malformed hash is said to be one, and never throws: %s', async (stored) => {
     expect(await verify(stored, 'correct horse')).toBe('malformed');
+  });
+
+  it('bcryptPasswords takes the package, and says so', () => {
+    expect(() => bcryptPasswords(undefined as never)).toThrow(/import bcrypt from 'bcryptjs'/);
   });
 });

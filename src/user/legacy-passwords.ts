@@ -1,23 +1,6 @@
 import { pbkdf2, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
-
-/**
- * What a verifier says of a stored hash: right or wrong password, `malformed` for one of its kind that cannot be read,
- * `too-costly` for one whose parameters exceed the bounds, which was not computed.
- */
-export type LegacyVerdict = 'right' | 'wrong' | 'malformed' | 'too-costly';
-
-/**
- * Verifies hashes of another system, until the next login replaces them. It is called with one hash at a time and never
- * throws for what a table may contain.
- */
-export abstract class LegacyPasswords {
-  /** Whether this stored value is a hash of this kind, by its prefix or form; malformed ones included. */
-  abstract recognizes(storedHash: string): boolean;
-
-  /** Compares in constant time. The password is passed as it was typed: each system normalizes in its own way. */
-  abstract verify(storedHash: string, password: string): Promise<LegacyVerdict>;
-}
+import type { LegacyPasswords, LegacyVerdict } from '../config/password-settings.js';
 
 /** Above OWASP's highest recommendation (2^17, r=8: 128 MiB), below what exhausts a server. */
 const MAX_SCRYPT_MEMORY = 256 * 1024 * 1024;
@@ -25,8 +8,11 @@ const MAX_SCRYPT_MEMORY = 256 * 1024 * 1024;
 const MAX_SCRYPT_WORK = 2 * MAX_SCRYPT_MEMORY;
 /** Django 5.2 makes hashes with 1,000,000. */
 const MAX_PBKDF2_ITERATIONS = 5_000_000;
+/** OWASP asks for at least 10; each step doubles the work, and this is 64 times that. */
+const MAX_BCRYPT_COST = 16;
 const HASH_BYTES = { min: 16, max: 64 };
 
+const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
 const SCRYPT_PHC = /^\$scrypt\$ln=(\d{1,9}),r=(\d{1,9}),p=(\d{1,9})\$([A-Za-z0-9+/]+)={0,2}\$([A-Za-z0-9+/]+)={0,2}$/;
 const BETTER_AUTH = /^([0-9a-f]{32}):([0-9a-f]{128})$/;
 const PBKDF2_PHC =
@@ -42,12 +28,12 @@ const derivePbkdf2 = promisify(pbkdf2);
  * scrypt (RFC 7914): the PHC form `$scrypt$ln=..,r=..,p=..$salt$hash`, and better-auth's `salt:key` in hex (N=16384,
  * r=16, p=1, NFKC, salt taken as text). Hashes that need more than 256 MiB, or 512 MiB in all lanes, are not computed.
  */
-class ScryptPasswords extends LegacyPasswords {
-  override recognizes(storedHash: string): boolean {
+class ScryptPasswords implements LegacyPasswords {
+  recognizes(storedHash: string): boolean {
     return storedHash.startsWith('$scrypt$') || BETTER_AUTH.test(storedHash);
   }
 
-  override async verify(storedHash: string, password: string): Promise<LegacyVerdict> {
+  async verify(storedHash: string, password: string): Promise<LegacyVerdict> {
     const [, hexSalt, hexKey] = BETTER_AUTH.exec(storedHash) ?? [];
     if (hexSalt && hexKey) {
       const cost = { ln: 14, r: 16, p: 1 };
@@ -78,12 +64,12 @@ class ScryptPasswords extends LegacyPasswords {
  * PBKDF2 (RFC 8018): the PHC form `$pbkdf2-sha256$i=..$salt$hash` and passlib's (no `i=`, `.` for `+`), and Django's
  * `pbkdf2_sha256$iterations$salt$hash`. Hashes of more than 5,000,000 iterations are not computed.
  */
-class Pbkdf2Passwords extends LegacyPasswords {
-  override recognizes(storedHash: string): boolean {
+class Pbkdf2Passwords implements LegacyPasswords {
+  recognizes(storedHash: string): boolean {
     return storedHash.startsWith('$pbkdf2-') || storedHash.startsWith('pbkdf2_');
   }
 
-  override async verify(storedHash: string, password: string): Promise<LegacyVerdict> {
+  async verify(storedHash: string, password: string): Promise<LegacyVerdict> {
     const phc = PBKDF2_PHC.exec(storedHash);
     const [, digest, iterations, salt, key] = phc ?? PBKDF2_DJANGO.exec(storedHash) ?? [];
     if (!digest || !salt || !key) return 'malformed';
@@ -94,6 +80,52 @@ class Pbkdf2Passwords extends LegacyPasswords {
     const derived = await derivePbkdf2(password, phc ? bytesOf(salt) : salt, count, expected.length, digest);
     return verdict(derived, expected);
   }
+}
+
+/** The part of the packages `bcrypt` and `bcryptjs` that is used. */
+export interface BcryptLibrary {
+  compare(password: string, hash: string): Promise<boolean>;
+}
+
+/**
+ * bcrypt: `$2a$`, `$2b$` and `$2y$`, which differ in name only. It reads 72 bytes of a password at most, so a longer one
+ * matches by its beginning, for the last time: the hash that replaces it is of the whole. Costs above 16 are not
+ * computed.
+ */
+class BcryptPasswords implements LegacyPasswords {
+  constructor(private readonly library: BcryptLibrary) {}
+
+  recognizes(storedHash: string): boolean {
+    return storedHash.startsWith('$2');
+  }
+
+  async verify(storedHash: string, password: string): Promise<LegacyVerdict> {
+    const [, cost] = BCRYPT.exec(storedHash) ?? [];
+    if (cost === undefined || Number(cost) < 4) return 'malformed';
+    if (Number(cost) > MAX_BCRYPT_COST) return 'too-costly';
+    // Not every version of both packages knows all three names.
+    const known = `$2b${storedHash.slice('$2b'.length)}`;
+    return (await this.library.compare(password, known)) ? 'right' : 'wrong';
+  }
+}
+
+/**
+ * Verifies bcrypt hashes, with the package that made them: `bcrypt`, or `bcryptjs`, which needs no compiler.
+ *
+ * @throws {TypeError} if it is neither.
+ *
+ * @example
+ * ```ts
+ * AuthModule.forRoot({ secrets, password: { legacy: [bcryptPasswords(bcrypt)] } });
+ * ```
+ */
+export function bcryptPasswords(library: BcryptLibrary): LegacyPasswords {
+  if (typeof (library as Partial<BcryptLibrary> | undefined)?.compare !== 'function') {
+    throw new TypeError(
+      "bcryptPasswords takes the package 'bcrypt' or 'bcryptjs', such as `import bcrypt from 'bcryptjs'`.",
+    );
+  }
+  return new BcryptPasswords(library);
 }
 
 /** Verifies scrypt hashes: PHC strings, and those of better-auth. */
