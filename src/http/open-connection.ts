@@ -40,7 +40,10 @@ export function close(connection: OpenConnection): void {
 /** `readyState` of a ws `WebSocket` that has closed. */
 const CLOSED = 3;
 
-/** Calls back when the connection has closed by itself, at once if it has closed already. Not for a function: its caller has to notice. */
+/**
+ * Calls back when the connection has closed by itself, at once if it has closed already. Not for a function: its caller
+ * has to notice.
+ */
 export function onClosed(connection: OpenConnection, listener: () => void): void {
   if (typeof connection === 'function') return;
   const isSocketIo = 'disconnect' in connection;
