@@ -1,5 +1,5 @@
 import { expect } from '@jest/globals';
-import { days, EphemeralTokenService, RateLimitService } from 'nestjs-latchkey';
+import { AuthError, days, EphemeralTokenService, RateLimitService } from 'nestjs-latchkey';
 import request from 'supertest';
 import { PASSWORD, type TestApp } from '../support/app.js';
 import { until } from '../support/heard.js';
@@ -17,13 +17,23 @@ export interface Fault {
 /** No answer is waited for longer: many times the deadline, so that it also holds on a busy machine. */
 const PROMPTLY = 10_000;
 
+/** The deadlines of these tests are so short that a busy machine can miss one before there is any fault. */
+async function prepared(t: TestApp, name: string, attempt = 1): ReturnType<typeof visitorsOf> {
+  try {
+    return await visitorsOf(t, `${name}-${attempt}`);
+  } catch (error) {
+    if (attempt === 5 || !(error instanceof AuthError && error.code === 'STORE_UNAVAILABLE')) throw error;
+    return prepared(t, name, attempt + 1);
+  }
+}
+
 /**
  * Every public route with every kind of credential, during the fault and while it ends: each answer is the right one or
  * 503, in time, and a 503 leaves the cookie. What was answered 200 has happened. Afterwards everything works again by
  * itself, and nothing is lost.
  */
 export async function checkFault(t: TestApp, fault: Fault): Promise<void> {
-  const visitors = [await visitorsOf(t, 'during'), await visitorsOf(t, 'ending')];
+  const visitors = [await prepared(t, 'during'), await prepared(t, 'ending')];
   // Every session is due for its extension.
   t.clock.advance(days(25));
   const [during, afterwards] = await Promise.all(visitors.map((visits) => visits()));

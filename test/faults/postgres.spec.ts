@@ -11,7 +11,7 @@ import { checkFault, type Fault } from './check-fault.js';
 import { startPostgresPair } from './postgres-pair.js';
 import { PagesController } from './public-routes.js';
 
-const TIMEOUT = 600;
+const TIMEOUT = 1_000;
 
 let postgres: OwnPostgres;
 let redis: RedisServer;
