@@ -40,8 +40,8 @@ export class CookieWriter {
   }
 
   /** Sets the cookie at a login. Throws Node's `ERR_HTTP_HEADERS_SENT` if the headers have been sent. */
-  set(response: object, { value, expiresAt }: CookieValue): void {
-    const headers = [this.cookie.set(value, { expiresAt }), ...this.cookie.clearTwins()];
+  set(response: object, { value, ...lifetime }: CookieValue): void {
+    const headers = [this.cookie.set(value, lifetime), ...this.cookie.clearTwins()];
     this.decide(response, { headers, isRenewal: false });
   }
 
@@ -61,8 +61,8 @@ export class CookieWriter {
    * set or cleared meanwhile, by us or by the handler: a logout and a renewal in one response would bring the session
    * back.
    */
-  renew(response: object, { value, expiresAt }: CookieValue): void {
-    this.decide(response, { headers: [this.cookie.set(value, { expiresAt })], isRenewal: true });
+  renew(response: object, { value, ...lifetime }: CookieValue): void {
+    this.decide(response, { headers: [this.cookie.set(value, lifetime)], isRenewal: true });
   }
 
   private decide(response: object, decision: Decision): void {
