@@ -33,7 +33,7 @@ export type LoginBody = z.infer<typeof LoginBody> & { readonly remember?: boolea
  */
 export function parseLoginBody(body: unknown, { remembers = false }: { remembers?: boolean } = {}): LoginBody {
   const parsed = (remembers ? LoginBodyWithChoice : LoginBody).safeParse(body ?? {});
-  if (parsed.success) return parsed.data as LoginBody;
+  if (parsed.success) return parsed.data;
   const fields = Object.fromEntries(
     parsed.error.issues.map(({ path, message }) => [String(path[0] ?? 'body'), message]),
   );
