@@ -22,11 +22,12 @@ const withServers = (name) => ({
 const POSTGRES = withServers('postgres');
 const POSTGRES_AND_REDIS = withServers('postgres-and-redis');
 
-/** With 100,000 inputs each instead of 5,000. */
-const FUZZED = [
+/** Again, with many times as many inputs and races. */
+const REPEATED = [
   'src/jwt/jwt-codec.service.spec.ts',
   'src/crypto/timed-serializer.spec.ts',
   'src/session/{signed-session-token,signed-cookie.codec}.spec.ts',
+  'test/integration/{interleavings,postgres-session.store}.spec.ts',
 ];
 
 const E2E = 'test/e2e/**/*.spec.ts';
@@ -39,7 +40,7 @@ export default {
     project('plain', [E2E, 'test/integration/**/!(redis-)*.spec.ts'], POSTGRES),
     // `npm run test:all`: also these.
     project('tools', ['test/tools/*.spec.ts'], POSTGRES),
-    project('long', ['test/long/*.spec.ts', ...FUZZED], { ...POSTGRES, globals: { LATCHKEY_LONG: true } }),
+    project('long', ['test/long/*.spec.ts', ...REPEATED], { ...POSTGRES, globals: { LATCHKEY_LONG: true } }),
     project('faults', ['test/faults/*.spec.ts'], POSTGRES),
     project('pooler', ['test/pooler/*.spec.ts'], POSTGRES),
     // The same tests again with reads from memory, but for the one that has caches of its own: nothing but the speed may change.
@@ -48,7 +49,7 @@ export default {
       testPathIgnorePatterns: ['many-instances'],
       globals: { LATCHKEY_VARIANT: 'cached' },
     }),
-    project('redis', ['test/integration/redis-*.spec.ts'], POSTGRES_AND_REDIS),
+    project('redis', ['test/integration/redis-*.spec.ts'], { ...POSTGRES_AND_REDIS, globals: { LATCHKEY_LONG: true } }),
     // And on Redis: one line of the module's options, and nothing else moves.
     ...['redis', 'redis-cluster'].map((variant) =>
       project(`e2e-${variant}`, [E2E], { ...POSTGRES_AND_REDIS, globals: { LATCHKEY_VARIANT: variant } }),

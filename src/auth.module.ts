@@ -11,12 +11,15 @@ import {
 } from './auth.module-definition.js';
 import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
+import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
 import { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
 import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
 import { HttpSessions } from './http/http-sessions.js';
 import { RequestAuthenticator } from './http/request-authenticator.js';
 import { DatabaseSessionScheme } from './login/database-session.scheme.js';
 import { LoginService } from './login/login.service.js';
+import { PasswordAttempts } from './login/password-attempts.js';
+import { PasswordAttemptStore } from './login/password-attempt.store.js';
 import { PasswordLogin } from './login/password-login.js';
 import { AuditLog } from './audit/audit-log.js';
 import { AuditStore } from './audit/audit.store.js';
@@ -38,6 +41,7 @@ import { authControllerAt } from './http/auth.controller.js';
 import { BearerSessions } from './login/bearer-sessions.js';
 import { CookieWriter } from './http/cookie-writer.js';
 import { ClientIp } from './http/client-ip.js';
+import { KnownDevices } from './login/known-devices.js';
 import { LoginLimits } from './login/login-limits.js';
 import { Handshakes } from './http/handshakes.js';
 import { SessionConnections } from './http/session-connections.js';
@@ -45,6 +49,7 @@ import { SessionLiveness } from './http/session-liveness.js';
 import { OriginGuard } from './http/origin.guard.js';
 import { mountCookieParser } from './http/mount-cookie-parser.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
+import { DeviceCookie } from './http/device-cookie.js';
 import { SessionCookie } from './http/session-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
 import { mountBodyRules } from './http/body-parse-errors.js';
@@ -269,9 +274,13 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     RateLimitService,
     LoginBackoff,
     LoginLimits,
+    KnownDevices,
     LoginService,
+    { provide: PasswordAttemptStore, useClass: PostgresPasswordAttemptStore },
+    PasswordAttempts,
     PasswordLogin,
     SessionCookie,
+    DeviceCookie,
     CookieWriter,
     AuthErrorFilter,
     RequestAuthenticator,

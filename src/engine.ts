@@ -49,14 +49,22 @@ export type { Bucket, BucketUsage } from './rate-limit/rate-limit.policy.js';
 export { RateLimitStore } from './rate-limit/rate-limit.store.js';
 export type { ConsumeResult } from './rate-limit/rate-limit.store.js';
 
+export { bcryptPasswords, pbkdf2Passwords, scryptPasswords, type BcryptLibrary } from './user/legacy-passwords.js';
+export type { LegacyPasswords, LegacyVerdict } from './config/password-settings.js';
+
 export { BearerSessions } from './login/bearer-sessions.js';
+export { KnownDevices } from './login/known-devices.js';
 export { LoginLimits } from './login/login-limits.js';
+export { PasswordAttemptStore } from './login/password-attempt.store.js';
+export type { AttemptPlace, CountedAttempt, PasswordAttemptLimits } from './login/password-attempt.store.js';
 export { PasswordLogin } from './login/password-login.js';
+export type { PasswordSource } from './login/password-login.js';
 export { SessionScheme } from './login/session-scheme.js';
 export type { CookieValue, OpeningContext, AuthenticationResult } from './login/session-scheme.js';
 
 export { AuditEventEntity } from './schema/entities/audit-event.entity.js';
 export { EphemeralTokenEntity } from './schema/entities/ephemeral-token.entity.js';
+export { PasswordAttemptEntity } from './schema/entities/password-attempt.entity.js';
 export { RateLimitEventEntity } from './schema/entities/rate-limit-event.entity.js';
 export { RevokedTokenEntity } from './schema/entities/revoked-token.entity.js';
 export { SessionEntity } from './schema/entities/session.entity.js';
@@ -66,12 +74,14 @@ export { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 export { postgresEngine } from './engines/postgres/postgres-engine.js';
 export { PostgresEphemeralTokenStore } from './engines/postgres/postgres-ephemeral-token.store.js';
 export { PostgresInvalidationChannel } from './engines/postgres/postgres-invalidation-channel.js';
+export { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
 export { PostgresRateLimitStore } from './engines/postgres/postgres-rate-limit.store.js';
 export { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
 export { PostgresSessionStore } from './engines/postgres/postgres-session.store.js';
 
 export { ClientIp } from './http/client-ip.js';
 export { CookieWriter } from './http/cookie-writer.js';
+export { DeviceCookie } from './http/device-cookie.js';
 export { parseLoginBody } from './http/login-body.js';
 export type { LoginBody } from './http/login-body.js';
 export { RateLimitGuard } from './http/rate-limit.guard.js';

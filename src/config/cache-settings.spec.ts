@@ -18,6 +18,16 @@ describe('cache settings', () => {
     expect(mistakesOf(withSecrets({ cache }))).toEqual([expect.stringContaining(`${name} must be`)]);
   });
 
+  it.each(['sslrootcert', 'sslcert', 'sslkey'])(
+    'H21: a %s that cannot be read is a mistake, not a broken listener',
+    (name) => {
+      const cache = { url: `postgres://host/database?sslmode=verify-full&${name}=/nowhere/to.be.found` };
+      expect(mistakesOf(withSecrets({ cache }))).toEqual([
+        expect.stringMatching(/cannot be read \(\/nowhere\/to\.be\.found\)/),
+      ]);
+    },
+  );
+
   it('the limits themselves are allowed', () => {
     const cache = { url: 'postgresql://host/a%20b', maxStaleness: 100, ttl: 1, maxSessions: 0, maxRevokedTokens: 0 };
     expect(mistakesOf(withSecrets({ cache }))).toEqual([]);

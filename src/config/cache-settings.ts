@@ -1,3 +1,4 @@
+import { accessSync, constants, statSync } from 'node:fs';
 import { seconds, type Duration } from '../common/duration.js';
 import { isPositive, type OptionChecker } from './option-checker.js';
 
@@ -50,6 +51,11 @@ export function checkCache(check: OptionChecker, written: Partial<CacheSettings>
     cache.url === null || isPostgresUrl(cache.url),
     "cache.url must be an address such as 'postgres://user:password@host/database', or null for the DataSource's.",
   );
+  const unreadable = unreadableFile(cache.url);
+  check.that(
+    unreadable === null,
+    `cache.url names a file that cannot be read (${unreadable}): correct sslrootcert, sslcert or sslkey.`,
+  );
   check.that(
     isPositive(cache.maxStaleness) && cache.maxStaleness >= 100 && cache.maxStaleness <= 60_000,
     'cache.maxStaleness must be from 100 ms to a minute: write it as seconds(5).',
@@ -60,9 +66,26 @@ export function checkCache(check: OptionChecker, written: Partial<CacheSettings>
   return cache;
 }
 
-function isPostgresUrl(value: unknown): boolean {
+function isPostgresUrl(value: unknown): value is string {
   if (typeof value !== 'string' || !/^postgres(ql)?:\/\//.test(value) || !URL.canParse(value)) return false;
   const { hostname, username, password, pathname } = new URL(value);
   const isEscaped = [username, password, pathname].every((part) => !/%(?![0-9a-f]{2})/i.test(part));
   return hostname !== '' && isEscaped;
+}
+
+/** `pg` would say so when the listening connection is made: again and again, and in the log only. */
+function unreadableFile(url: unknown): string | null {
+  if (!isPostgresUrl(url)) return null;
+  const { searchParams } = new URL(url);
+  const files = ['sslrootcert', 'sslcert', 'sslkey'].flatMap((name) => searchParams.get(name) ?? []);
+  return files.find((file) => !isReadable(file)) ?? null;
+}
+
+function isReadable(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK);
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
 }

@@ -5,13 +5,18 @@ import { AuthConfig } from './auth-config.js';
 describe('password settings', () => {
   it('have the parameters of OWASP', () => {
     const { password } = AuthConfig.from({ secrets: ['x'.repeat(32)] });
-    expect(password).toMatchObject({ memoryCost: 19_456, timeCost: 2, parallelism: 1, queue: 128 });
+    expect(password).toMatchObject({ memoryCost: 19_456, timeCost: 2, parallelism: 1, queue: 128, maxFailures: 100 });
   });
 
   it.each<[string, object, RegExp]>([
     ['half a hash at once', { concurrency: 0.5 }, /whole number/],
+    ['H14: more failures in a row than NIST allows', { maxFailures: 101 }, /password\.maxFailures .* from 10 to 100/],
+    ['H14: so few that nothing could be kept for known places', { maxFailures: 9 }, /password\.maxFailures/],
+    ['H14: no bound at all', { maxFailures: Infinity }, /password\.maxFailures/],
     ['a bigint', { parallelism: 1n }, /password\.parallelism/],
     ['less memory than the lanes need', { parallelism: 4, memoryCost: 31 }, /password\.memoryCost .* from 32 to/],
+    ['a legacy verifier that was not called', { legacy: [() => ({})] }, /password\.legacy must be a list of verifiers/],
+    ['a single legacy verifier', { legacy: { recognizes() {}, verify() {} } }, /password\.legacy must be a list/],
     ['previous parameters that are no list', { previous: {} }, /password\.previous must be a list/],
     [
       'a previous set without its lanes',

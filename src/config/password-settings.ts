@@ -11,6 +11,33 @@ export interface Argon2Parameters {
   readonly parallelism: number;
 }
 
+/**
+ * What a verifier says of a stored hash: right or wrong password, `malformed` for one of its kind that cannot be read,
+ * `too-costly` for one whose parameters exceed the bounds, which was not computed.
+ */
+export type LegacyVerdict = 'right' | 'wrong' | 'malformed' | 'too-costly';
+
+/**
+ * Verifies the hashes of another system until the next login replaces them. Ready-made ones are `bcryptPasswords`,
+ * `scryptPasswords` and `pbkdf2Passwords`; for hashes of your own implement it. It is called within the bounds of
+ * `password.concurrency` and `password.queue`.
+ *
+ * @example
+ * ```ts
+ * const sha512Crypt: LegacyPasswords = {
+ *   recognizes: (storedHash) => storedHash.startsWith('$6$'),
+ *   verify: async (storedHash, password) => ((await isSha512Crypt(storedHash, password)) ? 'right' : 'wrong'),
+ * };
+ * ```
+ */
+export interface LegacyPasswords {
+  /** Whether this stored value is a hash of this kind, by its prefix or form; malformed ones included. */
+  recognizes(storedHash: string): boolean;
+
+  /** Compares in constant time. The password is passed as it was typed: each system normalizes in its own way. */
+  verify(storedHash: string, password: string): Promise<LegacyVerdict>;
+}
+
 const MAX_PREVIOUS = 8;
 
 /** How passwords are hashed (argon2id), and how many at once. Read by the default user directory. */
@@ -32,6 +59,12 @@ export class PasswordSettings {
   previous: readonly Argon2Parameters[] = [];
 
   /**
+   * Verifiers for the hashes of accounts that come from another system. A login with the right password replaces such a
+   * hash with ours. Until then its own cost shows in how long a login takes. Default none.
+   */
+  legacy: readonly LegacyPasswords[] = [];
+
+  /**
    * How many hashes run at once. Default: one less than the number of cores, so that a flood of logins leaves a core
    * for everything else.
    */
@@ -39,6 +72,14 @@ export class PasswordSettings {
 
   /** How many more may wait; the next is answered 503 at once. Default 128. */
   queue: number = 128;
+
+  /**
+   * Wrong passwords of one account in a row, however long that takes, until its password is disabled and a new one has
+   * to be set; other ways to log in go on. A tenth of them is kept for the devices and addresses from which the account
+   * was logged in to before, so that strangers do not lock its owner out there. Default 100, the most that NIST SP
+   * 800-63B 3.2.2 allows.
+   */
+  maxFailures: number = 100;
 }
 
 export function checkPassword(check: OptionChecker, written: Partial<PasswordSettings> | undefined): PasswordSettings {
@@ -54,9 +95,20 @@ export function checkPassword(check: OptionChecker, written: Partial<PasswordSet
     check.keys(`${name}.`, set, ['memoryCost', 'timeCost', 'parallelism']);
     if (isRecord(set)) checkParameters(check, name, set as unknown as Argon2Parameters);
   }
+  const { legacy } = password;
+  check.that(
+    Array.isArray(legacy) && legacy.every(isVerifier),
+    'password.legacy must be a list of verifiers such as [scryptPasswords(), pbkdf2Passwords()].',
+  );
   check.integer('password.concurrency', password.concurrency, 1, 1_024);
   check.integer('password.queue', password.queue, 0, 1_000_000);
+  check.integer('password.maxFailures', password.maxFailures, 10, 100);
   return password;
+}
+
+function isVerifier(value: unknown): boolean {
+  const { recognizes, verify } = Object(value) as Partial<LegacyPasswords>;
+  return typeof recognizes === 'function' && typeof verify === 'function';
 }
 
 function checkParameters(

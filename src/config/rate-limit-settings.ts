@@ -15,8 +15,10 @@ import { isRecord, type OptionChecker } from './option-checker.js';
  * ```
  */
 export interface RateLimitEvents {
-  /** Failed logins of one account. */
+  /** Failed logins of one account, except those from devices that have logged in to it before. */
   login_attempt: true;
+  /** Failed logins from one device that has logged in to the account before. */
+  login_known_device: true;
   /** Failed logins from one address. */
   login_ip: true;
   /** Failed logins from one IPv6 /48, in addition to those of each /64 in it. */
@@ -54,6 +56,7 @@ export class RateLimitSettings {
   /** Change `limit` and `window` of the built-in events, and add policies for your own. */
   policies: Record<string, RateLimitPolicy> = {
     login_attempt: { limit: 10, window: minutes(15) },
+    login_known_device: { limit: 10, window: minutes(15) },
     login_ip: { limit: 20, window: minutes(15) },
     login_network: { limit: 200, window: minutes(15) },
     '2fa_attempt': { limit: 5, window: minutes(15) },

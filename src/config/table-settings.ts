@@ -28,6 +28,9 @@ export class TableSettings {
   /** JWTs and signed cookies that were revoked before they expired. Default `revoked_tokens`. */
   revokedTokens: string = 'revoked_tokens';
 
+  /** Consecutive failures of passwords. Default `auth_password_attempts`. */
+  passwordAttempts: string = 'auth_password_attempts';
+
   /** Default `auth_audit_events`. */
   auditEvents: string = 'auth_audit_events';
 }

@@ -9,6 +9,7 @@ import type { AuthErrorCode } from '../auth.errors.js';
 export type AuthEvent =
   | LoginSucceeded
   | LoginFailed
+  | PasswordDisabled
   | LoggedOut
   | SessionCreated
   | SessionRotated
@@ -43,6 +44,22 @@ export interface LoginSucceeded extends EventBase<'login.succeeded'>, LoginAttem
 export interface LoginFailed extends EventBase<'login.failed'>, LoginAttempt {
   /** `INVALID_CREDENTIALS`, or the fault that kept the attempt from being judged. */
   readonly reason: Exclude<AuthErrorCode, 'RATE_LIMITED'> | 'UNKNOWN';
+}
+
+/**
+ * An account has had so many wrong passwords in a row (`password.maxFailures`) that its password no longer opens it; a
+ * new one does. Tell the owner. While `exceptKnownPlaces`, the password still works on the devices and at the addresses
+ * from which the account was logged in to before; if that part is used up too, it is emitted again.
+ */
+export interface PasswordDisabled extends EventBase<'password.disabled'> {
+  readonly userId: string;
+  /** The name that was typed last, in the spelling of `normalizeLogin`. */
+  readonly login: string;
+  /** The address of the last attempt, if known. */
+  readonly ip: string | null;
+  /** In a row. */
+  readonly failures: number;
+  readonly exceptKnownPlaces: boolean;
 }
 
 /** A user has ended their own session, through the routes of this module or `HttpSessions`. */

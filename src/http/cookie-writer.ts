@@ -5,6 +5,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import type { CookieValue } from '../login/session-scheme.js';
 import { printable } from './auth-request.js';
 import { plainHttpHost } from './plain-http.js';
+import { DeviceCookie } from './device-cookie.js';
 import { SessionCookie } from './session-cookie.js';
 
 /**
@@ -33,15 +34,20 @@ export class CookieWriter {
 
   constructor(
     private readonly cookie: SessionCookie,
+    private readonly deviceCookie: DeviceCookie,
     config: AuthConfig,
   ) {
     this.isSecure = config.cookie.secure;
     this.announces = config.session.scheme === 'signed-cookie';
   }
 
-  /** Sets the cookie at a login. Throws Node's `ERR_HTTP_HEADERS_SENT` if the headers have been sent. */
-  set(response: object, { value, ...lifetime }: CookieValue): void {
-    const headers = [this.cookie.set(value, lifetime), ...this.cookie.clearTwins()];
+  /**
+   * Sets the cookie at a login, and that of the device. Throws Node's `ERR_HTTP_HEADERS_SENT` if the headers have been
+   * sent.
+   */
+  set(response: object, { value, ...lifetime }: CookieValue, device: CookieValue | null = null): void {
+    const ofDevice = device === null ? [] : [this.deviceCookie.set(device)];
+    const headers = [this.cookie.set(value, lifetime), ...this.cookie.clearTwins(), ...ofDevice];
     this.decide(response, { headers, isRenewal: false });
   }
 

@@ -16,6 +16,7 @@ import { authOf, forgetAuth, headerOf, type AuthRequest, type RequestAuth } from
 import { ClientIp } from './client-ip.js';
 import { CookieWriter } from './cookie-writer.js';
 import { bearerOf } from './credentials.js';
+import { DeviceCookie } from './device-cookie.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 import { SessionCookie } from './session-cookie.js';
 
@@ -37,6 +38,8 @@ export type HttpLoginAttempt = Omit<LoginAttempt, 'login'> & Partial<Pick<LoginA
 export interface VerifiedLogin extends FirstFactor {
   /** The account as it is now. */
   readonly user: AuthUser;
+  /** The name that was typed, in the spelling of `normalizeLogin`; default: the account's address. */
+  readonly login?: string;
   readonly proofs: readonly string[];
 }
 
@@ -81,6 +84,7 @@ export class HttpSessions {
     private readonly bearer: BearerSessions,
     private readonly revocation: TokenRevocationService,
     private readonly cookie: SessionCookie,
+    private readonly deviceCookie: DeviceCookie,
     private readonly writer: CookieWriter,
     private readonly clientIp: ClientIp,
     private readonly config: AuthConfig,
@@ -110,8 +114,10 @@ export class HttpSessions {
     { remember }: StartOptions = {},
   ): Promise<StartedSession> {
     const presented = this.cookie.values(headerOf(request, 'cookie'));
-    const { user, credential } = await this.logIn(login, { ...this.context(request), presented, remember });
-    this.writer.set(response, credential);
+    const devices = this.deviceCookie.values(headerOf(request, 'cookie'));
+    const context = { ...this.context(request), presented, devices, remember };
+    const { user, credential, device } = await this.logIn(login, context);
+    this.writer.set(response, credential, device);
     forgetAuth(request);
     return { user, expiresAt: credential.expiresAt };
   }
@@ -222,7 +228,7 @@ export class HttpSessions {
 
   private logIn(login: HttpLoginAttempt | VerifiedLogin, context: LoginContext): Promise<CompletedLogin> {
     if ('verify' in login) return this.logins.attempt({ ...login, login: login.login ?? null }, context);
-    const { user, proofs, authenticatedAt, tokensInvalidatedAfter } = login;
+    const { user, login: name, proofs, authenticatedAt, tokensInvalidatedAfter } = login;
     if (
       !Number.isFinite(authenticatedAt) ||
       !(tokensInvalidatedAfter === null || Number.isFinite(tokensInvalidatedAfter))
@@ -232,7 +238,7 @@ export class HttpSessions {
           'as they were at its first proof.',
       );
     }
-    return this.logins.begin(user, proofs, { ...context, authenticatedAt, tokensInvalidatedAfter });
+    return this.logins.begin(user, proofs, { ...context, login: name, authenticatedAt, tokensInvalidatedAfter });
   }
 
   /**

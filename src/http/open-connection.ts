@@ -1,11 +1,16 @@
 /** The parts of a socket.io `Socket` that are used. */
 export interface SocketIoConnection {
   disconnect(close?: boolean): unknown;
-  readonly conn: { close(): unknown; once(event: 'close', listener: () => void): unknown };
+  readonly conn: {
+    readonly readyState?: unknown;
+    close(): unknown;
+    once(event: 'close', listener: () => void): unknown;
+  };
 }
 
 /** The parts of a ws `WebSocket` that are used. */
 export interface WebSocketConnection {
+  readonly readyState?: unknown;
   close(code?: number, reason?: string): unknown;
   terminate(): unknown;
   once(event: 'close', listener: () => void): unknown;
@@ -32,9 +37,18 @@ export function close(connection: OpenConnection): void {
   connection.once('close', () => clearTimeout(cut));
 }
 
-/** Calls back when the connection has closed by itself. Not for a function: its caller has to notice. */
+/** `readyState` of a ws `WebSocket` that has closed. */
+const CLOSED = 3;
+
+/**
+ * Calls back when the connection has closed by itself, at once if it has closed already. Not for a function: its caller
+ * has to notice.
+ */
 export function onClosed(connection: OpenConnection, listener: () => void): void {
   if (typeof connection === 'function') return;
-  if ('disconnect' in connection) connection.conn.once('close', listener);
+  const isSocketIo = 'disconnect' in connection;
+  // It may have closed while its session was looked up, and will not say so again.
+  if (isSocketIo ? connection.conn.readyState === 'closed' : connection.readyState === CLOSED) listener();
+  else if (isSocketIo) connection.conn.once('close', listener);
   else connection.once('close', listener);
 }

@@ -22,8 +22,8 @@ export class SessionCookie {
     private readonly clock: Clock,
   ) {
     this.name = config.cookieName;
-    const { secure, sameSite, domain, path, partitioned, clearDomains } = config.cookie;
-    this.attributes = { domain, path, httpOnly: true, secure, partitioned, sameSite };
+    const { domain, partitioned, clearDomains } = config.cookie;
+    this.attributes = cookieAttributes(config);
     this.twins = [
       ...clearDomains.map((other) => ({ domain: other, partitioned: false })),
       ...(domain === undefined ? [] : [{ domain: undefined, partitioned: false }]),
@@ -43,14 +43,7 @@ export class SessionCookie {
 
   /** Every value under our exact name; a logout ends the sessions of all of them. */
   values(header: string | undefined): string[] {
-    if (!header?.includes(this.name)) return [];
-    const values: string[] = [];
-    for (const pair of header.split(';')) {
-      const equals = pair.indexOf('=');
-      if (equals === -1 || trimOptionalWhitespace(pair.slice(0, equals)) !== this.name) continue;
-      values.push(trimOptionalWhitespace(pair.slice(equals + 1)));
-    }
-    return values;
+    return cookieValues(header, this.name);
   }
 
   /**
@@ -89,6 +82,24 @@ export class SessionCookie {
   clear(): string {
     return serialize(this.name, '', { ...this.attributes, maxAge: 0 });
   }
+}
+
+/** The attributes of every cookie of ours. */
+export function cookieAttributes({ cookie }: AuthConfig): SerializeOptions {
+  const { secure, sameSite, domain, path, partitioned } = cookie;
+  return { domain, path, httpOnly: true, secure, partitioned, sameSite };
+}
+
+/** Every value under this exact name in a Cookie header, as it was sent. */
+export function cookieValues(header: string | undefined, name: string): string[] {
+  if (!header?.includes(name)) return [];
+  const values: string[] = [];
+  for (const pair of header.split(';')) {
+    const equals = pair.indexOf('=');
+    if (equals === -1 || trimOptionalWhitespace(pair.slice(0, equals)) !== name) continue;
+    values.push(trimOptionalWhitespace(pair.slice(equals + 1)));
+  }
+  return values;
 }
 
 /** The value of an attribute in a `Set-Cookie`; an empty one counts as missing (RFC 6265bis 5.6.3). */

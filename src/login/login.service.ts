@@ -6,6 +6,7 @@ import type { RotationOptions, SessionContext } from '../session/session.service
 import { hasCutoff, isActive } from '../user/account.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { BearerSessions } from './bearer-sessions.js';
+import { KnownDevices } from './known-devices.js';
 import { LoginLimits } from './login-limits.js';
 import { SessionScheme, type CookieValue } from './session-scheme.js';
 
@@ -23,6 +24,8 @@ export interface LoginContext extends SessionContext {
    * browser. No effect without that option, nor on a JWT. Default false.
    */
   remember?: boolean | undefined;
+  /** The values of the device cookie that the client presented: see `KnownDevices`. */
+  devices?: readonly string[];
   /** The name that was typed, for the events; default: the account's address. */
   login?: string;
   /** Epoch ms: when the proof began, before a password was read. Default: now. */
@@ -41,10 +44,10 @@ export interface LoginAttempt {
   /** The methods of proof, such as `['password']` or `['passkey']`; use the names of RFC 8176 where it has one. */
   readonly proofs: readonly string[];
   /**
-   * Returns the verified account, or `null`, and is given the client's address. Anything it throws counts as a failed
-   * login, except a fault (503).
+   * Returns the verified account, or `null`, and is given the client's address, and whether this device has logged in to
+   * the account before. Anything it throws counts as a failed login, except a fault (503).
    */
-  readonly verify: (ip: string | null) => Promise<AuthUser | null>;
+  readonly verify: (ip: string | null, isKnownDevice: boolean) => Promise<AuthUser | null>;
 }
 
 /** A finished login; no further step is required. */
@@ -52,6 +55,8 @@ export interface CompletedLogin {
   readonly user: AuthUser;
   /** The value of the cookie, or the bearer token. It is shown only this once. */
   readonly credential: CookieValue;
+  /** The value of the device cookie to set: see `KnownDevices`. `null` for clients without cookies. */
+  readonly device: CookieValue | null;
 }
 
 /**
@@ -74,6 +79,7 @@ export class LoginService {
     private readonly scheme: SessionScheme,
     private readonly bearer: BearerSessions,
     private readonly limits: LoginLimits,
+    private readonly devices: KnownDevices,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
   ) {}
@@ -93,11 +99,12 @@ export class LoginService {
   async attempt({ login, proofs, verify }: LoginAttempt, context: LoginContext = {}): Promise<CompletedLogin> {
     const ip = context.ip ?? null;
     try {
-      return await this.limits.enforce(ip, login, async () => {
+      const judge = async (isKnownDevice: boolean) => {
         const authenticatedAt = this.clock.now();
-        const user = await verify(ip);
+        const user = await verify(ip, isKnownDevice);
         return user && this.begin(user, proofs, { ...context, authenticatedAt, login: login ?? user.email });
-      });
+      };
+      return await this.limits.enforce(ip, login, judge, login === null ? null : this.knownDevice(login, context));
     } catch (error) {
       const reason = error instanceof AuthError ? error.code : 'UNKNOWN';
       // A refused attempt was not judged; the limit's own event reports it, once.
@@ -145,7 +152,8 @@ export class LoginService {
         ip,
         factors: [...proofs],
       });
-      return { user, credential };
+      const device = transport === 'bearer' ? null : this.devices.issue(login, this.knownDevice(login, context));
+      return { user, credential, device };
     } catch (error) {
       if (!isAuthError(error, 'USER_NOT_FOUND')) throw error;
       throw new AuthError('INVALID_CREDENTIALS', 'The account was deleted while this login was under way.', {});
@@ -161,5 +169,9 @@ export class LoginService {
    */
   rotate(value: string, context: SessionContext & RotationOptions = {}): Promise<CookieValue | null> {
     return this.scheme.rotate(value, context);
+  }
+
+  private knownDevice(login: string, { devices = [] }: LoginContext): string | null {
+    return this.devices.identify(devices, login);
   }
 }

@@ -1,5 +1,8 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { parse } from 'pg-connection-string';
+
+const DEFAULT_PORT = 5432;
 
 export interface PoolOptions {
   max?: number;
@@ -50,27 +53,15 @@ export function listeningClient({ Client, options: own }: ClientPool, given: Lis
   return { client: new Client({ ...readdressed(pooled, address), ...options, stream }), socket: () => socket };
 }
 
-/** The options, with the host, port, user, password, database and parameters of the address. */
+/** The options, with what the address specifies, its parameters (`sslmode`, `sslrootcert`, `options`) included. */
 function readdressed(own: PoolOptions, address: string | null): object {
   if (address === null) return own;
-  const { hostname, port, username, password, pathname, search } = new URL(address);
-  const named = {
-    hostname,
-    port: port || '5432',
-    ...(username && { username }),
-    ...(password && { password }),
-    ...(pathname.length > 1 && { pathname }),
-    ...(search && { search }),
-  };
-  if (own.connectionString !== undefined) {
-    return { ...own, connectionString: Object.assign(new URL(own.connectionString), named).href };
-  }
-  return {
-    ...own,
-    host: hostname,
-    port: Number(named.port),
-    ...(username && { user: decodeURIComponent(username) }),
-    ...(password && { password: decodeURIComponent(password) }),
-    ...(pathname.length > 1 && { database: decodeURIComponent(pathname.slice(1)) }),
-  };
+  const { connectionString, ...options } = own;
+  // `pg` would let the pool's connection string win over everything beside it.
+  const inOwnString = connectionString === undefined ? {} : specified(connectionString);
+  return { ...options, ...inOwnString, port: DEFAULT_PORT, ...specified(address) };
+}
+
+function specified(address: string): object {
+  return Object.fromEntries(Object.entries(parse(address)).filter(([, value]) => value !== '' && value !== null));
 }

@@ -4,6 +4,7 @@ import { checkTables, TableSettings } from '../config/table-settings.js';
 import { AuditEventEntity } from './entities/audit-event.entity.js';
 import { entityOnTable } from './entities/entity-on-table.js';
 import { EphemeralTokenEntity } from './entities/ephemeral-token.entity.js';
+import { PasswordAttemptEntity } from './entities/password-attempt.entity.js';
 import { RateLimitEventEntity } from './entities/rate-limit-event.entity.js';
 import { RevokedTokenEntity } from './entities/revoked-token.entity.js';
 import { SessionEntity, sessionEntityFor } from './entities/session.entity.js';
@@ -12,6 +13,7 @@ import type { AuthSchemaSettings } from './migrations/auth-migration.js';
 import { createAuditEvents } from './migrations/create-audit-events.js';
 import { createEphemeralTokens } from './migrations/create-ephemeral-tokens.js';
 import { createInvalidationKey } from './migrations/create-invalidation-key.js';
+import { createPasswordAttempts } from './migrations/create-password-attempts.js';
 import { createRateLimits } from './migrations/create-rate-limits.js';
 import { createRevokedTokens } from './migrations/create-revoked-tokens.js';
 import { createSessions } from './migrations/create-sessions.js';
@@ -81,6 +83,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
     entityOnTable(EphemeralTokenEntity, tables.ephemeralTokens),
     entityOnTable(RateLimitEventEntity, tables.rateLimitEvents),
     entityOnTable(RevokedTokenEntity, tables.revokedTokens),
+    entityOnTable(PasswordAttemptEntity, tables.passwordAttempts),
     entityOnTable(AuditEventEntity, tables.auditEvents),
   ];
 }
@@ -95,6 +98,7 @@ function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterfa
     createRateLimits(settings),
     createRevokedTokens(settings),
     createAuditEvents(settings),
+    createPasswordAttempts(settings),
   ];
 }
 

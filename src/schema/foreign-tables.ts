@@ -34,6 +34,7 @@ const REQUIRED: Readonly<Record<TableKey, Readonly<Record<string, readonly strin
   },
   rateLimitEvents: { id: INTEGER, username: TEXT, event_type: TEXT, occurred_at: ['timestamptz'] },
   revokedTokens: { jti: TEXT, exp: ['timestamptz'] },
+  passwordAttempts: { user_id: TEXT, failures: ['int4'], is_judged: ['bool'], known_places: ['_text'] },
   auditEvents: {
     id: ['int8'],
     type: TEXT,

@@ -3,9 +3,10 @@ import { Injectable } from '@nestjs/common';
 import { Algorithm, hash, verify, type Options } from '@node-rs/argon2';
 import { AuthError } from '../auth.errors.js';
 import { FairSemaphore } from '../common/fair-semaphore.js';
+import { SampledLogger } from '../common/sampled-logger.js';
 import { sourceOfAddress } from '../common/ip-address.js';
 import { AuthConfig } from '../config/auth-config.js';
-import type { Argon2Parameters } from '../config/password-settings.js';
+import type { Argon2Parameters, LegacyPasswords } from '../config/password-settings.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import { randomToken } from '../crypto/random.js';
 
@@ -47,6 +48,8 @@ export class PasswordHasher {
   private readonly options: Options;
   private readonly semaphore: FairSemaphore;
   private readonly queue: number;
+  private readonly legacy: readonly LegacyPasswords[];
+  private readonly logger = new SampledLogger();
   /** One per configured set of parameters. */
   private readonly dummies: readonly string[];
 
@@ -54,7 +57,8 @@ export class PasswordHasher {
     config: AuthConfig,
     private readonly keys: KeyRing = new KeyRing(config),
   ) {
-    const { memoryCost, timeCost, parallelism, concurrency, queue, previous } = config.password;
+    const { memoryCost, timeCost, parallelism, concurrency, queue, previous, legacy } = config.password;
+    this.legacy = legacy;
     this.dummies = [{ memoryCost, timeCost, parallelism }, ...previous].map(dummyOf);
     this.options = { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost, timeCost, parallelism };
     this.semaphore = new FairSemaphore(concurrency, queue);
@@ -73,7 +77,8 @@ export class PasswordHasher {
 
   /**
    * Whether this password belongs to the stored hash. For `null` (no such account, no password set) it does the same
-   * work against a dummy and returns false, as it does for a stored value that is not an argon2 hash. The dummy has the
+   * work against a dummy and returns false, as it does for a stored value that is neither an argon2 hash nor one that
+   * `password.legacy` can verify. The dummy has the
    * parameters of one of the configured sets (`password.previous`), always the same for the same `login`, just as the
    * hashes of accounts cost what their parameters cost until the next login renews them.
    *
@@ -87,8 +92,10 @@ export class PasswordHasher {
   ): Promise<boolean> {
     const normalized = password.normalize('NFC');
     return this.inTurn(ip, async () => {
-      if (storedHash !== null && ARGON2.test(storedHash)) {
-        const matches = await verify(storedHash, normalized).catch(() => null);
+      if (storedHash !== null) {
+        const matches = ARGON2.test(storedHash)
+          ? await verify(storedHash, normalized).catch(() => null)
+          : await this.matchesLegacy(storedHash, password);
         if (matches !== null) return matches;
       }
       await verify(this.dummyFor(login), normalized);
@@ -104,6 +111,19 @@ export class PasswordHasher {
       Number(timeCost) !== this.options.timeCost ||
       Number(parallelism) !== this.options.parallelism
     );
+  }
+
+  /** `null` for a hash that nothing can verify. */
+  private async matchesLegacy(storedHash: string, password: string): Promise<boolean | null> {
+    const verifier = this.legacy.find((one) => one.recognizes(storedHash));
+    if (!verifier) return null;
+    const verdict = await verifier.verify(storedHash, password).catch(() => 'malformed' as const);
+    if (verdict === 'right' || verdict === 'wrong') return verdict === 'right';
+    this.logger.warn(
+      `The stored hash of an account is ${verdict}, so its password matches nothing: let the user reset it. SELECT id ` +
+        "FROM users WHERE password_hash NOT LIKE '$argon2%' lists the accounts whose hashes come from another system.",
+    );
+    return null;
   }
 
   private dummyFor(login: string): string {

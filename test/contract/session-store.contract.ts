@@ -3,6 +3,7 @@ import { days, minutes, seconds } from '../../src/common/duration.js';
 import { OpaqueTokens } from '../../src/session/opaque-tokens.js';
 import type { Session } from '../../src/session/session.js';
 import type { NewSession, SessionStore } from '../../src/session/session.store.js';
+import { RACES } from '../support/long.js';
 
 /** What a store's own spec gives the suite: the store, two users it knows, and another program's hand on the data. */
 export interface SessionStoreSubject {
@@ -167,8 +168,8 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
         }
       });
 
-      it("R1: 100 logins over another user's session that is being rotated leave nothing of it alive", async () => {
-        for (let i = 0; i < 100; i++) {
+      it("R1: logins over another user's session that is being rotated leave nothing of it alive", async () => {
+        for (let i = 0; i < RACES; i++) {
           const bobs = await open({ userId: subject.bob });
           const next = rotating(bobs, { userId: subject.bob });
           const both = [() => store.open(next), () => open({ replaces: bobs.id, maxPerUser: 2 })];
@@ -370,8 +371,8 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
         expect(await subject.countRotated(subject.ada)).toBe(0);
       });
 
-      it.each(ends.slice(0, 3))('100 races of %s and a rotation leave nothing alive', async (_, end) => {
-        for (let i = 0; i < 100; i++) {
+      it.each(ends.slice(0, 3))('races of %s and a rotation leave nothing alive', async (_, end) => {
+        for (let i = 0; i < RACES; i++) {
           const old = await open();
           const next = rotating(old);
           const both = [() => store.open(next), () => end(old)];
@@ -380,8 +381,8 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
         }
       });
 
-      it('100 races of a reuse and the next rotation leave nothing alive', async () => {
-        for (let i = 0; i < 100; i++) {
+      it('races of a reuse and the next rotation leave nothing alive', async () => {
+        for (let i = 0; i < RACES; i++) {
           const first = await open();
           const second = await rotate(first);
           const next = rotating(second);

@@ -75,7 +75,10 @@ describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
     it('T: right password: 200, the cookie, and no token in the body', async () => {
       const answer = await login().expect(200);
       const setCookie = answer.get('Set-Cookie')!;
-      expect(setCookie).toHaveLength(1);
+      expect(setCookie).toHaveLength(2);
+      expect(setCookie[1]).toMatch(
+        /^__Host-session-device=[\w.-]{70,90}; Max-Age=15552000; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
+      );
       expect(setCookie[0]).toMatch(
         /^__Host-session=[A-Za-z0-9_-]{43}; Max-Age=2592000; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
       );

@@ -28,7 +28,7 @@ import {
   UserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { InvalidationChannel } from 'nestjs-latchkey/engine';
+import { InvalidationChannel, PasswordLogin } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { DataSource } from 'typeorm';
@@ -387,5 +387,21 @@ describe("a host's own directory and user table, end to end", () => {
     await request(t.url).post('/auth/logout').set('Cookie', cookie).expect(200);
     await request(t.url).get('/things').set('Cookie', cookie).expect(401);
     await db.query('DELETE FROM accounts');
+  });
+
+  it.each(['integer', 'text'] as const)('H14: keyed by %s: failures in a row, and the reset', async (userId) => {
+    const db = await createTestDatabase({ migrated: false });
+    cleanups.push(() => db.drop());
+    await db.query(
+      `CREATE TABLE accounts (id ${userId} PRIMARY KEY, login text, pin text, blocked boolean DEFAULT false)`,
+    );
+    await db.query(`INSERT INTO accounts VALUES ('42', 'ada', 'four digits')`);
+    const t = await startTestApp({ url: db.url, ...authSchemaFor({ userId }), auth: { users: AccountDirectory } });
+    cleanups.push(() => t.close());
+    const logIn = (password: string) => request(t.url).post('/auth/login').send({ email: 'ada', password });
+    for (let i = 0; i < 100; i++) await logIn('wrong').expect(401);
+    await logIn('four digits').expect(401);
+    expect(await t.app.get(PasswordLogin).enable('42')).toBe(true);
+    await logIn('four digits').expect(200);
   });
 });

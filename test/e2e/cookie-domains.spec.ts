@@ -41,7 +41,8 @@ describe.each(PLATFORMS)('a session for all hosts of a domain, on %s', (platform
       '__Secure-session=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=None',
       '__Secure-session=; Max-Age=0; Domain=example.com; Path=/; HttpOnly; Secure; SameSite=None',
     ];
-    expect(twins).toEqual(cleared);
+    const device = new RegExp(`^__Secure-session-device=[^;]+; Max-Age=15552000; ${ATTRIBUTES}$`);
+    expect(twins).toEqual([...cleared, expect.stringMatching(device)]);
     const pair = own!.split(';')[0]!;
     await request(t.url).get('/me').set('Cookie', pair).expect(200, { email });
     const shadowed = await request(t.url).get('/me').set('Cookie', `${pair}; __Secure-session=old`).expect(401);
@@ -77,6 +78,7 @@ describe.each(PLATFORMS)('H30: a cookie of our name with a Domain, on %s', (plat
       expect(cookiesOf(answer)).toEqual([
         expect.stringMatching(/^session=[^;]{20,}; Max-Age=2592000;/),
         expect.stringMatching(CLEARED),
+        expect.stringContaining('session-device='),
       ]);
       expect(cookiesOf(answer)[0]).not.toContain('Domain');
     });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { UnauthorizedException } from '@nestjs/common';
-import { minutes, RateLimitService, seconds, PostgresUserDirectory, AuthError } from 'nestjs-latchkey';
+import { days, minutes, RateLimitService, seconds, PostgresUserDirectory, AuthError } from 'nestjs-latchkey';
 import { LoginLimits } from 'nestjs-latchkey/engine';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
@@ -20,13 +20,15 @@ describe.each(PLATFORMS)('limits on login, on %s', (platform) => {
   afterAll(() => t?.close());
   beforeEach(async () => {
     ({ email } = await createUser(t.app, `ada${++accounts}@example.com`));
-    from = `203.0.113.${++hosts}`;
+    from = elsewhere();
   });
 
+  /** An address that has done nothing yet. */
+  const elsewhere = () => `198.51.${++hosts >> 8}.${hosts & 255}`;
   const attempt = (password: unknown, { address = from, login = email, path = '/auth/login' } = {}) =>
     request(t.url).post(path).set('X-Forwarded-For', address).send({ email: login, password });
   /** One wrong password from an address that has no back-off. */
-  const wrongFromElsewhere = (login = email) => attempt('wrong', { address: `198.51.100.${++hosts}`, login });
+  const wrongFromElsewhere = (login = email) => attempt('wrong', { address: elsewhere(), login });
 
   it('T: wrong once, at once again: 429 with Retry-After, and the password is not looked at; after 0.5 s allowed', async () => {
     await attempt('wrong').expect(401);
@@ -81,7 +83,7 @@ describe.each(PLATFORMS)('limits on login, on %s', (platform) => {
 
   it('T: another address is unaffected; T: X-Forwarded-For from an untrusted peer is ignored', async () => {
     await attempt('wrong').expect(401);
-    await attempt(PASSWORD, { address: `198.51.100.${++hosts}` }).expect(200);
+    await attempt(PASSWORD, { address: elsewhere() }).expect(200);
 
     const plain = await startTestApp({ url: t.db.url, platform, auth: { rateLimits: undefined } });
     const post = (address: string) =>
@@ -103,6 +105,79 @@ describe.each(PLATFORMS)('limits on login, on %s', (platform) => {
     await attempt(PASSWORD).expect(429);
     t.clock.advance(seconds(1));
     await attempt(PASSWORD).expect(200);
+  });
+
+  describe('H4: a browser that has logged in before', () => {
+    const DEVICE = '__Host-session-device';
+    /** The `Cookie` header of a browser that has logged in to this account, and logged out. */
+    const knownBrowser = async (login = email) => {
+      const { headers } = await attempt(PASSWORD, { login }).expect(200);
+      const cookies = [headers['set-cookie']].flat().map(String);
+      const device = cookies.find((cookie) => cookie.startsWith(`${DEVICE}=`))!;
+      expect(device).toMatch(/; Max-Age=15552000; Path=\/; HttpOnly; Secure; SameSite=Lax$/);
+      return device.split(';')[0]!;
+    };
+    const fromBrowser = (cookie: string, password: unknown, login = email) =>
+      attempt(password, { address: elsewhere(), login }).set('Cookie', cookie);
+    const salvo = async () => {
+      const answers = await Promise.all(Array.from({ length: 12 }, () => wrongFromElsewhere()));
+      expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([...Array(10).fill(401), 429, 429]);
+    };
+
+    it('H4: is not locked out by the salvo of a stranger; a browser without a past is (negative control)', async () => {
+      const cookie = await knownBrowser();
+      await salvo();
+      await attempt(PASSWORD, { address: elsewhere() }).expect(429);
+      await fromBrowser(cookie, PASSWORD).expect(200);
+      // The owner's login opens nothing for the stranger.
+      await wrongFromElsewhere().expect(429);
+    });
+
+    it('H4: has ten tries of its own, however many are sent at once, and cannot use up those of others', async () => {
+      const cookie = await knownBrowser();
+      const answers = await Promise.all(Array.from({ length: 15 }, () => fromBrowser(cookie, 'wrong')));
+      expect(answers.filter(({ status }) => status === 401)).toHaveLength(10);
+      expect(answers.filter(({ status }) => status === 429)).toHaveLength(5);
+      await fromBrowser(cookie, PASSWORD).expect(429);
+      await attempt(PASSWORD, { address: elsewhere() }).expect(200);
+      t.clock.advance(minutes(15) + 1);
+      await fromBrowser(cookie, PASSWORD).expect(200);
+    });
+
+    it('H4: any spelling of the name is the same account, and the name is all that it is good for', async () => {
+      const cookie = await knownBrowser();
+      await salvo();
+      await fromBrowser(cookie, PASSWORD, ` ${email.toUpperCase()}`).expect(200);
+      await request(t.url).get('/auth/session').set('Cookie', cookie).expect(401);
+    });
+
+    it.each<[string, (cookie: string) => string | Promise<string>]>([
+      ["another account's", async () => knownBrowser((await createUser(t.app, `eve${++accounts}@example.com`)).email)],
+      ['a forged one', (cookie) => `${cookie.slice(0, -4)}AAAA`],
+      ['one with another id', (cookie) => cookie.replace('=', '=A').replace(/.\./, '.')],
+      [
+        'one with a later instant',
+        (cookie) => cookie.replace(/\.(\w+)\./, (_, at: string) => `.${at.replace(/.$/, 'z')}.`),
+      ],
+      ['an empty one', () => `${DEVICE}=`],
+      ['one of half a kilobyte', (cookie) => `${cookie}${'A'.repeat(500)}`],
+    ])('H4: %s counts as none', async (_, change) => {
+      const cookie = await change(await knownBrowser());
+      await salvo();
+      await fromBrowser(cookie, PASSWORD).expect(429);
+    });
+
+    it('H4: one among several of that name is found; after 180 days it is not', async () => {
+      const cookie = await knownBrowser();
+      await salvo();
+      await fromBrowser(`${DEVICE}=tossed; ${cookie}`, PASSWORD).expect(200);
+      t.clock.advance(days(180) - 1);
+      await salvo();
+      await fromBrowser(cookie, PASSWORD).expect(200);
+      t.clock.advance(days(180));
+      await salvo();
+      await fromBrowser(cookie, PASSWORD).expect(429);
+    });
   });
 
   it('T: an unknown account is limited like a known one', async () => {
@@ -134,7 +209,7 @@ describe.each(PLATFORMS)('limits on login, on %s', (platform) => {
     }
     await attempt('wrong', { login: victims[20]!.email }).expect(429);
     await attempt(PASSWORD).expect(429);
-    await attempt(PASSWORD, { address: `198.51.100.${++hosts}` }).expect(200);
+    await attempt(PASSWORD, { address: elsewhere() }).expect(200);
   });
 
   it('only failures count: fifty logins of one address and account in a row', async () => {
@@ -222,7 +297,7 @@ describe.each(PLATFORMS)('limits on login, on %s', (platform) => {
     users.verifyCredentials = verify;
     expect(given).toEqual(Array.from({ length: 20 }, () => from)); // the directory knows whom it is for
     await attempt(PASSWORD).expect(429);
-    await attempt(PASSWORD, { address: `198.51.100.${++hosts}` }).expect(200);
+    await attempt(PASSWORD, { address: elsewhere() }).expect(200);
   });
 
   it('the list of sessions shows the client, not the proxy', async () => {

@@ -368,6 +368,30 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
       await post('/two-factor/login', { email: ada.email, password: PASSWORD }).expect(429);
     });
 
+    it('H14: its failures are among those in a row that disable the password', async () => {
+      const failures = async () =>
+        (await t.db.query('SELECT failures FROM auth_password_attempts WHERE user_id = $1', [ada.id]))[0]?.['failures'];
+      await post('/two-factor/login', { email: ada.email, password: 'wrong' }).expect(401);
+      expect(await failures()).toBe(1);
+      await t.db.query('UPDATE auth_password_attempts SET failures = 100 WHERE user_id = $1', [ada.id]);
+      await post('/two-factor/login', { email: ada.email, password: PASSWORD }, '198.51.100.77').expect(401);
+    });
+
+    it('H4: strangers do not lock the owner out of a browser that has logged in before', async () => {
+      const step = await first();
+      const done = await second(step, step.code).expect(200);
+      const device = done
+        .get('Set-Cookie')!
+        .find((cookie) => cookie.includes('-device='))!
+        .split(';')[0]!;
+      for (let i = 0; i < 10; i++) {
+        await post('/two-factor/login', { email: ada.email, password: 'wrong' }, `192.0.2.${100 + i}`).expect(401);
+      }
+      const right = () => post('/two-factor/login', { email: ada.email, password: PASSWORD }, '192.0.2.99');
+      await right().expect(429);
+      await right().set('Cookie', device).expect(200);
+    });
+
     it('the code is not in the database', async () => {
       const { code } = await first();
       const rows = await storedText(t.db, 'auth_ephemeral_tokens');

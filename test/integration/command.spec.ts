@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { seconds, SessionService, type AuthUser } from 'nestjs-latchkey';
 import { SessionCache, type MemorySessionCache } from 'nestjs-latchkey/engine';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { configFile, latchkey, latchkeyProcess, type Ran } from '../support/command.js';
+import { configFile, latchkey, type Ran } from '../support/command.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { until } from '../support/heard.js';
 import { databaseUrl } from '../support/test-server.js';
@@ -58,40 +58,6 @@ describe('latchkey, called', () => {
     expect(err).toContain('Usage: nestjs-latchkey');
     expect(err).not.toMatch(/hunter2|\n\s+at /);
   });
-});
-
-describe('latchkey, as a process', () => {
-  it('prints and exits as it does here: done, failed, called wrongly', async () => {
-    const url = 'postgres://ada:hunter2@127.0.0.1:1/notes';
-    const calls = [
-      ['--help'],
-      ['secret', '--json'],
-      ['migrate', '--frobnicate'],
-      ['sessions', 'list', '--user', 'ada'],
-    ];
-    const ran = await Promise.all(calls.map((args) => latchkeyProcess(args, { DATABASE_URL: url })));
-    expect(ran.map(({ status }) => status)).toEqual([0, 0, 2, 1]);
-    const [help, , wrong, away] = await Promise.all(calls.map((args) => latchkey(args, { DATABASE_URL: url })));
-    expect(ran[0]).toEqual(help);
-    expect(json(ran[1]!)['secret']).toMatch(/^[\w-]{64}$/);
-    expect(ran[2]).toEqual(wrong);
-    expect(ran[3]).toEqual(away);
-  }, 60_000);
-
-  it('a migrated database: doctor and sessions end by themselves', async () => {
-    const db = await database();
-    const config = configFile(`{ secrets: ['${SECRET}'], routes: { path: 'auth' }, cache: { enabled: true } }`);
-    undo.push(config.remove);
-    const env = { DATABASE_URL: db.url, LATCHKEY_CONFIG: config.path };
-    const ran = await Promise.all([
-      latchkeyProcess(['doctor'], env),
-      latchkeyProcess(['sessions', 'list', '--user', 'ada@example.com'], env),
-    ]);
-    expect(ran.map(({ status, err }) => ({ status, err }))).toEqual([
-      { status: 0, err: '' },
-      { status: 1, err: 'There is no account with this id or email.\n' },
-    ]);
-  }, 60_000);
 });
 
 describe('latchkey secret', () => {

@@ -350,12 +350,13 @@ describe('H42: the migrations', () => {
       'CreateRateLimits1763683200004',
       'CreateRevokedTokens1763683200005',
       'CreateAuditEvents1763683200006',
+      'CreatePasswordAttempts1763683200007',
     ]);
-    expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(7);
+    expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(8);
   });
 
   it('H41: authSchemaFor has a return type of its own, which a user’s file can export', () => {
     const schema: AuthSchema = authSchemaFor({ userId: 'uuid' });
-    expect(schema.entities).toHaveLength(5);
+    expect(schema.entities).toHaveLength(6);
   });
 });

@@ -14,7 +14,7 @@ import {
   type AuthUser,
 } from 'nestjs-latchkey';
 import { FrozenClock } from 'nestjs-latchkey/testing';
-import type { EntitySchema, MigrationInterface, MixedList } from 'typeorm';
+import type { DataSourceOptions, EntitySchema, MigrationInterface, MixedList } from 'typeorm';
 import { createTestDatabase, databaseAt, type TestDatabase } from './database.js';
 import { spyOnQueries, type QuerySpy } from './query-spy.js';
 import { variantOptions } from './variant.js';
@@ -47,7 +47,7 @@ export interface TestAppOptions {
   entities?: MixedList<(new () => object) | EntitySchema>;
   migrations?: (new () => MigrationInterface)[];
   /** Other options of the DataSource, such as its schema. */
-  dataSource?: { schema?: string; entityPrefix?: string; extra?: { max?: number } };
+  dataSource?: Omit<Partial<Extract<DataSourceOptions, { type: 'postgres' }>>, 'type' | 'entities' | 'migrations'>;
   override?: (builder: TestingModuleBuilder) => TestingModuleBuilder;
   configure?: (app: INestApplication) => void;
 }

@@ -40,7 +40,9 @@ import {
   UseGuards, type ArgumentsHost, type CanActivate, type ExceptionFilter, type ExecutionContext,
   type INestApplication, type OnModuleInit,
 } from '@nestjs/common';
-import { CleanupService, LoginService } from 'nestjs-latchkey/engine';
+import {
+  bcryptPasswords, CleanupService, LoginService, type BcryptLibrary, type LegacyPasswords,
+} from 'nestjs-latchkey/engine';
 import { HealthCheckService } from '@nestjs/terminus';
 import { Test } from '@nestjs/testing';
 import { InjectRepository, TypeOrmModule } from '@nestjs/typeorm';
@@ -55,6 +57,7 @@ import { DataSource, Repository } from 'typeorm';
 /** What the application around the examples has. */
 const APPLICATION = `
 declare const accounts: PostgresUserDirectory;
+declare const bcrypt: BcryptLibrary;
 declare const cleanup: CleanupService;
 declare const codec: JwtCodecService;
 declare const dataSource: DataSource;
@@ -71,6 +74,7 @@ declare const current: Session;
 declare const email: string, password: string, name: string, token: string, ip: string, userAgent: string;
 declare const secrets: string[];
 declare const assertion: unknown, error: unknown;
+declare const isSha512Crypt: (storedHash: string, password: string) => Promise<boolean>;
 declare class Note {}
 declare class Company { name: string }
 declare class Customer { id: number; email: string; passwordHash: string; blockedAt: Date | null }

@@ -1,3 +1,4 @@
+import { LONG } from './long.js';
 import { randomFrom } from './random.js';
 
 // A look at a global costs ten times the rest of it in Jest's modules.
@@ -5,7 +6,7 @@ const { floor } = Math;
 const { fromCharCode } = String;
 
 /** Inputs of each test, many times as many in the project `long`. */
-export const FUZZED = (globalThis as { LATCHKEY_LONG?: boolean }).LATCHKEY_LONG ? 100_000 : 5_000;
+export const FUZZED = LONG ? 100_000 : 5_000;
 
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 /** What lenient readers drop, fold or take for something else. The last ones are ASCII letters plus 256, half a pair. */

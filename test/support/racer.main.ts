@@ -1,16 +1,13 @@
 import { getDataSourceToken } from '@nestjs/typeorm';
-import { EphemeralTokenService, RateLimitService, type AuthEngine } from 'nestjs-latchkey';
+import { EphemeralTokenService, RateLimitService } from 'nestjs-latchkey';
 import type { DataSource } from 'typeorm';
 import { startAuthProcess } from './history/auth-process.js';
 import type { Task } from './racers.js';
 
 // One of several processes that all do the same at the same moment. Started by `racers.ts`.
 
-const redisUrls = process.env['REDIS_URLS']?.split(' ').filter(Boolean) ?? [];
-
 const app = await startAuthProcess(
   {
-    engine: redisUrls.length === 0 ? undefined : await redisEngine(),
     rateLimits: { policies: { '2fa_attempt': { limit: 5 } } },
     // The tests' rows are of a clock that stands still, long ago.
     cleanup: { enabled: false },
@@ -64,9 +61,3 @@ process.on('message', (task: Task | 'stop') => {
 // Opens the connections, so that the first task finds them all.
 await Promise.all(Array.from({ length: 25 }, () => dataSource.query('SELECT pg_sleep(0.05)')));
 process.send!('ready');
-
-/** Most racers need not load node-redis. */
-async function redisEngine(): Promise<AuthEngine> {
-  const { engineFor } = await import('./redis-engine.js');
-  return engineFor(process.env['DATABASE_URL']!, redisUrls);
-}

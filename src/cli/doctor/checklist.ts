@@ -211,6 +211,7 @@ function selfContainedRows({ jwt, secrets }: AuthConfig): Row[] {
 
 function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Row[] {
   const { login_attempt: account, login_ip: address, login_network: network } = rateLimits.policies;
+  const device = rateLimits.policies['login_known_device']!;
   const second = rateLimits.policies['2fa_attempt']!;
   const otp = ephemeralTokens.get('email_otp_setup')!;
   const reset = ephemeralTokens.get('password_reset')!;
@@ -224,8 +225,8 @@ function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Ro
       'G1',
       'N3.2.2',
       'Failures in a row of an account',
-      `${perWindow(account!)}, again in the next`,
-      'nothing disables a password after 100 failures in a row',
+      `${perWindow(account!)}, and ${password.maxFailures} until the password is disabled`,
+      password.maxFailures > 100 && 'more than 100 failures in a row',
     ],
     [
       'G2',
@@ -239,8 +240,7 @@ function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Ro
       'G3',
       'A6.1.1',
       'Strangers do not lock an owner out',
-      `for ${spelled(account!.window)} at a time they do`,
-      'failures from anywhere count against every login of the account',
+      `not of a known device, which has ${perWindow(device)}; elsewhere for ${spelled(account!.window)} at a time`,
     ],
     ['G7', 'A2.4.1', 'Costly work is bounded', `${password.concurrency} hashes at once, ${password.queue} wait`],
     [

@@ -9,6 +9,7 @@ const WIDEST = { ipv4: 8, ipv6: 16 } as const;
 /** NIST 800-63B 3.2.2: no more than 100 failed attempts on an account. Many accounts may be behind one address. */
 const MAX_ATTEMPTS: Readonly<Record<string, number>> = {
   login_attempt: 100,
+  login_known_device: 100,
   '2fa_attempt': 100,
   password_change: 100,
   login_ip: 1_000,

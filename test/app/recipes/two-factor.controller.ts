@@ -12,7 +12,14 @@ import {
   RateLimitService,
   UserDirectory,
 } from 'nestjs-latchkey';
-import { ClientIp, LoginLimits, parseLoginBody } from 'nestjs-latchkey/engine';
+import {
+  ClientIp,
+  DeviceCookie,
+  KnownDevices,
+  LoginLimits,
+  parseLoginBody,
+  PasswordLogin,
+} from 'nestjs-latchkey/engine';
 import type { IncomingMessage } from 'node:http';
 import { Mailer } from './mailer.js';
 
@@ -31,7 +38,10 @@ export class TwoFactorController {
   constructor(
     private readonly users: UserDirectory,
     private readonly tokens: EphemeralTokenService,
+    private readonly passwords: PasswordLogin,
     private readonly loginLimits: LoginLimits,
+    private readonly deviceCookie: DeviceCookie,
+    private readonly devices: KnownDevices,
     private readonly limits: RateLimitService,
     private readonly hasher: PasswordHasher,
     private readonly sessions: HttpSessions,
@@ -47,10 +57,13 @@ export class TwoFactorController {
   async login(@Body() body: unknown, @Req() request: IncomingMessage, @Res({ passthrough: true }) response: object) {
     const { email: login, password } = parseLoginBody(body);
     const authenticatedAt = this.clock.now();
-    // The same limits as the login without a second factor; null is a failure.
+    // The same limits as the login without a second factor.
     const ip = this.clientIp.of(request);
-    const { email, tokensInvalidatedAfter = null } = await this.loginLimits.enforce(ip, login, () =>
-      this.users.verifyCredentials(login, password, ip),
+    const { email, tokensInvalidatedAfter = null } = await this.loginLimits.enforce(
+      ip,
+      login,
+      (isKnownDevice) => this.passwords.verify(login, password, { ip, isKnownDevice }),
+      this.devices.identify(this.deviceCookie.values(request.headers.cookie), login),
     );
     await this.limits.consumeOrThrow('email_send', login);
 
@@ -109,7 +122,7 @@ export class TwoFactorController {
     const user = await this.users.findByLogin(pending.username);
     if (!user) return null;
     await this.limits.clear('2fa_attempt', pending.username);
-    return { user, ...pending.firstFactor };
+    return { user, login: pending.username, ...pending.firstFactor };
   }
 
   private setCookie(response: object, header: string): void {

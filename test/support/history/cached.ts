@@ -9,10 +9,13 @@ export const PLAIN_PROMISE: Promised = { bound: 0, grace: 0 };
 const MAX_STALENESS = seconds(1);
 export const GRACE = seconds(2);
 
-/** `local` is the negative control: caches that tell each other nothing. */
-export function cachedAuth(channel: 'postgres' | 'local', { grace = 0 } = {}): Partial<AuthOptions> {
+/** `local` is the negative control: caches that tell each other nothing. `url`: where they listen, if elsewhere. */
+export function cachedAuth(
+  channel: 'postgres' | 'local',
+  { grace = 0, url }: { grace?: number; url?: string | undefined } = {},
+): Partial<AuthOptions> {
   return {
-    cache: { enabled: true, channel, maxStaleness: MAX_STALENESS, ttl: seconds(10), maxSessions: 10_000 },
+    cache: { enabled: true, channel, url, maxStaleness: MAX_STALENESS, ttl: seconds(10), maxSessions: 10_000 },
     session: { rotationGrace: grace },
   };
 }

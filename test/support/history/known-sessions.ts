@@ -10,6 +10,8 @@ export class KnownSessions {
   private readonly ended: { session: KnownSession; shyFrom: number }[] = [];
   private nextEnded = 0;
 
+  constructor(private readonly random: () => number) {}
+
   get size(): number {
     return this.live.length;
   }
@@ -31,7 +33,7 @@ export class KnownSessions {
   }
 
   any(): KnownSession | undefined {
-    return this.live[Math.floor(Math.random() * this.live.length)];
+    return this.live[Math.floor(this.random() * this.live.length)];
   }
 
   /** `shyFrom`: from this instant (ms of `performance.now()`) on it is rarely asked for, since that has consequences. */
@@ -50,8 +52,8 @@ export class KnownSessions {
   }
 
   anyEnded(): KnownSession | undefined {
-    const found = this.ended[Math.floor(Math.random() * this.ended.length)];
+    const found = this.ended[Math.floor(this.random() * this.ended.length)];
     if (!found) return undefined;
-    return performance.now() < found.shyFrom || Math.random() < 0.01 ? found.session : undefined;
+    return performance.now() < found.shyFrom || this.random() < 0.01 ? found.session : undefined;
   }
 }

@@ -14,8 +14,14 @@ export interface HistoryOptions {
   /** How many live sessions there are at about any time. */
   sessions?: number;
   users?: number;
-  /** Milliseconds. */
+  /** Of what the processes choose to do; when each thing happens is the machine's. Default 1. */
+  seed?: number;
+  /** Where sessions are, if not in the database. */
+  redisUrls?: readonly string[];
+  /** Milliseconds, or longer if there are fewer operations by then than `operations`, as on a busy machine. */
   duration: number;
+  /** Default 0. */
+  operations?: number;
   /** As JSON, so nothing but data. */
   auth?: Partial<AuthOptions>;
   /** The negative control: each process answers lookups from a map of its own for so long (ms). */
@@ -33,15 +39,17 @@ const SESSION = { ttl: HOUR, extendBelow: HOUR - 1, absoluteLifetime: 2 * HOUR, 
 
 /** What several processes on one database asked and were answered, all doing everything to the same sessions. */
 export async function runHistory(options: HistoryOptions): Promise<{ history: Operation[]; counts: Counts }> {
-  const { processes = 3, sessions = 2000, users = 200, duration, faults } = options;
+  const { processes = 3, sessions = 2000, users = 200, duration, operations: least = 0, faults } = options;
   const urls = Array.from({ length: processes }, (_, i) => urlOf(options.databaseUrl, i));
   const ids = await createUsers(urls[0]!, users);
   const history: Operation[] = [];
+  const enough = withResolvers();
   const workers = urls.map((url, i) => new Worker<ToWorker, FromWorker>(SCRIPT, environment(url, i, options)));
   try {
     for (const worker of workers) {
       worker.on('batch', ({ operations, news }) => {
         for (const operation of operations) history.push(operation);
+        if (history.length >= least) enough.resolve();
         if (!Object.values(news).some((items: unknown[]) => items.length > 0)) return;
         for (const other of workers) if (other !== worker) other.send({ type: 'news', news });
       });
@@ -51,7 +59,8 @@ export async function runHistory(options: HistoryOptions): Promise<{ history: Op
     const share = Math.ceil(sessions / processes);
     await all(workers, 'prepared', { type: 'prepare', users: ids, sessions: share, target: sessions });
     workers.forEach((worker) => worker.send({ type: 'run' }));
-    await Promise.race([Promise.all([setTimeout(duration), faults?.()]), ...workers.map(({ failed }) => failed)]);
+    const ran = Promise.all([setTimeout(duration), enough.promise, faults?.()]);
+    await Promise.race([ran, ...workers.map(({ failed }) => failed)]);
     await all(workers, 'finished', { type: 'finish' });
   } finally {
     await Promise.all(workers.map((worker) => worker.stop()));
@@ -69,16 +78,25 @@ async function all(workers: readonly HistoryWorker[], answer: FromWorker['type']
 function environment(
   url: string,
   index: number,
-  { auth = {}, naiveCache = 0 }: HistoryOptions,
+  { auth = {}, naiveCache = 0, seed = 1, redisUrls = [] }: HistoryOptions,
 ): Record<string, string> {
   const session = { ...SESSION, ...auth.session };
   return {
     DATABASE_URL: url,
+    REDIS_URLS: redisUrls.join(' '),
     AUTH_OPTIONS: JSON.stringify({ ...auth, session }),
     HISTORY_PROCESS: `${index}`,
+    HISTORY_SEED: `${seed}`,
     HISTORY_NAIVE_CACHE: `${naiveCache}`,
     HISTORY_GRACE: `${session.rotationGrace}`,
   };
+}
+
+/** `Promise.withResolvers`, which Node 20 does not have. */
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve!: () => void;
+  const promise = new Promise<void>((done) => (resolve = done));
+  return { promise, resolve };
 }
 
 function urlOf(url: string | readonly string[], index: number): string {

@@ -4,6 +4,7 @@ import { SessionService, PostgresUserDirectory, type AuthenticatedSession } from
 import { startAuthProcess } from './auth-process.js';
 import type { FromWorker, ToWorker } from './messages.js';
 import { RecordedSessions } from './recorded-sessions.js';
+import { randomFrom } from '../random.js';
 import { Recorder } from './recorder.js';
 import { Workload } from './workload.js';
 
@@ -17,13 +18,15 @@ const LAST_ANSWERS_MS = 5_000;
 const app = await startAuthProcess();
 const sessions = app.get(SessionService);
 const directory = app.get(PostgresUserDirectory);
-const recorder = new Recorder(Number(process.env['HISTORY_PROCESS']));
+const index = Number(process.env['HISTORY_PROCESS']);
+const recorder = new Recorder(index);
 const naiveTtl = Number(process.env['HISTORY_NAIVE_CACHE']);
 const workload = new Workload({
   sessions: new RecordedSessions(sessions, directory, recorder, naiveTtl > 0 ? naiveCache(naiveTtl) : undefined),
   createUser: async () => (await directory.create(`${randomUUID()}@example.com`, 'correct horse battery staple')).id,
   tell: (together) => send({ type: 'together', together }),
   grace: Number(process.env['HISTORY_GRACE']),
+  random: randomFrom(1000 * Number(process.env['HISTORY_SEED']) + index),
 });
 
 const running = new Set<Promise<unknown>>();

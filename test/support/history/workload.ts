@@ -12,15 +12,19 @@ export interface Surroundings {
   tell(together: Together): void;
   /** `session.rotationGrace`, ms; `null`: there is none, and using an old token has no consequences. */
   readonly grace: number | null;
+  /** Decides what is done next: the same choices for the same seed, though not the same timing. */
+  random(this: void): number;
 }
 
 /** What one process does at random; most of it lookups, of its own sessions, of the others' and of ended ones. */
 export class Workload {
-  private readonly known = new KnownSessions();
+  private readonly known: KnownSessions;
   private users: string[] = [];
   private news = emptyNews();
 
-  constructor(private readonly around: Surroundings) {}
+  constructor(private readonly around: Surroundings) {
+    this.known = new KnownSessions(around.random);
+  }
 
   /** Users of all processes, and so many sessions of this one, for a population of `target`. */
   async prepare(users: readonly string[], sessions: number): Promise<void> {
@@ -46,7 +50,7 @@ export class Workload {
 
   async turn(target: number): Promise<void> {
     const session = this.known.any();
-    const dice = Math.random();
+    const dice = this.around.random();
     if (!session) return this.open();
     if (dice < 0.62) return void (await this.look(session));
     if (dice < 0.82) return void (await this.look(this.known.anyEnded() ?? session));
@@ -80,13 +84,13 @@ export class Workload {
   }
 
   private async open(): Promise<void> {
-    const user = this.users[Math.floor(Math.random() * this.users.length)]!;
+    const user = this.users[Math.floor(this.around.random() * this.users.length)]!;
     this.opened(await this.around.sessions.create(user));
   }
 
   private async rotate(known: KnownSession): Promise<void> {
     const rotate = () => this.around.sessions.rotate(known);
-    const issued = await Promise.all(Math.random() < 0.5 ? [rotate()] : [rotate(), rotate()]);
+    const issued = await Promise.all(this.around.random() < 0.5 ? [rotate()] : [rotate(), rotate()]);
     for (const each of issued) this.opened(each);
     this.known.end(known.key, this.shyFrom());
     this.news.ended.push(known.key);
