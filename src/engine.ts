@@ -1,6 +1,6 @@
 /**
  * For authors of an engine, and for using one of the module's parts on its own: the ports, the PostgreSQL stores, and
- * the building blocks between them. An application needs none of this.
+ * the building blocks between them. Most applications need none of this; the documentation names the exceptions.
  */
 export type { AuthEngine } from './auth.engine.js';
 export { SystemClock } from './common/clock.js';

@@ -1,7 +1,7 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import * as argon2 from '@node-rs/argon2';
 import { AuthConfig } from '../config/auth-config.js';
-import type { PasswordSettings } from '../config/password-settings.js';
+import type { LegacyPasswords, PasswordSettings } from '../config/password-settings.js';
 
 /** The real argon2, and what it was given to check. */
 const verified: string[] = [];
@@ -14,6 +14,9 @@ jest.unstable_mockModule('@node-rs/argon2', () => ({
 }));
 const { PasswordHasher } = await import('./password-hasher.js');
 
+const throws = (): never => {
+  throw new Error('$legacy$hash');
+};
 const cheap = { memoryCost: 64, timeCost: 1 };
 const hasherWith = (password: Partial<PasswordSettings>) =>
   new PasswordHasher(AuthConfig.from({ secrets: ['x'.repeat(32)], password }));
@@ -30,6 +33,16 @@ describe('PasswordHasher', () => {
     expect(hash).not.toBe(await hasher.hash('correct horse'));
     expect(await hasher.matches(hash, 'correct horse')).toBe(true);
     expect(await hasher.matches(hash, 'Correct horse')).toBe(false);
+  });
+
+  it.each<[string, LegacyPasswords]>([
+    ['that throws where it recognizes', { recognizes: throws, verify: () => Promise.resolve('right') }],
+    ['that throws where it verifies', { recognizes: () => true, verify: throws }],
+    ['that rejects', { recognizes: () => true, verify: () => Promise.reject(new Error('$legacy$hash')) }],
+  ])('a legacy verifier %s: the password is wrong, after the work of a dummy', async (_, verifier) => {
+    const before = verified.length;
+    expect(await hasherWith({ ...cheap, legacy: [verifier] }).matches('$legacy$hash', 'correct horse')).toBe(false);
+    expect(verified.length).toBe(before + 1);
   });
 
   it('compares every one of 1024 characters', async () => {

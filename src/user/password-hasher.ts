@@ -6,7 +6,7 @@ import { FairSemaphore } from '../common/fair-semaphore.js';
 import { SampledLogger } from '../common/sampled-logger.js';
 import { sourceOfAddress } from '../common/ip-address.js';
 import { AuthConfig } from '../config/auth-config.js';
-import type { Argon2Parameters, LegacyPasswords } from '../config/password-settings.js';
+import type { Argon2Parameters, LegacyPasswords, LegacyVerdict } from '../config/password-settings.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import { randomToken } from '../crypto/random.js';
 
@@ -115,15 +115,20 @@ export class PasswordHasher {
 
   /** `null` for a hash that nothing can verify. */
   private async matchesLegacy(storedHash: string, password: string): Promise<boolean | null> {
-    const verifier = this.legacy.find((one) => one.recognizes(storedHash));
-    if (!verifier) return null;
-    const verdict = await verifier.verify(storedHash, password).catch(() => 'malformed' as const);
+    const verdict = await this.legacyVerdict(storedHash, password).catch(() => 'malformed' as const);
+    if (verdict === null) return null;
     if (verdict === 'right' || verdict === 'wrong') return verdict === 'right';
     this.logger.warn(
       `The stored hash of an account is ${verdict}, so its password matches nothing: let the user reset it. SELECT id ` +
         "FROM users WHERE password_hash NOT LIKE '$argon2%' lists the accounts whose hashes come from another system.",
     );
     return null;
+  }
+
+  /** Asynchronous throughout, so that a verifier of the host's cannot throw past the `catch`. */
+  private async legacyVerdict(storedHash: string, password: string): Promise<LegacyVerdict | null> {
+    const verifier = this.legacy.find((one) => one.recognizes(storedHash));
+    return verifier ? verifier.verify(storedHash, password) : null;
   }
 
   private dummyFor(login: string): string {
