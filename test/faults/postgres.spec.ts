@@ -7,7 +7,7 @@ import { engineFor } from '../support/redis-engine.js';
 import { startRedis, type RedisServer } from '../support/redis-server.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { withClient } from '../support/test-server.js';
-import { checkFault, type Fault } from './check-fault.js';
+import { checkFault, restarted, type Fault } from './check-fault.js';
 import { startPostgresPair } from './postgres-pair.js';
 import { PagesController } from './public-routes.js';
 
@@ -84,15 +84,10 @@ describe.each(WAYS)('PostgreSQL, %s', (...way) => {
     { name: 'slow', leaves: 'all', begin: async () => proxy.slow(25), end: async () => proxy.slow(0) },
     { name: 'cut off', leaves: 'nothing', begin: async () => proxy.cut(), end: async () => proxy.heal() },
     { name: 'stopped', leaves: 'nothing', begin: () => postgres.stop(), end: () => postgres.start() },
-    {
-      name: 'restarted',
-      leaves: 'anything',
-      begin: async () => {
-        await postgres.stop();
-        await postgres.start();
-      },
-      end: async () => {},
-    },
+    restarted(
+      () => postgres.stop(),
+      () => postgres.start(),
+    ),
     {
       name: 'read-only',
       leaves: 'reads',

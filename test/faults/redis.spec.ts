@@ -6,7 +6,7 @@ import { until } from '../support/heard.js';
 import { engineFor } from '../support/redis-engine.js';
 import { startRedis, type RedisServer } from '../support/redis-server.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
-import { checkFault, type Fault } from './check-fault.js';
+import { checkFault, restarted, type Fault } from './check-fault.js';
 import { PagesController } from './public-routes.js';
 
 /** What is answered is on the disk. */
@@ -46,15 +46,10 @@ describe.each(PLATFORMS)('Redis, on %s', (platform) => {
     { name: 'cut off', leaves: 'nothing', begin: async () => proxy.cut(), end: async () => proxy.heal() },
     { name: 'frozen', leaves: 'nothing', begin: async () => signal('SIGSTOP'), end: async () => signal('SIGCONT') },
     { name: 'stopped', leaves: 'nothing', begin: () => redis.kill(), end: () => redis.restart() },
-    {
-      name: 'restarted',
-      leaves: 'anything',
-      begin: async () => {
-        await redis.kill();
-        await redis.restart();
-      },
-      end: async () => {},
-    },
+    restarted(
+      () => redis.kill(),
+      () => redis.restart(),
+    ),
     {
       name: 'read-only',
       leaves: 'reads',
