@@ -7,10 +7,10 @@ import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp, whileAway 
 
 describe.each(PLATFORMS)('limits on login, on %s', (platform) => {
   let t: TestApp;
-  let accounts = 0;
   let email: string;
-  let hosts = 0;
   let from: string;
+  let accounts = 0;
+  let hosts = 0;
   beforeAll(async () => {
     t = await startTestApp({
       platform,

@@ -1,6 +1,7 @@
-import { afterAll, afterEach, beforeAll, describe, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, it } from '@jest/globals';
 import type { AuthModuleExtras, AuthOptions } from 'nestjs-latchkey';
 import { startTestApp, type Platform, type TestApp } from '../support/app.js';
+import { cleanupsAfterEach } from '../support/cleanups.js';
 import { until } from '../support/heard.js';
 import { startOwnPostgres, type OwnPostgres } from '../support/own-postgres.js';
 import { engineFor } from '../support/redis-engine.js';
@@ -23,10 +24,7 @@ afterAll(async () => {
   await redis?.stop();
 });
 
-const cleanups: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-});
+const cleanups = cleanupsAfterEach();
 
 const WAYS: readonly (readonly [
   name: string,

@@ -1,6 +1,7 @@
-import { afterAll, afterEach, beforeAll, describe, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, it } from '@jest/globals';
 import { createClient } from 'redis';
 import { startTestApp, PLATFORMS } from '../support/app.js';
+import { cleanupsAfterEach } from '../support/cleanups.js';
 import { createTestDatabase } from '../support/database.js';
 import { until } from '../support/heard.js';
 import { engineFor } from '../support/redis-engine.js';
@@ -23,10 +24,7 @@ afterAll(async () => {
   await redis?.stop();
 });
 
-const cleanups: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-});
+const cleanups = cleanupsAfterEach();
 
 /** Commands of an operator. */
 async function tell(server: RedisServer, ...command: string[]): Promise<unknown> {
