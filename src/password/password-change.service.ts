@@ -42,7 +42,11 @@ export interface ChangedPassword {
  *
  * @example
  * ```ts
- * const { credential } = await passwords.changePassword(user.id, current, next, { keep: session, transport: 'bearer', ip });
+ * const { credential } = await passwords.changePassword(user.id, password, 'a better passphrase', {
+ *   keep: current, // the session of the request
+ *   transport: 'bearer',
+ *   ip,
+ * });
  * return { token: credential!.value }; // the old token is refused from now on
  * ```
  */

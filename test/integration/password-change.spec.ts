@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest 
 import {
   AuthError,
   AuthEvents,
+  authSchemaFor,
   JwtCodecService,
   PasswordHasher,
   PostgresUserDirectory,
@@ -246,6 +247,45 @@ it('F39: a UserDirectory that cannot change passwords says what to override', as
       facts: { operation: 'findPasswordHash' },
       message: expect.stringMatching(/override findPasswordHash\(\) and setPasswordHash\(\)/),
     });
+  } finally {
+    await t.close();
+  }
+});
+
+/** Users of the application's own, without cutoffs. */
+@Injectable()
+class OwnDirectory extends PlainDirectory {
+  hash = '';
+  override findPasswordHash = async () => this.hash;
+  override setPasswordHash = async (_id: string, hash: string, { replaces }: { replaces?: string } = {}) => {
+    if (replaces !== undefined && replaces !== this.hash) return false;
+    this.hash = hash;
+    return true;
+  };
+}
+
+it('F39: in a UserDirectory of the application the other sessions end too, and say so', async () => {
+  const schema = authSchemaFor({ userId: 'text' });
+  const t = await startTestApp({
+    entities: [...schema.entities],
+    migrations: [...schema.migrations],
+    auth: { users: OwnDirectory },
+  });
+  try {
+    const hasher = t.app.get(PasswordHasher);
+    t.app.get(OwnDirectory).hash = await hasher.hash(PASSWORD);
+    const sessions = t.app.get(SessionService);
+    const [own, other] = [await sessions.create('1'), await sessions.create('1')];
+    const heard: AuthEvent[] = [];
+    t.app.get(AuthEvents).on((event) => void heard.push(event));
+    const passwords = t.app.get(PasswordChangeService);
+    expect(await outcome(passwords.changePassword('1', WRONG, NEXT))).toBe('INVALID_CREDENTIALS');
+    const { credential } = await passwords.changePassword('1', PASSWORD, NEXT, { keep: own.session });
+    expect(await sessions.lookup(credential!.value)).not.toBeNull();
+    for (const { token } of [own, other]) expect(await sessions.lookup(token)).toBeNull();
+    expect(await hasher.matches(t.app.get(OwnDirectory).hash, NEXT)).toBe(true);
+    const revoked = { type: 'session.revoked', userId: '1', handle: null, reason: 'password_changed', count: 1 };
+    expect(heard).toContainEqual({ ...revoked, at: t.clock.now() });
   } finally {
     await t.close();
   }
