@@ -16,6 +16,7 @@ import {
 import { AuditLog, PasswordChangeService } from 'nestjs-latchkey/engine';
 import request from 'supertest';
 import { createUser, NO_LOGIN_LIMITS, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
+import { createTestDatabase } from '../support/database.js';
 
 const NEXT = 'a better passphrase';
 const WRONG = 'not the passphrase';
@@ -266,7 +267,9 @@ class OwnDirectory extends PlainDirectory {
 
 it('F39: in a UserDirectory of the application the other sessions end too, and say so', async () => {
   const schema = authSchemaFor({ userId: 'text' });
+  const db = await createTestDatabase({ migrated: false });
   const t = await startTestApp({
+    url: db.url,
     entities: [...schema.entities],
     migrations: [...schema.migrations],
     auth: { users: OwnDirectory },
@@ -288,5 +291,6 @@ it('F39: in a UserDirectory of the application the other sessions end too, and s
     expect(heard).toContainEqual({ ...revoked, at: t.clock.now() });
   } finally {
     await t.close();
+    await db.drop();
   }
 });
