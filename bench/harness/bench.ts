@@ -14,7 +14,8 @@ export interface StartedBench extends Bench {
 
 /** PostgreSQL with durable commits, Redis where it is installed, and the processes of the contenders. */
 export async function startBench({ smoke, rounds }: { smoke: boolean; rounds: number }): Promise<StartedBench> {
-  pinThisProcess();
+  // What is only tried shares every core with the tests beside it.
+  if (!smoke) pinThisProcess();
   const postgres = await startEmbeddedPostgres({
     settings: { shared_buffers: '512MB', max_wal_size: '4GB', max_connections: '200' },
   });
@@ -38,7 +39,7 @@ export async function startBench({ smoke, rounds }: { smoke: boolean; rounds: nu
     },
     withProcess: async (use, flags = [], cores = 'one') => {
       const isReusable = smoke && flags.length === 0 && cores === 'one';
-      const used = (isReusable && spare) || new BenchProcess(flags, cores);
+      const used = (isReusable && spare) || new BenchProcess(flags, smoke ? 'all' : cores);
       if (used === spare) spare = undefined;
       let failed = true;
       try {

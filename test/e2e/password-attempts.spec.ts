@@ -2,7 +2,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { days, hours, AuthEvents, PostgresUserDirectory, type AuthEvent, type AuthUser } from 'nestjs-latchkey';
 import { AuditLog, LoginService, PasswordLogin } from 'nestjs-latchkey/engine';
 import request from 'supertest';
-import { createUser, NO_LOGIN_LIMITS, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import {
+  createUser,
+  NO_LOGIN_LIMITS,
+  PASSWORD,
+  PLATFORMS,
+  startTestApp,
+  type TestApp,
+  whileAway,
+} from '../support/app.js';
 
 /** From here the account was logged in to. */
 const HOME = '192.0.2.1';
@@ -156,10 +164,9 @@ describe.each(PLATFORMS)('failures in a row, on %s', (platform) => {
 
   it('H14: what could not be judged is not counted', async () => {
     await fail(99);
-    const verify = users.verifyCredentials.bind(users);
-    users.verifyCredentials = () => Promise.reject(new Error('away'));
-    for (let i = 0; i < 5; i++) await logIn(PASSWORD).expect(503);
-    users.verifyCredentials = verify;
+    await whileAway(users, async () => {
+      for (let i = 0; i < 5; i++) await logIn(PASSWORD).expect(503);
+    });
     await logIn(PASSWORD).expect(200);
   });
 
