@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { AuthError } from '../auth.errors.js';
 import { INVISIBLE, MAX_LOGIN_LENGTH, normalizeLogin } from '../user/login-name.js';
-import { PASSWORD_LENGTH } from '../user/password-hasher.js';
+import { canonicalPassword, PASSWORD_LENGTH } from '../user/password-hasher.js';
 
 const EMAIL = `must be a string of 1 to ${MAX_LOGIN_LENGTH} characters, none of them invisible`;
 const PASSWORD = `must be a string of 1 to ${PASSWORD_LENGTH.max} characters`;
@@ -19,8 +19,7 @@ const LoginBody = z.object({
   password: z
     .string(PASSWORD)
     .min(1, PASSWORD)
-    .max(4 * PASSWORD_LENGTH.max, PASSWORD)
-    .refine((password) => [...password.normalize('NFC')].length <= PASSWORD_LENGTH.max, PASSWORD),
+    .refine((password) => [...canonicalPassword(password)].length <= PASSWORD_LENGTH.max, PASSWORD),
 });
 
 export type LoginBody = z.infer<typeof LoginBody>;

@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { normalizeLogin, spellingsOf } from './login-name.js';
 
 describe('normalizeLogin', () => {
@@ -34,4 +34,17 @@ describe('normalizeLogin', () => {
     expect(spellingsOf('ada@example.com')).toEqual(['ada@example.com']);
     expect(spellingsOf('ada')).toEqual(['ada']);
   });
+});
+
+it('a login longer than any is not normalized, which would take minutes for a megabyte of combining marks', () => {
+  const normalize = jest.spyOn(String.prototype, 'normalize');
+  try {
+    const login = `A${'\u0301\u0316'.repeat(1_000)}@Example.com`;
+    expect(normalizeLogin(` ${login} `)).toBe(login.toLowerCase());
+    expect(normalize).not.toHaveBeenCalled();
+    // But what has that many characters after NFKC is found, however it is written.
+    expect(normalizeLogin(`${' '.repeat(3_000)}${'u\u0308\u0301'.repeat(320)}`)).toBe('\u01d8'.repeat(320));
+  } finally {
+    normalize.mockRestore();
+  }
 });

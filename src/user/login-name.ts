@@ -3,6 +3,9 @@ import { domainToASCII, domainToUnicode } from 'node:url';
 /** Longest login name, in characters after normalisation: RFC 5321's 64 + 1 + 255. */
 export const MAX_LOGIN_LENGTH = 320;
 
+/** In UTF-16 units, of which NFKC makes one character out of six at most. */
+const MAX_LOGIN_UNITS = 6 * MAX_LOGIN_LENGTH;
+
 /**
  * Characters that a reader cannot see: control and format characters (zero-width, soft hyphen, bidirectional
  * overrides), line separators, lone surrogates. Two names that differ in them look the same.
@@ -12,7 +15,8 @@ export const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Co
 /**
  * The canonical spelling of an e-mail address or user name: NFKC, trimmed, lower case, an international domain in its
  * ASCII form (`xn--`, UTS 46). Apply it once, before validation, limits and lookups, so that `Ａlice@…` and `alice@…`
- * are the same account everywhere, as are `user@пример.рф` and `user@xn--e1afmkfd.xn--p1ai`. It validates nothing.
+ * are the same account everywhere, as are `user@пример.рф` and `user@xn--e1afmkfd.xn--p1ai`. It validates nothing; what
+ * is longer than any login name, more than 1,920 UTF-16 units, is only trimmed and put in lower case.
  *
  * @throws {TypeError} for anything but a string.
  *
@@ -22,7 +26,10 @@ export const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Co
  * ```
  */
 export function normalizeLogin(login: string): string {
-  const name = login.normalize('NFKC').trim().toLowerCase();
+  const trimmed = login.trim();
+  // NFKC takes quadratic time for a run of combining marks: a minute of the event loop for a megabyte.
+  if (trimmed.length > MAX_LOGIN_UNITS) return trimmed.toLowerCase();
+  const name = trimmed.normalize('NFKC').trim().toLowerCase();
   return withDomain(name, (domain) => (isInternational(domain) ? domainToASCII(domain) : domain));
 }
 

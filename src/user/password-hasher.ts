@@ -13,6 +13,9 @@ import { randomToken } from '../crypto/random.js';
 /** Shortest and longest password that is accepted for an account, in characters (code points) after NFC. */
 export const PASSWORD_LENGTH = { min: 8, max: 1024 } as const;
 
+/** In UTF-16 units, of which NFC makes one character out of six at most. */
+const MAX_PASSWORD_UNITS = 6 * PASSWORD_LENGTH.max;
+
 const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/;
 /** Complete, with salt and hash: anything less would be refused without doing the work. */
 const ARGON2 = /^\$argon2(?:id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}$/;
@@ -34,7 +37,7 @@ export interface PasswordOrigin {
  * a flood from one, however wide its IPv6 network, leaves room for everyone else.
  *
  * Passwords are compared in Unicode NFC and are never truncated (NIST 800-63B 3.1.1.2). Their length is not checked
- * here.
+ * here; one of more than 6,144 UTF-16 units is compared as it is.
  *
  * @example
  * ```ts
@@ -72,7 +75,7 @@ export class PasswordHasher {
    *   client's.
    */
   hash(password: string, { ip }: Pick<PasswordOrigin, 'ip'> = {}): Promise<string> {
-    return this.inTurn(ip, () => hash(password.normalize('NFC'), this.options));
+    return this.inTurn(ip, () => hash(canonicalPassword(password), this.options));
   }
 
   /**
@@ -90,7 +93,7 @@ export class PasswordHasher {
     password: string,
     { login = '', ip }: PasswordOrigin = {},
   ): Promise<boolean> {
-    const normalized = password.normalize('NFC');
+    const normalized = canonicalPassword(password);
     return this.inTurn(ip, async () => {
       if (storedHash !== null) {
         const matches = ARGON2.test(storedHash)
@@ -150,6 +153,14 @@ export class PasswordHasher {
       this.semaphore.release();
     }
   }
+}
+
+/**
+ * The spelling in which a password is measured and compared: Unicode NFC. NFC takes quadratic time for a run of combining
+ * marks, a minute of the event loop for a megabyte, so what is longer than any password stays as it is.
+ */
+export function canonicalPassword(password: string): string {
+  return password.length > MAX_PASSWORD_UNITS ? password : password.normalize('NFC');
 }
 
 /** A PHC string with these parameters that belongs to no account: checking it does the full work. */
