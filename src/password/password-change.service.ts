@@ -14,7 +14,7 @@ import { isLive, isSelfContained, type Session } from '../session/session.js';
 import { SessionStore } from '../session/session.store.js';
 import { isActive, isBeforeCutoff } from '../user/account.js';
 import { PasswordHasher } from '../user/password-hasher.js';
-import { checkedPassword } from '../user/password-policy.js';
+import { checkedPassword, invalidPassword } from '../user/password-policy.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 
 /** Where a change of password comes from, and which session survives it. */
@@ -79,7 +79,8 @@ export class PasswordChangeService {
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if `current` is wrong or no longer the password, its attempts are used up,
    *   or the account is unknown or disabled: all alike, after the same work.
-   * @throws {AuthError} `INVALID_INPUT` if `next` does not have 8 to 1024 characters; nothing is counted.
+   * @throws {AuthError} `INVALID_INPUT` if `current` is not a string or `next` does not have 8 to 1024 characters; nothing is
+   *   counted.
    * @throws {AuthError} `SESSION_NOT_FOUND` if `keep` is another user's, or has ended.
    * @throws {AuthError} `RATE_LIMITED` after `password_change` attempts (default 5 in 15 minutes), right or wrong.
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; nothing is counted.
@@ -94,6 +95,7 @@ export class PasswordChangeService {
     context: PasswordChangeContext = {},
   ): Promise<ChangedPassword> {
     const { keep, ip = null } = context;
+    if (typeof current !== 'string') throw invalidPassword('currentPassword', 'must be a string');
     checkedPassword(next, 'newPassword');
     if (keep && !(await this.isKeepable(keep, userId))) throw sessionNotFound();
     const decision = await this.limits.consume('password_change', userId);
@@ -130,20 +132,16 @@ export class PasswordChangeService {
     { keep, ...context }: PasswordChangeContext,
   ): Promise<ChangedPassword> {
     const { joinsTransactions } = this.sessions;
+    const isClaimedFirst = keep !== undefined && (joinsTransactions || isSelfContained(keep));
     const changed = await this.transaction.run(async () => {
-      // First: it locks the user's sessions, so that one that was revoked meanwhile is noticed.
-      const claimed = keep && joinsTransactions ? await this.claim(keep) : true;
-      if (!claimed) throw sessionNotFound();
+      // First: it locks the user's sessions, so that one that has ended meanwhile is noticed.
+      if (isClaimedFirst && !(await this.claim(keep))) throw sessionNotFound();
       if (!(await this.users.setPasswordHash(userId, hash, { replaces: verified }))) refuse();
       // After that, so that a login with the old password in between ends too.
       await this.moveCutoff(userId);
       const at = this.clock.now();
-      const count = joinsTransactions ? await this.sessions.deleteByUser(userId) : 0;
       // Our own directory has ended and told of them by then.
-      if (count > 0) {
-        const of = { userId, handle: null, reason: 'password_changed', count } as const;
-        this.events.emitAfterTransaction({ type: 'session.revoked', at, ...of });
-      }
+      if (joinsTransactions) await this.endStored(userId);
       const user = await this.users.findById(userId);
       if (!isActive(user)) return refuse();
       const credential = keep && joinsTransactions ? await this.logins.renew(user, context) : null;
@@ -151,7 +149,7 @@ export class PasswordChangeService {
       return { user, credential };
     });
     if (joinsTransactions) return changed;
-    const claimed = keep !== undefined && (await this.claim(keep));
+    const claimed = isClaimedFirst || (keep !== undefined && (await this.claim(keep)));
     await this.sessions.deleteByUser(userId);
     return claimed ? { ...changed, credential: await this.logins.renew(changed.user, context) } : changed;
   }
@@ -163,14 +161,27 @@ export class PasswordChangeService {
       return found !== null && found.session.userId === userId && isLive(found, this.clock.now());
     }
     if (this.clock.now() >= keep.expiresAt || (await this.revocation.isRevoked(keep.id))) return false;
-    const user = await this.users.findById(userId);
-    return !isBeforeCutoff(keep.authenticatedAt, user?.tokensInvalidatedAfter);
+    return this.isAfterCutoff(keep);
   }
 
   /** Ends the session that is kept. False if it had ended already. */
   private async claim(keep: Session): Promise<boolean> {
-    if (isSelfContained(keep)) return this.revocation.revoke(keep.id, keep.absoluteExpiresAt);
-    return (await this.sessions.delete([keep.id])).length > 0;
+    if (!isSelfContained(keep)) return (await this.sessions.delete([keep.id])).length > 0;
+    // Takes the lock of everything that moves the cutoff, so that the one read after it stays.
+    if (this.sessions.joinsTransactions) await this.endStored(keep.userId);
+    return (await this.isAfterCutoff(keep)) && this.revocation.revoke(keep.id, keep.absoluteExpiresAt);
+  }
+
+  private async isAfterCutoff({ userId, authenticatedAt }: Session): Promise<boolean> {
+    const user = await this.users.findById(userId);
+    return !isBeforeCutoff(authenticatedAt, user?.tokensInvalidatedAfter);
+  }
+
+  private async endStored(userId: string): Promise<void> {
+    const count = await this.sessions.deleteByUser(userId);
+    if (count === 0) return;
+    const of = { userId, handle: null, reason: 'password_changed', count } as const;
+    this.events.emitAfterTransaction({ type: 'session.revoked', at: this.clock.now(), ...of });
   }
 
   /** A directory without cutoffs can only end what is stored, and without JWTs and signed cookies that is everything. */

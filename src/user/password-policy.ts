@@ -5,6 +5,9 @@ import { canonicalPassword, PASSWORD_LENGTH } from './password-hasher.js';
 export function checkedPassword(password: string, field = 'password'): string {
   const length = typeof password === 'string' ? [...canonicalPassword(password)].length : 0;
   if (length >= PASSWORD_LENGTH.min && length <= PASSWORD_LENGTH.max) return password;
-  const expected = `must be ${PASSWORD_LENGTH.min} to ${PASSWORD_LENGTH.max} characters`;
-  throw new AuthError('INVALID_INPUT', `${field} ${expected}.`, { fields: { [field]: expected } });
+  throw invalidPassword(field, `must be ${PASSWORD_LENGTH.min} to ${PASSWORD_LENGTH.max} characters`);
+}
+
+export function invalidPassword(field: string, expected: string): AuthError {
+  return new AuthError('INVALID_INPUT', `${field} ${expected}.`, { fields: { [field]: expected } });
 }

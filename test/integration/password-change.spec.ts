@@ -14,9 +14,11 @@ import {
   type AuthUser,
 } from 'nestjs-latchkey';
 import { AuditLog, PasswordChangeService } from 'nestjs-latchkey/engine';
+import { Client } from 'pg';
 import request from 'supertest';
 import { createUser, NO_LOGIN_LIMITS, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase } from '../support/database.js';
+import { until } from '../support/heard.js';
 
 const NEXT = 'a better passphrase';
 const WRONG = 'not the passphrase';
@@ -137,6 +139,48 @@ describe.each([false, true])('F39: changePassword, caches on: %p', (enabled) => 
     expect(await outcome(change)).toBe('SESSION_NOT_FOUND');
     expect(await isUnchanged()).toBe(true);
   });
+
+  it('F39: a JWT whose user signs out everywhere while the change is under way is not kept, and changes nothing', async () => {
+    const keep = await jwtSession();
+    const hasher = t.app.get(PasswordHasher);
+    const hash = hasher.hash.bind(hasher);
+    jest.spyOn(hasher, 'hash').mockImplementationOnce(async (...args) => {
+      await t.app.get(TokenRevocationService).revokeAllForUser(user.id);
+      return hash(...args);
+    });
+    const change = passwords.changePassword(user.id, PASSWORD, NEXT, { keep, transport: 'bearer' });
+    expect(await outcome(change)).toBe('SESSION_NOT_FOUND');
+    expect(await isUnchanged()).toBe(true);
+  });
+
+  it('F39: nor one that waits for the lock of the statement by which its user signs out', async () => {
+    const keep = await jwtSession();
+    const held = new Client({ connectionString: t.db.url });
+    await held.connect();
+    try {
+      await held.query('BEGIN');
+      const at = (t.clock.now() + 1) / 1000;
+      await held.query('SELECT latchkey_end_access($1, to_timestamp($2), NULL, false)', [user.id, at]);
+      const change = outcome(passwords.changePassword(user.id, PASSWORD, NEXT, { keep, transport: 'bearer' }));
+      const waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+      await until(async () => (await t.db.query(waits)).length > 0);
+      await held.query('COMMIT');
+      expect(await change).toBe('SESSION_NOT_FOUND');
+    } finally {
+      await held.end();
+    }
+    expect(await isUnchanged()).toBe(true);
+  });
+
+  it.each([undefined, null, 5, ['x'], { length: 9 }])(
+    'F39: a current password that is not a string counts nothing: %j',
+    async (current) => {
+      const change = passwords.changePassword(user.id, current as string, NEXT);
+      const fields = { currentPassword: 'must be a string' };
+      await expect(change).rejects.toMatchObject({ code: 'INVALID_INPUT', facts: { fields } });
+      expect(await t.db.query(`SELECT 1 FROM auth_password_attempts WHERE user_id = '${user.id}'`)).toEqual([]);
+    },
+  );
 
   it('F39: a wrong password, an unknown and a disabled account look the same', async () => {
     const disabled = await createUser(t.app);
