@@ -16,6 +16,8 @@ import {
 
 /** The `provider_id` of a login with e-mail address and password. */
 const PROVIDER = 'basic';
+/** How many rotations a logout follows; only a client that rotates with every request comes near it. */
+const MAX_ROTATIONS = 32;
 
 /**
  * `scheme: 'signed-cookie'`: the value is the signed identity itself. It is re-issued once strictly more than half of
@@ -69,11 +71,21 @@ export class SignedCookieScheme extends SessionScheme {
     for (const value of values) {
       const identity = this.cookies.decode(value);
       if (!identity) continue;
-      // Until the end of the absolute lifetime, since a request in progress may still re-issue this sid.
-      await this.revocation.revoke(identity.sid, identity.absoluteExpiresAt);
+      await this.end(identity);
       ended.push({ userId: identity.sub, handle: identity.sid });
     }
     return ended;
+  }
+
+  /**
+   * Whatever this cookie has been rotated to ends too: each rotation has revoked one `sid`, so the first that was not
+   * revoked is the one in force.
+   */
+  private async end({ sid, absoluteExpiresAt }: Required<Identity>): Promise<void> {
+    // Until the end of the absolute lifetime, since a request in progress may still re-issue this sid.
+    for (let i = 0; i <= MAX_ROTATIONS && !(await this.revocation.revoke(sid, absoluteExpiresAt)); i++) {
+      sid = this.cookies.sidAfter(sid);
+    }
   }
 
   private sign(identity: Required<Identity>): CookieValue {

@@ -111,9 +111,14 @@ export class SignedCookieSession {
     return this.issue(identity, this.clock.now());
   }
 
-  /** As `reissue`, under another `sid`: revoking the old one does not end it. */
+  /** As `reissue`, under the `sid` that follows: revoking the old one does not end it. */
   rotate(identity: Required<Identity>): Required<Identity> {
-    return this.issue({ ...identity, sid: randomId() }, this.clock.now());
+    return this.issue({ ...identity, sid: this.sidAfter(identity.sid) }, this.clock.now());
+  }
+
+  /** The `sid` of the session once it is rotated, so that a logout with an older cookie finds the one in force. */
+  sidAfter(sid: string): string {
+    return sha256Hex(`${SALT}\n${sid}`);
   }
 
   private issue(

@@ -12,7 +12,7 @@ import {
   PostgresUserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { SessionCookie, SignedCookieSession } from 'nestjs-latchkey/engine';
+import { LoginService, SessionCookie, SignedCookieSession } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { selfContainedLoginContract } from '../contract/self-contained-login.contract.js';
@@ -100,6 +100,44 @@ describe.each(PLATFORMS)("session: { scheme: 'signed-cookie' } on %s", (platform
     await request(t.url).get('/me').expect(401);
     expect(await storedText(t.db, 'sessions')).toBe('');
   });
+
+  it('R18: a logout with a cookie that was rotated, once or often, ends the one in force; a second one changes nothing', async () => {
+    for (const times of [1, 5]) {
+      const old = await signInAs(t.app, ada.id);
+      const other = await signInAs(t.app, ada.id);
+      let current = old;
+      for (let i = 0; i < times; i++) current = await rotated(current);
+      await get('/me', current).expect(200);
+      await request(t.url).post('/auth/logout').set('Cookie', old).expect(200);
+      await get('/me', current).expect(401);
+      await request(t.url).post('/auth/logout').set('Cookie', old).expect(200);
+      await get('/me', other).expect(200);
+    }
+  });
+
+  it('R18: a logout and a rotation of a signed cookie at once leave none that works', async () => {
+    for (let i = 0; i < 20; i++) {
+      const old = await signInAs(t.app, ada.id);
+      const [rotation] = await Promise.all([
+        t.app.get(LoginService).rotate(valueOf(old)),
+        request(t.url).post('/auth/logout').set('Cookie', old).expect(200),
+      ]);
+      if (rotation) await get('/me', `reflow_session=${rotation.value}`).expect(401);
+      await get('/me', old).expect(401);
+    }
+  });
+
+  it('R1: a login with a cookie that was rotated ends the one in force', async () => {
+    const old = await signInAs(t.app, ada.id);
+    const current = await rotated(old);
+    const answer = await login().set('Cookie', old);
+    await get('/me', current).expect(401);
+    await get('/me', cookieOf(answer)).expect(200);
+  });
+
+  const valueOf = (cookie: string) => cookie.slice(cookie.indexOf('=') + 1);
+  const rotated = async (cookie: string) =>
+    `reflow_session=${(await t.app.get(LoginService).rotate(valueOf(cookie)))!.value}`;
 
   it('T: wrong password 401; unknown user 401', async () => {
     await request(t.url).post('/auth/login').send({ email: ada.email, password: 'wrong' }).expect(401);
