@@ -135,7 +135,7 @@ export class PasswordChangeService {
     const isClaimedFirst = keep !== undefined && (joinsTransactions || isSelfContained(keep));
     const changed = await this.transaction.run(async () => {
       // First: it locks the user's sessions, so that one that has ended meanwhile is noticed.
-      if (isClaimedFirst && !(await this.claim(keep))) throw sessionNotFound();
+      if (keep && !(await (isClaimedFirst ? this.claim(keep) : this.isAfterCutoff(keep)))) throw sessionNotFound();
       if (!(await this.users.setPasswordHash(userId, hash, { replaces: verified }))) refuse();
       // After that, so that a login with the old password in between ends too.
       await this.moveCutoff(userId);

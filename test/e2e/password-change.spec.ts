@@ -1,6 +1,6 @@
 import { Body, Controller, Post } from '@nestjs/common';
-import { afterAll, beforeAll, describe, it } from '@jest/globals';
-import { CurrentSession, type Session } from 'nestjs-latchkey';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { CurrentSession, PasswordHasher, TokenRevocationService, type Session } from 'nestjs-latchkey';
 import { PasswordChangeService } from 'nestjs-latchkey/engine';
 import request from 'supertest';
 import { createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
@@ -44,5 +44,23 @@ describe.each(['database', 'signed-cookie'] as const)('F39: a changed password, 
     // And again, with the session that was kept.
     await post(renewed, 'a new passphrase', PASSWORD).expect(201);
     await get(renewed).expect(401);
+  });
+
+  it('F39: a session whose user signs out everywhere while the change is under way is not kept', async () => {
+    const { id, email } = await createUser(t.app);
+    const logIn = () => request(t.url).post('/auth/login').send({ email, password: PASSWORD }).expect(200);
+    const own = cookieOf(await logIn());
+    t.clock.advance(1);
+    const hasher = t.app.get(PasswordHasher);
+    const hash = hasher.hash.bind(hasher);
+    const meanwhile = jest.spyOn(hasher, 'hash').mockImplementationOnce(async (...args) => {
+      await t.app.get(TokenRevocationService).revokeAllForUser(id);
+      return hash(...args);
+    });
+    const body = { current: PASSWORD, next: 'a new passphrase' };
+    await request(t.url).post('/change').set('Cookie', own).send(body).expect(404);
+    expect(meanwhile).toHaveBeenCalledTimes(1);
+    meanwhile.mockRestore();
+    await logIn();
   });
 });
