@@ -56,6 +56,9 @@ describe('SessionCookie', () => {
     expect(own.isOurs('session=x; Domain=example.com')).toBe(true);
     expect(own.isOurs('session=x; Domain=; Path=/')).toBe(false);
     expect(own.isOurs('session=x; Domain=example.com; Path=/app')).toBe(false);
+    // A browser takes the last of several.
+    expect(own.isOurs('session=x; Domain=other.example; Path=/app; Path=/; Domain=example.com')).toBe(true);
+    expect(own.isOurs('session=x; Domain=example.com; Path=/; Path=/app')).toBe(false);
     expect(cookie.isOurs('__Host-session=x; Path=/; Secure')).toBe(true);
     expect(cookie.isOurs('__Host-session=x; Path=/; Secure; Partitioned')).toBe(false);
   });

@@ -98,8 +98,8 @@ export function cookieValues(header: string | undefined, name: string): string[]
   return values;
 }
 
-/** The value of an attribute in a `Set-Cookie`; an empty one counts as missing (RFC 6265bis 5.6.3). */
+/** The value of an attribute in a `Set-Cookie`: the last one, if there are several (RFC 6265bis 5.7). An empty one counts as missing. */
 function attributeOf(header: string, name: string): string | undefined {
-  const value = new RegExp(`;[ \\t]*${name}[ \\t]*=([^;]*)`, 'i').exec(header)?.[1];
+  const value = [...header.matchAll(new RegExp(`;[ \\t]*${name}[ \\t]*=([^;]*)`, 'gi'))].at(-1)?.[1];
   return (value && trimOptionalWhitespace(value)) || undefined;
 }
