@@ -1,6 +1,7 @@
 import { pbkdf2, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 import type { LegacyPasswords, LegacyVerdict } from '../config/password-settings.js';
+import { canonicalPassword } from './password-hasher.js';
 
 /** Above OWASP's highest recommendation (2^17, r=8: 128 MiB), below what exhausts a server. */
 const MAX_SCRYPT_MEMORY = 256 * 1024 * 1024;
@@ -37,7 +38,7 @@ class ScryptPasswords implements LegacyPasswords {
     const [, hexSalt, hexKey] = BETTER_AUTH.exec(storedHash) ?? [];
     if (hexSalt && hexKey) {
       const cost = { ln: 14, r: 16, p: 1 };
-      return this.compare(password.normalize('NFKC'), Buffer.from(hexSalt), Buffer.from(hexKey, 'hex'), cost);
+      return this.compare(canonicalPassword(password, 'NFKC'), Buffer.from(hexSalt), Buffer.from(hexKey, 'hex'), cost);
     }
     const [, ln, r, p, salt, key] = SCRYPT_PHC.exec(storedHash) ?? [];
     if (!salt || !key) return 'malformed';

@@ -12,7 +12,8 @@ jest.unstable_mockModule('@node-rs/argon2', () => ({
     return argon2.verify(hash, password);
   },
 }));
-const { PasswordHasher } = await import('./password-hasher.js');
+const { canonicalPassword, PasswordHasher } = await import('./password-hasher.js');
+const { scryptPasswords } = await import('./legacy-passwords.js');
 
 const throws = (): never => {
   throw new Error('$legacy$hash');
@@ -157,4 +158,19 @@ describe('PasswordHasher', () => {
     await expect(bounded.hash(undefined as unknown as string)).rejects.toThrow(TypeError);
     await expect(bounded.hash('correct horse')).resolves.toMatch(/^\$argon2id/);
   });
+});
+
+it('a password longer than any is not normalized, which would take minutes for a megabyte of combining marks', async () => {
+  const normalize = jest.spyOn(String.prototype, 'normalize');
+  try {
+    const password = `a${'\u0301\u0316'.repeat(4_000)}`;
+    const hasher = hasherWith({ ...cheap, legacy: [scryptPasswords()] });
+    expect(await hasher.matches(await hasher.hash(password), password)).toBe(true);
+    expect(await hasher.matches(`${'0'.repeat(32)}:${'0'.repeat(128)}`, password)).toBe(false);
+    expect(normalize).not.toHaveBeenCalled();
+    // The longest that there is, however it is written.
+    expect(canonicalPassword('u\u0308\u0301'.repeat(1024))).toBe('\u01d8'.repeat(1024));
+  } finally {
+    normalize.mockRestore();
+  }
 });

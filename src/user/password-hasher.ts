@@ -156,11 +156,11 @@ export class PasswordHasher {
 }
 
 /**
- * The spelling in which a password is measured and compared: Unicode NFC. NFC takes quadratic time for a run of combining
+ * The spelling in which a password is measured and compared: Unicode NFC. It takes quadratic time for a run of combining
  * marks, a minute of the event loop for a megabyte, so what is longer than any password stays as it is.
  */
-export function canonicalPassword(password: string): string {
-  return password.length > MAX_PASSWORD_UNITS ? password : password.normalize('NFC');
+export function canonicalPassword(password: string, form: 'NFC' | 'NFKC' = 'NFC'): string {
+  return password.length > MAX_PASSWORD_UNITS ? password : password.normalize(form);
 }
 
 /** A PHC string with these parameters that belongs to no account: checking it does the full work. */
