@@ -79,13 +79,18 @@ export class SignedCookieScheme extends SessionScheme {
 
   /**
    * Whatever this cookie has been rotated to ends too: each rotation has revoked one `sid`, so the first that was not
-   * revoked is the one in force.
+   * revoked is the one in force. Followed once: a logout that is sent again and again must not fill the list.
    */
   private async end({ sid, absoluteExpiresAt }: Required<Identity>): Promise<void> {
     // Until the end of the absolute lifetime, since a request in progress may still re-issue this sid.
-    for (let i = 0; i <= MAX_ROTATIONS && !(await this.revocation.revoke(sid, absoluteExpiresAt)); i++) {
-      sid = this.cookies.sidAfter(sid);
+    if (await this.revocation.revoke(sid, absoluteExpiresAt)) return;
+    const followed = this.cookies.sidAfter(`${sid} was followed`);
+    if (await this.revocation.isRevoked(followed)) return;
+    let next = this.cookies.sidAfter(sid);
+    for (let i = 1; i < MAX_ROTATIONS && !(await this.revocation.revoke(next, absoluteExpiresAt)); i++) {
+      next = this.cookies.sidAfter(next);
     }
+    await this.revocation.revoke(followed, absoluteExpiresAt);
   }
 
   private sign(identity: Required<Identity>): CookieValue {

@@ -111,6 +111,9 @@ describe.each(PLATFORMS)("session: { scheme: 'signed-cookie' } on %s", (platform
       await request(t.url).post('/auth/logout').set('Cookie', old).expect(200);
       await get('/me', current).expect(401);
       await request(t.url).post('/auth/logout').set('Cookie', old).expect(200);
+      const listed = await t.db.query('SELECT jti FROM revoked_tokens ORDER BY jti');
+      await request(t.url).post('/auth/logout').set('Cookie', old).expect(200);
+      expect(await t.db.query('SELECT jti FROM revoked_tokens ORDER BY jti')).toEqual(listed);
       await get('/me', other).expect(200);
     }
   });
