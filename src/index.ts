@@ -70,6 +70,7 @@ export type {
   SessionContext,
   SessionLookup,
 } from './session/session.service.js';
+export type { SessionData, SessionDataPatch, StoredSessionData } from './session/session-data.js';
 export type { AuthenticatedSession, EndedSession, Session } from './session/session.js';
 
 export { JwtCodecService } from './jwt/jwt-codec.service.js';

@@ -105,5 +105,6 @@ function sessionOf(identity: Required<Identity>, user: AuthUser): Session {
     lastSeenAt: identity.issuedAt,
     ip: null,
     userAgent: null,
+    data: {},
   };
 }

@@ -10,6 +10,7 @@ import { RevokedTokenEntity } from './entities/revoked-token.entity.js';
 import { SessionEntity, sessionEntityFor } from './entities/session.entity.js';
 import { UserEntity } from './entities/user.entity.js';
 import type { AuthSchemaSettings } from './migrations/auth-migration.js';
+import { addSessionData } from './migrations/add-session-data.js';
 import { createAuditEvents } from './migrations/create-audit-events.js';
 import { createEphemeralTokens } from './migrations/create-ephemeral-tokens.js';
 import { createInvalidationKey } from './migrations/create-invalidation-key.js';
@@ -99,6 +100,7 @@ function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterfa
     createRevokedTokens(settings),
     createAuditEvents(settings),
     createPasswordAttempts(settings),
+    addSessionData(settings),
   ];
 }
 

@@ -7,10 +7,12 @@ import type { AuthEvent, RevocationReason } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { RotationChain } from './rotation-chain.js';
+import { checkedChange, tooLarge, type SessionDataPatch, type StoredSessionData } from './session-data.js';
 import {
   extendedExpiry,
   isInGrace,
   isLive,
+  isSelfContained,
   type AuthenticatedSession,
   type EndedSession,
   type Session,
@@ -56,8 +58,8 @@ export interface SessionLookup extends AuthenticatedSession {
   readonly successor?: string;
 }
 
-/** The parts of a session that may be shown: no id, no token. */
-export type ListedSession = Omit<Session, 'id' | 'userId'>;
+/** The parts of a session that may be shown: no id, no token, and not what the application keeps in it. */
+export type ListedSession = Omit<Session, 'id' | 'userId' | 'data'>;
 
 const MAX_USER_AGENT_LENGTH = 512;
 const MAX_IP_LENGTH = 45;
@@ -245,6 +247,53 @@ export class SessionService {
   }
 
   /**
+   * Changes what the application keeps in the session: the fields that are named are set, or deleted by `null`; the
+   * others stay, also when they are changed at the same time. Returns all of the data as it is now, or `null` if the
+   * session is over. The `session` passed, and that of the request, keep the data they were read with. A rotation in
+   * the meantime is followed for its grace period.
+   *
+   * The data may take 4,096 bytes as JSON. It is kept when the session is extended or rotated, and ends with it; a login
+   * starts without any.
+   *
+   * @example
+   * ```ts
+   * const data = await sessionService.updateData(session, { tenant: 'acme', basket: null });
+   * if (data === null) throw new UnauthorizedException(); // logged out meanwhile
+   * ```
+   *
+   * @throws {AuthError} `SESSION_DATA_TOO_LARGE` if the data would be larger; nothing has changed.
+   * @throws {AuthError} `INVALID_INPUT` if a value is not plain JSON (a `Date`, a class instance, `NaN`, a cycle), or a
+   *   key is `__proto__`; nothing has changed.
+   * @throws {AuthError} `INVALID_CONFIG` for a signed cookie or a JWT, which has no stored session: use `session:
+   *   { scheme: 'database' }` and, for bearer tokens, leave `jwt.sessions` off.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async updateData(
+    session: Pick<Session, 'id' | 'handle'>,
+    patch: SessionDataPatch,
+  ): Promise<StoredSessionData | null> {
+    if (isSelfContained(session)) {
+      const mistake =
+        'A signed cookie or JWT has no stored session that could keep data: use session: { scheme: "database" } and, ' +
+        'for bearer tokens, jwt: { sessions: false }.';
+      throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
+    }
+    const change = checkedChange(patch);
+    for (let { id } = session; ;) {
+      const now = this.clock.now();
+      const data = await this.store.updateData({ id, now, change });
+      if (data) return data;
+      const found = await this.store.find(id);
+      // Nothing ever brings a session back, so one that is live now was live when the change was refused.
+      if (found && isLive(found, now)) throw tooLarge();
+      const isFollowed = found?.rotated && isInGrace(found.rotated, now, this.config.session);
+      const successor = isFollowed ? await this.rotations.follow(found, now) : null;
+      if (!successor) return null;
+      id = successor.session.id;
+    }
+  }
+
+  /**
    * The id of the session that this token names, without a query; `null` for anything that is not one of our tokens.
    */
   idOf(token: string): string | null {
@@ -351,6 +400,6 @@ function printable(value: string | null | undefined, maxLength: number): string 
 }
 
 function listed(session: Session): ListedSession {
-  const { id: _id, userId: _userId, ...rest } = session;
+  const { id: _id, userId: _userId, data: _data, ...rest } = session;
   return rest;
 }

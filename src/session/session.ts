@@ -1,4 +1,5 @@
 import type { SessionSettings } from '../config/session-settings.js';
+import type { StoredSessionData } from './session-data.js';
 import type { AuthUser } from '../user/user.directory.js';
 
 /** A session as the application sees it. Instants are epoch milliseconds. */
@@ -19,6 +20,11 @@ export interface Session {
   readonly lastSeenAt: number;
   readonly ip: string | null;
   readonly userAgent: string | null;
+  /**
+   * What the application keeps in the session, as it was when the session was read; see `SessionService.updateData`. A
+   * JWT or signed cookie has none.
+   */
+  readonly data: StoredSessionData;
 }
 
 /** A live session and its user. */

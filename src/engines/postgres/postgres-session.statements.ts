@@ -1,9 +1,11 @@
 import { epochSeconds, instant, interval, selectInstants } from '../../postgres/epoch-seconds.js';
 import type { Statement } from '../../postgres/statement.js';
+import { MAX_SESSION_DATA } from '../../session/session-data.js';
 import type { SchemaNames } from '../../schema/schema-names.js';
 
-const SESSION = `s.id, s.handle, s.user_id::text AS user_id, s.ip, s.user_agent, s.successor,
+const SESSION = `s.id, s.handle, s.user_id::text AS user_id, s.ip, s.user_agent, s.successor, s.data,
   ${selectInstants('s.created_at', 's.expires_at', 's.absolute_expires_at', 's.authenticated_at', 's.last_seen_at', 's.rotated_at')} AS instants`;
+const DATA_NOW = "(coalesce(s.data, '{}'::jsonb) || $3::jsonb) - $4::text[]";
 const USER = `u.email::text AS email, ${selectInstants('u.disabled_at', 'u.tokens_invalidated_after')} AS user_instants`;
 const MOST_RECENT_FIRST = 'ORDER BY coalesce(s.last_seen_at, s.created_at) DESC, s.id';
 
@@ -48,6 +50,15 @@ export function sessionStatements(names: SchemaNames) {
           AND s.expires_at > ${instant('$2')} AND s.expires_at < ${instant('$2')} + ${interval('$4')}
           AND coalesce(s.absolute_expires_at, s.created_at + ${interval('$5')}) > ${instant('$2')}
         RETURNING ${epochSeconds('s.expires_at')} AS expires_at`,
+    ),
+    /** A change that the column could not hold is a condition and not an error, which would end the transaction around it. */
+    updateData: statement(
+      'update_data',
+      `UPDATE ${sessions} s SET data = ${DATA_NOW}
+        WHERE s.id = $1 AND s.rotated_at IS NULL AND s.expires_at > ${instant('$2')}
+          AND coalesce(s.absolute_expires_at, s.created_at + ${interval('$5')}) > ${instant('$2')}
+          AND pg_catalog.octet_length((${DATA_NOW})::text) <= ${MAX_SESSION_DATA}
+        RETURNING s.data`,
     ),
     /**
      * The functions that end sessions take the same lock as those that open them, so that no successor escapes them.

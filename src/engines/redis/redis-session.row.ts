@@ -1,4 +1,5 @@
 import type { RemovedSession } from '../../session/evicted-sessions.js';
+import type { StoredSessionData } from '../../session/session-data.js';
 import type { Rotation, Session } from '../../session/session.js';
 
 /** A session as a field of its user's hash. */
@@ -41,7 +42,8 @@ export function parseRow(id: string, row: string): SessionRow {
     string,
     string, // prettier-ignore
   ];
-  const [userId, ip, userAgent] = JSON.parse(row.slice(end + 1)) as [string, string | null, string | null];
+  const [rest, ...data] = row.slice(end + 1).split('\n') as [string, ...string[]];
+  const [userId, ip, userAgent] = JSON.parse(rest) as [string, string | null, string | null];
   return {
     session: {
       id,
@@ -54,9 +56,18 @@ export function parseRow(id: string, row: string): SessionRow {
       lastSeenAt: Number(seen),
       ip,
       userAgent,
+      data: parseData(data),
     },
     rotated: rotatedAt === NONE ? null : { at: Number(rotatedAt), successor: fromWord(successor) },
   };
+}
+
+/**
+ * The session's data follows, one field a line: its name and its value as JSON, which is never broken by a tab or line
+ * feed, with a tab between. The scripts change whole lines and never read the values.
+ */
+export function parseData(lines: readonly string[]): StoredSessionData {
+  return JSON.parse(`{${lines.map((line) => line.replace('\t', ':')).join(',')}}`) as StoredSessionData;
 }
 
 /** A row of this user that a script has removed. */

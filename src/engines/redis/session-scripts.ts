@@ -1,3 +1,4 @@
+import { MAX_SESSION_DATA } from '../../session/session-data.js';
 import { RedisScript } from './redis-script.js';
 
 /** How many rotated rows of one user are kept, if the cap of sessions is lower: the most recent ones. */
@@ -71,6 +72,7 @@ export const OPEN = script(`
     if not replaced or replaced.rotated ~= '~' or tonumber(replaced.expires) <= instant
       or tonumber(replaced.absolute) <= instant then return false end
     handle, absolute, authenticated = replaced.handle, replaced.absolute, replaced.authenticated
+    tail = tail .. (string.match(replaced.tail, '\\n.*$') or '')
     replaced.rotated, replaced.successor, replaced.expires = now, successor, lesser(replaced.expires, now)
     write(replaced)
     changed = true
@@ -111,6 +113,32 @@ export const EXTEND = script(`
   changed = true
   publish()
   return row.expires`);
+
+/**
+ * Changes fields of the session's data, given from `ARGV[4]` on as name and value, both JSON; no value deletes. Returns
+ * the lines of all fields as they are now, or nothing if it is refused. The size is that of PostgreSQL's spelling.
+ */
+export const UPDATE_DATA = script(`
+  local now, row = tonumber(ARGV[3]), read(ARGV[2])
+  if not row or row.rotated ~= '~' or tonumber(row.expires) <= now or tonumber(row.absolute) <= now then return false end
+  local new, lines, size = {}, {}, 2
+  local function keep(name, value)
+    if value == '' then return end
+    size = size + #name + #value + (#lines == 0 and 2 or 4)
+    lines[#lines + 1] = name .. '\\t' .. value
+  end
+  for i = 4, #ARGV, 2 do new[ARGV[i]] = ARGV[i + 1] end
+  for name, value in string.gmatch(row.tail, '\\n([^\\t\\n]*)\\t([^\\n]*)') do
+    keep(name, new[name] or value)
+    new[name] = nil
+  end
+  for i = 4, #ARGV, 2 do keep(ARGV[i], new[ARGV[i]] or '') end
+  if size > ${MAX_SESSION_DATA} then return false end
+  row.tail = table.concat({ string.match(row.tail, '^[^\\n]*'), unpack(lines) }, '\\n')
+  write(row)
+  changed = true
+  publish()
+  return lines`);
 
 /**
  * Ends the families of the ids from `ARGV[2]` on. Returns the number of sessions ended, how many of the ids named

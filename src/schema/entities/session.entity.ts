@@ -1,8 +1,10 @@
-import { Column, Entity, ForeignKey, Generated, Index, PrimaryColumn } from 'typeorm';
+import { Check, Column, Entity, ForeignKey, Generated, Index, PrimaryColumn } from 'typeorm';
+import { MAX_SESSION_DATA } from '../../session/session-data.js';
 import type { UserIdType } from '../user-id-type.js';
 import { UserEntity } from './user.entity.js';
 
 /** Every column of `sessions` except `user_id`, whose type is that of the user table. */
+@Check('sessions_data_check', `jsonb_typeof(data) = 'object' AND octet_length(data::text) <= ${MAX_SESSION_DATA}`)
 export abstract class SessionColumns {
   /** Lower-case hex SHA-256 of the token's raw bytes; the token itself is never stored. */
   @PrimaryColumn({ type: 'text', primaryKeyConstraintName: 'sessions_pkey' })
@@ -56,6 +58,10 @@ export abstract class SessionColumns {
   /** The token that replaced it, encrypted. */
   @Column({ type: 'text', nullable: true })
   successor!: string | null;
+
+  /** What the application keeps in the session; null if it never did. */
+  @Column({ type: 'jsonb', nullable: true })
+  data!: Record<string, unknown> | null;
 }
 
 /**

@@ -63,7 +63,7 @@ const published = (name: string): PublishedTable => ({
 });
 
 /** The functions, each after those it calls. They take a user id as text, whatever its type. */
-interface SessionFunctions {
+export interface SessionFunctions {
   /** The tables, as named inside a function. */
   readonly sessions: string;
   readonly users: string;
@@ -76,6 +76,16 @@ interface SessionFunctions {
   readonly named: (name: string) => string;
   readonly path: string;
 }
+
+export const sessionFunctions = ({ userId, tables }: AuthSchemaSettings, names: SchemaNames): SessionFunctions => ({
+  sessions: quoted(tables.sessions),
+  users: quoted(tables.users),
+  sessionRows: names.sessions,
+  userId: userId ?? 'uuid',
+  ownUsers: userId === undefined,
+  named: (functionName) => names.qualified(`latchkey_${functionName}`),
+  path: onOwnPath(names),
+});
 
 /** The key of the advisory lock for one user's sessions. */
 const lockOf = (owner: string) =>
@@ -168,9 +178,9 @@ const MAX_ROTATED = 25;
 /**
  * Opens or rotates a session (`PostgresSessionStore.open`). Returns the new session, and before it the rows that ended
  * with it: the family a login replaces, and those over the cap. The user's sessions are ranked only if one may be over
- * the cap.
+ * the cap. A mere rotation also carries these columns of later migrations to the new session.
  */
-const openSession = (f: SessionFunctions) => `
+export const openSession = (f: SessionFunctions, { carries = [] }: { carries?: readonly string[] } = {}) => `
   CREATE OR REPLACE FUNCTION ${f.named('open_session')}(
     new_id text, of_user text, instant timestamptz, ttl interval, lifetime interval, authenticated timestamptz,
     from_ip text, agent text, replaced_id text, max_sessions integer, checks_cutoff boolean, cutoff timestamptz,
@@ -213,9 +223,9 @@ const openSession = (f: SessionFunctions) => `
         RETURNING *;
     END IF;
     RETURN QUERY INSERT INTO ${f.sessions} (id, user_id, created_at, expires_at, handle, last_seen_at, authenticated_at,
-        absolute_expires_at, ip, user_agent)
+        absolute_expires_at, ip, user_agent${carries.map((column) => `, ${column}`).join('')})
       VALUES (new_id, owner, instant, least(instant + ttl, ends_at), family, instant, authenticated, ends_at,
-        from_ip, agent)
+        from_ip, agent${carries.map((column) => `, replaced.${column}`).join('')})
       RETURNING *;
   END $$`;
 
@@ -314,15 +324,7 @@ export function createSessions(settings: AuthSchemaSettings): new () => Migratio
     async up(queryRunner, names) {
       await createOrAdopt(queryRunner, names, table(tables, names, userId));
       for (const index of indexes(name)) await createOwnIndex(queryRunner, names, name, index);
-      const functions: SessionFunctions = {
-        sessions: quoted(name),
-        users: quoted(tables.users),
-        sessionRows: names.sessions,
-        userId: userId ?? 'uuid',
-        ownUsers: userId === undefined,
-        named: (functionName) => names.qualified(`latchkey_${functionName}`),
-        path: onOwnPath(names),
-      };
+      const functions = sessionFunctions(settings, names);
       await queryRunner.query(lockOwners(functions));
       await queryRunner.query(addSession(functions));
       await queryRunner.query(openSession(functions));

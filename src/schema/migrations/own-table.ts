@@ -16,6 +16,14 @@ export interface OwnIndex {
   readonly unique?: boolean;
 }
 
+/** A nullable column that a later migration adds to one of our tables. */
+export interface OwnColumn {
+  readonly table: string;
+  readonly name: string;
+  readonly type: string;
+  readonly check: { readonly name: string; readonly condition: string };
+}
+
 const MARK = 'nestjs-latchkey:';
 const CREATED = `${MARK}created`;
 const ADDED = `${MARK}added `;
@@ -78,6 +86,39 @@ export async function dropOwnIndex(queryRunner: QueryRunner, names: SchemaNames,
     index,
   ])) as { comment: string | null }[];
   if (found?.comment === CREATED) await queryRunner.query(`DROP INDEX ${index}`);
+}
+
+/**
+ * Adds a column with its check, or adopts an existing one and adds the check. A comment on the check records whether
+ * the column is ours, for `dropOwnColumn`.
+ */
+export async function addOwnColumn(
+  queryRunner: QueryRunner,
+  names: SchemaNames,
+  { table, name, type, check }: OwnColumn,
+): Promise<void> {
+  const on = names.qualified(table);
+  const isAdopted = (await columnsOf(queryRunner, on)).includes(name);
+  if (!isAdopted) await queryRunner.query(`ALTER TABLE ${on} ADD COLUMN ${quoted(name)} ${type}`);
+  const constraint = quoted(check.name);
+  await queryRunner.query(`ALTER TABLE ${on} ADD CONSTRAINT ${constraint} CHECK (${check.condition})`);
+  if (!isAdopted) await queryRunner.query(`COMMENT ON CONSTRAINT ${constraint} ON ${on} IS '${CREATED}'`);
+}
+
+/** Drops the check and, if `addOwnColumn` created it, the column. */
+export async function dropOwnColumn(
+  queryRunner: QueryRunner,
+  names: SchemaNames,
+  { table, name, check }: OwnColumn,
+): Promise<void> {
+  const on = names.qualified(table);
+  const [found] = (await queryRunner.query(
+    `SELECT obj_description(oid, 'pg_constraint') AS comment FROM pg_constraint
+     WHERE conrelid = $1::regclass AND conname = $2`,
+    [on, check.name],
+  )) as { comment: string | null }[];
+  await queryRunner.query(`ALTER TABLE ${on} DROP CONSTRAINT ${quoted(check.name)}`);
+  if (found?.comment === CREATED) await queryRunner.query(`ALTER TABLE ${on} DROP COLUMN ${quoted(name)}`);
 }
 
 const nameOf = (column: string): string => column.slice(0, column.indexOf(' '));
