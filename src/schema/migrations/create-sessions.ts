@@ -35,6 +35,7 @@ const table = (
     'user_agent text',
     'rotated_at timestamptz',
     'successor text',
+    'remembered boolean',
   ],
 });
 
@@ -140,7 +141,7 @@ const underCap = ({ sessions }: SessionFunctions) =>
 const addSession = (f: SessionFunctions) => `
   CREATE OR REPLACE FUNCTION ${f.named('add_session')}(
     new_id text, of_user text, instant timestamptz, ttl interval, lifetime interval, authenticated timestamptz,
-    from_ip text, agent text, max_sessions integer, checks_cutoff boolean, cutoff timestamptz
+    from_ip text, agent text, max_sessions integer, checks_cutoff boolean, cutoff timestamptz, is_remembered boolean
   ) RETURNS text ${f.path} AS $$
   DECLARE
     owner ${f.userId} := of_user;
@@ -152,9 +153,9 @@ const addSession = (f: SessionFunctions) => `
       PERFORM pg_catalog.pg_advisory_xact_lock(key);
     END IF;${lockAccount(f, 'RETURN NULL')}
     INSERT INTO ${f.sessions} (id, user_id, created_at, expires_at, handle, last_seen_at, authenticated_at,
-        absolute_expires_at, ip, user_agent)
+        absolute_expires_at, ip, user_agent, remembered)
       SELECT new_id, owner, instant, least(instant + ttl, ends_at), family, instant, authenticated, ends_at,
-        from_ip, agent
+        from_ip, agent, is_remembered
       WHERE ${underCap(f)};
     IF FOUND THEN
       RETURN pg_catalog.concat_ws(' '::text, family, pg_catalog.date_part('epoch'::text, authenticated), owner);
@@ -174,7 +175,7 @@ const openSession = (f: SessionFunctions) => `
   CREATE OR REPLACE FUNCTION ${f.named('open_session')}(
     new_id text, of_user text, instant timestamptz, ttl interval, lifetime interval, authenticated timestamptz,
     from_ip text, agent text, replaced_id text, max_sessions integer, checks_cutoff boolean, cutoff timestamptz,
-    sealed_successor text
+    sealed_successor text, is_remembered boolean, remembered_ttl interval
   ) RETURNS SETOF ${f.sessionRows} ${f.path} AS $$
   DECLARE
     owner ${f.userId} := of_user;
@@ -199,6 +200,10 @@ const openSession = (f: SessionFunctions) => `
       authenticated := coalesce(replaced.authenticated_at, replaced.created_at);
       ends_at := replaced.absolute_expires_at;
       family := replaced.handle;
+      is_remembered := replaced.remembered;
+      IF is_remembered THEN
+        ttl := remembered_ttl;
+      END IF;
     ELSIF replaced_id IS NOT NULL THEN
       RETURN QUERY DELETE FROM ${f.sessions} s USING ${f.sessions} r
         WHERE r.id = replaced_id AND s.user_id = r.user_id AND s.handle = r.handle RETURNING s.*;
@@ -213,9 +218,9 @@ const openSession = (f: SessionFunctions) => `
         RETURNING *;
     END IF;
     RETURN QUERY INSERT INTO ${f.sessions} (id, user_id, created_at, expires_at, handle, last_seen_at, authenticated_at,
-        absolute_expires_at, ip, user_agent)
+        absolute_expires_at, ip, user_agent, remembered)
       VALUES (new_id, owner, instant, least(instant + ttl, ends_at), family, instant, authenticated, ends_at,
-        from_ip, agent)
+        from_ip, agent, is_remembered)
       RETURNING *;
   END $$`;
 
