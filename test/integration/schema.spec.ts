@@ -351,6 +351,7 @@ describe('H42: the migrations', () => {
       'CreateRevokedTokens1763683200005',
       'CreateAuditEvents1763683200006',
       'CreatePasswordAttempts1763683200007',
+      'RememberSessions1763683200008',
     ]);
     expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(8);
   });

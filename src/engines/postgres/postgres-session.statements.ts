@@ -30,7 +30,7 @@ export function sessionStatements(names: SchemaNames) {
     ),
     /**
      * Opens a session that may end others. This is the statement that rotates a session, and that applies the cap. The
-     * SQL function `latchkey_open_session` is in `src/schema/migrations/create-sessions.ts`; it takes the user's
+     * SQL function `latchkey_open_session` is in `src/schema/migrations/session-functions.ts`; it takes the user's
      * advisory lock before it counts.
      */
     open: statement(
