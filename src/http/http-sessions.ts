@@ -95,8 +95,8 @@ export class HttpSessions {
 
   /**
    * Judges the login behind the usual limits, opens the session and sets its cookie; the sessions of all cookies that
-   * were sent along end. A `VerifiedLogin` is not judged again. `remember` is for a box "keep me logged in". Concurrent logins each get a session, up to
-   * `session.maxPerUser`.
+   * were sent along end. A `VerifiedLogin` is not judged again. `remember` is for a box "keep me logged in". Concurrent
+   * logins each get a session, up to `session.maxPerUser`.
    *
    * @throws {AuthError} `RATE_LIMITED` if the address or the name has had too many failures.
    * @throws {AuthError} `INVALID_CREDENTIALS` if `verify` returned `null`, or the account is disabled, deleted or

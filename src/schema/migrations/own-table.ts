@@ -17,7 +17,8 @@ export interface OwnIndex {
 }
 
 const MARK = 'nestjs-latchkey:';
-const CREATED = `${MARK}created`;
+/** The mark of a table or index that is ours. */
+export const CREATED = `${MARK}created`;
 const ADDED = `${MARK}added `;
 
 /**
