@@ -45,6 +45,7 @@ export type {
   LoggedOut,
   LoginFailed,
   LoginSucceeded,
+  PasswordChanged,
   RateLimitReached,
   RevocationReason,
   SessionCreated,

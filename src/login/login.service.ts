@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import { later } from '../common/instant.js';
 import { AuthEvents } from '../events/auth-events.js';
 import type { RotationOptions, SessionContext } from '../session/session.service.js';
 import { hasCutoff, isActive } from '../user/account.js';
@@ -169,6 +170,23 @@ export class LoginService {
    */
   rotate(value: string, context: SessionContext & RotationOptions = {}): Promise<CookieValue | null> {
     return this.scheme.rotate(value, context);
+  }
+
+  /**
+   * A new session in place of one that has just ended, for a user who has just proved again who they are: a full
+   * lifetime and a new handle. Call it in the transaction that ended the old one.
+   *
+   * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or changed since `user` was read.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async renew(
+    user: AuthUser,
+    { ip = null, userAgent = null, transport = 'cookie' }: SessionContext & { transport?: TokenTransport } = {},
+  ): Promise<CookieValue> {
+    // Past the cutoff, also for a storage that does not know it.
+    const authenticatedAt = later(this.clock.now(), user.tokensInvalidatedAfter);
+    const opening = { ip, userAgent, authenticatedAt };
+    return transport === 'bearer' ? this.bearer.open(user, null, opening) : this.scheme.open(user, null, opening);
   }
 
   private knownDevice(login: string, { devices = [] }: LoginContext): string | null {
