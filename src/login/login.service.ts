@@ -20,6 +20,11 @@ export interface LoginContext extends SessionContext {
   transport?: TokenTransport;
   /** The tokens that the client presented in that transport; their sessions end with the login (session fixation). */
   presented?: readonly string[];
+  /**
+   * "Remember me": whether the session gets the lifetimes of `session.remembered` and a cookie that outlives the
+   * browser. No effect without that option, nor on a JWT. Default false.
+   */
+  remember?: boolean | undefined;
   /** The values of the device cookie that the client presented: see `KnownDevices`. */
   devices?: readonly string[];
   /** The name that was typed, for the events; default: the account's address. */
@@ -128,8 +133,8 @@ export class LoginService {
     if (context.tokensInvalidatedAfter !== undefined && !hasCutoff(user, context.tokensInvalidatedAfter)) {
       throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
     }
-    const { transport = 'cookie', ip = null, userAgent = null, login = user.email } = context;
-    const opening = { ip, userAgent, authenticatedAt: context.authenticatedAt ?? this.clock.now() };
+    const { transport = 'cookie', ip = null, userAgent = null, login = user.email, remember } = context;
+    const opening = { ip, userAgent, authenticatedAt: context.authenticatedAt ?? this.clock.now(), remember };
     const [presented = null, ...others] = context.presented ?? [];
     try {
       let credential: CookieValue;

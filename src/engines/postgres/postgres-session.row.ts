@@ -12,6 +12,7 @@ export interface SessionRow {
   ip: string | null;
   user_agent: string | null;
   successor: string | null;
+  remembered: boolean | null;
   /** In order: created, expires, absolute expiry, authenticated, last seen, rotated. */
   instants: string;
 }
@@ -39,6 +40,7 @@ export function sessionOf(row: SessionRow, absoluteLifetime: Duration): Omit<Sto
       lastSeenAt: lastSeen ?? createdAt,
       ip: row.ip,
       userAgent: row.user_agent,
+      ...(row.remembered === null ? {} : { remembered: row.remembered }),
     },
     rotated: rotatedAt == null ? null : { at: rotatedAt, successor: row.successor },
   };
@@ -67,6 +69,7 @@ export function addedSession(added: string, given: NewSession, authenticatedAt: 
     lastSeenAt: createdAt,
     ip: wellFormed(given.ip),
     userAgent: wellFormed(given.userAgent),
+    ...(given.remembered === undefined ? {} : { remembered: given.remembered }),
   };
 }
 

@@ -15,7 +15,7 @@ import { SchemaNames } from '../../schema/schema-names.js';
 import { readInvalidationDigest } from '../postgres/invalidation-key.js';
 import { RedisConnection, takesNoWrites } from './redis-connection.js';
 import type { RedisScript } from './redis-script.js';
-import { parseRemoved, parseRow, tailOf, word } from './redis-session.row.js';
+import { choiceOf, parseRemoved, parseRow, tailOf, word } from './redis-session.row.js';
 import { CLOSE_ALL, CLOSE_BY_HANDLE, CLOSE_FAMILIES, EXTEND, KEPT_AFTER_END, OPEN } from './session-scripts.js';
 
 /** How much longer than the grace period a successor is kept, in milliseconds, for processes whose clock is slow. */
@@ -107,6 +107,8 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
       replaces ?? '',
       word(successor === null ? null : id),
       String(maxPerUser),
+      choiceOf(session.remembered),
+      String(now + (session.rememberedTtl ?? ttl)),
     ]);
     const [row, ...rest] = (opened as string[] | null) ?? [];
     const removed = rest.map((words) => parseRemoved(words, userId));
