@@ -36,7 +36,8 @@ export class DatabaseSessionScheme extends SessionScheme {
     const isDueForExtension = extend && this.sessions.isExtensionDue(found.session);
     const extended = isDueForExtension ? await this.sessions.maybeExtend(found.session) : null;
     const session = extended ?? found.session;
-    const isDue = extended !== null || found.successor !== undefined;
+    const isDue =
+      extended !== null || found.successor !== undefined || (extend && this.sessions.isJustExtended(session));
     return {
       user: found.user,
       session,

@@ -174,18 +174,23 @@ export class LoginService {
 
   /**
    * A new session in place of one that has just ended, for a user who has just proved again who they are: a full
-   * lifetime and a new handle. Call it in the transaction that ended the old one.
+   * lifetime and a new handle. Pass on whether the old one was remembered. Call it in the transaction that ended the old one.
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or changed since `user` was read.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async renew(
     user: AuthUser,
-    { ip = null, userAgent = null, transport = 'cookie' }: SessionContext & { transport?: TokenTransport } = {},
+    {
+      ip = null,
+      userAgent = null,
+      transport = 'cookie',
+      remember,
+    }: SessionContext & Pick<LoginContext, 'transport' | 'remember'> = {},
   ): Promise<CookieValue> {
     // Past the cutoff, also for a storage that does not know it.
     const authenticatedAt = later(this.clock.now(), user.tokensInvalidatedAfter);
-    const opening = { ip, userAgent, authenticatedAt };
+    const opening = { ip, userAgent, authenticatedAt, remember };
     return transport === 'bearer' ? this.bearer.open(user, null, opening) : this.scheme.open(user, null, opening);
   }
 

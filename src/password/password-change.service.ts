@@ -130,6 +130,7 @@ export class PasswordChangeService {
     { keep, ...context }: PasswordChangeContext,
   ): Promise<ChangedPassword> {
     const { joinsTransactions } = this.sessions;
+    const renewing = { ...context, remember: keep?.remembered };
     const changed = await this.transaction.run(async () => {
       // First: it locks the user's sessions, so that one that was revoked meanwhile is noticed.
       const claimed = keep && joinsTransactions ? await this.claim(keep) : true;
@@ -146,14 +147,14 @@ export class PasswordChangeService {
       }
       const user = await this.users.findById(userId);
       if (!isActive(user)) return refuse();
-      const credential = keep && joinsTransactions ? await this.logins.renew(user, context) : null;
+      const credential = keep && joinsTransactions ? await this.logins.renew(user, renewing) : null;
       this.events.emitAfterTransaction({ type: 'password.changed', at, userId: user.id, ip: context.ip ?? null });
       return { user, credential };
     });
     if (joinsTransactions) return changed;
     const claimed = keep !== undefined && (await this.claim(keep));
     await this.sessions.deleteByUser(userId);
-    return claimed ? { ...changed, credential: await this.logins.renew(changed.user, context) } : changed;
+    return claimed ? { ...changed, credential: await this.logins.renew(changed.user, renewing) } : changed;
   }
 
   private async isKeepable(keep: Session, userId: string): Promise<boolean> {

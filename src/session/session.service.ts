@@ -10,6 +10,7 @@ import type { AuthUser } from '../user/user.directory.js';
 import { RotationChain } from './rotation-chain.js';
 import {
   extendedExpiry,
+  isJustExtended,
   isInGrace,
   isLive,
   type AuthenticatedSession,
@@ -234,6 +235,14 @@ export class SessionService {
   }
 
   /**
+   * Whether the session was extended in the last five minutes: the answer with its renewed cookie may have been lost, so
+   * the next ones carry it too. Synchronous, without a query.
+   */
+  isJustExtended(session: Session): boolean {
+    return isJustExtended(session, this.clock.now());
+  }
+
+  /**
    * The session with its new expiry if this call extended it. `null` if enough time is left, the absolute lifetime
    * allows no more, the session was revoked meanwhile, or a concurrent request has just extended it.
    *
@@ -314,7 +323,8 @@ export class SessionService {
     return sessions.filter((found) => isLive(found, now)).map(({ session }) => listed(session));
   }
 
-  private readonly isNotDue = (session: Session): boolean => !this.isExtensionDue(session);
+  private readonly isNotDue = (session: Session): boolean =>
+    !this.isExtensionDue(session) && !this.isJustExtended(session);
 
   /** The session that a concurrent call rotated this one to, during its grace period. */
   private async rotatedMeanwhile(id: string, userId: string): Promise<IssuedSession | null> {

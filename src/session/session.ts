@@ -1,3 +1,4 @@
+import { minutes } from '../common/duration.js';
 import { lifetimesOf, type SessionSettings } from '../config/session-settings.js';
 import type { AuthUser } from '../user/user.directory.js';
 
@@ -92,4 +93,15 @@ export function extendedExpiry(session: Session, now: number, settings: Readonly
   if (remaining >= extendBelow || remaining <= 0) return null;
   const expiresAt = Math.min(now + ttl, session.absoluteExpiresAt);
   return expiresAt > session.expiresAt ? expiresAt : null;
+}
+
+/** How long an extension is told to the client again: its answer may have been lost, and the cookie with it. */
+const RENEWAL_REPEATED_FOR = minutes(5);
+
+/**
+ * Whether the session was extended so recently that the client may not know it yet. The token is the same as before, so
+ * a client cannot show that it does.
+ */
+export function isJustExtended({ lastSeenAt, createdAt }: Session, now: number): boolean {
+  return lastSeenAt > createdAt && now - lastSeenAt < RENEWAL_REPEATED_FOR;
 }
