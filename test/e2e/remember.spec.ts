@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { days, hours, PostgresUserDirectory, SessionService } from 'nestjs-latchkey';
-import { LoginService } from 'nestjs-latchkey/engine';
+import { LoginService, PasswordChangeService } from 'nestjs-latchkey/engine';
+import { SessionScheme } from '../../src/login/session-scheme.js';
 import request, { type Response } from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf } from '../support/cookies.js';
@@ -69,6 +70,18 @@ describe.each(VARIANTS)('remember me, with scheme $scheme on $platform', ({ plat
       await show(cookie).expect(401);
       expect(setCookie(await logIn(false).expect(200))).not.toMatch(/Max-Age|Expires/);
       expect(setCookie(await logIn(true).expect(200))).toContain('; Max-Age=2592000;');
+    }
+  });
+
+  it('a session that is kept at a change of the password keeps the choice', async () => {
+    for (const remember of [true, false]) {
+      const cookie = cookieOf(await logIn(remember).expect(200));
+      const keep = await t.app.get(SessionScheme).authenticate(cookie.slice(cookie.indexOf('=') + 1));
+      const changed = await t.app
+        .get(PasswordChangeService)
+        .changePassword(id, PASSWORD, PASSWORD, { keep: keep!.session });
+      const ttl = (remember ? REMEMBERED : LIFETIMES).ttl;
+      expect(changed.credential).toMatchObject({ persistent: remember, expiresAt: t.clock.now() + ttl });
     }
   });
 
