@@ -1,8 +1,9 @@
 /* oxlint-disable no-console */
 import { setTimeout } from 'node:timers/promises';
-import { authEntities, authMigrations, seconds, type AuthOptions } from 'nestjs-latchkey';
+import { seconds, type AuthOptions } from 'nestjs-latchkey';
 import { startEmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { DataSource } from 'typeorm';
+import { migrate } from '../test/support/database.js';
 import { CACHED_PROMISE, cachedAuth, GRACE, GRACEFUL_PROMISE, PLAIN_PROMISE } from '../test/support/history/cached.js';
 import { runHistory } from '../test/support/history/run-history.js';
 import { violationsOf, type Promised } from '../test/support/history/violations.js';
@@ -93,13 +94,6 @@ async function createDatabase(name: string): Promise<string> {
   await admin.query(`CREATE DATABASE ${name}`);
   await admin.destroy();
   const url = postgres.urlOf(name);
-  const migrated = await new DataSource({
-    type: 'postgres',
-    url,
-    entities: authEntities,
-    migrations: authMigrations,
-    migrationsRun: true,
-  }).initialize();
-  await migrated.destroy();
+  await migrate(url);
   return url;
 }

@@ -21,6 +21,7 @@ import { LoginService } from './login/login.service.js';
 import { PasswordAttempts } from './login/password-attempts.js';
 import { PasswordAttemptStore } from './login/password-attempt.store.js';
 import { PasswordLogin } from './login/password-login.js';
+import { PasswordChangeService } from './password/password-change.service.js';
 import { AuditLog } from './audit/audit-log.js';
 import { AuditStore } from './audit/audit.store.js';
 import { CleanupService } from './cleanup/cleanup.service.js';
@@ -279,6 +280,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     { provide: PasswordAttemptStore, useClass: PostgresPasswordAttemptStore },
     PasswordAttempts,
     PasswordLogin,
+    PasswordChangeService,
     SessionCookie,
     DeviceCookie,
     CookieWriter,

@@ -60,6 +60,8 @@ export { PasswordAttemptStore } from './login/password-attempt.store.js';
 export type { AttemptPlace, CountedAttempt, PasswordAttemptLimits } from './login/password-attempt.store.js';
 export { PasswordLogin } from './login/password-login.js';
 export type { PasswordSource } from './login/password-login.js';
+export { PasswordChangeService } from './password/password-change.service.js';
+export type { ChangedPassword, PasswordChangeContext } from './password/password-change.service.js';
 export { SessionScheme } from './login/session-scheme.js';
 export type { CookieValue, OpeningContext, AuthenticationResult } from './login/session-scheme.js';
 

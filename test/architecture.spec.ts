@@ -19,6 +19,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['user', 'audit'],
   ['session', 'revocation', 'jwt', 'ephemeral-token', 'rate-limit'],
   ['login'],
+  ['password'],
   ['auth.engine.ts'],
   ['schema'],
   ['engines/postgres'],

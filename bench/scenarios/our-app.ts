@@ -1,9 +1,9 @@
 import { Module, type INestApplication, type INestApplicationContext, type ModuleMetadata } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { authEntities, authMigrations, AuthModule, type AuthOptions } from 'nestjs-latchkey';
+import { authEntities, AuthModule, type AuthOptions } from 'nestjs-latchkey';
 import type { AddressInfo } from 'node:net';
-import { DataSource } from 'typeorm';
+import { migrate } from '../../test/support/database.js';
 import type { Bench } from '../harness/scenario.js';
 
 export interface OurApp extends Pick<ModuleMetadata, 'controllers'> {
@@ -18,14 +18,7 @@ export const CONCURRENCY = 16;
 /** A new database with our tables; its address. */
 export async function migrated(bench: Bench, name: string): Promise<string> {
   const url = await bench.database(name);
-  const db = await new DataSource({
-    type: 'postgres',
-    url,
-    entities: authEntities,
-    migrations: authMigrations,
-    migrationsRun: true,
-  }).initialize();
-  await db.destroy();
+  await migrate(url);
   return url;
 }
 

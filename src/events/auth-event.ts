@@ -10,6 +10,7 @@ export type AuthEvent =
   | LoginSucceeded
   | LoginFailed
   | PasswordDisabled
+  | PasswordChanged
   | LoggedOut
   | SessionCreated
   | SessionRotated
@@ -60,6 +61,16 @@ export interface PasswordDisabled extends EventBase<'password.disabled'> {
   /** In a row. */
   readonly failures: number;
   readonly exceptKnownPlaces: boolean;
+}
+
+/**
+ * A user has set a new password, proving the old one (`PasswordChangeService`). Tell the owner. The sessions that ended
+ * are told as `session.revoked`.
+ */
+export interface PasswordChanged extends EventBase<'password.changed'> {
+  readonly userId: string;
+  /** The client's address, if known. */
+  readonly ip: string | null;
 }
 
 /** A user has ended their own session, through the routes of this module or `HttpSessions`. */

@@ -19,6 +19,7 @@ import { createRateLimits } from './migrations/create-rate-limits.js';
 import { createRevokedTokens } from './migrations/create-revoked-tokens.js';
 import { createSessions } from './migrations/create-sessions.js';
 import { createUsers } from './migrations/create-users.js';
+import { rememberSessions } from './migrations/remember-sessions.js';
 import type { UserIdType } from './user-id-type.js';
 
 /** For the options `entities` and `migrations` of a TypeORM DataSource. */
@@ -100,6 +101,7 @@ function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterfa
     createRevokedTokens(settings),
     createAuditEvents(settings),
     createPasswordAttempts(settings),
+    rememberSessions(settings),
     addSessionData(settings),
   ];
 }

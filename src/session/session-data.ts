@@ -49,7 +49,7 @@ export function checkedChange(patch: SessionDataPatch): SessionDataChange {
   if (!isPlainObject(patch)) throw notJson('The patch is no plain object.');
   const set = new Map<string, string>();
   const deleted: string[] = [];
-  for (const [field, value] of Object.entries(patch as Record<string, unknown>)) {
+  for (const [field, value] of Object.entries(patch)) {
     if (!isKey(field)) throw notJson('The name of a field cannot be stored.');
     if (value === null || value === undefined) {
       deleted.push(field);

@@ -2,6 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
+import { lifetimesOf } from '../config/session-settings.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import type { AuthEvent, RevocationReason } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
@@ -10,6 +11,7 @@ import { RotationChain } from './rotation-chain.js';
 import { checkedChange, tooLarge, type SessionDataPatch, type StoredSessionData } from './session-data.js';
 import {
   extendedExpiry,
+  isJustExtended,
   isInGrace,
   isLive,
   isSelfContained,
@@ -44,6 +46,8 @@ export interface Authentication {
    * meanwhile is refused with `INVALID_CREDENTIALS`.
    */
   user?: Pick<AuthUser, 'tokensInvalidatedAfter'>;
+  /** Whether the session gets the lifetimes of `session.remembered`; no effect without that option. Default false. */
+  remember?: boolean;
 }
 
 /** A new session with its token, which is shown only this once: nothing stored leads back to it. */
@@ -187,8 +191,10 @@ export class SessionService {
     userId: string,
     context: SessionContext & RotationOptions & Partial<Authentication> = {},
   ): Promise<IssuedSession | null> {
-    const { ttl, absoluteLifetime, maxPerUser, rotationGrace } = this.config.session;
-    const { authenticatedAt, user, grace = true } = context;
+    const { maxPerUser, rotationGrace, remembered: choice } = this.config.session;
+    const { authenticatedAt, user, grace = true, remember = false } = context;
+    const remembered = choice && authenticatedAt !== undefined ? remember : undefined;
+    const { ttl, absoluteLifetime } = lifetimesOf({ remembered }, this.config.session);
     if (authenticatedAt !== undefined && !Number.isFinite(authenticatedAt)) {
       throw new TypeError('authenticatedAt must be an instant in epoch milliseconds.');
     }
@@ -201,6 +207,8 @@ export class SessionService {
       now,
       ttl,
       absoluteLifetime,
+      remembered,
+      rememberedTtl: choice?.ttl,
       maxPerUser,
       authenticatedAt: authenticatedAt === undefined ? null : Math.min(authenticatedAt, now),
       cutoff: user && (user.tokensInvalidatedAfter ?? null),
@@ -229,6 +237,14 @@ export class SessionService {
   }
 
   /**
+   * Whether the session was extended in the last five minutes: the answer with its renewed cookie may have been lost, so
+   * the next ones carry it too. Synchronous, without a query.
+   */
+  isJustExtended(session: Session): boolean {
+    return isJustExtended(session, this.clock.now());
+  }
+
+  /**
    * The session with its new expiry if this call extended it. `null` if enough time is left, the absolute lifetime
    * allows no more, the session was revoked meanwhile, or a concurrent request has just extended it.
    *
@@ -238,7 +254,7 @@ export class SessionService {
     const now = this.clock.now();
     const wanted = extendedExpiry(session, now, this.config.session);
     if (wanted === null) return null;
-    const { extendBelow } = this.config.session;
+    const { extendBelow } = lifetimesOf(session, this.config.session);
     const expiresAt = await this.store.extend({ id: session.id, now, expiresAt: wanted, extendBelow });
     if (expiresAt === null) return null;
     const { userId, handle } = session;
@@ -356,7 +372,8 @@ export class SessionService {
     return sessions.filter((found) => isLive(found, now)).map(({ session }) => listed(session));
   }
 
-  private readonly isNotDue = (session: Session): boolean => !this.isExtensionDue(session);
+  private readonly isNotDue = (session: Session): boolean =>
+    !this.isExtensionDue(session) && !this.isJustExtended(session);
 
   /** The session that a concurrent call rotated this one to, during its grace period. */
   private async rotatedMeanwhile(id: string, userId: string): Promise<IssuedSession | null> {

@@ -8,6 +8,10 @@ export interface NewSession {
   readonly now: number;
   readonly ttl: number;
   readonly absoluteLifetime: number;
+  /** What the login chose, if it could choose: stored, and returned with the session. A mere rotation keeps it. */
+  readonly remembered?: boolean | undefined;
+  /** For a mere rotation: `ttl` in case the session that it replaces is a remembered one. Default: `ttl`. */
+  readonly rememberedTtl?: number | undefined;
   /**
    * When the user proved who they are. `null` is a mere rotation: the new session keeps the authentication, absolute
    * lifetime and handle of the one it replaces, and is not created without it.

@@ -23,6 +23,10 @@ export interface AuthUser {
   tokensInvalidatedAfter?: number | null;
 }
 
+const CANNOT_CHANGE_PASSWORDS =
+  'This UserDirectory cannot change passwords: override findPasswordHash() and setPasswordHash(), the latter with ' +
+  '`UPDATE … SET password_hash = $hash WHERE id = $id AND password_hash = $replaces`.';
+
 /**
  * Where the users are. `PostgresUserDirectory` on the table `users` is the default; an application with a table or
  * service of its own extends this class and passes it as `AuthModule.forRoot({ users: CustomerDirectory })`.
@@ -100,6 +104,25 @@ export abstract class UserDirectory {
   async invalidateTokens(_id: string, _cutoff: number): Promise<boolean> {
     const message = 'This UserDirectory cannot end all tokens of a user: override invalidateTokens().';
     throw new AuthError('UNSUPPORTED', message, { operation: 'invalidateTokens' });
+  }
+
+  /**
+   * The stored hash of this account's password, for `PasswordChangeService`; `null` for an unknown or disabled account.
+   *
+   * @throws {AuthError} `UNSUPPORTED` unless it is overridden.
+   */
+  async findPasswordHash(_id: string): Promise<string | null> {
+    throw new AuthError('UNSUPPORTED', CANNOT_CHANGE_PASSWORDS, { operation: 'findPasswordHash' });
+  }
+
+  /**
+   * Sets the password's hash in one statement; with `replaces`, only where that is still the stored hash and the account
+   * is not disabled, so that of concurrent changes exactly one returns true. False if nothing was changed.
+   *
+   * @throws {AuthError} `UNSUPPORTED` unless it is overridden.
+   */
+  async setPasswordHash(_id: string, _hash: string, _condition: { replaces?: string } = {}): Promise<boolean> {
+    throw new AuthError('UNSUPPORTED', CANNOT_CHANGE_PASSWORDS, { operation: 'setPasswordHash' });
   }
 
   /**

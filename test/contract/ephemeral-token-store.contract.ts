@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { minutes } from '../../src/common/duration.js';
 import type { EphemeralTokenKey, EphemeralTokenStore } from '../../src/ephemeral-token/ephemeral-token.store.js';
 import type { EphemeralTokenRow } from '../../src/ephemeral-token/ephemeral-token.types.js';
+import { startedOnce } from './started-once.js';
 
 export interface EphemeralTokenStoreSubject {
   store: EphemeralTokenStore;
@@ -18,10 +19,7 @@ const newHash = () => randomBytes(32).toString('hex');
 /** The contract of `EphemeralTokenStore`, run against every implementation. */
 export function ephemeralTokenStoreContract(name: string, start: () => Promise<EphemeralTokenStoreSubject>): void {
   describe(`EphemeralTokenStore contract: ${name}`, () => {
-    let subject: EphemeralTokenStoreSubject;
-    beforeAll(async () => void (subject = await start()));
-    afterAll(() => subject?.close());
-    beforeEach(() => subject.clear());
+    const current = startedOnce(start);
 
     const row = (overrides: Partial<EphemeralTokenRow> = {}): EphemeralTokenRow => ({
       type: 'password_reset',
@@ -39,7 +37,7 @@ export function ephemeralTokenStoreContract(name: string, start: () => Promise<E
     });
     const inserted = async (overrides: Partial<EphemeralTokenRow> = {}, voidsEarlier = false) => {
       const stored = row(overrides);
-      await subject.store.insert(stored, { voidsEarlier });
+      await current().store.insert(stored, { voidsEarlier });
       return stored;
     };
     const anyone = { column: 'challengeId', value: null, optional: true } as const;
@@ -60,18 +58,18 @@ export function ephemeralTokenStoreContract(name: string, start: () => Promise<E
         payload: { deep: [1, { a: null }], text: '…' },
       });
       const bound = { column: 'challengeId', value: 'c'.repeat(128), optional: true } as const;
-      expect(await subject.store.find(keyOf(stored, bound))).toEqual(stored);
-      expect(await subject.store.take(keyOf(stored, bound), ALONE)).toEqual(stored);
-      expect(await subject.count()).toBe(0);
+      expect(await current().store.find(keyOf(stored, bound))).toEqual(stored);
+      expect(await current().store.take(keyOf(stored, bound), ALONE)).toEqual(stored);
+      expect(await current().count()).toBe(0);
     });
 
     it('finds as often as asked, gives once', async () => {
       const stored = await inserted();
-      expect(await subject.store.find(keyOf(stored))).toEqual(stored);
-      expect(await subject.store.find(keyOf(stored))).toEqual(stored);
-      expect(await subject.store.take(keyOf(stored), ALONE)).toEqual(stored);
-      expect(await subject.store.take(keyOf(stored), ALONE)).toBeNull();
-      expect(await subject.store.find(keyOf(stored))).toBeNull();
+      expect(await current().store.find(keyOf(stored))).toEqual(stored);
+      expect(await current().store.find(keyOf(stored))).toEqual(stored);
+      expect(await current().store.take(keyOf(stored), ALONE)).toEqual(stored);
+      expect(await current().store.take(keyOf(stored), ALONE)).toBeNull();
+      expect(await current().store.find(keyOf(stored))).toBeNull();
     });
 
     describe.each([
@@ -80,15 +78,15 @@ export function ephemeralTokenStoreContract(name: string, start: () => Promise<E
     ])('%s', (_, options) => {
       it('R8: of 50 at once one gets it', async () => {
         const stored = await inserted();
-        const got = await Promise.all(Array.from({ length: 50 }, () => subject.store.take(keyOf(stored), options)));
+        const got = await Promise.all(Array.from({ length: 50 }, () => current().store.take(keyOf(stored), options)));
         expect(got.filter((taken) => taken !== null)).toEqual([stored]);
       });
 
       it('gets a token of no account', async () => {
         const stored = await inserted({ username: null, userId: null });
         const other = await inserted({ username: null, userId: null });
-        expect(await subject.store.take(keyOf(stored), options)).toEqual(stored);
-        expect(await subject.store.find(keyOf(other))).toEqual(other);
+        expect(await current().store.take(keyOf(stored), options)).toEqual(stored);
+        expect(await current().store.find(keyOf(other))).toEqual(other);
       });
 
       it.each<[string, (stored: EphemeralTokenRow) => EphemeralTokenKey]>([
@@ -102,46 +100,46 @@ export function ephemeralTokenStoreContract(name: string, start: () => Promise<E
       ])('%s is null and changes nothing', async (_name, key) => {
         const stored = await inserted({ challengeId: 'mine', nonce: 'archive:5' });
         const second = await inserted();
-        expect(await subject.store.take(key(stored), options)).toBeNull();
-        expect(await subject.store.find(key(stored))).toBeNull();
-        expect(await subject.store.take(keyOf(second), ALONE)).toEqual(second);
-        expect(await subject.count()).toBe(1);
+        expect(await current().store.take(key(stored), options)).toBeNull();
+        expect(await current().store.find(key(stored))).toBeNull();
+        expect(await current().store.take(keyOf(second), ALONE)).toEqual(second);
+        expect(await current().count()).toBe(1);
       });
     });
 
     it('a row bound to nothing is for anybody where that is optional, else for nobody', async () => {
       const stored = await inserted();
       const presented = { column: 'challengeId', value: 'some cookie' } as const;
-      expect(await subject.store.find(keyOf(stored, { ...presented, optional: false }))).toBeNull();
-      expect(await subject.store.find(keyOf(stored, { ...presented, optional: true }))).toEqual(stored);
+      expect(await current().store.find(keyOf(stored, { ...presented, optional: false }))).toBeNull();
+      expect(await current().store.find(keyOf(stored, { ...presented, optional: true }))).toEqual(stored);
     });
 
     it('R39: takes the rest of this user and type along, and no other', async () => {
       const [mine] = [await inserted(), await inserted(), await inserted()];
       const others = [await inserted({ type: 'pre_auth' }), await inserted({ username: 'bob@example.com' })];
-      expect(await subject.store.take(keyOf(mine), ALL)).toEqual(mine);
-      expect(await subject.count()).toBe(2);
-      for (const other of others) expect(await subject.store.find(keyOf(other))).toEqual(other);
+      expect(await current().store.take(keyOf(mine), ALL)).toEqual(mine);
+      expect(await current().count()).toBe(2);
+      for (const other of others) expect(await current().store.find(keyOf(other))).toEqual(other);
     });
 
     it('R39: of 20 different ones taken at once one is got', async () => {
       const all = await Promise.all(Array.from({ length: 20 }, () => inserted()));
-      const got = await Promise.all(all.map((stored) => subject.store.take(keyOf(stored), ALL)));
+      const got = await Promise.all(all.map((stored) => current().store.take(keyOf(stored), ALL)));
       expect(got.filter((taken) => taken !== null)).toHaveLength(1);
-      expect(await subject.count()).toBe(0);
+      expect(await current().count()).toBe(0);
     });
 
     it('of 20 that void the earlier, inserted at once, one is left', async () => {
       await Promise.all(Array.from({ length: 20 }, () => inserted({}, true)));
-      expect(await subject.count()).toBe(1);
+      expect(await current().count()).toBe(1);
     });
 
     it('inserting and taking at once leave at most the one inserted last', async () => {
       for (let round = 0; round < 10; round++) {
         const stored = await inserted({}, true);
-        const [taken] = await Promise.all([subject.store.take(keyOf(stored), ALL), inserted({}, true)]);
+        const [taken] = await Promise.all([current().store.take(keyOf(stored), ALL), inserted({}, true)]);
         expect(taken === null || taken.hash === stored.hash).toBe(true);
-        expect(await subject.count()).toBe(1);
+        expect(await current().count()).toBe(1);
       }
     });
 
@@ -149,19 +147,19 @@ export function ephemeralTokenStoreContract(name: string, start: () => Promise<E
       await inserted();
       await inserted({ type: 'pre_auth' });
       const other = await inserted({ username: 'bob@example.com' });
-      expect(await subject.store.deleteByLogin('ada@example.com')).toBe(2);
-      expect(await subject.store.deleteByLogin('ada@example.com')).toBe(0);
-      expect(await subject.store.find(keyOf(other))).toEqual(other);
+      expect(await current().store.deleteByLogin('ada@example.com')).toBe(2);
+      expect(await current().store.deleteByLogin('ada@example.com')).toBe(0);
+      expect(await current().store.find(keyOf(other))).toEqual(other);
     });
 
     it('deletes what is over, the oldest first, no more than asked', async () => {
       for (const age of [3, 1, 2]) await inserted({ expiresAt: NOW - age });
       const exact = await inserted({ expiresAt: NOW });
       const live = await inserted({ expiresAt: NOW + 0.01 });
-      expect(await subject.store.deleteExpired(NOW, 3)).toBe(3);
-      expect(await subject.store.find(keyOf(exact, undefined, NOW - 1))).toEqual(exact);
-      expect(await subject.store.deleteExpired(NOW, 3)).toBe(1);
-      expect(await subject.store.find(keyOf(live))).toEqual(live);
+      expect(await current().store.deleteExpired(NOW, 3)).toBe(3);
+      expect(await current().store.find(keyOf(exact, undefined, NOW - 1))).toEqual(exact);
+      expect(await current().store.deleteExpired(NOW, 3)).toBe(1);
+      expect(await current().store.find(keyOf(live))).toEqual(live);
     });
   });
 }

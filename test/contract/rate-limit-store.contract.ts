@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { Bucket } from '../../src/rate-limit/rate-limit.policy.js';
 import type { RateLimitStore } from '../../src/rate-limit/rate-limit.store.js';
+import { startedOnce } from './started-once.js';
 
 export interface RateLimitStoreSubject {
   store: RateLimitStore;
@@ -14,10 +15,7 @@ const WINDOW = 10_000;
 /** The contract of `RateLimitStore`, run against every implementation. */
 export function rateLimitStoreContract(name: string, start: () => Promise<RateLimitStoreSubject>): void {
   describe(`RateLimitStore contract: ${name}`, () => {
-    let subject: RateLimitStoreSubject;
-    beforeAll(async () => void (subject = await start()));
-    afterAll(() => subject?.close());
-    beforeEach(() => subject.clear());
+    const current = startedOnce(start);
 
     const bucket = (overrides: Partial<Bucket> = {}): Bucket => ({
       event: 'login_ip',
@@ -26,15 +24,15 @@ export function rateLimitStoreContract(name: string, start: () => Promise<RateLi
       window: WINDOW,
       ...overrides,
     });
-    const used = async (of: Bucket, now = NOW) => (await subject.store.read(of, now)).used;
+    const used = async (of: Bucket, now = NOW) => (await current().store.read(of, now)).used;
 
     it('an empty bucket', async () => {
-      expect(await subject.store.read(bucket(), NOW)).toEqual({ used: 0, oldest: null, newest: null });
+      expect(await current().store.read(bucket(), NOW)).toEqual({ used: 0, oldest: null, newest: null });
     });
 
     it('records up to the limit, answers the usage of before, and then records nothing', async () => {
       const answers = [];
-      for (let i = 0; i < 4; i++) answers.push(await subject.store.consume([bucket()], NOW + i));
+      for (let i = 0; i < 4; i++) answers.push(await current().store.consume([bucket()], NOW + i));
       expect(answers).toEqual([
         { recorded: true, usage: [{ used: 0, oldest: null }] },
         { recorded: true, usage: [{ used: 1, oldest: NOW }] },
@@ -45,23 +43,23 @@ export function rateLimitStoreContract(name: string, start: () => Promise<RateLi
     });
 
     it('an event counts until it has the exact age of the window', async () => {
-      await subject.store.record(bucket(), NOW);
+      await current().store.record(bucket(), NOW);
       expect(await used(bucket(), NOW + WINDOW - 0.01)).toBe(1);
       expect(await used(bucket(), NOW + WINDOW)).toBe(0);
     });
 
     it('an event of a clock that is ahead counts too', async () => {
-      for (let i = 0; i < 3; i++) await subject.store.record(bucket(), NOW + 50);
-      expect(await subject.store.consume([bucket()], NOW)).toMatchObject({ recorded: false });
+      for (let i = 0; i < 3; i++) await current().store.record(bucket(), NOW + 50);
+      expect(await current().store.consume([bucket()], NOW)).toMatchObject({ recorded: false });
     });
 
     it('of more than the limit, the newest count: they say when there is room again', async () => {
-      for (let i = 0; i < 5; i++) await subject.store.record(bucket(), NOW + i);
-      expect(await subject.store.read(bucket(), NOW + 5)).toEqual({ used: 3, oldest: NOW + 2, newest: NOW + 4 });
+      for (let i = 0; i < 5; i++) await current().store.record(bucket(), NOW + i);
+      expect(await current().store.read(bucket(), NOW + 5)).toEqual({ used: 3, oldest: NOW + 2, newest: NOW + 4 });
     });
 
     it('of 100 at once exactly the limit', async () => {
-      const answers = await Promise.all(Array.from({ length: 100 }, () => subject.store.consume([bucket()], NOW)));
+      const answers = await Promise.all(Array.from({ length: 100 }, () => current().store.consume([bucket()], NOW)));
       expect(answers.filter(({ recorded }) => recorded)).toHaveLength(3);
       expect(await used(bucket({ limit: 100 }))).toBe(3);
     });
@@ -69,42 +67,42 @@ export function rateLimitStoreContract(name: string, start: () => Promise<RateLi
     it('several at once in any order: all or none, and no deadlock', async () => {
       const several = ['a', 'b', 'c', 'd'].map((name_, i) => bucket({ subject: name_, limit: 3 + i }));
       const answers = await Promise.all(
-        Array.from({ length: 60 }, (_, i) => subject.store.consume(i % 2 ? several : several.toReversed(), NOW)),
+        Array.from({ length: 60 }, (_, i) => current().store.consume(i % 2 ? several : several.toReversed(), NOW)),
       );
       expect(answers.filter(({ recorded }) => recorded)).toHaveLength(3);
       for (const one of several) expect(await used({ ...one, limit: 100 })).toBe(3);
     });
 
     it('answers the usage in the order asked', async () => {
-      await subject.store.record(bucket({ subject: 'z' }), NOW);
-      const { usage } = await subject.store.consume([bucket({ subject: 'z' }), bucket({ subject: 'a' })], NOW);
+      await current().store.record(bucket({ subject: 'z' }), NOW);
+      const { usage } = await current().store.consume([bucket({ subject: 'z' }), bucket({ subject: 'a' })], NOW);
       expect(usage.map((one) => one.used)).toEqual([1, 0]);
     });
 
     it('buckets are of one event and one subject', async () => {
-      await subject.store.record(bucket(), NOW);
+      await current().store.record(bucket(), NOW);
       expect(await used(bucket({ event: 'email_send' }))).toBe(0);
       expect(await used(bucket({ subject: 'bob' }))).toBe(0);
-      await subject.store.record(bucket({ event: 'email_send' }), NOW);
-      expect(await subject.store.clear({ event: 'login_ip', subject: 'ada' })).toBe(1);
-      expect(await subject.store.clear({ event: 'login_ip', subject: 'ada' })).toBe(0);
+      await current().store.record(bucket({ event: 'email_send' }), NOW);
+      expect(await current().store.clear({ event: 'login_ip', subject: 'ada' })).toBe(1);
+      expect(await current().store.clear({ event: 'login_ip', subject: 'ada' })).toBe(0);
       expect(await used(bucket({ event: 'email_send' }))).toBe(1);
     });
 
     it('takes back one event of that instant', async () => {
-      for (const at of [NOW, NOW, NOW + 1]) await subject.store.record(bucket(), at);
-      expect(await subject.store.refund(bucket(), NOW)).toBe(true);
+      for (const at of [NOW, NOW, NOW + 1]) await current().store.record(bucket(), at);
+      expect(await current().store.refund(bucket(), NOW)).toBe(true);
       expect(await used(bucket())).toBe(2);
-      expect(await subject.store.refund(bucket(), NOW)).toBe(true);
-      expect(await subject.store.refund(bucket(), NOW)).toBe(false);
+      expect(await current().store.refund(bucket(), NOW)).toBe(true);
+      expect(await current().store.refund(bucket(), NOW)).toBe(false);
       expect(await used(bucket())).toBe(1);
     });
 
     it('deletes what is old, no more than asked, and nothing else', async () => {
-      for (const at of [NOW - 2, NOW - 1, NOW, NOW + 0.01]) await subject.store.record(bucket(), at);
-      expect(await subject.store.deleteOlderThan(NOW, 2)).toBe(2);
-      expect(await subject.store.deleteOlderThan(NOW, 2)).toBe(1);
-      expect(await subject.store.deleteOlderThan(NOW, 2)).toBe(0);
+      for (const at of [NOW - 2, NOW - 1, NOW, NOW + 0.01]) await current().store.record(bucket(), at);
+      expect(await current().store.deleteOlderThan(NOW, 2)).toBe(2);
+      expect(await current().store.deleteOlderThan(NOW, 2)).toBe(1);
+      expect(await current().store.deleteOlderThan(NOW, 2)).toBe(0);
       expect(await used(bucket())).toBe(1);
     });
   });

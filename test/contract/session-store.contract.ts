@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { days, minutes, seconds } from '../../src/common/duration.js';
+import { days, hours, minutes, seconds } from '../../src/common/duration.js';
 import { OpaqueTokens } from '../../src/session/opaque-tokens.js';
 import { checkedChange, MAX_SESSION_DATA } from '../../src/session/session-data.js';
 import type { Session } from '../../src/session/session.js';
@@ -212,6 +212,28 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
           createdAt: NOW + days(20),
           expiresAt: NOW + days(50),
         });
+      });
+
+      it('a mere rotation keeps what the login chose, and its idle timeout; an extension too', async () => {
+        const choices = [
+          [true, days(30)],
+          [false, hours(12)],
+          [undefined, hours(12)],
+        ] as const;
+        // By both ways to open a session: one that has nothing to replace, and one that may have.
+        for (const replaces of [null, newId()]) {
+          for (const [remembered, ttl] of choices) {
+            const first = await open({ ttl, remembered, replaces });
+            expect(first.remembered).toBe(remembered);
+            expect((await store.find(first.id))!.session).toEqual(first);
+            const second = await rotate(first, { now: NOW + 1, ttl: hours(12), rememberedTtl: days(30) });
+            expect(second).toMatchObject({ expiresAt: NOW + 1 + ttl });
+            expect(second.remembered).toBe(remembered);
+            const extended = { id: second.id, now: NOW + hours(2), expiresAt: NOW + hours(2) + ttl, extendBelow: ttl };
+            expect(await store.extend(extended)).toBe(extended.expiresAt);
+            expect((await store.find(second.id))!.session.remembered).toBe(remembered);
+          }
+        }
       });
 
       it('a mere rotation cannot outlive the absolute lifetime, however often', async () => {

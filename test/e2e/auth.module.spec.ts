@@ -10,7 +10,7 @@ import {
   type MiddlewareConsumer,
   type NestModule,
 } from '@nestjs/common';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
 import cookieParser from 'cookie-parser';
@@ -41,6 +41,7 @@ import {
   startTestApp,
   type TestAppOptions,
 } from '../support/app.js';
+import { cleanupsAfterEach } from '../support/cleanups.js';
 import { cookieOf } from '../support/cookies.js';
 import { createTestDatabase } from '../support/database.js';
 
@@ -57,10 +58,7 @@ class ThingsController {
   }
 }
 
-const cleanups: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-});
+const cleanups = cleanupsAfterEach();
 
 async function start(options: Partial<TestAppOptions> = {}) {
   const db = await createTestDatabase();

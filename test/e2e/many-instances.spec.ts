@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Controller, Get } from '@nestjs/common';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import {
   CurrentUser,
   JwtCodecService,
@@ -14,6 +14,7 @@ import { InvalidationChannel } from 'nestjs-latchkey/engine';
 import { signInAs, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PLATFORMS, startTestApp, type Platform, type TestApp } from '../support/app.js';
+import { cleanupsAfterEach } from '../support/cleanups.js';
 import { createTestDatabase } from '../support/database.js';
 import { heard, until } from '../support/heard.js';
 import { startOwnPostgres, type OwnPostgres } from '../support/own-postgres.js';
@@ -27,10 +28,7 @@ class MeController {
   }
 }
 
-const cleanups: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-});
+const cleanups = cleanupsAfterEach();
 
 async function start(url: string, platform: Platform, auth = {}): Promise<TestApp> {
   const t = await startTestApp({

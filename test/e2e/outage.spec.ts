@@ -1,10 +1,11 @@
 import { Controller, Get, Injectable } from '@nestjs/common';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { authMigrations, Public, SessionService, UserDirectory, type AuthUser } from 'nestjs-latchkey';
 import { SessionStore } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { cleanupsAfterEach } from '../support/cleanups.js';
 import { createTestDatabase } from '../support/database.js';
 import { startOwnPostgres } from '../support/own-postgres.js';
 import { hideSessions } from '../support/stored.js';
@@ -12,22 +13,19 @@ import { redisUrls } from '../support/variant.js';
 
 @Controller()
 class PagesController {
-  @Get('guarded')
-  guarded() {
-    return { in: true };
-  }
-
   @Public()
   @Get('open')
   open() {
     return { open: true };
   }
+
+  @Get('guarded')
+  guarded() {
+    return { in: true };
+  }
 }
 
-const cleanups: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-});
+const cleanups = cleanupsAfterEach();
 
 /** Where sessions are elsewhere, a logout works without PostgreSQL: `redis-outage.spec.ts` is about that one's outage. */
 const IN_POSTGRES = redisUrls() === null;

@@ -1,24 +1,49 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { days, hours, AuthEvents, PostgresUserDirectory, type AuthEvent, type AuthUser } from 'nestjs-latchkey';
+import {
+  days,
+  hours,
+  AuthEvents,
+  PostgresUserDirectory,
+  type AuthEvent,
+  type AuthOptions,
+  type AuthUser,
+} from 'nestjs-latchkey';
 import { AuditLog, LoginService, PasswordLogin } from 'nestjs-latchkey/engine';
 import request from 'supertest';
-import { createUser, NO_LOGIN_LIMITS, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import {
+  CHEAP_HASHES,
+  createUser,
+  NO_LOGIN_LIMITS,
+  PASSWORD,
+  PLATFORMS,
+  type Platform,
+  startTestApp,
+  type TestApp,
+  whileAway,
+} from '../support/app.js';
 
+/** Of them a tenth is kept for known places. */
+const MOST = 20;
+const KEPT = 2;
 /** From here the account was logged in to. */
 const HOME = '192.0.2.1';
 const ELSEWHERE = '203.0.113.7';
 
-describe.each(PLATFORMS)('failures in a row, on %s', (platform) => {
+/** An application whose only limit on passwords is that of failures in a row, and an account of its own for each test. */
+function startedOn(platform: Platform, password?: AuthOptions['password']) {
   let t: TestApp;
   let user: AuthUser;
-  let users: PostgresUserDirectory;
   const heard: AuthEvent[] = [];
   beforeAll(async () => {
     t = await startTestApp({
       platform,
-      auth: { rateLimits: NO_LOGIN_LIMITS, trustedProxies: ['127.0.0.1'], audit: { enabled: true } },
+      auth: {
+        rateLimits: NO_LOGIN_LIMITS,
+        trustedProxies: ['127.0.0.1'],
+        audit: { enabled: true },
+        ...(password && { password }),
+      },
     });
-    users = t.app.get(PostgresUserDirectory);
     t.app.get(AuthEvents).on((event) => void heard.push(event));
   });
   afterAll(() => t?.close());
@@ -27,32 +52,70 @@ describe.each(PLATFORMS)('failures in a row, on %s', (platform) => {
     heard.length = 0;
   });
 
-  const logIn = (password: string, { from = ELSEWHERE, cookie = '', login = user.email } = {}) =>
+  const logIn = (given: string, { from = ELSEWHERE, cookie = '', login = user.email } = {}) =>
     request(t.url)
       .post('/auth/login')
       .set('X-Forwarded-For', from)
       .set('Cookie', cookie)
-      .send({ email: login, password });
-  const fail = async (times: number, options?: Parameters<typeof logIn>[1]) => {
-    for (let i = 0; i < times; i++) await logIn('wrong', options).expect(401);
+      .send({ email: login, password: given });
+  return {
+    get t() {
+      return t;
+    },
+    get user() {
+      return user;
+    },
+    get users() {
+      return t.app.get(PostgresUserDirectory);
+    },
+    logIn,
+    fail: async (times: number, options?: Parameters<typeof logIn>[1]) => {
+      for (let i = 0; i < times; i++) await logIn('wrong', options).expect(401);
+    },
+    disabled: () => heard.filter(({ type }) => type === 'password.disabled'),
   };
-  const disabled = () => heard.filter(({ type }) => type === 'password.disabled');
+}
+
+describe.each(PLATFORMS)('failures in a row, by default, on %s', (platform) => {
+  const app = startedOn(platform);
+  const { logIn, fail, disabled } = app;
 
   it('H14: 100 wrong passwords in a row, however slowly, disable the password until there is a new one', async () => {
     for (let day = 0; day < 20; day++) {
       await fail(5);
-      t.clock.advance(days(1));
+      app.t.clock.advance(days(1));
     }
     for (const from of [ELSEWHERE, HOME]) await logIn(PASSWORD, { from }).expect(401);
-    t.clock.advance(days(365));
+    app.t.clock.advance(days(365));
     await logIn(PASSWORD).expect(401);
-    await users.setPassword(user.id, 'a new passphrase');
+    await app.users.setPassword(app.user.id, 'a new passphrase');
     await logIn('a new passphrase').expect(200);
   });
 
-  it('H14: 99 do not, and a success starts the count again', async () => {
+  it('H14: of 150 wrong passwords at one moment 100 are compared', async () => {
+    const compared: string[] = [];
+    const verify = app.users.verifyCredentials.bind(app.users);
+    app.users.verifyCredentials = (login, password, ip) => (compared.push(password), verify(login, password, ip));
+    try {
+      const answers = await Promise.all(Array.from({ length: 150 }, (_, i) => logIn('wrong', { from: `10.0.0.${i}` })));
+      expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([401]));
+    } finally {
+      app.users.verifyCredentials = verify;
+    }
+    expect(compared).toHaveLength(150); // the same work for all of them
+    expect(compared.filter((password) => password === 'wrong')).toHaveLength(100);
+    expect(disabled()).toHaveLength(1);
+    await logIn(PASSWORD).expect(401);
+  });
+});
+
+describe.each(PLATFORMS)(`${MOST} failures in a row, on %s`, (platform) => {
+  const app = startedOn(platform, { ...CHEAP_HASHES, maxFailures: MOST });
+  const { logIn, fail, disabled } = app;
+
+  it('H14: one less does not, and a success starts the count again', async () => {
     for (let i = 0; i < 2; i++) {
-      await fail(99);
+      await fail(MOST - 1);
       await logIn(PASSWORD).expect(200);
     }
     await fail(1);
@@ -60,54 +123,37 @@ describe.each(PLATFORMS)('failures in a row, on %s', (platform) => {
     expect(disabled()).toEqual([]);
   });
 
-  it('H14: of 150 wrong passwords at one moment 100 are compared', async () => {
-    const compared: string[] = [];
-    const verify = users.verifyCredentials.bind(users);
-    users.verifyCredentials = (login, password, ip) => (compared.push(password), verify(login, password, ip));
-    try {
-      const answers = await Promise.all(Array.from({ length: 150 }, (_, i) => logIn('wrong', { from: `10.0.0.${i}` })));
-      expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([401]));
-    } finally {
-      users.verifyCredentials = verify;
-    }
-    expect(compared).toHaveLength(150); // the same work for all of them
-    expect(compared.filter((password) => password === 'wrong')).toHaveLength(100);
-    expect(disabled()).toHaveLength(1);
-    await logIn(PASSWORD).expect(401);
-  });
-
-  it('H14: ten of them are kept for the places from which the owner has logged in', async () => {
+  it('H14: a tenth of them is kept for the places from which the owner has logged in', async () => {
     const answer = await logIn(PASSWORD, { from: HOME }).expect(200);
     const cookie = answer
       .get('Set-Cookie')!
       .find((one) => one.includes('-device='))!
       .split(';')[0]!;
-    await fail(100);
+    await fail(MOST);
     await logIn(PASSWORD).expect(401);
-    expect(disabled()).toMatchObject([{ userId: user.id, failures: 90, exceptKnownPlaces: true }]);
-    await fail(5, { from: HOME });
-    await fail(4, { cookie });
+    expect(disabled()).toMatchObject([{ userId: app.user.id, failures: MOST - KEPT, exceptKnownPlaces: true }]);
+    await fail(1, { from: HOME });
     await logIn(PASSWORD, { cookie }).expect(200); // a known device, wherever it is
-    await fail(90);
+    await fail(MOST - KEPT);
     await logIn(PASSWORD, { from: HOME }).expect(200); // a known address, without a cookie
 
-    await fail(90);
-    await fail(10, { from: HOME });
+    await fail(MOST - KEPT);
+    await fail(KEPT, { from: HOME });
     for (const place of [{ from: HOME }, { cookie }]) await logIn(PASSWORD, place).expect(401);
-    expect(disabled().at(-1)).toMatchObject({ failures: 100, exceptKnownPlaces: false });
+    expect(disabled().at(-1)).toMatchObject({ failures: MOST, exceptKnownPlaces: false });
   });
 
   it('H14: a known, an unknown, a disabled password and a disabled account answer the same', async () => {
-    const off = await createUser(t.app);
-    await users.disable(off.id);
-    const gone = await createUser(t.app);
-    await fail(100, { login: gone.email });
+    const off = await createUser(app.t.app);
+    await app.users.disable(off.id);
+    const gone = await createUser(app.t.app);
+    await fail(MOST, { login: gone.email });
     const shape = async (login: string, password: string) => {
       const { status, body, headers } = await logIn(password, { login });
       const { date: _, ...rest } = headers;
       return { status, body, rest };
     };
-    const known = await shape(user.email, 'wrong');
+    const known = await shape(app.user.email, 'wrong');
     expect(known).toMatchObject({ status: 401, body: { code: 'INVALID_CREDENTIALS' } });
     for (const [login, password] of [
       ['nobody@example.net', 'wrong'],
@@ -120,15 +166,15 @@ describe.each(PLATFORMS)('failures in a row, on %s', (platform) => {
   });
 
   it('H14: a known, an unknown and a disabled login cost the same statements', async () => {
-    const gone = await createUser(t.app);
-    await fail(100, { login: gone.email });
+    const gone = await createUser(app.t.app);
+    await fail(MOST, { login: gone.email });
     const costs = [];
-    for (const login of [user.email, 'nobody@example.net', gone.email]) {
+    for (const login of [app.user.email, 'nobody@example.net', gone.email]) {
       await logIn('wrong', { login }); // every row is there
-      t.queries.reset();
+      app.t.queries.reset();
       await logIn('wrong', { login });
       // The audit writes when it likes.
-      costs.push(t.queries.names.filter((name) => name !== 'latchkey_audit_insert'));
+      costs.push(app.t.queries.names.filter((name) => name !== 'latchkey_audit_insert'));
     }
     expect(costs[0]).toContain('latchkey_password_attempt_count');
     expect(costs[1]).toEqual(costs[0]);
@@ -137,36 +183,37 @@ describe.each(PLATFORMS)('failures in a row, on %s', (platform) => {
 
   it('H14: unknown logins are never disabled, and leave at most 64 rows', async () => {
     for (let i = 0; i < 200; i++) await logIn('wrong', { login: `nobody${i}@example.org` }).expect(401);
-    const rows = await t.db.query(`SELECT count(*)::int AS rows FROM auth_password_attempts WHERE user_id LIKE '(%'`);
+    const rows = await app.t.db.query(
+      `SELECT count(*)::int AS rows FROM auth_password_attempts WHERE user_id LIKE '(%'`,
+    );
     expect((rows[0] as { rows: number }).rows).toBeLessThanOrEqual(64);
     expect(disabled()).toEqual([]);
   });
 
   it('H14: other ways in go on, and the event is in the audit, without the password', async () => {
-    await fail(100);
-    const attempt = { login: null, proofs: ['passkey'], verify: () => users.findById(user.id) };
-    expect((await t.app.get(LoginService).attempt(attempt)).user.id).toBe(user.id);
-    await t.app.get(AuditLog).flush();
-    const rows = await t.db.query(
-      `SELECT user_id, login, ip, facts FROM auth_audit_events WHERE type = 'password.disabled' AND user_id = '${user.id}'`,
+    await fail(MOST);
+    const attempt = { login: null, proofs: ['passkey'], verify: () => app.users.findById(app.user.id) };
+    expect((await app.t.app.get(LoginService).attempt(attempt)).user.id).toBe(app.user.id);
+    await app.t.app.get(AuditLog).flush();
+    const rows = await app.t.db.query(
+      `SELECT user_id, login, ip, facts FROM auth_audit_events WHERE type = 'password.disabled' AND user_id = '${app.user.id}'`,
     );
-    const facts = { failures: 100, exceptKnownPlaces: false };
-    expect(rows).toEqual([{ user_id: user.id, login: user.email, ip: ELSEWHERE, facts }]);
+    const facts = { failures: MOST, exceptKnownPlaces: false };
+    expect(rows).toEqual([{ user_id: app.user.id, login: app.user.email, ip: ELSEWHERE, facts }]);
   });
 
   it('H14: what could not be judged is not counted', async () => {
-    await fail(99);
-    const verify = users.verifyCredentials.bind(users);
-    users.verifyCredentials = () => Promise.reject(new Error('away'));
-    for (let i = 0; i < 5; i++) await logIn(PASSWORD).expect(503);
-    users.verifyCredentials = verify;
+    await fail(MOST - 1);
+    await whileAway(app.users, async () => {
+      for (let i = 0; i < 5; i++) await logIn(PASSWORD).expect(503);
+    });
     await logIn(PASSWORD).expect(200);
   });
 
   it('H14: an operator, or a directory of one’s own after a reset, enables the password', async () => {
-    await fail(100);
-    expect(await t.app.get(PasswordLogin).enable(user.id)).toBe(true);
+    await fail(MOST);
+    expect(await app.t.app.get(PasswordLogin).enable(app.user.id)).toBe(true);
     await logIn(PASSWORD).expect(200);
-    t.clock.advance(hours(1));
+    app.t.clock.advance(hours(1));
   });
 });

@@ -14,6 +14,17 @@ export interface Fault {
   end(): Promise<void>;
 }
 
+/** Away for a moment: what was under way may have been done or not. */
+export const restarted = (stop: () => Promise<unknown>, start: () => Promise<unknown>): Fault => ({
+  name: 'restarted',
+  leaves: 'anything',
+  begin: async () => {
+    await stop();
+    await start();
+  },
+  end: async () => {},
+});
+
 /** No answer is waited for longer: many times the deadline, so that it also holds on a busy machine. */
 const PROMPTLY = 10_000;
 

@@ -1,13 +1,14 @@
-import { afterAll, afterEach, beforeAll, describe, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, it } from '@jest/globals';
 import type { AuthModuleExtras, AuthOptions } from 'nestjs-latchkey';
 import { startTestApp, type Platform, type TestApp } from '../support/app.js';
+import { cleanupsAfterEach } from '../support/cleanups.js';
 import { until } from '../support/heard.js';
 import { startOwnPostgres, type OwnPostgres } from '../support/own-postgres.js';
 import { engineFor } from '../support/redis-engine.js';
 import { startRedis, type RedisServer } from '../support/redis-server.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { withClient } from '../support/test-server.js';
-import { checkFault, type Fault } from './check-fault.js';
+import { checkFault, restarted, type Fault } from './check-fault.js';
 import { startPostgresPair } from './postgres-pair.js';
 import { PagesController } from './public-routes.js';
 
@@ -23,10 +24,7 @@ afterAll(async () => {
   await redis?.stop();
 });
 
-const cleanups: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-});
+const cleanups = cleanupsAfterEach();
 
 const WAYS: readonly (readonly [
   name: string,
@@ -84,15 +82,10 @@ describe.each(WAYS)('PostgreSQL, %s', (...way) => {
     { name: 'slow', leaves: 'all', begin: async () => proxy.slow(25), end: async () => proxy.slow(0) },
     { name: 'cut off', leaves: 'nothing', begin: async () => proxy.cut(), end: async () => proxy.heal() },
     { name: 'stopped', leaves: 'nothing', begin: () => postgres.stop(), end: () => postgres.start() },
-    {
-      name: 'restarted',
-      leaves: 'anything',
-      begin: async () => {
-        await postgres.stop();
-        await postgres.start();
-      },
-      end: async () => {},
-    },
+    restarted(
+      () => postgres.stop(),
+      () => postgres.start(),
+    ),
     {
       name: 'read-only',
       leaves: 'reads',

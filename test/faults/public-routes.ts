@@ -96,6 +96,8 @@ async function visitsOf(t: TestApp, owner: AuthUser, { cookies, bearer, other, e
   const get = (path: string, headers: Record<string, string> = {}) => request(t.url).get(path).set(headers);
   const post = (path: string, headers: Record<string, string> = {}) => request(t.url).post(path).set(headers);
   const isDead = (headers: Record<string, string>) => async () => (await get('/guarded', headers)).status === 401;
+  const ending = (name: string, headers: Record<string, string>, send: () => request.Test) =>
+    ({ name, credential: 'live', healthy: 200, writes: true, send, done: isDead(headers) }) as const;
   const of = (token: string) => ({ Authorization: `Bearer ${token}` });
   const live = { Cookie: cookies.live };
   const credentials = { email: owner.email, password: PASSWORD };
@@ -175,14 +177,7 @@ async function visitsOf(t: TestApp, owner: AuthUser, { cookies, bearer, other, e
         writes: true,
         send: () => post('/auth/login').send({ ...credentials, password: 'not this one' }),
       },
-      {
-        name: 'POST logout',
-        credential: 'live',
-        healthy: 200,
-        writes: true,
-        send: () => post('/auth/logout', { Cookie: cookies.logout }),
-        done: isDead({ Cookie: cookies.logout }),
-      },
+      ending('POST logout', { Cookie: cookies.logout }, () => post('/auth/logout', { Cookie: cookies.logout })),
       {
         name: 'POST logout, anonymous',
         credential: 'none',
@@ -190,22 +185,10 @@ async function visitsOf(t: TestApp, owner: AuthUser, { cookies, bearer, other, e
         needsNothing: true,
         send: () => post('/auth/logout'),
       },
-      {
-        name: 'DELETE sessions/:handle',
-        credential: 'live',
-        healthy: 200,
-        writes: true,
-        send: () => request(t.url).delete(`/auth/sessions/${other.session.handle}`).set({ Cookie: cookies.one }),
-        done: isDead(of(other.token)),
-      },
-      {
-        name: 'POST logout-all',
-        credential: 'live',
-        healthy: 200,
-        writes: true,
-        send: () => post('/auth/logout-all', { Cookie: cookies.all }),
-        done: isDead({ Cookie: cookies.all }),
-      },
+      ending('DELETE sessions/:handle', of(other.token), () =>
+        request(t.url).delete(`/auth/sessions/${other.session.handle}`).set({ Cookie: cookies.one }),
+      ),
+      ending('POST logout-all', { Cookie: cookies.all }, () => post('/auth/logout-all', { Cookie: cookies.all })),
     ],
   };
 }

@@ -1,12 +1,13 @@
-import { afterAll, afterEach, beforeAll, describe, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, it } from '@jest/globals';
 import { createClient } from 'redis';
 import { startTestApp, PLATFORMS } from '../support/app.js';
+import { cleanupsAfterEach } from '../support/cleanups.js';
 import { createTestDatabase } from '../support/database.js';
 import { until } from '../support/heard.js';
 import { engineFor } from '../support/redis-engine.js';
 import { startRedis, type RedisServer } from '../support/redis-server.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
-import { checkFault, type Fault } from './check-fault.js';
+import { checkFault, restarted, type Fault } from './check-fault.js';
 import { PagesController } from './public-routes.js';
 
 /** What is answered is on the disk. */
@@ -23,10 +24,7 @@ afterAll(async () => {
   await redis?.stop();
 });
 
-const cleanups: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-});
+const cleanups = cleanupsAfterEach();
 
 /** Commands of an operator. */
 async function tell(server: RedisServer, ...command: string[]): Promise<unknown> {
@@ -46,15 +44,10 @@ describe.each(PLATFORMS)('Redis, on %s', (platform) => {
     { name: 'cut off', leaves: 'nothing', begin: async () => proxy.cut(), end: async () => proxy.heal() },
     { name: 'frozen', leaves: 'nothing', begin: async () => signal('SIGSTOP'), end: async () => signal('SIGCONT') },
     { name: 'stopped', leaves: 'nothing', begin: () => redis.kill(), end: () => redis.restart() },
-    {
-      name: 'restarted',
-      leaves: 'anything',
-      begin: async () => {
-        await redis.kill();
-        await redis.restart();
-      },
-      end: async () => {},
-    },
+    restarted(
+      () => redis.kill(),
+      () => redis.restart(),
+    ),
     {
       name: 'read-only',
       leaves: 'reads',

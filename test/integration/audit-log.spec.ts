@@ -4,30 +4,25 @@ import { AuditLog } from 'nestjs-latchkey/engine';
 import { AuditStore } from '../../src/audit/audit.store.js';
 import request from 'supertest';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
+import { createProxiedDatabase, type ProxiedDatabase } from '../support/tcp-proxy.js';
 import { withClient } from '../support/test-server.js';
 
 const QUEUE = 6;
 const REFUSED = 'no \0 in a text';
 
 describe('AuditLog', () => {
-  let db: TestDatabase;
-  let proxy: TcpProxy;
+  let database: ProxiedDatabase;
   let t: TestApp;
-  let log: AuditLog;
   beforeEach(async () => {
-    db = await createTestDatabase();
-    proxy = await startTcpProxy(Number(new URL(db.url).port));
-    t = await startTestApp({ url: proxy.url(db.url), auth: { audit: { enabled: true, queue: QUEUE } } });
-    log = t.app.get(AuditLog);
+    database = await createProxiedDatabase();
+    t = await startTestApp({ url: database.url, auth: { audit: { enabled: true, queue: QUEUE } } });
   });
   afterEach(async () => {
     jest.restoreAllMocks();
     await t?.close();
-    await proxy?.close();
-    await db?.drop();
+    await database?.drop();
   });
+  const log = () => t.app.get(AuditLog);
 
   const emit = (...logins: string[]) => {
     for (const login of logins) {
@@ -36,7 +31,9 @@ describe('AuditLog', () => {
     }
   };
   const written = async () =>
-    (await db.query<{ login: string }>('SELECT login FROM auth_audit_events ORDER BY id')).map(({ login }) => login);
+    (await database.db.query<{ login: string }>('SELECT login FROM auth_audit_events ORDER BY id')).map(
+      ({ login }) => login,
+    );
 
   /** The database goes away before this row of a batch that is written row by row, and takes no connection. */
   const goesAwayBeforeRow = (row: number, meanwhile = () => {}) => {
@@ -46,7 +43,7 @@ describe('AuditLog', () => {
     jest.spyOn(store, 'insert').mockImplementation(async (events) => {
       if (events.length === 1 && ++rows === row) {
         await allowConnections(false);
-        proxy.reset();
+        database.proxy.reset();
         meanwhile();
       }
       return insert(events);
@@ -54,15 +51,15 @@ describe('AuditLog', () => {
   };
   const allowConnections = (allowed: boolean) =>
     withClient(process.env['LATCHKEY_TEST_SERVER']!, (client) =>
-      client.query(`ALTER DATABASE ${new URL(db.url).pathname.slice(1)} ALLOW_CONNECTIONS ${allowed}`),
+      client.query(`ALTER DATABASE ${new URL(database.db.url).pathname.slice(1)} ALLOW_CONNECTIONS ${allowed}`),
     );
   const back = async () => {
     await allowConnections(true);
-    await log.flush();
+    await log().flush();
   };
 
   it('H35: attempts over the limit are no rows: each limit says once that it is reached', async () => {
-    const other = await startTestApp({ url: db.url, auth: { audit: { enabled: true }, rateLimits: {} } });
+    const other = await startTestApp({ url: database.db.url, auth: { audit: { enabled: true }, rateLimits: {} } });
     await createUser(other.app, 'ada@example.com');
     const guess = () =>
       request(other.url).post('/auth/login').send({ email: 'ada@example.com', password: 'a wrong password' });
@@ -76,7 +73,7 @@ describe('AuditLog', () => {
     const judged = statuses.filter((status) => status === 401).length;
     expect(new Set(statuses)).toEqual(new Set([401, 429]));
     expect(judged).toBeLessThan(30);
-    const rows = await db.query<{ type: string; n: number }>(
+    const rows = await database.db.query<{ type: string; n: number }>(
       'SELECT type, count(*)::int n FROM auth_audit_events GROUP BY type ORDER BY type',
     );
     expect(rows).toEqual([
@@ -88,9 +85,9 @@ describe('AuditLog', () => {
 
   it('one event that PostgreSQL refuses does not take the others of its batch with it', async () => {
     emit('ada', REFUSED, 'grace');
-    await log.flush();
+    await log().flush();
     expect(await written()).toEqual(['ada', 'grace']);
-    expect(log.dropped).toBe(1);
+    expect(log().dropped).toBe(1);
   });
 
   it.each([1, 2, 3, 4])(
@@ -98,20 +95,20 @@ describe('AuditLog', () => {
     async (row) => {
       goesAwayBeforeRow(row);
       emit('ada', REFUSED, 'grace', 'edsger');
-      await log.flush();
+      await log().flush();
       const refused = row > 2 ? 1 : 0;
-      expect(log.dropped).toBe(refused);
+      expect(log().dropped).toBe(refused);
       await back();
       expect(await written()).toEqual(['ada', 'grace', 'edsger']);
-      expect(log.dropped).toBe(1);
+      expect(log().dropped).toBe(1);
     },
   );
 
   it('what is put back counts for the queue, and is the first to be written', async () => {
     goesAwayBeforeRow(3, () => emit('1', '2', '3', '4', '5'));
     emit('ada', REFUSED, 'grace', 'edsger');
-    await log.flush();
-    expect(log.dropped).toBe(2);
+    await log().flush();
+    expect(log().dropped).toBe(2);
     await back();
     expect(await written()).toEqual(['ada', 'grace', 'edsger', '1', '2', '3', '4']);
   });

@@ -11,27 +11,23 @@ import {
 import { Client } from 'pg';
 import request from 'supertest';
 import { createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { until } from '../support/heard.js';
-import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
+import { createProxiedDatabase, type ProxiedDatabase } from '../support/tcp-proxy.js';
 
 const TIMEOUT = 300;
 const LOCK = "hashtextextended('nestjs-latchkey:sessions:' || $1, 0::bigint)";
 
-let db: TestDatabase;
-let proxy: TcpProxy;
+let database: ProxiedDatabase;
 let t: TestApp;
 beforeEach(async () => {
-  db = await createTestDatabase();
-  proxy = await startTcpProxy(Number(new URL(db.url).port));
-  t = await startTestApp({ url: proxy.url(db.url), auth: { database: { timeout: TIMEOUT } } });
+  database = await createProxiedDatabase();
+  t = await startTestApp({ url: database.url, auth: { database: { timeout: TIMEOUT } } });
 });
 afterEach(async () => {
   jest.restoreAllMocks();
-  proxy.heal();
+  database.proxy.heal();
   await t.close();
-  await proxy.close();
-  await db.drop();
+  await database.drop();
 });
 
 const loggedIn = async (email: string) => {
@@ -47,13 +43,13 @@ const codeOf = (promise: Promise<unknown>) =>
   );
 /** What runs on the server for the application, beside what this test asks. */
 const waiting = () =>
-  db.query<{ query: string }>(`SELECT query FROM pg_stat_activity
+  database.db.query<{ query: string }>(`SELECT query FROM pg_stat_activity
     WHERE datname = current_database() AND state = 'active' AND pid <> pg_backend_pid()`);
 
 describe('H20: a database that does not answer', () => {
   it('H20: a black hole: every route is answered 503, no cookie is touched, and all is well when it is over', async () => {
     const { cookie } = await loggedIn('ada@example.com');
-    proxy.cut();
+    database.proxy.cut();
     const answers = await Promise.all([
       ...Array.from({ length: 12 }, () => request(t.url).get('/auth/session').set('Cookie', cookie)),
       request(t.url).post('/auth/logout').set('Cookie', cookie),
@@ -64,7 +60,7 @@ describe('H20: a database that does not answer', () => {
     // Connections that were opened into the hole are given up as well.
     const again = await request(t.url).get('/auth/session').set('Cookie', cookie);
     expect(again.status).toBe(503);
-    proxy.heal();
+    database.proxy.heal();
     await until(async () => (await request(t.url).get('/auth/session').set('Cookie', cookie)).status === 200);
   });
 
@@ -72,7 +68,7 @@ describe('H20: a database that does not answer', () => {
     const { user: ada } = await loggedIn('ada@example.com');
     const { user: bob, cookie } = await loggedIn('bob@example.com');
     const sessions = t.app.get(SessionService);
-    const holder = new Client({ connectionString: db.url });
+    const holder = new Client({ connectionString: database.db.url });
     await holder.connect();
     await holder.query(`SELECT pg_advisory_lock(${LOCK})`, [ada.id]);
     const stuck = Array.from({ length: 30 }, (_, i) =>
@@ -92,7 +88,7 @@ describe('H20: a database that does not answer', () => {
 
   it('H20: a transaction that is not answered is given up, and its connection not used again', async () => {
     const { user: ada } = await loggedIn('ada@example.com');
-    const holder = new Client({ connectionString: db.url });
+    const holder = new Client({ connectionString: database.db.url });
     await holder.connect();
     await holder.query('BEGIN');
     await holder.query('SELECT FROM users WHERE id = $1 FOR UPDATE', [ada.id]);
@@ -108,9 +104,9 @@ describe('H20: a database that does not answer', () => {
 });
 
 it('H22: a pool of one connection is refused at boot', async () => {
-  await expect(startTestApp({ url: db.url, dataSource: { extra: { max: 1 } } })).rejects.toThrow(/at least 2/);
+  await expect(startTestApp({ url: database.db.url, dataSource: { extra: { max: 1 } } })).rejects.toThrow(/at least 2/);
   // Negative control: with two, a limit within a transaction is counted.
-  const two = await startTestApp({ url: db.url, dataSource: { extra: { max: 2 } } });
+  const two = await startTestApp({ url: database.db.url, dataSource: { extra: { max: 2 } } });
   const decision = await two.app
     .get(AuthTransaction)
     .run(() => two.app.get(RateLimitService).consume('email_send', 'ada'));
@@ -122,12 +118,12 @@ it('H23: a read-only database: a session that is due for its extension is 200 wi
   const { cookie } = await loggedIn('ada@example.com');
   const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
   t.clock.advance(days(25));
-  const database = new URL(db.url).pathname.slice(1);
+  const name = new URL(database.db.url).pathname.slice(1);
   const reconnect = () =>
-    db.query(
+    database.db.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
     );
-  await db.query(`ALTER DATABASE ${database} SET default_transaction_read_only = on`);
+  await database.db.query(`ALTER DATABASE ${name} SET default_transaction_read_only = on`);
   await reconnect();
   await until(async () => (await request(t.url).get('/auth/session').set('Cookie', cookie)).status === 200);
   for (let i = 0; i < 3; i++) {
@@ -135,8 +131,8 @@ it('H23: a read-only database: a session that is due for its extension is 200 wi
     expect([answer.status, answer.headers['set-cookie']]).toEqual([200, undefined]);
   }
   expect(warn.mock.calls.filter(([message]) => /read-only/.test(String(message)))).toHaveLength(1);
-  await db.query(
-    `SET default_transaction_read_only = off; ALTER DATABASE ${database} RESET default_transaction_read_only`,
+  await database.db.query(
+    `SET default_transaction_read_only = off; ALTER DATABASE ${name} RESET default_transaction_read_only`,
   );
   await reconnect();
   await until(

@@ -8,8 +8,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 describe('two processes on one database', () => {
   let db: TestDatabase;
-  let one: AppProcess;
-  let two: AppProcess;
+  let [one, two] = [] as unknown as [AppProcess, AppProcess];
   beforeAll(async () => {
     db = await createTestDatabase();
     [one, two] = await Promise.all([startAppProcess(db.url), startAppProcess(db.url)]);

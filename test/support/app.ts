@@ -150,3 +150,14 @@ export function createUser(
 ): Promise<AuthUser> {
   return app.get(PostgresUserDirectory).create(email, PASSWORD);
 }
+
+/** The directory cannot judge a password while `work` runs. */
+export async function whileAway(users: PostgresUserDirectory, work: () => Promise<unknown>): Promise<void> {
+  const verify = users.verifyCredentials.bind(users);
+  users.verifyCredentials = () => Promise.reject(new Error('away'));
+  try {
+    await work();
+  } finally {
+    users.verifyCredentials = verify;
+  }
+}

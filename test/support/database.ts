@@ -75,7 +75,8 @@ async function templateOf(server: string, client: Client): Promise<string> {
   return template;
 }
 
-async function migrate(url: string): Promise<void> {
+/** Our tables, by our migrations. */
+export async function migrate(url: string): Promise<void> {
   const entities = authEntities;
   const dataSource = new DataSource({
     type: 'postgres',

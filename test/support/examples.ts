@@ -41,7 +41,7 @@ import {
   type INestApplication, type OnModuleInit,
 } from '@nestjs/common';
 import {
-  bcryptPasswords, CleanupService, LoginService, type BcryptLibrary, type LegacyPasswords,
+  bcryptPasswords, CleanupService, LoginService, PasswordChangeService, type BcryptLibrary, type LegacyPasswords,
 } from 'nestjs-latchkey/engine';
 import { HealthCheckService } from '@nestjs/terminus';
 import { Test } from '@nestjs/testing';
@@ -64,6 +64,7 @@ declare const dataSource: DataSource;
 declare const hasher: PasswordHasher;
 declare const limits: RateLimitService;
 declare const logins: LoginService;
+declare const passwords: PasswordChangeService;
 declare const revocation: TokenRevocationService;
 declare const sessionService: SessionService;
 declare const tokens: EphemeralTokenService;

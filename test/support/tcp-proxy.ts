@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { BackendMessages } from './backend-messages.js';
+import { createTestDatabase, type TestDatabase } from './database.js';
 
 /** A network between the application and a server that can be broken. */
 export interface TcpProxy {
@@ -20,6 +21,29 @@ export interface TcpProxy {
   /** Leaves out the notifications of LISTEN, as a transaction pooler does. */
   swallowNotifications(on: boolean): void;
   close(): Promise<void>;
+}
+
+/** A database of a test file's own, and a network before it. */
+export interface ProxiedDatabase {
+  readonly db: TestDatabase;
+  readonly proxy: TcpProxy;
+  /** Of the database through the proxy. */
+  readonly url: string;
+  drop(): Promise<void>;
+}
+
+export async function createProxiedDatabase(): Promise<ProxiedDatabase> {
+  const db = await createTestDatabase();
+  const proxy = await startTcpProxy(Number(new URL(db.url).port));
+  return {
+    db,
+    proxy,
+    url: proxy.url(db.url),
+    drop: async () => {
+      await proxy.close();
+      await db.drop();
+    },
+  };
 }
 
 interface Link {

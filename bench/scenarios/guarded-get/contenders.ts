@@ -17,6 +17,7 @@ export interface Contender {
 }
 
 const OURS = { hashed: 'yes', absolute: 'yes' };
+const SELF_CONTAINED = { hashed: 'not stored', absolute: 'yes' };
 const BARE = 'no authentication';
 export const MAP = 'hand-written: hash, Map';
 export const JOIN = 'hand-written: hash, prepared join';
@@ -31,104 +32,51 @@ export const BETTER_AUTH_CACHE = 'better-auth, cookie cache';
 const PASSPORT = '@nestjs/jwt + passport-jwt';
 export const PASSPORT_KEY = `${PASSPORT}, KeyObject`;
 
+const contender = (
+  name: string,
+  kind: Row['kind'],
+  module: string,
+  start: string,
+  guarantees: Guarantees,
+): Contender => ({ name, kind, module, start, guarantees });
+
 export const CONTENDERS: readonly Contender[] = [
   { name: BARE, kind: 'limit', module: 'limits', start: 'bareHandler', guarantees: null, isGuarded: false },
-  {
-    name: MAP,
-    kind: 'limit',
-    module: 'limits',
-    start: 'mapGuard',
-    guarantees: { revocable: 'no', hashed: 'yes', absolute: 'yes' },
-  },
-  {
-    name: CACHED,
-    kind: 'ours',
-    module: 'latchkey',
-    start: 'cachedSession',
-    guarantees: { revocable: 'here at once, elsewhere in ms', ...OURS },
-  },
-  {
-    name: SIGNED,
-    kind: 'ours',
-    module: 'latchkey',
-    start: 'signedCookie',
-    guarantees: { revocable: 'here at once, elsewhere in ms', hashed: 'not stored', absolute: 'yes' },
-  },
-  {
-    name: JWT,
-    kind: 'ours',
-    module: 'latchkey',
-    start: 'sessionJwt',
-    guarantees: { revocable: 'here at once, elsewhere in ms', hashed: 'not stored', absolute: 'yes' },
-  },
-  {
-    name: PASSPORT_KEY,
-    kind: 'peer',
-    module: 'passport-jwt',
-    start: 'passportJwtWithKeyObject',
-    guarantees: { revocable: 'no', hashed: 'not stored', absolute: 'yes' },
-  },
-  {
-    name: PASSPORT,
-    kind: 'peer',
-    module: 'passport-jwt',
-    start: 'passportJwtByDefault',
-    guarantees: { revocable: 'no', hashed: 'not stored', absolute: 'yes' },
-  },
-  {
-    name: BETTER_AUTH_CACHE,
-    kind: 'peer',
-    module: 'better-auth',
-    start: 'betterAuthCookieCache',
-    guarantees: { revocable: 'after the cache (default 5 min)', hashed: 'no', absolute: 'no' },
-  },
-  {
-    name: JOIN,
-    kind: 'limit',
-    module: 'limits',
-    start: 'preparedJoin',
-    guarantees: { revocable: 'at once', hashed: 'yes', absolute: 'yes' },
-  },
-  {
-    name: UNCACHED,
-    kind: 'ours',
-    module: 'latchkey',
-    start: 'uncachedSession',
-    guarantees: { revocable: 'at once', ...OURS },
-  },
-  {
-    name: 'latchkey, JWT',
-    kind: 'ours',
-    module: 'latchkey',
-    start: 'uncachedSessionJwt',
-    guarantees: { revocable: 'at once', hashed: 'not stored', absolute: 'yes' },
-  },
-  {
-    name: SESSION_READ_ONLY,
-    kind: 'peer',
-    module: 'express-session',
-    start: 'expressSessionReadOnly',
-    guarantees: { revocable: 'at once', hashed: 'no', absolute: 'no' },
-  },
-  {
-    name: SESSION_DEFAULT,
-    kind: 'peer',
-    module: 'express-session',
-    start: 'expressSessionByDefault',
-    guarantees: { revocable: 'at once', hashed: 'no', absolute: 'no' },
-  },
-  {
-    name: 'naive TypeORM guard with a relation',
-    kind: 'peer',
-    module: 'typeorm-guard',
-    start: 'repositoryGuard',
-    guarantees: { revocable: 'at once', hashed: 'yes', absolute: 'yes' },
-  },
-  {
-    name: BETTER_AUTH,
-    kind: 'peer',
-    module: 'better-auth',
-    start: 'betterAuthDatabase',
-    guarantees: { revocable: 'at once', hashed: 'no', absolute: 'no' },
-  },
+  contender(MAP, 'limit', 'limits', 'mapGuard', { revocable: 'no', hashed: 'yes', absolute: 'yes' }),
+  contender(CACHED, 'ours', 'latchkey', 'cachedSession', { revocable: 'here at once, elsewhere in ms', ...OURS }),
+  contender(SIGNED, 'ours', 'latchkey', 'signedCookie', {
+    revocable: 'here at once, elsewhere in ms',
+    ...SELF_CONTAINED,
+  }),
+  contender(JWT, 'ours', 'latchkey', 'sessionJwt', { revocable: 'here at once, elsewhere in ms', ...SELF_CONTAINED }),
+  contender(PASSPORT_KEY, 'peer', 'passport-jwt', 'passportJwtWithKeyObject', { revocable: 'no', ...SELF_CONTAINED }),
+  contender(PASSPORT, 'peer', 'passport-jwt', 'passportJwtByDefault', { revocable: 'no', ...SELF_CONTAINED }),
+  contender(BETTER_AUTH_CACHE, 'peer', 'better-auth', 'betterAuthCookieCache', {
+    revocable: 'after the cache (default 5 min)',
+    hashed: 'no',
+    absolute: 'no',
+  }),
+  contender(JOIN, 'limit', 'limits', 'preparedJoin', { revocable: 'at once', hashed: 'yes', absolute: 'yes' }),
+  contender(UNCACHED, 'ours', 'latchkey', 'uncachedSession', { revocable: 'at once', ...OURS }),
+  contender('latchkey, JWT', 'ours', 'latchkey', 'uncachedSessionJwt', { revocable: 'at once', ...SELF_CONTAINED }),
+  contender(SESSION_READ_ONLY, 'peer', 'express-session', 'expressSessionReadOnly', {
+    revocable: 'at once',
+    hashed: 'no',
+    absolute: 'no',
+  }),
+  contender(SESSION_DEFAULT, 'peer', 'express-session', 'expressSessionByDefault', {
+    revocable: 'at once',
+    hashed: 'no',
+    absolute: 'no',
+  }),
+  contender('naive TypeORM guard with a relation', 'peer', 'typeorm-guard', 'repositoryGuard', {
+    revocable: 'at once',
+    hashed: 'yes',
+    absolute: 'yes',
+  }),
+  contender(BETTER_AUTH, 'peer', 'better-auth', 'betterAuthDatabase', {
+    revocable: 'at once',
+    hashed: 'no',
+    absolute: 'no',
+  }),
 ];

@@ -13,6 +13,7 @@ export interface SessionRow {
   ip: string | null;
   user_agent: string | null;
   successor: string | null;
+  remembered: boolean | null;
   data: StoredSessionData | null;
   /** In order: created, expires, absolute expiry, authenticated, last seen, rotated. */
   instants: string;
@@ -41,6 +42,7 @@ export function sessionOf(row: SessionRow, absoluteLifetime: Duration): Omit<Sto
       lastSeenAt: lastSeen ?? createdAt,
       ip: row.ip,
       userAgent: row.user_agent,
+      ...(row.remembered === null ? {} : { remembered: row.remembered }),
       data: row.data ?? {},
     },
     rotated: rotatedAt == null ? null : { at: rotatedAt, successor: row.successor },
@@ -70,6 +72,7 @@ export function addedSession(added: string, given: NewSession, authenticatedAt: 
     lastSeenAt: createdAt,
     ip: wellFormed(given.ip),
     userAgent: wellFormed(given.userAgent),
+    ...(given.remembered === undefined ? {} : { remembered: given.remembered }),
     data: {},
   };
 }

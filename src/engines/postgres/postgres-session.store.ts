@@ -105,6 +105,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
       session.userAgent,
       session.maxPerUser,
       ...cutoffArguments(cutoff),
+      session.remembered ?? null,
     ]);
     const { added } = rows[0]!;
     return added === null ? null : { session: addedSession(added, session, authenticatedAt), ended: [] };
@@ -124,6 +125,8 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
       session.maxPerUser,
       ...cutoffArguments(session.cutoff),
       session.successor,
+      session.remembered ?? null,
+      (session.rememberedTtl ?? session.ttl) / 1000,
     ]);
     const opened = rows.pop();
     if (!opened) return null;

@@ -11,7 +11,8 @@ import { AuthEvents } from '../../events/auth-events.js';
 import { InvalidationChannel } from '../../invalidation/invalidation-channel.js';
 import { checkedEmail } from '../../user/email-address.js';
 import { MAX_LOGIN_LENGTH, spellingsOf } from '../../user/login-name.js';
-import { PASSWORD_LENGTH, PasswordHasher } from '../../user/password-hasher.js';
+import { PasswordHasher } from '../../user/password-hasher.js';
+import { checkedPassword } from '../../user/password-policy.js';
 import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
 
 const UNIQUE_VIOLATION = '23505';
@@ -47,6 +48,17 @@ function userStatements(names: SchemaNames) {
     endAccess: {
       name: 'latchkey_user_end_access',
       text: `SELECT ${names.qualified('latchkey_end_access')}($1::uuid, ${instant('$2')}, $3::text, $4::boolean) AS found`,
+    },
+    /**
+     * `endAccess` if the hash is still the one that was verified and the account enabled. It takes the locks in the same
+     * order, and FOR UPDATE judges the row as it is once both are held.
+     */
+    endAccessReplacing: {
+      name: 'latchkey_user_end_access_replacing',
+      text: `WITH locked AS MATERIALIZED (SELECT ${names.qualified('latchkey_lock_owners')}('{}'::text[], $1::uuid) AS done),
+      account AS MATERIALIZED (SELECT u.id FROM locked CROSS JOIN ${users} u
+        WHERE u.id = $1::uuid AND u.password_hash = $5::text AND u.disabled_at IS NULL FOR UPDATE OF u)
+    SELECT ${names.qualified('latchkey_end_access')}(id, ${instant('$2')}, $3::text, $4::boolean) AS found FROM account`,
     },
     /**
      * The row lock orders it against `latchkey_end_access`: either this sees the new cutoff, or that sees this login.
@@ -253,12 +265,23 @@ export class PostgresUserDirectory extends UserDirectory {
 
   /**
    * `setPassword` with a hash made beforehand, so that a transaction need not wait for it. Returns false if there is no
-   * such account.
+   * such account. With `replaces`, also if that is not its hash any more or the account is disabled: of concurrent calls
+   * with the same `replaces` exactly one returns true.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
    */
-  setPasswordHash(id: string, hash: string): Promise<boolean> {
-    return this.endAccess(id, this.clock.now(), 'password_changed', { hash });
+  override setPasswordHash(id: string, hash: string, { replaces }: { replaces?: string } = {}): Promise<boolean> {
+    return this.endAccess(id, this.clock.now(), 'password_changed', { hash, replaces });
+  }
+
+  /**
+   * The stored hash of an account that is not disabled, or `null`.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
+   */
+  override async findPasswordHash(id: string): Promise<string | null> {
+    const row = await this.rowById(id);
+    return row?.disabled_at === null ? row.password_hash : null;
   }
 
   /**
@@ -330,14 +353,15 @@ export class PostgresUserDirectory extends UserDirectory {
     id: string,
     cutoff: number,
     reason: RevocationReason | null,
-    { hash = null, disables = false }: { hash?: string | null; disables?: boolean } = {},
+    { hash = null, disables = false, replaces }: { hash?: string | null; disables?: boolean; replaces?: string } = {},
   ): Promise<boolean> {
     if (!UUID.test(id)) return false;
-    const values = [id, toEpochSeconds(cutoff), hash, disables];
+    const values = [id, toEpochSeconds(cutoff), hash, disables, ...(replaces === undefined ? [] : [replaces])];
+    const statement = replaces === undefined ? this.sql.endAccess : this.sql.endAccessReplacing;
     return this.changing(id, async () => {
       const { rows } = await this.statements.runLocking<{ found: boolean }>(
         `user ${id.toLowerCase()}`,
-        this.sql.endAccess,
+        statement,
         values,
       );
       if (rows[0]?.found !== true) return false;
@@ -378,14 +402,6 @@ export function userOf(
     disabledAt: disabledAt === null ? null : fromEpochSeconds(disabledAt),
     tokensInvalidatedAfter: invalidatedAfter === null ? null : fromEpochSeconds(invalidatedAfter),
   };
-}
-
-function checkedPassword(password: string): string {
-  const length = [...password.normalize('NFC')].length;
-  if (length < PASSWORD_LENGTH.min || length > PASSWORD_LENGTH.max) {
-    throw invalid('password', `${PASSWORD_LENGTH.min} to ${PASSWORD_LENGTH.max} characters`);
-  }
-  return password;
 }
 
 function invalid(field: string, expected: string, options?: ErrorOptions): AuthError {

@@ -9,10 +9,18 @@ export interface SessionRow {
 }
 
 const NONE = '~';
+const REMEMBERED = '1';
+const FORGOTTEN = '0';
 
 /** An optional text, as one word for the scripts. */
 export function word(text: string | null): string {
   return text === null ? NONE : `=${Buffer.from(text).toString('base64url')}`;
+}
+
+/** What a login chose, as one word. */
+export function choiceOf(remembered: boolean | undefined): string {
+  if (remembered === undefined) return NONE;
+  return remembered ? REMEMBERED : FORGOTTEN;
 }
 
 export function fromWord(text: string): string | null {
@@ -21,8 +29,8 @@ export function fromWord(text: string): string | null {
 
 /**
  * The rest, which no script looks at, as JSON. In front of it, as words, are the fields that scripts decide about:
- * handle, created, expires, absolute, authenticated, seen, rotated, successor. Instants are full epoch milliseconds,
- * which the scripts compare and pass on but never calculate with, so that nothing is rounded.
+ * handle, created, expires, absolute, authenticated, seen, rotated, successor, remembered (missing in a row of an older
+ * version). Instants are full epoch milliseconds, which the scripts compare and pass on but never calculate with, so that nothing is rounded.
  */
 export function tailOf({ userId, ip, userAgent }: Pick<Session, 'userId' | 'ip' | 'userAgent'>): string {
   return JSON.stringify([userId, ip, userAgent]);
@@ -30,18 +38,9 @@ export function tailOf({ userId, ip, userAgent }: Pick<Session, 'userId' | 'ip' 
 
 export function parseRow(id: string, row: string): SessionRow {
   const end = row.indexOf('\n');
-  const [handle, created, expires, absolute, authenticated, seen, rotatedAt, successor] = row
+  const [handle, created, expires, absolute, authenticated, seen, rotatedAt, successor, remembered = NONE] = row
     .slice(0, end)
-    .split(' ') as [
-    string,
-    string,
-    string,
-    string,
-    string,
-    string,
-    string,
-    string, // prettier-ignore
-  ];
+    .split(' ') as [string, string, string, string, string, string, string, string, string?];
   const [rest, ...data] = row.slice(end + 1).split('\n') as [string, ...string[]];
   const [userId, ip, userAgent] = JSON.parse(rest) as [string, string | null, string | null];
   return {
@@ -56,6 +55,7 @@ export function parseRow(id: string, row: string): SessionRow {
       lastSeenAt: Number(seen),
       ip,
       userAgent,
+      ...(remembered === NONE ? {} : { remembered: remembered === REMEMBERED }),
       data: parseData(data),
     },
     rotated: rotatedAt === NONE ? null : { at: Number(rotatedAt), successor: fromWord(successor) },

@@ -22,7 +22,7 @@ import { SchemaNames } from '../../schema/schema-names.js';
 import { readInvalidationDigest } from '../postgres/invalidation-key.js';
 import { RedisConnection, takesNoWrites } from './redis-connection.js';
 import type { RedisScript } from './redis-script.js';
-import { parseData, parseRemoved, parseRow, tailOf, word } from './redis-session.row.js';
+import { choiceOf, parseData, parseRemoved, parseRow, tailOf, word } from './redis-session.row.js';
 import {
   CLOSE_ALL,
   CLOSE_BY_HANDLE,
@@ -122,6 +122,8 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
       replaces ?? '',
       word(successor === null ? null : id),
       String(maxPerUser),
+      choiceOf(session.remembered),
+      String(now + (session.rememberedTtl ?? ttl)),
     ]);
     const [row, ...rest] = (opened as string[] | null) ?? [];
     const removed = rest.map((words) => parseRemoved(words, userId));

@@ -1,10 +1,8 @@
-import { Check, Column, Entity, ForeignKey, Generated, Index, PrimaryColumn } from 'typeorm';
-import { MAX_SESSION_DATA } from '../../session/session-data.js';
+import { Column, Entity, ForeignKey, Generated, Index, PrimaryColumn } from 'typeorm';
 import type { UserIdType } from '../user-id-type.js';
 import { UserEntity } from './user.entity.js';
 
 /** Every column of `sessions` except `user_id`, whose type is that of the user table. */
-@Check('sessions_data_check', `jsonb_typeof(data) = 'object' AND octet_length(data::text) <= ${MAX_SESSION_DATA}`)
 export abstract class SessionColumns {
   /** Lower-case hex SHA-256 of the token's raw bytes; the token itself is never stored. */
   @PrimaryColumn({ type: 'text', primaryKeyConstraintName: 'sessions_pkey' })
@@ -58,6 +56,10 @@ export abstract class SessionColumns {
   /** The token that replaced it, encrypted. */
   @Column({ type: 'text', nullable: true })
   successor!: string | null;
+
+  /** What the login chose, with `session.remembered`. Null: it could not choose, or the row is another program's. */
+  @Column({ type: 'boolean', nullable: true })
+  remembered!: boolean | null;
 
   /** What the application keeps in the session; null if it never did. */
   @Column({ type: 'jsonb', nullable: true })

@@ -16,16 +16,9 @@ export interface OwnIndex {
   readonly unique?: boolean;
 }
 
-/** A nullable column that a later migration adds to one of our tables. */
-export interface OwnColumn {
-  readonly table: string;
-  readonly name: string;
-  readonly type: string;
-  readonly check: { readonly name: string; readonly condition: string };
-}
-
 const MARK = 'nestjs-latchkey:';
-const CREATED = `${MARK}created`;
+/** The mark of a table or index that is ours. */
+export const CREATED = `${MARK}created`;
 const ADDED = `${MARK}added `;
 
 /**
@@ -48,9 +41,7 @@ export async function createOrAdopt(
   const missing = own.filter((column) => !present.includes(nameOf(column)));
   for (const column of missing) await queryRunner.query(`ALTER TABLE ${table} ADD COLUMN ${column}`);
   const key = await primaryKeyOf(queryRunner, table);
-  await queryRunner.query(
-    `COMMENT ON CONSTRAINT ${quoted(key.name)} ON ${table} IS '${ADDED}${missing.map(nameOf).join(' ')}'`,
-  );
+  await noteAdded(queryRunner, table, key, missing.map(nameOf));
   return false;
 }
 
@@ -62,9 +53,38 @@ export async function dropOrRelease(queryRunner: QueryRunner, names: SchemaNames
     await queryRunner.query(`DROP TABLE ${table}`);
     return;
   }
-  const added = key.comment?.startsWith(ADDED) ? key.comment.slice(ADDED.length).split(' ').filter(Boolean) : [];
-  for (const column of added) await queryRunner.query(`ALTER TABLE ${table} DROP COLUMN ${column}`);
+  for (const column of addedTo(key)) await queryRunner.query(`ALTER TABLE ${table} DROP COLUMN ${column}`);
   await queryRunner.query(`COMMENT ON CONSTRAINT ${quoted(key.name)} ON ${table} IS NULL`);
+}
+
+/** Adds a column of a later migration to a table of `createOrAdopt`, unless there is one with this name. */
+export async function addOwnColumn(
+  queryRunner: QueryRunner,
+  names: SchemaNames,
+  name: string,
+  column: string,
+): Promise<void> {
+  const table = names.qualified(name);
+  if ((await columnsOf(queryRunner, table)).includes(nameOf(column))) return;
+  await queryRunner.query(`ALTER TABLE ${table} ADD COLUMN ${column}`);
+  const key = await primaryKeyOf(queryRunner, table);
+  if (key.comment !== CREATED) await noteAdded(queryRunner, table, key, [...addedTo(key), nameOf(column)]);
+}
+
+/** Drops a column that `addOwnColumn` added, and no other. */
+export async function dropOwnColumn(
+  queryRunner: QueryRunner,
+  names: SchemaNames,
+  name: string,
+  column: string,
+): Promise<void> {
+  const table = names.qualified(name);
+  const key = await primaryKeyOf(queryRunner, table);
+  const added = addedTo(key);
+  if (key.comment !== CREATED && !added.includes(nameOf(column))) return;
+  await queryRunner.query(`ALTER TABLE ${table} DROP COLUMN ${nameOf(column)}`);
+  const others = added.filter((other) => other !== nameOf(column));
+  if (key.comment !== CREATED) await noteAdded(queryRunner, table, key, others);
 }
 
 /** Creates an index unless one with this name exists. A comment records that we created it, for `dropOwnIndex`. */
@@ -88,39 +108,6 @@ export async function dropOwnIndex(queryRunner: QueryRunner, names: SchemaNames,
   if (found?.comment === CREATED) await queryRunner.query(`DROP INDEX ${index}`);
 }
 
-/**
- * Adds a column with its check, or adopts an existing one and adds the check. A comment on the check records whether
- * the column is ours, for `dropOwnColumn`.
- */
-export async function addOwnColumn(
-  queryRunner: QueryRunner,
-  names: SchemaNames,
-  { table, name, type, check }: OwnColumn,
-): Promise<void> {
-  const on = names.qualified(table);
-  const isAdopted = (await columnsOf(queryRunner, on)).includes(name);
-  if (!isAdopted) await queryRunner.query(`ALTER TABLE ${on} ADD COLUMN ${quoted(name)} ${type}`);
-  const constraint = quoted(check.name);
-  await queryRunner.query(`ALTER TABLE ${on} ADD CONSTRAINT ${constraint} CHECK (${check.condition})`);
-  if (!isAdopted) await queryRunner.query(`COMMENT ON CONSTRAINT ${constraint} ON ${on} IS '${CREATED}'`);
-}
-
-/** Drops the check and, if `addOwnColumn` created it, the column. */
-export async function dropOwnColumn(
-  queryRunner: QueryRunner,
-  names: SchemaNames,
-  { table, name, check }: OwnColumn,
-): Promise<void> {
-  const on = names.qualified(table);
-  const [found] = (await queryRunner.query(
-    `SELECT obj_description(oid, 'pg_constraint') AS comment FROM pg_constraint
-     WHERE conrelid = $1::regclass AND conname = $2`,
-    [on, check.name],
-  )) as { comment: string | null }[];
-  await queryRunner.query(`ALTER TABLE ${on} DROP CONSTRAINT ${quoted(check.name)}`);
-  if (found?.comment === CREATED) await queryRunner.query(`ALTER TABLE ${on} DROP COLUMN ${quoted(name)}`);
-}
-
 const nameOf = (column: string): string => column.slice(0, column.indexOf(' '));
 
 async function exists(queryRunner: QueryRunner, relation: string): Promise<boolean> {
@@ -138,10 +125,25 @@ async function columnsOf(queryRunner: QueryRunner, table: string): Promise<strin
   return rows.map(({ name }) => name);
 }
 
-async function primaryKeyOf(
+interface PrimaryKey {
+  readonly name: string;
+  readonly comment: string | null;
+}
+
+/** The columns that were added to an adopted table. */
+const addedTo = ({ comment }: PrimaryKey): string[] =>
+  comment?.startsWith(ADDED) ? comment.slice(ADDED.length).split(' ').filter(Boolean) : [];
+
+async function noteAdded(
   queryRunner: QueryRunner,
   table: string,
-): Promise<{ name: string; comment: string | null }> {
+  { name }: PrimaryKey,
+  columns: readonly string[],
+): Promise<void> {
+  await queryRunner.query(`COMMENT ON CONSTRAINT ${quoted(name)} ON ${table} IS '${ADDED}${columns.join(' ')}'`);
+}
+
+async function primaryKeyOf(queryRunner: QueryRunner, table: string): Promise<PrimaryKey> {
   const [key] = (await queryRunner.query(
     `SELECT conname AS name, obj_description(oid, 'pg_constraint') AS comment FROM pg_constraint
      WHERE conrelid = $1::regclass AND contype = 'p'`,

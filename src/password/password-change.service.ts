@@ -1,0 +1,198 @@
+import { Injectable } from '@nestjs/common';
+import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { AuthEvents } from '../events/auth-events.js';
+import { LoginService, type TokenTransport } from '../login/login.service.js';
+import { PasswordAttempts } from '../login/password-attempts.js';
+import type { CookieValue } from '../login/session-scheme.js';
+import { AuthTransaction } from '../postgres/auth-transaction.js';
+import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';
+import { TokenRevocationService } from '../revocation/token-revocation.service.js';
+import type { SessionContext } from '../session/session.service.js';
+import { isLive, isSelfContained, type Session } from '../session/session.js';
+import { SessionStore } from '../session/session.store.js';
+import { isActive, isBeforeCutoff } from '../user/account.js';
+import { PasswordHasher } from '../user/password-hasher.js';
+import { checkedPassword } from '../user/password-policy.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+
+/** Where a change of password comes from, and which session survives it. */
+export interface PasswordChangeContext extends SessionContext {
+  /** The live session of this user in which the password is changed. Default: none survives. */
+  keep?: Session;
+  /** How the client holds that session. Default `cookie`. */
+  transport?: TokenTransport;
+}
+
+/** A changed password. */
+export interface ChangedPassword {
+  /** The account after the change. */
+  readonly user: AuthUser;
+  /**
+   * The new value of the kept session's cookie, or its new bearer token, shown only this once. `null` without `keep`.
+   */
+  readonly credential: CookieValue | null;
+}
+
+/**
+ * Changes a password for its owner, who proves the current one (OWASP ASVS 6.2.3), and ends every other session and
+ * token of the account (7.4.3). A stolen session alone cannot do it: `password_change` and `password.maxFailures` bound
+ * the guesses.
+ *
+ * @example
+ * ```ts
+ * const { credential } = await passwords.changePassword(user.id, password, 'a better passphrase', {
+ *   keep: current, // the session of the request
+ *   transport: 'bearer',
+ *   ip,
+ * });
+ * return { token: credential!.value }; // the old token is refused from now on
+ * ```
+ */
+@Injectable()
+export class PasswordChangeService {
+  constructor(
+    private readonly users: UserDirectory,
+    private readonly hasher: PasswordHasher,
+    private readonly attempts: PasswordAttempts,
+    private readonly limits: RateLimitService,
+    private readonly logins: LoginService,
+    private readonly sessions: SessionStore,
+    private readonly revocation: TokenRevocationService,
+    private readonly transaction: AuthTransaction,
+    private readonly config: AuthConfig,
+    private readonly clock: Clock,
+    private readonly events: AuthEvents,
+  ) {}
+
+  /**
+   * Sets the password to `next` if `current` is the right one. Then every session, JWT and signed cookie of the user
+   * ends. In place of `keep` there is a new session with a full lifetime and a new handle, since its user has just
+   * proved who they are; its old token is refused at once. Of concurrent calls with the same `current` exactly one
+   * succeeds. Emits `password.changed`.
+   *
+   * All of it is one transaction: after an error nothing has changed but the counts. With an `engine` other than
+   * PostgreSQL the sessions follow the commit, and the old ones are dead by then; `credential` is `null` if the kept one
+   * was ended meanwhile, and if the engine fails, its client has to log in again. A `UserDirectory` of your own is part
+   * of the transaction only if its statements are. Call it outside of an `AuthTransaction`: it hashes.
+   *
+   * @throws {AuthError} `INVALID_CREDENTIALS` if `current` is wrong or no longer the password, its attempts are used up,
+   *   or the account is unknown or disabled: all alike, after the same work.
+   * @throws {AuthError} `INVALID_INPUT` if `next` does not have 8 to 1024 characters; nothing is counted.
+   * @throws {AuthError} `SESSION_NOT_FOUND` if `keep` is another user's, or has ended.
+   * @throws {AuthError} `RATE_LIMITED` after `password_change` attempts (default 5 in 15 minutes), right or wrong.
+   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; nothing is counted.
+   * @throws {AuthError} `UNSUPPORTED` if your `UserDirectory` lacks `findPasswordHash` or `setPasswordHash`, or, with
+   *   signed cookies or JWT sessions, `invalidateTokens`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async changePassword(
+    userId: string,
+    current: string,
+    next: string,
+    context: PasswordChangeContext = {},
+  ): Promise<ChangedPassword> {
+    const { keep, ip = null } = context;
+    checkedPassword(next, 'newPassword');
+    if (keep && !(await this.isKeepable(keep, userId))) throw sessionNotFound();
+    const decision = await this.limits.consume('password_change', userId);
+    if (!decision.allowed) throw rateLimited(decision);
+    try {
+      const verified = await this.verify(userId, current, ip);
+      return await this.replace(userId, verified, await this.hasher.hash(next, { ip }), context);
+    } catch (error) {
+      const fault = asAuthError(error, 'The user directory');
+      // Best effort: if it fails, one attempt too many is counted.
+      if (fault.code !== 'INVALID_CREDENTIALS') await this.limits.refund(decision).catch(() => false);
+      throw fault;
+    }
+  }
+
+  /** The hash that the password belongs to. */
+  private async verify(userId: string, password: string, ip: string | null): Promise<string> {
+    const account = await this.users.findById(userId);
+    const login = account?.email ?? userId;
+    let verified: string | null = null;
+    await this.attempts.judge(account, { login, ip, isKnownDevice: false }, async (isDisabled) => {
+      const stored = await this.users.findPasswordHash(userId);
+      const compared = isDisabled || !isActive(account) ? null : stored;
+      if (await this.hasher.matches(compared, password, { login, ip })) verified = compared;
+      return verified === null ? null : account;
+    });
+    return verified ?? refuse();
+  }
+
+  private async replace(
+    userId: string,
+    verified: string,
+    hash: string,
+    { keep, ...context }: PasswordChangeContext,
+  ): Promise<ChangedPassword> {
+    const { joinsTransactions } = this.sessions;
+    const renewing = { ...context, remember: keep?.remembered };
+    const changed = await this.transaction.run(async () => {
+      // First: it locks the user's sessions, so that one that was revoked meanwhile is noticed.
+      const claimed = keep && joinsTransactions ? await this.claim(keep) : true;
+      if (!claimed) throw sessionNotFound();
+      if (!(await this.users.setPasswordHash(userId, hash, { replaces: verified }))) refuse();
+      // After that, so that a login with the old password in between ends too.
+      await this.moveCutoff(userId);
+      const at = this.clock.now();
+      const count = joinsTransactions ? await this.sessions.deleteByUser(userId) : 0;
+      // Our own directory has ended and told of them by then.
+      if (count > 0) {
+        const of = { userId, handle: null, reason: 'password_changed', count } as const;
+        this.events.emitAfterTransaction({ type: 'session.revoked', at, ...of });
+      }
+      const user = await this.users.findById(userId);
+      if (!isActive(user)) return refuse();
+      const credential = keep && joinsTransactions ? await this.logins.renew(user, renewing) : null;
+      this.events.emitAfterTransaction({ type: 'password.changed', at, userId: user.id, ip: context.ip ?? null });
+      return { user, credential };
+    });
+    if (joinsTransactions) return changed;
+    const claimed = keep !== undefined && (await this.claim(keep));
+    await this.sessions.deleteByUser(userId);
+    return claimed ? { ...changed, credential: await this.logins.renew(changed.user, renewing) } : changed;
+  }
+
+  private async isKeepable(keep: Session, userId: string): Promise<boolean> {
+    if (keep.userId !== userId) return false;
+    if (!isSelfContained(keep)) {
+      const found = await this.sessions.find(keep.id);
+      return found !== null && found.session.userId === userId && isLive(found, this.clock.now());
+    }
+    if (this.clock.now() >= keep.expiresAt || (await this.revocation.isRevoked(keep.id))) return false;
+    const user = await this.users.findById(userId);
+    return !isBeforeCutoff(keep.authenticatedAt, user?.tokensInvalidatedAfter);
+  }
+
+  /** Ends the session that is kept. False if it had ended already. */
+  private async claim(keep: Session): Promise<boolean> {
+    if (isSelfContained(keep)) return this.revocation.revoke(keep.id, keep.absoluteExpiresAt);
+    return (await this.sessions.delete([keep.id])).length > 0;
+  }
+
+  /** A directory without cutoffs can only end what is stored, and without JWTs and signed cookies that is everything. */
+  private async moveCutoff(userId: string): Promise<void> {
+    const { session, jwt } = this.config;
+    try {
+      await this.revocation.moveCutoff(userId);
+    } catch (error) {
+      if (session.scheme === 'signed-cookie' || jwt.sessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
+    }
+  }
+}
+
+function refuse(): never {
+  throw new AuthError('INVALID_CREDENTIALS', 'Unknown account, wrong password or disabled account.', {});
+}
+
+function sessionNotFound(): AuthError {
+  return new AuthError(
+    'SESSION_NOT_FOUND',
+    'The session to keep has ended, or is not of this user: pass the live session of the request as keep.',
+    {},
+  );
+}
