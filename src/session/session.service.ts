@@ -273,8 +273,8 @@ export class SessionService {
    *
    * @example
    * ```ts
-   * const data = await sessionService.updateData(session, { tenant: 'acme', basket: null });
-   * if (data === null) throw new UnauthorizedException(); // logged out meanwhile
+   * export const choose = (sessions: SessionService, session: Session, tenant: string) =>
+   *   sessions.updateData(session, { tenant, basket: null }); // null: logged out meanwhile
    * ```
    *
    * @throws {AuthError} `SESSION_DATA_TOO_LARGE` if the data would be larger; nothing has changed.
