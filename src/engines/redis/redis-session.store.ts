@@ -8,7 +8,7 @@ import { InvalidationDigest } from '../../invalidation/invalidation-digest.js';
 import { userKey } from '../../invalidation/user-key.js';
 import { evictedBy, type RemovedSession } from '../../session/evicted-sessions.js';
 import type { StoredSessionData } from '../../session/session-data.js';
-import type { AuthenticatedSession, EndedSession, StoredSession } from '../../session/session.js';
+import { isLive, type AuthenticatedSession, type EndedSession, type StoredSession } from '../../session/session.js';
 import { ReadOnlyWarning } from '../../session/read-only-warning.js';
 import {
   SessionStore,
@@ -149,11 +149,12 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
   }
 
   override async updateData({ id, now, change }: DataUpdate): Promise<StoredSessionData | null> {
-    const owner = await this.ownerOf(id);
-    if (owner === null) return null;
+    // The script knows nothing of the account: a session of one that is disabled is over, and stays so.
+    const found = await this.find(id);
+    if (!found || !isLive(found, now)) return null;
     const fields = [...change.set, ...change.deleted.map((field) => [field, ''] as const)];
     const values = fields.flatMap(([field, json]) => [JSON.stringify(field), json]);
-    const lines = (await this.decide(UPDATE_DATA, owner, [id, String(now), ...values])) as string[] | null;
+    const lines = (await this.decide(UPDATE_DATA, found.session.userId, [id, String(now), ...values])) as string[] | null;
     return lines && parseData(lines);
   }
 
