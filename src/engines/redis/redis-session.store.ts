@@ -154,7 +154,8 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
     if (!found || !isLive(found, now)) return null;
     const fields = [...change.set, ...change.deleted.map((field) => [field, ''] as const)];
     const values = fields.flatMap(([field, json]) => [JSON.stringify(field), json]);
-    const lines = (await this.decide(UPDATE_DATA, found.session.userId, [id, String(now), ...values])) as string[] | null;
+    const lines = (await this.decide(UPDATE_DATA, found.session.userId, [id, String(now), ...values])) as
+      string[] | null;
     return lines && parseData(lines);
   }
 
