@@ -29,6 +29,8 @@ export interface AuthErrorFacts {
   INVALID_INPUT: { fields: Readonly<Record<string, string>> };
   /** The user has no session with this handle. Another user's handle gets the same answer. */
   SESSION_NOT_FOUND: Record<never, never>;
+  /** A session would hold more data than it may; nothing was changed. `limit` is in bytes. */
+  SESSION_DATA_TOO_LARGE: { limit: number };
   /** A service was given the id or login name of an account that does not exist, or cannot be used. */
   USER_NOT_FOUND: Record<never, never>;
   /** No account exists yet. */
@@ -77,6 +79,7 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   CROSS_ORIGIN_REQUEST: { status: 403, message: 'Requests from this origin are not accepted.' },
   SESSION_NOT_FOUND: { status: 404, message: 'You have no such session.' },
   USER_NOT_FOUND: { status: 404, message: 'There is no such user.' },
+  SESSION_DATA_TOO_LARGE: { status: 422, message: 'That is more than your session can hold.' },
   INVALID_INPUT: { status: 422, message: 'The request is not valid.' },
   UNSUPPORTED: { status: 500, message: 'Internal server error.' },
   RATE_LIMITED: { status: 429, message: 'Too many requests. Try again later.' },

@@ -30,7 +30,7 @@ export type {
   RateLimitPolicy,
 } from './config/rate-limit-settings.js';
 export type { RouteOptions } from './config/route-options.js';
-export type { SessionSettings } from './config/session-settings.js';
+export type { SessionLifetimes, SessionOptions, SessionSettings } from './config/session-settings.js';
 export type { TableSettings } from './config/table-settings.js';
 
 export { authEntities, authMigrations, authSchemaFor } from './schema/auth-schema.js';
@@ -71,6 +71,7 @@ export type {
   SessionContext,
   SessionLookup,
 } from './session/session.service.js';
+export type { SessionData, SessionDataPatch, StoredSessionData } from './session/session-data.js';
 export type { AuthenticatedSession, EndedSession, Session } from './session/session.js';
 
 export { JwtCodecService } from './jwt/jwt-codec.service.js';
@@ -105,7 +106,13 @@ export {
 } from './http/auth.decorators.js';
 export { AuthErrorFilter } from './http/auth-error.filter.js';
 export { HttpSessions } from './http/http-sessions.js';
-export type { HttpLoginAttempt, HttpRequest, VerifiedLogin, StartedSession } from './http/http-sessions.js';
+export type {
+  HttpLoginAttempt,
+  HttpRequest,
+  StartOptions,
+  VerifiedLogin,
+  StartedSession,
+} from './http/http-sessions.js';
 export { OriginGuard } from './http/origin.guard.js';
 export { RateLimit } from './http/rate-limit.decorator.js';
 export type { RateLimitBy } from './http/rate-limit.rule.js';

@@ -30,11 +30,7 @@ describe('AuthConfig', () => {
     ['no options', undefined, /must be an object/],
     ['an unknown option', { secrets, sesion: {} }, /sesion is not an option/],
     ['the name of a method of objects', { secrets, toString: 1 }, /toString is not an option;/],
-    [
-      'an unknown setting',
-      { secrets, session: { maxage: 1 } },
-      /session\.maxage is not an option; known options: scheme/,
-    ],
+    ['an unknown setting', { secrets, session: { maxage: 1 } }, /session\.maxage is not an option; known options: ttl/],
     ['a login page elsewhere', { secrets, loginPage: 'https://evil.example' }, /loginPage/],
     ['a login page on another host', { secrets, loginPage: '//evil.example' }, /loginPage/],
     ['a login page with a backslash', { secrets, loginPage: '/\\evil.example' }, /loginPage/],

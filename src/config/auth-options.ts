@@ -7,7 +7,7 @@ import type { EphemeralTokenRule, EphemeralTokenType } from './ephemeral-token-s
 import type { JwtSettings } from './jwt-settings.js';
 import type { PasswordSettings } from './password-settings.js';
 import type { RateLimitOptions } from './rate-limit-settings.js';
-import type { SessionSettings } from './session-settings.js';
+import type { SessionOptions } from './session-settings.js';
 import type { TableSettings } from './table-settings.js';
 
 /** The options of `AuthModule.forRoot({ … })`. Only `secrets` has no default. */
@@ -17,7 +17,7 @@ export interface AuthOptions {
    * dropping the old one when the longest-lived value signed with it has expired.
    */
   secrets: readonly string[];
-  session?: Partial<SessionSettings>;
+  session?: SessionOptions;
   cookie?: Partial<CookieSettings>;
   password?: Partial<PasswordSettings>;
   jwt?: Partial<JwtSettings>;

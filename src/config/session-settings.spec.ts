@@ -13,6 +13,7 @@ describe('session settings', () => {
       absoluteLifetime: days(90),
       maxPerUser: 25,
       rotationGrace: seconds(30),
+      remembered: null,
     });
   });
 
@@ -34,6 +35,12 @@ describe('session settings', () => {
       { ttl: seconds(20), extendBelow: 0, rotationGrace: seconds(20) },
       /rotationGrace .* shorter than session\.ttl/,
     ],
+    [
+      'an idle timeout of remembered logins past their absolute one',
+      { remembered: { ttl: days(91) } },
+      /^session\.remembered\.ttl is longer/,
+    ],
+    ['an unknown lifetime', { remembered: { idle: 1 } }, /session\.remembered\.idle is not an option/],
   ])('refuse %s', (_, session, remedy) => {
     expect(mistakesOf(withSecrets({ session }))).toEqual([expect.stringMatching(remedy)]);
   });

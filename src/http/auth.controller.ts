@@ -13,6 +13,7 @@ import {
   type Type,
 } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
+import { AuthConfig } from '../config/auth-config.js';
 import type { RouteOptions } from '../config/route-options.js';
 import { PasswordLogin } from '../login/password-login.js';
 import type { Session } from '../session/session.js';
@@ -21,7 +22,7 @@ import type { AuthUser } from '../user/user.directory.js';
 import type { AuthRequest } from './auth-request.js';
 import { CurrentSession, CurrentUser, ExtensionByQuery, Public } from './auth.decorators.js';
 import { HttpSessions } from './http-sessions.js';
-import { parseLoginBody } from './login-body.js';
+import { parseLoginBody, type LoginBody } from './login-body.js';
 import { OriginGuard } from './origin.guard.js';
 import { SessionGuard } from './session.guard.js';
 import { TakesBody, TakesNoBody } from './body-parse-errors.js';
@@ -38,6 +39,7 @@ export class AuthController {
     private readonly http: HttpSessions,
     private readonly passwords: PasswordLogin,
     private readonly sessions: SessionService,
+    private readonly config: AuthConfig,
   ) {}
 
   /** Opens a session, sets the cookie, and ends the session of the cookie that was sent. The body has no token. */
@@ -47,8 +49,10 @@ export class AuthController {
   @HttpCode(200)
   @Header(...NO_STORE)
   async login(@Req() request: AuthRequest, @Res({ passthrough: true }) response: object, @Body() body: unknown) {
-    const { email, password } = parseLoginBody(body);
-    const { user, expiresAt } = await this.http.start(request, response, this.passwords.attempt(email, password));
+    const { email, password, remember } = this.parse(body);
+    const { user, expiresAt } = await this.http.start(request, response, this.passwords.attempt(email, password), {
+      remember,
+    });
     return { user: shown(user), expiresAt: iso(expiresAt) };
   }
 
@@ -59,8 +63,10 @@ export class AuthController {
   @HttpCode(200)
   @Header(...NO_STORE)
   async token(@Req() request: AuthRequest, @Body() body: unknown) {
-    const { email, password } = parseLoginBody(body);
-    const { user, token, expiresAt } = await this.http.issueToken(request, this.passwords.attempt(email, password));
+    const { email, password, remember } = this.parse(body);
+    const { user, token, expiresAt } = await this.http.issueToken(request, this.passwords.attempt(email, password), {
+      remember,
+    });
     return { token, tokenType: 'Bearer', user: shown(user), expiresAt: iso(expiresAt) };
   }
 
@@ -128,6 +134,10 @@ export class AuthController {
     @Res({ passthrough: true }) response: object,
   ) {
     return { message: 'Logged out everywhere.', ended: await this.http.endAll(request, response, userId) };
+  }
+
+  private parse(body: unknown): LoginBody {
+    return parseLoginBody(body, { remembers: this.config.session.remembered !== null });
   }
 }
 

@@ -45,9 +45,9 @@ export class CookieWriter {
    * Sets the cookie at a login, and that of the device. Throws Node's `ERR_HTTP_HEADERS_SENT` if the headers have been
    * sent.
    */
-  set(response: object, { value, expiresAt }: CookieValue, device: CookieValue | null = null): void {
+  set(response: object, { value, ...lifetime }: CookieValue, device: CookieValue | null = null): void {
     const ofDevice = device === null ? [] : [this.deviceCookie.set(device)];
-    const headers = [this.cookie.set(value, { expiresAt }), ...this.cookie.clearTwins(), ...ofDevice];
+    const headers = [this.cookie.set(value, lifetime), ...this.cookie.clearTwins(), ...ofDevice];
     this.decide(response, { headers, isRenewal: false });
   }
 
@@ -67,8 +67,8 @@ export class CookieWriter {
    * set or cleared meanwhile, by us or by the handler: a logout and a renewal in one response would bring the session
    * back.
    */
-  renew(response: object, { value, expiresAt }: CookieValue): void {
-    this.decide(response, { headers: [this.cookie.set(value, { expiresAt })], isRenewal: true });
+  renew(response: object, { value, ...lifetime }: CookieValue): void {
+    this.decide(response, { headers: [this.cookie.set(value, lifetime)], isRenewal: true });
   }
 
   private decide(response: object, decision: Decision): void {

@@ -43,6 +43,15 @@ export interface VerifiedLogin extends FirstFactor {
   readonly proofs: readonly string[];
 }
 
+/** What the client wants of the session. */
+export interface StartOptions {
+  /**
+   * "Remember me": the lifetimes of `session.remembered` and a cookie that outlives the browser. No effect without that
+   * option. Default false.
+   */
+  readonly remember?: boolean | undefined;
+}
+
 /** The parts of a request that are read, as Express and Fastify have them. */
 export type HttpRequest = Pick<AuthRequest, 'headers'> & object;
 
@@ -86,8 +95,8 @@ export class HttpSessions {
 
   /**
    * Judges the login behind the usual limits, opens the session and sets its cookie; the sessions of all cookies that
-   * were sent along end. A `VerifiedLogin` is not judged again. Concurrent logins each get a session, up to
-   * `session.maxPerUser`.
+   * were sent along end. A `VerifiedLogin` is not judged again. `remember` is for a box "keep me logged in". Concurrent
+   * logins each get a session, up to `session.maxPerUser`.
    *
    * @throws {AuthError} `RATE_LIMITED` if the address or the name has had too many failures.
    * @throws {AuthError} `INVALID_CREDENTIALS` if `verify` returned `null`, or the account is disabled, deleted or
@@ -102,10 +111,12 @@ export class HttpSessions {
     request: HttpRequest,
     response: object,
     login: HttpLoginAttempt | VerifiedLogin,
+    { remember }: StartOptions = {},
   ): Promise<StartedSession> {
     const presented = this.cookie.values(headerOf(request, 'cookie'));
     const devices = this.deviceCookie.values(headerOf(request, 'cookie'));
-    const { user, credential, device } = await this.logIn(login, { ...this.context(request), presented, devices });
+    const context = { ...this.context(request), presented, devices, remember };
+    const { user, credential, device } = await this.logIn(login, context);
     this.writer.set(response, credential, device);
     forgetAuth(request);
     return { user, expiresAt: credential.expiresAt };
@@ -125,10 +136,12 @@ export class HttpSessions {
   async issueToken(
     request: HttpRequest,
     login: HttpLoginAttempt | VerifiedLogin,
+    { remember }: StartOptions = {},
   ): Promise<StartedSession & { token: string }> {
     const bearer = bearerOf(request);
     const presented = bearer === null ? [] : [bearer];
-    const { user, credential } = await this.logIn(login, { ...this.context(request), transport: 'bearer', presented });
+    const context = { ...this.context(request), transport: 'bearer', presented, remember } as const;
+    const { user, credential } = await this.logIn(login, context);
     return { user, token: credential.value, expiresAt: credential.expiresAt };
   }
 

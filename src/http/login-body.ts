@@ -22,11 +22,16 @@ const LoginBody = z.object({
     .refine((password) => [...canonicalPassword(password)].length <= PASSWORD_LENGTH.max, PASSWORD),
 });
 
-export type LoginBody = z.infer<typeof LoginBody>;
+const LoginBodyWithChoice = LoginBody.extend({ remember: z.boolean('must be true or false').optional() });
 
-/** Throws `INVALID_INPUT`, which names the fields and what they must be, never what was sent. */
-export function parseLoginBody(body: unknown): LoginBody {
-  const parsed = LoginBody.safeParse(body ?? {});
+export type LoginBody = z.infer<typeof LoginBody> & { readonly remember?: boolean | undefined };
+
+/**
+ * Throws `INVALID_INPUT`, which names the fields and what they must be, never what was sent. `remember` is read if
+ * there is something to choose, and ignored as any other field if not.
+ */
+export function parseLoginBody(body: unknown, { remembers = false }: { remembers?: boolean } = {}): LoginBody {
+  const parsed = (remembers ? LoginBodyWithChoice : LoginBody).safeParse(body ?? {});
   if (parsed.success) return parsed.data;
   const fields = Object.fromEntries(
     parsed.error.issues.map(({ path, message }) => [String(path[0] ?? 'body'), message]),

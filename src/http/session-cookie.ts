@@ -4,7 +4,7 @@ import { days } from '../common/duration.js';
 import { Clock } from '../common/clock.js';
 import { trimOptionalWhitespace } from '../common/optional-whitespace.js';
 import { AuthConfig } from '../config/auth-config.js';
-import type { Session } from '../session/session.js';
+import type { CookieValue } from '../login/session-scheme.js';
 
 /** RFC 6265bis 5.6.2: browsers cap a cookie's age at 400 days. */
 const MAX_COOKIE_AGE = days(400);
@@ -46,9 +46,13 @@ export class SessionCookie {
     return cookieValues(header, this.name);
   }
 
-  /** `Set-Cookie` for this token. Max-Age is the whole seconds left to the session, never below 0. */
-  set(token: string, session: Pick<Session, 'expiresAt'>): string {
-    const remaining = Math.min(session.expiresAt - this.clock.now(), MAX_COOKIE_AGE);
+  /**
+   * `Set-Cookie` for this token. Max-Age is the whole seconds left to the session, never below 0; there is none if the
+   * cookie is not `persistent`, and the browser keeps it until it is closed.
+   */
+  set(token: string, { expiresAt, persistent = true }: Omit<CookieValue, 'value'>): string {
+    if (!persistent) return serialize(this.name, token, this.attributes);
+    const remaining = Math.min(expiresAt - this.clock.now(), MAX_COOKIE_AGE);
     return serialize(this.name, token, { ...this.attributes, maxAge: Math.max(0, Math.floor(remaining / 1000)) });
   }
 

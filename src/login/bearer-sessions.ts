@@ -98,5 +98,6 @@ function sessionOf({ jti, iat, exp }: TokenPayload, user: AuthUser): Session {
     lastSeenAt: iat,
     ip: null,
     userAgent: null,
+    data: {},
   };
 }

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { AuthenticatedSession, EndedSession } from '../session/session.js';
+import { isPersistent, type AuthenticatedSession, type EndedSession, type Session } from '../session/session.js';
 import { SessionService, type RotationOptions, type SessionContext } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
 import {
@@ -20,7 +20,7 @@ export class DatabaseSessionScheme extends SessionScheme {
   override async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
     const id = presented === null ? null : this.sessions.idOf(presented);
     const { token, session } = await this.sessions.rotate(id === null ? null : { id }, user.id, { ...context, user });
-    return { value: token, expiresAt: session.expiresAt };
+    return cookieOf(token, session);
   }
 
   override authenticateCached(value: string): AuthenticatedSession | null {
@@ -36,21 +36,26 @@ export class DatabaseSessionScheme extends SessionScheme {
     const isDueForExtension = extend && this.sessions.isExtensionDue(found.session);
     const extended = isDueForExtension ? await this.sessions.maybeExtend(found.session) : null;
     const session = extended ?? found.session;
-    const isDue = extended !== null || found.successor !== undefined;
+    const isDue =
+      extended !== null || found.successor !== undefined || (extend && this.sessions.isJustExtended(session));
     return {
       user: found.user,
       session,
-      reissue: isDue ? { value: found.successor ?? value, expiresAt: session.expiresAt } : null,
+      reissue: isDue ? cookieOf(found.successor ?? value, session) : null,
     };
   }
 
   override async rotate(value: string, context: SessionContext & RotationOptions): Promise<CookieValue | null> {
     const found = await this.sessions.lookup(value);
     const rotated = found && (await this.sessions.rotate(found.session, found.user.id, context));
-    return rotated && { value: rotated.token, expiresAt: rotated.session.expiresAt };
+    return rotated && cookieOf(rotated.token, rotated.session);
   }
 
   override async revoke(values: readonly string[]): Promise<readonly EndedSession[]> {
     return this.sessions.revokeTokens(values);
   }
+}
+
+function cookieOf(value: string, session: Session): CookieValue {
+  return { value, expiresAt: session.expiresAt, persistent: isPersistent(session) };
 }

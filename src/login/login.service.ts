@@ -20,6 +20,11 @@ export interface LoginContext extends SessionContext {
   transport?: TokenTransport;
   /** The tokens that the client presented in that transport; their sessions end with the login (session fixation). */
   presented?: readonly string[];
+  /**
+   * "Remember me": whether the session gets the lifetimes of `session.remembered` and a cookie that outlives the
+   * browser. No effect without that option, nor on a JWT. Default false.
+   */
+  remember?: boolean | undefined;
   /** The values of the device cookie that the client presented: see `KnownDevices`. */
   devices?: readonly string[];
   /** The name that was typed, for the events; default: the account's address. */
@@ -128,8 +133,8 @@ export class LoginService {
     if (context.tokensInvalidatedAfter !== undefined && !hasCutoff(user, context.tokensInvalidatedAfter)) {
       throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
     }
-    const { transport = 'cookie', ip = null, userAgent = null, login = user.email } = context;
-    const opening = { ip, userAgent, authenticatedAt: context.authenticatedAt ?? this.clock.now() };
+    const { transport = 'cookie', ip = null, userAgent = null, login = user.email, remember } = context;
+    const opening = { ip, userAgent, authenticatedAt: context.authenticatedAt ?? this.clock.now(), remember };
     const [presented = null, ...others] = context.presented ?? [];
     try {
       let credential: CookieValue;
@@ -169,18 +174,23 @@ export class LoginService {
 
   /**
    * A new session in place of one that has just ended, for a user who has just proved again who they are: a full
-   * lifetime and a new handle. Call it in the transaction that ended the old one.
+   * lifetime and a new handle. Pass on whether the old one was remembered. Call it in the transaction that ended the old one.
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or changed since `user` was read.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async renew(
     user: AuthUser,
-    { ip = null, userAgent = null, transport = 'cookie' }: SessionContext & { transport?: TokenTransport } = {},
+    {
+      ip = null,
+      userAgent = null,
+      transport = 'cookie',
+      remember,
+    }: SessionContext & Pick<LoginContext, 'transport' | 'remember'> = {},
   ): Promise<CookieValue> {
     // Past the cutoff, also for a storage that does not know it.
     const authenticatedAt = later(this.clock.now(), user.tokensInvalidatedAfter);
-    const opening = { ip, userAgent, authenticatedAt };
+    const opening = { ip, userAgent, authenticatedAt, remember };
     return transport === 'bearer' ? this.bearer.open(user, null, opening) : this.scheme.open(user, null, opening);
   }
 

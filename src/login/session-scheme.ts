@@ -6,6 +6,8 @@ import type { AuthUser } from '../user/user.directory.js';
 export interface CookieValue {
   readonly value: string;
   readonly expiresAt: number;
+  /** Whether the cookie outlives the browser: false for a login that was not remembered. Default true. */
+  readonly persistent?: boolean;
 }
 
 export interface AuthenticationResult extends AuthenticatedSession {
@@ -59,4 +61,6 @@ export abstract class SessionScheme {
 export interface OpeningContext extends SessionContext {
   /** Epoch ms: when the proof began. */
   readonly authenticatedAt: number;
+  /** Whether the login asked to be remembered. Default false. */
+  readonly remember?: boolean | undefined;
 }

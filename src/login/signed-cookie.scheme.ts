@@ -2,8 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
 import { later } from '../common/instant.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
-import type { Identity } from '../session/identity.js';
-import type { EndedSession, Session } from '../session/session.js';
+import type { FullIdentity } from '../session/identity.js';
+import { isPersistent, type EndedSession, type Session } from '../session/session.js';
 import { SignedCookieSession } from '../session/signed-cookie.codec.js';
 import type { AuthUser } from '../user/user.directory.js';
 import {
@@ -34,7 +34,12 @@ export class SignedCookieScheme extends SessionScheme {
   }
 
   override async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
-    const identity = this.cookies.makeIdentity({ sub: user.id, providerId: PROVIDER, email: user.email });
+    const identity = this.cookies.makeIdentity({
+      sub: user.id,
+      providerId: PROVIDER,
+      email: user.email,
+      remember: context.remember,
+    });
     // Later than the cutoff that was read with the password, even if the clock that set it was ahead.
     const authenticatedAt = later(context.authenticatedAt, user.tokensInvalidatedAfter);
     const value = this.sign({ ...identity, authenticatedAt });
@@ -81,7 +86,7 @@ export class SignedCookieScheme extends SessionScheme {
    * Whatever this cookie has been rotated to ends too: each rotation has revoked one `sid`, so the first that was not
    * revoked is the one in force. Followed once: a logout that is sent again and again must not fill the list.
    */
-  private async end({ sid, absoluteExpiresAt }: Required<Identity>): Promise<void> {
+  private async end({ sid, absoluteExpiresAt }: FullIdentity): Promise<void> {
     // Until the end of the absolute lifetime, since a request in progress may still re-issue this sid.
     if (await this.revocation.revoke(sid, absoluteExpiresAt)) return;
     const followed = this.cookies.sidAfter(`${sid} was followed`);
@@ -93,11 +98,12 @@ export class SignedCookieScheme extends SessionScheme {
     await this.revocation.revoke(followed, absoluteExpiresAt);
   }
 
-  private sign(identity: Required<Identity>): CookieValue {
-    return { value: this.cookies.encode(identity), expiresAt: identity.expiresAt };
+  private sign(identity: FullIdentity): CookieValue {
+    const { expiresAt, remembered } = identity;
+    return { value: this.cookies.encode(identity), expiresAt, persistent: isPersistent({ remembered }) };
   }
 
-  private async userOf({ sub, sid, authenticatedAt }: Required<Identity>): Promise<AuthUser | null> {
+  private async userOf({ sub, sid, authenticatedAt }: FullIdentity): Promise<AuthUser | null> {
     try {
       return await this.revocation.userOf({ sub, jti: sid, iat: authenticatedAt });
     } catch (error) {
@@ -110,7 +116,7 @@ export class SignedCookieScheme extends SessionScheme {
 const ENDED = new Set(['TOKEN_REVOKED', 'ACCOUNT_INACTIVE', 'TOKENS_INVALIDATED']);
 
 /** The session that the identity represents. Nothing is stored, so it was last seen when its cookie was issued. */
-function sessionOf(identity: Required<Identity>, user: AuthUser): Session {
+function sessionOf(identity: FullIdentity, user: AuthUser): Session {
   return {
     id: identity.sid,
     handle: identity.sid,
@@ -122,5 +128,7 @@ function sessionOf(identity: Required<Identity>, user: AuthUser): Session {
     lastSeenAt: identity.issuedAt,
     ip: null,
     userAgent: null,
+    ...(identity.remembered === undefined ? {} : { remembered: identity.remembered }),
+    data: {},
   };
 }

@@ -1,5 +1,12 @@
+import type { StoredSessionData } from '../session/session-data.js';
 import type { AuthenticatedSession, EndedSession, Session, StoredSession } from '../session/session.js';
-import { SessionStore, type Extension, type NewSession, type OpenedSession } from '../session/session.store.js';
+import {
+  SessionStore,
+  type DataUpdate,
+  type Extension,
+  type NewSession,
+  type OpenedSession,
+} from '../session/session.store.js';
 import type { AuthMetrics } from './auth-metrics.js';
 
 /** Counts the lookups of any store, and changes no answer. Used only while metrics are on. */
@@ -43,6 +50,10 @@ export class CountedSessionStore extends SessionStore {
 
   override extend(extension: Extension): Promise<number | null> {
     return this.store.extend(extension);
+  }
+
+  override updateData(update: DataUpdate): Promise<StoredSessionData | null> {
+    return this.store.updateData(update);
   }
 
   override delete(ids: readonly string[]): Promise<EndedSession[]> {

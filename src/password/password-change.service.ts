@@ -133,6 +133,7 @@ export class PasswordChangeService {
   ): Promise<ChangedPassword> {
     const { joinsTransactions } = this.sessions;
     const isClaimedFirst = keep !== undefined && (joinsTransactions || isSelfContained(keep));
+    const renewing = { ...context, remember: keep?.remembered };
     const changed = await this.transaction.run(async () => {
       // First: it locks the user's sessions, so that one that has ended meanwhile is noticed.
       if (keep && !(await (isClaimedFirst ? this.claim(keep) : this.isAfterCutoff(keep)))) throw sessionNotFound();
@@ -144,14 +145,14 @@ export class PasswordChangeService {
       if (joinsTransactions) await this.endStored(userId);
       const user = await this.users.findById(userId);
       if (!isActive(user)) return refuse();
-      const credential = keep && joinsTransactions ? await this.logins.renew(user, context) : null;
+      const credential = keep && joinsTransactions ? await this.logins.renew(user, renewing) : null;
       this.events.emitAfterTransaction({ type: 'password.changed', at, userId: user.id, ip: context.ip ?? null });
       return { user, credential };
     });
     if (joinsTransactions) return changed;
     const claimed = isClaimedFirst || (keep !== undefined && (await this.claim(keep)));
     await this.sessions.deleteByUser(userId);
-    return claimed ? { ...changed, credential: await this.logins.renew(changed.user, context) } : changed;
+    return claimed ? { ...changed, credential: await this.logins.renew(changed.user, renewing) } : changed;
   }
 
   private async isKeepable(keep: Session, userId: string): Promise<boolean> {

@@ -10,6 +10,7 @@ import { RevokedTokenEntity } from './entities/revoked-token.entity.js';
 import { SessionEntity, sessionEntityFor } from './entities/session.entity.js';
 import { UserEntity } from './entities/user.entity.js';
 import type { AuthSchemaSettings } from './migrations/auth-migration.js';
+import { addSessionData } from './migrations/add-session-data.js';
 import { createAuditEvents } from './migrations/create-audit-events.js';
 import { createEphemeralTokens } from './migrations/create-ephemeral-tokens.js';
 import { createInvalidationKey } from './migrations/create-invalidation-key.js';
@@ -18,6 +19,7 @@ import { createRateLimits } from './migrations/create-rate-limits.js';
 import { createRevokedTokens } from './migrations/create-revoked-tokens.js';
 import { createSessions } from './migrations/create-sessions.js';
 import { createUsers } from './migrations/create-users.js';
+import { rememberSessions } from './migrations/remember-sessions.js';
 import type { UserIdType } from './user-id-type.js';
 
 /** For the options `entities` and `migrations` of a TypeORM DataSource. */
@@ -99,6 +101,8 @@ function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterfa
     createRevokedTokens(settings),
     createAuditEvents(settings),
     createPasswordAttempts(settings),
+    rememberSessions(settings),
+    addSessionData(settings),
   ];
 }
 

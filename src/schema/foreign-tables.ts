@@ -59,6 +59,8 @@ const ADDED: Readonly<Partial<Record<TableKey, Readonly<Record<string, readonly 
     user_agent: TEXT,
     rotated_at: ['timestamptz'],
     successor: TEXT,
+    remembered: ['bool'],
+    data: ['jsonb'],
   },
   ephemeralTokens: { user_id: TEXT, payload: ['jsonb'] },
 };

@@ -5,8 +5,9 @@ import type { InvalidationChannel } from '../invalidation/invalidation-channel.j
 import type { Invalidation, InvalidationHint } from '../invalidation/invalidation.js';
 import { copyOfUser } from '../user/user.directory.js';
 import type { SessionCache } from './cache/session-cache.js';
+import { copyOfData, type StoredSessionData } from './session-data.js';
 import { isLive, type AuthenticatedSession, type EndedSession, type Session, type StoredSession } from './session.js';
-import { SessionStore, type Extension, type NewSession, type OpenedSession } from './session.store.js';
+import { SessionStore, type DataUpdate, type Extension, type NewSession, type OpenedSession } from './session.store.js';
 
 /**
  * Caches the reads of any store in memory. Beyond the contract of `SessionStore` it guarantees:
@@ -67,6 +68,10 @@ export class CachedSessionStore extends SessionStore {
 
   override extend(extension: Extension): Promise<number | null> {
     return this.changing({ sessions: [extension.id] }, () => this.store.extend(extension));
+  }
+
+  override updateData(update: DataUpdate): Promise<StoredSessionData | null> {
+    return this.changing({ sessions: [update.id] }, () => this.store.updateData(update));
   }
 
   override async delete(ids: readonly string[]): Promise<EndedSession[]> {
@@ -141,5 +146,5 @@ export class CachedSessionStore extends SessionStore {
 }
 
 function copyOf({ session, user }: AuthenticatedSession, rotated: StoredSession['rotated']): StoredSession {
-  return { session: { ...session }, user: copyOfUser(user), rotated };
+  return { session: { ...session, data: copyOfData(session.data) }, user: copyOfUser(user), rotated };
 }

@@ -19,13 +19,18 @@ export interface Identity {
   readonly authenticatedAt?: Instant;
   /** The session expires at this instant at the latest, however often it is re-issued. */
   readonly absoluteExpiresAt?: Instant;
+  /** Whether its login asked to be remembered; missing if there was nothing to choose. */
+  readonly remembered?: boolean | undefined;
 }
+
+/** An identity with all that a cookie of another system lacks. */
+export type FullIdentity = Required<Omit<Identity, 'remembered'>> & Pick<Identity, 'remembered'>;
 
 /** The longest `sid` that fits the column `revoked_tokens.jti`. */
 const MAX_SID_LENGTH = 64;
 
 /** The JSON object that is signed: names and field order as equalify-reflow writes them, then our own. */
-export function identityToJson(identity: Identity): Record<string, string | null | undefined> {
+export function identityToJson(identity: Identity): Record<string, string | boolean | null | undefined> {
   return {
     sub: identity.sub,
     email: identity.email,
@@ -37,6 +42,7 @@ export function identityToJson(identity: Identity): Record<string, string | null
     auth_time: identity.authenticatedAt === undefined ? undefined : formatInstant(identity.authenticatedAt),
     absolute_expires_at:
       identity.absoluteExpiresAt === undefined ? undefined : formatInstant(identity.absoluteExpiresAt),
+    remembered: identity.remembered,
   };
 }
 
@@ -51,12 +57,14 @@ export function identityFromJson(payload: unknown): Identity | null {
   if (typeof sub !== 'string' || typeof providerId !== 'string') return null;
   if (!isTextOrNull(email) || !isTextOrNull(name) || !isSidOrMissing(sid)) return null;
 
+  const remembered = typeof json.remembered === 'boolean' ? json.remembered : undefined;
+
   const issuedAt = parseInstant(json.issued_at);
   const expiresAt = parseInstant(json.expires_at);
   const authenticatedAt = json.auth_time === undefined ? undefined : parseInstant(json.auth_time);
   const absoluteExpiresAt = json.absolute_expires_at === undefined ? undefined : parseInstant(json.absolute_expires_at);
   if (issuedAt === null || expiresAt === null || authenticatedAt === null || absoluteExpiresAt === null) return null;
-  return { sub, email, name, providerId, issuedAt, expiresAt, sid, authenticatedAt, absoluteExpiresAt };
+  return { sub, email, name, providerId, issuedAt, expiresAt, sid, authenticatedAt, absoluteExpiresAt, remembered };
 }
 
 function isTextOrNull(value: unknown): value is string | null {

@@ -2,15 +2,19 @@ import { Injectable, Logger } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
+import { lifetimesOf } from '../config/session-settings.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import type { AuthEvent, RevocationReason } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { RotationChain } from './rotation-chain.js';
+import { checkedChange, tooLarge, type SessionDataPatch, type StoredSessionData } from './session-data.js';
 import {
   extendedExpiry,
+  isJustExtended,
   isInGrace,
   isLive,
+  isSelfContained,
   type AuthenticatedSession,
   type EndedSession,
   type Session,
@@ -42,6 +46,8 @@ export interface Authentication {
    * meanwhile is refused with `INVALID_CREDENTIALS`.
    */
   user?: Pick<AuthUser, 'tokensInvalidatedAfter'>;
+  /** Whether the session gets the lifetimes of `session.remembered`; no effect without that option. Default false. */
+  remember?: boolean;
 }
 
 /** A new session with its token, which is shown only this once: nothing stored leads back to it. */
@@ -56,8 +62,8 @@ export interface SessionLookup extends AuthenticatedSession {
   readonly successor?: string;
 }
 
-/** The parts of a session that may be shown: no id, no token. */
-export type ListedSession = Omit<Session, 'id' | 'userId'>;
+/** The parts of a session that may be shown: no id, no token, and not what the application keeps in it. */
+export type ListedSession = Omit<Session, 'id' | 'userId' | 'data'>;
 
 const MAX_USER_AGENT_LENGTH = 512;
 const MAX_IP_LENGTH = 45;
@@ -185,8 +191,10 @@ export class SessionService {
     userId: string,
     context: SessionContext & RotationOptions & Partial<Authentication> = {},
   ): Promise<IssuedSession | null> {
-    const { ttl, absoluteLifetime, maxPerUser, rotationGrace } = this.config.session;
-    const { authenticatedAt, user, grace = true } = context;
+    const { maxPerUser, rotationGrace, remembered: choice } = this.config.session;
+    const { authenticatedAt, user, grace = true, remember = false } = context;
+    const remembered = choice && authenticatedAt !== undefined ? remember : undefined;
+    const { ttl, absoluteLifetime } = lifetimesOf({ remembered }, this.config.session);
     if (authenticatedAt !== undefined && !Number.isFinite(authenticatedAt)) {
       throw new TypeError('authenticatedAt must be an instant in epoch milliseconds.');
     }
@@ -199,6 +207,8 @@ export class SessionService {
       now,
       ttl,
       absoluteLifetime,
+      remembered,
+      rememberedTtl: choice?.ttl,
       maxPerUser,
       authenticatedAt: authenticatedAt === undefined ? null : Math.min(authenticatedAt, now),
       cutoff: user && (user.tokensInvalidatedAfter ?? null),
@@ -227,6 +237,14 @@ export class SessionService {
   }
 
   /**
+   * Whether the session was extended in the last five minutes: the answer with its renewed cookie may have been lost, so
+   * the next ones carry it too. Synchronous, without a query.
+   */
+  isJustExtended(session: Session): boolean {
+    return isJustExtended(session, this.clock.now());
+  }
+
+  /**
    * The session with its new expiry if this call extended it. `null` if enough time is left, the absolute lifetime
    * allows no more, the session was revoked meanwhile, or a concurrent request has just extended it.
    *
@@ -236,12 +254,59 @@ export class SessionService {
     const now = this.clock.now();
     const wanted = extendedExpiry(session, now, this.config.session);
     if (wanted === null) return null;
-    const { extendBelow } = this.config.session;
+    const { extendBelow } = lifetimesOf(session, this.config.session);
     const expiresAt = await this.store.extend({ id: session.id, now, expiresAt: wanted, extendBelow });
     if (expiresAt === null) return null;
     const { userId, handle } = session;
     this.emit({ type: 'session.extended', at: now, userId, handle, expiresAt });
     return { ...session, expiresAt, lastSeenAt: now };
+  }
+
+  /**
+   * Changes what the application keeps in the session: the fields that are named are set, or deleted by `null`; the
+   * others stay, also when they are changed at the same time. Returns all of the data as it is now, or `null` if the
+   * session is over. The `session` passed, and that of the request, keep the data they were read with. A rotation in
+   * the meantime is followed for its grace period.
+   *
+   * The data may take 4,096 bytes as JSON. It is kept when the session is extended or rotated, and ends with it; a login
+   * starts without any.
+   *
+   * @example
+   * ```ts
+   * export const choose = (sessions: SessionService, session: Session, tenant: string) =>
+   *   sessions.updateData(session, { tenant, basket: null }); // null: logged out meanwhile
+   * ```
+   *
+   * @throws {AuthError} `SESSION_DATA_TOO_LARGE` if the data would be larger; nothing has changed.
+   * @throws {AuthError} `INVALID_INPUT` if a value is not plain JSON (a `Date`, a class instance, `NaN`, a cycle), or a
+   *   key is `__proto__`; nothing has changed.
+   * @throws {AuthError} `INVALID_CONFIG` for a signed cookie or a JWT, which has no stored session: use `session:
+   *   { scheme: 'database' }` and, for bearer tokens, leave `jwt.sessions` off.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async updateData(
+    session: Pick<Session, 'id' | 'handle'>,
+    patch: SessionDataPatch,
+  ): Promise<StoredSessionData | null> {
+    if (isSelfContained(session)) {
+      const mistake =
+        'A signed cookie or JWT has no stored session that could keep data: use session: { scheme: "database" } and, ' +
+        'for bearer tokens, jwt: { sessions: false }.';
+      throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
+    }
+    const change = checkedChange(patch);
+    for (let { id } = session; ;) {
+      const now = this.clock.now();
+      const data = await this.store.updateData({ id, now, change });
+      if (data) return data;
+      const found = await this.store.find(id);
+      // Nothing ever brings a session back, so one that is live now was live when the change was refused.
+      if (found && isLive(found, now)) throw tooLarge();
+      const isFollowed = found?.rotated && isInGrace(found.rotated, now, this.config.session);
+      const successor = isFollowed ? await this.rotations.follow(found, now) : null;
+      if (!successor) return null;
+      id = successor.session.id;
+    }
   }
 
   /**
@@ -307,7 +372,8 @@ export class SessionService {
     return sessions.filter((found) => isLive(found, now)).map(({ session }) => listed(session));
   }
 
-  private readonly isNotDue = (session: Session): boolean => !this.isExtensionDue(session);
+  private readonly isNotDue = (session: Session): boolean =>
+    !this.isExtensionDue(session) && !this.isJustExtended(session);
 
   /** The session that a concurrent call rotated this one to, during its grace period. */
   private async rotatedMeanwhile(id: string, userId: string): Promise<IssuedSession | null> {
@@ -351,6 +417,6 @@ function printable(value: string | null | undefined, maxLength: number): string 
 }
 
 function listed(session: Session): ListedSession {
-  const { id: _id, userId: _userId, ...rest } = session;
+  const { id: _id, userId: _userId, data: _data, ...rest } = session;
   return rest;
 }

@@ -16,6 +16,7 @@ const session: Session = {
   lastSeenAt: NOW,
   ip: null,
   userAgent: null,
+  data: {},
 };
 
 describe('isLive', () => {

@@ -1,3 +1,4 @@
+import type { SessionDataChange, StoredSessionData } from './session-data.js';
 import type { AuthenticatedSession, EndedSession, Session, StoredSession } from './session.js';
 
 /** The input for a new session. Instants and durations are in milliseconds. */
@@ -7,6 +8,10 @@ export interface NewSession {
   readonly now: number;
   readonly ttl: number;
   readonly absoluteLifetime: number;
+  /** What the login chose, if it could choose: stored, and returned with the session. A mere rotation keeps it. */
+  readonly remembered?: boolean | undefined;
+  /** For a mere rotation: `ttl` in case the session that it replaces is a remembered one. Default: `ttl`. */
+  readonly rememberedTtl?: number | undefined;
   /**
    * When the user proved who they are. `null` is a mere rotation: the new session keeps the authentication, absolute
    * lifetime and handle of the one it replaces, and is not created without it.
@@ -46,6 +51,12 @@ export interface Extension {
   /** The desired expiry; the store never sets one past the absolute lifetime. */
   readonly expiresAt: number;
   readonly extendBelow: number;
+}
+
+export interface DataUpdate {
+  readonly id: string;
+  readonly now: number;
+  readonly change: SessionDataChange;
 }
 
 /**
@@ -103,6 +114,13 @@ export abstract class SessionStore {
    * in force, or `null` if nothing was written. Of several concurrent callers, exactly one gets the new expiry.
    */
   abstract extend(extension: Extension): Promise<number | null>;
+
+  /**
+   * Changes the session's data field by field, and returns all of it as it is now. `null`, with nothing changed, if the
+   * session is gone, over or rotated, or would have more than `MAX_SESSION_DATA`. Concurrent changes of different
+   * fields are all kept; of the same field, the last one. A mere rotation takes the data along, a login starts without.
+   */
+  abstract updateData(update: DataUpdate): Promise<StoredSessionData | null>;
 
   /**
    * Deletes the families of these sessions, which may be rotated ones. Returns every session that ended, in no

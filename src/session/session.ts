@@ -1,4 +1,6 @@
-import type { SessionSettings } from '../config/session-settings.js';
+import { minutes } from '../common/duration.js';
+import { lifetimesOf, type SessionSettings } from '../config/session-settings.js';
+import type { StoredSessionData } from './session-data.js';
 import type { AuthUser } from '../user/user.directory.js';
 
 /** A session as the application sees it. Instants are epoch milliseconds. */
@@ -19,6 +21,21 @@ export interface Session {
   readonly lastSeenAt: number;
   readonly ip: string | null;
   readonly userAgent: string | null;
+  /**
+   * Whether its login asked to be remembered, with `session.remembered`; missing if there was nothing to choose. Kept
+   * when the session is extended or rotated.
+   */
+  readonly remembered?: boolean;
+  /**
+   * What the application keeps in the session, as it was when the session was read; see `SessionService.updateData`. A
+   * JWT or signed cookie has none.
+   */
+  readonly data: StoredSessionData;
+}
+
+/** Whether the cookie of this session outlives the browser; otherwise it ends when the browser is closed. */
+export function isPersistent({ remembered = true }: Pick<Session, 'remembered'>): boolean {
+  return remembered;
 }
 
 /** A live session and its user. */
@@ -77,8 +94,20 @@ export function isInGrace({ at }: Rotation, now: number, { rotationGrace }: Read
  * `extendBelow` is enough), it is over already, or its absolute lifetime allows no more.
  */
 export function extendedExpiry(session: Session, now: number, settings: Readonly<SessionSettings>): number | null {
+  const { ttl, extendBelow } = lifetimesOf(session, settings);
   const remaining = session.expiresAt - now;
-  if (remaining >= settings.extendBelow || remaining <= 0) return null;
-  const expiresAt = Math.min(now + settings.ttl, session.absoluteExpiresAt);
+  if (remaining >= extendBelow || remaining <= 0) return null;
+  const expiresAt = Math.min(now + ttl, session.absoluteExpiresAt);
   return expiresAt > session.expiresAt ? expiresAt : null;
+}
+
+/** How long an extension is told to the client again: its answer may have been lost, and the cookie with it. */
+const RENEWAL_REPEATED_FOR = minutes(5);
+
+/**
+ * Whether the session was extended so recently that the client may not know it yet. The token is the same as before, so
+ * a client cannot show that it does.
+ */
+export function isJustExtended({ lastSeenAt, createdAt }: Session, now: number): boolean {
+  return lastSeenAt > createdAt && now - lastSeenAt < RENEWAL_REPEATED_FOR;
 }

@@ -4,11 +4,12 @@ import { Clock } from '../common/clock.js';
 import { seconds, type Duration } from '../common/duration.js';
 import { microseconds } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
+import { lifetimesOf } from '../config/session-settings.js';
 import { sha256Hex } from '../crypto/hash.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import { randomId } from '../crypto/random.js';
 import { TimedSerializer, type DecodeResult } from '../crypto/timed-serializer.js';
-import { identityFromJson, identityToJson, type Identity } from './identity.js';
+import { identityFromJson, identityToJson, type FullIdentity, type Identity } from './identity.js';
 
 /** The user of a login. `ttl` defaults to `session.ttl`. */
 export interface IdentityFacts {
@@ -17,6 +18,8 @@ export interface IdentityFacts {
   email?: string | null;
   name?: string | null;
   ttl?: Duration;
+  /** Whether the login asked to be remembered; no effect without `session.remembered`. Default false. */
+  remember?: boolean | undefined;
 }
 
 /** A salt is a key of its own: a value signed for another use is not a session cookie, nor the reverse. */
@@ -68,28 +71,34 @@ export class SignedCookieSession {
    * Fields that a cookie of equalify-reflow lacks are filled in: its `sid` is the hash of its own bytes, so that a
    * logout can end it too, and its absolute lifetime starts with its signature.
    */
-  decode(value: string): Required<Identity> | null {
+  decode(value: string): FullIdentity | null {
     const now = this.clock.now();
-    const opened = this.serializer.decode(value, { now, maxAge: this.config.session.ttl, leeway: LEEWAY });
+    const { session } = this.config;
+    const longest = Math.max(session.ttl, session.remembered?.ttl ?? 0);
+    let opened = this.serializer.decode(value, { now, maxAge: longest, leeway: LEEWAY });
     if (opened.status !== 'ok') return this.refuse(opened.status);
     const identity = identityFromJson(opened.payload);
     if (identity === null) return this.refuse('no_identity');
+    const { ttl, absoluteLifetime } = lifetimesOf(identity, session);
+    if (ttl < longest) opened = this.serializer.decode(value, { now, maxAge: ttl, leeway: LEEWAY });
+    if (opened.status !== 'ok') return this.refuse(opened.status);
     const {
       sid = sha256Hex(value),
       authenticatedAt = identity.issuedAt,
-      absoluteExpiresAt = opened.signedAt + this.config.session.absoluteLifetime,
+      absoluteExpiresAt = opened.signedAt + absoluteLifetime,
     } = identity;
     return now >= absoluteExpiresAt ? null : { ...identity, sid, authenticatedAt, absoluteExpiresAt };
   }
 
   /** The identity of a user who has just proved who they are. Its absolute lifetime starts now. */
-  makeIdentity({ sub, providerId, email = null, name = null, ttl }: IdentityFacts): Required<Identity> {
+  makeIdentity({ sub, providerId, email = null, name = null, ttl, remember = false }: IdentityFacts): FullIdentity {
     if (ttl !== undefined && !Number.isFinite(ttl)) {
       throw new TypeError('The ttl of an identity must be a number: write it as hours(8).');
     }
     const now = this.clock.now();
-    const absoluteExpiresAt = now + this.config.session.absoluteLifetime;
-    const login = { sid: randomId(), authenticatedAt: now, absoluteExpiresAt };
+    const remembered = this.config.session.remembered ? remember : undefined;
+    const absoluteExpiresAt = now + lifetimesOf({ remembered }, this.config.session).absoluteLifetime;
+    const login = { sid: randomId(), authenticatedAt: now, absoluteExpiresAt, remembered };
     return this.issue({ sub, providerId, email, name, ...login }, now, ttl);
   }
 
@@ -107,12 +116,12 @@ export class SignedCookieSession {
    * The same user and login for another full `session.ttl`, but not past the absolute lifetime, which stays as the
    * login set it.
    */
-  reissue(identity: Required<Identity>): Required<Identity> {
+  reissue(identity: FullIdentity): FullIdentity {
     return this.issue(identity, this.clock.now());
   }
 
   /** As `reissue`, under the `sid` that follows: revoking the old one does not end it. */
-  rotate(identity: Required<Identity>): Required<Identity> {
+  rotate(identity: FullIdentity): FullIdentity {
     return this.issue({ ...identity, sid: this.sidAfter(identity.sid) }, this.clock.now());
   }
 
@@ -122,10 +131,10 @@ export class SignedCookieSession {
   }
 
   private issue(
-    identity: Omit<Required<Identity>, 'issuedAt' | 'expiresAt'>,
+    identity: Omit<FullIdentity, 'issuedAt' | 'expiresAt'>,
     issuedAt: number,
-    ttl: Duration = this.config.session.ttl,
-  ): Required<Identity> {
+    ttl: Duration = lifetimesOf(identity, this.config.session).ttl,
+  ): FullIdentity {
     return { ...identity, issuedAt, expiresAt: Math.min(issuedAt + ttl, identity.absoluteExpiresAt) };
   }
 

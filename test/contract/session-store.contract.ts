@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { days, minutes, seconds } from '../../src/common/duration.js';
+import { days, hours, minutes, seconds } from '../../src/common/duration.js';
 import { OpaqueTokens } from '../../src/session/opaque-tokens.js';
+import { checkedChange, MAX_SESSION_DATA } from '../../src/session/session-data.js';
 import type { Session } from '../../src/session/session.js';
 import type { NewSession, SessionStore } from '../../src/session/session.store.js';
 import { RACES } from '../support/long.js';
@@ -74,6 +75,7 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
         lastSeenAt: NOW,
         ip: '203.0.113.7',
         userAgent: 'test',
+        data: {},
       });
       const found = await store.find(session.id);
       expect(found?.session).toEqual(session);
@@ -210,6 +212,28 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
           createdAt: NOW + days(20),
           expiresAt: NOW + days(50),
         });
+      });
+
+      it('a mere rotation keeps what the login chose, and its idle timeout; an extension too', async () => {
+        const choices = [
+          [true, days(30)],
+          [false, hours(12)],
+          [undefined, hours(12)],
+        ] as const;
+        // By both ways to open a session: one that has nothing to replace, and one that may have.
+        for (const replaces of [null, newId()]) {
+          for (const [remembered, ttl] of choices) {
+            const first = await open({ ttl, remembered, replaces });
+            expect(first.remembered).toBe(remembered);
+            expect((await store.find(first.id))!.session).toEqual(first);
+            const second = await rotate(first, { now: NOW + 1, ttl: hours(12), rememberedTtl: days(30) });
+            expect(second).toMatchObject({ expiresAt: NOW + 1 + ttl });
+            expect(second.remembered).toBe(remembered);
+            const extended = { id: second.id, now: NOW + hours(2), expiresAt: NOW + hours(2) + ttl, extendBelow: ttl };
+            expect(await store.extend(extended)).toBe(extended.expiresAt);
+            expect((await store.find(second.id))!.session.remembered).toBe(remembered);
+          }
+        }
       });
 
       it('a mere rotation cannot outlive the absolute lifetime, however often', async () => {
@@ -517,6 +541,98 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
           Array.from({ length: 20 }, (_, i) => store.extend(extension(id, NOW + days(24) + i))),
         );
         expect(results.filter((expiresAt) => expiresAt !== null)).toHaveLength(1);
+      });
+    });
+
+    describe('data', () => {
+      const update = (id: string, patch: object, now = NOW) =>
+        store.updateData({ id, now, change: checkedChange(patch) });
+      const dataOf = async ({ id }: Session) => (await store.find(id))!.session.data;
+
+      it('is set and deleted field by field, and read back as it was given', async () => {
+        const session = await open();
+        const other = await open();
+        const values = {
+          'a key\t"\n = \\ ü': 'text\twith\n"all" \\ sorts, ü and 🦆: {}',
+          '': '',
+          empty: { list: [], object: {}, nothing: null },
+          numbers: [0, -1.5, 1e21, 2 ** 53 + 2, 5e-7, 0.1],
+          constructor: { prototype: [[false]] },
+        };
+        expect(await update(session.id, values)).toEqual(values);
+        expect(await dataOf(session)).toEqual(values);
+        const left = { ...values, '': ['new'], numbers: true };
+        delete (left as Partial<typeof left>).constructor;
+        expect(await update(session.id, { '': ['new'], numbers: true, constructor: null, unknown: undefined })).toEqual(
+          left,
+        );
+        const [listed] = (await store.listByUser(subject.ada)).filter((one) => one.session.id === session.id);
+        expect(listed!.session.data).toEqual(left);
+        expect(await dataOf(other)).toEqual({});
+        const none = Object.fromEntries(Object.keys(values).map((key) => [key, null]));
+        expect(await update(session.id, none)).toEqual({});
+        expect(await update(session.id, {})).toEqual({});
+        expect(await dataOf(session)).toEqual({});
+      });
+
+      it('keeps every one of 30 fields that are changed at once', async () => {
+        const session = await open();
+        const fields = Array.from({ length: 30 }, (_, i) => [`field${i}`, { i }] as const);
+        const answers = await Promise.all(fields.map(([name, value]) => update(session.id, { [name]: value })));
+        fields.forEach(([name, value], i) => expect(answers[i]).toHaveProperty(name, value));
+        expect(await dataOf(session)).toEqual(Object.fromEntries(fields));
+      });
+
+      it('may have exactly so many bytes with what is there, and one more changes nothing', async () => {
+        const session = await open();
+        await update(session.id, { ü: 'kept', gone: 'x'.repeat(2000) });
+        const room = MAX_SESSION_DATA - Buffer.byteLength('{"ü": "kept", "f": ""}');
+        const before = await dataOf(session);
+        expect(await update(session.id, { f: 'x'.repeat(2100) })).toBeNull();
+        expect(await update(session.id, { gone: null, f: 'x'.repeat(room + 1) })).toBeNull();
+        expect(await dataOf(session)).toEqual(before);
+        const full = { ü: 'kept', f: 'x'.repeat(room) };
+        expect(await update(session.id, { gone: null, f: full.f })).toEqual(full);
+        expect(await dataOf(session)).toEqual(full);
+      });
+
+      it('stays when the session is extended, goes along when it is rotated, and a login starts without', async () => {
+        const first = await open();
+        await update(first.id, { tenant: 'acme', basket: [1] });
+        const now = NOW + days(24);
+        await store.extend({ id: first.id, now, expiresAt: now + days(30), extendBelow: days(7) });
+        expect(await dataOf(first)).toEqual({ tenant: 'acme', basket: [1] });
+        const second = await rotate(first, { now });
+        expect(second.data).toEqual({ tenant: 'acme', basket: [1] });
+        await update(second.id, { basket: null }, now);
+        const third = await rotate(second, { now });
+        expect(await dataOf(third)).toEqual({ tenant: 'acme' });
+        const login = await open({ replaces: third.id, now });
+        expect([login.data, await dataOf(login)]).toEqual([{}, {}]);
+      });
+
+      it.each<[string, number, (session: Session) => Promise<unknown>]>([
+        ['gone', 0, (session) => store.delete([session.id])],
+        ['over at this instant', days(30), async () => {}],
+        ['rotated', 0, (session) => rotate(session)],
+      ])('is not changed, and nothing comes back, when the session is %s', async (_, later, end) => {
+        const session = await open();
+        await end(session);
+        const before = await store.find(session.id);
+        expect(await update(session.id, { tenant: 'acme' }, NOW + later)).toBeNull();
+        expect(await store.find(session.id)).toEqual(before);
+        expect(await update(newId(), { tenant: 'acme' })).toBeNull();
+      });
+
+      it('races with a rotation: either the change was first and went along, or it is refused', async () => {
+        for (let i = 0; i < RACES; i++) {
+          const session = await open();
+          const both = [() => rotate(session), () => update(session.id, { i })];
+          const results = await Promise.all((i % 2 ? both : both.toReversed()).map((call) => call()));
+          const [rotated, changed] = i % 2 ? results : results.toReversed();
+          expect(await dataOf(rotated as Session)).toEqual(changed ?? {});
+          await store.deleteByUser(subject.ada);
+        }
       });
     });
 

@@ -1,6 +1,6 @@
 import { Controller, Get, Header, Post, Req, Res, Sse } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { CurrentUser, days, HttpSessions, Public, type AuthUser, type HttpRequest } from 'nestjs-latchkey';
+import { CurrentUser, days, minutes, HttpSessions, Public, type AuthUser, type HttpRequest } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import type { ServerResponse } from 'node:http';
 import { of } from 'rxjs';
@@ -190,6 +190,20 @@ describe.each(PLATFORMS.flatMap((platform) => SCHEMES.map((scheme) => ({ platfor
         .set('Cookie', ours(session)[0]!.split(';')[0]!);
       expect(answer.status).toBe(200);
       expect(cookiesOf(answer)).toEqual([expect.stringMatching(/^__Host-session=; Max-Age=0;/)]);
+    });
+
+    it('H26: a renewal whose answer was lost is in the next answers too, except those to polling', async () => {
+      const cookie = await dueCookie();
+      const renewalOf = async (path: string) => ours(await request(t.url).get(path).set('Cookie', cookie).expect(200));
+      expect(await renewalOf('/own/plain')).toHaveLength(1);
+      t.clock.advance(minutes(5) - 1);
+      expect(await renewalOf('/own/plain')).toEqual([
+        expect.stringMatching(/^__Host-session=[^;]+; Max-Age=25\d{5}; /),
+      ]);
+      expect(await renewalOf('/auth/session?extend=false')).toEqual([]);
+      t.clock.advance(1);
+      // A signed cookie shows that it is not the renewed one.
+      expect(await renewalOf('/own/plain')).toHaveLength(scheme === 'database' ? 0 : 1);
     });
 
     it('H26: a request that is not due sets no cookie', async () => {

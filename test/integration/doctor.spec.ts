@@ -107,7 +107,7 @@ describe('latchkey doctor', () => {
   it('finds nothing in the defaults (negative control), and lists each requirement once for each of its sides', async () => {
     const { findings, checklist } = await examined({});
     expect(findings).toEqual([]);
-    expect(checklist.filter(({ status }) => status === 'DEVIATION').map(({ id }) => id)).toEqual(['K7', 'O1']);
+    expect(checklist.filter(({ status }) => status === 'DEVIATION').map(({ id }) => id)).toEqual(['K7', 'O1', 'X5']);
     expect(new Set(checklist.map(({ id, topic }) => `${id} ${topic}`)).size).toBe(checklist.length);
   });
 
@@ -119,6 +119,14 @@ describe('latchkey doctor', () => {
       ['PASS', expect.stringContaining('20 in 15 min')],
       ['PASS', 'not of a known device, which has 10 in 15 min; elsewhere for 15 min at a time'],
     ]);
+  });
+
+  it('H43: says that sessions are ended without a new proof of who asks', async () => {
+    const { checklist } = await examined({});
+    expect(checklist.find(({ id }) => id === 'X5')).toMatchObject({
+      status: 'DEVIATION',
+      reason: expect.stringMatching(/^ASVS 7\.5\.2 .* the routes ask for none$/),
+    });
   });
 
   it.each(PLANTED)('%s: %s', async (code, _, planted) => {

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
+  days,
+  hours,
   authEntities,
   authMigrations,
   authSchemaFor,
@@ -99,6 +101,58 @@ describe('migrations', () => {
     expect(await columns()).toEqual(before);
     expect(await indexes()).toEqual([{ name: 'sessions_expired_idx' }]);
     expect(await own.query('SELECT email FROM users')).toEqual([{ email: 'ada@example.com' }]);
+    await own.drop();
+  });
+
+  it('give sessions of an older table the column of "remember me": they go on, also with processes of that version', async () => {
+    const own = await createTestDatabase({ migrated: false });
+    const functions = () =>
+      own.query(`SELECT oid::regprocedure::text AS name, prosrc FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'latchkey%session' ORDER BY 1`);
+    const columns = () =>
+      own.query(`SELECT column_name AS name FROM information_schema.columns
+        WHERE table_name = 'sessions' AND table_schema = 'public' ORDER BY 1`);
+    const dataSource = await new DataSource({
+      type: 'postgres',
+      url: own.url,
+      migrations: authMigrations,
+    }).initialize();
+    const toBefore = async () => {
+      for (const _migration of ['AddSessionData', 'RememberSessions']) await dataSource.undoLastMigration();
+    };
+    await dataSource.runMigrations();
+    await toBefore();
+    const before = { functions: await functions(), columns: await columns() };
+    expect(before.columns).not.toContainEqual({ name: 'remembered' });
+    await own.query(`INSERT INTO users (email, password_hash) VALUES ('ada@example.com', 'x')`);
+    const raw = Buffer.alloc(32, 7);
+    await own.query(
+      `INSERT INTO sessions (id, user_id, expires_at) SELECT encode(sha256($1), 'hex'), id, 'infinity' FROM users`,
+      [raw],
+    );
+    // Every migration runs once more, on the tables that are there.
+    await own.query('DELETE FROM migrations');
+
+    const session = { ttl: hours(12), extendBelow: hours(6), remembered: { ttl: days(30) } };
+    const t = await startTestApp({ url: own.url, auth: { session } });
+    t.clock.set(Date.now());
+    const sessions = t.app.get(SessionService);
+    const found = (await sessions.lookup(raw.toString('base64url')))!;
+    expect(found.session).not.toHaveProperty('remembered');
+    const rotated = (await sessions.rotate(found.session, found.user.id))!;
+    expect(rotated.session).not.toHaveProperty('remembered');
+    expect(rotated.session.expiresAt).toBe(t.clock.now() + hours(12));
+    const [added] = await own.query(
+      `SELECT latchkey_add_session('of the version before', $1, now(), '1 hour', '2 hours', now(), NULL, NULL, 25, false,
+        NULL) AS added`,
+      [found.user.id],
+    );
+    expect(added).toMatchObject({ added: expect.any(String) });
+    await t.close();
+
+    await toBefore();
+    await dataSource.destroy();
+    expect({ functions: await functions(), columns: await columns() }).toEqual(before);
     await own.drop();
   });
 

@@ -1,10 +1,11 @@
-import { describe, expect } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
+import { SessionService } from 'nestjs-latchkey';
 import { EphemeralTokenStore, RateLimitStore } from 'nestjs-latchkey/engine';
 import { userKey } from '../../src/invalidation/user-key.js';
 import { ephemeralTokenStoreContract } from '../contract/ephemeral-token-store.contract.js';
 import { rateLimitStoreContract } from '../contract/rate-limit-store.contract.js';
 import { sessionStoreContract } from '../contract/session-store.contract.js';
-import { startTestApp } from '../support/app.js';
+import { createUser, startTestApp } from '../support/app.js';
 import { createTestDatabase } from '../support/database.js';
 import { engineFor, lookInto, prefixFor } from '../support/redis-engine.js';
 import { DEPLOYMENTS, type RedisServers } from '../support/redis-server.js';
@@ -37,6 +38,22 @@ describe.each(DEPLOYMENTS)('%s', (name, servers) => {
       countRotated: (userId) => count(userId, (rotatedAt) => rotatedAt !== '~'),
       close,
     };
+  });
+
+  it('a row of the version before, which knows of no choice to be remembered, is found and rotated', async () => {
+    const { t, eyes, close } = await start(servers);
+    const { id } = await createUser(t.app);
+    const sessions = t.app.get(SessionService);
+    const { token, session } = await sessions.create(id);
+    const rowsOfUser = `u:${userKey(id)}`;
+    await eyes.rewrite(rowsOfUser, (row) => row.replace(/^(\S+(?: \S+){7}) \S+\n/, '$1\n'));
+    const [hash] = await eyes.hashes(rowsOfUser);
+    expect(Object.values(hash![1]).map((row) => row.split('\n')[0]!.split(' ').length)).toEqual([8]);
+    expect((await sessions.lookup(token))!.session).toEqual(session);
+    const rotated = (await sessions.rotate(session, id))!;
+    expect(rotated.session.handle).toBe(session.handle);
+    expect(rotated.session).not.toHaveProperty('remembered');
+    await close();
   });
 
   ephemeralTokenStoreContract(name, async () => {

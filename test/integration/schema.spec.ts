@@ -309,7 +309,7 @@ describe('H5: whoever may create in the schema changes nothing of what the modul
         `CREATE FUNCTION public.${head} RETURNS ${returns} LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.called VALUES ('${head.replaceAll("'", '')}'); RETURN ${value}; END $$;`;
       await own.query(`CREATE TABLE called (what text);
         ${foe('latchkey_end_access(text, timestamptz, text, boolean)', 'boolean', 'true')}
-        ${foe('latchkey_add_session(text, uuid, timestamptz, interval, interval, timestamptz, text, text, integer, boolean, timestamptz)', 'text', 'NULL')}
+        ${foe('latchkey_add_session(text, uuid, timestamptz, interval, interval, timestamptz, text, text, integer, boolean, timestamptz, boolean)', 'text', 'NULL')}
         ${foe('latchkey_consume_rate(varchar, varchar, integer, double precision, timestamptz)', 'text', 'NULL')}
         ${foe('hashtextextended(text, integer)', 'bigint', '1')}
         ${foe('to_timestamp(text)', 'timestamptz', 'now()')}
@@ -351,6 +351,8 @@ describe('H42: the migrations', () => {
       'CreateRevokedTokens1763683200005',
       'CreateAuditEvents1763683200006',
       'CreatePasswordAttempts1763683200007',
+      'RememberSessions1763683200008',
+      'AddSessionData1763683200009',
     ]);
     expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(8);
   });

@@ -18,6 +18,8 @@ export function engineFor(databaseUrl: string, urls: readonly string[], settings
 export interface RedisEyes {
   /** By key, what each hash holds. */
   hashes(beginning: string): Promise<[key: string, fields: Record<string, string>][]>;
+  /** Puts other rows in the place of what these hashes hold. */
+  rewrite(beginning: string, change: (row: string) => string): Promise<void>;
   ttls(): Promise<[key: string, ttl: number][]>;
   clear(): Promise<void>;
   close(): void;
@@ -40,6 +42,12 @@ export async function lookInto(urls: readonly string[], prefix: string): Promise
   };
   return {
     hashes: (beginning) => each(beginning, (client, key) => client.hGetAll(key)),
+    rewrite: async (beginning, change) =>
+      void (await each(beginning, async (client, key) => {
+        for (const [field, row] of Object.entries(await client.hGetAll(key))) {
+          await client.hSet(key, field, change(row));
+        }
+      })),
     ttls: () => each('', (client, key) => client.pTTL(key)),
     clear: async () => void (await each('', (client, key) => client.del(key))),
     close: () => clients.forEach((client) => client.destroy()),

@@ -135,7 +135,9 @@ function controlRows({ session, routes }: AuthConfig): Row[] {
       routes ? `GET /${routes.path}/sessions` : 'no routes',
       isStateless
         ? 'signed cookies are not listed'
-        : !routes && 'routes are off: offer SessionService.listForUser and revokeByHandle yourself',
+        : routes
+          ? 'ASVS 7.5.2 (level 2) wants a new proof of the user before a session is ended; the routes ask for none'
+          : 'routes are off: offer SessionService.listForUser and revokeByHandle yourself',
     ],
     [
       'X6',

@@ -1,6 +1,7 @@
 import type { Duration } from '../../common/duration.js';
 import { fromEpochSeconds, readInstants, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import type { AuthUser } from '../../user/user.directory.js';
+import type { StoredSessionData } from '../../session/session-data.js';
 import type { Session, StoredSession } from '../../session/session.js';
 import type { NewSession } from '../../session/session.store.js';
 
@@ -12,6 +13,8 @@ export interface SessionRow {
   ip: string | null;
   user_agent: string | null;
   successor: string | null;
+  remembered: boolean | null;
+  data: StoredSessionData | null;
   /** In order: created, expires, absolute expiry, authenticated, last seen, rotated. */
   instants: string;
 }
@@ -39,6 +42,8 @@ export function sessionOf(row: SessionRow, absoluteLifetime: Duration): Omit<Sto
       lastSeenAt: lastSeen ?? createdAt,
       ip: row.ip,
       userAgent: row.user_agent,
+      ...(row.remembered === null ? {} : { remembered: row.remembered }),
+      data: row.data ?? {},
     },
     rotated: rotatedAt == null ? null : { at: rotatedAt, successor: row.successor },
   };
@@ -67,6 +72,8 @@ export function addedSession(added: string, given: NewSession, authenticatedAt: 
     lastSeenAt: createdAt,
     ip: wellFormed(given.ip),
     userAgent: wellFormed(given.userAgent),
+    ...(given.remembered === undefined ? {} : { remembered: given.remembered }),
+    data: {},
   };
 }
 

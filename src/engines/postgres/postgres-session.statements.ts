@@ -1,9 +1,11 @@
 import { epochSeconds, instant, interval, selectInstants } from '../../postgres/epoch-seconds.js';
 import type { Statement } from '../../postgres/statement.js';
+import { MAX_SESSION_DATA } from '../../session/session-data.js';
 import type { SchemaNames } from '../../schema/schema-names.js';
 
-const SESSION = `s.id, s.handle, s.user_id::text AS user_id, s.ip, s.user_agent, s.successor,
+const SESSION = `s.id, s.handle, s.user_id::text AS user_id, s.ip, s.user_agent, s.successor, s.remembered, s.data,
   ${selectInstants('s.created_at', 's.expires_at', 's.absolute_expires_at', 's.authenticated_at', 's.last_seen_at', 's.rotated_at')} AS instants`;
+const DATA_NOW = "(coalesce(s.data, '{}'::jsonb) || $3::jsonb) - $4::text[]";
 const USER = `u.email::text AS email, ${selectInstants('u.disabled_at', 'u.tokens_invalidated_after')} AS user_instants`;
 const MOST_RECENT_FIRST = 'ORDER BY coalesce(s.last_seen_at, s.created_at) DESC, s.id';
 
@@ -26,18 +28,18 @@ export function sessionStatements(names: SchemaNames) {
     add: statement(
       'add',
       `SELECT ${ours('add_session')}($1::text, $2::text, ${instant('$3')}, ${interval('$4')}, ${interval('$5')},
-        ${instant('$6')}, $7::text, $8::text, $9::integer, $10::boolean, ${instant('$11')}) AS added`,
+        ${instant('$6')}, $7::text, $8::text, $9::integer, $10::boolean, ${instant('$11')}, $12::boolean) AS added`,
     ),
     /**
      * Opens a session that may end others. This is the statement that rotates a session, and that applies the cap. The
-     * SQL function `latchkey_open_session` is in `src/schema/migrations/create-sessions.ts`; it takes the user's
+     * SQL function `latchkey_open_session` is in `src/schema/migrations/session-functions.ts`; it takes the user's
      * advisory lock before it counts.
      */
     open: statement(
       'open',
       `SELECT ${SESSION} FROM ${ours('open_session')}($1::text, $2::text, ${instant('$3')}, ${interval('$4')},
         ${interval('$5')}, ${instant('$6')}, $7::text, $8::text, $9::text, $10::integer, $11::boolean, ${instant('$12')},
-        $13::text) s`,
+        $13::text, $14::boolean, ${interval('$15')}) s`,
     ),
     /** `expires_at < now + extendBelow` also keeps the second of two concurrent callers from writing again. */
     extend: statement(
@@ -48,6 +50,15 @@ export function sessionStatements(names: SchemaNames) {
           AND s.expires_at > ${instant('$2')} AND s.expires_at < ${instant('$2')} + ${interval('$4')}
           AND coalesce(s.absolute_expires_at, s.created_at + ${interval('$5')}) > ${instant('$2')}
         RETURNING ${epochSeconds('s.expires_at')} AS expires_at`,
+    ),
+    /** A change that the column could not hold is a condition and not an error, which would end the transaction around it. */
+    updateData: statement(
+      'update_data',
+      `UPDATE ${sessions} s SET data = ${DATA_NOW}
+        WHERE s.id = $1 AND s.rotated_at IS NULL AND s.expires_at > ${instant('$2')}
+          AND coalesce(s.absolute_expires_at, s.created_at + ${interval('$5')}) > ${instant('$2')}
+          AND pg_catalog.octet_length((${DATA_NOW})::text) <= ${MAX_SESSION_DATA}
+        RETURNING s.data`,
     ),
     /**
      * The functions that end sessions take the same lock as those that open them, so that no successor escapes them.

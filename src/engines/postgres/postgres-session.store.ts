@@ -11,6 +11,7 @@ import { checkSchema } from './check-schema.js';
 import { ExpiredSessions } from './expired-sessions.js';
 import { evictedBy, type RemovedSession } from '../../session/evicted-sessions.js';
 import { ReadOnlyWarning } from '../../session/read-only-warning.js';
+import type { StoredSessionData } from '../../session/session-data.js';
 import type { AuthenticatedSession, EndedSession, StoredSession } from '../../session/session.js';
 import {
   addedSession,
@@ -20,7 +21,13 @@ import {
   type SessionWithUserRow,
 } from './postgres-session.row.js';
 import { sessionStatements, type SessionStatements } from './postgres-session.statements.js';
-import { SessionStore, type Extension, type NewSession, type OpenedSession } from '../../session/session.store.js';
+import {
+  SessionStore,
+  type DataUpdate,
+  type Extension,
+  type NewSession,
+  type OpenedSession,
+} from '../../session/session.store.js';
 
 const INVALID_TEXT_REPRESENTATION = '22P02';
 const NUMERIC_VALUE_OUT_OF_RANGE = '22003';
@@ -98,6 +105,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
       session.userAgent,
       session.maxPerUser,
       ...cutoffArguments(cutoff),
+      session.remembered ?? null,
     ]);
     const { added } = rows[0]!;
     return added === null ? null : { session: addedSession(added, session, authenticatedAt), ended: [] };
@@ -117,6 +125,8 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
       session.maxPerUser,
       ...cutoffArguments(session.cutoff),
       session.successor,
+      session.remembered ?? null,
+      (session.rememberedTtl ?? session.ttl) / 1000,
     ]);
     const opened = rows.pop();
     if (!opened) return null;
@@ -147,6 +157,13 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
       return null;
     }
     return rows[0] ? fromEpochSeconds(rows[0].expires_at) : null;
+  }
+
+  override async updateData({ id, now, change }: DataUpdate): Promise<StoredSessionData | null> {
+    const set = [...change.set].map(([field, json]) => `${JSON.stringify(field)}:${json}`).join(',');
+    const values = [id, toEpochSeconds(now), `{${set}}`, change.deleted, this.absoluteLifetime / 1000];
+    const { rows } = await this.statements.run<{ data: StoredSessionData }>(this.sql.updateData, values);
+    return rows[0]?.data ?? null;
   }
 
   override async delete(ids: readonly string[]): Promise<EndedSession[]> {

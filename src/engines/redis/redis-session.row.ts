@@ -1,4 +1,5 @@
 import type { RemovedSession } from '../../session/evicted-sessions.js';
+import type { StoredSessionData } from '../../session/session-data.js';
 import type { Rotation, Session } from '../../session/session.js';
 
 /** A session as a field of its user's hash. */
@@ -8,10 +9,18 @@ export interface SessionRow {
 }
 
 const NONE = '~';
+const REMEMBERED = '1';
+const FORGOTTEN = '0';
 
 /** An optional text, as one word for the scripts. */
 export function word(text: string | null): string {
   return text === null ? NONE : `=${Buffer.from(text).toString('base64url')}`;
+}
+
+/** What a login chose, as one word. */
+export function choiceOf(remembered: boolean | undefined): string {
+  if (remembered === undefined) return NONE;
+  return remembered ? REMEMBERED : FORGOTTEN;
 }
 
 export function fromWord(text: string): string | null {
@@ -20,8 +29,8 @@ export function fromWord(text: string): string | null {
 
 /**
  * The rest, which no script looks at, as JSON. In front of it, as words, are the fields that scripts decide about:
- * handle, created, expires, absolute, authenticated, seen, rotated, successor. Instants are full epoch milliseconds,
- * which the scripts compare and pass on but never calculate with, so that nothing is rounded.
+ * handle, created, expires, absolute, authenticated, seen, rotated, successor, remembered (missing in a row of an older
+ * version). Instants are full epoch milliseconds, which the scripts compare and pass on but never calculate with, so that nothing is rounded.
  */
 export function tailOf({ userId, ip, userAgent }: Pick<Session, 'userId' | 'ip' | 'userAgent'>): string {
   return JSON.stringify([userId, ip, userAgent]);
@@ -29,19 +38,11 @@ export function tailOf({ userId, ip, userAgent }: Pick<Session, 'userId' | 'ip' 
 
 export function parseRow(id: string, row: string): SessionRow {
   const end = row.indexOf('\n');
-  const [handle, created, expires, absolute, authenticated, seen, rotatedAt, successor] = row
+  const [handle, created, expires, absolute, authenticated, seen, rotatedAt, successor, remembered = NONE] = row
     .slice(0, end)
-    .split(' ') as [
-    string,
-    string,
-    string,
-    string,
-    string,
-    string,
-    string,
-    string, // prettier-ignore
-  ];
-  const [userId, ip, userAgent] = JSON.parse(row.slice(end + 1)) as [string, string | null, string | null];
+    .split(' ') as [string, string, string, string, string, string, string, string, string?];
+  const [rest, ...data] = row.slice(end + 1).split('\n') as [string, ...string[]];
+  const [userId, ip, userAgent] = JSON.parse(rest) as [string, string | null, string | null];
   return {
     session: {
       id,
@@ -54,9 +55,19 @@ export function parseRow(id: string, row: string): SessionRow {
       lastSeenAt: Number(seen),
       ip,
       userAgent,
+      ...(remembered === NONE ? {} : { remembered: remembered === REMEMBERED }),
+      data: parseData(data),
     },
     rotated: rotatedAt === NONE ? null : { at: Number(rotatedAt), successor: fromWord(successor) },
   };
+}
+
+/**
+ * The session's data follows, one field a line: its name and its value as JSON, which is never broken by a tab or line
+ * feed, with a tab between. The scripts change whole lines and never read the values.
+ */
+export function parseData(lines: readonly string[]): StoredSessionData {
+  return JSON.parse(`{${lines.map((line) => line.replace('\t', ':')).join(',')}}`) as StoredSessionData;
 }
 
 /** A row of this user that a script has removed. */

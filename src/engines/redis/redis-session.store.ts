@@ -7,16 +7,31 @@ import { formatHint } from '../../invalidation/invalidation.js';
 import { InvalidationDigest } from '../../invalidation/invalidation-digest.js';
 import { userKey } from '../../invalidation/user-key.js';
 import { evictedBy, type RemovedSession } from '../../session/evicted-sessions.js';
-import type { AuthenticatedSession, EndedSession, StoredSession } from '../../session/session.js';
+import type { StoredSessionData } from '../../session/session-data.js';
+import { isLive, type AuthenticatedSession, type EndedSession, type StoredSession } from '../../session/session.js';
 import { ReadOnlyWarning } from '../../session/read-only-warning.js';
-import { SessionStore, type Extension, type NewSession, type OpenedSession } from '../../session/session.store.js';
+import {
+  SessionStore,
+  type DataUpdate,
+  type Extension,
+  type NewSession,
+  type OpenedSession,
+} from '../../session/session.store.js';
 import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
 import { SchemaNames } from '../../schema/schema-names.js';
 import { readInvalidationDigest } from '../postgres/invalidation-key.js';
 import { RedisConnection, takesNoWrites } from './redis-connection.js';
 import type { RedisScript } from './redis-script.js';
-import { parseRemoved, parseRow, tailOf, word } from './redis-session.row.js';
-import { CLOSE_ALL, CLOSE_BY_HANDLE, CLOSE_FAMILIES, EXTEND, KEPT_AFTER_END, OPEN } from './session-scripts.js';
+import { choiceOf, parseData, parseRemoved, parseRow, tailOf, word } from './redis-session.row.js';
+import {
+  CLOSE_ALL,
+  CLOSE_BY_HANDLE,
+  CLOSE_FAMILIES,
+  EXTEND,
+  KEPT_AFTER_END,
+  OPEN,
+  UPDATE_DATA,
+} from './session-scripts.js';
 
 /** How much longer than the grace period a successor is kept, in milliseconds, for processes whose clock is slow. */
 const SUCCESSOR_LEEWAY = 5_000;
@@ -107,6 +122,8 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
       replaces ?? '',
       word(successor === null ? null : id),
       String(maxPerUser),
+      choiceOf(session.remembered),
+      String(now + (session.rememberedTtl ?? ttl)),
     ]);
     const [row, ...rest] = (opened as string[] | null) ?? [];
     const removed = rest.map((words) => parseRemoved(words, userId));
@@ -129,6 +146,17 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
       return null;
     }
     return extended === null ? null : Number(extended);
+  }
+
+  override async updateData({ id, now, change }: DataUpdate): Promise<StoredSessionData | null> {
+    // The script knows nothing of the account: a session of one that is disabled is over, and stays so.
+    const found = await this.find(id);
+    if (!found || !isLive(found, now)) return null;
+    const fields = [...change.set, ...change.deleted.map((field) => [field, ''] as const)];
+    const values = fields.flatMap(([field, json]) => [JSON.stringify(field), json]);
+    const lines = (await this.decide(UPDATE_DATA, found.session.userId, [id, String(now), ...values])) as
+      string[] | null;
+    return lines && parseData(lines);
   }
 
   override async delete(ids: readonly string[]): Promise<EndedSession[]> {

@@ -1,3 +1,4 @@
+import { MAX_SESSION_DATA } from '../../session/session-data.js';
 import { RedisScript } from './redis-script.js';
 
 /** How many rotated rows of one user are kept, if the cap of sessions is lower: the most recent ones. */
@@ -15,13 +16,14 @@ const PRELUDE = `
   local function parse(id, text)
     local head, tail = string.match(text, '^([^\\n]*)\\n(.*)$')
     local row = { id = id, tail = tail }
-    row.handle, row.created, row.expires, row.absolute, row.authenticated, row.seen, row.rotated, row.successor =
-      string.match(head, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+    row.handle, row.created, row.expires, row.absolute, row.authenticated, row.seen, row.rotated, row.successor,
+      row.remembered = string.match(head, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ?(%S*)$')
+    if row.remembered == '' then row.remembered = '~' end
     return row
   end
   local function write(row)
     local text = table.concat({ row.handle, row.created, row.expires, row.absolute, row.authenticated, row.seen,
-      row.rotated, row.successor }, ' ') .. '\\n' .. row.tail
+      row.rotated, row.successor, row.remembered }, ' ') .. '\\n' .. row.tail
     redis.call('HSET', key, row.id, text)
     return text
   end
@@ -63,14 +65,18 @@ const script = (body: string) => new RedisScript(`${PRELUDE}\n${body}`);
  * changed.
  */
 export const OPEN = script(`
-  local id, now, wanted, handle, absolute, authenticated, tail, replaces, successor, most =
-    ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
+  local id, now, wanted, handle, absolute, authenticated, tail, replaces, successor, most, remembered, longer =
+    ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12],
+    ARGV[13]
   local instant, rows = tonumber(now), readAll()
   local replaced = rows[replaces]
   if authenticated == '' then
     if not replaced or replaced.rotated ~= '~' or tonumber(replaced.expires) <= instant
       or tonumber(replaced.absolute) <= instant then return false end
     handle, absolute, authenticated = replaced.handle, replaced.absolute, replaced.authenticated
+    remembered = replaced.remembered
+    if remembered == '1' then wanted = longer end
+    tail = tail .. (string.match(replaced.tail, '\\n.*$') or '')
     replaced.rotated, replaced.successor, replaced.expires = now, successor, lesser(replaced.expires, now)
     write(replaced)
     changed = true
@@ -95,7 +101,8 @@ export const OPEN = script(`
   cap(sessions, most - 1, function(row) return tonumber(row.seen) end)
   cap(rotated, math.max(most, ${MAX_ROTATED}), function(row) return tonumber(row.rotated) end)
   local text = write({ id = id, handle = handle, created = now, expires = lesser(wanted, absolute), absolute = absolute,
-    authenticated = authenticated, seen = now, rotated = '~', successor = '~', tail = tail })
+    authenticated = authenticated, seen = now, rotated = '~', successor = '~', remembered = remembered,
+    tail = tail })
   local lives = math.ceil(tonumber(absolute) - instant) + ${KEPT_AFTER_END}
   if redis.call('PTTL', key) < lives then redis.call('PEXPIRE', key, string.format('%.0f', lives)) end
   publish()
@@ -111,6 +118,32 @@ export const EXTEND = script(`
   changed = true
   publish()
   return row.expires`);
+
+/**
+ * Changes fields of the session's data, given from `ARGV[4]` on as name and value, both JSON; no value deletes. Returns
+ * the lines of all fields as they are now, or nothing if it is refused. The size is that of PostgreSQL's spelling.
+ */
+export const UPDATE_DATA = script(`
+  local now, row = tonumber(ARGV[3]), read(ARGV[2])
+  if not row or row.rotated ~= '~' or tonumber(row.expires) <= now or tonumber(row.absolute) <= now then return false end
+  local new, lines, size = {}, {}, 2
+  local function keep(name, value)
+    if value == '' then return end
+    size = size + #name + #value + (#lines == 0 and 2 or 4)
+    lines[#lines + 1] = name .. '\\t' .. value
+  end
+  for i = 4, #ARGV, 2 do new[ARGV[i]] = ARGV[i + 1] end
+  for name, value in string.gmatch(row.tail, '\\n([^\\t\\n]*)\\t([^\\n]*)') do
+    keep(name, new[name] or value)
+    new[name] = nil
+  end
+  for i = 4, #ARGV, 2 do keep(ARGV[i], new[ARGV[i]] or '') end
+  if size > ${MAX_SESSION_DATA} then return false end
+  row.tail = table.concat({ string.match(row.tail, '^[^\\n]*'), unpack(lines) }, '\\n')
+  write(row)
+  changed = true
+  publish()
+  return lines`);
 
 /**
  * Ends the families of the ids from `ARGV[2]` on. Returns the number of sessions ended, how many of the ids named

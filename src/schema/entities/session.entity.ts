@@ -56,6 +56,14 @@ export abstract class SessionColumns {
   /** The token that replaced it, encrypted. */
   @Column({ type: 'text', nullable: true })
   successor!: string | null;
+
+  /** What the login chose, with `session.remembered`. Null: it could not choose, or the row is another program's. */
+  @Column({ type: 'boolean', nullable: true })
+  remembered!: boolean | null;
+
+  /** What the application keeps in the session; null if it never did. */
+  @Column({ type: 'jsonb', nullable: true })
+  data!: Record<string, unknown> | null;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { MigrationInterface } from 'typeorm';
 import { quoted, type SchemaNames } from '../schema-names.js';
-import { migrationClass, onOwnPath, type AuthSchemaSettings } from './auth-migration.js';
+import { migrationClass, type AuthSchemaSettings } from './auth-migration.js';
 import {
   createOrAdopt,
   createOwnIndex,
@@ -10,6 +10,14 @@ import {
   type OwnTable,
 } from './own-table.js';
 import { publishChanges, stopPublishing, type PublishedTable } from './publish-changes.js';
+import {
+  addSession,
+  LOCK_USER,
+  lockOf,
+  openSession,
+  sessionFunctions,
+  type SessionFunctions,
+} from './session-functions.js';
 
 const table = (
   { sessions, users }: SchemaNames['tables'],
@@ -62,27 +70,6 @@ const published = (name: string): PublishedTable => ({
   },
 });
 
-/** The functions, each after those it calls. They take a user id as text, whatever its type. */
-interface SessionFunctions {
-  /** The tables, as named inside a function. */
-  readonly sessions: string;
-  readonly users: string;
-  /** The row type of `sessions`, for the head of a function. */
-  readonly sessionRows: string;
-  /** Type of `user_id`. */
-  readonly userId: string;
-  /** Whether `users` is ours, and so the state of an account is known. */
-  readonly ownUsers: boolean;
-  readonly named: (name: string) => string;
-  readonly path: string;
-}
-
-/** The key of the advisory lock for one user's sessions. */
-const lockOf = (owner: string) =>
-  `pg_catalog.hashtextextended('nestjs-latchkey:sessions:' || ${owner}::text, 0::bigint)`;
-/** Held until the transaction ends, by everything that opens or ends sessions of the user. */
-const LOCK_USER = `PERFORM pg_catalog.pg_advisory_xact_lock(${lockOf('owner')})`;
-
 /**
  * Takes the locks of all owners of these sessions, and of `owner` if given, in one order for all callers, so that two
  * of them never wait for each other. The owner of a row never changes, so it may be read beforehand.
@@ -98,125 +85,6 @@ const lockOwners = ({ named, path, userId, sessions }: SessionFunctions) => `
     LOOP
       PERFORM pg_catalog.pg_advisory_xact_lock(key);
     END LOOP;
-  END $$`;
-
-/**
- * Waits for a password change or disabling in progress, and holds up the next one until this session is there to be
- * deleted. A login whose account has changed since its password was read opens nothing. Otherwise it is valid, however
- * far ahead the clock of the process that moved the cutoff was.
- */
-const lockAccount = ({ users, ownUsers }: SessionFunctions, refuse: string) =>
-  ownUsers
-    ? `
-    IF checks_cutoff THEN
-      DECLARE
-        account ${users};
-      BEGIN
-        SELECT * INTO account FROM ${users} WHERE id = owner FOR SHARE;
-        IF account.disabled_at IS NOT NULL OR account.tokens_invalidated_after IS DISTINCT FROM cutoff THEN
-          ${refuse};
-        END IF;
-        authenticated := greatest(authenticated, cutoff + interval '1 microsecond');
-      END;
-    END IF;`
-    : '';
-
-/**
- * Whether there are so few rows, rotated or not, that one more ends none. Evaluate it under the user's lock, in a
- * statement after that.
- */
-const underCap = ({ sessions }: SessionFunctions) =>
-  `NOT EXISTS (SELECT FROM ${sessions} WHERE user_id = owner OFFSET max_sessions - 1)`;
-
-/**
- * Most logins end nothing: they replace no session, and their user has fewer than the maximum. This function is for
- * those: it takes the user's lock, inserts, and returns one value, which is less work for the server than a set of
- * rows: the handle, when the user authenticated (epoch seconds) and the user's id as stored. It returns null, having
- * changed nothing, if the account has changed since or something may have to end: `latchkey_open_session` decides that.
- *
- * The lock is tried first, since an expression is cheaper than a query. The insert is a later statement either way, and
- * so has a snapshot younger than the lock.
- */
-const addSession = (f: SessionFunctions) => `
-  CREATE OR REPLACE FUNCTION ${f.named('add_session')}(
-    new_id text, of_user text, instant timestamptz, ttl interval, lifetime interval, authenticated timestamptz,
-    from_ip text, agent text, max_sessions integer, checks_cutoff boolean, cutoff timestamptz
-  ) RETURNS text ${f.path} AS $$
-  DECLARE
-    owner ${f.userId} := of_user;
-    family uuid := pg_catalog.gen_random_uuid();
-    key bigint := ${lockOf('owner')};
-    ends_at timestamptz := authenticated + lifetime;
-  BEGIN
-    IF NOT pg_catalog.pg_try_advisory_xact_lock(key) THEN
-      PERFORM pg_catalog.pg_advisory_xact_lock(key);
-    END IF;${lockAccount(f, 'RETURN NULL')}
-    INSERT INTO ${f.sessions} (id, user_id, created_at, expires_at, handle, last_seen_at, authenticated_at,
-        absolute_expires_at, ip, user_agent)
-      SELECT new_id, owner, instant, least(instant + ttl, ends_at), family, instant, authenticated, ends_at,
-        from_ip, agent
-      WHERE ${underCap(f)};
-    IF FOUND THEN
-      RETURN pg_catalog.concat_ws(' '::text, family, pg_catalog.date_part('epoch'::text, authenticated), owner);
-    END IF;
-    RETURN NULL;
-  END $$`;
-
-/** How many rotated rows of one user are kept, if the cap of sessions is lower: the most recent ones. */
-const MAX_ROTATED = 25;
-
-/**
- * Opens or rotates a session (`PostgresSessionStore.open`). Returns the new session, and before it the rows that ended
- * with it: the family a login replaces, and those over the cap. The user's sessions are ranked only if one may be over
- * the cap.
- */
-const openSession = (f: SessionFunctions) => `
-  CREATE OR REPLACE FUNCTION ${f.named('open_session')}(
-    new_id text, of_user text, instant timestamptz, ttl interval, lifetime interval, authenticated timestamptz,
-    from_ip text, agent text, replaced_id text, max_sessions integer, checks_cutoff boolean, cutoff timestamptz,
-    sealed_successor text
-  ) RETURNS SETOF ${f.sessionRows} ${f.path} AS $$
-  DECLARE
-    owner ${f.userId} := of_user;
-    replaced ${f.sessions};
-    ends_at timestamptz := authenticated + lifetime;
-    family uuid := pg_catalog.gen_random_uuid();
-  BEGIN
-    IF replaced_id IS NULL OR authenticated IS NULL THEN
-      ${LOCK_USER};
-    ELSE
-      PERFORM latchkey_lock_owners(ARRAY[replaced_id], owner);
-    END IF;${lockAccount(f, 'RETURN')}
-    IF authenticated IS NULL THEN
-      UPDATE ${f.sessions} s SET rotated_at = instant, successor = sealed_successor, expires_at = least(s.expires_at, instant),
-          absolute_expires_at = coalesce(s.absolute_expires_at, s.created_at + lifetime)
-        WHERE s.id = replaced_id AND s.user_id = owner AND s.rotated_at IS NULL AND s.expires_at > instant
-          AND coalesce(s.absolute_expires_at, s.created_at + lifetime) > instant
-        RETURNING * INTO replaced;
-      IF NOT FOUND THEN
-        RETURN;
-      END IF;
-      authenticated := coalesce(replaced.authenticated_at, replaced.created_at);
-      ends_at := replaced.absolute_expires_at;
-      family := replaced.handle;
-    ELSIF replaced_id IS NOT NULL THEN
-      RETURN QUERY DELETE FROM ${f.sessions} s USING ${f.sessions} r
-        WHERE r.id = replaced_id AND s.user_id = r.user_id AND s.handle = r.handle RETURNING s.*;
-    END IF;
-    IF NOT ${underCap(f)} THEN
-      RETURN QUERY DELETE FROM ${f.sessions} WHERE id IN (
-        SELECT ranked.id FROM (
-          SELECT s.id, s.rotated_at, pg_catalog.row_number() OVER (PARTITION BY s.rotated_at IS NULL
-              ORDER BY s.expires_at > instant DESC, coalesce(s.rotated_at, s.last_seen_at, s.created_at) DESC, s.id) AS place
-            FROM ${f.sessions} s WHERE s.user_id = owner) ranked
-          WHERE place > CASE WHEN rotated_at IS NULL THEN max_sessions - 1 ELSE greatest(max_sessions, ${MAX_ROTATED}) END)
-        RETURNING *;
-    END IF;
-    RETURN QUERY INSERT INTO ${f.sessions} (id, user_id, created_at, expires_at, handle, last_seen_at, authenticated_at,
-        absolute_expires_at, ip, user_agent)
-      VALUES (new_id, owner, instant, least(instant + ttl, ends_at), family, instant, authenticated, ends_at,
-        from_ip, agent)
-      RETURNING *;
   END $$`;
 
 /**
@@ -314,15 +182,7 @@ export function createSessions(settings: AuthSchemaSettings): new () => Migratio
     async up(queryRunner, names) {
       await createOrAdopt(queryRunner, names, table(tables, names, userId));
       for (const index of indexes(name)) await createOwnIndex(queryRunner, names, name, index);
-      const functions: SessionFunctions = {
-        sessions: quoted(name),
-        users: quoted(tables.users),
-        sessionRows: names.sessions,
-        userId: userId ?? 'uuid',
-        ownUsers: userId === undefined,
-        named: (functionName) => names.qualified(`latchkey_${functionName}`),
-        path: onOwnPath(names),
-      };
+      const functions = sessionFunctions(settings, names, { remembers: false });
       await queryRunner.query(lockOwners(functions));
       await queryRunner.query(addSession(functions));
       await queryRunner.query(openSession(functions));

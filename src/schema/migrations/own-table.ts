@@ -17,7 +17,8 @@ export interface OwnIndex {
 }
 
 const MARK = 'nestjs-latchkey:';
-const CREATED = `${MARK}created`;
+/** The mark of a table or index that is ours. */
+export const CREATED = `${MARK}created`;
 const ADDED = `${MARK}added `;
 
 /**
@@ -40,9 +41,7 @@ export async function createOrAdopt(
   const missing = own.filter((column) => !present.includes(nameOf(column)));
   for (const column of missing) await queryRunner.query(`ALTER TABLE ${table} ADD COLUMN ${column}`);
   const key = await primaryKeyOf(queryRunner, table);
-  await queryRunner.query(
-    `COMMENT ON CONSTRAINT ${quoted(key.name)} ON ${table} IS '${ADDED}${missing.map(nameOf).join(' ')}'`,
-  );
+  await noteAdded(queryRunner, table, key, missing.map(nameOf));
   return false;
 }
 
@@ -54,9 +53,38 @@ export async function dropOrRelease(queryRunner: QueryRunner, names: SchemaNames
     await queryRunner.query(`DROP TABLE ${table}`);
     return;
   }
-  const added = key.comment?.startsWith(ADDED) ? key.comment.slice(ADDED.length).split(' ').filter(Boolean) : [];
-  for (const column of added) await queryRunner.query(`ALTER TABLE ${table} DROP COLUMN ${column}`);
+  for (const column of addedTo(key)) await queryRunner.query(`ALTER TABLE ${table} DROP COLUMN ${column}`);
   await queryRunner.query(`COMMENT ON CONSTRAINT ${quoted(key.name)} ON ${table} IS NULL`);
+}
+
+/** Adds a column of a later migration to a table of `createOrAdopt`, unless there is one with this name. */
+export async function addOwnColumn(
+  queryRunner: QueryRunner,
+  names: SchemaNames,
+  name: string,
+  column: string,
+): Promise<void> {
+  const table = names.qualified(name);
+  if ((await columnsOf(queryRunner, table)).includes(nameOf(column))) return;
+  await queryRunner.query(`ALTER TABLE ${table} ADD COLUMN ${column}`);
+  const key = await primaryKeyOf(queryRunner, table);
+  if (key.comment !== CREATED) await noteAdded(queryRunner, table, key, [...addedTo(key), nameOf(column)]);
+}
+
+/** Drops a column that `addOwnColumn` added, and no other. */
+export async function dropOwnColumn(
+  queryRunner: QueryRunner,
+  names: SchemaNames,
+  name: string,
+  column: string,
+): Promise<void> {
+  const table = names.qualified(name);
+  const key = await primaryKeyOf(queryRunner, table);
+  const added = addedTo(key);
+  if (key.comment !== CREATED && !added.includes(nameOf(column))) return;
+  await queryRunner.query(`ALTER TABLE ${table} DROP COLUMN ${nameOf(column)}`);
+  const others = added.filter((other) => other !== nameOf(column));
+  if (key.comment !== CREATED) await noteAdded(queryRunner, table, key, others);
 }
 
 /** Creates an index unless one with this name exists. A comment records that we created it, for `dropOwnIndex`. */
@@ -97,10 +125,25 @@ async function columnsOf(queryRunner: QueryRunner, table: string): Promise<strin
   return rows.map(({ name }) => name);
 }
 
-async function primaryKeyOf(
+interface PrimaryKey {
+  readonly name: string;
+  readonly comment: string | null;
+}
+
+/** The columns that were added to an adopted table. */
+const addedTo = ({ comment }: PrimaryKey): string[] =>
+  comment?.startsWith(ADDED) ? comment.slice(ADDED.length).split(' ').filter(Boolean) : [];
+
+async function noteAdded(
   queryRunner: QueryRunner,
   table: string,
-): Promise<{ name: string; comment: string | null }> {
+  { name }: PrimaryKey,
+  columns: readonly string[],
+): Promise<void> {
+  await queryRunner.query(`COMMENT ON CONSTRAINT ${quoted(name)} ON ${table} IS '${ADDED}${columns.join(' ')}'`);
+}
+
+async function primaryKeyOf(queryRunner: QueryRunner, table: string): Promise<PrimaryKey> {
   const [key] = (await queryRunner.query(
     `SELECT conname AS name, obj_description(oid, 'pg_constraint') AS comment FROM pg_constraint
      WHERE conrelid = $1::regclass AND contype = 'p'`,

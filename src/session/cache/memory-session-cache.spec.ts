@@ -18,6 +18,7 @@ const session = (id: string, userId: string): AuthenticatedSession => ({
     lastSeenAt: 0,
     ip: null,
     userAgent: null,
+    data: {},
   },
   user: { id: userId, email: `${userId}@example.com` },
 });
