@@ -134,6 +134,7 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
 
   private trim(): void {
     const excess = this.waiting.length - this.config.audit.queue;
+    // Without an anonymous one, -1 is the newest: what was there first stays.
     for (let i = 0; i < excess; i++) this.waiting.splice(this.waiting.findLastIndex(isAnonymous), 1);
     if (excess > 0) this.drop(excess, 'audit.queue is full');
   }
