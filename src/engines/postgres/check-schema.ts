@@ -10,7 +10,7 @@ const NEW_SESSION = ['text', 'text', INSTANT, 'interval', 'interval', INSTANT, '
 const checkOf = (names: SchemaNames): Statement => {
   const functions = [
     names.signature('latchkey_add_session', ...NEW_SESSION, 'integer', 'boolean', INSTANT),
-    names.signature('latchkey_open_session', ...NEW_SESSION, 'text', 'integer', 'boolean', INSTANT, 'text'),
+    names.signature('latchkey_open_session', ...NEW_SESSION, 'text', 'integer', 'boolean', INSTANT, 'text', INSTANT),
     names.signature('latchkey_close_sessions', 'text', 'text'),
     names.signature('latchkey_close_family', 'text', 'uuid'),
     names.signature('latchkey_close_families', 'text[]'),

@@ -169,12 +169,15 @@ const MAX_ROTATED = 25;
  * Opens or rotates a session (`PostgresSessionStore.open`). Returns the new session, and before it the rows that ended
  * with it: the family a login replaces, and those over the cap. The user's sessions are ranked only if one may be over
  * the cap.
+ *
+ * Without `rotation`, the database's clock says when a session was rotated: another process, whose clock may differ,
+ * decides whether its token still comes in time. Not `now()`, since the transaction may have begun long ago.
  */
 const openSession = (f: SessionFunctions) => `
   CREATE OR REPLACE FUNCTION ${f.named('open_session')}(
     new_id text, of_user text, instant timestamptz, ttl interval, lifetime interval, authenticated timestamptz,
     from_ip text, agent text, replaced_id text, max_sessions integer, checks_cutoff boolean, cutoff timestamptz,
-    sealed_successor text
+    sealed_successor text, rotation timestamptz
   ) RETURNS SETOF ${f.sessionRows} ${f.path} AS $$
   DECLARE
     owner ${f.userId} := of_user;
@@ -188,7 +191,8 @@ const openSession = (f: SessionFunctions) => `
       PERFORM latchkey_lock_owners(ARRAY[replaced_id], owner);
     END IF;${lockAccount(f, 'RETURN')}
     IF authenticated IS NULL THEN
-      UPDATE ${f.sessions} s SET rotated_at = instant, successor = sealed_successor, expires_at = least(s.expires_at, instant),
+      UPDATE ${f.sessions} s SET rotated_at = coalesce(rotation, pg_catalog.clock_timestamp()),
+          successor = sealed_successor, expires_at = least(s.expires_at, instant),
           absolute_expires_at = coalesce(s.absolute_expires_at, s.created_at + lifetime)
         WHERE s.id = replaced_id AND s.user_id = owner AND s.rotated_at IS NULL AND s.expires_at > instant
           AND coalesce(s.absolute_expires_at, s.created_at + lifetime) > instant
