@@ -4,7 +4,7 @@ import type { Query } from './query.js';
 
 const MIGRATE = 'Run the migrations: `nestjs-latchkey migrate`.';
 const REPAIR =
-  'It was changed: restore it from the migration that creates it, or revert the migrations and run them again.';
+  'Run the migrations: `nestjs-latchkey migrate`. If none is pending, restore it from the migration that creates it.';
 
 const COLUMNS = `SELECT c.relname AS "table", a.attname AS "column" FROM pg_class c
   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
