@@ -174,7 +174,8 @@ export class LoginService {
 
   /**
    * A new session in place of one that has just ended, for a user who has just proved again who they are: a full
-   * lifetime and a new handle. Pass on whether the old one was remembered. Call it in the transaction that ended the old one.
+   * lifetime and a new handle. Pass on whether the old one was remembered. Call it in the transaction that ended the old
+   * one.
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or changed since `user` was read.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.

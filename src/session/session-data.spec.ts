@@ -45,6 +45,15 @@ describe('checkedChange', () => {
     expect(check({ a: nested(32) }).set.size).toBe(1);
   });
 
+  it('refuses a value that is within itself many times, without walking every way through it', () => {
+    const knot: unknown[] = [];
+    knot.push(knot, knot, knot);
+    let shared: unknown = 1;
+    for (let i = 0; i < 30; i++) shared = [shared, shared];
+    expect(() => check({ a: knot })).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }));
+    expect(() => check({ a: shared })).toThrow(expect.objectContaining({ code: 'SESSION_DATA_TOO_LARGE' }));
+  });
+
   it('refuses what could not be stored even alone', () => {
     expect(() => check({ a: 'x'.repeat(MAX_SESSION_DATA) })).toThrow(
       expect.objectContaining({ code: 'SESSION_DATA_TOO_LARGE', facts: { limit: 4096 } }),

@@ -30,7 +30,10 @@ export interface SessionDataChange {
   readonly deleted: readonly string[];
 }
 
-/** The most that a session's data may take as JSON, with a space after each colon and comma, in bytes of UTF-8. */
+/**
+ * The most that a session's data may take as JSON, in bytes of UTF-8. PostgreSQL counts a space after each colon and
+ * comma, Redis only after those between the fields.
+ */
 export const MAX_SESSION_DATA = 4096;
 
 /** How deep values may be nested. */
@@ -49,13 +52,15 @@ export function checkedChange(patch: SessionDataPatch): SessionDataChange {
   if (!isPlainObject(patch)) throw notJson('The patch is no plain object.');
   const set = new Map<string, string>();
   const deleted: string[] = [];
+  const budget = { values: MAX_SESSION_DATA };
   for (const [field, value] of Object.entries(patch)) {
     if (!isKey(field)) throw notJson('The name of a field cannot be stored.');
     if (value === null || value === undefined) {
       deleted.push(field);
       continue;
     }
-    if (!isPlainJson(value, MAX_DEPTH)) throw notJson(`The value of the field '${field.slice(0, 100)}' is not JSON.`);
+    if (!isPlainJson(value, MAX_DEPTH, budget))
+      throw notJson(`The value of the field '${field.slice(0, 100)}' is not JSON.`);
     set.set(field, JSON.stringify(value));
   }
   let size = 0;
@@ -82,16 +87,20 @@ function notJson(found: string): AuthError<'INVALID_INPUT'> {
   return new AuthError('INVALID_INPUT', `${found} Session data is ${PLAIN_JSON}.`, { fields: { data: PLAIN_JSON } });
 }
 
-/** Bounded by `depth`, so that a cycle ends too. A property that is `undefined` is no property, as in JSON. */
-function isPlainJson(value: unknown, depth: number): boolean {
+/**
+ * Bounded by `depth`, so that a cycle ends too, and by the number of values, of which each takes a byte at least, so that
+ * several cycles do not multiply. A property that is `undefined` is no property, as in JSON.
+ */
+function isPlainJson(value: unknown, depth: number, budget: { values: number }): boolean {
+  if (--budget.values < 0) throw tooLarge();
   if (value === null || typeof value === 'boolean') return true;
   if (typeof value === 'number') return Number.isFinite(value);
   if (typeof value === 'string') return isStorableText(value);
   if (depth === 0) return false;
-  if (Array.isArray(value)) return value.every((item) => isPlainJson(item, depth - 1)) && !hasHoles(value);
+  if (Array.isArray(value)) return value.every((item) => isPlainJson(item, depth - 1, budget)) && !hasHoles(value);
   if (!isPlainObject(value)) return false;
   return Object.entries(value).every(
-    ([key, item]) => isKey(key) && (item === undefined || isPlainJson(item, depth - 1)),
+    ([key, item]) => isKey(key) && (item === undefined || isPlainJson(item, depth - 1, budget)),
   );
 }
 

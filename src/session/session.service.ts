@@ -237,11 +237,11 @@ export class SessionService {
   }
 
   /**
-   * Whether the session was extended in the last five minutes: the answer with its renewed cookie may have been lost, so
-   * the next ones carry it too. Synchronous, without a query.
+   * Whether the session was extended in the last five minutes (less for short sessions): the answer with its renewed
+   * cookie may have been lost, so the next ones carry it too. Synchronous, without a query.
    */
   isJustExtended(session: Session): boolean {
-    return isJustExtended(session, this.clock.now());
+    return isJustExtended(session, this.clock.now(), this.config.session);
   }
 
   /**

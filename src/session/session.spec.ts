@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { days, seconds } from '../common/duration.js';
+import { days, minutes, seconds } from '../common/duration.js';
 import { SessionSettings } from '../config/session-settings.js';
-import { extendedExpiry, isInGrace, isLive, type Session } from './session.js';
+import { extendedExpiry, isInGrace, isJustExtended, isLive, type Session } from './session.js';
 
 const NOW = Date.UTC(2025, 0, 1);
 const user = { id: '1', email: 'ada@example.com' };
@@ -81,5 +81,23 @@ describe('extendedExpiry', () => {
   it('writes nothing when extension is turned off', () => {
     const off = Object.assign(new SessionSettings(), { extendBelow: 0 });
     expect(extendedExpiry({ ...session, expiresAt: NOW + 1 }, NOW, off)).toBeNull();
+  });
+});
+
+describe('isJustExtended', () => {
+  const at = (ago: number, ttl: number, extendBelow: number) => {
+    const lifetimes = Object.assign(new SessionSettings(), { ttl, extendBelow });
+    return isJustExtended({ ...session, createdAt: NOW - days(1), lastSeenAt: NOW - ago }, NOW, lifetimes);
+  };
+
+  it('H26: for five minutes, and a twentieth of the time between two extensions at most', () => {
+    expect([at(minutes(5) - 1, days(30), days(7)), at(minutes(5), days(30), days(7))]).toEqual([true, false]);
+    // So that a short session is answered from memory most of the time.
+    const short = [minutes(15), minutes(5)] as const;
+    expect([at(seconds(30) - 1, ...short), at(seconds(30), ...short)]).toEqual([true, false]);
+  });
+
+  it('H26: a session that was never extended is not', () => {
+    expect(isJustExtended({ ...session, lastSeenAt: session.createdAt }, NOW, new SessionSettings())).toBe(false);
   });
 });

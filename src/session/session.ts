@@ -101,13 +101,16 @@ export function extendedExpiry(session: Session, now: number, settings: Readonly
   return expiresAt > session.expiresAt ? expiresAt : null;
 }
 
-/** How long an extension is told to the client again: its answer may have been lost, and the cookie with it. */
+/** How long an extension is told to the client again, at most: its answer may have been lost, and the cookie with it. */
 const RENEWAL_REPEATED_FOR = minutes(5);
 
 /**
  * Whether the session was extended so recently that the client may not know it yet. The token is the same as before, so
- * a client cannot show that it does.
+ * a client cannot show that it does. A twentieth of the time between two extensions at most, since such a session is not
+ * answered from memory.
  */
-export function isJustExtended({ lastSeenAt, createdAt }: Session, now: number): boolean {
-  return lastSeenAt > createdAt && now - lastSeenAt < RENEWAL_REPEATED_FOR;
+export function isJustExtended(session: Session, now: number, settings: Readonly<SessionSettings>): boolean {
+  const { ttl, extendBelow } = lifetimesOf(session, settings);
+  const repeatedFor = Math.min(RENEWAL_REPEATED_FOR, (ttl - extendBelow) / 20);
+  return session.lastSeenAt > session.createdAt && now - session.lastSeenAt < repeatedFor;
 }

@@ -30,7 +30,8 @@ export function fromWord(text: string): string | null {
 /**
  * The rest, which no script looks at, as JSON. In front of it, as words, are the fields that scripts decide about:
  * handle, created, expires, absolute, authenticated, seen, rotated, successor, remembered (missing in a row of an older
- * version). Instants are full epoch milliseconds, which the scripts compare and pass on but never calculate with, so that nothing is rounded.
+ * version). Instants are full epoch milliseconds, which the scripts compare and pass on but never calculate with, so
+ * that nothing is rounded.
  */
 export function tailOf({ userId, ip, userAgent }: Pick<Session, 'userId' | 'ip' | 'userAgent'>): string {
   return JSON.stringify([userId, ip, userAgent]);

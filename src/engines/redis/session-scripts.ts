@@ -121,7 +121,7 @@ export const EXTEND = script(`
 
 /**
  * Changes fields of the session's data, given from `ARGV[4]` on as name and value, both JSON; no value deletes. Returns
- * the lines of all fields as they are now, or nothing if it is refused. The size is that of PostgreSQL's spelling.
+ * the lines of all fields as they are now, or nothing if it is refused. The size is that of the fields with PostgreSQL's spaces between them.
  */
 export const UPDATE_DATA = script(`
   local now, row = tonumber(ARGV[3]), read(ARGV[2])
