@@ -17,8 +17,19 @@ import { AuthConfig } from '../config/auth-config.js';
 import type { RouteOptions } from '../config/route-options.js';
 import { PasswordLogin } from '../login/password-login.js';
 import type { Session } from '../session/session.js';
-import { SessionService, type ListedSession } from '../session/session.service.js';
+import { SessionService } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
+import {
+  type CurrentAnswer,
+  type DoneAnswer,
+  iso,
+  listed,
+  type LoginAnswer,
+  type LogoutAllAnswer,
+  type SessionListAnswer,
+  shown,
+  type TokenAnswer,
+} from './answers.js';
 import type { AuthRequest } from './auth-request.js';
 import { CurrentSession, CurrentUser, ExtensionByQuery, Public } from './auth.decorators.js';
 import { HttpSessions } from './http-sessions.js';
@@ -48,7 +59,11 @@ export class AuthController {
   @Post('login')
   @HttpCode(200)
   @Header(...NO_STORE)
-  async login(@Req() request: AuthRequest, @Res({ passthrough: true }) response: object, @Body() body: unknown) {
+  async login(
+    @Req() request: AuthRequest,
+    @Res({ passthrough: true }) response: object,
+    @Body() body: unknown,
+  ): Promise<LoginAnswer> {
     const { email, password, remember } = this.parse(body);
     const { user, expiresAt } = await this.http.start(request, response, this.passwords.attempt(email, password), {
       remember,
@@ -62,7 +77,7 @@ export class AuthController {
   @Post('token')
   @HttpCode(200)
   @Header(...NO_STORE)
-  async token(@Req() request: AuthRequest, @Body() body: unknown) {
+  async token(@Req() request: AuthRequest, @Body() body: unknown): Promise<TokenAnswer> {
     const { email, password, remember } = this.parse(body);
     const { user, token, expiresAt } = await this.http.issueToken(request, this.passwords.attempt(email, password), {
       remember,
@@ -80,7 +95,7 @@ export class AuthController {
   @Post('logout')
   @HttpCode(200)
   @Header(...NO_STORE)
-  async logout(@Req() request: AuthRequest, @Res({ passthrough: true }) response: object) {
+  async logout(@Req() request: AuthRequest, @Res({ passthrough: true }) response: object): Promise<DoneAnswer> {
     await this.http.end(request, response);
     return { message: 'Logged out.' };
   }
@@ -89,14 +104,14 @@ export class AuthController {
   @ExtensionByQuery()
   @Get('session')
   @Header(...NO_STORE)
-  session(@CurrentUser() user: AuthUser, @CurrentSession() session: Session) {
+  session(@CurrentUser() user: AuthUser, @CurrentSession() session: Session): CurrentAnswer {
     return { valid: true, user: shown(user), session: listed(session, session) };
   }
 
   /** The user's live sessions, most recently used first; without tokens and ids. */
   @Get('sessions')
   @Header(...NO_STORE)
-  async list(@CurrentUser('id') userId: string, @CurrentSession() current: Session) {
+  async list(@CurrentUser('id') userId: string, @CurrentSession() current: Session): Promise<SessionListAnswer> {
     const stored = await this.sessions.listForUser(userId);
     // A signed cookie or JWT has no row, but the caller is logged in with it.
     const isStored = stored.some(({ handle }) => handle === current.handle);
@@ -114,7 +129,7 @@ export class AuthController {
     @Param('handle') handle: string,
     @Req() request: AuthRequest,
     @Res({ passthrough: true }) response: object,
-  ) {
+  ): Promise<DoneAnswer> {
     if (handle === current.handle) {
       await this.http.end(request, response);
     } else if (!(await this.sessions.revokeByHandle(userId, handle))) {
@@ -132,7 +147,7 @@ export class AuthController {
     @CurrentUser('id') userId: string,
     @Req() request: AuthRequest,
     @Res({ passthrough: true }) response: object,
-  ) {
+  ): Promise<LogoutAllAnswer> {
     return { message: 'Logged out everywhere.', ended: await this.http.endAll(request, response, userId) };
   }
 
@@ -150,24 +165,3 @@ export function authControllerAt({ path, login = true }: RouteOptions): Type<Aut
   Controller(path)(MountedAuthController);
   return MountedAuthController;
 }
-
-function shown({ id, email }: AuthUser) {
-  return { id, email };
-}
-
-function listed(session: ListedSession, current: Session) {
-  const { handle, createdAt, authenticatedAt, lastSeenAt, expiresAt, absoluteExpiresAt, ip, userAgent } = session;
-  return {
-    handle,
-    current: handle === current.handle,
-    createdAt: iso(createdAt),
-    authenticatedAt: iso(authenticatedAt),
-    lastSeenAt: iso(lastSeenAt),
-    expiresAt: iso(expiresAt),
-    absoluteExpiresAt: iso(absoluteExpiresAt),
-    ip,
-    userAgent,
-  };
-}
-
-const iso = (instant: number): string => new Date(instant).toISOString();

@@ -24,6 +24,7 @@ const OURS = [
   'index:nestjs-latchkey',
   'testing/index:nestjs-latchkey/testing',
   'engines/redis/index:nestjs-latchkey/redis',
+  'openapi/index:nestjs-latchkey/openapi',
 ]
   .map((entry) => entry.split(':'))
   .flatMap(([file, name]) =>
