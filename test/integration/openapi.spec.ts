@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { JwtCodecService, PasswordHasher, PostgresUserDirectory, UserDirectory } from 'nestjs-latchkey';
+import { JwtCodecService, PasswordHasher, PostgresUserDirectory, UserDirectory, type AuthUser } from 'nestjs-latchkey';
 import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import request from 'supertest';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
+import { PASSWORD, PLATFORMS, startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
 import { AnswerChecker, emptyDocument, operationsOf, type Document } from '../support/openapi.js';
 import { startOwnPostgres } from '../support/own-postgres.js';
 
@@ -67,7 +67,7 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
     { headers = {}, body }: { headers?: Record<string, string>; body?: object | string } = {},
   ) {
     const asked = request(t.url)[method](path).redirects(0).set(headers);
-    if (typeof body === 'string') asked.set('Content-Type', 'application/json');
+    if (typeof body === 'string' && !headers['Content-Type']) asked.set('Content-Type', 'application/json');
     const answer = await (body === undefined ? asked : asked.send(body));
     expect(checker.mistakes(method, path, body, answer)).toEqual([]);
     return answer;
@@ -106,7 +106,7 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
       const body = { email: 'ada@example.com', password: PASSWORD };
       expect((await send('post', path, { body })).body.code).toBe('SETUP_INCOMPLETE');
     }
-    const ada = await createUser(t.app, 'ada@example.com');
+    const ada = await createUser(t, 'ada@example.com');
     const right = { email: ada.email, password: PASSWORD };
     for (const path of LOGINS) {
       expect((await send('post', path, { body: right })).status).toBe(200);
@@ -115,11 +115,13 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
       expect((await send('post', path, { body: { password: 'a'.repeat(2_000_000) } })).status).toBe(413);
       for (const body of ['{', '[]', '""', {}, { email: 1, password: PASSWORD }])
         expect((await send('post', path, { body })).status).toBe(422);
+      for (const type of ['text/xml', 'application/json; charset=none'])
+        expect((await send('post', path, { body: '{}', headers: { 'Content-Type': type } })).status).toBe(422);
       const busy = keepHashing(t);
       expect((await send('post', path, { body: right })).body.code).toBe('HASHER_OVERLOADED');
       await busy.stop();
     }
-    await createUser(t.app, 'eve@example.com');
+    await createUser(t, 'eve@example.com');
     for (const _ of [1, 2])
       await send('post', '/auth/login', { body: { email: 'eve@example.com', password: 'wrong' } });
     for (const path of LOGINS)
@@ -158,7 +160,7 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
 
     t.clock.advance(1);
     const headers = await logIn(ada.email);
-    const tables = ['sessions', 'users', 'auth_revoked_tokens'];
+    const tables = ['sessions', 'users', 'revoked_tokens'];
     for (const table of tables) await t.db.query(`ALTER TABLE ${table} RENAME TO gone_${table}`);
     const withoutTables = await sendAll(ada.email, headers).catch(String);
     for (const table of tables) await t.db.query(`ALTER TABLE gone_${table} RENAME TO ${table}`);
@@ -201,6 +203,13 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
   });
 });
 
+let users = 0;
+
+/** An account, in whichever directory the application has. */
+function createUser({ app }: Pick<TestApp, 'app'>, email = `user${++users}@example.com`): Promise<AuthUser> {
+  return app.get<PostgresUserDirectory>(UserDirectory).create(email, PASSWORD);
+}
+
 /** Keeps the only place of the hasher taken. */
 function keepHashing({ app }: TestApp) {
   const hasher = app.get(PasswordHasher);
@@ -215,7 +224,7 @@ function keepHashing({ app }: TestApp) {
 async function refusedTokens({ app, clock, db }: TestApp): Promise<[code: string, token: string][]> {
   const codec = app.get(JwtCodecService);
   const tokenOf = async () => {
-    const user = await createUser(app);
+    const user = await createUser({ app });
     return { id: user.id, token: codec.encode(user.id).token };
   };
   const [revoked, disabled, outdated] = [await tokenOf(), await tokenOf(), await tokenOf()];
