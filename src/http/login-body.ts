@@ -16,12 +16,12 @@ const LoginBody = z.object({
     .max(4 * MAX_LOGIN_LENGTH, EMAIL)
     .transform(normalizeLogin)
     .refine((email) => email !== '' && [...email].length <= MAX_LOGIN_LENGTH && !INVISIBLE.test(email), EMAIL)
-    .describe(`The address or name that the account logs in with, in any spelling: ${EMAIL}.`),
+    .describe(`The address or name that the account logs in with, in any spelling. It ${EMAIL}.`),
   password: z
     .string(PASSWORD)
     .min(1, PASSWORD)
     .refine((password) => [...canonicalPassword(password)].length <= PASSWORD_LENGTH.max, PASSWORD)
-    .describe(`The password: ${PASSWORD}.`),
+    .describe(`The password of the account. It ${PASSWORD}.`),
 });
 
 const LoginBodyWithChoice = LoginBody.extend({

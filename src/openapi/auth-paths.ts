@@ -205,11 +205,9 @@ function errorsOf({ takesJwts }: RouteFacts) {
 }
 type ErrorName = keyof ReturnType<typeof errorsOf>;
 
-const header = (description: string, schema: object, isAlways = true) => ({
-  description,
-  ...(isAlways && { required: true }),
-  schema,
-});
+function header(description: string, schema: object, isAlways = true): object {
+  return { description, ...(isAlways && { required: true }), schema };
+}
 const TEXT = { type: 'string' };
 const SECONDS = { type: 'integer', minimum: 0 };
 
@@ -242,13 +240,20 @@ export function authSecuritySchemes({ cookieName, takesJwts }: RouteFacts, named
 const COOKIE = 'authCookie';
 const BEARER = 'authBearer';
 
-/** The schemas of bodies and answers by their names, in the dialect of this version of OpenAPI. */
-export function authSchemas(facts: RouteFacts, version: '3.0' | '3.1', named: Naming): Record<string, object> {
+/** The schemas of bodies and answers of these routes by their names, in the dialect of this version of OpenAPI. */
+export function authSchemas(
+  routes: readonly MountedRoute[],
+  facts: RouteFacts,
+  version: '3.0' | '3.1',
+  named: Naming,
+): Record<string, object> {
+  const descriptions = routes.map(({ handler }) => DESCRIPTIONS[handler]);
+  const used = new Set(descriptions.flatMap((one) => [...PARTS, one.answer, ...errorsIn(one, facts)]));
+  const errors = errorsOf(facts);
   const registry = z.registry<{ id: string }>();
-  const errors = Object.entries(errorsOf(facts)).filter(([name]) => isUsed(name as ErrorName, facts));
-  registry.add(loginBodySchema(facts), { id: CREDENTIALS });
-  for (const [id, schema] of Object.entries(SCHEMAS)) registry.add(schema, { id });
-  for (const [id, { schema }] of errors) registry.add(schema, { id });
+  if (descriptions.some(({ takesLogin }) => takesLogin)) registry.add(loginBodySchema(facts), { id: CREDENTIALS });
+  for (const id of used)
+    registry.add(id in errors ? errors[id as ErrorName].schema : SCHEMAS[id as SchemaName], { id });
   const { schemas } = z.toJSONSchema(registry, {
     target: version === '3.0' ? 'openapi-3.0' : 'draft-2020-12',
     // What a client sends, and answers that may gain fields.
@@ -263,93 +268,94 @@ export function authSchemas(facts: RouteFacts, version: '3.0' | '3.1', named: Na
     Object.entries(schemas).map(([id, { $id: _id, $schema: _schema, ...schema }]) => [named(id), schema]),
   );
 }
+/** What the answers of every application are made of. */
+const PARTS: readonly SchemaName[] = ['AuthUser', 'AuthSession'];
 const CREDENTIALS = 'AuthCredentials';
 const refTo = (name: string) => `#/components/schemas/${name}`;
 
-function isUsed(name: ErrorName, { cannotEndTokens }: RouteFacts): boolean {
-  return name !== 'AuthUnsupported' || cannotEndTokens;
+/** The errors of a route that can occur with this configuration. */
+function errorsIn({ errors }: Description, { cannotEndTokens }: RouteFacts): readonly ErrorName[] {
+  return errors.filter((name) => name !== 'AuthUnsupported' || cannotEndTokens);
 }
 
 /** The operation of one route. */
 export function authOperation(route: MountedRoute, facts: RouteFacts, names: Names): Operation {
-  const {
-    id,
-    summary,
-    description,
-    session,
-    cookie,
-    clears,
-    takesLogin,
-    done,
-    answer,
-    errors,
-    parameters = [],
-  } = DESCRIPTIONS[route.handler];
+  const described = DESCRIPTIONS[route.handler];
+  const { id, summary, description, takesLogin, parameters = [] } = described;
   const json = (name: string) => ({ 'application/json': { schema: { $ref: refTo(names.schema(name)) } } });
-  const noStore = { 'Cache-Control': header('No cache keeps it.', { ...TEXT, enum: ['no-store'] }) };
-  const setCookie = (isAlways: boolean) => ({
-    'Set-Cookie': header(
-      `The session cookie \`${facts.cookieName}\`, set, renewed or cleared${takesLogin ? ', and the cookie that knows the device' : ''}.`,
-      TEXT,
-      isAlways,
-    ),
-    ...(facts.announcesCookie && {
-      'X-Auth-Cookie-Set': header('The session cookie is in this answer.', { ...TEXT, enum: ['1'] }, isAlways),
-    }),
-  });
-  // Where a session is looked up, its cookie may be renewed, whatever the answer is.
-  const renewed = session === 'needed' ? setCookie(false) : {};
-
-  const known = errorsOf(facts);
-  const responses: Record<string, object> = {
-    200: {
-      description: done,
-      headers: {
-        ...noStore,
-        ...(cookie === 'none' ? {} : setCookie(cookie === 'set')),
-        ...(clears &&
-          facts.clearsSiteData && { 'Clear-Site-Data': header('What the browser forgets.', TEXT, cookie === 'set') }),
-      },
-      content: json(answer),
-    },
-  };
-  if (session === 'needed' && facts.hasLoginPage) {
-    responses['303'] = {
-      description: 'For a browser that asks for a page and has no live session: to the login page.',
-      headers: { ...noStore, ...renewed, Location: header('The login page.', TEXT) },
-    };
-  }
-  for (const name of errors.filter((one) => isUsed(one, facts))) {
-    const { status, description } = known[name];
-    responses[status] = {
-      description,
-      headers: {
-        ...(name !== 'AuthBodyTooLarge' && noStore),
-        // The origin is checked before the session.
-        ...(name !== 'AuthCrossOrigin' && renewed),
-        ...(status === 401 && { 'WWW-Authenticate': header('How to authenticate.', { ...TEXT, enum: ['Bearer'] }) }),
-        ...(name === 'AuthUnauthenticated' &&
-          facts.hasLoginPage && { 'HX-Redirect': header('The login page, for htmx.', TEXT, false) }),
-        ...(status === 429 && { 'Retry-After': header('The seconds to wait, rounded up.', SECONDS) }),
-        ...(name === 'AuthLoginUnavailable' && {
-          'Retry-After': header('The seconds to wait, with HASHER_OVERLOADED.', SECONDS, false),
-        }),
-      },
-      content: json(name),
-    };
-  }
   return {
     operationId: names.operation(route.nth === 1 ? id : `${id}${route.nth}`),
     summary,
     description,
     tags: [AUTH_TAG.name],
-    security: [
-      ...(session === 'none' ? [] : [{ [names.scheme(COOKIE)]: [] }, { [names.scheme(BEARER)]: [] }]),
-      ...(session === 'optional' ? [{}] : []),
-    ],
+    security: securityOf(described, names.scheme),
     parameters: [...pathParameters(route), ...versionParameters(route), ...parameters],
     ...(takesLogin && { requestBody: { required: true, content: json(CREDENTIALS) } }),
-    responses,
+    responses: {
+      200: { description: described.done, headers: headersOf(described, facts), content: json(described.answer) },
+      ...(isSentToLogin(described, facts) && {
+        303: {
+          description: 'For a browser that asks for a page and has no live session: to the login page.',
+          headers: { ...NO_STORE, ...setCookie(facts, false), Location: header('The login page.', TEXT) },
+        },
+      }),
+      ...Object.fromEntries(
+        errorsIn(described, facts).map((name) => {
+          const { status, description: what } = errorsOf(facts)[name];
+          return [status, { description: what, headers: errorHeadersOf(name, described, facts), content: json(name) }];
+        }),
+      ),
+    },
+  };
+}
+
+function securityOf({ session }: Description, named: Naming): object[] {
+  const either = [{ [named(COOKIE)]: [] }, { [named(BEARER)]: [] }];
+  if (session === 'none') return [];
+  return session === 'optional' ? [...either, {}] : either;
+}
+
+function isSentToLogin({ session }: Description, { hasLoginPage }: RouteFacts): boolean {
+  return session === 'needed' && hasLoginPage;
+}
+
+const NO_STORE = { 'Cache-Control': header('No cache keeps it.', { ...TEXT, enum: ['no-store'] }) };
+
+function headersOf({ cookie, clears }: Description, facts: RouteFacts): object {
+  const isAlways = cookie === 'set';
+  return {
+    ...NO_STORE,
+    ...(cookie !== 'none' && setCookie(facts, isAlways)),
+    ...(clears && facts.clearsSiteData && { 'Clear-Site-Data': header('What the browser forgets.', TEXT, isAlways) }),
+  };
+}
+
+function errorHeadersOf(name: ErrorName, described: Description, facts: RouteFacts): object {
+  return {
+    // The adapter's own answer.
+    ...(name !== 'AuthBodyTooLarge' && NO_STORE),
+    // The origin is checked before a session is looked up, and from then on its cookie may be renewed.
+    ...(described.session === 'needed' && name !== 'AuthCrossOrigin' && setCookie(facts, false)),
+    ...(UNAUTHORIZED.has(name) && {
+      'WWW-Authenticate': header('How to authenticate.', { ...TEXT, enum: ['Bearer'] }),
+    }),
+    ...(name === 'AuthUnauthenticated' &&
+      isSentToLogin(described, facts) && { 'HX-Redirect': header('The login page, for htmx.', TEXT, false) }),
+    ...(name === 'AuthRateLimited' && { 'Retry-After': header('The seconds to wait, rounded up.', SECONDS) }),
+    ...(name === 'AuthLoginUnavailable' && {
+      'Retry-After': header('The seconds to wait, with HASHER_OVERLOADED.', SECONDS, false),
+    }),
+  };
+}
+const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set(['AuthUnauthenticated', 'AuthInvalidCredentials']);
+
+function setCookie({ cookieName, announcesCookie }: RouteFacts, isAlways: boolean): object {
+  const what = `Sets, renews or clears \`${cookieName}\`, the session cookie; a login also sets \`${cookieName}-device\`.`;
+  return {
+    'Set-Cookie': header(what, TEXT, isAlways),
+    ...(announcesCookie && {
+      'X-Auth-Cookie-Set': header('The session cookie is in this answer.', { ...TEXT, enum: ['1'] }, isAlways),
+    }),
   };
 }
 

@@ -67,7 +67,7 @@ export function withAuthPaths<Document extends OpenApiDocument>(
 
   const paths = document.paths as Paths;
   const components = (document.components ?? {}) as Components;
-  const schemas = firstApart((named) => authSchemas(facts, version, named), components.schemas);
+  const schemas = firstApart((named) => authSchemas(routes, facts, version, named), components.schemas);
   const schemes = firstApart((named) => authSecuritySchemes(facts, named), components.securitySchemes);
   const ours = operationsOf(routes, paths, (route, named) =>
     authOperation(route, facts, { schema: schemas.named, scheme: schemes.named, operation: named }),
