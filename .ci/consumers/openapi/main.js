@@ -5,7 +5,15 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { Controller, Get, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { ApiOkResponse, ApiProperty, ApiSecurity, DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+import {
+  ApiOkResponse,
+  ApiOperation,
+  ApiProperty,
+  ApiSecurity,
+  ApiUnauthorizedResponse,
+  DocumentBuilder,
+  SwaggerModule,
+} from '@nestjs/swagger';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { authEntities, authMigrations, AuthModule, PostgresUserDirectory } from 'nestjs-latchkey';
@@ -23,6 +31,8 @@ class NotesController {
 }
 const list = Object.getOwnPropertyDescriptor(NotesController.prototype, 'list');
 Get()(NotesController.prototype, 'list', list);
+ApiOperation({ summary: 'All notes' })(NotesController.prototype, 'list', list);
+ApiUnauthorizedResponse()(NotesController.prototype, 'list', list);
 ApiOkResponse({ type: [Note] })(NotesController.prototype, 'list', list);
 ApiSecurity('authCookie')(NotesController);
 ApiSecurity('authBearer')(NotesController);
@@ -47,11 +57,10 @@ const app = await NestFactory.create(AppModule, { logger: ['error'] });
 app.setGlobalPrefix('api');
 
 const config = await createConfig({ extends: ['recommended'] });
-const problemsOf = async (document) =>
-  (await lintFromString({ source: JSON.stringify(document), absoluteRef: '/openapi.json', config }))
-    .map(({ severity, ruleId, location }) => `${severity}: ${ruleId} ${location[0].pointer}`)
-    // Swagger's own operations have no summary, which is advice.
-    .filter((problem) => problem.startsWith('error') || problem.includes('~1auth'));
+const problemsOf = async (document) => {
+  const problems = await lintFromString({ source: JSON.stringify(document), absoluteRef: '/openapi.json', config });
+  return problems.map(({ severity, ruleId, location }) => `${severity}: ${ruleId} ${location[0].pointer}`);
+};
 
 for (const version of ['3.0.0', '3.1.0']) {
   const builder = new DocumentBuilder().setTitle('Notes').setOpenAPIVersion(version).addServer('https://notes.test');
