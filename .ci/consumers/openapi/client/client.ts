@@ -1,6 +1,7 @@
 import { strict as assert } from 'node:assert';
 import createClient from 'openapi-fetch';
 import type { components, paths } from './api.js';
+import { logIn as tell } from './log-in.js';
 
 type Session = components['schemas']['AuthSession'];
 
@@ -33,6 +34,7 @@ export async function run(baseUrl: string, email: string, password: string): Pro
 
   const refused = await client.POST('/api/auth/login', { body: { email, password: 'wrong' } });
   assert.ok(refused.error && 'code' in refused.error && refused.error.code === 'INVALID_CREDENTIALS');
+  assert.equal(await tell(client, email, 'wrong'), 'That did not work.');
   assert.equal((await client.POST('/api/auth/logout-all', laptop)).data?.ended, 2);
   assert.equal((await client.GET('/api/auth/sessions', bearer)).response.status, 401);
 
