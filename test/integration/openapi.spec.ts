@@ -10,9 +10,8 @@ import { startOwnPostgres } from '../support/own-postgres.js';
 /** A directory of an application that cannot end what is stored nowhere. */
 @Injectable()
 class DirectoryWithoutCutoffs extends PostgresUserDirectory {}
-Object.defineProperty(DirectoryWithoutCutoffs.prototype, 'invalidateTokens', {
-  value: UserDirectory.prototype.invalidateTokens,
-});
+const inherited = Object.getOwnPropertyDescriptor(UserDirectory.prototype, 'invalidateTokens')!;
+Object.defineProperty(DirectoryWithoutCutoffs.prototype, 'invalidateTokens', inherited);
 
 const LIMITS = { policies: { login_ip: { limit: 100_000 }, login_attempt: { limit: 2 } }, backoff: { base: 0 } };
 

@@ -119,7 +119,7 @@ export class AnswerChecker {
       if (value === undefined || !documented) continue;
       const isNumber = (documented.schema as { type: string }).type === 'integer';
       const written = isNumber ? Number(value) : String(value);
-      if (!this.ajv.validate(documented.schema, written)) mistakes.push(`${name} is ${written}`);
+      if (!this.ajv.validate(documented.schema, written)) mistakes.push(`${name} is ${String(value)}`);
     }
     return mistakes;
   }
