@@ -177,7 +177,7 @@ describe('withAuthPaths', () => {
   });
 
   it.each(['3.0.0', '2.0'])('fails with what to do: %s', async (openapi) => {
-    const { app } = await start(openapi === '2.0' ? {} : { auth: { routes: undefined } as object });
+    const { app } = await start(openapi === '2.0' ? {} : { auth: { routes: undefined } });
     const remedy = openapi === '2.0' ? /OpenAPI 3/ : /routes: \{ path: 'auth' \}/;
     expect(() => withAuthPaths(emptyDocument(openapi), app)).toThrow(
       expect.objectContaining({ code: 'INVALID_CONFIG', message: expect.stringMatching(remedy) }),

@@ -212,11 +212,11 @@ function createUser({ app }: Pick<TestApp, 'app'>, email = `user${++users}@examp
 /** Keeps the only place of the hasher taken. */
 function keepHashing({ app }: TestApp) {
   const hasher = app.get(PasswordHasher);
-  let isOn = true;
+  const over = new AbortController();
   const work = (async () => {
-    while (isOn) await hasher.hash('busy');
+    while (!over.signal.aborted) await hasher.hash('busy');
   })();
-  return { stop: () => ((isOn = false), work) };
+  return { stop: () => (over.abort(), work) };
 }
 
 /** A bearer JWT for each code that refuses one. */
