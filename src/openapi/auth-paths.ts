@@ -282,6 +282,7 @@ function errorsIn({ errors }: Description, { cannotEndTokens }: RouteFacts): rea
 export function authOperation(route: MountedRoute, facts: RouteFacts, names: Names): Operation {
   const described = DESCRIPTIONS[route.handler];
   const { id, summary, description, takesLogin, parameters = [] } = described;
+  const known = errorsOf(facts);
   const json = (name: string) => ({ 'application/json': { schema: { $ref: refTo(names.schema(name)) } } });
   return {
     operationId: names.operation(route.nth === 1 ? id : `${id}${route.nth}`),
@@ -301,7 +302,7 @@ export function authOperation(route: MountedRoute, facts: RouteFacts, names: Nam
       }),
       ...Object.fromEntries(
         errorsIn(described, facts).map((name) => {
-          const { status, description: what } = errorsOf(facts)[name];
+          const { status, description: what } = known[name];
           return [status, { description: what, headers: errorHeadersOf(name, described, facts), content: json(name) }];
         }),
       ),

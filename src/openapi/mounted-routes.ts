@@ -86,15 +86,10 @@ function routesOf(
   });
 }
 
-const HANDLERS = Object.keys({
-  login: true,
-  token: true,
-  logout: true,
-  session: true,
-  list: true,
-  revoke: true,
-  logoutAll: true,
-} satisfies Record<Handler, true>) as Handler[];
+/** Its handlers, mounted or not. */
+const HANDLERS = Object.getOwnPropertyNames(AuthController.prototype).filter(
+  (name) => metadataOf(PATH_METADATA, Reflect.get(AuthController.prototype, name)) !== undefined,
+) as Handler[];
 
 type Version = NonNullable<ControllerOptions['version']>;
 

@@ -5,7 +5,7 @@ import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import request from 'supertest';
 import { PASSWORD, PLATFORMS, startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
 import { AnswerChecker, emptyDocument, operationsOf, type Document } from '../support/openapi.js';
-import { startOwnPostgres } from '../support/own-postgres.js';
+import { startOwnPostgres, type OwnPostgres } from '../support/own-postgres.js';
 
 /** A directory of an application that cannot end what is stored nowhere. */
 @Injectable()
@@ -40,8 +40,11 @@ const CONFIGURATIONS: readonly Configuration[] = [
   { name: 'signed cookies', openapi: '3.0.3', auth: { session: { scheme: 'signed-cookie' } }, unseen: {} },
 ];
 
-const postgres = startOwnPostgres();
-afterAll(async () => (await postgres).remove());
+let postgres: OwnPostgres;
+beforeAll(async () => {
+  postgres = await startOwnPostgres();
+}, 60_000);
+afterAll(() => postgres?.remove());
 
 const CASES = PLATFORMS.flatMap((platform) => CONFIGURATIONS.map((configuration) => ({ platform, ...configuration })));
 
@@ -52,7 +55,7 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
 
   beforeAll(async () => {
     const options = { rateLimits: LIMITS, password: { memoryCost: 8, timeCost: 1, concurrency: 1, queue: 0 }, ...auth };
-    t = await startTestApp({ platform, url: (await postgres).server.url, auth: options });
+    t = await startTestApp({ platform, url: postgres.server.url, auth: options });
     await t.db.query('DELETE FROM users');
     document = withAuthPaths(emptyDocument(openapi), t.app);
     checker = new AnswerChecker(document);
@@ -165,9 +168,9 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
     for (const table of tables) await t.db.query(`ALTER TABLE gone_${table} RENAME TO ${table}`);
     expect(withoutTables).toEqual(new Set(['503 SCHEMA_MISSING']));
 
-    await (await postgres).stop();
+    await postgres.stop();
     const withoutDatabase = await sendAll(ada.email, headers).catch(String);
-    await (await postgres).start();
+    await postgres.start();
     expect(withoutDatabase).toEqual(new Set(['503 STORE_UNAVAILABLE']));
 
     expect(checker.missing()).toEqual(Object.keys(unseen));
