@@ -20,7 +20,7 @@ import type { DataSource } from 'typeorm';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { until } from '../support/heard.js';
 
-const NOTHING = { sessions: 0, ephemeralTokens: 0, revokedTokens: 0, rateLimitEvents: 0, auditEvents: 0 };
+const NOTHING = { sessions: 0, ephemeralTokens: 0, revokedTokens: 0, jwtSessions: 0, rateLimitEvents: 0, auditEvents: 0 };
 
 let t: TestApp;
 let cleanup: CleanupService;

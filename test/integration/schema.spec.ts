@@ -104,6 +104,7 @@ describe('names of tables', () => {
     ephemeralTokens: 'auth_tokens',
     rateLimitEvents: 'auth_events',
     revokedTokens: 'auth_revoked',
+    jwtSessions: 'auth_jwts',
     auditEvents: 'auth_audit',
   };
   const foreign = `CREATE TABLE users (id integer CONSTRAINT users_pkey PRIMARY KEY, email text CONSTRAINT users_email_key UNIQUE);
