@@ -40,6 +40,7 @@ export { isPayloadBulkRevoked } from './jwt/jwt-payload.js';
 export { RevokedTokenStore } from './revocation/revoked-token.store.js';
 export type { TokenState } from './revocation/revoked-token.store.js';
 
+export { JwtSessionService } from './jwt-session/jwt-session.service.js';
 export { JwtSessionStore } from './jwt-session/jwt-session.store.js';
 export type { JwtSession, LiveAt, NewJwtSession } from './jwt-session/jwt-session.store.js';
 

@@ -79,7 +79,6 @@ export type { EncodedToken, EncodeOptions } from './jwt/jwt-codec.service.js';
 export type { TokenPayload, TokenPurpose, TokenPurposes } from './jwt/jwt-payload.js';
 export { TokenError } from './jwt/jwt-error.js';
 export { TokenRevocationService } from './revocation/token-revocation.service.js';
-export { JwtSessionService } from './jwt-session/jwt-session.service.js';
 export type { SelfContainedToken } from './revocation/token-revocation.service.js';
 
 export { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';

@@ -4,14 +4,13 @@ import {
   AuthEvents,
   CurrentSession,
   JwtCodecService,
-  JwtSessionService,
   PostgresUserDirectory,
   SessionConnections,
   TokenRevocationService,
   type AuthUser,
   type Session,
 } from 'nestjs-latchkey';
-import { AuthConfig, CleanupService } from 'nestjs-latchkey/engine';
+import { AuthConfig, CleanupService, JwtSessionService } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
