@@ -356,7 +356,7 @@ describe('H42: the migrations', () => {
       'AddSessionData1763683200009',
       'CreateJwtSessions1763683200010',
     ]);
-    expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(8);
+    expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(9);
   });
 
   it('H41: authSchemaFor has a return type of its own, which a user’s file can export', () => {
