@@ -36,9 +36,6 @@ export function checkJwt(check: OptionChecker, written: Partial<JwtSettings> | u
   );
   check.flag('jwt.sessions', jwt.sessions);
   check.flag('jwt.registry', jwt.registry);
-  check.that(
-    jwt.registry !== true || jwt.sessions === true,
-    'jwt.registry lists session JWTs, which need jwt.sessions: true.',
-  );
+  check.that(!jwt.registry || jwt.sessions, 'jwt.registry lists session JWTs, which need jwt.sessions: true.');
   return jwt;
 }
