@@ -118,7 +118,8 @@ describe('migrations', () => {
       migrations: authMigrations,
     }).initialize();
     const toBefore = async () => {
-      for (const _migration of ['AddSessionData', 'RememberSessions']) await dataSource.undoLastMigration();
+      for (const _migration of ['CreateJwtSessions', 'AddSessionData', 'RememberSessions'])
+        await dataSource.undoLastMigration();
     };
     await dataSource.runMigrations();
     await toBefore();
