@@ -9,7 +9,10 @@ const MAX_BYTES = 8_192;
 /**
  * Reads a password: from a pipe all there is, without the line's end; from a terminal what is typed, twice and unseen.
  */
-export function passwordInput(stdin: NodeJS.ReadableStream & { isTTY?: boolean }, prompts: NodeJS.WritableStream): Input {
+export function passwordInput(
+  stdin: NodeJS.ReadableStream & { isTTY?: boolean },
+  prompts: NodeJS.WritableStream,
+): Input {
   return {
     async password() {
       if (!stdin.isTTY) return piped(stdin);
@@ -24,7 +27,8 @@ async function piped(stdin: NodeJS.ReadableStream): Promise<string> {
   let bytes = Buffer.alloc(0);
   for await (const chunk of stdin) {
     bytes = Buffer.concat([bytes, Buffer.from(chunk)]);
-    if (bytes.length > MAX_BYTES) throw new UsageError(`The password on standard input is longer than ${MAX_BYTES} bytes.`);
+    if (bytes.length > MAX_BYTES)
+      throw new UsageError(`The password on standard input is longer than ${MAX_BYTES} bytes.`);
   }
   const password = bytes.toString('utf8').replace(/\r?\n$/, '');
   if (password === '') throw new UsageError('Type the password in a terminal, or give it on standard input.');

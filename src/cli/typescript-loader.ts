@@ -21,7 +21,8 @@ const SWC_NODE: Loader = {
 };
 const TS_NODE: Loader = {
   package: 'ts-node',
-  commonjs: (require) => (require('ts-node') as { register: (options: object) => unknown }).register({ transpileOnly: true }),
+  commonjs: (require) =>
+    (require('ts-node') as { register: (options: object) => unknown }).register({ transpileOnly: true }),
   module: (_, parent) => register('ts-node/esm/transpile-only', parent),
 };
 const TSX: Loader = {

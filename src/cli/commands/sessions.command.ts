@@ -48,7 +48,7 @@ export const revokeSessions: Command = {
   options: { ...OPTIONS, handle: { type: 'string', value: '<handle>', help: 'Only this one of them' } },
   notes: `${NOTES}
 
-JWTs and signed cookies have no session to end: disable the account (`npx nestjs-latchkey users disable`), or call
+JWTs and signed cookies have no session to end: disable the account (users disable), or call
 TokenRevocationService.revokeAllForUser.`,
   run: (values) => {
     const user = required(values, 'user');
@@ -58,7 +58,10 @@ TokenRevocationService.revokeAllForUser.`,
       const service = auth.get(SessionService);
       if (handle === undefined) return ended(id, await service.revokeAllForUser(id));
       if (await service.revokeByHandle(id, handle)) return ended(id, 1);
-      throw new CommandFailure('SESSION_NOT_FOUND', 'The user has no session with this handle: see `npx nestjs-latchkey sessions list`.');
+      throw new CommandFailure(
+        'SESSION_NOT_FOUND',
+        'The user has no session with this handle: see `npx nestjs-latchkey sessions list`.',
+      );
     });
   },
 };

@@ -5,7 +5,9 @@ type Line = readonly [mark: ' ' | '-' | '+', text: string];
 /** The change of a file as `diff -u` shows it; `before` is `undefined` for a new one. */
 export function unifiedDiff(path: string, before: string | undefined, after: string): string {
   const lines = compared(linesOf(before ?? ''), linesOf(after));
-  const isShown = lines.map((_, i) => lines.slice(Math.max(0, i - CONTEXT), i + CONTEXT + 1).some(([mark]) => mark !== ' '));
+  const isShown = lines.map((_, i) =>
+    lines.slice(Math.max(0, i - CONTEXT), i + CONTEXT + 1).some(([mark]) => mark !== ' '),
+  );
   const shown: string[] = [before === undefined ? '--- /dev/null' : `--- a/${path}`, `+++ b/${path}`];
   let [old, now] = [1, 1];
   lines.forEach(([mark, text], i) => {
@@ -37,11 +39,14 @@ function compared(before: readonly string[], after: readonly string[]): Line[] {
     }
   }
   const lines: Line[] = [];
-  for (let i = 0, j = 0; i < before.length || j < after.length; ) {
+  for (let i = 0, j = 0; i < before.length || j < after.length;) {
     if (i < before.length && j < after.length && before[i] === after[j]) {
       lines.push([' ', before[i++]!]);
       j++;
-    } else if (i < before.length && (j === after.length || longest[(i + 1) * width + j]! >= longest[i * width + j + 1]!)) {
+    } else if (
+      i < before.length &&
+      (j === after.length || longest[(i + 1) * width + j]! >= longest[i * width + j + 1]!)
+    ) {
       lines.push(['-', before[i++]!]);
     } else lines.push(['+', after[j++]!]);
   }

@@ -24,6 +24,7 @@ export class SourceFile {
   readonly tokens: readonly Token[];
   readonly imported: readonly ImportedName[];
   private readonly additions: { at: number; text: string }[] = [];
+  private readonly newImports = new Map<string, readonly string[]>();
   private readonly importEnds: number[] = [];
   private readonly firstImport: number;
 
@@ -53,7 +54,16 @@ export class SourceFile {
   /** The text with everything that was added. */
   get changed(): string {
     let text = this.text;
-    const fromTheEnd = this.additions.map((addition, i) => ({ ...addition, i })).toSorted((a, b) => b.at - a.at || b.i - a.i);
+    const end = this.importEnds.at(-1);
+    const imports = [...this.newImports].map(([from, names]) => {
+      const declaration = `import { ${names.join(', ')} } from ${this.quoted(from)}${this.terminator}`;
+      return end === undefined
+        ? { at: 0, text: `${declaration}\n` }
+        : { at: endOfLine(text, end), text: `\n${declaration}` };
+    });
+    const fromTheEnd = [...this.additions, ...imports]
+      .map((addition, i) => ({ ...addition, i }))
+      .toSorted((a, b) => b.at - a.at || b.i - a.i);
     for (const { at, text: added } of fromTheEnd) text = text.slice(0, at) + this.spelled(added) + text.slice(at);
     return text;
   }
@@ -69,7 +79,7 @@ export class SourceFile {
   }
 
   get indentation(): string {
-    return /\n([ \t]+)\S/.exec(this.text)?.[1] ?? '  ';
+    return /\n([ \t]+)[^\s*]/.exec(this.text)?.[1] ?? '  ';
   }
 
   /** The name under which this file has that export, if it imports it. */
@@ -84,11 +94,7 @@ export class SourceFile {
   /** Imports what is not imported yet, behind the other imports. */
   import(names: readonly string[], from: string): void {
     const missing = names.filter((name) => !this.nameOf(name.split(' as ')[0]!, from));
-    if (missing.length === 0) return;
-    const declaration = `import { ${missing.join(', ')} } from ${this.quoted(from)}${this.terminator}`;
-    const end = this.importEnds.at(-1);
-    if (end === undefined) this.add(0, `${declaration}\n`);
-    else this.add(endOfLine(this.text, end), `\n${declaration}`);
+    if (missing.length > 0) this.newImports.set(from, [...new Set([...(this.newImports.get(from) ?? []), ...missing])]);
   }
 
   /** Imports a file for what it does, before all others. */
@@ -111,18 +117,24 @@ export class SourceFile {
     if (closesAlone) {
       const indent = last ? this.indentAt(this.tokens[last.from]!.start) : inner;
       if (last && !hasComma) this.add(this.tokens[last.to]!.end, ',');
-      this.add(lineStart, added.map((text) => `${indent}${indented(text, indent)},\n`).join(''));
+      this.add(lineStart, added.map((text) => `${indent}${this.indented(text, indent)},\n`).join(''));
     } else if (last && (isShort || this.tokens[last.to]!.end > endOfLine(this.text, opening.start))) {
       const space = hasComma ? ' ' : ', ';
-      this.add(hasComma ? this.tokens[last.to + 1]!.end : this.tokens[last.to]!.end, space + added.map((text) => indented(text, outer)).join(', '));
+      this.add(
+        hasComma ? this.tokens[last.to + 1]!.end : this.tokens[last.to]!.end,
+        space + added.map((text) => this.indented(text, outer)).join(', '),
+      );
     } else if (!last && isShort) {
       const padding = opening.text === '{' ? ' ' : '';
       this.add(opening.end, padding + added.join(', ') + padding);
     } else {
       // A line each: also for those that shared one.
       for (const { from } of elements) this.add(this.tokens[from]!.start, `\n${inner}`);
-      const lines = added.map((text) => `\n${inner}${indented(text, inner)},`).join('');
-      this.add(last ? this.tokens[hasComma ? last.to + 1 : last.to]!.end : opening.end, `${last && !hasComma ? ',' : ''}${lines}\n${outer}`);
+      const lines = added.map((text) => `\n${inner}${this.indented(text, inner)},`).join('');
+      this.add(
+        last ? this.tokens[hasComma ? last.to + 1 : last.to]!.end : opening.end,
+        `${last && !hasComma ? ',' : ''}${lines}\n${outer}`,
+      );
     }
   }
 
@@ -136,7 +148,8 @@ export class SourceFile {
     const found = new Map<string, Property>();
     for (const { from, to } of parts(this.tokens, open)) {
       const name = this.tokens[from]!;
-      const key = name.kind === 'string' ? valueOf(name) : name.text;
+      const isAsync = name.text === 'async' && this.tokens[from + 1]!.kind === 'word';
+      const key = name.kind === 'string' ? valueOf(name) : isAsync ? this.tokens[from + 1]!.text : name.text;
       if (this.tokens[from + 1]?.text === ':') found.set(key, { value: from + 2, end: to });
       else found.set(key, { value: from, end: to });
     }
@@ -168,7 +181,8 @@ export class SourceFile {
       if (!matches(this.tokens, i, '@', 'Module', '(', '{')) continue;
       const close = closing(this.tokens, i + 2);
       const metadata = { open: i + 3, close: closing(this.tokens, i + 3) };
-      const isWhole = metadata.close === close - 1 || (metadata.close === close - 2 && this.tokens[close - 1]!.text === ',');
+      const isWhole =
+        metadata.close === close - 1 || (metadata.close === close - 2 && this.tokens[close - 1]!.text === ',');
       const declared = this.tokens.findIndex(({ text, kind }, j) => j > close && kind === 'word' && text === 'class');
       if (isWhole && this.tokens[declared + 1]?.text === name) return metadata;
     }
@@ -188,13 +202,18 @@ export class SourceFile {
     return end === undefined || this.text[end - 1] === ';' ? ';' : '';
   }
 
-  /** With the quotes, the indentation and the line ends of this file. */
+  /** With the quotes and the line ends of this file. */
   private spelled(text: string): string {
     const quotes = this.quote === '"' ? text.replaceAll("'", '"') : text;
-    const lines = quotes.replaceAll(/^( {2})+/gm, (spaces) =>
-      spaces.length % 2 === 0 && !spaces.startsWith(this.indentation) ? this.indentation.repeat(spaces.length / 2) : spaces,
+    return this.text.includes('\r\n') ? quotes.replaceAll('\n', '\r\n') : quotes;
+  }
+
+  /** Its further lines, which are indented by two spaces a level, as deep as this file would have them. */
+  private indented(text: string, indent: string): string {
+    return text.replaceAll(
+      /\n((?: {2})*)/g,
+      (_, spaces: string) => `\n${indent}${this.indentation.repeat(spaces.length / 2)}`,
     );
-    return this.text.includes('\r\n') ? lines.replaceAll('\n', '\r\n') : lines;
   }
 
   private indentAt(offset: number): string {
@@ -209,8 +228,6 @@ function endOfLine(text: string, offset: number): number {
   return text[end - 1] === '\r' ? end - 1 : end;
 }
 
-const indented = (text: string, indent: string): string => text.replaceAll('\n', `\n${indent}`);
-
 const valueOf = ({ text }: Token): string => text.slice(1, -1);
 
 /** `type` imports are no values, and are left out. */
@@ -218,7 +235,8 @@ function namesIn(tokens: readonly Token[], from: string): ImportedName[] {
   if (tokens[0]?.text === 'type') return [];
   const open = tokens.findIndex(({ text }) => text === '{');
   const names: ImportedName[] = [];
-  if (tokens[0]?.kind === 'word' && tokens[0].text !== 'from') names.push({ name: tokens[0].text, exported: 'default', from });
+  if (tokens[0]?.kind === 'word' && tokens[0].text !== 'from')
+    names.push({ name: tokens[0].text, exported: 'default', from });
   if (open < 0) return names;
   try {
     for (const { from: first, to } of parts(tokens, open)) {

@@ -18,8 +18,9 @@ const BEFORE_REGEX = /^(return|typeof|case|in|of|delete|void|throw|new|else|do|a
  */
 export function tokensOf(source: string): Token[] {
   const tokens: Token[] = [];
-  const scanner = /\s+|\/\/[^\n]*|\/\*[^]*?\*\/|(?<word>[\p{ID_Start}$_#\d][\p{ID_Continue}$\u200c\u200d.]*)|(?<string>'(?:[^'\\\n]|\\[^])*'|"(?:[^"\\\n]|\\[^])*")|(?<mark>[^])/uy;
-  for (let match; (match = scanner.exec(source)) !== null; ) {
+  const scanner =
+    /\s+|\/\/[^\n]*|\/\*[^]*?\*\/|(?<word>[\p{ID_Start}$_#\d][\p{ID_Continue}$\u200c\u200d.]*)|(?<string>'(?:[^'\\\n]|\\[^])*'|"(?:[^"\\\n]|\\[^])*")|(?<mark>[^])/uy;
+  for (let match; (match = scanner.exec(source)) !== null;) {
     const { word, string, mark } = match.groups!;
     const start = match.index;
     let kind: Token['kind'] = word === undefined ? (string === undefined ? 'mark' : 'string') : 'word';
@@ -41,7 +42,9 @@ export function tokensOf(source: string): Token[] {
 
 function startsRegex(before: Token | undefined): boolean {
   if (!before) return true;
-  return before.kind === 'word' ? BEFORE_REGEX.test(before.text) : before.kind === 'mark' && !/[)\]}]/.test(before.text);
+  return before.kind === 'word'
+    ? BEFORE_REGEX.test(before.text)
+    : before.kind === 'mark' && !/[)\]}]/.test(before.text);
 }
 
 function endOfRegex(source: string, start: number): number {
@@ -67,13 +70,18 @@ function endOfSubstitution(source: string, start: number): number {
     if (mark === '}') return at;
     if (mark === '{') at = endOfSubstitution(source, at + 1);
     else if (mark === '`') at = endOfTemplate(source, at) - 1;
-    else if (mark === "'" || mark === '"') {
-      const end = /(?:[^\\\n]|\\[^])*?/y;
-      end.lastIndex = at + 1;
-      while (at + 1 < source.length && source[++at] !== mark) if (source[at] === '\\') at++;
-    }
+    else if (mark === "'" || mark === '"') at = endOfString(source, at);
   }
   throw new Unreadable('a template without an end');
+}
+
+/** The place of the closing quote. */
+function endOfString(source: string, start: number): number {
+  for (let at = start + 1; at < source.length; at++) {
+    if (source[at] === '\\') at++;
+    else if (source[at] === source[start]) return at;
+  }
+  throw new Unreadable('a string without an end');
 }
 
 /** The index of the token that closes the bracket at `open`. */
