@@ -324,7 +324,7 @@ function nextSteps(
 /** `./me.controller`, or with `.js` where the files are written so. */
 function relativePath(project: Project, file: SourceFile, path: string): string {
   const at = relative(dirname(file.path), dirname(path));
-  const ending = file.ending ?? (project.isModule ? '.js' : '');
+  const ending = file.ending ?? project.source(project.entry)?.ending ?? (project.isModule ? '.js' : '');
   return `${at === '' ? '.' : at.startsWith('.') ? at : `./${at}`}/${basename(path, '.ts')}${ending}`;
 }
 

@@ -7,6 +7,15 @@ interface ImportedName {
   readonly from: string;
 }
 
+/** Text in place of what is between two offsets. */
+interface Edit {
+  readonly at: number;
+  readonly to: number;
+  readonly text: string;
+}
+
+const insertion = (at: number, text: string): Edit => ({ at, to: at, text });
+
 /** A bracket of the source: an array's or an object's. */
 export interface Literal {
   readonly open: number;
@@ -23,7 +32,8 @@ export interface Property {
 export class SourceFile {
   readonly tokens: readonly Token[];
   readonly imported: readonly ImportedName[];
-  private readonly additions: { at: number; text: string }[] = [];
+  private readonly edits: Edit[] = [];
+  private readonly appended = new Map<number, readonly string[]>();
   private readonly newImports = new Map<string, readonly string[]>();
   private readonly importEnds: number[] = [];
   private readonly firstImport: number;
@@ -57,14 +67,14 @@ export class SourceFile {
     const end = this.importEnds.at(-1);
     const imports = [...this.newImports].map(([from, names]) => {
       const declaration = `import { ${names.join(', ')} } from ${this.quoted(from)}${this.terminator}`;
-      return end === undefined
-        ? { at: 0, text: `${declaration}\n` }
-        : { at: endOfLine(text, end), text: `\n${declaration}` };
+      return end === undefined ? insertion(0, `${declaration}\n`) : insertion(endOfLine(text, end), `\n${declaration}`);
     });
-    const fromTheEnd = [...this.additions, ...imports]
-      .map((addition, i) => ({ ...addition, i }))
-      .toSorted((a, b) => b.at - a.at || b.i - a.i);
-    for (const { at, text: added } of fromTheEnd) text = text.slice(0, at) + this.spelled(added) + text.slice(at);
+    const appended = [...this.appended].flatMap(([open, added]) => this.appending(open, added));
+    // From the end on, so that the places before stay what they are; at one place in the order of their making.
+    const edits = [...this.edits, ...imports, ...appended].map((edit, i) => ({ ...edit, i }));
+    for (const { at, to, text: added } of edits.toSorted((a, b) => b.at - a.at || b.i - a.i)) {
+      text = text.slice(0, at) + this.spelled(added) + text.slice(to);
+    }
     return text;
   }
 
@@ -99,48 +109,17 @@ export class SourceFile {
 
   /** Imports a file for what it does, before all others. */
   importFirst(from: string): void {
-    this.add(this.firstImport, `import ${this.quoted(from)}${this.terminator}\n`);
+    this.edits.push(insertion(this.firstImport, `import ${this.quoted(from)}${this.terminator}\n`));
   }
 
   /** Adds elements to the array, or properties to the object, in the layout that it has. */
-  append(literal: Literal, added: readonly string[]): void {
-    const { open, close } = literal;
-    const elements = parts(this.tokens, open);
-    const [opening, end] = [this.tokens[open]!, this.tokens[close]!];
-    const outer = this.indentAt(opening.start);
-    const inner = outer + this.indentation;
-    const last = elements.at(-1);
-    const hasComma = last !== undefined && this.tokens[last.to + 1]!.text === ',';
-    const lineStart = this.text.lastIndexOf('\n', end.start) + 1;
-    const closesAlone = lineStart > opening.end && this.text.slice(lineStart, end.start).trim() === '';
-    const isShort = added.every((text) => !text.includes('\n')) && added.join(', ').length < 40;
-    if (closesAlone) {
-      const indent = last ? this.indentAt(this.tokens[last.from]!.start) : inner;
-      if (last && !hasComma) this.add(this.tokens[last.to]!.end, ',');
-      this.add(lineStart, added.map((text) => `${indent}${this.indented(text, indent)},\n`).join(''));
-    } else if (last && (isShort || this.tokens[last.to]!.end > endOfLine(this.text, opening.start))) {
-      const space = hasComma ? ' ' : ', ';
-      this.add(
-        hasComma ? this.tokens[last.to + 1]!.end : this.tokens[last.to]!.end,
-        space + added.map((text) => this.indented(text, outer)).join(', '),
-      );
-    } else if (!last && isShort) {
-      const padding = opening.text === '{' ? ' ' : '';
-      this.add(opening.end, padding + added.join(', ') + padding);
-    } else {
-      // A line each: also for those that shared one.
-      for (const { from } of elements) this.add(this.tokens[from]!.start, `\n${inner}`);
-      const lines = added.map((text) => `\n${inner}${this.indented(text, inner)},`).join('');
-      this.add(
-        last ? this.tokens[hasComma ? last.to + 1 : last.to]!.end : opening.end,
-        `${last && !hasComma ? ',' : ''}${lines}\n${outer}`,
-      );
-    }
+  append({ open }: Literal, added: readonly string[]): void {
+    this.appended.set(open, [...(this.appended.get(open) ?? []), ...added]);
   }
 
   /** Adds text before a token. */
   insertBefore(token: number, text: string): void {
-    this.add(this.tokens[token]!.start, text);
+    this.edits.push(insertion(this.tokens[token]!.start, text));
   }
 
   /** The properties of an object literal that are written as `name: value`. */
@@ -189,8 +168,33 @@ export class SourceFile {
     return undefined;
   }
 
-  private add(at: number, text: string): void {
-    this.additions.push({ at, text });
+  private appending(open: number, added: readonly string[]): Edit[] {
+    const [opening, end] = [this.tokens[open]!, this.tokens[closing(this.tokens, open)]!];
+    const elements = parts(this.tokens, open);
+    const last = elements.at(-1);
+    const comma = last && this.tokens[last.to + 1]!.text === ',' ? this.tokens[last.to + 1] : undefined;
+    const outer = this.indentAt(opening.start);
+    const lineStart = this.text.lastIndexOf('\n', end.start) + 1;
+    if (lineStart > opening.end && this.text.slice(lineStart, end.start).trim() === '') {
+      // The bracket closes on a line of its own.
+      const indent = last ? this.indentAt(this.tokens[last.from]!.start) : outer + this.indentation;
+      const lines = added.map((text) => `${indent}${this.indented(text, indent)},\n`).join('');
+      return [...(last && !comma ? [insertion(this.tokens[last.to]!.end, ',')] : []), insertion(lineStart, lines)];
+    }
+    if (added.every((text) => !text.includes('\n'))) {
+      if (last) return [insertion((comma ?? this.tokens[last.to]!).end, (comma ? ' ' : ', ') + added.join(', '))];
+      const padding = opening.text === '{' ? ' ' : '';
+      return [{ at: opening.end, to: end.start, text: padding + added.join(', ') + padding }];
+    }
+    // A line each, also for those that shared one.
+    const inner = outer + this.indentation;
+    const lines = added.map((text) => `\n${inner}${this.indented(text, inner)},`).join('');
+    const breaks = elements.map(({ from }) => {
+      const { start } = this.tokens[from]!;
+      return { at: start - /\s*$/.exec(this.text.slice(0, start))![0].length, to: start, text: `\n${inner}` };
+    });
+    const at = last ? (comma ?? this.tokens[last.to]!).end : opening.end;
+    return [...breaks, { at, to: end.start, text: `${last && !comma ? ',' : ''}${lines}\n${outer}` }];
   }
 
   private quoted(text: string): string {
