@@ -59,9 +59,9 @@ export function latchkeyProcess(
 }
 
 /** A file for `--config` whose default export is this expression; `remove` it. */
-export function configFile(expression: string): { path: string; remove: () => void } {
+export function configFile(expression: string, imports = ''): { path: string; remove: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-config-'));
   const path = join(folder, 'auth.options.mjs');
-  writeFileSync(path, `export default ${expression};\n`);
+  writeFileSync(path, `${imports}\nexport default ${expression};\n`);
   return { path, remove: () => rmSync(folder, { recursive: true }) };
 }

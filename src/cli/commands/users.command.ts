@@ -94,7 +94,7 @@ export const setPassword: Command = {
         if (!(await users.setPassword(id, await input.password()))) throw gone();
         return { data: { userId: id }, text: 'The password is set, and every session and token has ended.' };
       }
-      named(values, 'set-password');
+      refuseWithoutConfig(values);
       return setElsewhere(auth, id, await input.password());
     });
   },
@@ -151,9 +151,10 @@ function ours(auth: INestApplicationContext, operation: keyof typeof REMEDIES): 
 }
 
 /** Without `--config` a directory of the application's own is not known. */
-function named(values: Values, operation: string): void {
+function refuseWithoutConfig(values: Values): void {
   if (values.text('config') !== undefined) return;
-  const message = `The accounts are in a UserDirectory of your own: run \`npx nestjs-latchkey users ${operation} --config <file>\` with the file that names it.`;
+  const command = '`npx nestjs-latchkey users set-password --config <file>`';
+  const message = `The accounts are in a UserDirectory of your own: run ${command} with the file that names it.`;
   throw new CommandFailure('UNSUPPORTED', message);
 }
 
