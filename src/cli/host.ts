@@ -59,12 +59,16 @@ async function evaluate(file: string): Promise<unknown> {
     const exported = exportOf(await loadModule(resolve(file)));
     return typeof exported === 'function' ? await (exported as () => unknown)() : exported;
   } catch (error) {
-    const { code, name } = error as { code?: unknown; name?: unknown };
+    const { code, name, message: said } = error as { code?: unknown; name?: unknown; message?: unknown };
     const why = typeof code === 'string' ? code : String(name);
-    const remedy = /\.[cm]?ts$/.test(file)
-      ? `to load TypeScript, ${LOADER_REMEDY}`
-      : '--config takes a file that node can import, such as src/auth.options.ts or dist/auth.options.js';
-    const message = `Cannot load ${file} (${why}): ${remedy}.`;
+    // Node's own words, which have no more than paths in them; any other error may quote what is in the file.
+    const missing = /MODULE_NOT_FOUND$/.test(why) ? `: ${String(said).split('\n')[0]}` : '';
+    const isUnknownType = code === 'ERR_UNKNOWN_FILE_EXTENSION' || /\.[cm]?ts$/.test(file);
+    const remedy =
+      isUnknownType && !missing
+        ? `to load TypeScript, ${LOADER_REMEDY}`
+        : '--config takes a file that node can import, such as src/auth.options.ts or dist/auth.options.js';
+    const message = `Cannot load ${file} (${why}${missing}): ${remedy}.`;
     throw new CommandFailure('CONFIG_UNREADABLE', message, { cause: error });
   }
 }

@@ -28,8 +28,12 @@ const TS_NODE: Loader = {
 const TSX: Loader = {
   package: 'tsx',
   commonjs: (require) => (require('tsx/cjs/api') as { register: () => unknown }).register(),
-  module: async (require) =>
-    ((await import(pathToFileURL(require.resolve('tsx/esm/api')).href)) as { register: () => unknown }).register(),
+  // The build for `require`, which would be resolved from here, looks for its hooks in the wrong folder (tsx 4).
+  module: async (require) => {
+    const { exports } = require('tsx/package.json') as { exports: Record<string, { import: { default: string } }> };
+    const entry = join(dirname(require.resolve('tsx/package.json')), exports['./esm/api']!.import.default);
+    return ((await import(pathToFileURL(entry).href)) as { register: () => unknown }).register();
+  },
 };
 
 /**
