@@ -20,7 +20,7 @@ afterEach(async () => {
 });
 
 /** An application as the Nest CLI makes it, which finds our sources under the package's name. */
-async function newApplication(type: 'esm' | 'cjs', name = type): Promise<string> {
+async function newApplication(type: 'esm' | 'cjs', name: string = type): Promise<string> {
   const schematics = resolve('node_modules/.bin/schematics');
   const options = [`--name=${name}`, `--type=${type}`, '--no-dry-run'];
   await call(process.execPath, [schematics, '@nestjs/schematics:application', ...options], { cwd: folder });
