@@ -62,7 +62,7 @@ async function evaluate(file: string): Promise<unknown> {
     const { code, name, message: said } = error as { code?: unknown; name?: unknown; message?: unknown };
     const why = typeof code === 'string' ? code : String(name);
     // Node's own words, which have no more than paths in them; any other error may quote what is in the file.
-    const missing = /MODULE_NOT_FOUND$/.test(why) ? `: ${String(said).split('\n')[0]}` : '';
+    const missing = why.endsWith('MODULE_NOT_FOUND') ? `: ${String(said).split('\n')[0]}` : '';
     const isUnknownType = code === 'ERR_UNKNOWN_FILE_EXTENSION' || /\.[cm]?ts$/.test(file);
     const remedy =
       isUnknownType && !missing

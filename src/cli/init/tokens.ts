@@ -1,4 +1,4 @@
-/** A word, string, number, template, regular expression or single punctuation mark of TypeScript; comments are left out. */
+/** A word or number, string, template, regular expression or single punctuation mark of TypeScript; comments are left out. */
 export interface Token {
   readonly kind: 'word' | 'string' | 'template' | 'regex' | 'mark';
   readonly text: string;
@@ -12,32 +12,42 @@ export class Unreadable extends Error {}
 const PAIRS: Readonly<Record<string, string>> = { '(': ')', '[': ']', '{': '}' };
 const BEFORE_REGEX = /^(return|typeof|case|in|of|delete|void|throw|new|else|do|await|yield|instanceof)$/;
 
+const TOKEN = new RegExp(
+  [
+    String.raw`^#![^\n]*|\s+|//[^\n]*|/\*[^]*?\*/`,
+    String.raw`(?<word>[\p{ID_Continue}$#]+)`,
+    String.raw`(?<string>'(?:[^'\\\n]|\\[^])*'|"(?:[^"\\\n]|\\[^])*")`,
+    String.raw`(?<mark>[^])`,
+  ].join('|'),
+  'uy',
+);
+
 /**
  * Reads enough of TypeScript to find a decorator's argument or an import: strings, templates, comments and regular
  * expressions are not mistaken for code. The package `typescript` has no such interface any more from version 7 on.
  */
 export function tokensOf(source: string): Token[] {
   const tokens: Token[] = [];
-  const scanner =
-    /\s+|\/\/[^\n]*|\/\*[^]*?\*\/|(?<word>[\p{ID_Start}$_#\d][\p{ID_Continue}$\u200c\u200d.]*)|(?<string>'(?:[^'\\\n]|\\[^])*'|"(?:[^"\\\n]|\\[^])*")|(?<mark>[^])/uy;
-  for (let match; (match = scanner.exec(source)) !== null;) {
+  TOKEN.lastIndex = 0;
+  for (let match; (match = TOKEN.exec(source)) !== null;) {
     const { word, string, mark } = match.groups!;
     const start = match.index;
-    let kind: Token['kind'] = word === undefined ? (string === undefined ? 'mark' : 'string') : 'word';
-    if (word === undefined && string === undefined && mark === undefined) continue;
-    // A word may go on with digits and dots only if it is a number.
-    if (word !== undefined && !/^\d/.test(word) && word.includes('.')) scanner.lastIndex = start + word.indexOf('.');
-    if (mark === '`') {
-      kind = 'template';
-      scanner.lastIndex = endOfTemplate(source, start);
-    } else if (mark === '/' && startsRegex(tokens.at(-1))) {
-      kind = 'regex';
-      scanner.lastIndex = endOfRegex(source, start);
-    } else if (mark === "'" || mark === '"') throw new Unreadable('a string without an end');
-    const end = scanner.lastIndex;
+    const kind = word !== undefined ? 'word' : string !== undefined ? 'string' : kindOf(mark, tokens.at(-1));
+    if (kind === null) continue;
+    if (kind === 'template') TOKEN.lastIndex = endOfTemplate(source, start);
+    if (kind === 'regex') TOKEN.lastIndex = endOfRegex(source, start);
+    const end = TOKEN.lastIndex;
     tokens.push({ kind, text: source.slice(start, end), start, end });
   }
   return tokens;
+}
+
+/** `null` for space and comments. */
+function kindOf(mark: string | undefined, before: Token | undefined): Token['kind'] | null {
+  if (mark === undefined) return null;
+  if (mark === "'" || mark === '"') throw new Unreadable('a string without an end');
+  if (mark === '`') return 'template';
+  return mark === '/' && startsRegex(before) ? 'regex' : 'mark';
 }
 
 function startsRegex(before: Token | undefined): boolean {
