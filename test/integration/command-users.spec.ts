@@ -240,7 +240,8 @@ describe('every command that a message or a page names', () => {
 
   it('no message names a command without npx, which would not be found', () => {
     const bare = textsOf('src', /\.ts$/).flatMap(
-      (text) => text.match(/(?<!npx )\bnestjs-latchkey (?:init|migrate|users|doctor|secret|sessions|cleanup)\b.*/g) ?? [],
+      (text) =>
+        text.match(/(?<!npx )\bnestjs-latchkey (?:init|migrate|users|doctor|secret|sessions|cleanup)\b.*/g) ?? [],
     );
     expect(bare).toEqual([]);
   });

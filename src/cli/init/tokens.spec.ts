@@ -6,12 +6,14 @@ import { closing, parts, tokensOf, Unreadable } from './tokens.js';
 
 const texts = (source: string) => tokensOf(source).map(({ text }) => text);
 
+const isTemplate = (node: ts.Node) => ts.isTemplateLiteral(node) || ts.isTemplateLiteralTypeNode(node);
+
 /** The strings, templates and regular expressions as TypeScript's own parser finds them. */
 function literalsOf(source: string): string[] {
   const file = ts.createSourceFile('a.ts', source, ts.ScriptTarget.ESNext, true);
   const found: string[] = [];
   const visit = (node: ts.Node) => {
-    if (ts.isStringLiteral(node) || ts.isTemplateLiteral(node) || ts.isRegularExpressionLiteral(node)) {
+    if (ts.isStringLiteral(node) || ts.isRegularExpressionLiteral(node) || isTemplate(node)) {
       found.push(node.getText(file));
     } else ts.forEachChild(node, visit);
   };
