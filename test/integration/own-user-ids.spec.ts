@@ -148,6 +148,23 @@ describe('users of one’s own with integer ids, on tables of a plain migrate', 
   });
 });
 
+it('a directory that returns the number of its table as the id: told at the login, and no wrong password', async () => {
+  const db = await customers({ migrated: false });
+  @Injectable()
+  class RawDirectory extends CustomerDirectory {
+    protected override async find(where: string, value: string) {
+      const user = await super.find(where, value);
+      return user && { ...user, id: Number(user.id) as unknown as string };
+    }
+  }
+  const { entities, migrations } = authSchemaFor({ userId: 'integer' });
+  const t = await start({ url: db.url, entities, migrations, auth: { users: RawDirectory } });
+  const login = { email: 'ada@example.com', password: 'x' };
+  const { body } = await request(t.url).post('/auth/login').send(login).expect(500);
+  expect(body).toMatchObject({ code: 'INVALID_CONFIG' });
+  expect(await db.query('SELECT FROM sessions')).toEqual([]);
+});
+
 describe('a user id that is none', () => {
   const NOBODY = [undefined, null, '', 42, {}] as unknown as string[];
 
