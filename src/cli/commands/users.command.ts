@@ -60,7 +60,7 @@ export const listUsers: Command = {
       );
       const hasMore = rows.length > limit;
       if (hasMore) lines.push(`There are more: --after ${users.at(-1)!.email}`);
-      if (lines.length === 0) lines.push('No account.');
+      if (lines.length === 0) lines.push('No account: `npx nestjs-latchkey users create --email <address>` makes one.');
       return { data: { users, hasMore }, text: lines.join('\n') };
     });
   },
