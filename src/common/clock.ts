@@ -17,6 +17,13 @@
  * ```
  */
 export abstract class Clock {
+  /**
+   * Whether this is the time of day, so that it differs from the storage's clock only by an error of this machine. The
+   * grace of a rotation is then measured by the storage's clock alone. Default false, which is right for a clock that a
+   * test moves: instants of this clock are compared with each other.
+   */
+  readonly isWallClock: boolean = false;
+
   /** Epoch milliseconds, with microseconds after the point. */
   abstract now(): number;
 }
@@ -26,6 +33,7 @@ export abstract class Clock {
  * passed inside the current millisecond, so that two events of one process in the same millisecond keep their order.
  */
 export class SystemClock extends Clock {
+  override readonly isWallClock: boolean = true;
   private millisecond = 0;
   private enteredAt = 0;
 

@@ -118,7 +118,9 @@ describe('migrations', () => {
       migrations: authMigrations,
     }).initialize();
     const toBefore = async () => {
-      for (const _migration of ['AddSessionData', 'RememberSessions']) await dataSource.undoLastMigration();
+      for (const _migration of ['TimeRotations', 'AddSessionData', 'RememberSessions']) {
+        await dataSource.undoLastMigration();
+      }
     };
     await dataSource.runMigrations();
     await toBefore();

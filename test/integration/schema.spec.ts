@@ -353,6 +353,7 @@ describe('H42: the migrations', () => {
       'CreatePasswordAttempts1763683200007',
       'RememberSessions1763683200008',
       'AddSessionData1763683200009',
+      'TimeRotations1763683200010',
     ]);
     expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(8);
   });

@@ -1,0 +1,129 @@
+import { Controller, Get, Post, Req, Res } from '@nestjs/common';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  Clock,
+  CurrentSession,
+  HttpSessions,
+  seconds,
+  type AuthEvent,
+  type HttpRequest,
+  type Session,
+} from 'nestjs-latchkey';
+import { CleanupService, SessionStore, SystemClock } from 'nestjs-latchkey/engine';
+import { signInAs } from 'nestjs-latchkey/testing';
+import request from 'supertest';
+import { closeAll, createUser, startTestApp, type TestApp } from '../support/app.js';
+import { cookieOf } from '../support/cookies.js';
+import { reusesHeard } from '../support/heard.js';
+import { ageRotations } from '../support/stored.js';
+
+@Controller('admin')
+class AdminController {
+  constructor(private readonly sessions: HttpSessions) {}
+
+  @Post('enter')
+  enter(@Req() request: HttpRequest, @Res({ passthrough: true }) response: object) {
+    return this.sessions.rotate(request, response);
+  }
+
+  @Get()
+  look(@CurrentSession() { id }: Session) {
+    return { id };
+  }
+}
+
+/** The clock of a machine that is wrong by `skew` milliseconds. */
+class SkewedClock extends SystemClock {
+  constructor(
+    private readonly skew: number,
+    override readonly isWallClock = true,
+  ) {
+    super();
+  }
+
+  override now(): number {
+    return super.now() + this.skew;
+  }
+}
+
+describe('H34: the grace of a rotation in two processes whose clocks differ by 45 s', () => {
+  let rotator: TestApp | undefined;
+  let reader: TestApp | undefined;
+  let heard: AuthEvent[];
+  let cookie: string;
+
+  afterEach(() => closeAll(reader, rotator));
+
+  async function start(skews: { rotates: number; reads: number }, isWallClock = true): Promise<void> {
+    const on = (skew: number, url?: string) =>
+      startTestApp({
+        ...(url === undefined ? {} : { url }),
+        controllers: [AdminController],
+        auth: { cleanup: { enabled: false, leeway: 0 } },
+        override: (builder) => builder.overrideProvider(Clock).useValue(new SkewedClock(skew, isWallClock)),
+      });
+    rotator = await on(skews.rotates);
+    reader = await on(skews.reads, rotator.db.url);
+    heard = reusesHeard(reader.app);
+    cookie = await signInAs(rotator.app, (await createUser(rotator.app)).id);
+  }
+
+  const enter = async () =>
+    cookieOf(await request(rotator!.url).post('/admin/enter').set('Cookie', cookie).expect(201));
+  const look = (sent: string, at = reader!) => request(at.url).get('/admin').set('Cookie', sent);
+
+  const SKEWS = [
+    ['ahead of the database', { rotates: seconds(45), reads: 0 }],
+    ['behind the database', { rotates: -seconds(45), reads: 0 }],
+    ['right, and that of the reader ahead', { rotates: 0, reads: seconds(45) }],
+    ['right, and that of the reader behind', { rotates: 0, reads: -seconds(45) }],
+  ] as const;
+
+  describe.each(SKEWS)('where the clock of the rotating process is %s', (_, skews) => {
+    beforeEach(() => start(skews));
+
+    it('H34: in the grace the old cookie is accepted, and answered with the new one', async () => {
+      const winner = await enter();
+      expect(cookieOf(await look(cookie).expect(200))).toBe(winner);
+      await ageRotations(rotator!.db, seconds(20));
+      expect(cookieOf(await look(cookie).expect(200))).toBe(winner);
+      expect(heard).toEqual([]);
+    });
+
+    it('H34: after the grace it is reuse, in the process that did not rotate it too', async () => {
+      const winner = await enter();
+      await ageRotations(rotator!.db, seconds(31));
+      await look(cookie).expect(401);
+      await look(winner).expect(401);
+      expect(heard).toHaveLength(1);
+    });
+
+    it('H34: each process is told on its own clock when the session was rotated', async () => {
+      const { id } = (await look(cookie).expect(200)).body as Session;
+      await enter();
+      for (const { app } of [rotator!, reader!]) {
+        const { rotated } = (await app.get(SessionStore).find(id))!;
+        expect(Math.abs(app.get(Clock).now() - rotated!.at)).toBeLessThan(seconds(20));
+      }
+    });
+
+    it('H34: the cleanup of no process takes away what leads to the new session, before the grace is over', async () => {
+      const { id } = (await look(cookie).expect(200)).body as Session;
+      const winner = await enter();
+      for (const { app } of [rotator!, reader!]) await app.get(CleanupService).runOnce();
+      expect(cookieOf(await look(cookie).expect(200))).toBe(winner);
+      await ageRotations(rotator!.db, seconds(31));
+      await reader!.app.get(CleanupService).runOnce();
+      const rows = await rotator!.db.query('SELECT id FROM sessions WHERE id = $1 AND successor IS NOT NULL', [id]);
+      expect(rows).toEqual([]);
+    });
+  });
+
+  it('control: where the instants of the two clocks are compared, a fresh rotation is taken for reuse', async () => {
+    await start({ rotates: -seconds(45), reads: 0 }, false);
+    const winner = await enter();
+    await look(cookie).expect(401);
+    await look(winner).expect(401);
+    expect(heard).toHaveLength(1);
+  });
+});
