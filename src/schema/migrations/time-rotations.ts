@@ -3,10 +3,8 @@ import { quoted, type SchemaNames } from '../schema-names.js';
 import { migrationClass, type AuthSchemaSettings } from './auth-migration.js';
 import { openSession, sessionFunctions } from './session-functions.js';
 
-const OPEN = [
-  ...['text', 'text', 'timestamptz', 'interval', 'interval', 'timestamptz', 'text', 'text', 'text'],
-  ...['integer', 'boolean', 'timestamptz', 'text', 'boolean', 'interval'],
-];
+const NEW_SESSION = ['text', 'text', 'timestamptz', 'interval', 'interval', 'timestamptz', 'text', 'text'];
+const OPEN = [...NEW_SESSION, 'text', 'integer', 'boolean', 'timestamptz', 'text', 'boolean', 'interval'];
 const withoutInstant = (names: SchemaNames) => names.signature('latchkey_open_session', ...OPEN);
 const withInstant = (names: SchemaNames) => names.signature('latchkey_open_session', ...OPEN, 'timestamptz');
 
