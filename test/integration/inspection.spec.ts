@@ -64,7 +64,7 @@ beforeAll(async () => {
     connection,
     new RedisEphemeralTokenStore(connection, statements),
     new RedisInvalidationChannel(connection, 1_000),
-    new RedisRateLimitStore(connection),
+    new RedisRateLimitStore(connection, t.clock),
     new RedisSessionStore(connection, t.app.get(root.UserDirectory), statements, new SchemaNames(), t.clock),
     new engine.LocalInvalidationChannel(),
   ];

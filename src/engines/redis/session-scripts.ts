@@ -1,5 +1,5 @@
 import { MAX_SESSION_DATA } from '../../session/session-data.js';
-import { RedisScript } from './redis-script.js';
+import { NODE_TIME, RedisScript } from './redis-script.js';
 
 /** How many rotated rows of one user are kept, if the cap of sessions is lower: the most recent ones. */
 const MAX_ROTATED = 25;
@@ -60,12 +60,8 @@ const PRELUDE = `
 
 const script = (body: string) => new RedisScript(`${PRELUDE}\n${body}`);
 
-/** Epoch milliseconds, by the clock of the node that has this key. */
-const TIME = `(function()
-    local time = redis.call('TIME')
-    return string.format('%.3f', time[1] * 1000 + time[2] / 1000)
-  end)()`;
-export const NOW = new RedisScript(`return ${TIME}`);
+/** On the clock of the node that has this key. */
+export const NOW = new RedisScript(`return ${NODE_TIME}`);
 
 /**
  * Returns the new row and the removed ones (see `parseRemoved`); nothing if it is refused, and then nothing has
@@ -85,7 +81,7 @@ export const OPEN = script(`
     remembered = replaced.remembered
     if remembered == '1' then wanted = longer end
     tail = tail .. (string.match(replaced.tail, '\\n.*$') or '')
-    if rotation == '' then rotation = ${TIME} end
+    if rotation == '' then rotation = ${NODE_TIME} end
     replaced.rotated, replaced.successor, replaced.expires = rotation, successor, lesser(replaced.expires, now)
     write(replaced)
     changed = true
