@@ -6,16 +6,23 @@ import {
   HttpSessions,
   seconds,
   type AuthEvent,
+  RateLimitService,
   type HttpRequest,
   type Session,
 } from 'nestjs-latchkey';
-import { CleanupService, SessionStore, SystemClock } from 'nestjs-latchkey/engine';
+import { CleanupService, LoginBackoff, SessionStore, SignedCookieSession, SystemClock } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { closeAll, createUser, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf } from '../support/cookies.js';
 import { reusesHeard } from '../support/heard.js';
 import { ageRotations } from '../support/stored.js';
+
+declare module 'nestjs-latchkey' {
+  interface RateLimitEvents {
+    burst: true;
+  }
+}
 
 @Controller('admin')
 class AdminController {
@@ -125,5 +132,104 @@ describe('H34: the grace of a rotation in two processes whose clocks differ by 4
     await look(cookie).expect(401);
     await look(winner).expect(401);
     expect(heard).toHaveLength(1);
+  });
+});
+
+describe('H34: limits that two processes count whose clocks differ by 45 s', () => {
+  const ADDRESS = '192.0.2.1';
+  let behind: TestApp | undefined;
+  let ahead: TestApp | undefined;
+
+  afterEach(() => closeAll(ahead, behind));
+
+  async function start(isWallClock = true): Promise<void> {
+    const on = (skew: number, url?: string) =>
+      startTestApp({
+        ...(url === undefined ? {} : { url }),
+        auth: {
+          rateLimits: {
+            policies: { burst: { limit: 3, window: seconds(30) } },
+            backoff: { base: seconds(20), maxDelay: seconds(30) },
+            rememberedBlocks: 0,
+          },
+        },
+        override: (builder) => builder.overrideProvider(Clock).useValue(new SkewedClock(skew, isWallClock)),
+      });
+    behind = await on(-seconds(45));
+    ahead = await on(0, behind.db.url);
+  }
+
+  const limits = ({ app }: TestApp) => app.get(RateLimitService);
+  const backoff = ({ app }: TestApp) => app.get(LoginBackoff);
+
+  describe.each([
+    ['ahead', () => [ahead!, behind!] as const],
+    ['behind', () => [behind!, ahead!] as const],
+  ])('where the process that counts first is %s', (_, inOrder) => {
+    beforeEach(() => start());
+
+    it('H34: the limit is one for both, and both answer the true wait', async () => {
+      const [first, second] = inOrder();
+      for (let i = 0; i < 3; i++) expect(await limits(first).consume('burst', 'ada')).toMatchObject({ allowed: true });
+      for (const t of [first, second]) {
+        const decision = await limits(t).consume('burst', 'ada');
+        expect(decision).toMatchObject({ allowed: false });
+        expect(Math.abs(decision.retryAfter - 25)).toBeLessThan(15);
+        expect(Math.abs(decision.resetAt - t.app.get(Clock).now() - seconds(25))).toBeLessThan(seconds(15));
+        expect(await limits(t).check('burst', 'ada')).toMatchObject({ allowed: false, remaining: 0 });
+      }
+    });
+
+    it('H34: several limits at once', async () => {
+      const [first, second] = inOrder();
+      const both = [
+        { event: 'burst', subject: 'ada' },
+        { event: 'burst', subject: 'bob' },
+      ] as const;
+      for (let i = 0; i < 3; i++) expect(await limits(first).consumeAll(both)).toMatchObject({ allowed: true });
+      const { allowed, decisive } = await limits(second).consumeAll(both);
+      expect(allowed).toBe(false);
+      expect(decisive.why).toBe('limit_reached');
+      expect(Math.abs(decisive.retryAfter - 25)).toBeLessThan(15);
+    });
+
+    it('H34: what one process has counted it takes back, alone or with others, and the other has room again', async () => {
+      const [first, second] = inOrder();
+      await limits(first).record('burst', 'ada');
+      const alone = await limits(first).consume('burst', 'ada');
+      const { decisions } = await limits(first).consumeAll([
+        { event: 'burst', subject: 'ada' },
+        { event: 'burst', subject: 'bob' },
+      ]);
+      expect(await limits(second).check('burst', 'ada')).toMatchObject({ allowed: false });
+      for (const decision of [alone, ...decisions]) expect(await limits(first).refund(decision)).toBe(true);
+      expect(await limits(second).check('burst', 'ada')).toMatchObject({ allowed: true, remaining: 2 });
+      expect(await limits(second).check('burst', 'bob')).toMatchObject({ allowed: true, remaining: 3 });
+    });
+
+    it('H34: the back-off holds in both, and both answer the true wait', async () => {
+      const [first, second] = inOrder();
+      for (let i = 0; i < 2; i++) await backoff(first).recordFailure(ADDRESS);
+      for (const t of [first, second]) {
+        const { allowed, retryAfter } = await backoff(t).check(ADDRESS);
+        expect(allowed).toBe(false);
+        expect(Math.abs(retryAfter - 25)).toBeLessThan(15);
+      }
+    });
+  });
+
+  it('control: where the instants of the two clocks are compared, the one ahead forgets and the one behind locks out', async () => {
+    await start(false);
+    for (let i = 0; i < 3; i++) await limits(behind!).consume('burst', 'ada');
+    expect(await limits(ahead!).consume('burst', 'ada')).toMatchObject({ allowed: true });
+    for (let i = 0; i < 2; i++) await backoff(ahead!).recordFailure(ADDRESS);
+    expect((await backoff(behind!).check(ADDRESS)).retryAfter).toBeGreaterThan(40);
+  });
+
+  it('H34: a signed cookie of the one ahead is valid in the one behind', async () => {
+    await start();
+    const cookies = ahead!.app.get(SignedCookieSession);
+    const cookie = cookies.encode(cookies.makeIdentity({ sub: 'alice', providerId: 'basic' }));
+    expect(behind!.app.get(SignedCookieSession).decode(cookie)).toMatchObject({ sub: 'alice' });
   });
 });
