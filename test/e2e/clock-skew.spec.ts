@@ -4,16 +4,19 @@ import {
   Clock,
   CurrentSession,
   HttpSessions,
-  seconds,
-  type AuthEvent,
+  JwtCodecService,
   RateLimitService,
+  seconds,
+  TokenRevocationService,
+  type AuthEvent,
+  type AuthUser,
   type HttpRequest,
   type Session,
 } from 'nestjs-latchkey';
 import { CleanupService, LoginBackoff, SessionStore, SignedCookieSession, SystemClock } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { closeAll, createUser, startTestApp, type TestApp } from '../support/app.js';
+import { closeAll, createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf } from '../support/cookies.js';
 import { reusesHeard } from '../support/heard.js';
 import { ageRotations } from '../support/stored.js';
@@ -231,5 +234,63 @@ describe('H34: limits that two processes count whose clocks differ by 45 s', () 
     const cookies = ahead!.app.get(SignedCookieSession);
     const cookie = cookies.encode(cookies.makeIdentity({ sub: 'alice', providerId: 'basic' }));
     expect(behind!.app.get(SignedCookieSession).decode(cookie)).toMatchObject({ sub: 'alice' });
+  });
+});
+
+describe('H34: what has been ended stays so in a process whose clock is 45 s behind', () => {
+  let behind: TestApp | undefined;
+  let ahead: TestApp | undefined;
+  let user: AuthUser;
+
+  beforeEach(async () => {
+    const on = (skew: number, url?: string) =>
+      startTestApp({
+        ...(url === undefined ? {} : { url }),
+        controllers: [AdminController],
+        // Without a memory, since the test waits for no message.
+        auth: {
+          routes: { path: 'auth' },
+          jwt: { sessions: true },
+          cleanup: { enabled: false },
+          cache: { enabled: false },
+        },
+        override: (builder) => builder.overrideProvider(Clock).useValue(new SkewedClock(skew)),
+      });
+    behind = await on(-seconds(45));
+    ahead = await on(0, behind.db.url);
+    user = await createUser(ahead.app);
+  });
+  afterEach(() => closeAll(ahead, behind));
+
+  const statuses = (header: Record<string, string>) =>
+    Promise.all([ahead!, behind!].map(async ({ url }) => (await request(url).get('/admin').set(header)).status));
+  const endAll = ({ app }: TestApp) => app.get(TokenRevocationService).revokeAllForUser(user.id);
+
+  it('H34: a sign-out everywhere there ends the sessions and the JWT of logins in the process ahead', async () => {
+    const session = { Cookie: await signInAs(ahead!.app, user.id) };
+    const login = { email: user.email, password: PASSWORD };
+    const { body } = await request(ahead!.url).post('/auth/token').send(login).expect(200);
+    const bearer = { Authorization: `Bearer ${(body as { token: string }).token}` };
+    for (const header of [session, bearer]) expect(await statuses(header)).toEqual([200, 200]);
+    await endAll(behind!);
+    for (const header of [session, bearer]) expect(await statuses(header)).toEqual([401, 401]);
+  });
+
+  it('control: a JWT that the application itself has encoded is compared by its time of issue', async () => {
+    const { token } = ahead!.app.get(JwtCodecService).encode(user.id);
+    await endAll(behind!);
+    expect(await statuses({ Authorization: `Bearer ${token}` })).toEqual([200, 200]);
+    await endAll(ahead!);
+    expect(await statuses({ Authorization: `Bearer ${token}` })).toEqual([401, 401]);
+  });
+
+  it('H34: the cleanup of the process ahead forgets no revoked token that has not expired there', async () => {
+    const { payload } = behind!.app.get(JwtCodecService).encode(user.id, { ttl: seconds(30) });
+    const [revocations, others] = [behind!, ahead!].map(({ app }) => app.get(TokenRevocationService));
+    expect(payload.exp).toBeLessThan(ahead!.app.get(Clock).now());
+    expect(await revocations!.revoke(payload.jti, payload.exp)).toBe(true);
+    await ahead!.app.get(CleanupService).runOnce();
+    expect(await revocations!.isRevoked(payload.jti)).toBe(true);
+    expect(await others!.revoke(payload.jti, payload.exp)).toBe(false);
   });
 });
