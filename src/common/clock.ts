@@ -19,8 +19,9 @@
 export abstract class Clock {
   /**
    * Whether this is the time of day, so that it differs from the storage's clock only by an error of this machine. The
-   * grace of a rotation is then measured by the storage's clock alone. Default false, which is right for a clock that a
-   * test moves: instants of this clock are compared with each other.
+   * grace of a rotation and the windows of rate limits are then measured by the storage's clock alone, and do not depend
+   * on that error. Default false, which is right for a clock that a test moves: instants of this clock are compared with
+   * each other.
    */
   readonly isWallClock: boolean = false;
 

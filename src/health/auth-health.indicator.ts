@@ -15,7 +15,7 @@ export interface AuthHealthOptions {
   timeout?: Duration;
   /**
    * The state is `down` once this process's clock differs from the database's by this much. Default 30 s: an instance
-   * that differs by more ends sessions, and counts attempts, at the wrong time. `Infinity` disables the check.
+   * that differs by more ends sessions and tokens at the wrong time. `Infinity` disables the check.
    */
   maxClockSkew?: Duration;
 }

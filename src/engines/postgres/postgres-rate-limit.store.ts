@@ -7,7 +7,10 @@ import { literal, SchemaNames } from '../../schema/schema-names.js';
 import type { Bucket, BucketUsage } from '../../rate-limit/rate-limit.policy.js';
 import { RateLimitStore, type ConsumeResult } from '../../rate-limit/rate-limit.store.js';
 
-/** When the statement began, by the database's clock; the one that decides if no instant is given. */
+/**
+ * The database's clock, if no instant is given: an exception to "SQL takes `now` as a parameter" (docs/architecture.md,
+ * rule 1), since one clock decides for all processes.
+ */
 const STATEMENT_BEGAN = 'pg_catalog.statement_timestamp()';
 const instantOrNow = (parameter: string): string => `coalesce(${instant(parameter)}, ${STATEMENT_BEGAN})`;
 const AT = `${epochSeconds(STATEMENT_BEGAN)} AS at`;

@@ -3,7 +3,10 @@ import type { Statement } from '../../postgres/statement.js';
 import { MAX_SESSION_DATA } from '../../session/session-data.js';
 import type { SchemaNames } from '../../schema/schema-names.js';
 
-/** By the database's clock, also inside a transaction: `clock_timestamp()` is what `open` has written. */
+/**
+ * An exception to "SQL takes `now` as a parameter" (docs/architecture.md, rule 1): one clock decides for all processes.
+ * Not `now()`, which stands still inside a transaction: `clock_timestamp()` is what `open` has written.
+ */
 const ROTATED_FOR = 'pg_catalog.clock_timestamp() - s.rotated_at';
 const SESSION = `s.id, s.handle, s.user_id::text AS user_id, s.ip, s.user_agent, s.successor, s.remembered, s.data,
   ${selectInstants('s.created_at', 's.expires_at', 's.absolute_expires_at', 's.authenticated_at', 's.last_seen_at', 's.rotated_at', ROTATED_FOR)} AS instants`;
