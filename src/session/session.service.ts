@@ -7,6 +7,7 @@ import { KeyRing } from '../crypto/key-ring.js';
 import type { AuthEvent, RevocationReason } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
 import type { AuthUser } from '../user/user.directory.js';
+import { printableContext } from './printable-context.js';
 import { RotationChain } from './rotation-chain.js';
 import { checkedChange, tooLarge, type SessionDataPatch, type StoredSessionData } from './session-data.js';
 import {
@@ -65,8 +66,6 @@ export interface SessionLookup extends AuthenticatedSession {
 /** The parts of a session that may be shown: no id, no token, and not what the application keeps in it. */
 export type ListedSession = Omit<Session, 'id' | 'userId' | 'data'>;
 
-const MAX_USER_AGENT_LENGTH = 512;
-const MAX_IP_LENGTH = 45;
 const HANDLE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /**
@@ -215,8 +214,7 @@ export class SessionService {
       replaces: current?.id ?? null,
       rotationGrace,
       successor: leavesSuccessor ? this.rotations.seal(token, current.id) : null,
-      ip: printable(context.ip, MAX_IP_LENGTH),
-      userAgent: printable(context.userAgent, MAX_USER_AGENT_LENGTH),
+      ...printableContext(context),
     });
     if (opened) {
       const { session, ended } = opened;
@@ -409,11 +407,6 @@ export class SessionService {
   ): void {
     this.emit({ type: 'session.revoked', at: this.clock.now(), userId, handle, reason, count });
   }
-}
-
-/** Header values are untrusted: control characters are replaced, and the length is cut to what the list shows. */
-function printable(value: string | null | undefined, maxLength: number): string | null {
-  return value ? value.replaceAll(/\p{Cc}/gu, ' ').slice(0, maxLength) : null;
 }
 
 function listed(session: Session): ListedSession {

@@ -118,7 +118,7 @@ describe('migrations', () => {
       migrations: authMigrations,
     }).initialize();
     const toBefore = async () => {
-      for (const _migration of ['TimeRotations', 'AddSessionData', 'RememberSessions']) {
+      for (const _migration of ['TimeRotations', 'CreateJwtSessions', 'AddSessionData', 'RememberSessions']) {
         await dataSource.undoLastMigration();
       }
     };

@@ -5,6 +5,7 @@ import { normalizeLogin } from '../../user/login-name.js';
 import { PostgresUserDirectory } from '../../engines/postgres/postgres-user.directory.js';
 import { UserDirectory } from '../../user/user.directory.js';
 import { SessionService, type ListedSession } from '../../session/session.service.js';
+import { JwtSessionService } from '../../jwt-session/jwt-session.service.js';
 import { withAuth } from '../auth-context.js';
 import { required, type Command, type Option } from '../command.js';
 import { DATABASE_OPTIONS } from '../database.js';
@@ -30,7 +31,9 @@ export const listSessions: Command = {
     const user = required(values, 'user');
     return withAuth(values, async (auth) => {
       const id = await idOf(auth, user);
-      const sessions = (await auth.get(SessionService).listForUser(id)).map(shown);
+      const stored = await auth.get(SessionService).listForUser(id);
+      const jwts = await auth.get(JwtSessionService).listForUser(id);
+      const sessions = [...stored.map(shown), ...jwts.map((jwt) => ({ ...shown(jwt), kind: 'jwt' }))];
       const lines = sessions.map((session) =>
         [
           session.handle,
@@ -52,15 +55,19 @@ export const revokeSessions: Command = {
   options: { ...OPTIONS, handle: { type: 'string', value: '<handle>', help: 'Only this one of them' } },
   notes: `${NOTES}
 
-JWTs and signed cookies have no session to end: disable the account, or call TokenRevocationService.revokeAllForUser.`,
+JWTs are ended with a --config that has jwt.registry on. Other JWTs, and signed cookies, have no session to end: disable
+the account, or call TokenRevocationService.revokeAllForUser.`,
   run: (values) => {
     const user = required(values, 'user');
     const handle = values.text('handle');
     return withAuth(values, async (auth) => {
       const id = await idOf(auth, user);
       const service = auth.get(SessionService);
-      if (handle === undefined) return ended(id, await service.revokeAllForUser(id));
-      if (await service.revokeByHandle(id, handle)) return ended(id, 1);
+      const jwts = auth.get(JwtSessionService);
+      if (handle === undefined) {
+        return ended(id, (await service.revokeAllForUser(id)) + (await jwts.revokeAllForUser(id)));
+      }
+      if ((await service.revokeByHandle(id, handle)) || (await jwts.revokeByHandle(id, handle))) return ended(id, 1);
       throw new CommandFailure('SESSION_NOT_FOUND', 'The user has no session with this handle: see `sessions list`.');
     });
   },

@@ -15,7 +15,7 @@ const withInstant = (names: SchemaNames) => names.signature('latchkey_open_sessi
 export function timeRotations(settings: AuthSchemaSettings): new () => MigrationInterface {
   const carries = [quoted('data')];
   return migrationClass(settings, {
-    name: 'TimeRotations1763683200010',
+    name: 'TimeRotations1763683200011',
 
     async up(queryRunner, names) {
       await queryRunner.query(`DROP FUNCTION IF EXISTS ${withoutInstant(names)}`);
