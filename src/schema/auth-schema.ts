@@ -22,6 +22,7 @@ import { createRevokedTokens } from './migrations/create-revoked-tokens.js';
 import { createSessions } from './migrations/create-sessions.js';
 import { createUsers } from './migrations/create-users.js';
 import { rememberSessions } from './migrations/remember-sessions.js';
+import { timeRotations } from './migrations/time-rotations.js';
 import type { UserIdType } from './user-id-type.js';
 
 /** For the options `entities` and `migrations` of a TypeORM DataSource. */
@@ -108,6 +109,7 @@ function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterfa
     rememberSessions(settings),
     addSessionData(settings),
     createJwtSessions(settings),
+    timeRotations(settings),
   ];
 }
 

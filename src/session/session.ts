@@ -58,7 +58,7 @@ export type EndedSession = Pick<Session, 'userId' | 'handle'>;
 
 /** What a rotation leaves in place of the old session. */
 export interface Rotation {
-  /** Epoch ms. */
+  /** Epoch ms on the clock of the process that has read it: how long ago it was is right whatever clock rotated it. */
   readonly at: number;
   /** The new token, encrypted for the presenter of the old one; `null` if there is no grace. */
   readonly successor: string | null;

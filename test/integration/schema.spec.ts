@@ -355,6 +355,7 @@ describe('H42: the migrations', () => {
       'RememberSessions1763683200008',
       'AddSessionData1763683200009',
       'CreateJwtSessions1763683200010',
+      'TimeRotations1763683200011',
     ]);
     expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(9);
   });

@@ -1,5 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { asAuthError, AuthError, isAuthError } from '../../auth.errors.js';
+import { Clock } from '../../common/clock.js';
 import { AuthConfig } from '../../config/auth-config.js';
 import { fromEpochSeconds, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
@@ -65,6 +66,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     private readonly users: UserDirectory,
     config: AuthConfig,
     private readonly names: SchemaNames,
+    private readonly clock: Clock,
   ) {
     super();
     this.sql = sessionStatements(names);
@@ -143,6 +145,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
       session.successor,
       session.remembered ?? null,
       (session.rememberedTtl ?? session.ttl) / 1000,
+      this.clock.isWallClock ? null : toEpochSeconds(session.now),
     ]);
     const opened = rows.pop();
     if (!opened) return null;
@@ -225,7 +228,10 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   }
 
   override async deleteSuccessors(rotatedAt: number, limit: number): Promise<number> {
-    return (await this.statements.run(this.sql.deleteSuccessors, [toEpochSeconds(rotatedAt), limit])).rowCount;
+    const values = this.clock.isWallClock
+      ? [null, limit, (this.clock.now() - rotatedAt) / 1000]
+      : [toEpochSeconds(rotatedAt), limit, null];
+    return (await this.statements.run(this.sql.deleteSuccessors, values)).rowCount;
   }
 
   override deleteExpired(now: number, limit: number): Promise<number> {
@@ -270,7 +276,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   }
 
   private toSession(row: SessionRow): Omit<StoredSession, 'user'> {
-    return sessionOf(row, this.absoluteLifetime);
+    return sessionOf(row, this.absoluteLifetime, this.clock);
   }
 
   private toRemoved(row: SessionRow): RemovedSession {
