@@ -47,6 +47,11 @@ export function listed(session: ListedSession, current: Session): SessionAnswer 
   };
 }
 
+/** In a list of several kinds: see `jwt.registry`. */
+export const SessionOfKindAnswer = SessionAnswer.extend({
+  kind: z.enum(['database', 'signed-cookie', 'jwt']).describe('Where it is: a row, a signed cookie or a JWT.'),
+});
+
 export const LoginAnswer = z.object({
   user: UserAnswer,
   expiresAt: instant('When the session ends, unless its use extends it.'),
@@ -63,7 +68,8 @@ export const CurrentAnswer = z.object({ valid: z.literal(true), user: UserAnswer
 export type CurrentAnswer = z.infer<typeof CurrentAnswer>;
 
 export const SessionListAnswer = z.array(SessionAnswer);
-export type SessionListAnswer = z.infer<typeof SessionListAnswer>;
+export const SessionOfKindListAnswer = z.array(SessionOfKindAnswer);
+export type SessionListAnswer = z.infer<typeof SessionListAnswer> | z.infer<typeof SessionOfKindListAnswer>;
 
 export const DoneAnswer = z.object({ message: z.string().describe('For the developer; it may change.') });
 export type DoneAnswer = z.infer<typeof DoneAnswer>;

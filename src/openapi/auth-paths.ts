@@ -7,6 +7,8 @@ import {
   LogoutAllAnswer,
   SessionAnswer,
   SessionListAnswer,
+  SessionOfKindAnswer,
+  SessionOfKindListAnswer,
   TokenAnswer,
   UserAnswer,
 } from '../http/answers.js';
@@ -20,6 +22,8 @@ export interface RouteFacts {
   readonly remembers: boolean;
   /** Whether a bearer token may be a JWT. */
   readonly takesJwts: boolean;
+  /** Whether a list of sessions has the kind of each. */
+  readonly listsKinds: boolean;
   /** Whether the cookie is a signed one, which is announced by a header. */
   readonly announcesCookie: boolean;
   readonly clearsSiteData: boolean;
@@ -150,6 +154,8 @@ const SCHEMAS = {
   AuthUser: UserAnswer,
   AuthSession: SessionAnswer,
   AuthSessions: SessionListAnswer,
+  AuthSessionOfKind: SessionOfKindAnswer,
+  AuthSessionsOfKind: SessionOfKindListAnswer,
   AuthLogin: LoginAnswer,
   AuthToken: TokenAnswer,
   AuthCurrent: CurrentAnswer,
@@ -248,7 +254,8 @@ export function authSchemas(
   named: Naming,
 ): Record<string, object> {
   const descriptions = routes.map(({ handler }) => DESCRIPTIONS[handler]);
-  const used = new Set(descriptions.flatMap((one) => [...PARTS, one.answer, ...errorsIn(one, facts)]));
+  const used = new Set<SchemaName | ErrorName>(partsOf(facts));
+  for (const one of descriptions) for (const name of [answerOf(one, facts), ...errorsIn(one, facts)]) used.add(name);
   const errors = errorsOf(facts);
   const registry = z.registry<{ id: string }>();
   if (descriptions.some(({ takesLogin }) => takesLogin)) registry.add(loginBodySchema(facts), { id: CREDENTIALS });
@@ -268,8 +275,16 @@ export function authSchemas(
     Object.entries(schemas).map(([id, { $id: _id, $schema: _schema, ...schema }]) => [named(id), schema]),
   );
 }
-/** What the answers of every application are made of. */
-const PARTS: readonly SchemaName[] = ['AuthUser', 'AuthSession'];
+
+/** What answers are made of. */
+function partsOf({ listsKinds }: RouteFacts): readonly SchemaName[] {
+  return ['AuthUser', 'AuthSession', ...(listsKinds ? (['AuthSessionOfKind'] as const) : [])];
+}
+
+function answerOf({ answer }: Description, { listsKinds }: RouteFacts): SchemaName {
+  return answer === 'AuthSessions' && listsKinds ? 'AuthSessionsOfKind' : answer;
+}
+
 const CREDENTIALS = 'AuthCredentials';
 const refTo = (name: string) => `#/components/schemas/${name}`;
 
@@ -293,7 +308,11 @@ export function authOperation(route: MountedRoute, facts: RouteFacts, names: Nam
     parameters: [...pathParameters(route), ...versionParameters(route), ...parameters],
     ...(takesLogin && { requestBody: { required: true, content: json(CREDENTIALS) } }),
     responses: {
-      200: { description: described.done, headers: headersOf(described, facts), content: json(described.answer) },
+      200: {
+        description: described.done,
+        headers: headersOf(described, facts),
+        content: json(answerOf(described, facts)),
+      },
       ...(isSentToLogin(described, facts) && {
         303: {
           description: 'For a browser that asks for a page and has no live session: to the login page.',

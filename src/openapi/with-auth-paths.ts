@@ -108,11 +108,11 @@ function factsOf(modules: ModulesContainer): RouteFacts {
     cookieName,
     remembers: session.remembered !== null,
     takesJwts: jwt.sessions,
+    listsKinds: jwt.registry,
     announcesCookie,
     clearsSiteData: routes?.clearSiteData === true,
     hasLoginPage: loginPage !== undefined,
-    cannotEndTokens:
-      (announcesCookie || jwt.sessions) && users.invalidateTokens === UserDirectory.prototype.invalidateTokens,
+    cannotEndTokens: config.hasStatelessSessions && users.invalidateTokens === UserDirectory.prototype.invalidateTokens,
   };
 }
 

@@ -29,7 +29,7 @@ const CONFIGURATIONS: readonly Configuration[] = [
     name: 'JWTs, a login page, remember me, cleared browsers, and a directory without cutoffs',
     openapi: '3.1.0',
     auth: {
-      jwt: { sessions: true },
+      jwt: { sessions: true, registry: true },
       loginPage: '/login',
       session: { remembered: {} },
       routes: { path: 'auth', clearSiteData: true },

@@ -33,10 +33,10 @@ export async function run(baseUrl: string, email: string, password: string): Pro
   // The application's own route, beside ours.
   assert.deepEqual((await client.GET('/api/notes', bearer)).data, [{ text: 'first' }]);
 
+  assert.equal(await tell(client, email, password), `Welcome, ${email}.`);
   const refused = await client.POST('/api/auth/login', { body: { email, password: 'wrong' } });
   assert.ok(refused.error && 'code' in refused.error && refused.error.code === 'INVALID_CREDENTIALS');
-  assert.equal(await tell(client, email, 'wrong'), 'That did not work.');
-  assert.equal((await client.POST('/api/auth/logout-all', laptop)).data?.ended, 2);
+  assert.equal((await client.POST('/api/auth/logout-all', laptop)).data?.ended, 3);
   assert.equal((await client.GET('/api/auth/sessions', bearer)).response.status, 401);
 
   // What the document does not say does not compile.
