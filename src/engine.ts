@@ -53,6 +53,9 @@ export type { ConsumeResult } from './rate-limit/rate-limit.store.js';
 export { bcryptPasswords, pbkdf2Passwords, scryptPasswords, type BcryptLibrary } from './user/legacy-passwords.js';
 export type { LegacyPasswords, LegacyVerdict } from './config/password-settings.js';
 
+export { Outbox } from './mail/outbox.js';
+export type { OutboxState, Posted } from './mail/outbox.js';
+
 export { BearerSessions } from './login/bearer-sessions.js';
 export { KnownDevices } from './login/known-devices.js';
 export { LoginLimits } from './login/login-limits.js';

@@ -1,0 +1,53 @@
+import type { MailSettings } from '../config/mail-settings.js';
+import { mailboxOf } from '../user/email-address.js';
+import { MAIL_TEXTS } from './mail-texts.js';
+import type { Mail, MailDraft, MailText } from './mail.js';
+
+type AnyText = (content: object) => MailText;
+
+/**
+ * The finished mail, or `null` if its address is not exactly one mailbox. The link is built from `baseUrl` alone, with
+ * the token in its fragment, which no browser sends (OWASP ASVS 14.2.1).
+ *
+ * @throws {TypeError} if the kind has no text, or a token and no page.
+ * @throws whatever a text of the application throws.
+ */
+export function composeMail(
+  { kind, to, userId = null, facts }: MailDraft,
+  baseUrl: string,
+  { site = new URL(baseUrl).host, pages, texts }: Pick<MailSettings, 'site' | 'pages' | 'texts'>,
+): Mail | null {
+  const address = mailboxOf(to);
+  if (address === null) return null;
+  const text = (own(texts, kind) ?? own(MAIL_TEXTS, kind)) as AnyText | undefined;
+  if (!text) throw new TypeError(`There is no text for mails of kind '${kind}': add mail.texts.${kind}.`);
+  const content = { ...facts, ...linkOf(kind, facts, baseUrl, pages), site };
+  const { subject, text: body, html } = text(content);
+  return Object.freeze({
+    ...content,
+    kind,
+    userId,
+    to: Object.freeze({ name: '', address }),
+    subject: onOneLine(subject),
+    text: body,
+    ...(html === undefined ? {} : { html }),
+  }) as Mail;
+}
+
+function linkOf(kind: string, facts: object, baseUrl: string, pages: object): { link?: string } {
+  if (!('token' in facts)) return {};
+  const page = own(pages, kind) as string | undefined;
+  if (page === undefined) {
+    throw new TypeError(`Mails of kind '${kind}' have a link: say which page it leads to in mail.pages.${kind}.`);
+  }
+  return { link: `${baseUrl}${page}#${String(facts.token)}` };
+}
+
+/** A line break in a subject would begin another header (RFC 5322 2.2). */
+function onOneLine(subject: string): string {
+  return subject.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+}
+
+function own(record: object, key: string): unknown {
+  return Object.hasOwn(record, key) ? (record as Record<string, unknown>)[key] : undefined;
+}
