@@ -171,7 +171,16 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
 }
 
 function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicModule {
-  const { routes, globalGuard, users, mailer, imports = [], dataSource, engine = postgresEngine, isGlobal = true } = extras;
+  const {
+    routes,
+    globalGuard,
+    users,
+    mailer,
+    imports = [],
+    dataSource,
+    engine = postgresEngine,
+    isGlobal = true,
+  } = extras;
   const directory: Provider[] = users
     ? [users, { provide: UserDirectory, useExisting: users }]
     : [PostgresUserDirectory, { provide: UserDirectory, useExisting: PostgresUserDirectory }];

@@ -50,7 +50,10 @@ export function checkMail(
     typeof mailer === 'function',
     'mailer must be a class that extends Mailer, not an instance: the module makes it, so that it can inject.',
   );
-  check.that(baseUrl !== undefined, 'mailer needs baseUrl: every mailed link is built from it, and none from a request.');
+  check.that(
+    baseUrl !== undefined,
+    'mailer needs baseUrl: every mailed link is built from it, and none from a request.',
+  );
   const { site, pages, texts } = mail;
   check.that(
     site === undefined || (typeof site === 'string' && /^[^\p{Cc}\p{Zl}\p{Zp}]{1,100}$/u.test(site)),

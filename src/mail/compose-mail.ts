@@ -3,26 +3,25 @@ import { mailboxOf } from '../user/email-address.js';
 import { MAIL_TEXTS } from './mail-texts.js';
 import type { Mail, MailDraft, MailText } from './mail.js';
 
+type Texts = Pick<MailSettings, 'site' | 'pages' | 'texts'>;
 type AnyText = (content: object) => MailText;
 
 /**
  * The finished mail, or `null` if its address is not exactly one mailbox. The link is built from `baseUrl` alone, with
  * the token in its fragment, which no browser sends (OWASP ASVS 14.2.1).
  *
- * @throws {TypeError} if the kind has no text, or a token and no page.
+ * @throws {TypeError} if `missingSetting` names one.
  * @throws whatever a text of the application throws.
  */
 export function composeMail(
   { kind, to, userId = null, facts }: MailDraft,
   baseUrl: string,
-  { site = new URL(baseUrl).host, pages, texts }: Pick<MailSettings, 'site' | 'pages' | 'texts'>,
+  { site = new URL(baseUrl).host, pages, texts }: Texts,
 ): Mail | null {
   const address = mailboxOf(to);
   if (address === null) return null;
-  const text = (own(texts, kind) ?? own(MAIL_TEXTS, kind)) as AnyText | undefined;
-  if (!text) throw new TypeError(`There is no text for mails of kind '${kind}': add mail.texts.${kind}.`);
   const content = { ...facts, ...linkOf(kind, facts, baseUrl, pages), site };
-  const { subject, text: body, html } = text(content);
+  const { subject, text: body, html } = textOf(kind, texts)!(content);
   return Object.freeze({
     ...content,
     kind,
@@ -34,13 +33,19 @@ export function composeMail(
   }) as Mail;
 }
 
+/** The setting without which this mail cannot be written, as a remedy; `null` if there is none. */
+export function missingSetting({ kind, facts }: MailDraft, { pages, texts }: Texts): string | null {
+  if (!textOf(kind, texts)) return `There is no text for mails of kind '${kind}': add mail.texts.${kind}.`;
+  if (!('token' in facts) || own(pages, kind) !== undefined) return null;
+  return `Mails of kind '${kind}' have a link: say which page it leads to in mail.pages.${kind}.`;
+}
+
+function textOf(kind: string, texts: object): AnyText | undefined {
+  return (own(texts, kind) ?? own(MAIL_TEXTS, kind)) as AnyText | undefined;
+}
+
 function linkOf(kind: string, facts: object, baseUrl: string, pages: object): { link?: string } {
-  if (!('token' in facts)) return {};
-  const page = own(pages, kind) as string | undefined;
-  if (page === undefined) {
-    throw new TypeError(`Mails of kind '${kind}' have a link: say which page it leads to in mail.pages.${kind}.`);
-  }
-  return { link: `${baseUrl}${page}#${String(facts.token)}` };
+  return 'token' in facts ? { link: `${baseUrl}${String(own(pages, kind))}#${String(facts.token)}` } : {};
 }
 
 /** A line break in a subject would begin another header (RFC 5322 2.2). */

@@ -118,10 +118,7 @@ export const MAIL_TEXTS: Readonly<MailTexts> = Object.freeze({
     ),
   }),
   identity_linked: ({ site, provider }) =>
-    notice(
-      `Your login at ${site} was changed`,
-      `A login by ${quoted(provider)} now opens your account at ${site}.`,
-    ),
+    notice(`Your login at ${site} was changed`, `A login by ${quoted(provider)} now opens your account at ${site}.`),
   identity_unlinked: ({ site, provider }) =>
     notice(
       `Your login at ${site} was changed`,
@@ -130,13 +127,19 @@ export const MAIL_TEXTS: Readonly<MailTexts> = Object.freeze({
   api_key_created: ({ site, name }) =>
     notice(`There is a new API key for ${site}`, `Your account at ${site} has a new API key: ${quoted(name)}.`),
   api_key_revoked: ({ site, name }) =>
-    notice(`An API key for ${site} was revoked`, `This API key of your account at ${site} no longer works: ${quoted(name)}.`),
+    notice(
+      `An API key for ${site} was revoked`,
+      `This API key of your account at ${site} no longer works: ${quoted(name)}.`,
+    ),
 } satisfies MailTexts);
 
 function notice(subject: string, what: string) {
   return {
     subject,
-    text: paragraphs(what, 'If it was you, do nothing. If it was not, choose a new password on the login page at once.'),
+    text: paragraphs(
+      what,
+      'If it was you, do nothing. If it was not, choose a new password on the login page at once.',
+    ),
   };
 }
 
@@ -156,9 +159,12 @@ function itWorks(validFor: Duration): string {
 
 /** In the largest unit that leaves no rest, rounded down to minutes. */
 function inWords(duration: Duration): string {
-  const [unit, length] = duration >= days(2) && duration % days(1) === 0 ? ['day', days(1)] as const
-    : duration >= hours(1) && duration % hours(1) === 0 ? ['hour', hours(1)] as const
-    : ['minute', minutes(1)] as const;
+  const [unit, length] =
+    duration >= days(2) && duration % days(1) === 0
+      ? (['day', days(1)] as const)
+      : duration >= hours(1) && duration % hours(1) === 0
+        ? (['hour', hours(1)] as const)
+        : (['minute', minutes(1)] as const);
   const count = Math.max(1, Math.floor(duration / length));
   return `${count} ${unit}${count === 1 ? '' : 's'}`;
 }

@@ -1,14 +1,13 @@
 import { Injectable, type BeforeApplicationShutdown, type OnApplicationShutdown } from '@nestjs/common';
 import { Clock } from '../common/clock.js';
-import type { Duration } from '../common/duration.js';
 import { SampledLogger } from '../common/sampled-logger.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { MailSettings } from '../config/mail-settings.js';
 import type { MailFailureReason } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { PreparedStatements } from '../postgres/prepared-statements.js';
-import { composeMail } from './compose-mail.js';
-import type { MailDraft } from './mail.js';
+import { composeMail, missingSetting } from './compose-mail.js';
+import type { Mail, MailDraft } from './mail.js';
 import { Mailer } from './mailer.js';
 
 /** A mail, or the work that finds out whether there is one to send. */
@@ -54,7 +53,7 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
   // Not shown by an inspection of the application: their tokens are secrets.
   readonly #waiting: Posted[] = [];
   readonly #sending = new Set<Promise<void>>();
-  readonly #closing = new AbortController();
+  readonly #givingUp = new Set<(reason: MailFailureReason) => void>();
   private closed = false;
   private failures = 0;
   private readonly baseUrl: string;
@@ -108,19 +107,28 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
     this.closed = true;
   }
 
+  /** Sends for `mail.shutdownTimeout`, and takes back the rest within as long again. */
   private async drain(): Promise<void> {
-    const given = setTimeout(() => this.giveUp(), this.settings.shutdownTimeout);
-    await this.idle();
-    clearTimeout(given);
+    const { shutdownTimeout } = this.settings;
+    const timers: NodeJS.Timeout[] = [];
+    const over = new Promise<void>((resolve) => {
+      timers.push(
+        setTimeout(() => this.giveUp(), shutdownTimeout),
+        setTimeout(resolve, 2 * shutdownTimeout),
+      );
+    });
+    await Promise.race([this.idle(), over]);
+    for (const timer of timers) clearTimeout(timer);
   }
 
   private giveUp(): void {
+    this.closed = true;
     for (const posted of this.#waiting.splice(0)) this.drop(posted, 'shutdown');
-    this.#closing.abort();
+    for (const giveUp of this.#givingUp) giveUp('shutdown');
   }
 
   private enqueue(posted: Posted): void {
-    if (this.closed || this.#closing.signal.aborted) return this.drop(posted, 'shutdown');
+    if (this.closed) return this.drop(posted, 'shutdown');
     if (this.#waiting.length >= this.settings.queue + this.free) return this.drop(posted, 'queue_full');
     this.#waiting.push(posted);
     // Not within the request's turn, whatever the mailer does before it waits.
@@ -167,10 +175,20 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
   }
 
   private async send(draft: MailDraft): Promise<void> {
+    const missing = missingSetting(draft, this.settings);
+    if (missing !== null) {
+      this.logger.error(missing);
+      return this.failed(draft, 'fault');
+    }
+    let mail: Mail | null;
+    try {
+      mail = composeMail(draft, this.baseUrl, this.settings);
+    } catch (error) {
+      return this.failed(draft, 'fault', error);
+    }
+    if (!mail) return this.failed(draft, 'address');
     const giveUp = new AbortController();
     try {
-      const mail = composeMail(draft, this.baseUrl, this.settings);
-      if (!mail) return await this.failed(draft, 'address');
       const sending = this.mailer.send(mail, giveUp.signal);
       await this.within(sending, (reason) => {
         giveUp.abort(reason);
@@ -187,21 +205,23 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
   }
 
   /** Not longer than `mail.timeout` or the shutdown. */
-  private async within<T>(work: Promise<T>, onGivenUp: (reason: GivenUp) => void): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      const giveUp = (why: MailFailureReason) => {
-        const reason = new GivenUp(why);
-        onGivenUp(reason);
-        reject(reason);
+  private async within<T>(work: Promise<T>, onGivenUp: (error: GivenUp) => void): Promise<T> {
+    let giveUp: (reason: MailFailureReason) => void;
+    const late = new Promise<never>((_, reject) => {
+      giveUp = (reason) => {
+        const error = new GivenUp(reason);
+        onGivenUp(error);
+        reject(error);
       };
-      const timer = setTimeout(() => giveUp('timeout'), this.settings.timeout);
-      const closed = () => giveUp('shutdown');
-      this.#closing.signal.addEventListener('abort', closed, { once: true });
-      work.then(resolve, reject).finally(() => {
-        clearTimeout(timer);
-        this.#closing.signal.removeEventListener('abort', closed);
-      });
     });
+    const timer = setTimeout(() => giveUp('timeout'), this.settings.timeout);
+    this.#givingUp.add(giveUp!);
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      clearTimeout(timer);
+      this.#givingUp.delete(giveUp!);
+    }
   }
 
   private drop(posted: Posted, reason: MailFailureReason): void {
