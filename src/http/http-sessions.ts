@@ -241,15 +241,12 @@ export class HttpSessions {
     return this.logins.begin(user, proofs, { ...context, login: name, authenticatedAt, tokensInvalidatedAfter });
   }
 
-  /**
-   * A directory without cutoffs can only end what is stored, and without JWTs and signed cookies that is everything.
-   */
+  /** A directory without cutoffs can only end what is stored: enough, unless there are stateless sessions. */
   private async moveCutoff(userId: string, isTold: boolean): Promise<void> {
-    const { session, jwt } = this.config;
     try {
       await (isTold ? this.revocation.moveCutoff(userId) : this.revocation.revokeAllForUser(userId));
     } catch (error) {
-      if (session.scheme === 'signed-cookie' || jwt.sessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
+      if (this.config.hasStatelessSessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
     }
   }
 

@@ -185,13 +185,12 @@ export class PasswordChangeService {
     this.events.emitAfterTransaction({ type: 'session.revoked', at: this.clock.now(), ...of });
   }
 
-  /** A directory without cutoffs can only end what is stored, and without JWTs and signed cookies that is everything. */
+  /** A directory without cutoffs can only end what is stored: enough, unless there are stateless sessions. */
   private async moveCutoff(userId: string): Promise<void> {
-    const { session, jwt } = this.config;
     try {
       await this.revocation.moveCutoff(userId);
     } catch (error) {
-      if (session.scheme === 'signed-cookie' || jwt.sessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
+      if (this.config.hasStatelessSessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
     }
   }
 }
