@@ -22,15 +22,16 @@ export function composeMail(
   if (address === null) return null;
   const content = { ...facts, ...linkOf(kind, facts, baseUrl, pages), site };
   const { subject, text: body, html } = textOf(kind, texts)!(content);
-  return Object.freeze({
+  // Not frozen: nodemailer normalizes the address where it stands.
+  return {
     ...content,
     kind,
     userId,
-    to: Object.freeze({ name: '', address }),
+    to: { name: '', address },
     subject: onOneLine(subject),
     text: body,
     ...(html === undefined ? {} : { html }),
-  }) as Mail;
+  } as Mail;
 }
 
 /** The setting without which this mail cannot be written, as a remedy; `null` if there is none. */
