@@ -137,7 +137,10 @@ describe('SmtpMailer of the recipe, with a real SMTP server', () => {
 });
 
 describe('F15: an SMTP server that', () => {
-  afterEach(() => t?.close().then(() => smtp.stop()));
+  afterEach(async () => {
+    await t?.close();
+    await smtp.stop();
+  });
 
   it('F15: refuses the recipient: the mail is taken back', async () => {
     smtp = await startSmtp({ onRcptTo: (_, __, done) => done(new Error('no such mailbox')) });
