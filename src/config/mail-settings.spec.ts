@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { isAuthError } from '../auth.errors.js';
 import { AuthConfig } from './auth-config.js';
-import type { AuthOptions } from './auth-options.js';
 
 class SomeMailer {}
 const baseUrl = 'https://app.example.com';
@@ -9,7 +8,7 @@ const secrets = ['x'.repeat(32)];
 
 function mistakes(options: object, mailer: unknown): readonly string[] {
   try {
-    AuthConfig.from({ secrets, ...options } as AuthOptions, undefined, mailer);
+    AuthConfig.from({ secrets, ...options }, undefined, mailer);
     return [];
   } catch (error) {
     if (isAuthError(error, 'INVALID_CONFIG')) return error.facts.mistakes;

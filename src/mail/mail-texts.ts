@@ -5,7 +5,7 @@ import type { MailTexts } from './mail.js';
 const MAX_NAME_LENGTH = 60;
 
 /** The English texts, each of which `mail.texts` can replace. None asks for a password or contains a secret but its own. */
-export const MAIL_TEXTS: Readonly<MailTexts> = Object.freeze({
+export const MAIL_TEXTS: Readonly<Partial<MailTexts>> = Object.freeze({
   registration: ({ site, link, code, validFor }) => ({
     subject: `Confirm your e-mail address for ${site}`,
     text: paragraphs(
@@ -131,7 +131,7 @@ export const MAIL_TEXTS: Readonly<MailTexts> = Object.freeze({
       `An API key for ${site} was revoked`,
       `This API key of your account at ${site} no longer works: ${quoted(name)}.`,
     ),
-} satisfies MailTexts);
+} satisfies Partial<MailTexts>);
 
 function notice(subject: string, what: string) {
   return {

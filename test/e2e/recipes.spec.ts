@@ -222,7 +222,7 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
     });
 
     it('F15: the answer waits neither for the account nor for the mail', async () => {
-      let answered = (_: null) => {};
+      let answered!: (user: null) => void;
       const account = new Promise<null>((resolve) => (answered = resolve));
       const users = t.app.get(PostgresUserDirectory);
       const find = jest.spyOn(users, 'findByLogin').mockImplementation(() => account);

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { AddressInfo, Server } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { hours, type MailDraft } from 'nestjs-latchkey';
 import { Outbox } from 'nestjs-latchkey/engine';
@@ -35,7 +35,7 @@ async function startSmtp(options: SMTPServerOptions = {}) {
     },
     ...options,
   });
-  const server = smtp.listen(0, '127.0.0.1') as unknown as Server;
+  const server = smtp.listen(0, '127.0.0.1');
   if (!server.listening) await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   smtp.on('error', () => {}); // a client that hangs up
