@@ -20,6 +20,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['events', 'invalidation'],
   ['user', 'audit'],
   ['session', 'revocation', 'jwt', 'ephemeral-token', 'rate-limit'],
+  ['jwt-session'],
   ['mail'],
   ['login'],
   ['password'],

@@ -185,6 +185,7 @@ export class HttpSessions {
    * Ends everything the user has: stored sessions, this one included, signed cookies, JWTs, and logins in which a
    * factor is still due. Returns the number of stored sessions ended.
    *
+   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string, or empty.
    * @throws {AuthError} `UNSUPPORTED` with signed cookies or JWT sessions, if your `UserDirectory` does not override
    *   `invalidateTokens`. The stored sessions have ended then.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; the cookie stays for the next try.

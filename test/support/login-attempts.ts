@@ -19,10 +19,10 @@ export interface LoginAttempts {
   /** An address of the test's own. */
   readonly from: string;
   /** An address that has done nothing yet. */
-  elsewhere(): string;
-  attempt(password: unknown, attempt?: Attempt): Test;
+  readonly elsewhere: () => string;
+  readonly attempt: (password: unknown, attempt?: Attempt) => Test;
   /** One wrong password from an address that has no back-off. */
-  wrongFromElsewhere(login?: string): Test;
+  readonly wrongFromElsewhere: (login?: string) => Test;
 }
 
 /** Logins at one application for all tests of a `describe`; each test has an account and an address of its own. */
