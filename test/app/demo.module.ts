@@ -1,8 +1,7 @@
 /* oxlint-disable no-console */
-import { Controller, Get, Injectable, Module } from '@nestjs/common';
-import { TypeOrmModule } from '@nestjs/typeorm';
-import { authEntities, authMigrations, AuthModule, Mailer, Public, type Mail } from 'nestjs-latchkey';
-import { NotesController } from './app.module.js';
+import { Controller, Get, Injectable, Module, type DynamicModule } from '@nestjs/common';
+import { AuthModule, Mailer, Public, type Mail } from 'nestjs-latchkey';
+import { AppModule, NotesController } from './app.module.js';
 import { RecipesModule } from './recipes/recipes.module.js';
 
 const KEPT = 50;
@@ -32,16 +31,13 @@ export class DemoMailController {
   }
 }
 
+/** The README's own: TypeORM takes a second one of the same name for a mistake. */
+const [database] = Reflect.getMetadata('imports', AppModule) as DynamicModule[];
+
 /** The README's program with the recipes, which send mail. */
 @Module({
   imports: [
-    TypeOrmModule.forRoot({
-      type: 'postgres',
-      url: process.env['DATABASE_URL'],
-      entities: [...authEntities],
-      migrations: [...authMigrations],
-      migrationsRun: true,
-    }),
+    database!,
     AuthModule.forRoot({
       secrets: [process.env['AUTH_SECRET']!],
       routes: { path: 'auth' },
