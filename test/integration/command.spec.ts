@@ -232,7 +232,10 @@ describe('latchkey doctor', () => {
   });
 
   it('a good configuration: exit 0 (negative control)', async () => {
-    const config = configFile(`{ secrets: ['${SECRET}'], routes: { path: 'auth' } }`);
+    const mailer = 'mailer: class { constructor() { throw new Error() } }'; // no command makes one
+    const config = configFile(
+      `{ secrets: ['${SECRET}'], routes: { path: 'auth' }, baseUrl: 'https://app.example.com', ${mailer}, mail: {} }`,
+    );
     undo.push(config.remove);
     const { status, out } = await latchkey(['doctor'], { LATCHKEY_CONFIG: config.path });
     expect(status).toBe(0);
