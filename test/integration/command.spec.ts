@@ -145,7 +145,8 @@ describe('latchkey migrate', () => {
 });
 
 describe('H40: users of the host’s own', () => {
-  const directory = `{ secrets: ['${SECRET}'], users: class {
+  const directory = `{ secrets: ['${SECRET}'], baseUrl: 'https://app.example.com', mail: {},
+    mailer: class { constructor() { throw new Error('no command makes one'); } }, users: class {
     isJoinable = false;
     publishesChanges = false;
     async findById(id) { return id === '7' ? { id, email: 'ada@example.com' } : null; }
