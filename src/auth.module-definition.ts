@@ -3,6 +3,7 @@ import type { AuthEngine } from './auth.engine.js';
 import type { AuthOptions } from './config/auth-options.js';
 import { EXTRA_DEFAULTS } from './config/extra-defaults.js';
 import type { RouteOptions } from './config/route-options.js';
+import type { Mailer } from './mail/mailer.js';
 import type { UserDirectory } from './user/user.directory.js';
 
 /**
@@ -19,7 +20,9 @@ export interface AuthModuleExtras {
   globalGuard?: boolean;
   /** Your `UserDirectory`. Default: `PostgresUserDirectory` on the table `users`. */
   users?: Type<UserDirectory>;
-  /** Modules whose providers your directory injects. */
+  /** Sends your mail, such as `SmtpMailer` of the recipe. Needs `baseUrl`. Default: none, and nothing is mailed. */
+  mailer?: Type<Mailer>;
+  /** Modules whose providers your directory and your mailer inject. */
   imports?: ModuleMetadata['imports'];
   /** Name of the TypeORM DataSource, if it is not the default one. */
   dataSource?: string;

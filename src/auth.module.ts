@@ -65,6 +65,8 @@ import { JwtSessionStore } from './jwt-session/jwt-session.store.js';
 import { RevokedTokenStore } from './revocation/revoked-token.store.js';
 import { TokenStates } from './revocation/token-states.js';
 import { TokenRevocationService } from './revocation/token-revocation.service.js';
+import { Mailer } from './mail/mailer.js';
+import { Outbox } from './mail/outbox.js';
 import { AuthMetrics } from './metrics/auth-metrics.js';
 import { CountedSessionStore } from './metrics/counted-session.store.js';
 import { EventMetrics } from './metrics/event-metrics.js';
@@ -144,7 +146,7 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
 
   /**
    * As `forRoot`, with options that a factory or a provider returns. What decides which providers exist
-   * (`AuthModuleExtras`: `routes`, `users`, `engine`, …) is written beside the factory and cannot come from it.
+   * (`AuthModuleExtras`: `routes`, `users`, `mailer`, `engine`, …) is written beside the factory and cannot come from it.
    *
    * @throws {AuthError} `INVALID_CONFIG` at boot, as with `forRoot`.
    * @throws {AuthError} `SCHEMA_MISSING` at boot, as with `forRoot`.
@@ -172,15 +174,27 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
 }
 
 function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicModule {
-  const { routes, globalGuard, users, imports = [], dataSource, engine = postgresEngine, isGlobal = true } = extras;
+  const {
+    routes,
+    globalGuard,
+    users,
+    mailer,
+    imports = [],
+    dataSource,
+    engine = postgresEngine,
+    isGlobal = true,
+  } = extras;
   const directory: Provider[] = users
     ? [users, { provide: UserDirectory, useExisting: users }]
     : [PostgresUserDirectory, { provide: UserDirectory, useExisting: PostgresUserDirectory }];
+  const mail: Provider[] =
+    // Anything else is one of the mistakes that AuthConfig lists.
+    typeof mailer === 'function' ? [mailer, { provide: Mailer, useExisting: mailer }, Outbox] : [];
   const services: Provider[] = [
     { provide: Clock, useClass: SystemClock },
     {
       provide: AuthConfig,
-      useFactory: (options: Hidden<AuthOptions>) => AuthConfig.from(options.reveal(), routes),
+      useFactory: (options: Hidden<AuthOptions>) => AuthConfig.from(options.reveal(), routes, mailer),
       inject: [AUTH_OPTIONS],
     },
     {
@@ -215,6 +229,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     },
     PasswordHasher,
     ...directory,
+    ...mail,
     KeyRing,
     JwtCodecService,
     { provide: RevokedTokenStore, useClass: PostgresRevokedTokenStore },

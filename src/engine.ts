@@ -21,6 +21,8 @@ export type { Statement, StatementResult } from './postgres/statement.js';
 export type { Invalidation } from './invalidation/invalidation.js';
 export { InvalidationChannel, LocalInvalidationChannel } from './invalidation/invalidation-channel.js';
 
+export { normalizeLogin } from './user/login-name.js';
+
 export { MemorySessionCache } from './session/cache/memory-session-cache.js';
 export type { MemorySessionCacheOptions } from './session/cache/memory-session-cache.js';
 export { NoopSessionCache } from './session/cache/noop-session-cache.js';
@@ -56,6 +58,9 @@ export type { ConsumeResult } from './rate-limit/rate-limit.store.js';
 
 export { bcryptPasswords, pbkdf2Passwords, scryptPasswords, type BcryptLibrary } from './user/legacy-passwords.js';
 export type { LegacyPasswords, LegacyVerdict } from './config/password-settings.js';
+
+export { Outbox } from './mail/outbox.js';
+export type { OutboxState, Posted } from './mail/outbox.js';
 
 export { BearerSessions } from './login/bearer-sessions.js';
 export { KnownDevices } from './login/known-devices.js';

@@ -20,6 +20,7 @@ export type {
   EphemeralTokenRule,
   EphemeralTokenType,
 } from './config/ephemeral-token-settings.js';
+export type { MailPages, MailSettings } from './config/mail-settings.js';
 export type { JwtSettings } from './config/jwt-settings.js';
 export type { PasswordSettings } from './config/password-settings.js';
 export type {
@@ -46,6 +47,9 @@ export type {
   LoginFailed,
   LoginSucceeded,
   PasswordChanged,
+  MailFailed,
+  MailFailureReason,
+  MailSent,
   RateLimitReached,
   RevocationReason,
   SessionCreated,
@@ -57,7 +61,6 @@ export type {
   EphemeralTokenRefused,
 } from './events/auth-event.js';
 
-export { normalizeLogin } from './user/login-name.js';
 export { PasswordHasher } from './user/password-hasher.js';
 export { UserDirectory } from './user/user.directory.js';
 export type { AuthUser } from './user/user.directory.js';
@@ -85,6 +88,21 @@ export { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service
 
 export { RateLimitService } from './rate-limit/rate-limit.service.js';
 export type { RateLimitDecision, RateLimitTarget, RateLimitResult } from './rate-limit/rate-limit.service.js';
+
+export { Mailer } from './mail/mailer.js';
+export type {
+  LinkedMailKind,
+  Mail,
+  Mailbox,
+  MailContent,
+  MailDraft,
+  MailedCode,
+  MailedToken,
+  MailFacts,
+  MailKind,
+  MailText,
+  MailTexts,
+} from './mail/mail.js';
 
 export type { CompletedLogin, LoginAttempt, LoginContext, TokenTransport } from './login/login.service.js';
 

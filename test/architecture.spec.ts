@@ -13,6 +13,8 @@ import * as api from 'nestjs-latchkey';
  */
 const LAYERS: readonly (readonly string[])[] = [
   ['common', 'auth.errors.ts'],
+  // What mails are about: types only, of which the settings speak too.
+  ['mail/mail.ts'],
   ['config'],
   ['crypto', 'metrics/auth-metrics.ts'],
   ['postgres'],
@@ -20,6 +22,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['user', 'audit'],
   ['session', 'revocation', 'jwt', 'ephemeral-token', 'rate-limit'],
   ['jwt-session'],
+  ['mail'],
   ['login'],
   ['password'],
   ['auth.engine.ts'],

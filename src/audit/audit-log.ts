@@ -23,7 +23,7 @@ const BATCH = 500;
  * second. If a connection breaks before a write is answered, its events may be written twice.
  *
  * When the queue is full, the newest events that anyone can cause without an account (a failed login, a refused token,
- * a reached limit) make room for the others: a flood never costs the record of what an owner or administrator did.
+ * a reached limit, a mail) make room for the others: a flood never costs the record of what an owner or administrator did.
  */
 @Injectable()
 export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
@@ -148,7 +148,13 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
   }
 }
 
-const ANONYMOUS = new Set<AuthEvent['type']>(['login.failed', 'token.refused', 'rate_limit.reached']);
+const ANONYMOUS = new Set<AuthEvent['type']>([
+  'login.failed',
+  'token.refused',
+  'rate_limit.reached',
+  'mail.sent',
+  'mail.failed',
+]);
 
 /** Whether a client can cause it without an account. */
 const isAnonymous = ({ type }: AuthEvent): boolean => ANONYMOUS.has(type);

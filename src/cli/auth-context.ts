@@ -65,6 +65,9 @@ export async function withAuth<T>(values: Values, work: (auth: INestApplicationC
             users: host?.extras.users ?? (userId && idsOf(userId)),
             dataSource: undefined,
             globalGuard: false,
+            // No command sends mail, and a mailer may want to be connected.
+            mailer: undefined,
+            mail: undefined,
           }),
         ],
       },

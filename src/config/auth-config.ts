@@ -9,6 +9,7 @@ import { checkCookie, cookiePrefix, type CookieSettings } from './cookie-setting
 import { checkDatabase, type DatabaseSettings } from './database-settings.js';
 import { checkEphemeralTokens, type EphemeralTokenRule } from './ephemeral-token-settings.js';
 import { checkJwt, type JwtSettings } from './jwt-settings.js';
+import { checkMail, type MailSettings } from './mail-settings.js';
 import { OptionChecker } from './option-checker.js';
 import { checkPassword, type PasswordSettings } from './password-settings.js';
 import { checkRateLimits, type RateLimitSettings } from './rate-limit-settings.js';
@@ -16,7 +17,7 @@ import { checkRoutes, type RouteOptions } from './route-options.js';
 import { checkSecrets } from './secrets.js';
 import { checkSession, type SessionSettings } from './session-settings.js';
 import { checkTables, type TableSettings } from './table-settings.js';
-import { checkBaseUrl, checkTrustedOrigins } from './trusted-origins.js';
+import { checkBaseUrl, checkTrustedOrigins, isPlainHttp } from './trusted-origins.js';
 import { checkTrustedProxies, trustsUnixSocket } from './trusted-proxies.js';
 
 const OPTIONS: readonly (keyof AuthOptions)[] = [
@@ -36,6 +37,7 @@ const OPTIONS: readonly (keyof AuthOptions)[] = [
   'ephemeralTokens',
   'rateLimits',
   'loginPage',
+  'mail',
 ];
 
 /**
@@ -64,6 +66,8 @@ export class AuthConfig {
   declare readonly ephemeralTokens: ReadonlyMap<string, Readonly<EphemeralTokenRule>>;
   declare readonly rateLimits: Readonly<RateLimitSettings>;
   declare readonly loginPage: string | undefined;
+  /** `undefined` without a mailer. */
+  declare readonly mail: Readonly<MailSettings> | undefined;
   declare readonly routes: Readonly<RouteOptions> | undefined;
 
   private constructor(checked: Omit<AuthConfig, 'cookieName' | 'hasStatelessSessions'>) {
@@ -73,7 +77,7 @@ export class AuthConfig {
   }
 
   /** Throws one `INVALID_CONFIG` that lists every mistake, each with its remedy. The options are left untouched. */
-  static from(options: AuthOptions, routes?: RouteOptions): AuthConfig {
+  static from(options: AuthOptions, routes?: RouteOptions, mailer?: unknown): AuthConfig {
     const check = new OptionChecker();
     check.keys('', options, OPTIONS);
     const { url: listenerUrl, ...cache } = checkCache(check, options?.cache);
@@ -96,11 +100,17 @@ export class AuthConfig {
       ephemeralTokens: checkEphemeralTokens(check, options?.ephemeralTokens),
       rateLimits: checkRateLimits(check, options?.rateLimits),
       loginPage: options?.loginPage,
+      mail: checkMail(check, options?.mail, mailer, options?.baseUrl),
       routes: checkRoutes(check, routes),
     };
     check.that(
       checked.loginPage === undefined || isLocalPath(checked.loginPage),
       "loginPage must be a path of this application such as '/login', not an address elsewhere.",
+    );
+    check.that(
+      !checked.cookie.secure || !isPlainHttp(checked.baseUrl),
+      'baseUrl must begin with https:// while cookie.secure is on: over plain http browsers keep no Secure cookie, and a ' +
+        'mailed link would send its token in the clear. Only localhost may be plain.',
     );
     check.throwIfAny();
     return new AuthConfig(checked);

@@ -5,6 +5,7 @@ import type { CookieSettings } from './cookie-settings.js';
 import type { DatabaseSettings } from './database-settings.js';
 import type { EphemeralTokenRule, EphemeralTokenType } from './ephemeral-token-settings.js';
 import type { JwtSettings } from './jwt-settings.js';
+import type { MailSettings } from './mail-settings.js';
 import type { PasswordSettings } from './password-settings.js';
 import type { RateLimitOptions } from './rate-limit-settings.js';
 import type { SessionOptions } from './session-settings.js';
@@ -30,10 +31,13 @@ export interface AuthOptions {
   /**
    * The origin under which browsers reach the application, such as `https://app.example.com`: scheme and host, no path.
    * If it is set, the scheme is checked even where a browser sends no `Sec-Fetch-Site`, so that a page on the
-   * plain-http twin of your host is foreign. Default: none, and the request's own host is trusted under either scheme,
-   * since behind a proxy that terminates TLS the scheme cannot be seen.
+   * plain-http twin of your host is foreign. Every mailed link begins with it, so it is required with `mailer`. Default:
+   * none, and the request's own host is trusted under either scheme, since behind a proxy that terminates TLS the scheme
+   * cannot be seen.
    */
   baseUrl?: string;
+  /** Needs `mailer`. */
+  mail?: Partial<MailSettings>;
   /**
    * Other origins whose pages may send state-changing requests, such as `https://app.example.com`. The request's own
    * host is always trusted. Default none.

@@ -9,5 +9,6 @@ export const EXTRA_DEFAULTS = {
   imports: undefined,
   dataSource: undefined,
   engine: undefined,
+  mailer: undefined,
   isGlobal: true,
 } as const;

@@ -24,6 +24,16 @@ export function checkBaseUrl(check: OptionChecker, value: string | undefined): s
   return value;
 }
 
+/** Whether this is an origin over http of another machine: browsers take localhost for secure. */
+export function isPlainHttp(origin: unknown): boolean {
+  if (typeof origin !== 'string' || !URL.canParse(origin)) return false;
+  const { protocol, hostname } = new URL(origin);
+  return protocol === 'http:' && !LOCAL_HOST.test(hostname);
+}
+
+/** Potentially trustworthy over http (W3C Secure Contexts 3.1). */
+const LOCAL_HOST = /^(?:(?:.+\.)?localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+
 /**
  * An origin as browsers write it, such as `https://app.example.com`: scheme, host, and a port only if it is not the
  * scheme's default.

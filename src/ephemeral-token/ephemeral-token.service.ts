@@ -127,6 +127,22 @@ export class EphemeralTokenService {
   }
 
   /**
+   * Voids a token that nobody will present, because the mail that was to bring it was not sent. Other tokens of the
+   * account stay, and no event is emitted. False if it could not have been used anyway.
+   *
+   * @throws {TypeError} for an unknown type.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async revoke<Type extends EphemeralTokenType>(
+    type: Type,
+    token: string,
+    ...[binding]: BindingOf<Type>
+  ): Promise<boolean> {
+    const key = this.key(type, token, binding);
+    return key !== null && (await this.store.take(key, { voidsRest: false })) !== null;
+  }
+
+  /**
    * Voids every token of this account, of every type. Returns the number voided. A `UserDirectory` of your own calls it
    * when it deletes or disables an account whose name may be given to somebody else.
    *

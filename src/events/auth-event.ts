@@ -19,6 +19,8 @@ export type AuthEvent =
   | SessionReuseDetected
   | EphemeralTokenConsumed
   | EphemeralTokenRefused
+  | MailSent
+  | MailFailed
   | RateLimitReached;
 
 interface EventBase<Type extends string> {
@@ -151,6 +153,29 @@ export interface EphemeralTokenConsumed extends EventBase<'token.consumed'> {
 export interface EphemeralTokenRefused extends EventBase<'token.refused'> {
   readonly tokenType: string;
 }
+
+/** The mailer has taken a mail. The address is not included. */
+export interface MailSent extends EventBase<'mail.sent'> {
+  /** What it is about, such as `password_reset`: see `MailFacts`. */
+  readonly kind: string;
+  /** Whose account it is about; `null` if there is none yet. */
+  readonly userId: string | null;
+}
+
+/** A mail was not sent, and the token that it was to bring is void. */
+export interface MailFailed extends EventBase<'mail.failed'> {
+  /** `null` if it had not been decided whether there was a mail to send. */
+  readonly kind: string | null;
+  readonly userId: string | null;
+  readonly reason: MailFailureReason;
+}
+
+/**
+ * - `refused`: the mailer threw. `timeout`: it took longer than `mail.timeout`.
+ * - `queue_full`: too many were waiting. `shutdown`: there was no time left for it.
+ * - `address`: the stored address is not exactly one mailbox. `fault`: a fault before the mailer had it.
+ */
+export type MailFailureReason = 'refused' | 'timeout' | 'queue_full' | 'shutdown' | 'address' | 'fault';
 
 /** A limit has been reached. Emitted once until it allows events again, in each process that notices. */
 export interface RateLimitReached extends EventBase<'rate_limit.reached'> {

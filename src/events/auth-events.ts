@@ -17,12 +17,15 @@ export type AuthEventListener = (event: AuthEvent) => void | Promise<void>;
  * export class LoginNotices implements OnModuleInit {
  *   constructor(
  *     private readonly events: AuthEvents,
- *     private readonly mailer: Mailer,
+ *     private readonly outbox: Outbox,
+ *     private readonly users: UserDirectory,
  *   ) {}
  *
  *   onModuleInit() {
  *     this.events.on(async (event) => {
- *       if (event.type === 'session.reuse_detected') await this.mailer.warn(event.userId);
+ *       if (event.type !== 'password.disabled') return;
+ *       const user = await this.users.findById(event.userId);
+ *       if (user) this.outbox.post({ kind: 'password_disabled', to: user.email, userId: user.id, facts: {} });
  *     });
  *   }
  * }

@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Optional } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
 import { CleanupService } from '../cleanup/cleanup.service.js';
 import { Clock } from '../common/clock.js';
@@ -8,6 +8,7 @@ import { fromEpochSeconds } from '../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../postgres/prepared-statements.js';
 import type { Statement } from '../postgres/statement.js';
 import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
+import { Outbox } from '../mail/outbox.js';
 import { SessionStore } from '../session/session.store.js';
 
 export interface AuthHealthOptions {
@@ -24,7 +25,7 @@ export interface AuthHealthOptions {
 export interface AuthHealth {
   readonly status: 'up' | 'down';
   /** Parts that do not work as they should. Alone they do not make the state `down`. */
-  readonly degraded: readonly ('listener' | 'cleanup' | 'clock')[];
+  readonly degraded: readonly ('listener' | 'cleanup' | 'clock' | 'mail')[];
   /** Why it is `down`: `TIMEOUT`, `CLOCK_SKEW`, or the code of an `AuthError` such as `STORE_UNAVAILABLE`. */
   readonly reason?: string;
   /** Milliseconds until the stores had answered; `null` when they have not. */
@@ -40,6 +41,8 @@ export interface AuthHealth {
    * run is overdue.
    */
   readonly cleanup: 'off' | { readonly failing: boolean; readonly lastSuccess: number | null; readonly lag: number };
+  /** `off` without a `mailer`. Otherwise the mails that wait, and whether the mailer has failed three times in a row. */
+  readonly mail: 'off' | { readonly failing: boolean; readonly waiting: number };
 }
 
 const TIME: Statement = {
@@ -63,7 +66,7 @@ interface Probe {
  *
  * - `down`: sessions cannot be read or the clock is wrong, so this process should get no requests.
  * - `up` with something `degraded`: every answer is still right. A disconnected listener costs speed only (everything
- *   is read from the database meanwhile), a failing cleanup costs space.
+ *   is read from the database meanwhile), a failing cleanup costs space, a failing mailer the mails.
  *
  * @example
  * ```ts
@@ -93,6 +96,7 @@ export class AuthHealthIndicator {
     private readonly clock: Clock,
     private readonly config: AuthConfig,
     private readonly cleanup: CleanupService,
+    @Optional() private readonly outbox?: Outbox,
   ) {}
 
   /**
@@ -103,12 +107,13 @@ export class AuthHealthIndicator {
     key: Key = 'auth' as Key,
     { timeout = seconds(3), maxClockSkew = seconds(30) }: AuthHealthOptions = {},
   ): Promise<Record<Key, AuthHealth>> {
-    const facts = { listener: this.listener(), cleanup: this.cleanupFacts() };
+    const facts = { listener: this.listener(), cleanup: this.cleanupFacts(), mail: this.mailFacts() };
     const degraded: AuthHealth['degraded'][number][] = [];
     if (facts.listener === 'disconnected') degraded.push('listener');
     if (facts.cleanup !== 'off' && (facts.cleanup.failing || facts.cleanup.lag > NOTICEABLE_LAG)) {
       degraded.push('cleanup');
     }
+    if (facts.mail !== 'off' && facts.mail.failing) degraded.push('mail');
     const answer = (status: 'up' | 'down', rest: Partial<AuthHealth>) =>
       ({ [key]: { status, degraded, roundTrip: null, clockSkew: null, ...facts, ...rest } }) as Record<Key, AuthHealth>;
     try {
@@ -149,6 +154,12 @@ export class AuthHealthIndicator {
   private listener(): AuthHealth['listener'] {
     if (!this.config.cache.enabled) return 'off';
     return this.channel.isCurrent ? 'current' : 'disconnected';
+  }
+
+  private mailFacts(): AuthHealth['mail'] {
+    if (!this.outbox) return 'off';
+    const { failing, waiting } = this.outbox.state;
+    return { failing, waiting };
   }
 
   private cleanupFacts(): AuthHealth['cleanup'] {

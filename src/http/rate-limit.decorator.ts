@@ -27,7 +27,7 @@ import { RATE_LIMITS, type RateLimitBy, type RateLimitRule } from './rate-limit.
  * @RateLimit({ event: 'login_ip' })
  * @Post('share')
  * share(@Body('to') to: string) {
- *   return this.mailer.send(to);
+ *   return this.notes.share(to);
  * }
  * ```
  */

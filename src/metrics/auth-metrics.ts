@@ -6,12 +6,14 @@ const COUNTERS = {
   'latchkey.logins': 'Logins: succeeded, or failed with the reason',
   'latchkey.rate_limit.reached': 'Subjects that reached a rate limit, by event; each counted once until the limit ends',
   'latchkey.ephemeral_tokens': 'Single-use tokens, by type: consumed or refused',
+  'latchkey.mails': 'Mails, by kind: sent, or failed with the reason',
   'latchkey.events': 'Events of AuthEvents, by type',
 } as const;
 
 const GAUGES = {
   'latchkey.invalidation.current':
     '1 while revocations by other processes are received and the cache may answer, else 0',
+  'latchkey.mail.waiting': 'Mails that wait in this process to be sent',
   'latchkey.cache.size': 'Sessions in the memory of this process',
 } as const;
 

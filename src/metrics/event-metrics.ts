@@ -27,6 +27,8 @@ const COUNTED: Readonly<Record<string, (event: AnyEvent) => Counted>> = {
   'login.failed': ({ reason }) => ['latchkey.logins', { result: 'failed', reason: word(reason) }],
   'token.consumed': token('consumed'),
   'token.refused': token('refused'),
+  'mail.sent': ({ kind }) => ['latchkey.mails', { kind: word(kind), result: 'sent' }],
+  'mail.failed': ({ kind, reason }) => ['latchkey.mails', { kind: word(kind), result: 'failed', reason: word(reason) }],
   'rate_limit.reached': ({ event }) => ['latchkey.rate_limit.reached', { event: word(event) }],
 };
 

@@ -77,7 +77,7 @@ const MAX_EMITTED = 10_000;
  * @example
  * ```ts
  * await limits.consumeOrThrow('email_send', user.email); // 429 once the limit is reached
- * await mailer.send(user.email);
+ * outbox.post({ kind: 'no_password', to: user.email, facts: {} });
  *
  * const { allowed, decisive } = await limits.consumeAll([
  *   { event: '2fa_attempt', subject: user.email },

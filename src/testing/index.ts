@@ -2,3 +2,4 @@ export { FrozenClock } from './frozen-clock.js';
 export { signInAs } from './sign-in-as.js';
 export { startEmbeddedPostgres } from './embedded-postgres.js';
 export type { EmbeddedPostgres, EmbeddedPostgresOptions } from './embedded-postgres.js';
+export { MemoryMailer } from './memory-mailer.js';

@@ -23,3 +23,16 @@ export function checkedEmail(text: string): string | null {
     isCanonicalDomain(domain);
   return isOneMailbox ? address : null;
 }
+
+/**
+ * Where to write to for an account's stored address: that address with an international domain in its ASCII form, or
+ * `null` unless it is exactly one mailbox. An address whose local part `checkedEmail` would spell with other letters is
+ * refused too: the one with those letters may be somebody else's.
+ */
+export function mailboxOf(stored: string): string | null {
+  const checked = checkedEmail(stored);
+  if (checked === null) return null;
+  const local = stored.slice(0, stored.lastIndexOf('@')).normalize('NFC');
+  const at = checked.lastIndexOf('@');
+  return local.toLowerCase() === checked.slice(0, at) ? `${local}${checked.slice(at)}` : null;
+}

@@ -2,15 +2,12 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { PostgresUserDirectory } from 'nestjs-latchkey';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { curlLines } from '../support/readme.js';
 
 const ADA = { email: 'ada@example.com', password: 'correct horse battery staple' };
-/** The README's program, and the recipes beside it. */
-class DemoModule {}
 
 const project = new URL('../../', import.meta.url);
 const port = Number(process.env['PORT'] ?? 3000);
@@ -23,9 +20,7 @@ try {
     process.env['DATABASE_URL'] = postgres.url;
   }
   process.env['AUTH_SECRET'] ??= randomBytes(48).toString('base64url');
-  const { AppModule } = await import('./app.module.js');
-  const { RecipesModule } = await import('./recipes/recipes.module.js');
-  Module({ imports: [AppModule, RecipesModule] })(DemoModule);
+  const { DemoModule } = await import('./demo.module.js');
   const app = await NestFactory.create(DemoModule, { logger: ['error', 'warn'] });
   const users = app.get(PostgresUserDirectory);
   if (!(await users.findByLogin(ADA.email))) await users.create(ADA.email, ADA.password);
@@ -38,6 +33,7 @@ try {
   }
 
   console.log(`nestjs-latchkey demo: http://localhost:${port}   account: ${ADA.email} / ${ADA.password}`);
+  console.log(`Its mail is printed here, and kept at http://localhost:${port}/demo/mail`);
   console.log(`\nTry it:\n`);
   for (const line of curlLines(readFileSync(new URL('README.md', project), 'utf8'))) {
     console.log(`  ${line.replaceAll('localhost:3000', `localhost:${port}`)}`);

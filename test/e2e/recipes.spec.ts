@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   AuthTransaction,
@@ -10,30 +11,35 @@ import {
   SessionService,
   PostgresUserDirectory,
   type AuthUser,
+  type Mail,
 } from 'nestjs-latchkey';
-import { signInAs } from 'nestjs-latchkey/testing';
+import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
-import { Background } from '../app/recipes/background.js';
-import { Mailer, type Mail } from '../app/recipes/mailer.js';
 import { RecipesModule } from '../app/recipes/recipes.module.js';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { storedText } from '../support/stored.js';
 
 @Injectable()
-class KeptMail extends Mailer {
-  readonly mails: Mail[] = [];
-  fails = false;
-  override async send(mail: Mail): Promise<void> {
-    if (this.fails) throw new Error('the provider is away');
-    this.mails.push(mail);
+class TestMailer extends MemoryMailer {
+  /** What it does instead of keeping the mail. */
+  instead: ((mail: Mail) => Promise<void>) | undefined;
+  override send(mail: Mail): Promise<void> {
+    return this.instead ? this.instead(mail) : super.send(mail);
   }
 }
+
+const BASE_URL = 'https://app.example.com';
+const MAIL = {
+  baseUrl: BASE_URL,
+  mailer: TestMailer,
+  mail: { pages: { password_reset: '/reset-password' }, timeout: seconds(2) },
+};
 
 const NEW_PASSWORD = 'a brand new password';
 
 describe.each(PLATFORMS)('recipes on %s', (platform) => {
   let t: TestApp;
-  let mailer: KeptMail;
+  let mailer: TestMailer;
   let ada: AuthUser;
   let accounts = 0;
   let from: string;
@@ -42,18 +48,17 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
     t = await startTestApp({
       platform,
       imports: [RecipesModule],
-      auth: { rateLimits: undefined, trustedProxies: ['127.0.0.1'], jwt: { sessions: true } },
-      override: (builder) => builder.overrideProvider(Mailer).useValue(new KeptMail()),
+      auth: { rateLimits: undefined, trustedProxies: ['127.0.0.1'], jwt: { sessions: true }, ...MAIL },
     });
-    mailer = t.app.get(Mailer);
+    mailer = t.app.get(TestMailer);
   });
   afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.advance(minutes(20));
     from = `203.0.113.${++accounts}`;
     ada = await createUser(t.app, `ada${accounts}@example.com`);
-    mailer.mails.length = 0;
-    mailer.fails = false;
+    mailer.sent.length = 0;
+    mailer.instead = undefined;
   });
 
   const post = (path: string, body: object, address = from) =>
@@ -61,10 +66,9 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
   const login = (password: string, email = ada.email) => post('/auth/login', { email, password });
   /** The mail goes out after the answer. */
   const mailTo = async (address: string) => {
-    await t.app.get(Background).idle();
-    return mailer.mails.filter(({ to }) => to === address);
+    const mails = await MemoryMailer.of(t.app);
+    return mails.to(address);
   };
-  const linkToken = (mail: Mail) => /#token=([\w-]{43})$/.exec(mail.text)![1]!;
 
   describe('password reset', () => {
     const forgot = (email: unknown = ada.email, address = from) =>
@@ -73,12 +77,12 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
       post('/password/reset', { token: token as string, password });
     const askForLink = async () => {
       await forgot().expect(202);
-      return linkToken((await mailTo(ada.email)).at(-1)!);
+      return (await MemoryMailer.of(t.app)).last('password_reset').token;
     };
 
     it('T: forgot 202 and one mail, reset 200, old password 401, new 200', async () => {
       const token = await askForLink();
-      expect(mailer.mails).toHaveLength(1);
+      expect(mailer.sent).toHaveLength(1);
       await reset(token).expect(200);
       await login(PASSWORD).expect(401);
       t.clock.advance(minutes(1));
@@ -93,12 +97,12 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
       const disabled = await forgot(off.email).expect(202);
       expect([unknown.text, disabled.text]).toEqual([known.text, known.text]);
       expect(await mailTo(ada.email)).toHaveLength(1);
-      expect(mailer.mails).toHaveLength(1);
+      expect(mailer.sent).toHaveLength(1);
     });
 
     it('the token is in the fragment of the link, and not in the database', async () => {
       const token = await askForLink();
-      expect(mailer.mails[0]!.text).toContain('/reset-password#token=');
+      expect(mailer.sent[0]!.text).toContain(`${BASE_URL}/reset-password#${token}`);
       const stored = await storedText(t.db, 'auth_ephemeral_tokens');
       expect(stored).toContain(ada.email);
       expect(stored).not.toContain(token);
@@ -190,14 +194,91 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
       expect(await mailTo(ada.email)).toHaveLength(3);
     });
 
-    it('a mail that fails costs nothing: no token is left, and three more may be asked for', async () => {
-      mailer.fails = true;
-      await forgot().expect(202);
-      expect(await mailTo(ada.email)).toEqual([]);
+    it.each<[string, () => Promise<void>]>([
+      ['hangs', () => new Promise(() => {})],
+      ['rejects', () => Promise.reject(new Error('the provider is away'))],
+      [
+        'throws at once',
+        () => {
+          throw new Error('the provider is away');
+        },
+      ],
+    ])('F15: a mailer that %s: the same answer, no token is left, a new request works at once', async (_, instead) => {
+      const { text } = await forgot().expect(202);
+      await mailTo(ada.email);
+      t.clock.advance(minutes(20));
+      mailer.instead = instead;
+      for (let i = 0; i < 3; i++) {
+        const answer = await forgot(ada.email, `198.51.100.${i}`).expect(202);
+        expect(answer.text).toBe(text);
+      }
+      await MemoryMailer.of(t.app);
       expect(await storedText(t.db, 'auth_ephemeral_tokens')).not.toContain(ada.email);
-      mailer.fails = false;
-      for (let i = 0; i < 3; i++) await forgot().expect(202);
+      mailer.instead = undefined;
+      mailer.sent.length = 0;
+      for (let i = 0; i < 4; i++) await forgot(ada.email, `198.51.100.${i}`).expect(202);
       expect(await mailTo(ada.email)).toHaveLength(3);
+      await reset(mailer.last('password_reset').token).expect(200);
+    });
+
+    it('F15: the answer waits neither for the account nor for the mail', async () => {
+      let answered!: (user: null) => void;
+      const account = new Promise<null>((resolve) => (answered = resolve));
+      const users = t.app.get(PostgresUserDirectory);
+      const find = jest.spyOn(users, 'findByLogin').mockImplementation(() => account);
+      await forgot().expect(202);
+      answered(null); // only now: an answer that waited for it would never have come
+      await MemoryMailer.of(t.app);
+      expect(find).toHaveBeenCalledTimes(1);
+      find.mockRestore();
+    });
+
+    it.each([
+      ['Host', { Host: 'evil.example' }],
+      ['X-Forwarded-Host', { 'X-Forwarded-Host': 'evil.example', 'X-Forwarded-Proto': 'http' }],
+      ['Forwarded', { Forwarded: 'host=evil.example;proto=http' }],
+      ['X-Original-Host', { 'X-Original-Host': 'evil.example', 'X-Host': 'evil.example' }],
+    ])('F18: a forged %s does not change the link', async (_, headers) => {
+      await forgot()
+        .set(headers as Record<string, string>)
+        .expect(202);
+      const [mail] = await mailTo(ada.email);
+      expect(mail).toMatchObject({ link: expect.stringMatching(/^https:\/\/app\.example\.com\/reset-password#/) });
+      expect(JSON.stringify(mail)).not.toContain('evil');
+    });
+
+    it('F19: scanners that open the link spend nothing, and the token reaches no access log', async () => {
+      const accessLog: string[] = [];
+      t.app
+        .getHttpServer()
+        .on('request', ({ method, url, rawHeaders }: IncomingMessage) =>
+          accessLog.push([method, url, ...rawHeaders].join(' ')),
+        );
+      const token = await askForLink();
+      const links = (await mailTo(ada.email)).flatMap(({ text }) => text.match(/https:\S+/g) ?? []);
+      expect(links).toHaveLength(1);
+      const opened = links[0]!.replace(BASE_URL, t.url);
+      await fetch(opened, { method: 'HEAD' });
+      for (let i = 0; i < 10; i++) await fetch(opened);
+      await reset(token).expect(200);
+      expect(accessLog.filter((line) => line.includes(' /reset-password '))).toHaveLength(11);
+      expect(accessLog.filter((line) => line.includes(token))).toEqual([]);
+      // Negative control: a token in the query would be seen.
+      await fetch(opened.replace('#', '?token='));
+      expect(accessLog.filter((line) => line.includes(token))).toHaveLength(1);
+    });
+
+    it.each([
+      ['a comma', 'one%d@example.com,two@evil.example'],
+      ['a semicolon', 'one%d@example.com;two@evil.example'],
+      ['a display name', '"one%d@example.com" <two@evil.example>'],
+    ])('F17: to the account of another program whose address has %s nothing is written', async (_, address) => {
+      const email = address.replace('%d', String(accounts));
+      await t.db.query('UPDATE users SET email = $1 WHERE id = $2', [email, ada.id]);
+      await forgot(email).expect(202);
+      await MemoryMailer.of(t.app);
+      expect(mailer.sent).toEqual([]);
+      expect(await storedText(t.db, 'auth_ephemeral_tokens')).not.toContain('evil.example');
     });
   });
 
@@ -209,7 +290,7 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
         .split(';')[0]!;
     const first = async (password = PASSWORD, address = from) => {
       const answer = await post('/two-factor/login', { email: ada.email, password }, address).expect(200);
-      const code = /\d{6}/.exec(mailer.mails.at(-1)!.text)![0];
+      const { code } = (await MemoryMailer.of(t.app)).last('login_code');
       return { answer, code, preAuthToken: answer.body.preAuthToken as string, challenge: challengeOf(answer) };
     };
     const second = (step: { preAuthToken: string; challenge: string }, code: string, address = from) =>
@@ -246,7 +327,7 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
         url: t.db.url,
         platform,
         imports: [RecipesModule],
-        auth: { routes: { path: 'auth', login: false } },
+        auth: { routes: { path: 'auth', login: false }, ...MAIL },
       });
       const credentials = { email: ada.email, password: PASSWORD };
       await request(strict.url).post('/auth/login').send(credentials).expect(404);
@@ -261,15 +342,14 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
         url: t.db.url,
         platform,
         imports: [RecipesModule],
-        auth: { session: { scheme: 'signed-cookie' } },
-        override: (builder) => builder.overrideProvider(Mailer).useValue(mailer),
+        auth: { session: { scheme: 'signed-cookie' }, ...MAIL },
       });
       signed.clock.set(t.clock.now());
       const step = await request(signed.url)
         .post('/two-factor/login')
         .send({ email: ada.email, password: PASSWORD })
         .expect(200);
-      const code = /\d{6}/.exec(mailer.mails.at(-1)!.text)![0];
+      const { code } = (await MemoryMailer.of(signed.app)).last('login_code');
       const answer = await request(signed.url)
         .post('/two-factor/verify')
         .set('Cookie', challengeOf(step))

@@ -145,7 +145,8 @@ describe('latchkey migrate', () => {
 });
 
 describe('H40: users of the host’s own', () => {
-  const directory = `{ secrets: ['${SECRET}'], users: class {
+  const directory = `{ secrets: ['${SECRET}'], baseUrl: 'https://app.example.com', mail: {},
+    mailer: class { constructor() { throw new Error('no command makes one'); } }, users: class {
     isJoinable = false;
     publishesChanges = false;
     async findById(id) { return id === '7' ? { id, email: 'ada@example.com' } : null; }
@@ -232,7 +233,10 @@ describe('latchkey doctor', () => {
   });
 
   it('a good configuration: exit 0 (negative control)', async () => {
-    const config = configFile(`{ secrets: ['${SECRET}'], routes: { path: 'auth' } }`);
+    const mailer = 'mailer: class { constructor() { throw new Error() } }'; // no command makes one
+    const config = configFile(
+      `{ secrets: ['${SECRET}'], routes: { path: 'auth' }, baseUrl: 'https://app.example.com', ${mailer}, mail: {} }`,
+    );
     undo.push(config.remove);
     const { status, out } = await latchkey(['doctor'], { LATCHKEY_CONFIG: config.path });
     expect(status).toBe(0);

@@ -410,6 +410,19 @@ describe('the account', () => {
     expect(await tokens.consume('password_reset', second)).toEqual({ username: two });
   });
 
+  it('revoke voids this token alone, and a second time, or without its binding, nothing', async () => {
+    const [reset, exchange] = [await issue('password_reset'), await issue('oidc_exchange')];
+    const download = await tokens.issue('slicer_download', { resource: 'archive:5' });
+    expect(await tokens.revoke('password_reset', reset)).toBe(true);
+    expect(await tokens.revoke('password_reset', reset)).toBe(false);
+    expect(await tokens.revoke('password_reset', 'no token')).toBe(false);
+    expect(await tokens.revoke('slicer_download', download, 'archive:6')).toBe(false);
+    expect(await tokens.consume('password_reset', reset)).toBeNull();
+    expect(await tokens.consume('oidc_exchange', exchange)).toEqual({ username: ADA });
+    expect(await tokens.revoke('slicer_download', download, 'archive:5')).toBe(true);
+    expect(await tokens.consume('slicer_download', download, 'archive:5')).toBeNull();
+  });
+
   it('revokeAllForLogin voids all of its tokens and nobody else’s', async () => {
     for (const type of USER_TYPES) await issue(type);
     await tokens.issue('slicer_download', { resource: 'archive:5' });

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { inspect, type InspectOptions } from 'node:util';
 import type { FactoryProvider } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
@@ -10,10 +11,24 @@ import * as redis from 'nestjs-latchkey/redis';
 import { RedisConnection, RedisEphemeralTokenStore, RedisInvalidationChannel } from 'nestjs-latchkey/redis';
 import { RedisRateLimitStore, RedisSessionStore } from 'nestjs-latchkey/redis';
 import * as testing from 'nestjs-latchkey/testing';
-import { FrozenClock } from 'nestjs-latchkey/testing';
+import { FrozenClock, MemoryMailer } from 'nestjs-latchkey/testing';
 import { startTestApp, type TestApp } from '../support/app.js';
 import { SchemaNames } from '../../src/schema/schema-names.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+
+const randomToken = () => randomBytes(32).toString('base64url');
+
+class HangingMailer extends root.Mailer {
+  static called = Promise.resolve();
+  private static tell = () => {};
+  static {
+    HangingMailer.called = new Promise((resolve) => (HangingMailer.tell = resolve));
+  }
+  override send(): Promise<void> {
+    HangingMailer.tell();
+    return new Promise(() => {});
+  }
+}
 
 const CANARY = 'canary-secret-that-nobody-may-ever-see-0123456789';
 const PREVIOUS = 'canary-of-before-that-nobody-may-ever-see-0123456789';
@@ -45,7 +60,14 @@ beforeAll(async () => {
   secrets = [CANARY, PREVIOUS, password, REDIS_PASSWORD];
   t = await startTestApp({
     url: db.url,
-    auth: { secrets: [CANARY, PREVIOUS], jwt: { sessions: true }, cache: { enabled: true, url: db.url } },
+    auth: {
+      secrets: [CANARY, PREVIOUS],
+      jwt: { sessions: true },
+      cache: { enabled: true, url: db.url },
+      baseUrl: 'https://app.example.com',
+      mailer: HangingMailer,
+      mail: { pages: { password_reset: '/reset' }, concurrency: 1, shutdownTimeout: 1 },
+    },
   });
   const { id } = await t.app.get(root.PostgresUserDirectory).create('ada@example.com', 'correct horse battery');
   const sessions = t.app.get(SessionService);
@@ -54,6 +76,15 @@ beforeAll(async () => {
   await sessions.lookup(successor!.token);
   secrets.push(token, successor!.token);
 
+  // One mail is being sent, the other waits.
+  const mailed = [randomToken(), randomToken()];
+  const outbox = t.app.get(engine.Outbox);
+  for (const token of mailed) {
+    outbox.post({ kind: 'password_reset', to: 'ada@example.com', facts: { token, validFor: root.hours(1) } });
+  }
+  await HangingMailer.called;
+  secrets.push(...mailed);
+
   const keys = t.app.get(KeyRing);
   const statements = t.app.get(engine.PreparedStatements);
   const connection = new RedisConnection({ url: `redis://user:${REDIS_PASSWORD}@127.0.0.1:1` });
@@ -61,6 +92,7 @@ beforeAll(async () => {
     new SignedTokens(keys),
     new TimedSerializer(keys.forSalt('salt')),
     new FrozenClock(),
+    new MemoryMailer(),
     connection,
     new RedisEphemeralTokenStore(connection, statements),
     new RedisInvalidationChannel(connection, 1_000),

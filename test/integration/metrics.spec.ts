@@ -7,7 +7,8 @@ import {
 } from '@opentelemetry/sdk-metrics';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { AuthEvents, SessionService, type AuthEvent } from 'nestjs-latchkey';
-import { InvalidationChannel, SessionStore } from 'nestjs-latchkey/engine';
+import { InvalidationChannel, Outbox, SessionStore } from 'nestjs-latchkey/engine';
+import { MemoryMailer } from 'nestjs-latchkey/testing';
 import { AuthMetrics } from '../../src/metrics/auth-metrics.js';
 import { CountedSessionStore } from '../../src/metrics/counted-session.store.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
@@ -52,7 +53,14 @@ describe('metrics', () => {
 
   it('with an SDK: lookups, changes, statements, gauges and events are counted, and nobody is named', async () => {
     metrics.setGlobalMeterProvider(provider);
-    t = await startTestApp({ url: db.url, auth: { cache: { enabled: true, channel: 'local' } } });
+    t = await startTestApp({
+      url: db.url,
+      auth: {
+        cache: { enabled: true, channel: 'local' },
+        baseUrl: 'https://app.example.com',
+        mailer: MemoryMailer,
+      },
+    });
     expect(t.app.get(SessionStore)).toBeInstanceOf(CountedSessionStore);
     const sessions = t.app.get(SessionService);
     const ada = await createUser(t.app, 'ada@example.com');
@@ -71,6 +79,10 @@ describe('metrics', () => {
     ]) {
       t.app.get(AuthEvents).emit(event as unknown as AuthEvent);
     }
+    const outbox = t.app.get(Outbox);
+    outbox.post({ kind: 'no_password', to: 'ada@example.com', facts: {} });
+    outbox.post({ kind: 'no_password', to: 'ada@example.com,eve@example.com', facts: {} });
+    await outbox.idle();
     const points = await collected();
     const value = (name: string, attributes: object = {}) =>
       points.find((point) => point.name === name && JSON.stringify(point.attributes) === JSON.stringify(attributes))
@@ -88,6 +100,9 @@ describe('metrics', () => {
     expect(value('latchkey.logins', { result: 'failed', reason: 'INVALID_CREDENTIALS' })).toBe(1);
     expect(value('latchkey.ephemeral_tokens', { type: 'password_reset', result: 'consumed' })).toBe(1);
     expect(value('latchkey.ephemeral_tokens', { type: 'other', result: 'refused' })).toBe(1);
+    expect(value('latchkey.mails', { kind: 'no_password', result: 'sent' })).toBe(1);
+    expect(value('latchkey.mails', { kind: 'no_password', result: 'failed', reason: 'address' })).toBe(1);
+    expect(value('latchkey.mail.waiting')).toBe(0);
     expect(value('latchkey.rate_limit.reached', { event: 'login_ip' })).toBe(1);
     for (const secret of [ada.id, token, session.id, session.handle, 'ada@example.com', '192.0.2.1']) {
       expect(JSON.stringify(points)).not.toContain(secret);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { normalizeLogin, PasswordHasher, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { PasswordHasher, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { normalizeLogin } from 'nestjs-latchkey/engine';
 import { CHEAP_HASHES, createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
 
 describe('PostgresUserDirectory', () => {

@@ -42,7 +42,7 @@ import {
   type INestApplication, type OnModuleInit,
 } from '@nestjs/common';
 import {
-  bcryptPasswords, CleanupService, LoginService, PasswordChangeService, type BcryptLibrary, type LegacyPasswords,
+  bcryptPasswords, CleanupService, LoginService, Outbox, PasswordChangeService, type BcryptLibrary, type LegacyPasswords,
 } from 'nestjs-latchkey/engine';
 import { HealthCheckService } from '@nestjs/terminus';
 import { Test } from '@nestjs/testing';
@@ -65,6 +65,7 @@ declare const dataSource: DataSource;
 declare const hasher: PasswordHasher;
 declare const limits: RateLimitService;
 declare const logins: LoginService;
+declare const outbox: Outbox;
 declare const passwords: PasswordChangeService;
 declare const revocation: TokenRevocationService;
 declare const sessionService: SessionService;
@@ -81,8 +82,6 @@ declare const isSha512Crypt: (storedHash: string, password: string) => Promise<b
 declare class Note {}
 declare class Company { name: string }
 declare class Customer { id: number; email: string; passwordHash: string; blockedAt: Date | null }
-declare class Mailer { send(to: string): Promise<void>; warn(userId: string): Promise<void> }
-declare const mailer: Mailer;
 declare const passkeys: { verify(assertion: unknown): Promise<AuthUser | null> };
 declare class DocumentBuilder { setTitle(title: string): this; build(): object }
 declare const SwaggerModule: {
@@ -95,7 +94,6 @@ declare class ConfigService { getOrThrow<T>(name: string): T }
 const FIELDS = `constructor(
   private readonly sessions: HttpSessions,
   private readonly connections: SessionConnections,
-  private readonly mailer: Mailer,
-  private readonly notes: { events(): Observable<{ data: string }> },
+  private readonly notes: { events(): Observable<{ data: string }>; share(to: string): Promise<void> },
   private readonly passkeys: { verify(assertion: unknown): Promise<AuthUser | null> },
 ) {}`;

@@ -92,6 +92,7 @@ describe('documentation', () => {
     const { JwtSettings } = await import('../../src/config/jwt-settings.js');
     const { CacheSettings } = await import('../../src/config/cache-settings.js');
     const { CleanupSettings } = await import('../../src/config/cleanup-settings.js');
+    const { MailSettings } = await import('../../src/config/mail-settings.js');
     const { AuditSettings } = await import('../../src/config/audit-settings.js');
     const groups = {
       session: new SessionSettings(),
@@ -100,6 +101,7 @@ describe('documentation', () => {
       cache: new CacheSettings(),
       cleanup: new CleanupSettings(),
       audit: new AuditSettings(),
+      mail: new MailSettings(),
     };
     const options = page('docs/options.md');
     for (const [name, settings] of Object.entries(groups)) {

@@ -14,9 +14,9 @@ export interface Examined {
  * The configuration as AuthModule reads it. If that refuses the whole, the valid parts are still examined, with
  * defaults for the others: one mistake must not hide the rest.
  */
-export function examined({ options, routes }: HostConfiguration): Examined {
-  const mistakes = mistakesOf(() => AuthConfig.from(options, routes));
-  if (mistakes.length === 0) return { config: AuthConfig.from(options, routes), mistakes };
+export function examined({ options, routes, extras: { mailer } }: HostConfiguration): Examined {
+  const mistakes = mistakesOf(() => AuthConfig.from(options, routes, mailer));
+  if (mistakes.length === 0) return { config: AuthConfig.from(options, routes, mailer), mistakes };
   const substitute = { secrets: [randomBytes(48).toString('base64url')] };
   const usable = Object.entries(isRecord(options) ? options : {}).filter(
     ([name, value]) => mistakesOf(() => AuthConfig.from({ ...substitute, [name]: value })).length === 0,

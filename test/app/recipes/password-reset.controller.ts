@@ -2,17 +2,15 @@ import { BadRequestException, Body, Controller, Header, HttpCode, Post } from '@
 import {
   AuthTransaction,
   EphemeralTokenService,
-  normalizeLogin,
+  hours,
   Public,
   RateLimit,
   RateLimitService,
   PostgresUserDirectory,
+  type MailDraft,
 } from 'nestjs-latchkey';
-import { Background } from './background.js';
-import { Mailer } from './mailer.js';
+import { normalizeLogin, Outbox } from 'nestjs-latchkey/engine';
 
-/** Links are built from configuration, never from the request's Host. */
-const BASE_URL = process.env['BASE_URL'] ?? 'http://localhost:3000';
 const ANSWER = { message: 'If there is such an account, a mail with a link is on its way.' };
 
 /** Forgotten passwords: a mailed link that works once and for an hour. */
@@ -24,18 +22,17 @@ export class PasswordResetController {
     private readonly tokens: EphemeralTokenService,
     private readonly limits: RateLimitService,
     private readonly transaction: AuthTransaction,
-    private readonly mailer: Mailer,
-    private readonly background: Background,
+    private readonly outbox: Outbox,
   ) {}
 
-  /** The same answer for every address, at the same speed: the mail is sent after it. */
+  /** The same answer for every address, at the same speed: the account is looked up and the mail sent after it. */
   @RateLimit({ event: 'password_reset_ip', by: 'ip' })
   @Post('forgot')
   @HttpCode(202)
   @Header('Cache-Control', 'no-store')
   forgot(@Body('email') email: unknown) {
     if (typeof email !== 'string' || email.length > 320) throw new BadRequestException('email must be a string.');
-    this.background.run(() => this.sendLink(normalizeLogin(email)));
+    this.outbox.post(() => this.resetMail(normalizeLogin(email)));
     return ANSWER;
   }
 
@@ -61,20 +58,22 @@ export class PasswordResetController {
     return { message: 'The password has been changed. Log in with it.' };
   }
 
-  private async sendLink(email: string): Promise<void> {
+  private async resetMail(email: string): Promise<MailDraft | null> {
     const user = await this.users.findByLogin(email);
-    if (!user || (user.disabledAt ?? null) !== null) return;
+    if (!user || (user.disabledAt ?? null) !== null) return null;
     const sent = await this.limits.consume('password_reset_send', email);
-    if (!sent.allowed) return;
-    const token = await this.tokens.issue('password_reset', { username: email });
-    // In the fragment: it reaches no server log and no Referer.
-    const text = `Choose a new password: ${BASE_URL}/reset-password#token=${token}`;
-    try {
-      await this.mailer.send({ to: user.email, subject: 'Your new password', text });
-    } catch (error) {
-      await this.tokens.consume('password_reset', token); // so that a link that nobody has cannot be used
-      await this.limits.refund(sent);
-      throw error;
-    }
+    if (!sent.allowed) return null;
+    const token = await this.tokens.issue('password_reset', { username: email }, { ttl: hours(1) });
+    return {
+      kind: 'password_reset',
+      to: user.email, // the account's, in whatever spelling it was typed
+      userId: user.id,
+      facts: { token, validFor: hours(1) },
+      // A mail that was not sent costs nothing, and its link is void.
+      onUnsent: async () => {
+        await this.tokens.revoke('password_reset', token);
+        await this.limits.refund(sent);
+      },
+    };
   }
 }

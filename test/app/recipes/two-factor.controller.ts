@@ -17,11 +17,11 @@ import {
   DeviceCookie,
   KnownDevices,
   LoginLimits,
+  Outbox,
   parseLoginBody,
   PasswordLogin,
 } from 'nestjs-latchkey/engine';
 import type { IncomingMessage } from 'node:http';
-import { Mailer } from './mailer.js';
 
 const CHALLENGE = '__Host-2fa-challenge';
 const COOKIE = { path: '/', httpOnly: true, secure: true, sameSite: 'lax' } as const;
@@ -47,7 +47,7 @@ export class TwoFactorController {
     private readonly sessions: HttpSessions,
     private readonly clock: Clock,
     private readonly clientIp: ClientIp,
-    private readonly mailer: Mailer,
+    private readonly outbox: Outbox,
     private readonly adapterHost: HttpAdapterHost,
   ) {}
 
@@ -59,13 +59,17 @@ export class TwoFactorController {
     const authenticatedAt = this.clock.now();
     // The same limits as the login without a second factor.
     const ip = this.clientIp.of(request);
-    const { email, tokensInvalidatedAfter = null } = await this.loginLimits.enforce(
+    const {
+      id: userId,
+      email,
+      tokensInvalidatedAfter = null,
+    } = await this.loginLimits.enforce(
       ip,
       login,
       (isKnownDevice) => this.passwords.verify(login, password, { ip, isKnownDevice }),
       this.devices.identify(this.deviceCookie.values(request.headers.cookie), login),
     );
-    await this.limits.consumeOrThrow('email_send', login);
+    const sent = await this.limits.consumeOrThrow('email_send', login);
 
     const code = String(randomInt(1_000_000)).padStart(6, '0');
     // Six digits need a slow hash, not the SHA-256 that a token gets (ASVS 6.5.2).
@@ -76,10 +80,15 @@ export class TwoFactorController {
       challengeId: challengeId(challenge),
       firstFactor: { authenticatedAt, tokensInvalidatedAfter },
     });
-    await this.mailer.send({
+    this.outbox.post({
+      kind: 'login_code',
       to: email, // the account's, in whatever spelling it was typed
-      subject: 'Your code',
-      text: `Your code is ${code}. It is valid for 5 minutes.`,
+      userId,
+      facts: { code, validFor: minutes(5) },
+      onUnsent: async () => {
+        await this.tokens.revoke('email_otp_setup', challenge);
+        await this.limits.refund(sent);
+      },
     });
     this.setCookie(response, stringifySetCookie({ ...COOKIE, name: CHALLENGE, value: challenge, maxAge: 300 }));
     return { preAuthToken };

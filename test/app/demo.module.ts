@@ -1,0 +1,52 @@
+/* oxlint-disable no-console */
+import { Controller, Get, Injectable, Module, type DynamicModule } from '@nestjs/common';
+import { AuthModule, Mailer, Public, type Mail } from 'nestjs-latchkey';
+import { AppModule, NotesController } from './app.module.js';
+import { RecipesModule } from './recipes/recipes.module.js';
+
+const KEPT = 50;
+
+/** Prints the mail instead of sending it, and keeps the latest for `GET /demo/mail`. Not for an application of yours. */
+@Injectable()
+export class DemoMailer extends Mailer {
+  readonly kept: Mail[] = [];
+
+  override async send(mail: Mail): Promise<void> {
+    this.kept.unshift(mail);
+    this.kept.splice(KEPT);
+    console.log(`\n--- mail to ${mail.to.address}: ${mail.subject}\n${mail.text}---`);
+  }
+}
+
+/** The mailbox of every account of the demo. */
+@Public()
+@Controller('demo')
+export class DemoMailController {
+  constructor(private readonly mailer: DemoMailer) {}
+
+  /** The latest first. */
+  @Get('mail')
+  mail() {
+    return this.mailer.kept;
+  }
+}
+
+/** The README's own: TypeORM takes a second one of the same name for a mistake. */
+const [database] = Reflect.getMetadata('imports', AppModule) as DynamicModule[];
+
+/** The README's program with the recipes, which send mail. */
+@Module({
+  imports: [
+    database!,
+    AuthModule.forRoot({
+      secrets: [process.env['AUTH_SECRET']!],
+      routes: { path: 'auth' },
+      baseUrl: process.env['BASE_URL'] ?? `http://localhost:${process.env['PORT'] ?? 3000}`,
+      mailer: DemoMailer,
+      mail: { site: 'Notes', pages: { password_reset: '/reset-password' } },
+    }),
+    RecipesModule,
+  ],
+  controllers: [NotesController, DemoMailController],
+})
+export class DemoModule {}
