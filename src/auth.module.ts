@@ -13,6 +13,7 @@ import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
 import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
 import { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
+import { FieldResolverCheck } from './http/field-resolver-check.js';
 import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
 import { HttpSessions } from './http/http-sessions.js';
 import { RequestAuthenticator } from './http/request-authenticator.js';
@@ -304,6 +305,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
       ...(definition.providers ?? []).map(hidden),
       ...services,
       { provide: APP_FILTER, useExisting: AuthErrorFilter },
+      FieldResolverCheck,
       ...(globalGuard === false ? [] : [GlobalGuards, GlobalGuardsCheck]),
     ],
     exports: services,

@@ -91,7 +91,7 @@ describe.each(PLATFORMS)('a socket.io gateway behind the global guard, on %s', (
     expect(await ask(socket, 'me')).toMatchObject({ event: 'exception', data: { code: 'CROSS_ORIGIN_REQUEST' } });
   });
 
-  it('F3: a token of nobody in `auth`, which any page can send, opens no public handler to a foreign one', async () => {
+  it('F3: a made-up token, which any page can send, opens no public handler to a foreign one', async () => {
     const socket = connect({ Origin: 'https://evil.example' }, { token: 'A'.repeat(43) });
     expect(await ask(socket, 'open')).toMatchObject({ event: 'exception', data: { code: 'CROSS_ORIGIN_REQUEST' } });
     expect(await ask(socket, 'me')).toMatchObject({ event: 'exception', data: { code: 'UNAUTHENTICATED' } });
