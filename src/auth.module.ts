@@ -11,6 +11,7 @@ import {
 } from './auth.module-definition.js';
 import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
+import { PostgresJwtSessionStore } from './engines/postgres/postgres-jwt-session.store.js';
 import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
 import { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
 import { FieldResolverCheck } from './http/field-resolver-check.js';
@@ -60,6 +61,8 @@ import { SessionScheme } from './login/session-scheme.js';
 import { SignedCookieScheme } from './login/signed-cookie.scheme.js';
 import { InvalidationChannel, LocalInvalidationChannel } from './invalidation/invalidation-channel.js';
 import { JwtCodecService } from './jwt/jwt-codec.service.js';
+import { JwtSessionService } from './jwt-session/jwt-session.service.js';
+import { JwtSessionStore } from './jwt-session/jwt-session.store.js';
 import { RevokedTokenStore } from './revocation/revoked-token.store.js';
 import { TokenStates } from './revocation/token-states.js';
 import { TokenRevocationService } from './revocation/token-revocation.service.js';
@@ -269,6 +272,8 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
           : new DatabaseSessionScheme(sessions),
       inject: [AuthConfig, SessionService, SignedCookieSession, TokenRevocationService],
     },
+    { provide: JwtSessionStore, useClass: PostgresJwtSessionStore },
+    JwtSessionService,
     BearerSessions,
     { provide: EphemeralTokenStore, useClass: engine.tokens },
     EphemeralTokenService,

@@ -40,6 +40,10 @@ export { isPayloadBulkRevoked } from './jwt/jwt-payload.js';
 export { RevokedTokenStore } from './revocation/revoked-token.store.js';
 export type { TokenState } from './revocation/revoked-token.store.js';
 
+export { JwtSessionService } from './jwt-session/jwt-session.service.js';
+export { JwtSessionStore } from './jwt-session/jwt-session.store.js';
+export type { JwtSession, LiveAt, NewJwtSession } from './jwt-session/jwt-session.store.js';
+
 export { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
 export type { EphemeralTokenKey } from './ephemeral-token/ephemeral-token.store.js';
 export type { EphemeralTokenRow, PresentedBinding } from './ephemeral-token/ephemeral-token.types.js';
@@ -67,6 +71,7 @@ export type { CookieValue, OpeningContext, AuthenticationResult } from './login/
 
 export { AuditEventEntity } from './schema/entities/audit-event.entity.js';
 export { EphemeralTokenEntity } from './schema/entities/ephemeral-token.entity.js';
+export { JwtSessionEntity } from './schema/entities/jwt-session.entity.js';
 export { PasswordAttemptEntity } from './schema/entities/password-attempt.entity.js';
 export { RateLimitEventEntity } from './schema/entities/rate-limit-event.entity.js';
 export { RevokedTokenEntity } from './schema/entities/revoked-token.entity.js';
@@ -77,6 +82,7 @@ export { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 export { postgresEngine } from './engines/postgres/postgres-engine.js';
 export { PostgresEphemeralTokenStore } from './engines/postgres/postgres-ephemeral-token.store.js';
 export { PostgresInvalidationChannel } from './engines/postgres/postgres-invalidation-channel.js';
+export { PostgresJwtSessionStore } from './engines/postgres/postgres-jwt-session.store.js';
 export { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
 export { PostgresRateLimitStore } from './engines/postgres/postgres-rate-limit.store.js';
 export { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';

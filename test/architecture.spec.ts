@@ -18,6 +18,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['events', 'invalidation'],
   ['user', 'audit'],
   ['session', 'revocation', 'jwt', 'ephemeral-token', 'rate-limit'],
+  ['jwt-session'],
   ['login'],
   ['password'],
   ['auth.engine.ts'],

@@ -5,6 +5,7 @@ import { AuditStore } from '../audit/audit.store.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { EphemeralTokenStore } from '../ephemeral-token/ephemeral-token.store.js';
+import { JwtSessionStore } from '../jwt-session/jwt-session.store.js';
 import { RevokedTokenStore } from '../revocation/revoked-token.store.js';
 import { longestWindow } from '../rate-limit/rate-limit.policy.js';
 import { RateLimitStore } from '../rate-limit/rate-limit.store.js';
@@ -17,6 +18,8 @@ export interface CleanupCounts {
   sessions: number;
   ephemeralTokens: number;
   revokedTokens: number;
+  /** With `jwt.registry`: what was listed about JWTs that have expired. */
+  jwtSessions: number;
   rateLimitEvents: number;
   auditEvents: number;
 }
@@ -44,7 +47,7 @@ export interface CleanupState {
 type Kind = readonly [name: keyof CleanupCounts | null, deleteDue: (instant: number, limit: number) => Promise<number>];
 
 const JITTER = 0.1;
-const EXPIRING_KINDS = new Set<Kind[0]>([null, 'sessions', 'ephemeralTokens', 'revokedTokens']);
+const EXPIRING_KINDS = new Set<Kind[0]>([null, 'sessions', 'ephemeralTokens', 'revokedTokens', 'jwtSessions']);
 
 /**
  * Deletes expired rows: sessions, single-use tokens, revoked JWTs, rate-limit events past every window, audit rows past
@@ -78,6 +81,7 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
     sessions: SessionStore,
     tokens: EphemeralTokenStore,
     revoked: RevokedTokenStore,
+    jwts: JwtSessionStore,
     limits: RateLimitStore,
     audit: AuditStore,
   ) {
@@ -87,6 +91,7 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
       [null, (instant, limit) => sessions.deleteSuccessors(instant - rotationGrace, limit)],
       ['sessions', (instant, limit) => sessions.deleteExpired(instant, limit)],
       ['revokedTokens', (instant, limit) => revoked.deleteExpired(instant, limit)],
+      ['jwtSessions', (instant, limit) => jwts.deleteExpired(instant, limit)],
       ['auditEvents', (instant, limit) => audit.deleteOlderThan(instant - config.audit.retention, limit)],
     ];
     if (!tokens.expiresByItself) {
@@ -149,7 +154,14 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
     const began = performance.now();
     this.last = { ...this.last, lastRunAt: this.clock.now() };
     const instant = this.clock.now() - this.config.cleanup.leeway;
-    const counts = { sessions: 0, ephemeralTokens: 0, revokedTokens: 0, rateLimitEvents: 0, auditEvents: 0 };
+    const counts: CleanupCounts = {
+      sessions: 0,
+      ephemeralTokens: 0,
+      revokedTokens: 0,
+      jwtSessions: 0,
+      rateLimitEvents: 0,
+      auditEvents: 0,
+    };
     let failure: { error: unknown } | null = null;
     let yielded = false;
     for (const kind of kinds) {

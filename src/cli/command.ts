@@ -15,6 +15,12 @@ export interface Values {
   readonly flag: (option: string) => boolean;
 }
 
+/** What a command asks for beside its arguments. */
+export interface Input {
+  /** A password from the terminal or standard input, never from an argument. Throws a failure if there is none. */
+  password(): Promise<string>;
+}
+
 /** The output of a command: `data` for `--json`, `text` for people. It is printed as a whole, once, on stdout. */
 export interface Answer {
   readonly data: object;
@@ -30,7 +36,7 @@ export interface Command {
   readonly options: Readonly<Record<string, Option>>;
   /** Further notes, printed below the options. */
   readonly notes?: string;
-  run(values: Values): Promise<Answer>;
+  run(values: Values, input: Input): Promise<Answer>;
 }
 
 export const GENERAL: Readonly<Record<string, Option>> = {

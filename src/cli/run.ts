@@ -1,23 +1,47 @@
 import { AuthError } from '../auth.errors.js';
-import { valuesOf, type Command } from './command.js';
+import { valuesOf, type Command, type Input } from './command.js';
 import { cleanup } from './commands/cleanup.command.js';
 import { doctor } from './commands/doctor.command.js';
+import { init } from './commands/init.command.js';
 import { migrate } from './commands/migrate.command.js';
 import { secret } from './commands/secret.command.js';
 import { listSessions, revokeSessions } from './commands/sessions.command.js';
+import { createUser, disableUser, enableUser, listUsers, setPassword } from './commands/users.command.js';
+import { version } from './commands/version.command.js';
 import { CommandFailure, UsageError } from './failure.js';
 import { usage, usageOf } from './usage.js';
 
-const COMMANDS: readonly Command[] = [secret, doctor, migrate, listSessions, revokeSessions, cleanup];
+/** In the order of the help. */
+export const COMMANDS: readonly Command[] = [
+  init,
+  secret,
+  migrate,
+  createUser,
+  listUsers,
+  disableUser,
+  enableUser,
+  setPassword,
+  listSessions,
+  revokeSessions,
+  doctor,
+  cleanup,
+  version,
+];
 
 /** The output streams; the process's own except in tests. */
 export interface Streams {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
+  readonly input: Input;
 }
 
 /** Returns the exit code: 0 done, 1 failed, 2 called incorrectly. It never throws, and prints no stack. */
-export async function run(args: readonly string[], env: NodeJS.ProcessEnv, { out, err }: Streams): Promise<number> {
+export async function run(
+  given: readonly string[],
+  env: NodeJS.ProcessEnv,
+  { out, err, input }: Streams,
+): Promise<number> {
+  const args = given[0] === '--version' || given[0] === '-v' ? ['version', ...given.slice(1)] : given;
   const command = COMMANDS.find(({ name }) => name.split(' ').every((word, i) => args[i] === word));
   if (!command) return withoutCommand(args, { out, err });
   const rest = args.slice(command.name.split(' ').length);
@@ -27,7 +51,7 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv, { out
   }
   try {
     const values = valuesOf(command, rest, env);
-    const { data, text, exitCode = 0 } = await command.run(values);
+    const { data, text, exitCode = 0 } = await command.run(values, input);
     out(values.flag('json') ? `${JSON.stringify(data, null, 2)}\n` : `${text.trimEnd()}\n`);
     return exitCode;
   } catch (error) {
@@ -36,13 +60,14 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv, { out
       return 2;
     }
     const { code, message } = failureOf(error);
-    if (rest.includes('--json')) out(`${JSON.stringify({ error: { code, message } }, null, 2)}\n`);
-    else err(`${message}\n`);
+    const instructions = error instanceof CommandFailure ? error.instructions : undefined;
+    if (rest.includes('--json')) out(`${JSON.stringify({ error: { code, message, instructions } }, null, 2)}\n`);
+    else err(`${message}\n${instructions ? `\n${instructions.trimEnd()}\n` : ''}`);
     return 1;
   }
 }
 
-function withoutCommand(args: readonly string[], { out, err }: Streams): number {
+function withoutCommand(args: readonly string[], { out, err }: Omit<Streams, 'input'>): number {
   if (['--help', '-h', 'help'].includes(args[0] ?? '')) {
     out(usage(COMMANDS));
     return 0;
@@ -56,7 +81,7 @@ function withoutCommand(args: readonly string[], { out, err }: Streams): number 
 function failureOf(error: unknown): { code: string; message: string } {
   if (error instanceof AuthError && error.code === 'SCHEMA_MISSING') {
     const { code } = error;
-    return { code, message: `${error.facts['detail' as never] as string}: run \`nestjs-latchkey migrate\`.` };
+    return { code, message: `${error.facts['detail' as never] as string}: run \`npx nestjs-latchkey migrate\`.` };
   }
   if (error instanceof AuthError || error instanceof CommandFailure) {
     return { code: error.code, message: error.message.replaceAll(/\n\s*(?:- )?/g, ' ') };

@@ -1,12 +1,13 @@
 import { GENERAL, type Command, type Option } from './command.js';
 
 const PROGRAM = 'nestjs-latchkey';
+const ENV = 'Variables are read from .env too; those of the environment win.';
 const EXITS = 'Exit codes: 0 done, 1 failed (doctor: found something), 2 called incorrectly.';
 
 export function usage(commands: readonly Command[]): string {
   const width = Math.max(...commands.map(({ name }) => name.length));
   const lines = commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
-  return `Usage: ${PROGRAM} <command> [options]\n\n${lines.join('\n')}\n\n${PROGRAM} <command> --help says more. ${EXITS}\n`;
+  return `Usage: ${PROGRAM} <command> [options]\n\n${lines.join('\n')}\n\n${PROGRAM} <command> --help says more. ${ENV}\n${EXITS}\n`;
 }
 
 export function usageOf({ name, summary, options, notes }: Command): string {

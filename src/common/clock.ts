@@ -17,6 +17,14 @@
  * ```
  */
 export abstract class Clock {
+  /**
+   * Whether this is the time of day, so that it differs from the storage's clock only by an error of this machine. The
+   * grace of a rotation and the windows of rate limits are then measured by the storage's clock alone, and do not depend
+   * on that error. Default false, which is right for a clock that a test moves: instants of this clock are compared with
+   * each other.
+   */
+  readonly isWallClock: boolean = false;
+
   /** Epoch milliseconds, with microseconds after the point. */
   abstract now(): number;
 }
@@ -26,6 +34,7 @@ export abstract class Clock {
  * passed inside the current millisecond, so that two events of one process in the same millisecond keep their order.
  */
 export class SystemClock extends Clock {
+  override readonly isWallClock: boolean = true;
   private millisecond = 0;
   private enteredAt = 0;
 

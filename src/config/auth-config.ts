@@ -66,7 +66,7 @@ export class AuthConfig {
   declare readonly loginPage: string | undefined;
   declare readonly routes: Readonly<RouteOptions> | undefined;
 
-  private constructor(checked: Omit<AuthConfig, 'cookieName'>) {
+  private constructor(checked: Omit<AuthConfig, 'cookieName' | 'hasStatelessSessions'>) {
     Object.assign(this, checked);
     for (const part of Object.values(this)) Object.freeze(part);
     Object.freeze(this);
@@ -109,5 +109,10 @@ export class AuthConfig {
   /** The cookie's name on the wire, with its prefix: see `cookie.hostPrefix`. */
   get cookieName(): string {
     return `${cookiePrefix(this.cookie)}${this.cookie.name}`;
+  }
+
+  /** Whether there are sessions that no row stands for: signed cookies or JWTs, which only the user's cutoff ends. */
+  get hasStatelessSessions(): boolean {
+    return this.session.scheme === 'signed-cookie' || this.jwt.sessions;
   }
 }

@@ -6,7 +6,7 @@ import { AuthConfig } from './auth-config.js';
 describe('jwt settings', () => {
   it('have the defaults of the source system', () => {
     const { jwt } = AuthConfig.from({ secrets: ['x'.repeat(32)] });
-    expect(jwt).toEqual({ algorithm: 'HS256', ttl: hours(2), audience: null, sessions: false });
+    expect(jwt).toEqual({ algorithm: 'HS256', ttl: hours(2), audience: null, sessions: false, registry: false });
   });
 
   it.each([
@@ -19,6 +19,8 @@ describe('jwt settings', () => {
     ['jwt.audience', { audience: '' }],
     ['jwt.audience', { audience: ['my-app'] }],
     ['jwt.sessions', { sessions: 'yes' }],
+    ['jwt.registry', { sessions: true, registry: 'yes' }],
+    ['jwt.registry', { registry: true }],
     ['jwt.secret', { secret: 'x' }],
     ['jwt', 5],
   ])('a wrong %s is named: %j', (name, jwt) => {

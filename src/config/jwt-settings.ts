@@ -17,6 +17,13 @@ export class JwtSettings {
 
   /** Whether `Authorization: Bearer` with a JWT of purpose `session` authenticates a request. Default false. */
   sessions: boolean = false;
+
+  /**
+   * Whether each session JWT is recorded when it is handed out, so that the user's list of sessions shows it and it can be
+   * ended by its handle. A request costs no query more. A user may have `session.maxPerUser` of them; another login
+   * revokes the one issued first. Needs `sessions`. Default false.
+   */
+  registry: boolean = false;
 }
 
 export function checkJwt(check: OptionChecker, written: Partial<JwtSettings> | undefined): JwtSettings {
@@ -28,5 +35,7 @@ export function checkJwt(check: OptionChecker, written: Partial<JwtSettings> | u
     "jwt.audience must be a text such as 'my-app', or null for none.",
   );
   check.flag('jwt.sessions', jwt.sessions);
+  check.flag('jwt.registry', jwt.registry);
+  check.that(!jwt.registry || jwt.sessions, 'jwt.registry lists session JWTs, which need jwt.sessions: true.');
   return jwt;
 }

@@ -28,6 +28,9 @@ export class TableSettings {
   /** JWTs and signed cookies that were revoked before they expired. Default `revoked_tokens`. */
   revokedTokens: string = 'revoked_tokens';
 
+  /** Session JWTs that were handed out, with `jwt.registry`. Default `auth_jwt_sessions`. */
+  jwtSessions: string = 'auth_jwt_sessions';
+
   /** Consecutive failures of passwords. Default `auth_password_attempts`. */
   passwordAttempts: string = 'auth_password_attempts';
 

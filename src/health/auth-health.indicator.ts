@@ -14,9 +14,8 @@ export interface AuthHealthOptions {
   /** How long the stores may take before the state is `down`. Default 3 s. */
   timeout?: Duration;
   /**
-   * The state is `down` once this process's clock differs from the database's by this much. Default 30 s, the length of
-   * `session.rotationGrace`: instances that differ by more mistake a second tab for token theft, and end sessions at
-   * the wrong time. `Infinity` disables the check.
+   * The state is `down` once this process's clock differs from the database's by this much. Default 30 s: an instance
+   * that differs by more ends sessions and tokens at the wrong time. `Infinity` disables the check.
    */
   maxClockSkew?: Duration;
 }

@@ -15,8 +15,9 @@ import {
 import { AuthError } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { RouteOptions } from '../config/route-options.js';
+import { JwtSessionService } from '../jwt-session/jwt-session.service.js';
 import { PasswordLogin } from '../login/password-login.js';
-import type { Session } from '../session/session.js';
+import { isSelfContained, type Session } from '../session/session.js';
 import { SessionService, type ListedSession } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
 import type { AuthRequest } from './auth-request.js';
@@ -39,6 +40,7 @@ export class AuthController {
     private readonly http: HttpSessions,
     private readonly passwords: PasswordLogin,
     private readonly sessions: SessionService,
+    private readonly jwts: JwtSessionService,
     private readonly config: AuthConfig,
   ) {}
 
@@ -98,9 +100,16 @@ export class AuthController {
   @Header(...NO_STORE)
   async list(@CurrentUser('id') userId: string, @CurrentSession() current: Session) {
     const stored = await this.sessions.listForUser(userId);
-    // A signed cookie or JWT has no row, but the caller is logged in with it.
-    const isStored = stored.some(({ handle }) => handle === current.handle);
-    return (isStored ? stored : [current, ...stored]).map((session) => listed(session, current));
+    if (!this.config.jwt.registry) return withCurrent(stored, current).map((session) => listed(session, current));
+    const jwts = await this.jwts.listForUser(userId);
+    const isJwt = new Set(jwts.map(({ handle }) => handle));
+    if (isSelfContained(current) && current.id !== current.handle) isJwt.add(current.handle);
+    const all = [...stored, ...jwts].toSorted((a, b) => b.lastSeenAt - a.lastSeenAt);
+    const { scheme } = this.config.session;
+    return withCurrent(all, current).map((session) => {
+      const own = stored.includes(session) ? 'database' : scheme;
+      return { ...listed(session, current), kind: isJwt.has(session.handle) ? 'jwt' : own };
+    });
   }
 
   /** Ends one of the user's own sessions. 404 for any other handle, including those of other users. */
@@ -117,7 +126,10 @@ export class AuthController {
   ) {
     if (handle === current.handle) {
       await this.http.end(request, response);
-    } else if (!(await this.sessions.revokeByHandle(userId, handle))) {
+    } else if (
+      !(await this.sessions.revokeByHandle(userId, handle)) &&
+      !(await this.jwts.revokeByHandle(userId, handle))
+    ) {
       throw new AuthError('SESSION_NOT_FOUND', 'The user has no session with this handle: list them again.', {});
     }
     return { message: 'Session ended.' };
@@ -153,6 +165,11 @@ export function authControllerAt({ path, login = true }: RouteOptions): Type<Aut
 
 function shown({ id, email }: AuthUser) {
   return { id, email };
+}
+
+/** A signed cookie or JWT may be in no list, but the caller is logged in with it. */
+function withCurrent(sessions: readonly ListedSession[], current: Session): readonly ListedSession[] {
+  return sessions.some(({ handle }) => handle === current.handle) ? sessions : [current, ...sessions];
 }
 
 function listed(session: ListedSession, current: Session) {

@@ -215,10 +215,8 @@ export const CurrentSession = createParamDecorator((_: undefined, context: Execu
 
 /** Only the handler's or class's own metadata: extending a public class does not make the subclass public. */
 function ownOf<Value>(decorator: ReflectableDecorator<Value>, context: ExecutionContext): Value | undefined {
-  const [own, ofClass] = [context.getHandler(), context.getClass()].map(
-    (target) => Reflect.getOwnMetadata(decorator.KEY, target) as Value | undefined,
-  );
-  return own ?? ofClass;
+  const own = (target: object) => Reflect.getOwnMetadata(decorator.KEY, target) as Value | undefined;
+  return own(context.getHandler()) ?? own(context.getClass());
 }
 
 /** Decorators are read once per class and handler: two classes may share a handler by inheritance. */

@@ -193,6 +193,7 @@ export class HttpSessions {
    * Ends everything the user has: stored sessions, this one included, signed cookies, JWTs, and logins in which a
    * factor is still due. Returns the number of stored sessions ended.
    *
+   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string, or empty.
    * @throws {AuthError} `UNSUPPORTED` with signed cookies or JWT sessions, if your `UserDirectory` does not override
    *   `invalidateTokens`. The stored sessions have ended then.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; the cookie stays for the next try.
@@ -248,15 +249,12 @@ export class HttpSessions {
     return this.logins.begin(user, proofs, { ...context, login: name, authenticatedAt, tokensInvalidatedAfter });
   }
 
-  /**
-   * A directory without cutoffs can only end what is stored, and without JWTs and signed cookies that is everything.
-   */
+  /** A directory without cutoffs can only end what is stored: enough, unless there are stateless sessions. */
   private async moveCutoff(userId: string, isTold: boolean): Promise<void> {
-    const { session, jwt } = this.config;
     try {
       await (isTold ? this.revocation.moveCutoff(userId) : this.revocation.revokeAllForUser(userId));
     } catch (error) {
-      if (session.scheme === 'signed-cookie' || jwt.sessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
+      if (this.config.hasStatelessSessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
     }
   }
 

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { isAuthError } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { JwtCodecService } from '../jwt/jwt-codec.service.js';
+import { JwtSessionService } from '../jwt-session/jwt-session.service.js';
 import type { TokenPayload } from '../jwt/jwt-payload.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { AuthenticatedSession, EndedSession, Session } from '../session/session.js';
@@ -19,6 +20,7 @@ export class BearerSessions {
     private readonly sessions: SessionService,
     private readonly codec: JwtCodecService,
     private readonly revocation: TokenRevocationService,
+    private readonly jwts: JwtSessionService,
     private readonly config: AuthConfig,
   ) {}
 
@@ -27,7 +29,8 @@ export class BearerSessions {
     if (this.config.jwt.sessions) {
       const { token, payload } = this.codec.encode(user.id, { issuedAfter: user.tokensInvalidatedAfter });
       await this.revocation.confirmLogin(user, payload.iat);
-      if (presented !== null) await this.revoke(presented);
+      if (this.config.jwt.registry) await this.record(user, payload, presented, context);
+      else if (presented !== null) await this.revoke(presented);
       return { value: token, expiresAt: payload.exp };
     }
     const id = presented === null ? null : this.sessions.idOf(presented);
@@ -47,7 +50,7 @@ export class BearerSessions {
     if (this.isJwt(token)) {
       const payload = this.codec.decode(token);
       const user = await this.revocation.userOf(payload);
-      return { user, session: sessionOf(payload, user) };
+      return { user, session: this.sessionOf(payload, user) };
     }
     const found = await this.sessions.lookup(token, { fromHandshake });
     if (!found) return null;
@@ -69,35 +72,54 @@ export class BearerSessions {
   /** Ends the token and returns its session. Idempotent; anything that is not a token is ignored. */
   async revoke(token: string): Promise<readonly EndedSession[]> {
     if (!this.isJwt(token)) return this.sessions.revokeTokens([token]);
+    const payload = this.payloadOf(token);
+    if (!payload) return [];
+    await this.jwts.revoke(payload);
+    return [{ userId: payload.sub, handle: this.jwts.handleOf(payload.jti) }];
+  }
+
+  /** Before the token is handed out: none is missing from the list. */
+  private async record(
+    user: AuthUser,
+    payload: TokenPayload,
+    presented: string | null,
+    context: OpeningContext,
+  ): Promise<void> {
+    const replaced = presented === null ? null : this.payloadOf(presented);
+    await this.jwts.open(user, payload, replaced, context);
+    if (presented !== null && !replaced) await this.revoke(presented);
+  }
+
+  /** `null` for anything that is not a valid session JWT; whether it was revoked is another question. */
+  private payloadOf(token: string): TokenPayload | null {
+    if (!this.isJwt(token)) return null;
     try {
-      const { sub, jti, exp } = this.codec.decode(token);
-      await this.revocation.revoke(jti, exp);
-      return [{ userId: sub, handle: jti }];
+      return this.codec.decode(token);
     } catch (error) {
       if (!isAuthError(error, 'INVALID_TOKEN')) throw error;
-      return [];
+      return null;
     }
+  }
+
+  /** The session that a JWT represents: it cannot be extended, so both of its ends are the same. */
+  private sessionOf({ jti, iat, exp }: TokenPayload, user: AuthUser): Session {
+    return {
+      id: jti,
+      handle: this.jwts.handleOf(jti),
+      userId: user.id,
+      createdAt: iat,
+      expiresAt: exp,
+      absoluteExpiresAt: exp,
+      authenticatedAt: iat,
+      lastSeenAt: iat,
+      ip: null,
+      userAgent: null,
+      data: {},
+    };
   }
 
   /** Session tokens never have two dots. */
   private isJwt(token: string): boolean {
     return this.config.jwt.sessions && token.split('.', 4).length === 3;
   }
-}
-
-/** The session that a JWT represents: it cannot be extended, so both of its ends are the same. */
-function sessionOf({ jti, iat, exp }: TokenPayload, user: AuthUser): Session {
-  return {
-    id: jti,
-    handle: jti,
-    userId: user.id,
-    createdAt: iat,
-    expiresAt: exp,
-    absoluteExpiresAt: exp,
-    authenticatedAt: iat,
-    lastSeenAt: iat,
-    ip: null,
-    userAgent: null,
-    data: {},
-  };
 }

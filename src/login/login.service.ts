@@ -125,9 +125,12 @@ export class LoginService {
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account is disabled, or was deleted or changed since the proof
    *   began.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer. Nobody is logged in.
+   * @throws {AuthError} `INVALID_CONFIG` if the id of `user` is not a string, or empty: your `UserDirectory` must return
+   *   one, also where the table's key is a number.
    * @throws {TypeError} if `authenticatedAt` is not a finite number and the session is a stored one.
    */
   async begin(user: AuthUser, proofs: readonly string[], context: LoginContext = {}): Promise<CompletedLogin> {
+    requireTextId(user);
     if (!isActive(user)) throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});
     // From here on the account is compared with `user`, up to the statement that opens the session.
     if (context.tokensInvalidatedAfter !== undefined && !hasCutoff(user, context.tokensInvalidatedAfter)) {
@@ -198,4 +201,11 @@ export class LoginService {
   private knownDevice(login: string, { devices = [] }: LoginContext): string | null {
     return this.devices.identify(devices, login);
   }
+}
+
+/** A row with a number for its key would log in, and then be another user than its sessions'. */
+function requireTextId({ id }: AuthUser): void {
+  if (typeof id === 'string' && id !== '') return;
+  const mistake = `Your UserDirectory returned an account whose id is ${id === '' ? 'empty' : `of type ${typeof id}`}: return it as a string, String(row.id).`;
+  throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
 }

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { asAuthError, AuthError } from '../auth.errors.js';
 import { randomToken } from '../crypto/random.js';
 import { isActive } from '../user/account.js';
+import { checkedUserId } from '../user/checked-user-id.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import type { LoginAttempt } from './login.service.js';
 import { PasswordAttempts } from './password-attempts.js';
@@ -59,8 +60,8 @@ export class PasswordLogin {
       if (user !== null) return user;
       if (!(await this.users.hasAccounts())) {
         const remedy =
-          'Nobody can log in before the first account is created: call PostgresUserDirectory.create(email, password), ' +
-          'or make one in the directory that you pass as users.';
+          'Nobody can log in before the first account is created: run `npx nestjs-latchkey users create`, ' +
+          'call PostgresUserDirectory.create(email, password), or make one in the directory that you pass as users.';
         throw new AuthError('SETUP_INCOMPLETE', remedy, {});
       }
     } catch (error) {
@@ -74,9 +75,10 @@ export class PasswordLogin {
    * that by itself where `PostgresUserDirectory` holds it; call this after a reset in a directory of your own. False if
    * there was nothing to forget.
    *
+   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string, or empty.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
    */
-  enable(userId: AuthUser['id']): Promise<boolean> {
-    return this.attempts.forget(userId);
+  async enable(userId: AuthUser['id']): Promise<boolean> {
+    return this.attempts.forget(checkedUserId(userId));
   }
 }

@@ -15,6 +15,7 @@ import { SessionStore } from '../session/session.store.js';
 import { isActive, isBeforeCutoff } from '../user/account.js';
 import { PasswordHasher } from '../user/password-hasher.js';
 import { checkedPassword, invalidPassword } from '../user/password-policy.js';
+import { checkedUserId } from '../user/checked-user-id.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 
 /** Where a change of password comes from, and which session survives it. */
@@ -79,8 +80,8 @@ export class PasswordChangeService {
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if `current` is wrong or no longer the password, its attempts are used up,
    *   or the account is unknown or disabled: all alike, after the same work.
-   * @throws {AuthError} `INVALID_INPUT` if `current` is not a string or `next` does not have 8 to 1024 characters; nothing is
-   *   counted.
+   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string or empty, `current` is not a string or `next` does
+   *   not have 8 to 1024 characters; nothing is counted.
    * @throws {AuthError} `SESSION_NOT_FOUND` if `keep` is another user's, or has ended.
    * @throws {AuthError} `RATE_LIMITED` after `password_change` attempts (default 5 in 15 minutes), right or wrong.
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; nothing is counted.
@@ -94,6 +95,7 @@ export class PasswordChangeService {
     next: string,
     context: PasswordChangeContext = {},
   ): Promise<ChangedPassword> {
+    checkedUserId(userId);
     const { keep, ip = null } = context;
     if (typeof current !== 'string') throw invalidPassword('currentPassword', 'must be a string');
     checkedPassword(next, 'newPassword');
@@ -185,13 +187,12 @@ export class PasswordChangeService {
     this.events.emitAfterTransaction({ type: 'session.revoked', at: this.clock.now(), ...of });
   }
 
-  /** A directory without cutoffs can only end what is stored, and without JWTs and signed cookies that is everything. */
+  /** A directory without cutoffs can only end what is stored: enough, unless there are stateless sessions. */
   private async moveCutoff(userId: string): Promise<void> {
-    const { session, jwt } = this.config;
     try {
       await this.revocation.moveCutoff(userId);
     } catch (error) {
-      if (session.scheme === 'signed-cookie' || jwt.sessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
+      if (this.config.hasStatelessSessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
     }
   }
 }

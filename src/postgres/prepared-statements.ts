@@ -216,6 +216,13 @@ export class PreparedStatements {
     return this.#dataSource.options.entityPrefix;
   }
 
+  /** The type that the DataSource's entity on this table gives this column, if there is such an entity. */
+  entityColumnType(table: string, column: string): string | undefined {
+    const entity = this.#dataSource.entityMetadatas.find(({ tableName }) => tableName === table);
+    const type = entity?.columns.find(({ databaseName }) => databaseName === column)?.type;
+    return typeof type === 'string' ? type : undefined;
+  }
+
   /**
    * The pool that TypeORM opened; the primary's if the DataSource has replicas, since a replica lags behind a
    * revocation.

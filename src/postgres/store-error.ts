@@ -43,7 +43,8 @@ export function toAuthError(error: unknown, code: string | undefined, statement:
     const detail = (error as Error).message;
     return new AuthError(
       'SCHEMA_MISSING',
-      `The schema of nestjs-latchkey is missing (${detail}). Add authMigrations to the DataSource's migrations and run them.`,
+      `The schema of nestjs-latchkey is missing or older than the code (${detail}). Run \`npx nestjs-latchkey migrate\`, or add ` +
+        "authMigrations to the DataSource's migrations and run them.",
       { detail },
       { cause: error },
     );

@@ -39,7 +39,7 @@ export interface RateLimitDecision {
    * room, but another bucket refused; `store_unavailable`: allowed by `onStoreError: 'allow'`, not counted anywhere.
    */
   readonly why: 'within_limit' | 'limit_reached' | 'refused_together' | 'store_unavailable';
-  /** The instant under which `consume` recorded it, for `refund`. */
+  /** The instant under which `consume` recorded it, on the storage's clock, for `refund`. */
   readonly recordedAt: number | null;
 }
 
@@ -117,9 +117,9 @@ export class RateLimitService {
     if (known) return known;
     const { forgotten } = this;
     try {
-      const { recorded, usage } = await this.store.consume([bucket], now);
+      const { recorded, usage, recordedAt } = await this.store.consume([bucket], now);
       if (!recorded) this.refused([bucket], usage, now, forgotten);
-      return decide(bucket, usage[0]!, now, recorded);
+      return decide(bucket, usage[0]!, now, recorded && (recordedAt?.[0] ?? now));
     } catch (error) {
       return this.withoutStore(bucket, now, error);
     }
@@ -153,8 +153,10 @@ export class RateLimitService {
 
     const { forgotten } = this;
     try {
-      const { recorded, usage } = await this.store.consume(buckets, now);
-      const decisions = buckets.map((bucket, i) => decide(bucket, usage[i]!, now, recorded));
+      const { recorded, usage, recordedAt } = await this.store.consume(buckets, now);
+      const decisions = buckets.map((bucket, i) =>
+        decide(bucket, usage[i]!, now, recorded && (recordedAt?.[i] ?? now)),
+      );
       if (!recorded) this.refused(buckets, usage, now, forgotten);
       return verdict(decisions);
     } catch (error) {
@@ -273,9 +275,10 @@ export class RateLimitService {
   }
 }
 
-/** `recorded`: the store counted it; `usage` is what was there before. */
-function decide(bucket: Bucket, usage: Counted, now: number, recorded: boolean): RateLimitDecision {
+/** `recordedAt`: false unless the store counted it; `usage` is what was there before. */
+function decide(bucket: Bucket, usage: Counted, now: number, recordedAt: number | false): RateLimitDecision {
   const { event, subject, limit, window } = bucket;
+  const recorded = recordedAt !== false;
   const full = usage.used >= limit && !recorded;
   const reset = resetAt(bucket, usage, now);
   return {
@@ -288,7 +291,7 @@ function decide(bucket: Bucket, usage: Counted, now: number, recorded: boolean):
     resetAt: reset,
     retryAfter: full ? secondsUntil(reset, now) : 0,
     why: full ? 'limit_reached' : 'within_limit',
-    recordedAt: recorded ? now : null,
+    recordedAt: recorded ? recordedAt : null,
   };
 }
 

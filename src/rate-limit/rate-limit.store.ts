@@ -3,6 +3,8 @@ import type { Bucket, BucketUsage } from './rate-limit.policy.js';
 /** The decision of `consume`, and the usage of each bucket before it, in the order asked. */
 export interface ConsumeResult {
   readonly recorded: boolean;
+  /** For `refund`, if it was recorded: the instant in each bucket, on the storage's clock. Default `now` in each. */
+  readonly recordedAt?: readonly number[];
   readonly usage: readonly Omit<BucketUsage, 'newest'>[];
 }
 
@@ -14,6 +16,9 @@ export interface ConsumeResult {
  * - `consume` is one decision, atomic against every other in every process: however many events arrive at once, no
  *   window of a bucket ever holds more than `limit` consumed events, and as long as there is room one gets it.
  * - A fault of the storage is thrown, and means neither "room" nor "full".
+ *
+ * With a `Clock` that `isWallClock`, our own stores take the storage's clock in place of `now`, so that one clock
+ * decides for all processes. What they answer is on the caller's clock, but for `recordedAt`.
  */
 export abstract class RateLimitStore {
   /** Whether expired entries disappear by themselves, so that the cleanup has nothing to do. */
@@ -31,7 +36,7 @@ export abstract class RateLimitStore {
   /** Records an event, full or not. */
   abstract record(bucket: Bucket, now: number): Promise<void>;
 
-  /** Removes one event of exactly this instant. False if there is none. */
+  /** Removes one event of exactly this instant, as `consume` answered it. False if there is none. */
   abstract refund(bucket: Bucket, at: number): Promise<boolean>;
 
   /** Empties the bucket. Returns the number of events it held, including expired ones. */

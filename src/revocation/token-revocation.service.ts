@@ -4,6 +4,7 @@ import { Clock } from '../common/clock.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import { isActive, isBeforeCutoff } from '../user/account.js';
+import { checkedUserId } from '../user/checked-user-id.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { TokenStates } from './token-states.js';
 
@@ -67,6 +68,7 @@ export class TokenRevocationService {
    * Ends everything the user has, in one statement: tokens issued and sessions authenticated up to this instant, opaque
    * ones included. Whatever is issued from the next microsecond on is valid. Returns false if there is no such account.
    *
+   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string, or empty.
    * @throws {AuthError} `UNSUPPORTED` if your `UserDirectory` does not override `invalidateTokens`.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
@@ -81,11 +83,12 @@ export class TokenRevocationService {
   /**
    * As `revokeAllForUser`, for a caller that emits the event itself.
    *
+   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string, or empty.
    * @throws {AuthError} `UNSUPPORTED` if your `UserDirectory` does not override `invalidateTokens`.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async moveCutoff(userId: string): Promise<boolean> {
-    const found = await this.users.invalidateTokens(userId, this.clock.now());
+    const found = await this.users.invalidateTokens(checkedUserId(userId), this.clock.now());
     if (!this.users.publishesChanges) await this.channel.publish({ users: [userId] });
     return found;
   }

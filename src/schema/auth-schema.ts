@@ -4,6 +4,7 @@ import { checkTables, TableSettings } from '../config/table-settings.js';
 import { AuditEventEntity } from './entities/audit-event.entity.js';
 import { entityOnTable } from './entities/entity-on-table.js';
 import { EphemeralTokenEntity } from './entities/ephemeral-token.entity.js';
+import { JwtSessionEntity, jwtSessionEntityFor } from './entities/jwt-session.entity.js';
 import { PasswordAttemptEntity } from './entities/password-attempt.entity.js';
 import { RateLimitEventEntity } from './entities/rate-limit-event.entity.js';
 import { RevokedTokenEntity } from './entities/revoked-token.entity.js';
@@ -14,12 +15,14 @@ import { addSessionData } from './migrations/add-session-data.js';
 import { createAuditEvents } from './migrations/create-audit-events.js';
 import { createEphemeralTokens } from './migrations/create-ephemeral-tokens.js';
 import { createInvalidationKey } from './migrations/create-invalidation-key.js';
+import { createJwtSessions } from './migrations/create-jwt-sessions.js';
 import { createPasswordAttempts } from './migrations/create-password-attempts.js';
 import { createRateLimits } from './migrations/create-rate-limits.js';
 import { createRevokedTokens } from './migrations/create-revoked-tokens.js';
 import { createSessions } from './migrations/create-sessions.js';
 import { createUsers } from './migrations/create-users.js';
 import { rememberSessions } from './migrations/remember-sessions.js';
+import { timeRotations } from './migrations/time-rotations.js';
 import type { UserIdType } from './user-id-type.js';
 
 /** For the options `entities` and `migrations` of a TypeORM DataSource. */
@@ -79,12 +82,14 @@ function schemaOf(settings: AuthSchemaSettings): AuthSchema {
 function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[] {
   const users = entityOnTable(UserEntity, tables.users);
   const session = userId === undefined ? SessionEntity : sessionEntityFor(userId);
+  const jwtSession = userId === undefined ? JwtSessionEntity : jwtSessionEntityFor(userId);
   return [
     ...(userId === undefined ? [users] : []),
     entityOnTable(session, tables.sessions, new Map([[UserEntity, users]])),
     entityOnTable(EphemeralTokenEntity, tables.ephemeralTokens),
     entityOnTable(RateLimitEventEntity, tables.rateLimitEvents),
     entityOnTable(RevokedTokenEntity, tables.revokedTokens),
+    entityOnTable(jwtSession, tables.jwtSessions, new Map([[UserEntity, users]])),
     entityOnTable(PasswordAttemptEntity, tables.passwordAttempts),
     entityOnTable(AuditEventEntity, tables.auditEvents),
   ];
@@ -103,6 +108,8 @@ function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterfa
     createPasswordAttempts(settings),
     rememberSessions(settings),
     addSessionData(settings),
+    createJwtSessions(settings),
+    timeRotations(settings),
   ];
 }
 

@@ -34,6 +34,15 @@ const REQUIRED: Readonly<Record<TableKey, Readonly<Record<string, readonly strin
   },
   rateLimitEvents: { id: INTEGER, username: TEXT, event_type: TEXT, occurred_at: ['timestamptz'] },
   revokedTokens: { jti: TEXT, exp: ['timestamptz'] },
+  jwtSessions: {
+    jti: TEXT,
+    user_id: [],
+    handle: ['uuid'],
+    issued_at: ['timestamptz'],
+    expires_at: ['timestamptz'],
+    ip: TEXT,
+    user_agent: TEXT,
+  },
   passwordAttempts: { user_id: TEXT, failures: ['int4'], is_judged: ['bool'], known_places: ['_text'] },
   auditEvents: {
     id: ['int8'],
@@ -135,7 +144,8 @@ function mistakesOf(
   columns: readonly Column[],
   userId: UserIdType | undefined,
 ): string[] {
-  const wanted = { ...REQUIRED[key], ...(key === 'sessions' ? { user_id: USER_ID[userId ?? 'uuid'] } : {}) };
+  const isOfUser = key === 'sessions' || key === 'jwtSessions';
+  const wanted = { ...REQUIRED[key], ...(isOfUser ? { user_id: USER_ID[userId ?? 'uuid'] } : {}) };
   const faults: string[] = [];
   const refuse = (fault: string) => faults.push(fault);
   for (const [name, types] of Object.entries({ ...ADDED[key], ...wanted })) {

@@ -10,6 +10,7 @@ export class SchemaNames {
   readonly ephemeralTokens: string;
   readonly rateLimitEvents: string;
   readonly revokedTokens: string;
+  readonly jwtSessions: string;
   readonly passwordAttempts: string;
   readonly auditEvents: string;
   readonly invalidationKey: string;
@@ -23,6 +24,7 @@ export class SchemaNames {
     this.ephemeralTokens = this.qualified(tables.ephemeralTokens);
     this.rateLimitEvents = this.qualified(tables.rateLimitEvents);
     this.revokedTokens = this.qualified(tables.revokedTokens);
+    this.jwtSessions = this.qualified(tables.jwtSessions);
     this.passwordAttempts = this.qualified(tables.passwordAttempts);
     this.auditEvents = this.qualified(tables.auditEvents);
     this.invalidationKey = this.qualified(INVALIDATION_KEY);

@@ -6,7 +6,9 @@ import { lifetimesOf } from '../config/session-settings.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import type { AuthEvent, RevocationReason } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { checkedUserId } from '../user/checked-user-id.js';
 import type { AuthUser } from '../user/user.directory.js';
+import { printableContext } from './printable-context.js';
 import { RotationChain } from './rotation-chain.js';
 import { checkedChange, tooLarge, type SessionDataPatch, type StoredSessionData } from './session-data.js';
 import {
@@ -65,8 +67,6 @@ export interface SessionLookup extends AuthenticatedSession {
 /** The parts of a session that may be shown: no id, no token, and not what the application keeps in it. */
 export type ListedSession = Omit<Session, 'id' | 'userId' | 'data'>;
 
-const MAX_USER_AGENT_LENGTH = 512;
-const MAX_IP_LENGTH = 45;
 const HANDLE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /**
@@ -107,12 +107,13 @@ export class SessionService {
    * proof began: pass the instant before the password was read, so that a password change in the meantime ends the
    * session. With `user`, the login is refused right away if the account has changed since.
    *
+   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string, or empty.
    * @throws {AuthError} `USER_NOT_FOUND` if the storage knows the users and none has this id.
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or got another cutoff since `user` was read.
    * @throws {TypeError} if `authenticatedAt` is not a finite number.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  create(userId: string, context: SessionContext & Partial<Authentication> = {}): Promise<IssuedSession> {
+  async create(userId: string, context: SessionContext & Partial<Authentication> = {}): Promise<IssuedSession> {
     return this.rotate(null, userId, { ...context, authenticatedAt: context.authenticatedAt ?? this.clock.now() });
   }
 
@@ -165,6 +166,7 @@ export class SessionService {
    * another. With `grace: false` one of them gets the token and the others `null`; the old one is refused at once, and
    * counts as stolen only when it comes after the grace, since other tabs may have sent it in the meantime.
    *
+   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string, or empty.
    * @throws {AuthError} `USER_NOT_FOUND` if the storage knows the users and none has this id.
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or got another cutoff since `user` was read.
    * @throws {TypeError} if `authenticatedAt` is given and is not a finite number.
@@ -179,6 +181,7 @@ export class SessionService {
    * Without a login: the session keeps its handle, authentication and absolute lifetime, and gets a new token. `null`
    * if it is gone, over or another user's. See the first overload for concurrent calls and `grace`.
    *
+   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string, or empty.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   rotate(
@@ -191,6 +194,7 @@ export class SessionService {
     userId: string,
     context: SessionContext & RotationOptions & Partial<Authentication> = {},
   ): Promise<IssuedSession | null> {
+    checkedUserId(userId);
     const { maxPerUser, rotationGrace, remembered: choice } = this.config.session;
     const { authenticatedAt, user, grace = true, remember = false } = context;
     const remembered = choice && authenticatedAt !== undefined ? remember : undefined;
@@ -215,8 +219,7 @@ export class SessionService {
       replaces: current?.id ?? null,
       rotationGrace,
       successor: leavesSuccessor ? this.rotations.seal(token, current.id) : null,
-      ip: printable(context.ip, MAX_IP_LENGTH),
-      userAgent: printable(context.userAgent, MAX_USER_AGENT_LENGTH),
+      ...printableContext(context),
     });
     if (opened) {
       const { session, ended } = opened;
@@ -341,9 +344,11 @@ export class SessionService {
   /**
    * Ends the user's session with this public handle. False for an unknown handle and for another user's.
    *
+   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string, or empty.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async revokeByHandle(userId: string, handle: string): Promise<boolean> {
+    checkedUserId(userId);
     if (!HANDLE.test(handle) || !(await this.store.deleteByHandle(userId, handle))) return false;
     this.emitRevoked({ userId, handle: handle.toLowerCase() }, 'revoked_by_handle');
     return true;
@@ -353,10 +358,11 @@ export class SessionService {
    * Ends every session of the user, except `except` if given. Returns the number of sessions ended. JWTs and signed
    * cookies are not among them: see `TokenRevocationService.revokeAllForUser`.
    *
+   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string, or empty.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async revokeAllForUser(userId: string, { except }: { except?: Pick<Session, 'id'> } = {}): Promise<number> {
-    const count = await this.store.deleteByUser(userId, except?.id);
+    const count = await this.store.deleteByUser(checkedUserId(userId), except?.id);
     if (count > 0) this.emitRevoked({ userId, handle: null }, 'revoked_all', count);
     return count;
   }
@@ -364,11 +370,12 @@ export class SessionService {
   /**
    * The user's live sessions, most recently used first, without ids and tokens.
    *
+   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string, or empty.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async listForUser(userId: string): Promise<ListedSession[]> {
     const now = this.clock.now();
-    const sessions = await this.store.listByUser(userId);
+    const sessions = await this.store.listByUser(checkedUserId(userId));
     return sessions.filter((found) => isLive(found, now)).map(({ session }) => listed(session));
   }
 
@@ -409,11 +416,6 @@ export class SessionService {
   ): void {
     this.emit({ type: 'session.revoked', at: this.clock.now(), userId, handle, reason, count });
   }
-}
-
-/** Header values are untrusted: control characters are replaced, and the length is cut to what the list shows. */
-function printable(value: string | null | undefined, maxLength: number): string | null {
-  return value ? value.replaceAll(/\p{Cc}/gu, ' ').slice(0, maxLength) : null;
 }
 
 function listed(session: Session): ListedSession {

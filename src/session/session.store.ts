@@ -86,7 +86,8 @@ export abstract class SessionStore {
 
   /**
    * The session and its user as they are now, live or not; `null` if either is missing. `id` is 64 hex digits. For a
-   * rotated session, also when it was rotated and what `open` was given as `successor`.
+   * rotated session, also when it was rotated and what `open` was given as `successor`. With a `Clock` that
+   * `isWallClock`, how long ago that was is measured by the storage's clock, since `open` ran in another process.
    */
   abstract find(id: string): Promise<StoredSession | null>;
 
@@ -151,8 +152,8 @@ export abstract class SessionStore {
   abstract listByUser(userId: string): Promise<AuthenticatedSession[]>;
 
   /**
-   * Forgets at most `limit` successors left by rotations up to `rotatedAt`, whose grace period is over; the rotated
-   * sessions stay known. Returns the number forgotten. A storage with expiry of its own has nothing to do.
+   * Forgets at most `limit` successors left by rotations up to `rotatedAt` (as in `find`), whose grace period is over;
+   * the rotated sessions stay known. Returns the number forgotten. A storage with expiry of its own has nothing to do.
    */
   deleteSuccessors(_rotatedAt: number, _limit: number): Promise<number> {
     return Promise.resolve(0);

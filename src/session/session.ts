@@ -1,5 +1,6 @@
 import { minutes } from '../common/duration.js';
 import { lifetimesOf, type SessionSettings } from '../config/session-settings.js';
+import { handleOfJwt } from './jwt-handle.js';
 import type { StoredSessionData } from './session-data.js';
 import type { AuthUser } from '../user/user.directory.js';
 
@@ -44,9 +45,12 @@ export interface AuthenticatedSession {
   readonly user: AuthUser;
 }
 
-/** Whether this is a JWT or a signed cookie, which is stored nowhere: it has one name, its `jti` or `sid`. */
+/**
+ * Whether this is a JWT or a signed cookie, which no row decides about. It has one name, its `jti` or `sid`; with
+ * `jwt.registry`, a JWT has a handle that follows from it.
+ */
 export function isSelfContained({ id, handle }: Pick<Session, 'id' | 'handle'>): boolean {
-  return id === handle;
+  return id === handle || handle === handleOfJwt(id);
 }
 
 /** A session that has ended, by the names that may be shown. */
@@ -54,7 +58,7 @@ export type EndedSession = Pick<Session, 'userId' | 'handle'>;
 
 /** What a rotation leaves in place of the old session. */
 export interface Rotation {
-  /** Epoch ms. */
+  /** Epoch ms on the clock of the process that has read it: how long ago it was is right whatever clock rotated it. */
   readonly at: number;
   /** The new token, encrypted for the presenter of the old one; `null` if there is no grace. */
   readonly successor: string | null;

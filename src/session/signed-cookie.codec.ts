@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { SampledLogger } from '../common/sampled-logger.js';
 import { Clock } from '../common/clock.js';
-import { seconds, type Duration } from '../common/duration.js';
+import { minutes, type Duration } from '../common/duration.js';
 import { microseconds } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { lifetimesOf } from '../config/session-settings.js';
@@ -29,7 +29,7 @@ const SALT = 'reflow-session-v1';
  * How far the clock of the machine that issued a cookie may be ahead of this one. It does not lengthen the life of any
  * cookie.
  */
-const LEEWAY = seconds(5);
+const LEEWAY = minutes(1);
 
 /** For the operator's log, which never shows the value. An expired cookie is an everyday event and is not logged. */
 const WARNINGS = {
@@ -65,7 +65,7 @@ export class SignedCookieSession {
 
   /**
    * The identity, or `null` for a value that is tampered with, expired, malformed or not a string; never throws.
-   * Expired means: signed more than `session.ttl` ago or more than 5 s in the future (in whole seconds), or
+   * Expired means: signed more than `session.ttl` ago or more than a minute in the future (in whole seconds), or
    * past the absolute lifetime.
    *
    * Fields that a cookie of equalify-reflow lacks are filled in: its `sid` is the hash of its own bytes, so that a

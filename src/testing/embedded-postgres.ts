@@ -47,10 +47,14 @@ const SUPERVISOR = 'exec 3<&0; "$0" "$@" & server=$!; (read _ <&3; kill -INT $se
  * @throws {Error} if the package is missing, another process uses the data folder, or the server does not start; then
  *   with the server's own message.
  *
+ * It sets no variable of the environment. Give `url` to the DataSource of your test as a value: an `AppModule` whose
+ * decorator reads `DATABASE_URL` has read it when its file was imported, and leads to the database of whoever runs the
+ * test.
+ *
  * @example
  * ```ts
  * const postgres = await startEmbeddedPostgres({ settings: { fsync: 'off' } });
- * process.env['DATABASE_URL'] = postgres.url;
+ * const database = TypeOrmModule.forRoot({ type: 'postgres', url: postgres.url, entities: [...authEntities] });
  * await postgres.stop();
  * ```
  */

@@ -18,17 +18,13 @@ import {
   authEntities,
   authMigrations,
   AuthModule,
-  authSchemaFor,
   CurrentUser,
   hours,
   OriginGuard,
   SessionGuard,
   SessionService,
   PostgresUserDirectory,
-  UserDirectory,
-  type AuthUser,
 } from 'nestjs-latchkey';
-import { InvalidationChannel, PasswordLogin } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { DataSource } from 'typeorm';
@@ -320,86 +316,5 @@ describe('AuthModule', () => {
     const { token } = await module.get(SessionService).create(ada.id);
     expect(await module.get(SessionService).lookup(token)).not.toBeNull();
     expect(module.get<DataSource>(getDataSourceToken('auth')).isInitialized).toBe(true);
-  });
-});
-
-describe("a host's own directory and user table, end to end", () => {
-  interface Account {
-    id: number;
-    login: string;
-    pin: string;
-    blocked: boolean;
-  }
-
-  @Injectable()
-  class AccountDirectory extends UserDirectory {
-    constructor(private readonly dataSource: DataSource) {
-      super();
-    }
-    override findById(id: string) {
-      return this.find('id::text = $1', id);
-    }
-    override findByLogin(login: string) {
-      return this.find('login = $1', login);
-    }
-    override async verifyCredentials(login: string, password: string): Promise<AuthUser | null> {
-      const [account] = await this.dataSource.query<Account[]>('SELECT * FROM accounts WHERE login = $1', [login]);
-      return account && account.pin === password ? this.findById(String(account.id)) : null;
-    }
-    private async find(where: string, value: string): Promise<AuthUser | null> {
-      const [account] = await this.dataSource.query<Account[]>(`SELECT * FROM accounts WHERE ${where}`, [value]);
-      return account ? { id: String(account.id), email: account.login, disabledAt: account.blocked ? 1 : null } : null;
-    }
-  }
-
-  it.each(['integer', 'text', 'uuid'] as const)('keyed by %s: login, guard, list, logout, blocked', async (userId) => {
-    const id = { integer: '42', text: 'acct_42', uuid: '00000000-0000-4000-8000-000000000042' }[userId];
-    const db = await createTestDatabase({ migrated: false });
-    cleanups.push(() => db.drop());
-    await db.query(
-      `CREATE TABLE accounts (id ${userId} PRIMARY KEY, login text, pin text, blocked boolean DEFAULT false)`,
-    );
-    await db.query('INSERT INTO accounts VALUES ($1, $2, $3)', [id, 'ada', 'four digits']);
-    const schema = authSchemaFor({ userId });
-    const t = await startTestApp({
-      url: db.url,
-      ...schema,
-      auth: { users: AccountDirectory },
-      controllers: [ThingsController],
-    });
-    cleanups.push(() => t.close());
-
-    const login = await request(t.url).post('/auth/login').send({ email: 'ADA', password: 'four digits' }).expect(200);
-    expect(login.body.user).toEqual({ id, email: 'ada' });
-    const cookie = cookieOf(login);
-    await request(t.url).get('/things').set('Cookie', cookie).expect(200);
-    expect((await request(t.url).get('/auth/sessions').set('Cookie', cookie).expect(200)).body).toHaveLength(1);
-    await request(t.url).post('/auth/login').send({ email: 'ada', password: 'wrong' }).expect(401);
-    await db.query('UPDATE accounts SET blocked = true');
-    // Nobody knows of the host's table but the host.
-    await t.app.get(InvalidationChannel).publish({ users: [id] });
-    await request(t.url).get('/things').set('Cookie', cookie).expect(401);
-    await request(t.url).post('/auth/login').send({ email: 'ada', password: 'four digits' }).expect(401);
-    await db.query('UPDATE accounts SET blocked = false');
-    await t.app.get(InvalidationChannel).publish({ users: [id] });
-    await request(t.url).post('/auth/logout').set('Cookie', cookie).expect(200);
-    await request(t.url).get('/things').set('Cookie', cookie).expect(401);
-    await db.query('DELETE FROM accounts');
-  });
-
-  it.each(['integer', 'text'] as const)('H14: keyed by %s: failures in a row, and the reset', async (userId) => {
-    const db = await createTestDatabase({ migrated: false });
-    cleanups.push(() => db.drop());
-    await db.query(
-      `CREATE TABLE accounts (id ${userId} PRIMARY KEY, login text, pin text, blocked boolean DEFAULT false)`,
-    );
-    await db.query(`INSERT INTO accounts VALUES ('42', 'ada', 'four digits')`);
-    const t = await startTestApp({ url: db.url, ...authSchemaFor({ userId }), auth: { users: AccountDirectory } });
-    cleanups.push(() => t.close());
-    const logIn = (password: string) => request(t.url).post('/auth/login').send({ email: 'ada', password });
-    for (let i = 0; i < 100; i++) await logIn('wrong').expect(401);
-    await logIn('four digits').expect(401);
-    expect(await t.app.get(PasswordLogin).enable('42')).toBe(true);
-    await logIn('four digits').expect(200);
   });
 });

@@ -7,7 +7,7 @@ import { hostileCredentials } from '../support/hostile-headers.js';
 import { sendAll } from '../support/raw-http.js';
 
 /** Fifty times as many, of every header: `test/long/fuzzed-headers.spec.ts`. */
-const COUNT = 2_000;
+const COUNT = 1_000;
 
 @Controller()
 class WhoController {

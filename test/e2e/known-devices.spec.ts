@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { AuthEvents, minutes, RateLimitService, seconds, type AuthEvent } from 'nestjs-latchkey';
+import { AuthEvents, days, minutes, RateLimitService, seconds, type AuthEvent } from 'nestjs-latchkey';
 import request, { type Response } from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, SECRET, startTestApp, type TestApp } from '../support/app.js';
 
@@ -33,12 +33,71 @@ describe.each(PLATFORMS)('known devices, on %s', (platform) => {
       .set('Cookie', cookie)
       .send({ email: login, password });
   /** The answer's cookie for known devices, as the browser sends it. */
-  const deviceOf = (answer: Response): string =>
-    answer
-      .get('Set-Cookie')!
-      .find((header) => header.startsWith(`${DEVICE}=`))!
-      .split(';')[0]!;
-  const salvo = () => Promise.all(Array.from({ length: 12 }, () => logIn('wrong')));
+  const deviceOf = (answer: Response): string => {
+    const header = answer.get('Set-Cookie')!.find((one) => one.startsWith(`${DEVICE}=`))!;
+    expect(header).toMatch(/; Max-Age=15552000; Path=\/; HttpOnly; Secure; SameSite=Lax$/);
+    return header.split(';')[0]!;
+  };
+  const knownDevice = async (login = email) => deviceOf(await logIn(PASSWORD, { login }).expect(200));
+  const salvo = async () => {
+    const answers = await Promise.all(Array.from({ length: 12 }, () => logIn('wrong')));
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([...Array(10).fill(401), 429, 429]);
+  };
+
+  it('H4: is not locked out by the salvo of a stranger; a browser without a past is (negative control)', async () => {
+    const cookie = await knownDevice();
+    await salvo();
+    await logIn(PASSWORD).expect(429);
+    await logIn(PASSWORD, { cookie }).expect(200);
+    // The owner's login opens nothing for the stranger.
+    await logIn('wrong').expect(429);
+  });
+
+  it('H4: has ten tries of its own, however many are sent at once, and cannot use up those of others', async () => {
+    const cookie = await knownDevice();
+    const answers = await Promise.all(Array.from({ length: 15 }, () => logIn('wrong', { cookie })));
+    expect(answers.filter(({ status }) => status === 401)).toHaveLength(10);
+    expect(answers.filter(({ status }) => status === 429)).toHaveLength(5);
+    await logIn(PASSWORD, { cookie }).expect(429);
+    await logIn(PASSWORD).expect(200);
+    t.clock.advance(minutes(15) + 1);
+    await logIn(PASSWORD, { cookie }).expect(200);
+  });
+
+  it('H4: any spelling of the name is the same account, and the name is all that it is good for', async () => {
+    const cookie = await knownDevice();
+    await salvo();
+    await logIn(PASSWORD, { cookie, login: ` ${email.toUpperCase()}` }).expect(200);
+    await request(t.url).get('/auth/session').set('Cookie', cookie).expect(401);
+  });
+
+  it.each<[string, (cookie: string) => string | Promise<string>]>([
+    ["another account's", async () => knownDevice((await createUser(t.app)).email)],
+    ['a forged one', (cookie) => `${cookie.slice(0, -4)}AAAA`],
+    ['one with another id', (cookie) => cookie.replace('=', '=A').replace(/.\./, '.')],
+    [
+      'one with a later instant',
+      (cookie) => cookie.replace(/\.(\w+)\./, (_, at: string) => `.${at.replace(/.$/, 'z')}.`),
+    ],
+    ['an empty one', () => `${DEVICE}=`],
+    ['one of half a kilobyte', (cookie) => `${cookie}${'A'.repeat(500)}`],
+  ])('H4: %s counts as none', async (_, change) => {
+    const cookie = await change(await knownDevice());
+    await salvo();
+    await logIn(PASSWORD, { cookie }).expect(429);
+  });
+
+  it('H4: one among several of that name is found; after 180 days it is not', async () => {
+    const cookie = await knownDevice();
+    await salvo();
+    await logIn(PASSWORD, { cookie: `${DEVICE}=tossed; ${cookie}` }).expect(200);
+    t.clock.advance(days(180) - 1);
+    await salvo();
+    await logIn(PASSWORD, { cookie }).expect(200);
+    t.clock.advance(days(180));
+    await salvo();
+    await logIn(PASSWORD, { cookie }).expect(429);
+  });
 
   it('H4: strangers who use up the address do not lock the owner out of a known device behind it', async () => {
     const cookie = deviceOf(await logIn(PASSWORD).expect(200));

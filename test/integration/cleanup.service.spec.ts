@@ -17,10 +17,18 @@ import { CleanupService } from 'nestjs-latchkey/engine';
 import { AuthConfig, InvalidationChannel } from 'nestjs-latchkey/engine';
 import { Client, type Pool } from 'pg';
 import type { DataSource } from 'typeorm';
+import { LONG } from '../support/long.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { until } from '../support/heard.js';
 
-const NOTHING = { sessions: 0, ephemeralTokens: 0, revokedTokens: 0, rateLimitEvents: 0, auditEvents: 0 };
+const NOTHING = {
+  sessions: 0,
+  ephemeralTokens: 0,
+  revokedTokens: 0,
+  jwtSessions: 0,
+  rateLimitEvents: 0,
+  auditEvents: 0,
+};
 
 let t: TestApp;
 let cleanup: CleanupService;
@@ -65,6 +73,12 @@ describe('what a cleanup removes', () => {
       (now + days(30) - days(90)) / 1000,
     ]);
 
+    await t.db.query(
+      `INSERT INTO auth_jwt_sessions (jti, user_id, handle, issued_at, expires_at)
+        VALUES ('listed', $1, gen_random_uuid(), to_timestamp($2), to_timestamp($3))`,
+      [ada.id, now / 1000, (now + days(30)) / 1000],
+    );
+
     t.clock.set(now + days(30) + leeway - 0.01);
     expect(await cleanup.runOnce()).toMatchObject({ ...NOTHING, yielded: false });
     t.clock.advance(0.01);
@@ -73,6 +87,7 @@ describe('what a cleanup removes', () => {
       sessions: 1,
       ephemeralTokens: 1,
       revokedTokens: 1,
+      jwtSessions: 1,
       rateLimitEvents: 1,
       auditEvents: 1,
       tookMs: report.tookMs,
@@ -203,7 +218,7 @@ describe('one of several processes works at a time', () => {
     for (const { clock } of others) clock.set(t.clock.now());
     const all = [t, ...others];
     const users = await Promise.all(Array.from({ length: 10 }, (_, i) => createUser(t.app, `crowd${i}@example.com`)));
-    for (const { id } of users) await insertSessions(id, 2_000, t.clock.now() - leeway - 1);
+    for (const { id } of users) await insertSessions(id, LONG ? 2_000 : 400, t.clock.now() - leeway - 1);
     const kept = await Promise.all(Array.from({ length: 20 }, () => sessions.create(ada.id)));
     await t.db.query(
       `INSERT INTO auth_ephemeral_tokens (token, token_type, expires_at)

@@ -64,8 +64,8 @@ beforeAll(async () => {
     connection,
     new RedisEphemeralTokenStore(connection, statements),
     new RedisInvalidationChannel(connection, 1_000),
-    new RedisRateLimitStore(connection),
-    new RedisSessionStore(connection, t.app.get(root.UserDirectory), statements, new SchemaNames()),
+    new RedisRateLimitStore(connection, t.clock),
+    new RedisSessionStore(connection, t.app.get(root.UserDirectory), statements, new SchemaNames(), t.clock),
     new engine.LocalInvalidationChannel(),
   ];
   const module = [...t.app.get(ModulesContainer).values()].find(({ metatype }) => metatype === AuthModule)!;

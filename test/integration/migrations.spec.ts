@@ -118,7 +118,9 @@ describe('migrations', () => {
       migrations: authMigrations,
     }).initialize();
     const toBefore = async () => {
-      for (const _migration of ['AddSessionData', 'RememberSessions']) await dataSource.undoLastMigration();
+      for (const _migration of ['TimeRotations', 'CreateJwtSessions', 'AddSessionData', 'RememberSessions']) {
+        await dataSource.undoLastMigration();
+      }
     };
     await dataSource.runMigrations();
     await toBefore();
@@ -148,6 +150,16 @@ describe('migrations', () => {
       [found.user.id],
     );
     expect(added).toMatchObject({ added: expect.any(String) });
+    await own.query(
+      `SELECT latchkey_open_session('its successor', $1, now() + interval '45 s', '1 hour', '2 hours', NULL, NULL, NULL,
+        'of the version before', 25, false, NULL, NULL, NULL, '1 hour')`,
+      [found.user.id],
+    );
+    // H34: by the database's clock, although that process told its own.
+    const rotations = await own.query(
+      `SELECT rotated_at <= clock_timestamp() AS timed FROM sessions WHERE id = 'of the version before'`,
+    );
+    expect(rotations).toEqual([{ timed: true }]);
     await t.close();
 
     await toBefore();

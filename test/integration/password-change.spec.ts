@@ -32,12 +32,9 @@ const outcome = (change: Promise<unknown>): Promise<string> =>
   );
 
 describe.each([false, true])('F39: changePassword, caches on: %p', (enabled) => {
-  let t: TestApp;
-  let passwords: PasswordChangeService;
-  let sessions: SessionService;
-  let user: AuthUser;
   const heard: AuthEvent[] = [];
-
+  let t: TestApp, user: AuthUser;
+  let passwords: PasswordChangeService, sessions: SessionService;
   beforeAll(async () => {
     t = await startTestApp({
       auth: { cache: { enabled }, audit: { enabled: true }, jwt: { sessions: true }, rateLimits: LIMITS },

@@ -104,6 +104,7 @@ describe('names of tables', () => {
     ephemeralTokens: 'auth_tokens',
     rateLimitEvents: 'auth_events',
     revokedTokens: 'auth_revoked',
+    jwtSessions: 'auth_jwts',
     auditEvents: 'auth_audit',
   };
   const foreign = `CREATE TABLE users (id integer CONSTRAINT users_pkey PRIMARY KEY, email text CONSTRAINT users_email_key UNIQUE);
@@ -353,12 +354,14 @@ describe('H42: the migrations', () => {
       'CreatePasswordAttempts1763683200007',
       'RememberSessions1763683200008',
       'AddSessionData1763683200009',
+      'CreateJwtSessions1763683200010',
+      'TimeRotations1763683200011',
     ]);
-    expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(8);
+    expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(9);
   });
 
   it('H41: authSchemaFor has a return type of its own, which a user’s file can export', () => {
     const schema: AuthSchema = authSchemaFor({ userId: 'uuid' });
-    expect(schema.entities).toHaveLength(6);
+    expect(schema.entities).toHaveLength(7);
   });
 });

@@ -67,6 +67,7 @@ declare const logins: LoginService;
 declare const passwords: PasswordChangeService;
 declare const revocation: TokenRevocationService;
 declare const sessionService: SessionService;
+declare const jwtSessions: import('nestjs-latchkey/engine').JwtSessionService;
 declare const tokens: EphemeralTokenService;
 declare const transaction: AuthTransaction;
 declare const app: INestApplication;

@@ -63,6 +63,24 @@ export async function expireSessionsAt(db: TestDatabase, instant: number): Promi
   });
 }
 
+/** Every rotation was this much earlier, in milliseconds, than it was. */
+export async function ageRotations(db: TestDatabase, by: number): Promise<void> {
+  if (redisUrls() === null) {
+    await db.query(`UPDATE sessions SET rotated_at = rotated_at - make_interval(secs => $1)`, [by / 1000]);
+    return;
+  }
+  await onRedis(db, async (eyes, redis) => {
+    for (const [key, rows] of await eyes.hashes('u:')) {
+      for (const [id, row] of Object.entries(rows)) {
+        const words = row.split(' ');
+        if (words[6] === '~') continue;
+        words[6] = String(Number(words[6]) - by);
+        await redis.hSet(key, id, words.join(' '));
+      }
+    }
+  });
+}
+
 /** A session that another program has put there, with the columns of seed 002 (where there are columns). */
 export async function plantSession(
   app: INestApplicationContext,

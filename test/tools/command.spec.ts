@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
 import { configFile, latchkey, latchkeyProcess } from '../support/command.js';
 import { createTestDatabase } from '../support/database.js';
 
@@ -36,5 +39,64 @@ describe('latchkey, as a process', () => {
     ]);
     config.remove();
     await db.drop();
+  }, 60_000);
+});
+
+describe('the file of --config', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-config-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const secret = randomBytes(48).toString('base64url');
+  const options = `{ secrets: [process.env['AUTH_SECRET']], routes: { path: 'auth' } }`;
+  const doctor = (file: string, text: string) => {
+    writeFileSync(join(folder, file), text);
+    return latchkeyProcess(['doctor', '--config', file], { AUTH_SECRET: secret }, { cwd: folder });
+  };
+
+  it.each([
+    [
+      'TypeScript',
+      'one.ts',
+      `enum Kind { A }\nexport const kind: Kind = Kind.A;\nexport const authOptions: object = ${options};`,
+    ],
+    ['CommonJS', 'two.cjs', `module.exports = ${options};`],
+    ['CommonJS without a package', 'three.js', `exports.authOptions = ${options};`],
+    [
+      'CommonJS compiled by TypeScript',
+      'four.cjs',
+      `Object.defineProperty(exports, '__esModule', { value: true });\nexports.default = async () => (${options});`,
+    ],
+    ['an ES module', 'five.mjs', `export default ${options};`],
+  ])(
+    '%s',
+    async (_, file, text) => {
+      expect(await doctor(file, text)).toMatchObject({ status: 0, err: '', out: expect.stringContaining('0 failed') });
+    },
+    60_000,
+  );
+
+  it('what cannot be loaded: one line with the way out, and nothing of the file', async () => {
+    const { status, err } = await doctor('six.cjs', "throw new TypeError('hunter2');");
+    expect({ status, err }).toMatchObject({
+      status: 1,
+      err: expect.stringMatching(/^Cannot load six\.cjs \(TypeError\): [^\n]*\n$/),
+    });
+    expect(err).not.toContain('hunter2');
+    const missing = await doctor('seven.mjs', "import './nowhere.mjs';");
+    expect(missing.err).toMatch(/^Cannot load seven\.mjs \(ERR_MODULE_NOT_FOUND: .*nowhere\.mjs/);
+  }, 60_000);
+
+  it('the variables of .env are read, and those of the environment win', async () => {
+    writeFileSync(
+      join(folder, '.env'),
+      `AUTH_SECRET=${secret}\nDATABASE_URL=postgres://u:hunter2@127.0.0.1:1/fromfile\n`,
+    );
+    writeFileSync(join(folder, 'env.mjs'), `export default ${options};`);
+    const migrate = (env: Record<string, string>) => latchkeyProcess(['migrate'], env, { cwd: folder });
+    expect((await migrate({})).err).toContain('127.0.0.1:1/fromfile');
+    expect((await migrate({ DATABASE_URL: 'postgres://127.0.0.1:1/given' })).err).toContain('127.0.0.1:1/given');
+    const args = ['doctor', '--config', 'env.mjs', '--json'];
+    const { out } = await latchkeyProcess(args, { DATABASE_URL: '' }, { cwd: folder });
+    expect(JSON.parse(out)).toMatchObject({ ok: true });
+    rmSync(join(folder, '.env'));
   }, 60_000);
 });

@@ -1,4 +1,6 @@
-import type { DataSource } from 'typeorm';
+import type { DataSource, QueryRunner } from 'typeorm';
+import { TableSettings } from '../../config/table-settings.js';
+import { literal, quoted } from '../../schema/schema-names.js';
 import { sqlState } from '../../postgres/store-error.js';
 import type { Answer, Command, Values } from '../command.js';
 import { DATABASE_OPTIONS, openDatabase } from '../database.js';
@@ -9,6 +11,7 @@ import { givenUserId, schemaOptions, USER_ID_OPTION } from '../user-id.js';
 
 /** With two deployments at once, the second waits for the first and then finds nothing to do. */
 const LOCK = "SELECT pg_advisory_lock(hashtextextended('nestjs-latchkey:migrate', 0))";
+const LOCK_IN_TRANSACTION = LOCK.replace('lock(', 'xact_lock(');
 const LOCK_NOT_AVAILABLE = '55P03';
 
 export const migrate: Command = {
@@ -24,6 +27,7 @@ export const migrate: Command = {
       help: "TypeORM's table of what has run. Default: migrations",
     },
     'dry-run': { type: 'boolean', help: 'Lists what would run, and changes nothing' },
+    revert: { type: 'boolean', help: 'Takes them all back; refused while there is an account or a session' },
   },
   notes: `
 For programs that run authMigrations by their own DataSource (migrationsRun, or TypeORM's command line) this finds nothing
@@ -31,7 +35,9 @@ to do: the table of what has run is the same. --config tells of users and tables
   async run(values) {
     const migrationsTable = values.text('migrations-table') ?? 'migrations';
     if (!/^[A-Za-z_][\w$]{0,62}$/.test(migrationsTable)) throw new UsageError('--migrations-table must be a name.');
-    const { migrations } = authSchemaFor(await schemaOptionsOf(values));
+    const options = await schemaOptionsOf(values);
+    if (values.flag('revert')) return revert(values, options, migrationsTable);
+    const { migrations } = authSchemaFor(options);
     const dataSource = await openDatabase(values, { migrations, migrationsTable });
     try {
       if (values.flag('dry-run')) {
@@ -60,9 +66,50 @@ async function schemaOptionsOf(values: Values): Promise<AuthSchemaOptions> {
   }
 }
 
-function answer(key: 'pending' | 'ran', names: readonly string[]): Answer {
-  const heading = key === 'ran' ? 'Ran:' : 'Would run:';
-  const text = names.length === 0 ? 'Nothing to do: every migration has run.' : [heading, ...names].join('\n  ');
+/** What ran decides, not what the configuration would make: with users of one's own it may have been the wrong ones. */
+async function revert(values: Values, { userId, tables }: AuthSchemaOptions, table: string): Promise<Answer> {
+  const dataSource = await openDatabase(values);
+  try {
+    const ran = await namesOf(dataSource, table);
+    const withUsers = ran.some((name) => name.startsWith('CreateUsers'));
+    const { migrations } = authSchemaFor(withUsers || userId === undefined ? { tables } : { userId, tables });
+    const reverted = migrations
+      .map((Migration) => new Migration())
+      .filter(({ name }) => ran.includes(name!))
+      .toReversed();
+    const names = reverted.map(({ name }) => name!);
+    if (values.flag('dry-run')) return answer('reverted', names, 'Would take back:');
+    await dataSource.transaction(async ({ queryRunner }) => {
+      await queryRunner!.query("SET LOCAL lock_timeout = '60s'");
+      await queryRunner!.query(LOCK_IN_TRANSACTION);
+      const { users, sessions } = { ...new TableSettings(), ...tables };
+      for (const name of withUsers ? [users, sessions] : [sessions]) await refuseRows(queryRunner!, name);
+      for (const migration of reverted) {
+        await migration.down(queryRunner!);
+        await queryRunner!.query(`DELETE FROM "${table}" WHERE name = $1`, [migration.name]);
+      }
+    });
+    return answer('reverted', names);
+  } finally {
+    await dataSource.destroy();
+  }
+}
+
+async function refuseRows(queryRunner: QueryRunner, table: string): Promise<void> {
+  const rows = async (from: string) => (await queryRunner.query(from)) as { found: boolean }[];
+  const [exists] = await rows(`SELECT to_regclass(${literal(quoted(table))}) IS NOT NULL AS found`);
+  if (!exists?.found) return;
+  await queryRunner.query(`LOCK TABLE ${quoted(table)} IN ACCESS EXCLUSIVE MODE`);
+  const [row] = await rows(`SELECT EXISTS (SELECT FROM ${quoted(table)}) AS found`);
+  if (!row?.found) return;
+  throw new CommandFailure('NOT_EMPTY', `The table ${table} has rows, which would be lost: nothing was changed.`);
+}
+
+const HEADINGS = { pending: 'Would run:', ran: 'Ran:', reverted: 'Taken back:' };
+
+function answer(key: keyof typeof HEADINGS, names: readonly string[], heading = HEADINGS[key]): Answer {
+  const nothing = key === 'reverted' ? 'none has run' : 'every migration has run';
+  const text = names.length === 0 ? `Nothing to do: ${nothing}.` : [heading, ...names].join('\n  ');
   return { data: { [key]: names }, text };
 }
 

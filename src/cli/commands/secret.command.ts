@@ -1,8 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import type { Command } from '../command.js';
-
-/** 48 bytes: 64 characters of base64url, far beyond guessing. */
-const BYTES = 48;
+import { newSecret } from '../new-secret.js';
 
 export const secret: Command = {
   name: 'secret',
@@ -12,7 +9,7 @@ export const secret: Command = {
 It is the only command that prints a secret. Rotate by putting the new one first in \`secrets\` and dropping the old one
 when the longest-lived value signed with it has expired.`,
   async run() {
-    const made = randomBytes(BYTES).toString('base64url');
+    const made = newSecret();
     return { data: { secret: made }, text: made };
   },
 };

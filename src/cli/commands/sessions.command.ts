@@ -1,19 +1,16 @@
-import type { INestApplicationContext } from '@nestjs/common';
 import { formatInstant } from '../../common/instant.js';
-import { sqlState } from '../../postgres/store-error.js';
-import { normalizeLogin } from '../../user/login-name.js';
-import { PostgresUserDirectory } from '../../engines/postgres/postgres-user.directory.js';
-import { UserDirectory } from '../../user/user.directory.js';
 import { SessionService, type ListedSession } from '../../session/session.service.js';
+import { JwtSessionService } from '../../jwt-session/jwt-session.service.js';
 import { withAuth } from '../auth-context.js';
 import { required, type Command, type Option } from '../command.js';
 import { DATABASE_OPTIONS } from '../database.js';
 import { CommandFailure } from '../failure.js';
 import { CONFIG_OPTION } from '../host.js';
+import { idOf, USER_OPTION } from '../named-user.js';
 import { USER_ID_OPTION } from '../user-id.js';
 
 const OPTIONS: Readonly<Record<string, Option>> = {
-  user: { type: 'string', value: '<id|email>', help: 'Whose sessions' },
+  ...USER_OPTION,
   ...DATABASE_OPTIONS,
   ...USER_ID_OPTION,
   ...CONFIG_OPTION,
@@ -30,7 +27,9 @@ export const listSessions: Command = {
     const user = required(values, 'user');
     return withAuth(values, async (auth) => {
       const id = await idOf(auth, user);
-      const sessions = (await auth.get(SessionService).listForUser(id)).map(shown);
+      const stored = await auth.get(SessionService).listForUser(id);
+      const jwts = await auth.get(JwtSessionService).listForUser(id);
+      const sessions = [...stored.map(shown), ...jwts.map((jwt) => ({ ...shown(jwt), kind: 'jwt' }))];
       const lines = sessions.map((session) =>
         [
           session.handle,
@@ -52,16 +51,23 @@ export const revokeSessions: Command = {
   options: { ...OPTIONS, handle: { type: 'string', value: '<handle>', help: 'Only this one of them' } },
   notes: `${NOTES}
 
-JWTs and signed cookies have no session to end: disable the account, or call TokenRevocationService.revokeAllForUser.`,
+JWTs are ended with a --config that has jwt.registry on. Other JWTs, and signed cookies, have no session to end: disable
+the account (users disable), or call TokenRevocationService.revokeAllForUser.`,
   run: (values) => {
     const user = required(values, 'user');
     const handle = values.text('handle');
     return withAuth(values, async (auth) => {
       const id = await idOf(auth, user);
       const service = auth.get(SessionService);
-      if (handle === undefined) return ended(id, await service.revokeAllForUser(id));
-      if (await service.revokeByHandle(id, handle)) return ended(id, 1);
-      throw new CommandFailure('SESSION_NOT_FOUND', 'The user has no session with this handle: see `sessions list`.');
+      const jwts = auth.get(JwtSessionService);
+      if (handle === undefined) {
+        return ended(id, (await service.revokeAllForUser(id)) + (await jwts.revokeAllForUser(id)));
+      }
+      if ((await service.revokeByHandle(id, handle)) || (await jwts.revokeByHandle(id, handle))) return ended(id, 1);
+      throw new CommandFailure(
+        'SESSION_NOT_FOUND',
+        'The user has no session with this handle: see `npx nestjs-latchkey sessions list`.',
+      );
     });
   },
 };
@@ -70,21 +76,6 @@ const ended = (userId: string, revoked: number) => ({
   data: { userId, revoked },
   text: `${revoked} session${revoked === 1 ? '' : 's'} ended.`,
 });
-
-async function idOf(auth: INestApplicationContext, user: string): Promise<string> {
-  const users = auth.get(UserDirectory);
-  const found = (await users.findById(user).catch(invalidId)) ?? (await users.findByLogin(normalizeLogin(user)));
-  if (found) return found.id;
-  const elsewhere =
-    users instanceof PostgresUserDirectory ? '' : ' Your own UserDirectory resolves an email where --config names it.';
-  throw new CommandFailure('USER_NOT_FOUND', `There is no account with this id or email.${elsewhere}`);
-}
-
-/** PostgreSQL's error for a text that cannot be an id of the table's type. */
-function invalidId(error: unknown): null {
-  if (sqlState(error) === '22P02' || sqlState(error) === '22003') return null;
-  throw error;
-}
 
 const shown = ({ createdAt, expiresAt, absoluteExpiresAt, authenticatedAt, lastSeenAt, ...rest }: ListedSession) => ({
   ...rest,

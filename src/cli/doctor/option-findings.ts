@@ -45,7 +45,7 @@ export function optionFindings(config: AuthConfig, host: HostConfiguration, aal:
     ...lifetimeFindings(config, aal),
     ...limitFindings(config),
     ...(isCleanupOff(host)
-      ? [finding('AUTH_D50', 'The cleanup is off.', 'Turn it on, or run `nestjs-latchkey cleanup` from cron.')]
+      ? [finding('AUTH_D50', 'The cleanup is off.', 'Turn it on, or run `npx nestjs-latchkey cleanup` from cron.')]
       : []),
     ...(config.cache.enabled && config.cache.channel === 'local'
       ? [finding('AUTH_D51', "cache.channel is 'local'.", "With more than one instance use 'postgres'.")]

@@ -2,9 +2,9 @@ import type { ExpectedIndex, ExpectedSchema } from './expected-schema.js';
 import { finding, type Finding } from './finding.js';
 import type { Query } from './query.js';
 
-const MIGRATE = 'Run the migrations: `nestjs-latchkey migrate`.';
+const MIGRATE = 'Run the migrations: `npx nestjs-latchkey migrate`.';
 const REPAIR =
-  'Run the migrations: `nestjs-latchkey migrate`. If none is pending, restore it from the migration that creates it.';
+  'Run the migrations: `npx nestjs-latchkey migrate`. If none is pending, restore it from the migration that creates it.';
 
 const COLUMNS = `SELECT c.relname AS "table", a.attname AS "column" FROM pg_class c
   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped

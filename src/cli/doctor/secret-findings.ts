@@ -5,7 +5,7 @@ const PLACEHOLDERS =
   /change.?(?:me|this|it)|your.?secret|my.?secret|super.?secret|replace.?me|placeholder|password|example|keyboard.?cat|default|insert.?here|development|jwt.?secret|auth.?secret/i;
 /** 32 random hexadecimal digits have fewer than this once in a hundred million. */
 const MIN_DISTINCT = 8;
-const REMEDY = 'Make one with `nestjs-latchkey secret`, and put it first in `secrets`.';
+const REMEDY = 'Make one with `npx nestjs-latchkey secret`, and put it first in `secrets`.';
 
 /** Secrets that are long enough but guessable. A message names the position in the list, never the secret. */
 export function secretFindings(secrets: readonly string[]): Finding[] {

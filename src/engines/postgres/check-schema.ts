@@ -20,6 +20,7 @@ const checkOf = (names: SchemaNames): Statement => {
       'text',
       'boolean',
       'interval',
+      INSTANT,
     ),
     names.signature('latchkey_close_sessions', 'text', 'text'),
     names.signature('latchkey_close_family', 'text', 'uuid'),

@@ -1,10 +1,19 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { Clock } from '../../common/clock.js';
 import { epochSeconds, fromEpochSeconds, instant, interval, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { literal, SchemaNames } from '../../schema/schema-names.js';
 import type { Bucket, BucketUsage } from '../../rate-limit/rate-limit.policy.js';
 import { RateLimitStore, type ConsumeResult } from '../../rate-limit/rate-limit.store.js';
+
+/**
+ * The database's clock, if no instant is given: an exception to "SQL takes `now` as a parameter" (docs/architecture.md,
+ * rule 1), since one clock decides for all processes.
+ */
+const STATEMENT_BEGAN = 'pg_catalog.statement_timestamp()';
+const instantOrNow = (parameter: string): string => `coalesce(${instant(parameter)}, ${STATEMENT_BEGAN})`;
+const AT = `${epochSeconds(STATEMENT_BEGAN)} AS at`;
 
 function rateLimitStatements(names: SchemaNames) {
   const { rateLimitEvents } = names;
@@ -17,23 +26,23 @@ function rateLimitStatements(names: SchemaNames) {
      */
     consume: {
       name: 'latchkey_rate_consume',
-      text: `SELECT (decided).recorded, (decided).used, (decided).oldest
-    FROM (SELECT ${ours('consume_rate')}($1::text, $2::text, $3::integer, $4::double precision, ${instant('$5')}) AS decided OFFSET 0) once`,
+      text: `SELECT (decided).recorded, (decided).used, (decided).oldest, ${AT}
+    FROM (SELECT ${ours('consume_rate')}($1::text, $2::text, $3::integer, $4::double precision, ${instantOrNow('$5')}) AS decided OFFSET 0) once`,
     },
     consumeSeveral: {
       name: 'latchkey_rate_consume_several',
-      text: `SELECT recorded, used, oldest FROM ${ours('consume_rates')}($1::text[], $2::text[], $3::integer[], $4::double precision[], ${instant('$5')})`,
+      text: `SELECT recorded, used, oldest, ${AT} FROM ${ours('consume_rates')}($1::text[], $2::text[], $3::integer[], $4::double precision[], ${instantOrNow('$5')})`,
     },
     read: {
       name: 'latchkey_rate_read',
       text: `SELECT pg_catalog.count(*)::integer AS used, ${epochSeconds('pg_catalog.min(occurred_at)')} AS oldest,
-      ${epochSeconds('pg_catalog.max(occurred_at)')} AS newest
+      ${epochSeconds('pg_catalog.max(occurred_at)')} AS newest, ${AT}
     FROM (SELECT occurred_at FROM ${rateLimitEvents} WHERE username = $2 AND event_type = $1
-      AND occurred_at > ${instant('$5')} - ${interval('$4')} ORDER BY occurred_at DESC LIMIT $3) counted`,
+      AND occurred_at > ${instantOrNow('$5')} - ${interval('$4')} ORDER BY occurred_at DESC LIMIT $3) counted`,
     },
     record: {
       name: 'latchkey_rate_record',
-      text: `INSERT INTO ${rateLimitEvents} (event_type, username, occurred_at) VALUES ($1, $2, ${instant('$3')})`,
+      text: `INSERT INTO ${rateLimitEvents} (event_type, username, occurred_at) VALUES ($1, $2, ${instantOrNow('$3')})`,
     },
     refund: {
       name: 'latchkey_rate_take_back',
@@ -69,19 +78,24 @@ function rateLimitStatements(names: SchemaNames) {
 /** Before the first row of the table. */
 const START = '(0,0)';
 
-interface ConsumedRow {
+/** With the instant on the database's clock. */
+interface Told {
+  at: number;
+}
+
+interface ConsumedRow extends Told {
   recorded: boolean;
   used: number;
   oldest: number | null;
 }
 
-interface ConsumedSeveralRow {
+interface ConsumedSeveralRow extends Told {
   recorded: boolean;
   used: number[];
   oldest: (number | null)[];
 }
 
-interface UsageRow {
+interface UsageRow extends Told {
   used: number;
   oldest: number | null;
   newest: number | null;
@@ -98,6 +112,7 @@ export class PostgresRateLimitStore extends RateLimitStore implements OnModuleIn
   constructor(
     private readonly statements: PreparedStatements,
     names: SchemaNames,
+    private readonly clock: Clock,
   ) {
     super();
     this.sql = rateLimitStatements(names);
@@ -114,12 +129,15 @@ export class PostgresRateLimitStore extends RateLimitStore implements OnModuleIn
   }
 
   override async read({ event, subject, limit, window }: Bucket, now: number): Promise<BucketUsage> {
-    const values = [event, subject, limit, window / 1000, toEpochSeconds(now)];
-    return toUsage((await this.statements.runAlone<UsageRow>(this.sql.read, values)).rows[0]!);
+    const values = [event, subject, limit, window / 1000, this.instant(now)];
+    const row = (await this.statements.runAlone<UsageRow>(this.sql.read, values)).rows[0]!;
+    const { used, oldest, newest } = row;
+    const onOwnClock = this.fromDatabase(row);
+    return { used, oldest: onOwnClock(oldest), newest: onOwnClock(newest) };
   }
 
   override async record({ event, subject }: Bucket, now: number): Promise<void> {
-    await this.statements.runAlone(this.sql.record, [event, subject, toEpochSeconds(now)]);
+    await this.statements.runAlone(this.sql.record, [event, subject, this.instant(now)]);
   }
 
   override async refund({ event, subject }: Bucket, at: number): Promise<boolean> {
@@ -144,9 +162,10 @@ export class PostgresRateLimitStore extends RateLimitStore implements OnModuleIn
   }
 
   private async consumeOne({ event, subject, limit, window }: Bucket, now: number): Promise<ConsumeResult> {
-    const values = [event, subject, limit, window / 1000, toEpochSeconds(now)];
-    const { recorded, used, oldest } = (await this.statements.runAlone<ConsumedRow>(this.sql.consume, values)).rows[0]!;
-    return { recorded, usage: [{ used, oldest: toInstant(oldest) }] };
+    const values = [event, subject, limit, window / 1000, this.instant(now)];
+    const row = (await this.statements.runAlone<ConsumedRow>(this.sql.consume, values)).rows[0]!;
+    const { recorded, used, oldest } = row;
+    return { recorded, ...this.recordedAt(row, 1), usage: [{ used, oldest: this.fromDatabase(row)(oldest) }] };
   }
 
   private async consumeSeveral(buckets: readonly Bucket[], now: number): Promise<ConsumeResult> {
@@ -155,17 +174,29 @@ export class PostgresRateLimitStore extends RateLimitStore implements OnModuleIn
       buckets.map(({ subject }) => subject),
       buckets.map(({ limit }) => limit),
       buckets.map(({ window }) => window / 1000),
-      toEpochSeconds(now),
+      this.instant(now),
     ]);
-    const { recorded, used, oldest } = rows[0]!;
-    return { recorded, usage: buckets.map((_, i) => ({ used: used[i]!, oldest: toInstant(oldest[i]!) })) };
+    const row = rows[0]!;
+    const onOwnClock = this.fromDatabase(row);
+    return {
+      recorded: row.recorded,
+      ...this.recordedAt(row, buckets.length),
+      usage: buckets.map((_, i) => ({ used: row.used[i]!, oldest: onOwnClock(row.oldest[i]!) })),
+    };
   }
-}
 
-function toUsage({ used, oldest, newest }: UsageRow): BucketUsage {
-  return { used, oldest: toInstant(oldest), newest: toInstant(newest) };
-}
+  /** Null where the database's clock decides, since several processes record and count. */
+  private instant(now: number): number | null {
+    return this.clock.isWallClock ? null : toEpochSeconds(now);
+  }
 
-function toInstant(epochSeconds: number | null): number | null {
-  return epochSeconds === null ? null : fromEpochSeconds(epochSeconds);
+  private recordedAt({ at }: Told, buckets: number): Pick<ConsumeResult, 'recordedAt'> {
+    return this.clock.isWallClock ? { recordedAt: Array<number>(buckets).fill(fromEpochSeconds(at)) } : {};
+  }
+
+  /** An instant of the database, as our clock would have shown it. */
+  private fromDatabase({ at }: Told): (seconds: number | null) => number | null {
+    const ahead = this.clock.isWallClock ? this.clock.now() - fromEpochSeconds(at) : 0;
+    return (seconds) => (seconds === null ? null : fromEpochSeconds(seconds) + ahead);
+  }
 }

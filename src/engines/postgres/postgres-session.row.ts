@@ -1,3 +1,4 @@
+import type { Clock } from '../../common/clock.js';
 import type { Duration } from '../../common/duration.js';
 import { fromEpochSeconds, readInstants, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import type { AuthUser } from '../../user/user.directory.js';
@@ -15,7 +16,7 @@ export interface SessionRow {
   successor: string | null;
   remembered: boolean | null;
   data: StoredSessionData | null;
-  /** In order: created, expires, absolute expiry, authenticated, last seen, rotated. */
+  /** In order: created, expires, absolute expiry, authenticated, last seen, rotated, and how long ago by the database's clock. */
   instants: string;
 }
 
@@ -25,9 +26,12 @@ export interface SessionWithUserRow extends SessionRow {
   user_instants: string;
 }
 
-/** Nulls come from rows of another program: see `SessionEntity`. */
-export function sessionOf(row: SessionRow, absoluteLifetime: Duration): Omit<StoredSession, 'user'> {
-  const [created, expires, absoluteEnd, authenticated, lastSeen, rotatedAt] = readInstants(row.instants);
+/**
+ * A rotation is told by the reader's clock: another process, whose clock may differ, has written it. Nulls come from rows
+ * of another program: see `SessionEntity`.
+ */
+export function sessionOf(row: SessionRow, absoluteLifetime: Duration, clock: Clock): Omit<StoredSession, 'user'> {
+  const [created, expires, absoluteEnd, authenticated, lastSeen, rotated, rotatedFor] = readInstants(row.instants);
   const createdAt = created!;
   const absoluteExpiresAt = absoluteEnd ?? createdAt + absoluteLifetime;
   return {
@@ -45,7 +49,10 @@ export function sessionOf(row: SessionRow, absoluteLifetime: Duration): Omit<Sto
       ...(row.remembered === null ? {} : { remembered: row.remembered }),
       data: row.data ?? {},
     },
-    rotated: rotatedAt == null ? null : { at: rotatedAt, successor: row.successor },
+    rotated:
+      rotated == null
+        ? null
+        : { at: clock.isWallClock ? clock.now() - rotatedFor! : rotated, successor: row.successor },
   };
 }
 

@@ -3,8 +3,13 @@ import type { Statement } from '../../postgres/statement.js';
 import { MAX_SESSION_DATA } from '../../session/session-data.js';
 import type { SchemaNames } from '../../schema/schema-names.js';
 
+/**
+ * An exception to "SQL takes `now` as a parameter" (docs/architecture.md, rule 1): one clock decides for all processes.
+ * Not `now()`, which stands still inside a transaction: `clock_timestamp()` is what `open` has written.
+ */
+const ROTATED_FOR = 'pg_catalog.clock_timestamp() - s.rotated_at';
 const SESSION = `s.id, s.handle, s.user_id::text AS user_id, s.ip, s.user_agent, s.successor, s.remembered, s.data,
-  ${selectInstants('s.created_at', 's.expires_at', 's.absolute_expires_at', 's.authenticated_at', 's.last_seen_at', 's.rotated_at')} AS instants`;
+  ${selectInstants('s.created_at', 's.expires_at', 's.absolute_expires_at', 's.authenticated_at', 's.last_seen_at', 's.rotated_at', ROTATED_FOR)} AS instants`;
 const DATA_NOW = "(coalesce(s.data, '{}'::jsonb) || $3::jsonb) - $4::text[]";
 const USER = `u.email::text AS email, ${selectInstants('u.disabled_at', 'u.tokens_invalidated_after')} AS user_instants`;
 const MOST_RECENT_FIRST = 'ORDER BY coalesce(s.last_seen_at, s.created_at) DESC, s.id';
@@ -39,7 +44,7 @@ export function sessionStatements(names: SchemaNames) {
       'open',
       `SELECT ${SESSION} FROM ${ours('open_session')}($1::text, $2::text, ${instant('$3')}, ${interval('$4')},
         ${interval('$5')}, ${instant('$6')}, $7::text, $8::text, $9::text, $10::integer, $11::boolean, ${instant('$12')},
-        $13::text, $14::boolean, ${interval('$15')}) s`,
+        $13::text, $14::boolean, ${interval('$15')}, ${instant('$16')}) s`,
     ),
     /** `expires_at < now + extendBelow` also keeps the second of two concurrent callers from writing again. */
     extend: statement(
@@ -77,10 +82,12 @@ export function sessionStatements(names: SchemaNames) {
       `SELECT ${SESSION}, ${USER} FROM ${sessions} s JOIN ${users} u ON u.id = s.user_id
         WHERE s.user_id = $1 AND s.rotated_at IS NULL ${MOST_RECENT_FIRST}`,
     ),
+    /** The time since the rotation is in `$3` if the database's clock is to measure it. */
     deleteSuccessors: statement(
       'delete_successors',
       `WITH due AS MATERIALIZED (
-          SELECT ctid AS place FROM ${sessions} WHERE successor IS NOT NULL AND rotated_at <= ${instant('$1')}
+          SELECT ctid AS place FROM ${sessions} WHERE successor IS NOT NULL
+              AND rotated_at <= coalesce(${instant('$1')}, pg_catalog.statement_timestamp() - ${interval('$3')})
             ORDER BY rotated_at LIMIT $2 FOR UPDATE SKIP LOCKED)
         UPDATE ${sessions} SET successor = NULL WHERE ctid = ANY (ARRAY(SELECT place FROM due))`,
     ),

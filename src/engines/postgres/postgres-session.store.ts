@@ -1,5 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { asAuthError, AuthError, isAuthError } from '../../auth.errors.js';
+import { Clock } from '../../common/clock.js';
 import { AuthConfig } from '../../config/auth-config.js';
 import { fromEpochSeconds, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
@@ -8,6 +9,7 @@ import { sqlState, sqlStateOrCause } from '../../postgres/store-error.js';
 import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
 import { SchemaNames } from '../../schema/schema-names.js';
 import { checkSchema } from './check-schema.js';
+import { checkUserIds, idsDoNotFit, userIdType } from './check-user-ids.js';
 import { ExpiredSessions } from './expired-sessions.js';
 import { evictedBy, type RemovedSession } from '../../session/evicted-sessions.js';
 import { ReadOnlyWarning } from '../../session/read-only-warning.js';
@@ -33,7 +35,14 @@ const INVALID_TEXT_REPRESENTATION = '22P02';
 const NUMERIC_VALUE_OUT_OF_RANGE = '22003';
 const FOREIGN_KEY_VIOLATION = '23503';
 const READ_ONLY_TRANSACTION = '25006';
-const NO_SUCH_USER = new Set([INVALID_TEXT_REPRESENTATION, NUMERIC_VALUE_OUT_OF_RANGE, FOREIGN_KEY_VIOLATION]);
+/** PostgreSQL's text has no NUL character. */
+const CHARACTER_NOT_IN_REPERTOIRE = '22021';
+const NO_SUCH_USER = new Set([
+  INVALID_TEXT_REPRESENTATION,
+  NUMERIC_VALUE_OUT_OF_RANGE,
+  FOREIGN_KEY_VIOLATION,
+  CHARACTER_NOT_IN_REPERTOIRE,
+]);
 
 /** The queue of statements whose user is not known before they run. */
 const ANY_USER = 'some user';
@@ -57,6 +66,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     private readonly users: UserDirectory,
     config: AuthConfig,
     private readonly names: SchemaNames,
+    private readonly clock: Clock,
   ) {
     super();
     this.sql = sessionStatements(names);
@@ -65,10 +75,11 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     this.expired = new ExpiredSessions(statements, this.sql);
   }
 
-  /** Fails the boot if the schema is missing, instead of failing every request after it. */
+  /** Fails the boot if the schema is missing or cannot hold the user ids, instead of failing every request after it. */
   async onModuleInit(): Promise<void> {
     await this.find('');
     await checkSchema(this.statements, this.names);
+    if (!this.joinsUsers) await checkUserIds(this.statements, this.names, this.users);
   }
 
   override async find(id: string): Promise<StoredSession | null> {
@@ -84,7 +95,14 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   }
 
   override async open(session: NewSession): Promise<OpenedSession | null> {
-    return (await this.add(session)) ?? this.decide(session);
+    try {
+      return (await this.add(session)) ?? (await this.decide(session));
+    } catch (error) {
+      if (!this.joinsUsers && isAuthError(error, 'USER_NOT_FOUND') && (await this.isKnown(session.userId))) {
+        throw idsDoNotFit(this.names, await userIdType(this.statements, this.names));
+      }
+      throw error;
+    }
   }
 
   /**
@@ -127,6 +145,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
       session.successor,
       session.remembered ?? null,
       (session.rememberedTtl ?? session.ttl) / 1000,
+      this.clock.isWallClock ? null : toEpochSeconds(session.now),
     ]);
     const opened = rows.pop();
     if (!opened) return null;
@@ -209,7 +228,10 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   }
 
   override async deleteSuccessors(rotatedAt: number, limit: number): Promise<number> {
-    return (await this.statements.run(this.sql.deleteSuccessors, [toEpochSeconds(rotatedAt), limit])).rowCount;
+    const values = this.clock.isWallClock
+      ? [null, limit, (this.clock.now() - rotatedAt) / 1000]
+      : [toEpochSeconds(rotatedAt), limit, null];
+    return (await this.statements.run(this.sql.deleteSuccessors, values)).rowCount;
   }
 
   override deleteExpired(now: number, limit: number): Promise<number> {
@@ -224,6 +246,11 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
       if (isAuthError(error, 'USER_NOT_FOUND')) return { rows: [], rowCount: 0 };
       throw error;
     }
+  }
+
+  /** Whether the application's directory has the account that the table refused. */
+  private async isKnown(id: string): Promise<boolean> {
+    return (await this.users.findById(id).catch(() => null)) !== null;
   }
 
   private async userOf(id: string): Promise<AuthUser | null> {
@@ -249,7 +276,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   }
 
   private toSession(row: SessionRow): Omit<StoredSession, 'user'> {
-    return sessionOf(row, this.absoluteLifetime);
+    return sessionOf(row, this.absoluteLifetime, this.clock);
   }
 
   private toRemoved(row: SessionRow): RemovedSession {

@@ -340,9 +340,13 @@ export class PostgresUserDirectory extends UserDirectory {
       const { rows } = await this.statements.runAlone<{ schema: string }>(this.sql.citextSchema, []);
       if (rows[0]) return this.sql.findByEmail(quoted(rows[0].schema));
       const detail = 'the column email of the user table is not of type citext';
-      throw new AuthError('SCHEMA_MISSING', `Accounts cannot be found by address: ${detail}. Run authMigrations.`, {
-        detail,
-      });
+      throw new AuthError(
+        'SCHEMA_MISSING',
+        `Accounts cannot be found by address: ${detail}. Run \`npx nestjs-latchkey migrate\`.`,
+        {
+          detail,
+        },
+      );
     } catch (error) {
       this.findByEmail = undefined;
       throw error;

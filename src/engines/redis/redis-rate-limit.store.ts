@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
+import { Clock } from '../../common/clock.js';
 import type { Bucket, BucketUsage } from '../../rate-limit/rate-limit.policy.js';
 import { RateLimitStore, type ConsumeResult } from '../../rate-limit/rate-limit.store.js';
 import {
@@ -26,7 +27,15 @@ interface Answer {
   readonly newest: number | null;
   readonly reserved: number;
 }
+type ToldWords = [recorded: number, now: string, ...AnswerWords[]];
 type AnswerWords = [used: number, oldest: string, newest: string, reserved: number];
+
+interface Tried {
+  readonly recorded: boolean;
+  /** On the clock that decided. */
+  readonly at: number;
+  readonly answers: Answer[];
+}
 
 /**
  * Rate-limit events in Redis, one sorted set `lk:r:{event}:{subject}` per bucket, which expires a minute after its
@@ -42,14 +51,17 @@ type AnswerWords = [used: number, oldest: string, newest: string, reserved: numb
 export class RedisRateLimitStore extends RateLimitStore {
   override readonly expiresByItself = true;
 
-  constructor(private readonly redis: RedisConnection) {
+  constructor(
+    private readonly redis: RedisConnection,
+    private readonly clock: Clock,
+  ) {
     super();
   }
 
   override async consume(buckets: readonly Bucket[], now: number): Promise<ConsumeResult> {
     if (this.redis.isCluster && buckets.length > 1) return this.consumeAcrossNodes(buckets, now);
-    const { recorded, answers } = await this.tryAll(buckets, now, memberAt(now));
-    return { recorded, usage: answers.map(toUsage) };
+    const { recorded, at, answers } = await this.tryAll(buckets, now, memberAt(now));
+    return { recorded, ...this.recordedAt(buckets.map(() => at)), usage: answers.map(toUsage) };
   }
 
   override async read(bucket: Bucket, now: number): Promise<BucketUsage> {
@@ -58,7 +70,7 @@ export class RedisRateLimitStore extends RateLimitStore {
   }
 
   override async record(bucket: Bucket, now: number): Promise<void> {
-    await this.script(RECORD, bucket, [String(now), memberAt(now), ...keeping(bucket, now)]);
+    await this.script(RECORD, bucket, [this.instant(now), memberAt(now), keptFor(bucket)]);
   }
 
   override async refund(bucket: Bucket, at: number): Promise<boolean> {
@@ -90,12 +102,14 @@ export class RedisRateLimitStore extends RateLimitStore {
       .map((_, i) => i)
       .toSorted((a, b) => (this.keyOf(buckets[a]!) < this.keyOf(buckets[b]!) ? -1 : 1));
     const reserved: Bucket[] = [];
+    const recordedAt: number[] = [];
     const deadline = performance.now() + MAX_WAIT;
     try {
       for (const i of order) {
         for (;;) {
-          const { recorded, answers: one } = await this.tryAll([buckets[i]!], now, reservation);
+          const { recorded, at, answers: one } = await this.tryAll([buckets[i]!], now, reservation);
           answers[i] = one[0]!;
+          recordedAt[i] = at;
           if (recorded) break;
           if (answers[i].reserved === 0 || performance.now() > deadline) {
             await this.release(reserved, reservation);
@@ -110,27 +124,49 @@ export class RedisRateLimitStore extends RateLimitStore {
       throw error;
     }
     await Promise.all(buckets.map((bucket) => this.script(CONFIRM, bucket, [reservation, memberAt(now)])));
-    return { recorded: true, usage: answers.map(toUsage) };
+    return { recorded: true, ...this.recordedAt(recordedAt), usage: answers.map(toUsage) };
   }
 
   private async release(buckets: readonly Bucket[], reservation: string): Promise<void> {
     await Promise.all(buckets.map((bucket) => this.script(RELEASE, bucket, [reservation])));
   }
 
-  private async tryAll(
-    buckets: readonly Bucket[],
-    now: number,
-    member: string,
-  ): Promise<{ recorded: boolean; answers: Answer[] }> {
-    const values = buckets.flatMap((bucket) => [...counting(bucket, now), ...keeping(bucket, now)]);
+  private async tryAll(buckets: readonly Bucket[], now: number, member: string): Promise<Tried> {
+    const values = buckets.flatMap((bucket) => [...counting(bucket), keptFor(bucket)]);
     const keys = buckets.map((bucket) => this.keyOf(bucket));
-    const answer = await this.redis.script('rate limit', CONSUME, keys, [String(now), member, ...values]);
-    const [recorded, ...answers] = answer as [number, ...AnswerWords[]];
-    return { recorded: recorded === 1, answers: answers.map(toAnswer) };
+    const answer = await this.redis.script('rate limit', CONSUME, keys, [this.instant(now), member, ...values]);
+    return this.told(answer as ToldWords);
   }
 
   private async ask(bucket: Bucket, now: number): Promise<Answer> {
-    return toAnswer((await this.script(READ, bucket, counting(bucket, now))) as AnswerWords);
+    const answer = await this.script(READ, bucket, [this.instant(now), ...counting(bucket)]);
+    return this.told(answer as ToldWords).answers[0]!;
+  }
+
+  /** Empty where Redis's clock decides, since several processes record and count. */
+  private instant(now: number): string {
+    return this.clock.isWallClock ? '' : String(now);
+  }
+
+  private recordedAt(recordedAt: readonly number[]): Pick<ConsumeResult, 'recordedAt'> {
+    return this.clock.isWallClock ? { recordedAt } : {};
+  }
+
+  /** With the instants of the events as our clock would have shown them. */
+  private told([recorded, now, ...answers]: ToldWords): Tried {
+    const at = Number(now);
+    const ahead = this.clock.isWallClock ? this.clock.now() - at : 0;
+    const onOwnClock = (text: string) => (text === '' ? null : Number(text) + ahead);
+    return {
+      recorded: recorded === 1,
+      at,
+      answers: answers.map(([used, oldest, newest, reserved]) => ({
+        used: Number(used),
+        oldest: onOwnClock(oldest),
+        newest: onOwnClock(newest),
+        reserved: Number(reserved),
+      })),
+    };
   }
 
   private script(script: typeof READ, bucket: Pick<Bucket, 'event' | 'subject'>, values: string[]): Promise<unknown> {
@@ -142,21 +178,16 @@ export class RedisRateLimitStore extends RateLimitStore {
   }
 }
 
-function counting({ window, limit }: Bucket, now: number): string[] {
-  return [String(now - window), String(limit)];
+function counting({ window, limit }: Bucket): string[] {
+  return [String(window), String(limit)];
 }
 
-function keeping({ window }: Bucket, now: number): string[] {
-  return [String(now - window - KEPT_AFTER_WINDOW), String(Math.ceil(window + KEPT_AFTER_WINDOW))];
+function keptFor({ window }: Bucket): string {
+  return String(window + KEPT_AFTER_WINDOW);
 }
 
 function memberAt(now: number): string {
   return `${now}:${randomBytes(9).toString('base64url')}`;
-}
-
-function toAnswer([used, oldest, newest, reserved]: AnswerWords): Answer {
-  const instant = (text: string) => (text === '' ? null : Number(text));
-  return { used: Number(used), oldest: instant(oldest), newest: instant(newest), reserved: Number(reserved) };
 }
 
 function toUsage({ used, oldest }: Answer): ConsumeResult['usage'][number] {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { asAuthError, AuthError } from '../../auth.errors.js';
+import { Clock } from '../../common/clock.js';
 import { later } from '../../common/instant.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import { formatHint } from '../../invalidation/invalidation.js';
@@ -29,11 +30,12 @@ import {
   CLOSE_FAMILIES,
   EXTEND,
   KEPT_AFTER_END,
+  NOW,
   OPEN,
   UPDATE_DATA,
 } from './session-scripts.js';
 
-/** How much longer than the grace period a successor is kept, in milliseconds, for processes whose clock is slow. */
+/** How much longer than the grace period a successor is kept, in milliseconds: it is written before the rotation. */
 const SUCCESSOR_LEEWAY = 5_000;
 
 /**
@@ -46,6 +48,7 @@ const SUCCESSOR_LEEWAY = 5_000;
  *   session exists if the hash has it. Ids are never reused, so an ended session cannot come back through it.
  *
  * A third, `lk:n:{id}`, holds what leads from a rotated session to this one, and expires with the grace.
+ * Redis's own clock measures it.
  *
  * A lookup is GET, then HGET and the user at the same time; a token that was never issued costs only the GET.
  *
@@ -65,6 +68,7 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
     private readonly users: UserDirectory,
     private readonly statements: PreparedStatements,
     private readonly names: SchemaNames,
+    private readonly clock: Clock,
   ) {
     super();
   }
@@ -84,9 +88,12 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
     ]);
     if (row === null || !user) return null;
     const { session, rotated } = parseRow(id, row);
-    if (!rotated?.successor) return { session, rotated, user };
-    const successor = await this.redis.run('session', (redis) => redis.get(this.leadTo(rotated.successor!)));
-    return { session, rotated: { ...rotated, successor }, user };
+    if (!rotated) return { session, rotated, user };
+    const [at, successor] = await Promise.all([
+      this.onOwnClock(rotated.at, owner),
+      rotated.successor && this.redis.run('session', (redis) => redis.get(this.leadTo(rotated.successor!))),
+    ]);
+    return { session, rotated: { at, successor }, user };
   }
 
   override async open(session: NewSession): Promise<OpenedSession | null> {
@@ -124,6 +131,7 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
       String(maxPerUser),
       choiceOf(session.remembered),
       String(now + (session.rememberedTtl ?? ttl)),
+      this.clock.isWallClock ? '' : String(now),
     ]);
     const [row, ...rest] = (opened as string[] | null) ?? [];
     const removed = rest.map((words) => parseRemoved(words, userId));
@@ -257,6 +265,13 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
     } catch (error) {
       throw asAuthError(error, 'The user directory');
     }
+  }
+
+  /** When this was by our clock: another process, whose clock may differ, has rotated the session. */
+  private async onOwnClock(instant: number, owner: string): Promise<number> {
+    if (!this.clock.isWallClock) return instant;
+    const now = await this.redis.script('session', NOW, [this.sessionsOf(owner)], []);
+    return this.clock.now() - (Number(now) - instant);
   }
 
   private sessionsOf(userId: string): string {

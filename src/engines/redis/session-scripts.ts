@@ -1,5 +1,5 @@
 import { MAX_SESSION_DATA } from '../../session/session-data.js';
-import { RedisScript } from './redis-script.js';
+import { NODE_TIME, RedisScript } from './redis-script.js';
 
 /** How many rotated rows of one user are kept, if the cap of sessions is lower: the most recent ones. */
 const MAX_ROTATED = 25;
@@ -60,14 +60,18 @@ const PRELUDE = `
 
 const script = (body: string) => new RedisScript(`${PRELUDE}\n${body}`);
 
+/** On the clock of the node that has this key. */
+export const NOW = new RedisScript(`return ${NODE_TIME}`);
+
 /**
  * Returns the new row and the removed ones (see `parseRemoved`); nothing if it is refused, and then nothing has
- * changed.
+ * changed. Without an instant of the rotation, Redis's clock says when it was: another process, whose clock may differ,
+ * decides whether the old token still comes in time.
  */
 export const OPEN = script(`
-  local id, now, wanted, handle, absolute, authenticated, tail, replaces, successor, most, remembered, longer =
+  local id, now, wanted, handle, absolute, authenticated, tail, replaces, successor, most, remembered, longer, rotation =
     ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12],
-    ARGV[13]
+    ARGV[13], ARGV[14]
   local instant, rows = tonumber(now), readAll()
   local replaced = rows[replaces]
   if authenticated == '' then
@@ -77,7 +81,8 @@ export const OPEN = script(`
     remembered = replaced.remembered
     if remembered == '1' then wanted = longer end
     tail = tail .. (string.match(replaced.tail, '\\n.*$') or '')
-    replaced.rotated, replaced.successor, replaced.expires = now, successor, lesser(replaced.expires, now)
+    if rotation == '' then rotation = ${NODE_TIME} end
+    replaced.rotated, replaced.successor, replaced.expires = rotation, successor, lesser(replaced.expires, now)
     write(replaced)
     changed = true
   elseif replaced then

@@ -120,12 +120,19 @@ const MAX_ROTATED = 25;
  * Opens or rotates a session (`PostgresSessionStore.open`). Returns the new session, and before it the rows that ended
  * with it: the family a login replaces, and those over the cap. The user's sessions are ranked only if one may be over
  * the cap. A mere rotation also carries these columns of later migrations to the new session.
+ *
+ * With `timesRotations` (since the migration TimeRotations) and no `rotation`, the database's clock says when a session
+ * was rotated: another process, whose clock may differ, decides whether its token still comes in time. Not `now()`,
+ * since the transaction may have begun long ago.
  */
-export const openSession = (f: SessionFunctions, { carries = [] }: { carries?: readonly string[] } = {}) => `
+export const openSession = (
+  f: SessionFunctions,
+  { carries = [], timesRotations = false }: { carries?: readonly string[]; timesRotations?: boolean } = {},
+) => `
   CREATE OR REPLACE FUNCTION ${f.named('open_session')}(
     new_id text, of_user text, instant timestamptz, ttl interval, lifetime interval, authenticated timestamptz,
     from_ip text, agent text, replaced_id text, max_sessions integer, checks_cutoff boolean, cutoff timestamptz,
-    sealed_successor text${choice(f, `${CHOSEN}, remembered_ttl interval DEFAULT NULL`)}
+    sealed_successor text${choice(f, `${CHOSEN}, remembered_ttl interval DEFAULT NULL`)}${timesRotations ? ', rotation timestamptz DEFAULT NULL' : ''}
   ) RETURNS SETOF ${f.sessionRows} ${f.path} AS $$
   DECLARE
     owner ${f.userId} := of_user;
@@ -139,7 +146,7 @@ export const openSession = (f: SessionFunctions, { carries = [] }: { carries?: r
       PERFORM latchkey_lock_owners(ARRAY[replaced_id], owner);
     END IF;${lockAccount(f, 'RETURN')}
     IF authenticated IS NULL THEN
-      UPDATE ${f.sessions} s SET rotated_at = instant, successor = sealed_successor, expires_at = least(s.expires_at, instant),
+      UPDATE ${f.sessions} s SET rotated_at = ${timesRotations ? 'coalesce(rotation, pg_catalog.clock_timestamp())' : 'instant'}, successor = sealed_successor, expires_at = least(s.expires_at, instant),
           absolute_expires_at = coalesce(s.absolute_expires_at, s.created_at + lifetime)
         WHERE s.id = replaced_id AND s.user_id = owner AND s.rotated_at IS NULL AND s.expires_at > instant
           AND coalesce(s.absolute_expires_at, s.created_at + lifetime) > instant

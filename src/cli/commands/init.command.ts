@@ -1,0 +1,71 @@
+import { accessSync, constants, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from '../command.js';
+import { CommandFailure } from '../failure.js';
+import { unifiedDiff } from '../init/diff.js';
+import { planOf, type FileChange } from '../init/plan.js';
+import { Project } from '../init/project.js';
+
+export const init: Command = {
+  name: 'init',
+  summary: 'Puts AuthModule into the Nest application of this folder, and shows what it changed',
+  options: {
+    module: {
+      type: 'string',
+      value: '<file>',
+      help: 'The application module. Default: the one that main.ts bootstraps',
+    },
+    'dry-run': { type: 'boolean', help: 'Shows the changes, and makes none' },
+  },
+  notes: `
+It adds the imports and the modules to the application module, AUTH_SECRET to .env, .env to .gitignore, and an example
+controller. It overwrites nothing: run again, it changes nothing. Where the module is written in a way that it does not
+know, it says what to do by hand, changes nothing, and exits with 1.`,
+  async run(values) {
+    const folder = process.cwd();
+    const { changes, kept, next } = planOf(new Project(folder), values.text('module'));
+    const dryRun = values.flag('dry-run');
+    if (!dryRun) write(folder, changes);
+    const diffs = changes.map(({ path, before, after }) => shownDiff(path, unifiedDiff(path, before, after)));
+    const done = changes.map(({ path, before }) => `${before === undefined ? 'created' : 'changed'} ${path}`);
+    const heading = dryRun ? 'Would do, and has not:' : 'Done:';
+    const summary = done.length === 0 ? 'Nothing to do.' : [heading, ...done].join('\n  ');
+    const steps = next.length === 0 ? [] : [['Next:', ...next].join('\n  ')];
+    return {
+      data: {
+        dryRun,
+        changes: changes.map(({ path, before }, i) => ({ path, created: before === undefined, diff: diffs[i] })),
+        kept,
+        next,
+      },
+      text: [...diffs, ...(kept.length > 0 ? [kept.join('\n')] : []), summary, ...steps].join('\n\n'),
+    };
+  },
+};
+
+/** All of them or none. A file that has appeared meanwhile is not overwritten. */
+function write(folder: string, changes: readonly FileChange[]): void {
+  const written: FileChange[] = [];
+  try {
+    for (const { path, before } of changes) if (before !== undefined) accessSync(join(folder, path), constants.W_OK);
+    for (const change of changes) {
+      const { path, before, after } = change;
+      // Only its owner may read the secret.
+      const mode = path === '.env' ? 0o600 : 0o666;
+      writeFileSync(join(folder, path), after, before === undefined ? { flag: 'wx', mode } : {});
+      written.push(change);
+    }
+  } catch (error) {
+    for (const { path, before } of written) {
+      if (before === undefined) rmSync(join(folder, path), { force: true });
+      else writeFileSync(join(folder, path), before);
+    }
+    const { code, path = '' } = error as NodeJS.ErrnoException;
+    throw new CommandFailure('NOT_WRITABLE', `Cannot write ${path} (${code}): nothing was changed.`, { cause: error });
+  }
+}
+
+/** Of `.env` the names only, and the address that is written there as an example. */
+function shownDiff(path: string, diff: string): string {
+  return path === '.env' ? diff.replaceAll(/^(?!\+DATABASE_URL=|---|\+\+\+|@@)(.[^=\n]*=?).*$/gm, '$1…') : diff;
+}

@@ -1,0 +1,143 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, normalize, relative } from 'node:path/posix';
+import { CommandFailure } from '../failure.js';
+import { SourceFile } from './source-file.js';
+import { matches, Unreadable } from './tokens.js';
+
+interface PackageJson {
+  readonly name?: string;
+  readonly type?: string;
+  readonly scripts?: Readonly<Record<string, string>>;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
+}
+
+export interface NamedModule {
+  readonly file: SourceFile;
+  readonly className: string;
+}
+
+/** A Nest application in a folder, as far as `init` has to know it. Its files are read once. */
+export class Project {
+  readonly packageJson: PackageJson;
+  readonly sourceRoot: string;
+  private readonly files = new Map<string, SourceFile>();
+
+  /** @throws {CommandFailure} `NOT_A_NEST_APPLICATION` if the folder holds none. */
+  constructor(readonly folder: string) {
+    const packageJson = this.json<PackageJson>('package.json');
+    if (packageJson?.dependencies?.['@nestjs/core'] === undefined) {
+      const message =
+        'There is no Nest application here (no package.json with @nestjs/core): run it in the application’s folder.';
+      throw new CommandFailure('NOT_A_NEST_APPLICATION', message);
+    }
+    this.packageJson = packageJson;
+    const { sourceRoot, entryFile } = this.json<{ sourceRoot?: string; entryFile?: string }>('nest-cli.json') ?? {};
+    this.sourceRoot = normalize(sourceRoot ?? 'src').replace(/\/$/, '');
+    this.entry = `${this.sourceRoot}/${(entryFile ?? 'main').replace(/\.[jt]s$/, '').replace(/^.*\//, '')}.ts`;
+  }
+
+  readonly entry: string;
+
+  /** Whether its files are ES modules. */
+  get isModule(): boolean {
+    return this.packageJson.type === 'module';
+  }
+
+  get dependencies(): Readonly<Record<string, string>> {
+    return { ...this.packageJson.devDependencies, ...this.packageJson.dependencies };
+  }
+
+  /** The text of a file, or `undefined` if there is none. */
+  read(path: string): string | undefined {
+    const file = join(this.folder, path);
+    return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+  }
+
+  /** Each file has one object, so that all additions to it come together. */
+  source(path: string): SourceFile | undefined {
+    const known = this.files.get(path);
+    if (known) return known;
+    const text = this.read(path);
+    if (text === undefined) return undefined;
+    const file = new SourceFile(path, text);
+    this.files.set(path, file);
+    return file;
+  }
+
+  /** The files of the application, without tests. What cannot be read as TypeScript is left out. */
+  sources(): SourceFile[] {
+    const folder = join(this.folder, this.sourceRoot);
+    if (!existsSync(folder)) return [];
+    return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .map((path) => path.replaceAll('\\', '/'))
+      .filter((path) => /(?<!\.d|spec|test)\.ts$/.test(path) && !/(^|\/)node_modules\//.test(path))
+      .toSorted()
+      .flatMap((path) => {
+        try {
+          return this.source(`${this.sourceRoot}/${path}`) ?? [];
+        } catch (error) {
+          if (error instanceof Unreadable) return [];
+          throw error;
+        }
+      });
+  }
+
+  /** The module of that class or file, else the one that `main.ts` bootstraps, else `AppModule`. */
+  applicationModule(path: string | undefined): NamedModule | undefined {
+    if (path !== undefined) {
+      const file = this.source(relative(this.folder, join(this.folder, path)));
+      const className = file && modulesIn(file)[0];
+      return file && className !== undefined ? { file, className } : undefined;
+    }
+    const main = this.source(this.entry);
+    const bootstrapped = main && bootstrappedBy(main);
+    const className = bootstrapped ?? 'AppModule';
+    const imported = main?.imported.find(({ name }) => name === className);
+    const named = imported?.exported === 'default' ? className : (imported?.exported ?? className);
+    if (imported?.from.startsWith('.')) {
+      const at = join(this.sourceRoot, imported.from.replace(/\.[jt]s$/, ''));
+      for (const candidate of [`${at}.ts`, `${at}/index.ts`]) {
+        const file = this.source(candidate);
+        if (file && modulesIn(file).includes(named)) return { file, className: named };
+      }
+    }
+    const found = this.sources().filter((file) => modulesIn(file).includes(named));
+    return found.length === 1 ? { file: found[0]!, className: named } : undefined;
+  }
+
+  private json<T>(path: string): T | undefined {
+    const text = this.read(path);
+    if (text === undefined) return undefined;
+    try {
+      return JSON.parse(text) as T;
+    } catch (error) {
+      throw new CommandFailure('NOT_A_NEST_APPLICATION', `${path} is not JSON.`, { cause: error });
+    }
+  }
+}
+
+/** The classes with `@Module(…)`. */
+function modulesIn({ tokens }: SourceFile): string[] {
+  const names: string[] = [];
+  for (let i = 0, pending = false; i < tokens.length; i++) {
+    if (matches(tokens, i, '@', 'Module', '(')) pending = true;
+    if (pending && tokens[i]!.text === 'class' && tokens[i]!.kind === 'word') {
+      names.push(tokens[i + 1]?.text ?? '');
+      pending = false;
+    }
+  }
+  return names;
+}
+
+/** The first argument of `NestFactory.create(…)`. */
+function bootstrappedBy({ tokens }: SourceFile): string | undefined {
+  for (let i = 0; i < tokens.length; i++) {
+    if (!matches(tokens, i, 'NestFactory', '.')) continue;
+    if (!/^create(Microservice|ApplicationContext)?$/.test(tokens[i + 2]?.text ?? '')) continue;
+    const open = tokens.findIndex(({ text }, j) => j > i && text === '(');
+    const argument = tokens[open + 1];
+    if (argument?.kind === 'word' && /^[,)]$/.test(tokens[open + 2]?.text ?? '')) return argument.text;
+  }
+  return undefined;
+}

@@ -1,0 +1,168 @@
+import { Injectable } from '@nestjs/common';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import type { RevocationReason } from '../events/auth-event.js';
+import { AuthEvents } from '../events/auth-events.js';
+import type { TokenPayload } from '../jwt/jwt-payload.js';
+import { AuthTransaction } from '../postgres/auth-transaction.js';
+import { TokenRevocationService } from '../revocation/token-revocation.service.js';
+import { handleOfJwt } from '../session/jwt-handle.js';
+import { printableContext } from '../session/printable-context.js';
+import type { EndedSession } from '../session/session.js';
+import type { ListedSession, SessionContext } from '../session/session.service.js';
+import { isActive } from '../user/account.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { JwtSessionStore, type JwtSession, type LiveAt } from './jwt-session.store.js';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/**
+ * The session JWTs of a user, listed and ended one by one: with `jwt: { sessions: true, registry: true }`. Without
+ * `registry` the list is empty, and nothing ends. `SessionService` does the same for stored sessions.
+ *
+ * A JWT is listed if a login handed it out since the option is on, until it has expired, been revoked, or its account
+ * has been disabled or has invalidated its tokens. Those that you sign with `JwtCodecService.encode` are not listed.
+ *
+ * @example
+ * ```ts
+ * const [latest] = await jwtSessions.listForUser(user.id); // the latest first; no jti, no token
+ * if (latest) await jwtSessions.revokeByHandle(user.id, latest.handle);
+ * ```
+ */
+@Injectable()
+export class JwtSessionService {
+  constructor(
+    private readonly store: JwtSessionStore,
+    private readonly revocation: TokenRevocationService,
+    private readonly users: UserDirectory,
+    private readonly transaction: AuthTransaction,
+    private readonly clock: Clock,
+    private readonly config: AuthConfig,
+    private readonly events: AuthEvents,
+  ) {}
+
+  /** The public name of a session JWT: its `jti`, unless `jwt.registry` is on. No query. */
+  handleOf(jti: string): string {
+    return this.config.jwt.registry ? handleOfJwt(jti) : jti;
+  }
+
+  /**
+   * Records a JWT before it is handed out. `replaced`, which the client presented, ends with it, and so do those issued
+   * first beyond `session.maxPerUser`: all of it or nothing.
+   */
+  async open(
+    user: AuthUser,
+    { jti, iat, exp }: TokenPayload,
+    replaced: TokenPayload | null,
+    context: SessionContext,
+  ): Promise<void> {
+    const { maxPerUser: max } = this.config.session;
+    const at: LiveAt = { now: this.clock.now(), cutoff: user.tokensInvalidatedAfter ?? null };
+    const origin = printableContext(context);
+    const handle = handleOfJwt(jti);
+    const session = { jti, handle, userId: user.id, issuedAt: iat, expiresAt: exp, ...origin };
+    await this.transaction.run(async () => {
+      const surplus = await this.store.add(session, { ...at, max, replaced: replaced?.jti ?? null });
+      await this.end([
+        ...surplus.map((one) => ending(user.id, one, 'cap')),
+        ...(replaced
+          ? [ending(replaced.sub, { jti: replaced.jti, expiresAt: replaced.exp }, 'replaced_by_login')]
+          : []),
+      ]);
+      const of = { at: at.now, userId: user.id, handle, ip: origin.ip };
+      this.events.emitAfterTransaction({ type: 'session.created', ...of });
+    });
+  }
+
+  /**
+   * The user's live session JWTs, the latest first, without `jti`s and tokens.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async listForUser(userId: string): Promise<ListedSession[]> {
+    const at = await this.liveAt(userId);
+    return at ? (await this.store.listByUser(userId, at)).map(listed) : [];
+  }
+
+  /**
+   * Ends the user's JWT with this public handle, in all processes, as `TokenRevocationService.revoke` does. Of any number
+   * of concurrent calls exactly one returns true. False for an unknown handle and for another user's.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async revokeByHandle(userId: string, handle: string): Promise<boolean> {
+    const at = UUID.test(handle) ? await this.liveAt(userId) : null;
+    const found = at && (await this.store.findByHandle(userId, handle, at));
+    return found !== null && (await this.end([ending(userId, found, 'revoked_by_handle')])).length > 0;
+  }
+
+  /**
+   * Ends those of the user's JWTs that are listed now; returns their number. For everything the user has, also what is
+   * issued meanwhile: `TokenRevocationService.revokeAllForUser`.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async revokeAllForUser(userId: string): Promise<number> {
+    const at = await this.liveAt(userId);
+    if (!at) return 0;
+    const found = await this.store.listByUser(userId, at);
+    const ended = await this.transaction.run(() => this.end(found.map((one) => ending(userId, one, 'revoked_all'))));
+    return ended.length;
+  }
+
+  /** Ends the JWT that a client has sent to end it. Idempotent: nothing ends twice. */
+  async revoke({ sub, jti, exp }: TokenPayload): Promise<void> {
+    const session = ending(sub, { jti, expiresAt: exp }, 'logout');
+    if (this.config.jwt.registry) await this.end([session]);
+    else await this.revocation.revoke(jti, exp);
+  }
+
+  /** `null` if nothing of the user is live. */
+  private async liveAt(userId: string): Promise<LiveAt | null> {
+    if (!this.config.jwt.registry) return null;
+    const user = await this.users.findById(userId);
+    return isActive(user) ? { now: this.clock.now(), cutoff: user.tokensInvalidatedAfter ?? null } : null;
+  }
+
+  private async end(sessions: readonly Ending[]): Promise<EndedSession[]> {
+    const ended: EndedSession[] = [];
+    // In one order for all callers, so that two transactions never wait for each other.
+    for (const { userId, jti, exp, reason } of sessions.toSorted((a, b) => (a.jti < b.jti ? -1 : 1))) {
+      if (!(await this.revocation.revoke(jti, exp))) continue;
+      const session = { userId, handle: handleOfJwt(jti) };
+      ended.push(session);
+      const at = this.clock.now();
+      this.events.emitAfterTransaction({ type: 'session.revoked', at, ...session, reason, count: 1 });
+    }
+    return ended;
+  }
+}
+
+interface Ending {
+  readonly userId: string;
+  readonly jti: string;
+  readonly exp: number;
+  readonly reason: RevocationReason;
+}
+
+function ending(
+  userId: string,
+  { jti, expiresAt }: Pick<JwtSession, 'jti' | 'expiresAt'>,
+  reason: RevocationReason,
+): Ending {
+  return { userId, jti, exp: expiresAt, reason };
+}
+
+/** It cannot be extended, so both of its ends are the same. */
+function listed({ handle, issuedAt, expiresAt, ip, userAgent }: JwtSession): ListedSession {
+  return {
+    handle,
+    createdAt: issuedAt,
+    authenticatedAt: issuedAt,
+    lastSeenAt: issuedAt,
+    expiresAt,
+    absoluteExpiresAt: expiresAt,
+    ip,
+    userAgent,
+  };
+}

@@ -1,0 +1,201 @@
+import { Injectable } from '@nestjs/common';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { authSchemaFor, SessionService, TokenRevocationService, UserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { PasswordChangeService, PasswordLogin } from 'nestjs-latchkey/engine';
+import request from 'supertest';
+import { DataSource } from 'typeorm';
+import { startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
+import { latchkey } from '../support/command.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+
+const undo: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const step of undo.splice(0).toReversed()) await step();
+});
+
+/** Users in a table with integer ids, read as in the documentation: the id is taken for one of the table's. */
+@Injectable()
+class CustomerDirectory extends UserDirectory {
+  constructor(private readonly dataSource: DataSource) {
+    super();
+  }
+  override findById(id: string) {
+    return this.find('id = $1', id);
+  }
+  override findByLogin(login: string) {
+    return this.find('email = $1', login);
+  }
+  override verifyCredentials(login: string) {
+    return this.findByLogin(login);
+  }
+  protected async find(where: string, value: string): Promise<AuthUser | null> {
+    const [row] = await this.dataSource.query<{ id: number; email: string }[]>(
+      `SELECT * FROM customers WHERE ${where}`,
+      [value],
+    );
+    return row ? { id: String(row.id), email: row.email } : null;
+  }
+}
+
+/** Looks before it asks, so that no id is a fault of its database. */
+@Injectable()
+class CarefulDirectory extends CustomerDirectory {
+  override async findById(id: string) {
+    return /^\d+$/.test(id) ? super.findById(id) : null;
+  }
+}
+
+async function customers({ migrated = true } = {}): Promise<TestDatabase> {
+  const db = await createTestDatabase({ migrated });
+  undo.push(() => db.drop());
+  await db.query('CREATE TABLE customers (id integer PRIMARY KEY, email text)');
+  await db.query("INSERT INTO customers VALUES (42, 'ada@example.com')");
+  return db;
+}
+
+async function start(options: TestAppOptions): Promise<TestApp> {
+  const t = await startTestApp(options);
+  undo.push(() => t.close());
+  return t;
+}
+
+const MISTAKE = {
+  code: 'INVALID_CONFIG',
+  facts: {
+    mistakes: [expect.stringMatching(/sessions\.user_id has the type uuid.*`npx nestjs-latchkey migrate --user-id/)],
+  },
+};
+
+describe('users of one’s own with integer ids, on tables of a plain migrate', () => {
+  it('the boot is refused with both types where the directory’s database refuses a uuid', async () => {
+    const db = await customers();
+    await expect(startTestApp({ url: db.url, auth: { users: CustomerDirectory } })).rejects.toMatchObject(MISTAKE);
+  });
+
+  it('and where the entities say of which type they are', async () => {
+    const db = await customers();
+    const { entities } = authSchemaFor({ userId: 'integer' });
+    const boot = startTestApp({
+      url: db.url,
+      entities: [...entities],
+      migrations: [],
+      auth: { users: CarefulDirectory },
+    });
+    await expect(boot).rejects.toMatchObject({
+      ...MISTAKE,
+      message: expect.stringContaining(
+        'the type integer: make the tables with `npx nestjs-latchkey migrate --user-id integer`',
+      ),
+    });
+  });
+
+  it('where the boot cannot know, the first login says so, and is no wrong password', async () => {
+    const db = await customers();
+    const t = await start({ url: db.url, auth: { users: CarefulDirectory } });
+    const { body } = await request(t.url)
+      .post('/auth/login')
+      .send({ email: 'ada@example.com', password: 'x' })
+      .expect(500);
+    expect(body).toMatchObject({ code: 'INVALID_CONFIG' });
+    await expect(t.app.get(SessionService).create('42')).rejects.toMatchObject(MISTAKE);
+    // Negative control: nobody's id is nobody's.
+    await expect(t.app.get(SessionService).create('43')).rejects.toMatchObject({ code: 'USER_NOT_FOUND' });
+  });
+
+  it('the remedy works: --revert, then --user-id; then it boots and logs in', async () => {
+    const db = await customers();
+    const env = { DATABASE_URL: db.url };
+    const dry = await latchkey(['migrate', '--revert', '--dry-run'], env);
+    expect(dry).toMatchObject({ status: 0, out: expect.stringMatching(/^Would take back:\n[^]*CreateUsers/) });
+    expect(await latchkey(['migrate', '--revert'], env)).toMatchObject({ status: 0, err: '' });
+    expect(await latchkey(['migrate', '--revert'], env)).toMatchObject({ out: 'Nothing to do: none has run.\n' });
+    expect(await latchkey(['migrate', '--user-id', 'integer'], env)).toMatchObject({ status: 0, err: '' });
+    const t = await start({ url: db.url, migrations: [], auth: { users: CustomerDirectory } });
+    await request(t.url).post('/auth/login').send({ email: 'ada@example.com', password: 'x' }).expect(200);
+  }, 60_000);
+
+  it('--revert takes nothing back while there is an account or a session', async () => {
+    const db = await customers();
+    const env = { DATABASE_URL: db.url };
+    await db.query("INSERT INTO users (email, password_hash) VALUES ('bob@example.com', 'x')");
+    const refused = await latchkey(['migrate', '--revert'], env);
+    expect(refused).toEqual({
+      status: 1,
+      out: '',
+      err: 'The table users has rows, which would be lost: nothing was changed.\n',
+    });
+    expect(await db.query('SELECT email FROM users')).toHaveLength(1);
+    expect(await latchkey(['migrate'], env)).toMatchObject({ out: 'Nothing to do: every migration has run.\n' });
+  }, 60_000);
+
+  it('a directory over our own table, and one whose ids fit, boot (negative control)', async () => {
+    const db = await customers();
+    @Injectable()
+    class OverOurs extends CustomerDirectory {
+      protected override async find() {
+        return null;
+      }
+    }
+    await start({ url: db.url, auth: { users: OverOurs } });
+    const own = await customers({ migrated: false });
+    const { entities, migrations } = authSchemaFor({ userId: 'bigint' });
+    await start({
+      url: own.url,
+      entities: [...entities],
+      migrations: [...migrations],
+      auth: { users: CustomerDirectory },
+    });
+  });
+});
+
+it('a directory that returns the number of its table as the id: told at the login, and no wrong password', async () => {
+  const db = await customers({ migrated: false });
+  @Injectable()
+  class RawDirectory extends CustomerDirectory {
+    protected override async find(where: string, value: string) {
+      const user = await super.find(where, value);
+      return user && { ...user, id: Number(user.id) as unknown as string };
+    }
+  }
+  const { entities, migrations } = authSchemaFor({ userId: 'integer' });
+  const t = await start({ url: db.url, entities, migrations, auth: { users: RawDirectory } });
+  const login = { email: 'ada@example.com', password: 'x' };
+  const { body } = await request(t.url).post('/auth/login').send(login).expect(500);
+  expect(body).toMatchObject({ code: 'INVALID_CONFIG' });
+  expect(await db.query('SELECT FROM sessions')).toEqual([]);
+});
+
+describe('a user id that is none', () => {
+  const NOBODY = [undefined, null, '', 42, {}] as unknown as string[];
+
+  it('is a coded error of every service that takes one, not a fault and not "nothing to end"', async () => {
+    const db = await createTestDatabase();
+    undo.push(() => db.drop());
+    const t = await start({ url: db.url });
+    const sessions = t.app.get(SessionService);
+    const handle = '00000000-0000-4000-8000-000000000000';
+    const calls: Record<string, (id: string) => Promise<unknown>> = {
+      create: (id) => sessions.create(id),
+      rotate: (id) => sessions.rotate({ id: 'a'.repeat(64) }, id),
+      listForUser: (id) => sessions.listForUser(id),
+      revokeByHandle: (id) => sessions.revokeByHandle(id, handle),
+      'SessionService.revokeAllForUser': (id) => sessions.revokeAllForUser(id),
+      'TokenRevocationService.revokeAllForUser': (id) => t.app.get(TokenRevocationService).revokeAllForUser(id),
+      enable: (id) => t.app.get(PasswordLogin).enable(id),
+      changePassword: (id) => t.app.get(PasswordChangeService).changePassword(id, 'current', 'a new passphrase'),
+    };
+    for (const call of Object.values(calls)) {
+      for (const id of NOBODY) {
+        await expect(call(id)).rejects.toMatchObject({
+          code: 'INVALID_INPUT',
+          facts: { fields: { userId: 'must be a string that is not empty' } },
+          message: expect.stringMatching(/^The user's id must be a string that is not empty, not .*: pass /),
+        });
+      }
+      // Negative control: a text that is no id of this table is the id of nobody.
+      const outcome = await call('nobody').catch((error: unknown) => error);
+      expect([[], 0, false, null]).toContainEqual(outcome instanceof Error ? null : outcome);
+    }
+    await expect(sessions.create('a\0b')).rejects.toMatchObject({ code: 'USER_NOT_FOUND' });
+  });
+});
