@@ -1,12 +1,13 @@
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Context, GraphQLModule, Mutation, Query, Resolver } from '@nestjs/graphql';
-import { CurrentUser, HttpSessions, OptionalAuth, Public, RateLimit } from 'nestjs-latchkey';
+import { CurrentUser, HttpSessions, minutes, OptionalAuth, Public, RateLimit } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import type { Request, Response } from 'express';
 import request from 'supertest';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { hideSessions } from '../support/stored.js';
+import { redisUrls } from '../support/variant.js';
 
 @Resolver()
 class MeResolver {
@@ -157,6 +158,25 @@ describe('GraphQL (Apollo on Express) behind the global guard', () => {
       await restore();
     }
   });
+
+  // Their table is hidden, so only where they are in PostgreSQL.
+  (redisUrls() === null ? it : it.skip)(
+    'H6: 500 aliases of a limited field while nothing can be counted: asked once, and every field is told',
+    async () => {
+      await t.db.query('ALTER TABLE auth_rate_limit_events RENAME TO hidden');
+      try {
+        t.clock.advance(minutes(10));
+        t.queries.reset();
+        const { body } = await ask(aliases('limited'));
+        expect(body.errors).toHaveLength(500);
+        expect(body.errors[499].extensions.statusCode).toBe(503);
+        expect(t.queries.statements.length).toBeLessThanOrEqual(3);
+      } finally {
+        await t.db.query('ALTER TABLE hidden RENAME TO auth_rate_limit_events');
+      }
+      expect((await ask('{ limited }')).body.data).toEqual({ limited: 'sent' });
+    },
+  );
 
   it('H6: a request that has logged out is nobody in the fields that follow', async () => {
     const left = await signInAs(t.app, (await createUser(t.app)).id);
