@@ -90,6 +90,11 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   STORE_UNAVAILABLE: { status: 503, message: 'Service temporarily unavailable.' },
 };
 
+/** @internal The status and the text that the client gets for this code. */
+export function answerOf(code: AuthErrorCode): Readonly<{ status: number; message: string }> {
+  return ANSWERS[code];
+}
+
 /** What the client sees of an error; `fields` only for wrong input. */
 export interface AuthErrorBody {
   readonly statusCode: number;

@@ -3,6 +3,7 @@ import { dirname, join, normalize, relative } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import * as testingApi from 'nestjs-latchkey/testing';
 import * as engineApi from 'nestjs-latchkey/engine';
+import * as openapiApi from 'nestjs-latchkey/openapi';
 import * as redisApi from 'nestjs-latchkey/redis';
 import * as api from 'nestjs-latchkey';
 
@@ -28,6 +29,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['engines/redis'],
   ['cleanup'],
   ['http', 'health', 'metrics'],
+  ['openapi'],
   ['auth.module-definition.ts'],
   ['auth.module.ts'],
   ['index.ts', 'engine.ts', 'testing', 'cli'],
@@ -146,6 +148,7 @@ describe('architecture', () => {
     const published = {
       'nestjs-latchkey': purposes('index.ts', api),
       'nestjs-latchkey/engine': purposes('engine.ts', engineApi),
+      'nestjs-latchkey/openapi': purposes('openapi/index.ts', openapiApi),
       'nestjs-latchkey/redis': purposes('engines/redis/index.ts', redisApi),
       'nestjs-latchkey/testing': purposes('testing/index.ts', testingApi),
     };

@@ -2,7 +2,7 @@
 const assert = require('node:assert/strict');
 require('reflect-metadata');
 
-const entries = ['', '/engine', '/redis', '/testing'];
+const entries = ['', '/engine', '/openapi', '/redis', '/testing'];
 void Promise.all(entries.map((entry) => import(`nestjs-latchkey${entry}`))).then((imported) => {
   entries.forEach((entry, i) => {
     const required = require(`nestjs-latchkey${entry}`);

@@ -20,6 +20,17 @@ import { PasswordLogin } from '../login/password-login.js';
 import { isSelfContained, type Session } from '../session/session.js';
 import { SessionService, type ListedSession } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
+import {
+  type CurrentAnswer,
+  type DoneAnswer,
+  iso,
+  listed,
+  type LoginAnswer,
+  type LogoutAllAnswer,
+  type SessionListAnswer,
+  shown,
+  type TokenAnswer,
+} from './answers.js';
 import type { AuthRequest } from './auth-request.js';
 import { CurrentSession, CurrentUser, ExtensionByQuery, Public } from './auth.decorators.js';
 import { HttpSessions } from './http-sessions.js';
@@ -50,7 +61,11 @@ export class AuthController {
   @Post('login')
   @HttpCode(200)
   @Header(...NO_STORE)
-  async login(@Req() request: AuthRequest, @Res({ passthrough: true }) response: object, @Body() body: unknown) {
+  async login(
+    @Req() request: AuthRequest,
+    @Res({ passthrough: true }) response: object,
+    @Body() body: unknown,
+  ): Promise<LoginAnswer> {
     const { email, password, remember } = this.parse(body);
     const { user, expiresAt } = await this.http.start(request, response, this.passwords.attempt(email, password), {
       remember,
@@ -64,7 +79,7 @@ export class AuthController {
   @Post('token')
   @HttpCode(200)
   @Header(...NO_STORE)
-  async token(@Req() request: AuthRequest, @Body() body: unknown) {
+  async token(@Req() request: AuthRequest, @Body() body: unknown): Promise<TokenAnswer> {
     const { email, password, remember } = this.parse(body);
     const { user, token, expiresAt } = await this.http.issueToken(request, this.passwords.attempt(email, password), {
       remember,
@@ -82,7 +97,7 @@ export class AuthController {
   @Post('logout')
   @HttpCode(200)
   @Header(...NO_STORE)
-  async logout(@Req() request: AuthRequest, @Res({ passthrough: true }) response: object) {
+  async logout(@Req() request: AuthRequest, @Res({ passthrough: true }) response: object): Promise<DoneAnswer> {
     await this.http.end(request, response);
     return { message: 'Logged out.' };
   }
@@ -91,14 +106,14 @@ export class AuthController {
   @ExtensionByQuery()
   @Get('session')
   @Header(...NO_STORE)
-  session(@CurrentUser() user: AuthUser, @CurrentSession() session: Session) {
+  session(@CurrentUser() user: AuthUser, @CurrentSession() session: Session): CurrentAnswer {
     return { valid: true, user: shown(user), session: listed(session, session) };
   }
 
   /** The user's live sessions, most recently used first; without tokens and ids. */
   @Get('sessions')
   @Header(...NO_STORE)
-  async list(@CurrentUser('id') userId: string, @CurrentSession() current: Session) {
+  async list(@CurrentUser('id') userId: string, @CurrentSession() current: Session): Promise<SessionListAnswer> {
     const stored = await this.sessions.listForUser(userId);
     if (!this.config.jwt.registry) return withCurrent(stored, current).map((session) => listed(session, current));
     const jwts = await this.jwts.listForUser(userId);
@@ -123,7 +138,7 @@ export class AuthController {
     @Param('handle') handle: string,
     @Req() request: AuthRequest,
     @Res({ passthrough: true }) response: object,
-  ) {
+  ): Promise<DoneAnswer> {
     if (handle === current.handle) {
       await this.http.end(request, response);
     } else if (
@@ -144,7 +159,7 @@ export class AuthController {
     @CurrentUser('id') userId: string,
     @Req() request: AuthRequest,
     @Res({ passthrough: true }) response: object,
-  ) {
+  ): Promise<LogoutAllAnswer> {
     return { message: 'Logged out everywhere.', ended: await this.http.endAll(request, response, userId) };
   }
 
@@ -163,28 +178,7 @@ export function authControllerAt({ path, login = true }: RouteOptions): Type<Aut
   return MountedAuthController;
 }
 
-function shown({ id, email }: AuthUser) {
-  return { id, email };
-}
-
 /** A signed cookie or JWT may be in no list, but the caller is logged in with it. */
 function withCurrent(sessions: readonly ListedSession[], current: Session): readonly ListedSession[] {
   return sessions.some(({ handle }) => handle === current.handle) ? sessions : [current, ...sessions];
 }
-
-function listed(session: ListedSession, current: Session) {
-  const { handle, createdAt, authenticatedAt, lastSeenAt, expiresAt, absoluteExpiresAt, ip, userAgent } = session;
-  return {
-    handle,
-    current: handle === current.handle,
-    createdAt: iso(createdAt),
-    authenticatedAt: iso(authenticatedAt),
-    lastSeenAt: iso(lastSeenAt),
-    expiresAt: iso(expiresAt),
-    absoluteExpiresAt: iso(absoluteExpiresAt),
-    ip,
-    userAgent,
-  };
-}
-
-const iso = (instant: number): string => new Date(instant).toISOString();

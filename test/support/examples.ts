@@ -24,6 +24,7 @@ const OURS = [
   'index:nestjs-latchkey',
   'testing/index:nestjs-latchkey/testing',
   'engines/redis/index:nestjs-latchkey/redis',
+  'openapi/index:nestjs-latchkey/openapi',
 ]
   .map((entry) => entry.split(':'))
   .flatMap(([file, name]) =>
@@ -83,6 +84,11 @@ declare class Customer { id: number; email: string; passwordHash: string; blocke
 declare class Mailer { send(to: string): Promise<void>; warn(userId: string): Promise<void> }
 declare const mailer: Mailer;
 declare const passkeys: { verify(assertion: unknown): Promise<AuthUser | null> };
+declare class DocumentBuilder { setTitle(title: string): this; build(): object }
+declare const SwaggerModule: {
+  createDocument(app: INestApplication, config: object): { openapi: string; paths: object };
+  setup(path: string, app: INestApplication, document: object): void;
+};
 declare class ConfigService { getOrThrow<T>(name: string): T }
 `;
 

@@ -1,0 +1,94 @@
+import { z } from 'zod';
+import { answerOf, type AuthErrorBody, type AuthErrorCode } from '../auth.errors.js';
+import type { Session } from '../session/session.js';
+import type { ListedSession } from '../session/session.service.js';
+import type { AuthUser } from '../user/user.directory.js';
+
+// What our routes answer: each schema beside the function that builds it. `nestjs-latchkey/openapi` publishes the
+// schemas; the handlers have their types, so that the two cannot part.
+
+const instant = (what: string) => z.iso.datetime().describe(what);
+
+export const UserAnswer = z.object({
+  id: z.string().describe('The id of the account.'),
+  email: z.string().describe('The address or name that the account logs in with.'),
+});
+export type UserAnswer = z.infer<typeof UserAnswer>;
+
+export function shown({ id, email }: AuthUser): UserAnswer {
+  return { id, email };
+}
+
+export const SessionAnswer = z.object({
+  handle: z.string().describe('The public name of the session: the one to end it by. It authenticates nobody.'),
+  current: z.boolean().describe('Whether it is the session of this request.'),
+  createdAt: instant('When it was opened.'),
+  authenticatedAt: instant('When the user last proved who they are.'),
+  lastSeenAt: instant('When it was last written as used; coarser than every request.'),
+  expiresAt: instant('When it ends, unless its use extends it.'),
+  absoluteExpiresAt: instant('When it ends whatever happens.'),
+  ip: z.string().nullable().describe('The address that it was opened from, if known.'),
+  userAgent: z.string().nullable().describe('The User-Agent that it was opened with, if it was sent.'),
+});
+export type SessionAnswer = z.infer<typeof SessionAnswer>;
+
+export function listed(session: ListedSession, current: Session): SessionAnswer {
+  const { handle, createdAt, authenticatedAt, lastSeenAt, expiresAt, absoluteExpiresAt, ip, userAgent } = session;
+  return {
+    handle,
+    current: handle === current.handle,
+    createdAt: iso(createdAt),
+    authenticatedAt: iso(authenticatedAt),
+    lastSeenAt: iso(lastSeenAt),
+    expiresAt: iso(expiresAt),
+    absoluteExpiresAt: iso(absoluteExpiresAt),
+    ip,
+    userAgent,
+  };
+}
+
+/** In a list of several kinds: see `jwt.registry`. */
+export const SessionOfKindAnswer = SessionAnswer.extend({
+  kind: z.enum(['database', 'signed-cookie', 'jwt']).describe('Where it is: a row, a signed cookie or a JWT.'),
+});
+
+export const LoginAnswer = z.object({
+  user: UserAnswer,
+  expiresAt: instant('When the session ends, unless its use extends it.'),
+});
+export type LoginAnswer = z.infer<typeof LoginAnswer>;
+
+export const TokenAnswer = LoginAnswer.extend({
+  token: z.string().describe('The bearer token. It is shown only this once.'),
+  tokenType: z.literal('Bearer'),
+});
+export type TokenAnswer = z.infer<typeof TokenAnswer>;
+
+export const CurrentAnswer = z.object({ valid: z.literal(true), user: UserAnswer, session: SessionAnswer });
+export type CurrentAnswer = z.infer<typeof CurrentAnswer>;
+
+export const SessionListAnswer = z.array(SessionAnswer);
+export const SessionOfKindListAnswer = z.array(SessionOfKindAnswer);
+export type SessionListAnswer = z.infer<typeof SessionListAnswer> | z.infer<typeof SessionOfKindListAnswer>;
+
+export const DoneAnswer = z.object({ message: z.string().describe('For the developer; it may change.') });
+export type DoneAnswer = z.infer<typeof DoneAnswer>;
+
+export const LogoutAllAnswer = DoneAnswer.extend({
+  ended: z.int().min(0).describe('How many stored sessions have ended.'),
+});
+export type LogoutAllAnswer = z.infer<typeof LogoutAllAnswer>;
+
+export const iso = (instant: number): string => new Date(instant).toISOString();
+
+/** The body of an error with one of these codes, which share a status: `AuthErrorBody` as a schema. */
+export function errorAnswer(code: AuthErrorCode, ...others: AuthErrorCode[]) {
+  const { status } = answerOf(code);
+  const body = z.object({
+    statusCode: z.literal(status),
+    code: z.enum([code, ...others]).describe('What happened. A code is never renamed.'),
+    message: z.string().describe('For the developer; it may change.'),
+  }) satisfies z.ZodType<AuthErrorBody>;
+  const expected = z.record(z.string(), z.string()).describe('What is expected of each wrong field.');
+  return { status, schema: code === 'INVALID_INPUT' ? body.extend({ fields: expected }) : body };
+}

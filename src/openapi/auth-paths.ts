@@ -1,0 +1,398 @@
+import { z } from 'zod';
+import {
+  CurrentAnswer,
+  DoneAnswer,
+  errorAnswer,
+  LoginAnswer,
+  LogoutAllAnswer,
+  SessionAnswer,
+  SessionListAnswer,
+  SessionOfKindAnswer,
+  SessionOfKindListAnswer,
+  TokenAnswer,
+  UserAnswer,
+} from '../http/answers.js';
+import { loginBodySchema } from '../http/login-body.js';
+import type { Handler, MountedRoute } from './mounted-routes.js';
+
+/** What the configuration decides about the routes. */
+export interface RouteFacts {
+  readonly cookieName: string;
+  /** Whether a login may ask to be remembered. */
+  readonly remembers: boolean;
+  /** Whether a bearer token may be a JWT. */
+  readonly takesJwts: boolean;
+  /** Whether a list of sessions has the kind of each. */
+  readonly listsKinds: boolean;
+  /** Whether the cookie is a signed one, which is announced by a header. */
+  readonly announcesCookie: boolean;
+  readonly clearsSiteData: boolean;
+  /** Whether a browser that is not logged in is sent to a page. */
+  readonly hasLoginPage: boolean;
+  /** Whether the user directory cannot end what is stored nowhere. */
+  readonly cannotEndTokens: boolean;
+}
+
+export type Operation = Readonly<Record<string, unknown>>;
+
+interface Description {
+  readonly id: string;
+  readonly summary: string;
+  readonly description: string;
+  /** Whether a session is needed, ended if there is one, or of no use. */
+  readonly session: 'needed' | 'optional' | 'none';
+  /** Whether a right answer has `Set-Cookie`: always, sometimes, or never. */
+  readonly cookie: 'set' | 'renewed' | 'none';
+  /** Whether a right answer may empty the browser's store. */
+  readonly clears?: boolean;
+  readonly takesLogin?: boolean;
+  readonly parameters?: readonly object[];
+  /** What a right answer says, and its schema. */
+  readonly done: string;
+  readonly answer: SchemaName;
+  readonly errors: readonly ErrorName[];
+}
+
+const EXTEND = {
+  name: 'extend',
+  in: 'query',
+  description: 'With false the request does not count as use of the session: for a page that asks by itself.',
+  schema: { type: 'boolean', default: true },
+};
+
+const LOGIN_ERRORS = [
+  'AuthInvalidCredentials',
+  'AuthCrossOrigin',
+  'AuthBodyTooLarge',
+  'AuthInvalidInput',
+  'AuthRateLimited',
+  'AuthLoginUnavailable',
+] as const;
+
+/** By handler, so that a route without a description does not compile. */
+const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
+  login: {
+    id: 'authLogin',
+    summary: 'Log in, with a cookie',
+    description: 'Opens a session and sets its cookie. The session of a cookie that was sent along ends.',
+    session: 'none',
+    cookie: 'set',
+    takesLogin: true,
+    done: 'Logged in.',
+    answer: 'AuthLogin',
+    errors: LOGIN_ERRORS,
+  },
+  token: {
+    id: 'authToken',
+    summary: 'Log in, with a bearer token',
+    description:
+      'Opens a session for a client without cookies. The session of a bearer token that was sent along ends.',
+    session: 'none',
+    cookie: 'none',
+    takesLogin: true,
+    done: 'Logged in.',
+    answer: 'AuthToken',
+    errors: LOGIN_ERRORS,
+  },
+  logout: {
+    id: 'authLogout',
+    summary: 'Log out',
+    description: 'Ends the session of every credential that was sent and clears the cookie. Repeating it is no error.',
+    session: 'optional',
+    cookie: 'set',
+    clears: true,
+    done: 'Logged out.',
+    answer: 'AuthDone',
+    errors: ['AuthCrossOrigin', 'AuthUnavailable'],
+  },
+  session: {
+    id: 'authSession',
+    summary: 'The current user and session',
+    description: 'Who is logged in, and until when.',
+    session: 'needed',
+    cookie: 'renewed',
+    parameters: [EXTEND],
+    done: 'Logged in as this user.',
+    answer: 'AuthCurrent',
+    errors: ['AuthUnauthenticated', 'AuthUnavailable'],
+  },
+  list: {
+    id: 'authSessions',
+    summary: "The user's sessions",
+    description: 'The live sessions of the user, the most recently used first.',
+    session: 'needed',
+    cookie: 'renewed',
+    done: 'The sessions.',
+    answer: 'AuthSessions',
+    errors: ['AuthUnauthenticated', 'AuthUnavailable'],
+  },
+  revoke: {
+    id: 'authRevoke',
+    summary: 'End one session',
+    description: "Ends one of the user's own sessions; if it is the current one, the cookie is cleared too.",
+    session: 'needed',
+    cookie: 'renewed',
+    clears: true,
+    done: 'The session has ended.',
+    answer: 'AuthDone',
+    errors: ['AuthUnauthenticated', 'AuthCrossOrigin', 'AuthSessionNotFound', 'AuthUnavailable'],
+  },
+  logoutAll: {
+    id: 'authLogoutAll',
+    summary: 'Log out everywhere',
+    description: 'Ends every session and token of the user, the current one included, and clears the cookie.',
+    session: 'needed',
+    cookie: 'set',
+    clears: true,
+    done: 'Logged out everywhere.',
+    answer: 'AuthLoggedOutEverywhere',
+    errors: ['AuthUnauthenticated', 'AuthCrossOrigin', 'AuthUnsupported', 'AuthUnavailable'],
+  },
+};
+
+const SCHEMAS = {
+  AuthUser: UserAnswer,
+  AuthSession: SessionAnswer,
+  AuthSessions: SessionListAnswer,
+  AuthSessionOfKind: SessionOfKindAnswer,
+  AuthSessionsOfKind: SessionOfKindListAnswer,
+  AuthLogin: LoginAnswer,
+  AuthToken: TokenAnswer,
+  AuthCurrent: CurrentAnswer,
+  AuthDone: DoneAnswer,
+  AuthLoggedOutEverywhere: LogoutAllAnswer,
+};
+type SchemaName = keyof typeof SCHEMAS;
+
+/** The errors of the routes, each with the codes that occur there. */
+function errorsOf({ takesJwts }: RouteFacts) {
+  const ofJwts = ['INVALID_TOKEN', 'TOKEN_REVOKED', 'ACCOUNT_INACTIVE', 'TOKENS_INVALIDATED'] as const;
+  return {
+    AuthInvalidCredentials: {
+      ...errorAnswer('INVALID_CREDENTIALS'),
+      description: 'Wrong password, unknown account or disabled account: all three look the same.',
+    },
+    AuthUnauthenticated: {
+      ...errorAnswer('UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
+      description: 'No live session came with the request.',
+    },
+    AuthCrossOrigin: {
+      ...errorAnswer('CROSS_ORIGIN_REQUEST'),
+      description: 'A page of another origin sent the request.',
+    },
+    AuthSessionNotFound: {
+      ...errorAnswer('SESSION_NOT_FOUND'),
+      description: 'The user has no session with this handle.',
+    },
+    // Of the HTTP adapter, before a handler is called.
+    AuthBodyTooLarge: {
+      status: 413,
+      schema: z.object({ statusCode: z.literal(413), message: z.string() }),
+      description: 'The body is larger than the application takes.',
+    },
+    AuthInvalidInput: { ...errorAnswer('INVALID_INPUT'), description: 'The body has the wrong shape, or is no JSON.' },
+    AuthRateLimited: {
+      ...errorAnswer('RATE_LIMITED'),
+      description: 'Too many failed logins of this address or account.',
+    },
+    AuthUnsupported: {
+      ...errorAnswer('UNSUPPORTED'),
+      description: 'The user directory of the application cannot end tokens that are stored nowhere.',
+    },
+    AuthUnavailable: {
+      ...errorAnswer('SCHEMA_MISSING', 'STORE_UNAVAILABLE'),
+      description: 'The storage did not answer. This is no logout: the cookie stays.',
+    },
+    AuthLoginUnavailable: {
+      ...errorAnswer('SETUP_INCOMPLETE', 'HASHER_OVERLOADED', 'SCHEMA_MISSING', 'STORE_UNAVAILABLE'),
+      description: 'No account exists yet, too many logins at once, or the storage did not answer.',
+    },
+  };
+}
+type ErrorName = keyof ReturnType<typeof errorsOf>;
+
+function header(description: string, schema: object, isAlways = true): object {
+  return { description, ...(isAlways && { required: true }), schema };
+}
+const TEXT = { type: 'string' };
+const SECONDS = { type: 'integer', minimum: 0 };
+
+/** How one of our names is spelled in a document: a prefix may keep it apart from those of the application. */
+export type Naming = (name: string) => string;
+
+export interface Names {
+  readonly schema: Naming;
+  readonly scheme: Naming;
+  readonly operation: Naming;
+}
+
+/** The security schemes by their names. */
+export function authSecuritySchemes({ cookieName, takesJwts }: RouteFacts, named: Naming): Record<string, object> {
+  return {
+    [named(COOKIE)]: {
+      type: 'apiKey',
+      in: 'cookie',
+      name: cookieName,
+      description: 'The session cookie. It is HttpOnly: the browser keeps and sends it.',
+    },
+    [named(BEARER)]: {
+      type: 'http',
+      scheme: 'bearer',
+      ...(takesJwts && { bearerFormat: 'JWT' }),
+      description: 'The bearer token of a session. It counts if there is no live session in the cookie.',
+    },
+  };
+}
+const COOKIE = 'authCookie';
+const BEARER = 'authBearer';
+
+/** The schemas of bodies and answers of these routes by their names, in the dialect of this version of OpenAPI. */
+export function authSchemas(
+  routes: readonly MountedRoute[],
+  facts: RouteFacts,
+  version: '3.0' | '3.1',
+  named: Naming,
+): Record<string, object> {
+  const descriptions = routes.map(({ handler }) => DESCRIPTIONS[handler]);
+  const used = new Set<SchemaName | ErrorName>(partsOf(facts));
+  for (const one of descriptions) for (const name of [answerOf(one, facts), ...errorsIn(one, facts)]) used.add(name);
+  const errors = errorsOf(facts);
+  const registry = z.registry<{ id: string }>();
+  if (descriptions.some(({ takesLogin }) => takesLogin)) registry.add(loginBodySchema(facts), { id: CREDENTIALS });
+  for (const id of used)
+    registry.add(id in errors ? errors[id as ErrorName].schema : SCHEMAS[id as SchemaName], { id });
+  const { schemas } = z.toJSONSchema(registry, {
+    target: version === '3.0' ? 'openapi-3.0' : 'draft-2020-12',
+    // What a client sends, and answers that may gain fields.
+    io: 'input',
+    uri: (id) => refTo(named(id)),
+    override: ({ jsonSchema }) => {
+      // The format says it, and no reader needs to see the leap years.
+      if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
+    },
+  });
+  return Object.fromEntries(
+    Object.entries(schemas).map(([id, { $id: _id, $schema: _schema, ...schema }]) => [named(id), schema]),
+  );
+}
+
+/** What answers are made of. */
+function partsOf({ listsKinds }: RouteFacts): readonly SchemaName[] {
+  return ['AuthUser', 'AuthSession', ...(listsKinds ? (['AuthSessionOfKind'] as const) : [])];
+}
+
+function answerOf({ answer }: Description, { listsKinds }: RouteFacts): SchemaName {
+  return answer === 'AuthSessions' && listsKinds ? 'AuthSessionsOfKind' : answer;
+}
+
+const CREDENTIALS = 'AuthCredentials';
+const refTo = (name: string) => `#/components/schemas/${name}`;
+
+/** The errors of a route that can occur with this configuration. */
+function errorsIn({ errors }: Description, { cannotEndTokens }: RouteFacts): readonly ErrorName[] {
+  return errors.filter((name) => name !== 'AuthUnsupported' || cannotEndTokens);
+}
+
+/** The operation of one route. */
+export function authOperation(route: MountedRoute, facts: RouteFacts, names: Names): Operation {
+  const described = DESCRIPTIONS[route.handler];
+  const { id, summary, description, takesLogin, parameters = [] } = described;
+  const known = errorsOf(facts);
+  const json = (name: string) => ({ 'application/json': { schema: { $ref: refTo(names.schema(name)) } } });
+  return {
+    operationId: names.operation(route.nth === 1 ? id : `${id}${route.nth}`),
+    summary,
+    description,
+    tags: [AUTH_TAG.name],
+    security: securityOf(described, names.scheme),
+    parameters: [...pathParameters(route), ...versionParameters(route), ...parameters],
+    ...(takesLogin && { requestBody: { required: true, content: json(CREDENTIALS) } }),
+    responses: {
+      200: {
+        description: described.done,
+        headers: headersOf(described, facts),
+        content: json(answerOf(described, facts)),
+      },
+      ...(isSentToLogin(described, facts) && {
+        303: {
+          description: 'For a browser that asks for a page and has no live session: to the login page.',
+          headers: { ...NO_STORE, ...setCookie(facts, false), Location: header('The login page.', TEXT) },
+        },
+      }),
+      ...Object.fromEntries(
+        errorsIn(described, facts).map((name) => {
+          const { status, description: what } = known[name];
+          return [status, { description: what, headers: errorHeadersOf(name, described, facts), content: json(name) }];
+        }),
+      ),
+    },
+  };
+}
+
+function securityOf({ session }: Description, named: Naming): object[] {
+  const either = [{ [named(COOKIE)]: [] }, { [named(BEARER)]: [] }];
+  if (session === 'none') return [];
+  return session === 'optional' ? [...either, {}] : either;
+}
+
+function isSentToLogin({ session }: Description, { hasLoginPage }: RouteFacts): boolean {
+  return session === 'needed' && hasLoginPage;
+}
+
+const NO_STORE = { 'Cache-Control': header('No cache keeps it.', { ...TEXT, enum: ['no-store'] }) };
+
+function headersOf({ cookie, clears }: Description, facts: RouteFacts): object {
+  const isAlways = cookie === 'set';
+  return {
+    ...NO_STORE,
+    ...(cookie !== 'none' && setCookie(facts, isAlways)),
+    ...(clears && facts.clearsSiteData && { 'Clear-Site-Data': header('What the browser forgets.', TEXT, isAlways) }),
+  };
+}
+
+function errorHeadersOf(name: ErrorName, described: Description, facts: RouteFacts): object {
+  return {
+    // The adapter's own answer.
+    ...(name !== 'AuthBodyTooLarge' && NO_STORE),
+    // The origin is checked before a session is looked up, and from then on its cookie may be renewed.
+    ...(described.session === 'needed' && name !== 'AuthCrossOrigin' && setCookie(facts, false)),
+    ...(UNAUTHORIZED.has(name) && {
+      'WWW-Authenticate': header('How to authenticate.', { ...TEXT, enum: ['Bearer'] }),
+    }),
+    ...(name === 'AuthUnauthenticated' &&
+      isSentToLogin(described, facts) && { 'HX-Redirect': header('The login page, for htmx.', TEXT, false) }),
+    ...(name === 'AuthRateLimited' && { 'Retry-After': header('The seconds to wait, rounded up.', SECONDS) }),
+    ...(name === 'AuthLoginUnavailable' && {
+      'Retry-After': header('The seconds to wait, with HASHER_OVERLOADED.', SECONDS, false),
+    }),
+  };
+}
+const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set(['AuthUnauthenticated', 'AuthInvalidCredentials']);
+
+function setCookie({ cookieName, announcesCookie }: RouteFacts, isAlways: boolean): object {
+  const what = `Sets, renews or clears \`${cookieName}\`, the session cookie; a login also sets \`${cookieName}-device\`.`;
+  return {
+    'Set-Cookie': header(what, TEXT, isAlways),
+    ...(announcesCookie && {
+      'X-Auth-Cookie-Set': header('The session cookie is in this answer.', { ...TEXT, enum: ['1'] }, isAlways),
+    }),
+  };
+}
+
+export const AUTH_TAG = { name: 'auth', description: 'Login, logout and the sessions of the user.' };
+
+function pathParameters({ path }: MountedRoute): object[] {
+  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+    name,
+    in: 'path',
+    required: true,
+    ...(name === 'handle' && { description: 'The `handle` of a session, from the list of sessions.' }),
+    schema: TEXT,
+  }));
+}
+
+function versionParameters({ versionHeader }: MountedRoute): object[] {
+  if (!versionHeader) return [];
+  const { name, versions, isRequired } = versionHeader;
+  return [{ name, in: 'header', required: isRequired, schema: { ...TEXT, enum: versions } }];
+}

@@ -1,0 +1,118 @@
+import {
+  RequestMethod,
+  VERSION_NEUTRAL,
+  VersioningType,
+  type Type,
+  type ControllerOptions,
+  type VersioningOptions,
+} from '@nestjs/common';
+import { METHOD_METADATA, MODULE_PATH, PATH_METADATA, VERSION_METADATA } from '@nestjs/common/constants.js';
+import { ApplicationConfig, type ModulesContainer } from '@nestjs/core';
+import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
+import { AuthController } from '../http/auth.controller.js';
+
+/** The name of a handler of ours. */
+export type Handler = keyof AuthController;
+
+/** A route of ours as the application serves it. */
+export interface MountedRoute {
+  readonly handler: Handler;
+  /** In lower case, as OpenAPI writes it. */
+  readonly method: string;
+  /** With the prefix, version and module path of the application; parameters as `{name}`. */
+  readonly path: string;
+  /** 1, or more where the handler is served at several paths, one for each version for example. */
+  readonly nth: number;
+  /** The header that tells the version, if the application chooses by one. */
+  readonly versionHeader?: {
+    readonly name: string;
+    readonly versions: readonly string[];
+    readonly isRequired: boolean;
+  };
+}
+
+type Module = ModulesContainer extends Map<string, infer M> ? M : never;
+
+/** The routes of every `AuthController` in the application; Nest itself builds their paths, as it does to serve them. */
+export function mountedRoutes(
+  modules: ModulesContainer,
+  { ignoreGlobalPrefix }: { ignoreGlobalPrefix: boolean },
+): MountedRoute[] {
+  return [...modules.values()].flatMap((module) =>
+    [...module.controllers.values()].flatMap(({ metatype }) =>
+      isOurs(metatype) ? routesOf(metatype, module, modules, ignoreGlobalPrefix) : [],
+    ),
+  );
+}
+
+function isOurs(metatype: unknown): metatype is Type<AuthController> {
+  return typeof metatype === 'function' && metatype.prototype instanceof AuthController;
+}
+
+function routesOf(
+  controller: Type<AuthController>,
+  module: Module,
+  modules: ModulesContainer,
+  ignoreGlobalPrefix: boolean,
+): MountedRoute[] {
+  const config = module.providers.get(ApplicationConfig)!.instance as ApplicationConfig;
+  const paths = new RoutePathFactory(config);
+  const versioningOptions = config.getVersioning();
+  const version: Version | undefined = versionOf(controller, versioningOptions);
+  const place: Parameters<RoutePathFactory['create']>[0] = {
+    ctrlPath: metadataOf<string>(PATH_METADATA, controller),
+    modulePath:
+      metadataOf<string>(`${MODULE_PATH}${modules.applicationId}`, module.metatype) ??
+      metadataOf<string>(MODULE_PATH, module.metatype),
+    globalPrefix: ignoreGlobalPrefix ? '' : slashed(config.getGlobalPrefix()),
+    controllerVersion: version,
+    versioningOptions,
+  };
+  const versionHeader = versionHeaderOf(version, versioningOptions);
+  const prototype = controller.prototype as Record<string, unknown>;
+  return HANDLERS.flatMap((handler) => {
+    const methodPath = metadataOf<string>(PATH_METADATA, prototype[handler]);
+    // `routes: { login: false }` takes a handler's decorators away.
+    if (methodPath === undefined) return [];
+    const requestMethod = metadataOf<RequestMethod>(METHOD_METADATA, prototype[handler])!;
+    const method = RequestMethod[requestMethod].toLowerCase();
+    return paths.create({ ...place, methodPath }, requestMethod).map((path, i) => ({
+      handler,
+      method,
+      path: path.replaceAll(/:(\w+)/g, '{$1}'),
+      nth: i + 1,
+      ...(versionHeader && { versionHeader }),
+    }));
+  });
+}
+
+/** Its handlers, mounted or not. */
+const HANDLERS = Object.getOwnPropertyNames(AuthController.prototype).filter(
+  (name) => metadataOf(PATH_METADATA, Reflect.get(AuthController.prototype, name)) !== undefined,
+) as Handler[];
+
+type Version = NonNullable<ControllerOptions['version']>;
+
+function versionOf(controller: Type<AuthController>, options: VersioningOptions | undefined): Version | undefined {
+  return metadataOf<Version>(VERSION_METADATA, controller) ?? options?.defaultVersion;
+}
+
+/** The other types of versioning stand in the path, or in what OpenAPI cannot say (RFC 9110 `Accept`). */
+function versionHeaderOf(
+  version: Version | undefined,
+  options: VersioningOptions | undefined,
+): MountedRoute['versionHeader'] {
+  if (options?.type !== VersioningType.HEADER || version === undefined) return undefined;
+  const versions = [version].flat();
+  const named = versions.filter((one): one is string => one !== VERSION_NEUTRAL);
+  if (named.length === 0) return undefined;
+  return { name: options.header, versions: named, isRequired: named.length === versions.length };
+}
+
+function metadataOf<T>(key: string, target: unknown): T | undefined {
+  return Reflect.getMetadata(key, target as object) as T | undefined;
+}
+
+function slashed(prefix: string): string {
+  return prefix === '' || prefix.startsWith('/') ? prefix : `/${prefix}`;
+}
