@@ -14,6 +14,7 @@ import { postgresEngine } from './engines/postgres/postgres-engine.js';
 import { PostgresJwtSessionStore } from './engines/postgres/postgres-jwt-session.store.js';
 import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
 import { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
+import { FieldResolverCheck } from './http/field-resolver-check.js';
 import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
 import { HttpSessions } from './http/http-sessions.js';
 import { RequestAuthenticator } from './http/request-authenticator.js';
@@ -324,6 +325,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
       ...(definition.providers ?? []).map(hidden),
       ...services,
       { provide: APP_FILTER, useExisting: AuthErrorFilter },
+      FieldResolverCheck,
       ...(globalGuard === false ? [] : [GlobalGuards, GlobalGuardsCheck]),
     ],
     exports: services,

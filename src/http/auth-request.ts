@@ -191,6 +191,25 @@ export function rememberLookup(context: ExecutionContext, request: AuthRequest, 
   lookup.then(forget, forget);
 }
 
+/** As `lookupOf`, for a call without a context. */
+export function askedFor(request: AuthRequest): Lookup | undefined {
+  return isUpgraded(request) ? undefined : lookups.get(request);
+}
+
+/**
+ * As `rememberLookup`, for a call without a context. A live session is forgotten as soon as it is found, since the
+ * handler may end it; whoever has none costs one lookup, however many fields ask.
+ */
+export function shareLookup(request: AuthRequest, lookup: Lookup): void {
+  if (isUpgraded(request)) return;
+  lookups.set(request, lookup);
+  const forget = () => void (lookups.get(request) === lookup && lookups.delete(request));
+  lookup.then(
+    (found) => found && forget(),
+    () => {},
+  );
+}
+
 function operationOf(context: ExecutionContext): object | null {
   return context.getType<string>() === 'graphql' ? context.getArgByIndex<object>(2) : null;
 }

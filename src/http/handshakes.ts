@@ -32,7 +32,7 @@ export class Handshakes {
     { params, allowAnonymous = false }: HandshakeOptions,
   ): Promise<RequestAuth | null> {
     presentToken(request, params);
-    this.origins.checkHandshake(request);
+    this.origins.checkHandshake(request, { needsSession: true });
     const credentials = this.authenticator.credentialsOf(request, null);
     try {
       // A client that reconnects by itself has held its token for a while: an outdated one is not a sign of theft.
@@ -44,13 +44,20 @@ export class Handshakes {
           {},
         );
       }
+      if (!auth) return this.admitAnonymously(request);
       attachAuth(request, auth);
       return auth;
     } catch (error) {
       if (!allowAnonymous || !isRefusal(error)) throw error;
-      attachAuth(request, null);
-      return null;
+      return this.admitAnonymously(request);
     }
+  }
+
+  /** A token that names nobody does not make a foreign page ours. */
+  private admitAnonymously(request: AuthRequest): null {
+    this.origins.checkHandshake(request, { needsSession: false });
+    attachAuth(request, null);
+    return null;
   }
 
   /** As `authenticate`, for servers that expect a refusal as a value and catch nothing. */

@@ -12,7 +12,15 @@ import { TokenRevocationService } from '../revocation/token-revocation.service.j
 import type { Session } from '../session/session.js';
 import { SessionService, type RotationOptions } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
-import { authOf, forgetAuth, headerOf, type AuthRequest, type RequestAuth } from './auth-request.js';
+import {
+  askedFor,
+  authOf,
+  forgetAuth,
+  headerOf,
+  shareLookup,
+  type AuthRequest,
+  type RequestAuth,
+} from './auth-request.js';
 import { ClientIp } from './client-ip.js';
 import { CookieWriter } from './cookie-writer.js';
 import { bearerOf } from './credentials.js';
@@ -215,16 +223,15 @@ export class HttpSessions {
   ): Promise<RequestAuth | null> {
     const known = authOf(request);
     if (known) return known;
+    const asked = askedFor(request);
+    if (asked) return asked.catch(anonymousIfRefused);
     const credentials = this.authenticator.credentialsOf(request, response);
     if (!credentials) return null;
     const cached = this.authenticator.authenticateCached(credentials);
     if (cached) return cached;
-    try {
-      return await this.authenticator.authenticate(credentials, response, { extend });
-    } catch (error) {
-      if (isRefusal(error)) return null;
-      throw error;
-    }
+    const lookup = this.authenticator.authenticate(credentials, response, { extend });
+    shareLookup(request, lookup);
+    return lookup.catch(anonymousIfRefused);
   }
 
   private logIn(login: HttpLoginAttempt | VerifiedLogin, context: LoginContext): Promise<CompletedLogin> {
@@ -266,4 +273,9 @@ export class HttpSessions {
   private emitLogout(request: HttpRequest, { userId, handle }: { userId: string; handle: Session['handle'] | null }) {
     this.events.emit({ type: 'logout', at: this.clock.now(), userId, handle, ip: this.clientIp.of(request) });
   }
+}
+
+function anonymousIfRefused(error: unknown): null {
+  if (isRefusal(error)) return null;
+  throw error;
 }

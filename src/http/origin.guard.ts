@@ -1,8 +1,8 @@
 import { Injectable, Logger, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
-import { headerOf, printable, requestOf, type AuthRequest } from './auth-request.js';
-import { isCrossOrigin } from './auth.decorators.js';
+import { authOf, headerOf, printable, requestOf, type AuthRequest } from './auth-request.js';
+import { accessOf, isCrossOrigin } from './auth.decorators.js';
 import { bearerOf } from './credentials.js';
 import { SessionCookie } from './session-cookie.js';
 
@@ -21,6 +21,8 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
  *   attribute limits what it can carry.
  * - A request with a bearer token and without our cookie is let through: a foreign page cannot set `Authorization`
  *   without your CORS consent, and nothing is sent along automatically.
+ * - So is a token in socket.io's `auth` or in graphql-ws's `connectionParams`, but only where a live session is needed: a
+ *   foreign page can send one that it has made up.
  * - A handler with `@CrossOrigin()` accepts requests from everywhere.
  *
  * It throws `CROSS_ORIGIN_REQUEST` (403). It runs for every handler unless `globalGuard` is false.
@@ -53,13 +55,18 @@ export class OriginGuard implements CanActivate {
     if (!request) return true;
     const isSocket = context.getType() === 'ws' || headerOf(request, 'upgrade') !== undefined;
     const unsafe = isSocket || !SAFE_METHODS.has((request.method ?? 'POST').toUpperCase());
-    if (unsafe && !isCrossOrigin(context)) this.checkHandshake(request);
+    if (unsafe && !isCrossOrigin(context)) {
+      this.checkHandshake(request, { needsSession: accessOf(context) === 'required' || authOf(request) !== null });
+    }
     return true;
   }
 
-  /** @internal Throws `CROSS_ORIGIN_REQUEST`, whatever the method is. */
-  checkHandshake(request: AuthRequest): void {
-    if (this.isTrusted(request) || this.isBearerOnly(request)) return;
+  /**
+   * @internal Throws `CROSS_ORIGIN_REQUEST`, whatever the method is. `needsSession`: a token of nobody is refused
+   *   elsewhere.
+   */
+  checkHandshake(request: AuthRequest, { needsSession }: { needsSession: boolean }): void {
+    if (this.isTrusted(request) || this.isBearerOnly(request, needsSession)) return;
     const origin = printable(headerOf(request, 'origin') ?? 'not told');
     this.tell(origin);
     throw new AuthError(
@@ -101,7 +108,9 @@ export class OriginGuard implements CanActivate {
     return isOurScheme && url.origin === origin && url.host === host.toLowerCase();
   }
 
-  private isBearerOnly(request: AuthRequest): boolean {
-    return bearerOf(request) !== null && this.cookie.values(headerOf(request, 'cookie')).length === 0;
+  private isBearerOnly(request: AuthRequest, needsSession: boolean): boolean {
+    // Only the header needs CORS consent.
+    const counts = needsSession || headerOf(request, 'authorization') !== undefined;
+    return counts && bearerOf(request) !== null && this.cookie.values(headerOf(request, 'cookie')).length === 0;
   }
 }

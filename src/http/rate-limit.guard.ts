@@ -20,6 +20,12 @@ import { RATE_LIMITS, type RateLimitRule } from './rate-limit.rule.js';
  */
 @Injectable()
 export class RateLimitGuard implements CanActivate {
+  /**
+   * The last decision under way for a request. A GraphQL document can reach a limited field thousands of times at once:
+   * asked one after the other, all that follow a refusal are answered from memory.
+   */
+  private readonly latest = new WeakMap<object, Promise<RateLimitResult>>();
+
   constructor(
     private readonly reflector: Reflector,
     private readonly limits: RateLimitService,
@@ -32,11 +38,24 @@ export class RateLimitGuard implements CanActivate {
     const rules = this.reflector.get<RateLimitRule[] | undefined>(RATE_LIMITS, context.getHandler());
     if (!rules) return true;
     const request = requestOf(context);
-    const verdict = await this.decide(rules.map(({ event, by }) => ({ event, subject: this.subject(by, request) })));
+    const verdict = await this.inTurn(request, () =>
+      this.decide(rules.map(({ event, by }) => ({ event, subject: this.subject(by, request) }))),
+    );
     const response = responseOf(context);
     if (response) this.answer(response, verdict);
     if (verdict.allowed) return true;
     throw rateLimited(verdict.decisive);
+  }
+
+  private inTurn(request: AuthRequest | null, decide: () => Promise<RateLimitResult>): Promise<RateLimitResult> {
+    if (!request) return decide();
+    const before = this.latest.get(request);
+    // An outage is passed on: otherwise each of them would wait until the same storage is given up.
+    const mine = before ? before.then((verdict) => (isOutage(verdict) ? verdict : decide())) : decide();
+    this.latest.set(request, mine);
+    const settled = () => void (this.latest.get(request) === mine && this.latest.delete(request));
+    mine.then(settled, settled);
+    return mine;
   }
 
   private async decide(targets: Parameters<RateLimitService['consumeAll']>[0]): Promise<RateLimitResult> {
@@ -72,3 +91,5 @@ export class RateLimitGuard implements CanActivate {
     );
   }
 }
+
+const isOutage = ({ decisive }: RateLimitResult): boolean => decisive.why === 'store_unavailable';

@@ -30,11 +30,12 @@ export class KnownDevices {
 
   /** The id of the first of these values that is valid for this login name, or `null`. */
   identify(values: readonly string[], login: string): string | null {
+    const name = normalizeLogin(login);
     for (const value of values) {
       const [, id, issued, mac] = VALUE.exec(value) ?? [];
       if (id === undefined || issued === undefined || mac === undefined) continue;
       const isCurrent = this.clock.now() - Number.parseInt(issued, 36) < LIFETIME;
-      if (isCurrent && this.keyRing.forPurpose(PURPOSE).some((key) => isEqual(macOf(key, id, issued, login), mac))) {
+      if (isCurrent && this.keyRing.forPurpose(PURPOSE).some((key) => isEqual(macOf(key, id, issued, name), mac))) {
         return id;
       }
     }
@@ -46,15 +47,14 @@ export class KnownDevices {
     const now = this.clock.now();
     const id = known ?? randomId();
     const issued = Math.floor(now).toString(36);
-    const mac = macOf(this.keyRing.forPurpose(PURPOSE)[0], id, issued, login);
+    const mac = macOf(this.keyRing.forPurpose(PURPOSE)[0], id, issued, normalizeLogin(login));
     return { value: `${id}.${issued}.${mac}`, expiresAt: now + LIFETIME };
   }
 }
 
-function macOf(key: KeyObject, id: string, issued: string, login: string): string {
-  return createHmac('sha256', key)
-    .update(`${id}.${issued}.${normalizeLogin(login)}`)
-    .digest('base64url');
+/** `name`: in the spelling of `normalizeLogin`. */
+function macOf(key: KeyObject, id: string, issued: string, name: string): string {
+  return createHmac('sha256', key).update(`${id}.${issued}.${name}`).digest('base64url');
 }
 
 /** Both have 43 characters. */

@@ -36,6 +36,15 @@ describe('normalizeLogin', () => {
   });
 });
 
+it('H6: a domain longer than any stays as it is: for 1,280 different letters its ASCII form takes milliseconds', () => {
+  const letters = (count: number) => String.fromCodePoint(...Array.from({ length: count }, (_, i) => 0x4e00 + i));
+  for (const login of [`a@${letters(254)}`, `a@${letters(1_280)}`, `a@xn--${'a'.repeat(1_280)}`]) {
+    expect(normalizeLogin(login)).toBe(login);
+    expect(spellingsOf(login)).toEqual([login]);
+  }
+  expect(normalizeLogin(`a@${letters(253)}`)).toMatch(/^a@xn--/);
+});
+
 it('a login longer than any is not normalized, which would take minutes for a megabyte of combining marks', () => {
   const normalize = jest.spyOn(String.prototype, 'normalize');
   try {

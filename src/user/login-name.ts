@@ -6,6 +6,9 @@ export const MAX_LOGIN_LENGTH = 320;
 /** In UTF-16 units, of which NFKC makes one character out of six at most. */
 const MAX_LOGIN_UNITS = 6 * MAX_LOGIN_LENGTH;
 
+/** In characters; longer ones are no domains (RFC 1035 2.3.4), and `domainToASCII` takes quadratic time for them. */
+const MAX_DOMAIN_LENGTH = 253;
+
 /**
  * Characters that a reader cannot see: control and format characters (zero-width, soft hyphen, bidirectional
  * overrides), line separators, lone surrogates. Two names that differ in them look the same.
@@ -16,7 +19,8 @@ export const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Co
  * The canonical spelling of an e-mail address or user name: NFKC, trimmed, lower case, an international domain in its
  * ASCII form (`xn--`, UTS 46). Apply it once, before validation, limits and lookups, so that `Ａlice@…` and `alice@…`
  * are the same account everywhere, as are `user@пример.рф` and `user@xn--e1afmkfd.xn--p1ai`. It validates nothing; what
- * is longer than any login name, more than 1,920 UTF-16 units, is only trimmed and put in lower case.
+ * is longer than any login name, more than 1,920 UTF-16 units, is only trimmed and put in lower case, and a domain of
+ * more than 253 keeps its letters.
  *
  * @throws {TypeError} for anything but a string.
  *
@@ -47,7 +51,7 @@ export function spellingsOf(login: string): readonly string[] {
  * one.
  */
 export function isCanonicalDomain(domain: string): boolean {
-  return domainToASCII(domainToUnicode(domain)) === domain;
+  return domain.length <= MAX_DOMAIN_LENGTH && domainToASCII(domainToUnicode(domain)) === domain;
 }
 
 /** A name without an `@` is returned unchanged. */
@@ -59,6 +63,9 @@ function withDomain(name: string, spelled: (domain: string) => string): string {
 /** Any other character would be dropped or decoded, which would turn one name into another. */
 function isInternational(domain: string): boolean {
   return (
-    /^[a-z0-9._\u0080-\u{10ffff}-]+$/u.test(domain) && /[\u0080-\u{10ffff}]/u.test(domain) && !INVISIBLE.test(domain)
+    domain.length <= MAX_DOMAIN_LENGTH &&
+    /^[a-z0-9._\u0080-\u{10ffff}-]+$/u.test(domain) &&
+    /[\u0080-\u{10ffff}]/u.test(domain) &&
+    !INVISIBLE.test(domain)
   );
 }

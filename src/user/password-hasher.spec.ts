@@ -160,6 +160,21 @@ describe('PasswordHasher', () => {
   });
 });
 
+it('H6: 61 combining marks in a row are not normalized, since 6,000 would take 70 ms; 60 are', () => {
+  const normalize = jest.spyOn(String.prototype, 'normalize');
+  try {
+    for (const marks of [61, 6_143]) {
+      const password = `a${'\u0315\u0300\u0338'.repeat(2_048).slice(0, marks)}`;
+      for (const form of ['NFC', 'NFKC'] as const) expect(canonicalPassword(password, form)).toBe(password);
+    }
+    expect(normalize).not.toHaveBeenCalled();
+    expect(canonicalPassword(`a${'\u0301'.repeat(60)}`)).toBe(`\u00e1${'\u0301'.repeat(59)}`);
+    expect(canonicalPassword('a\u0301'.repeat(1_024))).toBe('\u00e1'.repeat(1_024));
+  } finally {
+    normalize.mockRestore();
+  }
+});
+
 it('a password longer than any is not normalized, which would take minutes for a megabyte of combining marks', async () => {
   const normalize = jest.spyOn(String.prototype, 'normalize');
   try {

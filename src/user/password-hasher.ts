@@ -15,6 +15,8 @@ export const PASSWORD_LENGTH = { min: 8, max: 1024 } as const;
 
 /** In UTF-16 units, of which NFC makes one character out of six at most. */
 const MAX_PASSWORD_UNITS = 6 * PASSWORD_LENGTH.max;
+/** In UTF-16 units, one or two for each mark: no language has more than 30 in a row (UAX #15, Stream-Safe Text). */
+const MAX_MARKS_UNITS = 60;
 
 const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/;
 /** Complete, with salt and hash: anything less would be refused without doing the work. */
@@ -157,10 +159,16 @@ export class PasswordHasher {
 
 /**
  * The spelling in which a password is measured and compared: Unicode NFC. It takes quadratic time for a run of combining
- * marks, a minute of the event loop for a megabyte, so what is longer than any password stays as it is.
+ * marks, 70 ms of the event loop for 6,000 and a minute for a million, so what is longer than any password stays as it
+ * is, and so does what has more of them in a row than any language.
  */
 export function canonicalPassword(password: string, form: 'NFC' | 'NFKC' = 'NFC'): string {
-  return password.length > MAX_PASSWORD_UNITS ? password : password.normalize(form);
+  return password.length > MAX_PASSWORD_UNITS || hasLongRunOfMarks(password) ? password : password.normalize(form);
+}
+
+/** Takes linear time: every run is matched once. */
+function hasLongRunOfMarks(text: string): boolean {
+  return text.match(/\p{M}+/gu)?.some((marks) => marks.length > MAX_MARKS_UNITS) ?? false;
 }
 
 /** A PHC string with these parameters that belongs to no account: checking it does the full work. */

@@ -34,8 +34,8 @@ describe.each(PLATFORMS)('a socket.io gateway behind the global guard, on %s', (
     for (const socket of sockets.splice(0)) socket.disconnect();
   });
 
-  const connect = (headers: Record<string, string> = {}) => {
-    const socket = io(t.url, { transports: ['websocket'], extraHeaders: headers, forceNew: true });
+  const connect = (headers: Record<string, string> = {}, auth: Record<string, unknown> = {}) => {
+    const socket = io(t.url, { transports: ['websocket'], extraHeaders: headers, auth, forceNew: true });
     sockets.push(socket);
     return socket;
   };
@@ -89,6 +89,15 @@ describe.each(PLATFORMS)('a socket.io gateway behind the global guard, on %s', (
   it('F3: refuses messages over a handshake from a foreign page', async () => {
     const socket = connect({ Cookie: await signInAs(t.app, ada.id), Origin: 'https://evil.example' });
     expect(await ask(socket, 'me')).toMatchObject({ event: 'exception', data: { code: 'CROSS_ORIGIN_REQUEST' } });
+  });
+
+  it('F3: a made-up token, which any page can send, opens no public handler to a foreign one', async () => {
+    const socket = connect({ Origin: 'https://evil.example' }, { token: 'A'.repeat(43) });
+    expect(await ask(socket, 'open')).toMatchObject({ event: 'exception', data: { code: 'CROSS_ORIGIN_REQUEST' } });
+    expect(await ask(socket, 'me')).toMatchObject({ event: 'exception', data: { code: 'UNAUTHENTICATED' } });
+    const { token } = await t.app.get(SessionService).create(ada.id);
+    const owner = connect({ Origin: 'https://evil.example' }, { token });
+    expect(await ask(owner, 'me')).toEqual({ event: 'me', data: 'ada@example.com' });
   });
 
   it('50 messages at once on one socket: each knows its user', async () => {

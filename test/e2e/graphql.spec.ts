@@ -1,12 +1,13 @@
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Context, GraphQLModule, Mutation, Query, Resolver } from '@nestjs/graphql';
-import { CurrentUser, HttpSessions, OptionalAuth, Public } from 'nestjs-latchkey';
+import { CurrentUser, HttpSessions, minutes, OptionalAuth, Public, RateLimit } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import type { Request, Response } from 'express';
 import request from 'supertest';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { hideSessions } from '../support/stored.js';
+import { redisUrls } from '../support/variant.js';
 
 @Resolver()
 class MeResolver {
@@ -30,10 +31,31 @@ class MeResolver {
   }
 
   @Public()
+  @Query('asked')
+  async asked(@Context() { req, res }: { req: Request; res: Response }) {
+    return (await this.http.current(req, res))?.user.email ?? 'nobody';
+  }
+
+  @Public()
+  @Mutation('askAndLeave')
+  async askAndLeave(@Context() { req, res }: { req: Request; res: Response }) {
+    const before = await this.http.current(req, res);
+    await this.http.end(req, res);
+    return `${before?.user.email} ${(await this.http.current(req, res))?.user.email}`;
+  }
+
+  @Public()
   @Mutation('leave')
   async leave(@Context() { req, res }: { req: Request; res: Response }) {
     await this.http.end(req, res);
     return 'left';
+  }
+
+  @Public()
+  @RateLimit({ event: 'email_send' })
+  @Query('limited')
+  limited() {
+    return 'sent';
   }
 
   @Mutation('change')
@@ -51,7 +73,8 @@ describe('GraphQL (Apollo on Express) behind the global guard', () => {
       imports: [
         GraphQLModule.forRoot<ApolloDriverConfig>({
           driver: ApolloDriver,
-          typeDefs: 'type Query { me: String open: String who: String } type Mutation { change: String leave: String }',
+          typeDefs:
+            'type Query { me: String open: String who: String limited: String asked: String } type Mutation { change: String leave: String askAndLeave: String }',
           context: ({ req, res }: { req: object; res: object }) => ({ req, res }),
         }),
       ],
@@ -97,6 +120,30 @@ describe('GraphQL (Apollo on Express) behind the global guard', () => {
     expect(t.queries.statements.length).toBeLessThanOrEqual(1);
   });
 
+  it('H6: 500 aliases of a public field that asks who it is: one lookup', async () => {
+    for (const [headers, who] of [
+      [strangers, 'nobody'],
+      [{ Authorization: 'Bearer a.b.c' }, 'nobody'],
+      [{ Cookie: cookie }, 'ada@example.com'],
+    ] as const) {
+      t.queries.reset();
+      const { body } = await ask(aliases('asked'), headers);
+      expect(new Set(Object.values(body.data))).toEqual(new Set([who]));
+      expect(t.queries.statements.length).toBeLessThanOrEqual(1);
+    }
+    const left = await signInAs(t.app, (await createUser(t.app, 'eve@example.com')).id);
+    const { body } = await ask('mutation { askAndLeave }', { Cookie: left });
+    expect(body.data).toEqual({ askAndLeave: 'eve@example.com undefined' });
+  });
+
+  it('H6: 500 aliases of a limited field: as many are counted as the limit admits, and hardly more are asked for', async () => {
+    t.queries.reset();
+    const { body } = await ask(aliases('limited'));
+    expect(Object.values(body.data).filter((answer) => answer === 'sent')).toHaveLength(3);
+    expect(t.queries.statements.length).toBeLessThanOrEqual(4);
+    expect((await ask(aliases('limited'))).body.errors).toHaveLength(500);
+  });
+
   it('H6: 500 aliases while the database is away: one lookup, and every field is told', async () => {
     const live = await signInAs(t.app, (await createUser(t.app)).id);
     const restore = await hideSessions(t.db);
@@ -111,6 +158,25 @@ describe('GraphQL (Apollo on Express) behind the global guard', () => {
       await restore();
     }
   });
+
+  // Their table is hidden, so only where they are in PostgreSQL.
+  (redisUrls() === null ? it : it.skip)(
+    'H6: 500 aliases of a limited field while nothing can be counted: asked once, and every field is told',
+    async () => {
+      await t.db.query('ALTER TABLE auth_rate_limit_events RENAME TO hidden');
+      try {
+        t.clock.advance(minutes(10));
+        t.queries.reset();
+        const { body } = await ask(aliases('limited'));
+        expect(body.errors).toHaveLength(500);
+        expect(body.errors[499].extensions.statusCode).toBe(503);
+        expect(t.queries.statements.length).toBeLessThanOrEqual(3);
+      } finally {
+        await t.db.query('ALTER TABLE hidden RENAME TO auth_rate_limit_events');
+      }
+      expect((await ask('{ limited }')).body.data).toEqual({ limited: 'sent' });
+    },
+  );
 
   it('H6: a request that has logged out is nobody in the fields that follow', async () => {
     const left = await signInAs(t.app, (await createUser(t.app)).id);

@@ -366,6 +366,21 @@ describe.each(PLATFORMS)('open connections, on %s', (platform) => {
     });
 
     it.each([
+      ['a token of nobody', () => ({ token: 'A'.repeat(43) })],
+      ['a JWT of nobody', () => ({ authorization: 'Bearer a.b.c' })],
+      ['the token of a session that has ended', (ended: string) => ({ token: ended })],
+    ])('H13: a foreign page is not let in anonymously for sending %s along', async (_, auth) => {
+      const ended = await t.app.get(SessionService).create(ada.id);
+      await t.app.get(SessionService).revoke(ended.session.id);
+      expect(await refusedIo(openIo(evil, { path: '/open', auth: auth(ended.token) }))).toEqual({
+        code: 'CROSS_ORIGIN_REQUEST',
+      });
+      const near = openIo({}, { path: '/open', auth: auth(ended.token) });
+      const far = openIo(evil, { path: '/open', auth: { token } });
+      await until(() => near.connected && far.connected);
+    });
+
+    it.each([
       ['token', (value: string) => ({ token: value })],
       ['a bearer token', (value: string) => ({ authorization: `Bearer ${value}` })],
     ])('H13: socket.io: `auth` with %s is who the client is, to the guard too', async (_, auth) => {
