@@ -15,6 +15,9 @@ import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const auth = { jwt: { sessions: true, registry: true }, cache: { enabled: true } };
+
 @Controller()
 class MeController {
   @Get('me')
@@ -22,9 +25,6 @@ class MeController {
     return { handle: session.handle };
   }
 }
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const auth = { jwt: { sessions: true, registry: true }, cache: { enabled: true } };
 
 describe.each(PLATFORMS)('listed session JWTs on %s', (platform) => {
   let t: TestApp;
@@ -40,8 +40,8 @@ describe.each(PLATFORMS)('listed session JWTs on %s', (platform) => {
   });
   afterAll(() => t?.close());
   beforeEach(async () => {
-    t.clock.advance(1000);
     ada = await createUser(t.app);
+    t.clock.advance(1000);
   });
 
   const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
@@ -211,10 +211,10 @@ describe.each(PLATFORMS)('listed session JWTs on %s', (platform) => {
 
   it('H47: without the option nothing is recorded, and the handle stays the jti', async () => {
     const plain = await startTestApp({
-      url: t.db.url,
-      platform,
-      controllers: [MeController],
       auth: { jwt: { sessions: true } },
+      controllers: [MeController],
+      platform,
+      url: t.db.url,
     });
     plain.clock.set(t.clock.now());
     const body = { email: ada.email, password: PASSWORD };

@@ -41,14 +41,13 @@ class NotesGateway implements OnGatewayInit<WebSocketServer>, OnGatewayConnectio
 }
 
 describe.each(PLATFORMS)('a gateway of WsAdapter, on %s', (platform) => {
-  let t: TestApp;
-  let ada: AuthUser;
   const sockets: WebSocket[] = [];
+  let t: TestApp, ada: AuthUser;
   beforeAll(async () => {
     t = await startTestApp({
+      auth: { jwt: { sessions: true } },
       platform,
       providers: [NotesGateway],
-      auth: { jwt: { sessions: true } },
       configure: (app) => app.useWebSocketAdapter(new WsAdapter(app)),
     });
     ada = await createUser(t.app);

@@ -19,14 +19,14 @@ class CustomerDirectory extends UserDirectory {
   constructor(private readonly dataSource: DataSource) {
     super();
   }
-  override findById(id: string) {
-    return this.find('id = $1', id);
+  override verifyCredentials(login: string) {
+    return this.findByLogin(login);
   }
   override findByLogin(login: string) {
     return this.find('email = $1', login);
   }
-  override verifyCredentials(login: string) {
-    return this.findByLogin(login);
+  override findById(id: string) {
+    return this.find('id = $1', id);
   }
   protected async find(where: string, value: string): Promise<AuthUser | null> {
     const [row] = await this.dataSource.query<{ id: number; email: string }[]>(
