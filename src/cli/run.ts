@@ -52,7 +52,7 @@ export async function run(
   try {
     const values = valuesOf(command, rest, env);
     const { data, text, exitCode = 0 } = await command.run(values, input);
-    out(values.flag('json') ? `${JSON.stringify(data, null, 2)}\n` : `${text.trimEnd()}\n`);
+    out(values.flag('json') ? `${escaped(JSON.stringify(data, null, 2))}\n` : `${visible(text).trimEnd()}\n`);
     return exitCode;
   } catch (error) {
     if (error instanceof UsageError) {
@@ -89,3 +89,14 @@ function failureOf(error: unknown): { code: string; message: string } {
   const message = error instanceof Error ? error.message : String(error);
   return { code: 'FAILED', message: `Failed: ${message.split('\n')[0] ?? ''}` };
 }
+
+/** Characters that command a terminal or disguise a name; adopted tables hold what another program let through. */
+const INVISIBLE = /(?![\t\n])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+const visible = (text: string): string => text.replaceAll(INVISIBLE, '\u{fffd}');
+
+/** As JSON spells them, so that nothing is lost. */
+const escaped = (json: string): string =>
+  json.replaceAll(INVISIBLE, (character) =>
+    character.replaceAll(/[^]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
+  );

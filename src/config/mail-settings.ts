@@ -1,4 +1,4 @@
-import { seconds, type Duration } from '../common/duration.js';
+import { hours, seconds, type Duration } from '../common/duration.js';
 import { isLocalPath } from '../common/local-path.js';
 import type { LinkedMailKind, MailTexts } from '../mail/mail.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
@@ -75,8 +75,10 @@ export function checkMail(
       );
     }
   }
-  check.duration('mail.timeout', mail.timeout);
-  check.duration('mail.shutdownTimeout', mail.shutdownTimeout);
+  for (const name of ['timeout', 'shutdownTimeout'] as const) {
+    check.duration(`mail.${name}`, mail[name]);
+    check.that(!(Number.isFinite(mail[name]) && mail[name] > hours(1)), `mail.${name} must be an hour at most.`);
+  }
   check.integer('mail.concurrency', mail.concurrency, 1, 1_000);
   check.integer('mail.queue', mail.queue, 0, 1_000_000);
   return {

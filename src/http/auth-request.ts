@@ -198,16 +198,13 @@ export function askedFor(request: AuthRequest): Lookup | undefined {
 
 /**
  * As `rememberLookup`, for a call without a context. A live session is forgotten as soon as it is found, since the
- * handler may end it; whoever has none costs one lookup, however many fields ask.
+ * handler may end it, and so is a fault; whoever has no session costs one lookup, however many fields ask.
  */
 export function shareLookup(request: AuthRequest, lookup: Lookup): void {
   if (isUpgraded(request)) return;
   lookups.set(request, lookup);
   const forget = () => void (lookups.get(request) === lookup && lookups.delete(request));
-  lookup.then(
-    (found) => found && forget(),
-    () => {},
-  );
+  lookup.then((found) => found && forget(), forget);
 }
 
 function operationOf(context: ExecutionContext): object | null {

@@ -4,13 +4,14 @@ import { AuthConfig } from '../config/auth-config.js';
 import type { RevocationReason } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
 import type { TokenPayload } from '../jwt/jwt-payload.js';
-import { AuthTransaction } from '../postgres/auth-transaction.js';
+import { PreparedStatements } from '../postgres/prepared-statements.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import { handleOfJwt } from '../session/jwt-handle.js';
 import { printableContext } from '../session/printable-context.js';
 import type { EndedSession } from '../session/session.js';
 import type { ListedSession, SessionContext } from '../session/session.service.js';
 import { isActive } from '../user/account.js';
+import { checkedUserId } from '../user/checked-user-id.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { JwtSessionStore, type JwtSession, type LiveAt } from './jwt-session.store.js';
 
@@ -35,7 +36,7 @@ export class JwtSessionService {
     private readonly store: JwtSessionStore,
     private readonly revocation: TokenRevocationService,
     private readonly users: UserDirectory,
-    private readonly transaction: AuthTransaction,
+    private readonly statements: PreparedStatements,
     private readonly clock: Clock,
     private readonly config: AuthConfig,
     private readonly events: AuthEvents,
@@ -61,7 +62,7 @@ export class JwtSessionService {
     const origin = printableContext(context);
     const handle = handleOfJwt(jti);
     const session = { jti, handle, userId: user.id, issuedAt: iat, expiresAt: exp, ...origin };
-    await this.transaction.run(async () => {
+    await this.statements.transactionLocking(`the JWTs of user ${user.id}`, async () => {
       const surplus = await this.store.add(session, { ...at, max, replaced: replaced?.jti ?? null });
       await this.end([
         ...surplus.map((one) => ending(user.id, one, 'cap')),
@@ -80,7 +81,7 @@ export class JwtSessionService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async listForUser(userId: string): Promise<ListedSession[]> {
-    const at = await this.liveAt(userId);
+    const at = await this.liveAt(checkedUserId(userId));
     return at ? (await this.store.listByUser(userId, at)).map(listed) : [];
   }
 
@@ -91,7 +92,7 @@ export class JwtSessionService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async revokeByHandle(userId: string, handle: string): Promise<boolean> {
-    const at = UUID.test(handle) ? await this.liveAt(userId) : null;
+    const at = UUID.test(handle) ? await this.liveAt(checkedUserId(userId)) : null;
     const found = at && (await this.store.findByHandle(userId, handle, at));
     return found !== null && (await this.end([ending(userId, found, 'revoked_by_handle')])).length > 0;
   }
@@ -103,10 +104,12 @@ export class JwtSessionService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async revokeAllForUser(userId: string): Promise<number> {
-    const at = await this.liveAt(userId);
+    const at = await this.liveAt(checkedUserId(userId));
     if (!at) return 0;
     const found = await this.store.listByUser(userId, at);
-    const ended = await this.transaction.run(() => this.end(found.map((one) => ending(userId, one, 'revoked_all'))));
+    const ended = await this.statements.transaction(() =>
+      this.end(found.map((one) => ending(userId, one, 'revoked_all'))),
+    );
     return ended.length;
   }
 

@@ -22,7 +22,7 @@ export interface LiveAt {
 /**
  * The session JWTs that were handed out. It only lists them: whether one authenticates is decided by its signature, the
  * list of revoked tokens and the account's cutoff. A JWT that is expired, revoked or issued up to the cutoff is not
- * listed; no call is needed when it ends. A fault is thrown (`STORE_UNAVAILABLE`).
+ * listed; no call is needed when it ends, and the user's next one removes its row. A fault is thrown (`STORE_UNAVAILABLE`).
  */
 export abstract class JwtSessionStore {
   /**

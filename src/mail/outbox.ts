@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { Injectable, type BeforeApplicationShutdown, type OnApplicationShutdown } from '@nestjs/common';
 import { Clock } from '../common/clock.js';
 import { SampledLogger } from '../common/sampled-logger.js';
@@ -23,6 +24,12 @@ export interface OutboxState {
 }
 
 const FAILING_AFTER = 3;
+
+/** In the context (`AsyncLocalStorage`) of whoever posted it, not of the request that made room for it. */
+interface Waiting {
+  readonly posted: Posted;
+  readonly run: <T>(work: () => T) => T;
+}
 
 /**
  * Sends mail after the answer, so that neither its speed nor its failure tells whether there was one to send (OWASP ASVS
@@ -51,7 +58,7 @@ const FAILING_AFTER = 3;
 export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown {
   private readonly logger = new SampledLogger();
   // Not shown by an inspection of the application: their tokens are secrets.
-  readonly #waiting: Posted[] = [];
+  readonly #waiting: Waiting[] = [];
   readonly #sending = new Set<Promise<void>>();
   readonly #givingUp = new Set<(reason: MailFailureReason) => void>();
   private closed = false;
@@ -123,14 +130,14 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
 
   private giveUp(): void {
     this.closed = true;
-    for (const posted of this.#waiting.splice(0)) this.drop(posted, 'shutdown');
+    for (const { posted, run } of this.#waiting.splice(0)) run(() => this.drop(posted, 'shutdown'));
     for (const giveUp of this.#givingUp) giveUp('shutdown');
   }
 
   private enqueue(posted: Posted): void {
     if (this.closed) return this.drop(posted, 'shutdown');
     if (this.#waiting.length >= this.settings.queue + this.free) return this.drop(posted, 'queue_full');
-    this.#waiting.push(posted);
+    this.#waiting.push({ posted, run: AsyncLocalStorage.snapshot() });
     // Not within the request's turn, whatever the mailer does before it waits.
     setImmediate(() => this.sendNext());
   }
@@ -140,7 +147,10 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
   }
 
   private sendNext(): void {
-    while (this.free > 0 && this.#waiting.length > 0) this.track(this.deliver(this.#waiting.shift()!));
+    while (this.free > 0 && this.#waiting.length > 0) {
+      const { posted, run } = this.#waiting.shift()!;
+      this.track(run(() => this.deliver(posted)));
+    }
   }
 
   private track(work: Promise<void>): void {
@@ -175,13 +185,13 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
   }
 
   private async send(draft: MailDraft): Promise<void> {
-    const missing = missingSetting(draft, this.settings);
-    if (missing !== null) {
-      this.logger.error(missing);
-      return this.failed(draft, 'fault');
-    }
     let mail: Mail | null;
     try {
+      const missing = missingSetting(draft, this.settings);
+      if (missing !== null) {
+        this.logger.error(missing);
+        return this.failed(draft, 'fault');
+      }
       mail = composeMail(draft, this.baseUrl, this.settings);
     } catch (error) {
       return this.failed(draft, 'fault', error);
@@ -235,11 +245,18 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
     this.events.emit({ type: 'mail.failed', at: this.clock.now(), kind, userId, reason });
   }
 
+  /** In time, since those that hang would occupy every place. */
   private async takeBack({ kind, onUnsent }: MailDraft): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new GivenUp('timeout')), this.settings.timeout);
+    });
     try {
-      await onUnsent?.();
+      await Promise.race([onUnsent?.(), late]);
     } catch (error) {
       this.log(kind, 'fault', error);
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -130,6 +130,12 @@ export class PreparedStatements {
     }
   }
 
+  /** As `transaction`, for work that first waits for a lock: see `runLocking`. */
+  async transactionLocking<T>(key: string, work: () => Promise<T>): Promise<T> {
+    if (this.inTransaction) return work();
+    return this.locks.run(key, () => this.transaction(work));
+  }
+
   /**
    * Runs everything in `work` on the connection of the caller's own open transaction, and takes effect when that
    * commits. Events and invalidations wait for its end. Throws a `TypeError` for a manager without an open transaction

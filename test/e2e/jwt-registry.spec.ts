@@ -12,8 +12,10 @@ import {
 } from 'nestjs-latchkey';
 import { AuthConfig, CleanupService, JwtSessionService } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
+import { Client } from 'pg';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { until } from '../support/heard.js';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const auth = { jwt: { sessions: true, registry: true }, cache: { enabled: true } };
@@ -165,6 +167,32 @@ describe.each(PLATFORMS)('listed session JWTs on %s', (platform) => {
     expect(await jwts.listForUser(ada.id)).toHaveLength(25);
     const statuses = await Promise.all(tokens.map(async (token) => (await me(token)).status));
     expect(statuses.filter((status) => status === 200)).toHaveLength(25);
+  });
+
+  it('H47: a login removes the rows of what has ended', async () => {
+    for (let n = 0; n < 30; n++) await logIn();
+    const [row] = await t.db.query<{ n: string }>('SELECT count(*) AS n FROM auth_jwt_sessions WHERE user_id = $1', [
+      ada.id,
+    ]);
+    expect(Number(row!.n)).toBe(26); // the last one has ended the 26th
+  });
+
+  it('H47: logins that wait for the lock of one user hold up no other', async () => {
+    const eve = await createUser(t.app);
+    const holder = new Client({ connectionString: t.db.url });
+    await holder.connect();
+    await holder.query('BEGIN');
+    await holder.query(`SELECT pg_advisory_xact_lock(hashtextextended('nestjs-latchkey:jwt-sessions:' || $1, 0))`, [
+      ada.id,
+    ]);
+    const waiting = Array.from({ length: 8 }, () => logIn());
+    const blocked = `SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory'`;
+    await until(async () => (await t.db.query(blocked)).length === 2);
+    await logIn(undefined, eve);
+    expect(await t.db.query(blocked)).toHaveLength(2);
+    await holder.query('COMMIT');
+    await holder.end();
+    expect(await Promise.all(waiting)).toHaveLength(8);
   });
 
   it('H47: what is issued while the user signs out everywhere is listed exactly if it is valid', async () => {

@@ -38,6 +38,16 @@ describe('latchkey users, in the table of ours', () => {
       stdin === undefined ? undefined : piped(stdin),
     );
   const login = (email: string, password: string) => request(t.url).post('/auth/login').send({ email, password });
+
+  it('what another program has stored neither commands the terminal nor disguises a name', async () => {
+    const email = 'a\u001b]52;c;eA==\u0007\u202eb\u009b\u{e0041}@example.com';
+    await db.query('INSERT INTO users (email, password_hash) VALUES ($1, $2)', [email, 'x']);
+    const [text, asJson] = [await users('list'), await users('list --json')];
+    expect(text.out).toContain('a\u{fffd}]52;c;eA==\u{fffd}\u{fffd}b\u{fffd}\u{fffd}@example.com');
+    expect(json(asJson)['users']).toEqual([expect.objectContaining({ email })]);
+    expect(asJson.out).toMatch(/^[\n\x20-\x7e]+$/);
+    await db.query('DELETE FROM users WHERE email = $1', [email]);
+  });
   /** A session that the running application has in memory. */
   const held = async (userId: string) => {
     const { token, session } = await t.app.get(SessionService).create(userId);

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { Injectable } from '@nestjs/common';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import {
@@ -147,6 +148,43 @@ describe('Outbox', () => {
     expect(told).toEqual([failed('fault', null), failed('timeout', null)]);
     prepared(draft(3, { onUnsent: async () => void unsent.push(3) }));
     await until(() => unsent.length === 1);
+  });
+
+  it('F15: a take-back that hangs is given up after mail.timeout, and keeps no place', async () => {
+    const { outbox, mailer, told, post } = await start({ concurrency: 1, timeout: 20 });
+    outbox.post(draft(1, { onUnsent: () => new Promise(() => {}) }));
+    await until(() => mailer.held.length === 1);
+    mailer.take().reject(new Error('refused'));
+    post(2);
+    await until(() => mailer.held.length === 1);
+    mailer.take().resolve();
+    await outbox.idle();
+    expect(told).toEqual([failed('refused'), sent]);
+  });
+
+  it('a draft that no text fits is taken back too', async () => {
+    const { outbox, told, unsent } = await start();
+    const broken = { kind: 'password_reset', to: 'ada@example.com' } as MailDraft;
+    outbox.post({ ...broken, onUnsent: async () => void unsent.push(1) });
+    await outbox.idle();
+    expect(unsent).toEqual([1]);
+    expect(told).toEqual([failed('fault', 'password_reset')]);
+  });
+
+  it('each mail is prepared, sent and taken back in the context of whoever posted it', async () => {
+    const { outbox, mailer } = await start({ concurrency: 1, timeout: 1_000 });
+    const tenants = new AsyncLocalStorage<string>();
+    const seen: unknown[] = [];
+    const see = async () => void seen.push(tenants.getStore());
+    for (const tenant of ['a', 'b', 'c']) {
+      tenants.run(tenant, () => outbox.post(async () => (await see(), draft(1, { onUnsent: see }))));
+    }
+    for (let n = 0; n < 3; n++) {
+      await until(() => mailer.held.length === 1);
+      mailer.take().reject(new Error('refused'));
+    }
+    await outbox.idle();
+    expect(seen).toEqual(['a', 'a', 'b', 'b', 'c', 'c']);
   });
 
   it('F17: an address that is not exactly one mailbox gets nothing', async () => {

@@ -114,7 +114,7 @@ describe('users of one’s own with integer ids, on tables of a plain migrate', 
     await request(t.url).post('/auth/login').send({ email: 'ada@example.com', password: 'x' }).expect(200);
   }, 60_000);
 
-  it('--revert takes nothing back while there is an account or a session', async () => {
+  it('--revert takes nothing back while there is an account, a session or a revoked token', async () => {
     const db = await customers();
     const env = { DATABASE_URL: db.url };
     await db.query("INSERT INTO users (email, password_hash) VALUES ('bob@example.com', 'x')");
@@ -125,6 +125,9 @@ describe('users of one’s own with integer ids, on tables of a plain migrate', 
       err: 'The table users has rows, which would be lost: nothing was changed.\n',
     });
     expect(await db.query('SELECT email FROM users')).toHaveLength(1);
+    await db.query('DELETE FROM users');
+    await db.query("INSERT INTO revoked_tokens VALUES ('x', '2100-01-01')");
+    expect((await latchkey(['migrate', '--revert'], env)).err).toContain('The table revoked_tokens has rows');
     expect(await latchkey(['migrate'], env)).toMatchObject({ out: 'Nothing to do: every migration has run.\n' });
   }, 60_000);
 

@@ -27,7 +27,10 @@ export const migrate: Command = {
       help: "TypeORM's table of what has run. Default: migrations",
     },
     'dry-run': { type: 'boolean', help: 'Lists what would run, and changes nothing' },
-    revert: { type: 'boolean', help: 'Takes them all back; refused while there is an account or a session' },
+    revert: {
+      type: 'boolean',
+      help: 'Takes them all back; refused while there is an account, a session or a revoked token',
+    },
   },
   notes: `
 For programs that run authMigrations by their own DataSource (migrationsRun, or TypeORM's command line) this finds nothing
@@ -82,8 +85,10 @@ async function revert(values: Values, { userId, tables }: AuthSchemaOptions, tab
     await dataSource.transaction(async ({ queryRunner }) => {
       await queryRunner!.query("SET LOCAL lock_timeout = '60s'");
       await queryRunner!.query(LOCK_IN_TRANSACTION);
-      const { users, sessions } = { ...new TableSettings(), ...tables };
-      for (const name of withUsers ? [users, sessions] : [sessions]) await refuseRows(queryRunner!, name);
+      const { users, sessions, jwtSessions, revokedTokens } = { ...new TableSettings(), ...tables };
+      // Without what was revoked, tokens that have not expired would be valid again.
+      const kept = [sessions, jwtSessions, revokedTokens];
+      for (const name of withUsers ? [users, ...kept] : kept) await refuseRows(queryRunner!, name);
       for (const migration of reverted) {
         await migration.down(queryRunner!);
         await queryRunner!.query(`DELETE FROM "${table}" WHERE name = $1`, [migration.name]);

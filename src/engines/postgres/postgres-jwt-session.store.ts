@@ -35,6 +35,12 @@ const jwtSessionStatements = ({ jwtSessions, revokedTokens }: SchemaNames) => {
       `INSERT INTO ${jwtSessions} (user_id, jti, handle, issued_at, expires_at, ip, user_agent)
         VALUES ($1, $2, $3::uuid, ${instant('$4')}, ${instant('$5')}, $6, $7)`,
     ),
+    /** What has ended: otherwise the next login would go through all that the user ever had. */
+    prune: statement(
+      'prune',
+      `DELETE FROM ${jwtSessions} s WHERE s.user_id = $1 AND (s.expires_at <= ${instant('$2')}
+        OR s.issued_at <= ${instant('$3')} OR EXISTS (SELECT 1 FROM ${revokedTokens} r WHERE r.jti = s.jti))`,
+    ),
     listSurplus: statement(
       'list_surplus',
       `${select} AND s.jti <> ALL ($4::text[]) ORDER BY s.issued_at DESC, s.jti OFFSET $5::bigint`,
@@ -86,6 +92,8 @@ export class PostgresJwtSessionStore extends JwtSessionStore implements OnModule
     try {
       return await this.statements.transaction(async () => {
         await this.statements.run(this.sql.lock, [userId]);
+        const cutoff = at.cutoff === null ? null : toEpochSeconds(at.cutoff);
+        await this.statements.run(this.sql.prune, [userId, toEpochSeconds(at.now), cutoff]);
         const times = [toEpochSeconds(issuedAt), toEpochSeconds(expiresAt)];
         await this.statements.run(this.sql.insert, [userId, jti, handle, ...times, ip, userAgent]);
         const spared = replaced === null ? [jti] : [jti, replaced];
