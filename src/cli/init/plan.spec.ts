@@ -90,6 +90,8 @@ describe('init, the application module', () => {
     ['two of the name', { 'src/a.ts': APP, 'src/b.ts': APP }],
     ['metadata from elsewhere', { 'src/app.module.ts': APP.replace(/\{\s*imports[^}]*\}/, 'metadata') }],
     ['imports that are computed', { 'src/app.module.ts': withImports('importsOf(process.env)') }],
+    ['metadata with a spread', { 'src/app.module.ts': APP.replace('imports: []', '...base') }],
+    ['a computed key', { 'src/app.module.ts': APP.replace('imports: []', "['imports']: [Cats]") }],
     ['imports with something behind them', { 'src/app.module.ts': withImports('[].concat(others)') }],
   ])('%s: says what to do by hand', (_, files) => {
     expect(refused(files).message).toMatch(/Nothing was changed\.$/);
@@ -170,6 +172,8 @@ export class DatabaseModule {}
     ['whose options are elsewhere', 'options'],
     ['whose entities are elsewhere', "{ type: 'postgres', entities }"],
     ['whose entities are an object', "{ type: 'postgres', entities: { User } }"],
+    ['with a spread', "{ type: 'postgres', ...orm }"],
+    ['with a computed key', "{ type: 'postgres', ['entities']: [User] }"],
     ['one of two', "{ type: 'postgres' }), TypeOrmModule.forRoot({ type: 'postgres', name: 'b' }"],
   ])('%s: says what to do by hand', (_, options) => {
     refused({ 'src/app.module.ts': connection(options) });

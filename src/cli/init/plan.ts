@@ -2,7 +2,7 @@ import { basename, dirname, join, relative } from 'node:path/posix';
 import { CommandFailure } from '../failure.js';
 import { newSecret } from '../new-secret.js';
 import type { NamedModule, Project } from './project.js';
-import type { Literal, SourceFile } from './source-file.js';
+import type { Literal, Property, SourceFile } from './source-file.js';
 import { closing, matches, Unreadable } from './tokens.js';
 
 export interface FileChange {
@@ -94,7 +94,8 @@ export function planOf(project: Project, modulePath: string | undefined): Plan {
   for (const file of sources) {
     if (file.changed !== file.text) changes.push({ path: file.path, before: file.text, after: file.changed });
   }
-  changes.push(...addVariables(project, connection?.isNew === true, kept), ...ignoreVariables(project, kept));
+  // .gitignore first: there is no moment in which git could see the secret.
+  changes.push(...ignoreVariables(project, kept), ...addVariables(project, connection?.isNew === true, kept));
   return { changes, kept, next: nextSteps(project, connection, used !== undefined, sources) };
 }
 
@@ -123,7 +124,7 @@ function moduleOf(project: Project, path: string | undefined): NamedModule {
 function addModules(sources: readonly SourceFile[], { file, className }: NamedModule): Connection {
   const metadata = file.moduleMetadata(className);
   if (!metadata) throw byHand(`The metadata of ${className} in ${file.path} is not an object`, file.path);
-  const imports = file.propertiesOf(metadata).get('imports');
+  const imports = propertiesOf(file, metadata, `The metadata of ${className}`).get('imports');
   const list = imports && file.literalOf(imports, '[');
   if (imports && !list) throw byHand(`The imports of ${className} in ${file.path} are not an array`, file.path);
 
@@ -139,6 +140,12 @@ function addModules(sources: readonly SourceFile[], { file, className }: NamedMo
   return connection;
 }
 
+/** What is not written there by name, such as `...base`, could be overridden by an addition. */
+function propertiesOf(file: SourceFile, literal: Literal, what: string): ReadonlyMap<string, Property> {
+  if (!file.isPlain(literal)) throw byHand(`${what} in ${file.path} are not all written there by name`, file.path);
+  return file.propertiesOf(literal);
+}
+
 /** Adds entities and migrations to the application's own connection; `undefined` if it has none by TypeOrmModule. */
 function extendConnection(sources: readonly SourceFile[]): Connection | undefined {
   const found = sources.flatMap((file) =>
@@ -151,7 +158,7 @@ function extendConnection(sources: readonly SourceFile[]): Connection | undefine
   const options = method === 'forRoot' ? firstArgument(file, open) : returnedByFactory(file, open);
   if (!options)
     throw byHand(`The options of TypeOrmModule in ${file.path} are not written there as an object`, file.path);
-  const properties = file.propertiesOf(options);
+  const properties = propertiesOf(file, options, 'The options of TypeOrmModule');
   const type = properties.get('type');
   if (!type || file.stringOf(type) !== 'postgres') {
     const reason = `The connection in ${file.path} is not of type 'postgres'`;
@@ -162,7 +169,8 @@ function extendConnection(sources: readonly SourceFile[]): Connection | undefine
   }
   // Of forRootAsync, the name is written beside the factory.
   const outer = firstArgument(file, open);
-  const nameProperty = properties.get('name') ?? (outer && file.propertiesOf(outer).get('name'));
+  const nameProperty =
+    properties.get('name') ?? (outer && propertiesOf(file, outer, 'The options of TypeOrmModule').get('name'));
   const name = nameProperty && file.stringOf(nameProperty);
   if (nameProperty && name === undefined)
     throw byHand(`The name of the connection in ${file.path} is not a string`, file.path);

@@ -122,6 +122,11 @@ export class SourceFile {
     this.edits.push(insertion(this.tokens[token]!.start, text));
   }
 
+  /** Whether the object has neither a spread nor a computed key. */
+  isPlain({ open }: Literal): boolean {
+    return parts(this.tokens, open).every(({ from }) => !/^[.[]/.test(this.tokens[from]!.text));
+  }
+
   /** The properties of an object literal that are written as `name: value`. */
   propertiesOf({ open }: Literal): ReadonlyMap<string, Property> {
     const found = new Map<string, Property>();
