@@ -41,7 +41,14 @@ know, it says what to do by hand, changes nothing, and exits with 1.`,
   },
 };
 
-/** Of `.env` the names only, and the address that is written there as an example. */
+/** Of `.env` the names that are added only, and the address that is written there as an example. */
 function shownDiff(path: string, diff: string): string {
-  return path === '.env' ? diff.replaceAll(/^(?!\+DATABASE_URL=|---|\+\+\+|@@)(.[^=\n]*=?).*$/gm, '$1…') : diff;
+  if (path !== '.env') return diff;
+  const [from, to, ...lines] = diff.split('\n');
+  const shown = lines.map((line) => {
+    if (/^(@@|\+DATABASE_URL=)/.test(line)) return line;
+    // A line that was there may be the midst of a key.
+    return line.startsWith('+') ? line.replace(/=.*/, '=…') : `${line[0]}…`;
+  });
+  return [from, to, ...shown].join('\n');
 }
