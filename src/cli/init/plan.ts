@@ -80,15 +80,22 @@ export function planOf(project: Project, modulePath: string | undefined): Plan {
   if (used) {
     kept.push(`${used.path} has AuthModule already.`);
   } else {
-    const module = moduleOf(project, modulePath);
+    // A connection that is not seen would be followed by a second one.
+    for (const [path, { message }] of project.unreadable) {
+      if (/TypeOrmModule|AuthModule/.test(project.read(path) ?? ''))
+        throw byHand(`${path} cannot be read: ${message}`, path);
+    }
+    let path = modulePath ?? project.entry;
     try {
+      const module = moduleOf(project, modulePath);
+      path = module.file.path;
       connection = addModules(sources, module);
       changes.push(...addLoadEnv(project, sources, module, kept));
       changes.push(...addController(project, sources, module, kept));
       openGreeting(sources);
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
-      throw byHand(`${module.file.path} cannot be read: ${error.message}`, module.file.path);
+      throw byHand(`${path} cannot be read: ${error.message}`, path);
     }
   }
   for (const file of sources) {
@@ -273,7 +280,10 @@ function addVariables(project: Project, needsDatabase: boolean, kept: string[]):
   const has = (name: string) => new RegExp(`^[ \\t]*(export[ \\t]+)?${name}[ \\t]*=`, 'm').test(before ?? '');
   const lines: string[] = [];
   if (has('AUTH_SECRET')) kept.push('.env has AUTH_SECRET already.');
-  else lines.push(`AUTH_SECRET=${newSecret()}`);
+  else if (project.isTracked('.env')) {
+    const reason = 'Git tracks .env, and would keep the secret: run `git rm --cached .env`, and then this again';
+    throw byHand(reason, 'your application module');
+  } else lines.push(`AUTH_SECRET=${newSecret()}`);
   if (needsDatabase && !has('DATABASE_URL')) lines.push(`DATABASE_URL=${DATABASE_URL}`);
   if (lines.length === 0) return [];
   const eol = before?.includes('\r\n') ? '\r\n' : '\n';
@@ -284,9 +294,10 @@ function addVariables(project: Project, needsDatabase: boolean, kept: string[]):
 function ignoreVariables(project: Project, kept: string[]): FileChange[] {
   const before = project.read('.gitignore');
   const rules = (before ?? '').split(/\r?\n/).map((line) => line.trim());
-  // The last rule that matches decides.
-  const last = rules.findLast((rule) => /^!?(\*\*\/|\/)?(\.env|\.env\*|\*\.env|\.\*|\*)$/.test(rule));
-  if (last !== undefined && !last.startsWith('!')) {
+  // The last rule that matches decides; of those after it, any with a pattern may be one, such as `!*.*`.
+  const last = rules.findLastIndex((rule) => /^!?(\*\*\/|\/)?(\.env|\.env\*|\*\.env|\.\*|\*)$/.test(rule));
+  const mayReturn = rules.slice(last + 1).some((rule) => /^!.*([*?[\\]|\.env$)/.test(rule));
+  if (last >= 0 && !rules[last]!.startsWith('!') && !mayReturn) {
     kept.push('.gitignore has .env already.');
     return [];
   }
