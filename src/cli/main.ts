@@ -4,9 +4,11 @@ import { parseEnv } from 'node:util';
 import { passwordInput } from './password-input.js';
 import { run } from './run.js';
 
-// The variables of `.env` here, as the application reads them in development; those of the environment win.
+// The variables of `.env` here, as the application reads them in development; those of the environment win. Which code
+// is run is no matter of a file that comes with the folder.
 try {
-  Object.assign(process.env, { ...parseEnv(readFileSync('.env', 'utf8')), ...process.env });
+  const { LATCHKEY_CONFIG: _, ...variables } = parseEnv(readFileSync('.env', 'utf8'));
+  Object.assign(process.env, { ...variables, ...process.env });
 } catch {
   // There is none, or it is not for us to read.
 }

@@ -172,6 +172,28 @@ describe('nestjs-latchkey init, in an application as the Nest CLI makes it', () 
     }
   }, 60_000);
 
+  it('of a .env that is there, it shows neither names nor values; added ones by name', async () => {
+    const application = await newApplication('esm', 'secrets');
+    const there = ['A=1', 'PRIVATE_KEY="-----BEGIN', 'c2VjcmV0MQ', 'TOKEN: secret2', 'secret3-----"'].join('\n');
+    writeFileSync(join(application, '.env'), `${there}\n`);
+    for (const args of [['--dry-run'], ['--dry-run', '--json'], []]) {
+      const { status, out } = await latchkeyProcess(['init', ...args], {}, { cwd: application });
+      expect(status).toBe(0);
+      expect(out).toContain('+AUTH_SECRET=…');
+      expect(out).not.toMatch(/c2VjcmV0MQ|secret\d|PRIVATE_KEY|TOKEN/);
+    }
+    expect(read(application, '.env')).toContain(there);
+  }, 60_000);
+
+  it('.env does not choose the configuration that a command runs', async () => {
+    writeFileSync(join(folder, 'config.mjs'), 'process.exit(42);');
+    writeFileSync(join(folder, '.env'), 'LATCHKEY_CONFIG=config.mjs\nDATABASE_URL=postgres://127.0.0.1:1/none\n');
+    undo.push(() => rmSync(join(folder, '.env')));
+    expect((await latchkeyProcess(['doctor'], {}, { cwd: folder })).status).not.toBe(42);
+    // Negative control: the environment does.
+    expect((await latchkeyProcess(['doctor'], { LATCHKEY_CONFIG: 'config.mjs' }, { cwd: folder })).status).toBe(42);
+  }, 60_000);
+
   it('outside of an application: one line, exit 1', async () => {
     const { status, err } = await latchkeyProcess(['init'], {}, { cwd: folder });
     expect({ status, err }).toEqual({

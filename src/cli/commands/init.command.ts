@@ -1,10 +1,8 @@
-import { accessSync, constants, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Command } from '../command.js';
-import { CommandFailure } from '../failure.js';
 import { unifiedDiff } from '../init/diff.js';
-import { planOf, type FileChange } from '../init/plan.js';
+import { planOf } from '../init/plan.js';
 import { Project } from '../init/project.js';
+import { writeChanges } from '../init/write.js';
 
 export const init: Command = {
   name: 'init',
@@ -25,7 +23,7 @@ know, it says what to do by hand, changes nothing, and exits with 1.`,
     const folder = process.cwd();
     const { changes, kept, next } = planOf(new Project(folder), values.text('module'));
     const dryRun = values.flag('dry-run');
-    if (!dryRun) write(folder, changes);
+    if (!dryRun) writeChanges(folder, changes);
     const diffs = changes.map(({ path, before, after }) => shownDiff(path, unifiedDiff(path, before, after)));
     const done = changes.map(({ path, before }) => `${before === undefined ? 'created' : 'changed'} ${path}`);
     const heading = dryRun ? 'Would do, and has not:' : 'Done:';
@@ -43,29 +41,14 @@ know, it says what to do by hand, changes nothing, and exits with 1.`,
   },
 };
 
-/** All of them or none. A file that has appeared meanwhile is not overwritten. */
-function write(folder: string, changes: readonly FileChange[]): void {
-  const written: FileChange[] = [];
-  try {
-    for (const { path, before } of changes) if (before !== undefined) accessSync(join(folder, path), constants.W_OK);
-    for (const change of changes) {
-      const { path, before, after } = change;
-      // Only its owner may read the secret.
-      const mode = path === '.env' ? 0o600 : 0o666;
-      writeFileSync(join(folder, path), after, before === undefined ? { flag: 'wx', mode } : {});
-      written.push(change);
-    }
-  } catch (error) {
-    for (const { path, before } of written) {
-      if (before === undefined) rmSync(join(folder, path), { force: true });
-      else writeFileSync(join(folder, path), before);
-    }
-    const { code, path = '' } = error as NodeJS.ErrnoException;
-    throw new CommandFailure('NOT_WRITABLE', `Cannot write ${path} (${code}): nothing was changed.`, { cause: error });
-  }
-}
-
-/** Of `.env` the names only, and the address that is written there as an example. */
+/** Of `.env` the names that are added only, and the address that is written there as an example. */
 function shownDiff(path: string, diff: string): string {
-  return path === '.env' ? diff.replaceAll(/^(?!\+DATABASE_URL=|---|\+\+\+|@@)(.[^=\n]*=?).*$/gm, '$1…') : diff;
+  if (path !== '.env') return diff;
+  const [from, to, ...lines] = diff.split('\n');
+  const shown = lines.map((line) => {
+    if (/^(@@|\+DATABASE_URL=)/.test(line)) return line;
+    // A line that was there may be the midst of a key.
+    return line.startsWith('+') ? line.replace(/=.*/, '=…') : `${line[0]}…`;
+  });
+  return [from, to, ...shown].join('\n');
 }

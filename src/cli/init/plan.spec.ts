@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -19,17 +20,22 @@ export class AppModule {}
 `;
 
 /** What would be changed in an application of these files; every changed TypeScript file still parses. */
-function planned(files: Record<string, string>, module?: string) {
+function planned(files: Record<string, string | Buffer>, module?: string) {
+  const folder = written(files);
+  const plan = planOf(new Project(folder), module);
+  const after = Object.fromEntries(plan.changes.map(({ path, after: text }) => [path, text]));
+  for (const [path, text] of Object.entries(after)) if (path.endsWith('.ts')) expect(mistakesIn(text)).toEqual([]);
+  return { ...plan, after };
+}
+
+function written(files: Record<string, string | Buffer>): string {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-plan-'));
   folders.push(folder);
   for (const [path, text] of Object.entries({ 'package.json': PACKAGE, ...files })) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     writeFileSync(join(folder, path), text);
   }
-  const plan = planOf(new Project(folder), module);
-  const after = Object.fromEntries(plan.changes.map(({ path, after: text }) => [path, text]));
-  for (const [path, text] of Object.entries(after)) if (path.endsWith('.ts')) expect(mistakesIn(text)).toEqual([]);
-  return { ...plan, after };
+  return folder;
 }
 
 function mistakesIn(text: string): string[] {
@@ -90,6 +96,8 @@ describe('init, the application module', () => {
     ['two of the name', { 'src/a.ts': APP, 'src/b.ts': APP }],
     ['metadata from elsewhere', { 'src/app.module.ts': APP.replace(/\{\s*imports[^}]*\}/, 'metadata') }],
     ['imports that are computed', { 'src/app.module.ts': withImports('importsOf(process.env)') }],
+    ['metadata with a spread', { 'src/app.module.ts': APP.replace('imports: []', '...base') }],
+    ['a computed key', { 'src/app.module.ts': APP.replace('imports: []', "['imports']: [Cats]") }],
     ['imports with something behind them', { 'src/app.module.ts': withImports('[].concat(others)') }],
   ])('%s: says what to do by hand', (_, files) => {
     expect(refused(files).message).toMatch(/Nothing was changed\.$/);
@@ -170,13 +178,46 @@ export class DatabaseModule {}
     ['whose options are elsewhere', 'options'],
     ['whose entities are elsewhere', "{ type: 'postgres', entities }"],
     ['whose entities are an object', "{ type: 'postgres', entities: { User } }"],
+    ['with a spread', "{ type: 'postgres', ...orm }"],
+    ['with a computed key', "{ type: 'postgres', ['entities']: [User] }"],
     ['one of two', "{ type: 'postgres' }), TypeOrmModule.forRoot({ type: 'postgres', name: 'b' }"],
   ])('%s: says what to do by hand', (_, options) => {
     refused({ 'src/app.module.ts': connection(options) });
   });
 });
 
+describe('init, a file that cannot be read', () => {
+  const open = "const open = 'ab\n";
+
+  it.each([
+    ['may hold the connection', { 'src/app.module.ts': APP, 'src/db.ts': `${open}TypeOrmModule.forRoot({})` }],
+    [
+      'is the application module',
+      { 'src/main.ts': "import { A } from './a';\nNestFactory.create(A)", 'src/a.ts': open },
+    ],
+    ['is main.ts', { 'src/main.ts': open, 'src/app.module.ts': APP }],
+  ])('%s: says what to do by hand', (_, files) => {
+    expect(refused(files).message).toMatch(/^src\/.*cannot be read: a string without an end\. Nothing was changed\.$/);
+  });
+
+  it('is none of these: it is left alone', () => {
+    expect(planned({ 'src/app.module.ts': APP, 'src/x.ts': open }).after['src/app.module.ts']).toContain('AuthModule');
+  });
+});
+
 describe('init, the style', () => {
+  it('comments inside a one-line list stay', () => {
+    const textOf = (imports: string) =>
+      planned({ 'src/app.module.ts': withImports(imports) }).after['src/app.module.ts'];
+    expect(textOf("[/* it's none */]")).toContain("imports: [/* it's none */\n    TypeOrmModule.forRoot({");
+    expect(textOf('[Cats /* last */]')).toContain('imports: [\n    Cats, /* last */\n    TypeOrmModule.forRoot({');
+    expect(
+      planned({
+        'src/app.module.ts': connection("{ type: 'postgres', entities: [/* none */], migrations: [M /* one */] }"),
+      }).after['src/app.module.ts'],
+    ).toContain('entities: [/* none */ ...authEntities], migrations: [M, ...authMigrations /* one */]');
+  });
+
   it('double quotes, tabs, no semicolons, CRLF: as the file has them', () => {
     const source =
       'import { Module } from "@nestjs/common"\r\nimport { Cats } from "./cats"\r\n\r\n@Module({\r\n\timports: [Cats],\r\n})\r\nexport class AppModule {}\r\n';
@@ -233,8 +274,24 @@ describe('init, the files beside it', () => {
     ['node_modules\n*.env\n', undefined],
     ['.env\n!.env', '.env\n!.env\n.env\n'],
     ['.env.local', '.env.local\n.env\n'],
+    ['*\n!*.*\n', '*\n!*.*\n.env\n'],
+    ['.env\n!/config/.env', '.env\n!/config/.env\n.env\n'],
+    ['*\n!*.*\n.env\n# mine', undefined],
+    ['.env*\n!.env.example', undefined],
   ])('.gitignore %j', (there, after) => {
     expect(planned({ ...app, '.gitignore': there }).after['.gitignore']).toBe(after);
+  });
+
+  it('.env that git has already: the secret is not written into it', () => {
+    const folder = written({ ...app, '.env': 'PORT=1\n' });
+    const git = (...args: string[]) => execFileSync('git', args, { cwd: folder });
+    git('init', '-q');
+    // Negative control: in a repository, and not in its index.
+    expect(planOf(new Project(folder), undefined).changes.map(({ path }) => path)).toContain('.env');
+    git('add', '.env');
+    expect(() => planOf(new Project(folder), undefined)).toThrow(/`git rm --cached \.env`.*Nothing was changed\.$/);
+    writeFileSync(join(folder, '.env'), 'AUTH_SECRET=theirs\nDATABASE_URL=x\n');
+    expect(planOf(new Project(folder), undefined).kept).toContain('.env has AUTH_SECRET already.');
   });
 
   it('does not load .env twice, nor write over a file, nor take a route that is taken', () => {
@@ -247,6 +304,14 @@ describe('init, the files beside it', () => {
     expect(
       planned({ ...app, 'src/a.ts': "@Controller('me') class A {}" }).after['src/me.controller.ts'],
     ).toBeUndefined();
+  });
+
+  it('a file that is not UTF-8 is not written back as something else; one with a byte order mark keeps it', () => {
+    for (const path of ['.env', '.gitignore', 'src/app.module.ts']) {
+      const latin1 = Buffer.from(`${APP}// caf\u00e9`, 'latin1');
+      expect(() => planned({ ...app, [path]: latin1 })).toThrow(expect.objectContaining({ code: 'NOT_UTF8' }));
+    }
+    expect(planned({ 'src/app.module.ts': `\uFEFF${APP}` }).after['src/app.module.ts']).toMatch(/^\uFEFF/);
   });
 
   it('again: nothing', () => {

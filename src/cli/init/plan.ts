@@ -2,7 +2,7 @@ import { basename, dirname, join, relative } from 'node:path/posix';
 import { CommandFailure } from '../failure.js';
 import { newSecret } from '../new-secret.js';
 import type { NamedModule, Project } from './project.js';
-import type { Literal, SourceFile } from './source-file.js';
+import type { Literal, Property, SourceFile } from './source-file.js';
 import { closing, matches, Unreadable } from './tokens.js';
 
 export interface FileChange {
@@ -80,21 +80,29 @@ export function planOf(project: Project, modulePath: string | undefined): Plan {
   if (used) {
     kept.push(`${used.path} has AuthModule already.`);
   } else {
-    const module = moduleOf(project, modulePath);
+    // A connection that is not seen would be followed by a second one.
+    for (const [path, { message }] of project.unreadable) {
+      if (/TypeOrmModule|AuthModule/.test(project.read(path) ?? ''))
+        throw byHand(`${path} cannot be read: ${message}`, path);
+    }
+    let path = modulePath ?? project.entry;
     try {
+      const module = moduleOf(project, modulePath);
+      path = module.file.path;
       connection = addModules(sources, module);
       changes.push(...addLoadEnv(project, sources, module, kept));
       changes.push(...addController(project, sources, module, kept));
       openGreeting(sources);
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
-      throw byHand(`${module.file.path} cannot be read: ${error.message}`, module.file.path);
+      throw byHand(`${path} cannot be read: ${error.message}`, path);
     }
   }
   for (const file of sources) {
     if (file.changed !== file.text) changes.push({ path: file.path, before: file.text, after: file.changed });
   }
-  changes.push(...addVariables(project, connection?.isNew === true, kept), ...ignoreVariables(project, kept));
+  // .gitignore first: there is no moment in which git could see the secret.
+  changes.push(...ignoreVariables(project, kept), ...addVariables(project, connection?.isNew === true, kept));
   return { changes, kept, next: nextSteps(project, connection, used !== undefined, sources) };
 }
 
@@ -123,7 +131,7 @@ function moduleOf(project: Project, path: string | undefined): NamedModule {
 function addModules(sources: readonly SourceFile[], { file, className }: NamedModule): Connection {
   const metadata = file.moduleMetadata(className);
   if (!metadata) throw byHand(`The metadata of ${className} in ${file.path} is not an object`, file.path);
-  const imports = file.propertiesOf(metadata).get('imports');
+  const imports = propertiesOf(file, metadata, `The metadata of ${className}`).get('imports');
   const list = imports && file.literalOf(imports, '[');
   if (imports && !list) throw byHand(`The imports of ${className} in ${file.path} are not an array`, file.path);
 
@@ -139,6 +147,12 @@ function addModules(sources: readonly SourceFile[], { file, className }: NamedMo
   return connection;
 }
 
+/** What is not written there by name, such as `...base`, could be overridden by an addition. */
+function propertiesOf(file: SourceFile, literal: Literal, what: string): ReadonlyMap<string, Property> {
+  if (!file.isPlain(literal)) throw byHand(`${what} in ${file.path} are not all written there by name`, file.path);
+  return file.propertiesOf(literal);
+}
+
 /** Adds entities and migrations to the application's own connection; `undefined` if it has none by TypeOrmModule. */
 function extendConnection(sources: readonly SourceFile[]): Connection | undefined {
   const found = sources.flatMap((file) =>
@@ -151,7 +165,7 @@ function extendConnection(sources: readonly SourceFile[]): Connection | undefine
   const options = method === 'forRoot' ? firstArgument(file, open) : returnedByFactory(file, open);
   if (!options)
     throw byHand(`The options of TypeOrmModule in ${file.path} are not written there as an object`, file.path);
-  const properties = file.propertiesOf(options);
+  const properties = propertiesOf(file, options, 'The options of TypeOrmModule');
   const type = properties.get('type');
   if (!type || file.stringOf(type) !== 'postgres') {
     const reason = `The connection in ${file.path} is not of type 'postgres'`;
@@ -162,7 +176,8 @@ function extendConnection(sources: readonly SourceFile[]): Connection | undefine
   }
   // Of forRootAsync, the name is written beside the factory.
   const outer = firstArgument(file, open);
-  const nameProperty = properties.get('name') ?? (outer && file.propertiesOf(outer).get('name'));
+  const nameProperty =
+    properties.get('name') ?? (outer && propertiesOf(file, outer, 'The options of TypeOrmModule').get('name'));
   const name = nameProperty && file.stringOf(nameProperty);
   if (nameProperty && name === undefined)
     throw byHand(`The name of the connection in ${file.path} is not a string`, file.path);
@@ -265,7 +280,10 @@ function addVariables(project: Project, needsDatabase: boolean, kept: string[]):
   const has = (name: string) => new RegExp(`^[ \\t]*(export[ \\t]+)?${name}[ \\t]*=`, 'm').test(before ?? '');
   const lines: string[] = [];
   if (has('AUTH_SECRET')) kept.push('.env has AUTH_SECRET already.');
-  else lines.push(`AUTH_SECRET=${newSecret()}`);
+  else if (project.isTracked('.env')) {
+    const reason = 'Git tracks .env, and would keep the secret: run `git rm --cached .env`, and then this again';
+    throw byHand(reason, 'your application module');
+  } else lines.push(`AUTH_SECRET=${newSecret()}`);
   if (needsDatabase && !has('DATABASE_URL')) lines.push(`DATABASE_URL=${DATABASE_URL}`);
   if (lines.length === 0) return [];
   const eol = before?.includes('\r\n') ? '\r\n' : '\n';
@@ -276,9 +294,10 @@ function addVariables(project: Project, needsDatabase: boolean, kept: string[]):
 function ignoreVariables(project: Project, kept: string[]): FileChange[] {
   const before = project.read('.gitignore');
   const rules = (before ?? '').split(/\r?\n/).map((line) => line.trim());
-  // The last rule that matches decides.
-  const last = rules.findLast((rule) => /^!?(\*\*\/|\/)?(\.env|\.env\*|\*\.env|\.\*|\*)$/.test(rule));
-  if (last !== undefined && !last.startsWith('!')) {
+  // The last rule that matches decides; of those after it, any with a pattern may be one, such as `!*.*`.
+  const last = rules.findLastIndex((rule) => /^!?(\*\*\/|\/)?(\.env|\.env\*|\*\.env|\.\*|\*)$/.test(rule));
+  const mayReturn = rules.slice(last + 1).some((rule) => /^!.*([*?[\\]|\.env$)/.test(rule));
+  if (last >= 0 && !rules[last]!.startsWith('!') && !mayReturn) {
     kept.push('.gitignore has .env already.');
     return [];
   }

@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, normalize, relative } from 'node:path/posix';
 import { CommandFailure } from '../failure.js';
@@ -21,6 +23,8 @@ export interface NamedModule {
 export class Project {
   readonly packageJson: PackageJson;
   readonly sourceRoot: string;
+  /** The sources that cannot be read as TypeScript. */
+  readonly unreadable = new Map<string, Unreadable>();
   private readonly files = new Map<string, SourceFile>();
 
   /** @throws {CommandFailure} `NOT_A_NEST_APPLICATION` if the folder holds none. */
@@ -48,10 +52,22 @@ export class Project {
     return { ...this.packageJson.devDependencies, ...this.packageJson.dependencies };
   }
 
-  /** The text of a file, or `undefined` if there is none. */
+  /**
+   * The text of a file, or `undefined` if there is none.
+   *
+   * @throws {CommandFailure} `NOT_UTF8`: written back, it would not be the same.
+   */
   read(path: string): string | undefined {
     const file = join(this.folder, path);
-    return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+    if (!existsSync(file)) return undefined;
+    const bytes = readFileSync(file);
+    if (isUtf8(bytes)) return bytes.toString();
+    throw new CommandFailure('NOT_UTF8', `${path} is not UTF-8: save it so, and run this again. Nothing was changed.`);
+  }
+
+  /** Whether git has the file already, so that .gitignore does not apply to it; not without git. */
+  isTracked(path: string): boolean {
+    return spawnSync('git', ['ls-files', '--error-unmatch', '--', path], { cwd: this.folder }).status === 0;
   }
 
   /** Each file has one object, so that all additions to it come together. */
@@ -65,7 +81,7 @@ export class Project {
     return file;
   }
 
-  /** The files of the application, without tests. What cannot be read as TypeScript is left out. */
+  /** The files of the application, without tests. What is `unreadable` is left out. */
   sources(): SourceFile[] {
     const folder = join(this.folder, this.sourceRoot);
     if (!existsSync(folder)) return [];
@@ -77,8 +93,9 @@ export class Project {
         try {
           return this.source(`${this.sourceRoot}/${path}`) ?? [];
         } catch (error) {
-          if (error instanceof Unreadable) return [];
-          throw error;
+          if (!(error instanceof Unreadable)) throw error;
+          this.unreadable.set(`${this.sourceRoot}/${path}`, error);
+          return [];
         }
       });
   }

@@ -122,6 +122,11 @@ export class SourceFile {
     this.edits.push(insertion(this.tokens[token]!.start, text));
   }
 
+  /** Whether the object has neither a spread nor a computed key. */
+  isPlain({ open }: Literal): boolean {
+    return parts(this.tokens, open).every(({ from }) => !/^[.[]/.test(this.tokens[from]!.text));
+  }
+
   /** The properties of an object literal that are written as `name: value`. */
   propertiesOf({ open }: Literal): ReadonlyMap<string, Property> {
     const found = new Map<string, Property>();
@@ -181,10 +186,13 @@ export class SourceFile {
       const lines = added.map((text) => `${indent}${this.indented(text, indent)},\n`).join('');
       return [...(last && !comma ? [insertion(this.tokens[last.to]!.end, ',')] : []), insertion(lineStart, lines)];
     }
+    // What is before it may be a comment.
+    const spaceFrom = end.start - /\s*$/.exec(this.text.slice(opening.end, end.start))![0].length;
     if (added.every((text) => !text.includes('\n'))) {
       if (last) return [insertion((comma ?? this.tokens[last.to]!).end, (comma ? ' ' : ', ') + added.join(', '))];
       const padding = opening.text === '{' ? ' ' : '';
-      return [{ at: opening.end, to: end.start, text: padding + added.join(', ') + padding }];
+      const before = spaceFrom === opening.end ? padding : ' ';
+      return [{ at: spaceFrom, to: end.start, text: before + added.join(', ') + padding }];
     }
     // A line each, also for those that shared one.
     const inner = outer + this.indentation;
@@ -193,8 +201,11 @@ export class SourceFile {
       const { start } = this.tokens[from]!;
       return { at: start - /\s*$/.exec(this.text.slice(0, start))![0].length, to: start, text: `\n${inner}` };
     });
-    const at = last ? (comma ?? this.tokens[last.to]!).end : opening.end;
-    return [...breaks, { at, to: end.start, text: `${last && !comma ? ',' : ''}${lines}\n${outer}` }];
+    return [
+      ...breaks,
+      ...(last && !comma ? [insertion(this.tokens[last.to]!.end, ',')] : []),
+      { at: spaceFrom, to: end.start, text: `${lines}\n${outer}` },
+    ];
   }
 
   private quoted(text: string): string {

@@ -45,6 +45,13 @@ describe('tokens', () => {
     expect(texts("return /'/")).toEqual(['return', "/'/"]);
   });
 
+  it.each(["`${a /* it's } */}`", '`${a // `}\n}`', "`${a.replace(/['/}]/g, '')}`", '`${{ a: { b } }}${`${c}`}`'])(
+    '%s is one template',
+    (source) => {
+      expect(texts(source)).toEqual([source]);
+    },
+  );
+
   it.each(["'open", '`open', '`${open', 'a = /open'])('%s: cannot be read', (source) => {
     expect(() => tokensOf(source)).toThrow(Unreadable);
   });

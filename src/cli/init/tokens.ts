@@ -28,18 +28,21 @@ const TOKEN = new RegExp(
  */
 export function tokensOf(source: string): Token[] {
   const tokens: Token[] = [];
-  TOKEN.lastIndex = 0;
-  for (let match; (match = TOKEN.exec(source)) !== null;) {
-    const { word, string, mark } = match.groups!;
-    const start = match.index;
-    const kind = word !== undefined ? 'word' : string !== undefined ? 'string' : kindOf(mark, tokens.at(-1));
-    if (kind === null) continue;
-    if (kind === 'template') TOKEN.lastIndex = endOfTemplate(source, start);
-    if (kind === 'regex') TOKEN.lastIndex = endOfRegex(source, start);
-    const end = TOKEN.lastIndex;
-    tokens.push({ kind, text: source.slice(start, end), start, end });
+  for (let at = 0; at < source.length;) {
+    const { kind, end } = next(source, at, tokens.at(-1));
+    if (kind !== null) tokens.push({ kind, text: source.slice(at, end), start: at, end });
+    at = end;
   }
   return tokens;
+}
+
+function next(source: string, at: number, before: Token | undefined): { kind: Token['kind'] | null; end: number } {
+  TOKEN.lastIndex = at;
+  const { word, string, mark } = TOKEN.exec(source)!.groups!;
+  const { lastIndex } = TOKEN;
+  const kind = word !== undefined ? 'word' : string !== undefined ? 'string' : kindOf(mark, before);
+  if (kind === 'template') return { kind, end: endOfTemplate(source, at) };
+  return { kind, end: kind === 'regex' ? endOfRegex(source, at) : lastIndex };
 }
 
 /** `null` for space and comments. */
@@ -75,23 +78,16 @@ function endOfTemplate(source: string, start: number): number {
 
 /** The place of the brace that closes the substitution. */
 function endOfSubstitution(source: string, start: number): number {
-  for (let at = start; at < source.length; at++) {
-    const mark = source[at]!;
-    if (mark === '}') return at;
-    if (mark === '{') at = endOfSubstitution(source, at + 1);
-    else if (mark === '`') at = endOfTemplate(source, at) - 1;
-    else if (mark === "'" || mark === '"') at = endOfString(source, at);
+  let depth = 0;
+  let before: Token | undefined;
+  for (let at = start; at < source.length;) {
+    const { kind, end } = next(source, at, before);
+    if (kind === 'mark' && source[at] === '{') depth++;
+    if (kind === 'mark' && source[at] === '}' && depth-- === 0) return at;
+    if (kind !== null) before = { kind, text: source.slice(at, end), start: at, end };
+    at = end;
   }
   throw new Unreadable('a template without an end');
-}
-
-/** The place of the closing quote. */
-function endOfString(source: string, start: number): number {
-  for (let at = start + 1; at < source.length; at++) {
-    if (source[at] === '\\') at++;
-    else if (source[at] === source[start]) return at;
-  }
-  throw new Unreadable('a string without an end');
 }
 
 /** The index of the token that closes the bracket at `open`. */
