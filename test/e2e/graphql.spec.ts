@@ -160,9 +160,8 @@ describe('GraphQL (Apollo on Express) behind the global guard', () => {
   });
 
   // Their table is hidden, so only where they are in PostgreSQL.
-  (redisUrls() === null ? it : it.skip)(
-    'H6: 500 aliases of a limited field while nothing can be counted: asked once, and every field is told',
-    async () => {
+  if (redisUrls() === null) {
+    it('H6: 500 aliases of a limited field while nothing can be counted: asked once, and every field is told', async () => {
       await t.db.query('ALTER TABLE auth_rate_limit_events RENAME TO hidden');
       try {
         t.clock.advance(minutes(10));
@@ -175,8 +174,8 @@ describe('GraphQL (Apollo on Express) behind the global guard', () => {
         await t.db.query('ALTER TABLE hidden RENAME TO auth_rate_limit_events');
       }
       expect((await ask('{ limited }')).body.data).toEqual({ limited: 'sent' });
-    },
-  );
+    });
+  }
 
   it('H6: a request that has logged out is nobody in the fields that follow', async () => {
     const left = await signInAs(t.app, (await createUser(t.app)).id);

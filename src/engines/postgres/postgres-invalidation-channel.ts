@@ -84,7 +84,7 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
       const detail = `no trigger ${missing.join(', ')}`;
       throw new AuthError(
         'SCHEMA_MISSING',
-        `The triggers that cache.enabled needs are missing (${detail}). Run \`npx nestjs-latchkey migrate\`, or turn the cache off.`,
+        `The triggers that cache.enabled needs are missing (${detail}). Run \`npx nestjs-latchkey migrate\`, or run authMigrations yourself, or turn the cache off.`,
         { detail },
       );
     }
