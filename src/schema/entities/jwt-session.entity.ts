@@ -28,7 +28,7 @@ export abstract class JwtSessionColumns {
   userAgent!: string | null;
 }
 
-/** With `jwt.registry`: the session JWTs that were handed out. A row is kept until its JWT has expired. */
+/** With `jwt.registry`: the session JWTs that were handed out. What has ended goes with the user's next one. */
 @Entity('auth_jwt_sessions')
 export class JwtSessionEntity extends JwtSessionColumns {
   @Column({ name: 'user_id', type: 'uuid' })
