@@ -216,7 +216,10 @@ describe.each(PLATFORMS)('recipes on %s', (platform) => {
       expect(await storedText(t.db, 'auth_ephemeral_tokens')).not.toContain(ada.email);
       mailer.instead = undefined;
       mailer.sent.length = 0;
-      for (let i = 0; i < 4; i++) await forgot(ada.email, `198.51.100.${i}`).expect(202);
+      for (let i = 0; i < 4; i++) {
+        await forgot(ada.email, `198.51.100.${i}`).expect(202);
+        await MemoryMailer.of(t.app); // mails are sent side by side, and only the newest link works
+      }
       expect(await mailTo(ada.email)).toHaveLength(3);
       await reset(mailer.last('password_reset').token).expect(200);
     });
