@@ -17,6 +17,8 @@ export interface AuthErrorFacts {
   INVALID_CREDENTIALS: Record<never, never>;
   /** A signed token that is not valid. */
   INVALID_TOKEN: { reason: TokenErrorReason };
+  /** A mailed link or code that cannot be used: unknown, spent, expired, replaced by a newer one, or another browser's. */
+  INVALID_LINK: Record<never, never>;
   /** A token that was revoked, by a logout for example. */
   TOKEN_REVOKED: Record<never, never>;
   /** A valid token of an account that is disabled or deleted. */
@@ -74,6 +76,7 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   INVALID_CREDENTIALS: { status: 401, message: 'Wrong e-mail address or password.' },
   INVALID_TOKEN: { status: 401, message: 'The token is not valid or has expired.' },
   TOKEN_REVOKED: { status: 401, message: 'The token has been revoked.' },
+  INVALID_LINK: { status: 400, message: 'The link is not valid or has expired.' },
   ACCOUNT_INACTIVE: { status: 401, message: 'The account is no longer active.' },
   TOKENS_INVALIDATED: { status: 401, message: 'The session has ended. Log in again.' },
   CROSS_ORIGIN_REQUEST: { status: 403, message: 'Requests from this origin are not accepted.' },

@@ -2,6 +2,7 @@ import { ConfigurableModuleBuilder, type ModuleMetadata, type Type } from '@nest
 import type { AuthEngine } from './auth.engine.js';
 import type { AuthOptions } from './config/auth-options.js';
 import { EXTRA_DEFAULTS } from './config/extra-defaults.js';
+import type { NamedFlows } from './config/flow-settings.js';
 import type { RouteOptions } from './config/route-options.js';
 import type { Mailer } from './mail/mailer.js';
 import type { UserDirectory } from './user/user.directory.js';
@@ -22,6 +23,12 @@ export interface AuthModuleExtras {
   users?: Type<UserDirectory>;
   /** Sends your mail, such as `SmtpMailer` of the recipe. Needs `baseUrl`. Default: none, and nothing is mailed. */
   mailer?: Type<Mailer>;
+  /**
+   * The flows that there are, by name, with their settings: `{ registration: {}, passwordReset: {} }`. What is not named
+   * has no route and no provider. With `forRootAsync` the names are enough here, `['registration', 'passwordReset']`,
+   * and the factory may return the settings. Default: none.
+   */
+  flows?: NamedFlows;
   /** Modules whose providers your directory and your mailer inject. */
   imports?: ModuleMetadata['imports'];
   /** Name of the TypeORM DataSource, if it is not the default one. */

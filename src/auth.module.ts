@@ -1,4 +1,11 @@
-import { Module, type DynamicModule, type FactoryProvider, type NestModule, type Provider } from '@nestjs/common';
+import {
+  Module,
+  type DynamicModule,
+  type FactoryProvider,
+  type NestModule,
+  type Provider,
+  type Type,
+} from '@nestjs/common';
 import { APP_FILTER, HttpAdapterHost } from '@nestjs/core';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
@@ -32,6 +39,7 @@ import { Clock, SystemClock } from './common/clock.js';
 import { Hidden } from './common/hidden.js';
 import { AuthConfig } from './config/auth-config.js';
 import type { AuthOptions } from './config/auth-options.js';
+import { FLOW_NAMES, flowNamesOf, routedFlowsOf, type FlowName } from './config/flow-settings.js';
 import { KeyRing } from './crypto/key-ring.js';
 import { AuthTransaction } from './postgres/auth-transaction.js';
 import { PreparedStatements } from './postgres/prepared-statements.js';
@@ -39,8 +47,9 @@ import { AuthEvents } from './events/auth-events.js';
 import { EventEmitterBridge } from './events/event-emitter.bridge.js';
 import { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';
 import { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
+import { FLOW_CONTROLLERS, flowControllersAt } from './http/flows/flow-controllers.js';
 import { AuthErrorFilter } from './http/auth-error.filter.js';
-import { authControllerAt } from './http/auth.controller.js';
+import { AuthController, authControllerAt } from './http/auth.controller.js';
 import { BearerSessions } from './login/bearer-sessions.js';
 import { CookieWriter } from './http/cookie-writer.js';
 import { ClientIp } from './http/client-ip.js';
@@ -68,6 +77,7 @@ import { TokenStates } from './revocation/token-states.js';
 import { TokenRevocationService } from './revocation/token-revocation.service.js';
 import { Mailer } from './mail/mailer.js';
 import { Outbox } from './mail/outbox.js';
+import { OwnerNotices } from './mail/owner-notices.js';
 import { AuthMetrics } from './metrics/auth-metrics.js';
 import { CountedSessionStore } from './metrics/counted-session.store.js';
 import { EventMetrics } from './metrics/event-metrics.js';
@@ -88,7 +98,7 @@ import { SessionService } from './session/session.service.js';
 import { SessionStore } from './session/session.store.js';
 import { PasswordHasher } from './user/password-hasher.js';
 import { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
-import { UserDirectory } from './user/user.directory.js';
+import { lacks, UserDirectory } from './user/user.directory.js';
 
 /**
  * Sessions behind one guard. `forRoot({ secrets })` is enough: it guards every handler, and everything it provides can
@@ -169,7 +179,9 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
 
   configure(): void {
     const { httpAdapter } = this.adapterHost;
-    if (this.config.routes) mountBodyRules(httpAdapter, this.config.routes.path);
+    if (this.config.routes) {
+      mountBodyRules(httpAdapter, this.config.routes.path, [AuthController, ...FLOW_CONTROLLERS]);
+    }
     mountCookieParser(httpAdapter);
   }
 }
@@ -180,6 +192,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     globalGuard,
     users,
     mailer,
+    flows,
     imports = [],
     dataSource,
     engine = postgresEngine,
@@ -191,11 +204,13 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
   const mail: Provider[] =
     // Anything else is one of the mistakes that AuthConfig lists.
     typeof mailer === 'function' ? [mailer, { provide: Mailer, useExisting: mailer }, Outbox] : [];
+  const named = flowNamesOf(flows);
   const services: Provider[] = [
     { provide: Clock, useClass: SystemClock },
     {
       provide: AuthConfig,
-      useFactory: (options: Hidden<AuthOptions>) => AuthConfig.from(options.reveal(), routes, mailer),
+      useFactory: (options: Hidden<AuthOptions>) =>
+        AuthConfig.from(options.reveal(), { routes, mailer, flows, lacks: (operation) => lacks(users, operation) }),
       inject: [AUTH_OPTIONS],
     },
     {
@@ -231,6 +246,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     PasswordHasher,
     ...directory,
     ...mail,
+    OwnerNotices,
     KeyRing,
     JwtCodecService,
     { provide: RevokedTokenStore, useClass: PostgresRevokedTokenStore },
@@ -302,6 +318,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     PasswordAttempts,
     PasswordLogin,
     PasswordChangeService,
+    ...FLOW_NAMES.flatMap((flow) => (named.includes(flow) ? FLOW_SERVICES[flow] : [])),
     SessionCookie,
     DeviceCookie,
     CookieWriter,
@@ -320,7 +337,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     ...definition,
     global: isGlobal,
     imports: [...(definition.imports ?? []), ...imports],
-    controllers: routes ? [authControllerAt(routes)] : [],
+    controllers: routes ? [authControllerAt(routes), ...flowControllersAt(routes.path, routedFlowsOf(flows))] : [],
     providers: [
       ...(definition.providers ?? []).map(hidden),
       ...services,
@@ -331,6 +348,16 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     exports: services,
   };
 }
+
+/** What a flow needs beside what there is anyway. */
+const FLOW_SERVICES: Readonly<Record<FlowName, readonly Type[]>> = {
+  registration: [],
+  passwordReset: [],
+  passwordChange: [],
+  emailChange: [],
+  accountDeletion: [],
+  stepUp: [],
+};
 
 /** The raw options hold the secrets, and whoever inspects the application can see its providers. */
 function hidden(provider: Provider): Provider {

@@ -20,6 +20,18 @@ export type {
   EphemeralTokenRule,
   EphemeralTokenType,
 } from './config/ephemeral-token-settings.js';
+export type {
+  AccountDeletionSettings,
+  EmailChangeSettings,
+  FlowName,
+  FlowOptions,
+  FlowSettings,
+  NamedFlows,
+  PasswordChangeSettings,
+  PasswordResetSettings,
+  RegistrationSettings,
+  StepUpSettings,
+} from './config/flow-settings.js';
 export type { MailPages, MailSettings } from './config/mail-settings.js';
 export type { JwtSettings } from './config/jwt-settings.js';
 export type { PasswordSettings } from './config/password-settings.js';
@@ -63,7 +75,7 @@ export type {
 
 export { PasswordHasher } from './user/password-hasher.js';
 export { UserDirectory } from './user/user.directory.js';
-export type { AuthUser } from './user/user.directory.js';
+export type { AuthUser, EmailChange, NewAccount } from './user/user.directory.js';
 export { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 
 export { SessionService } from './session/session.service.js';

@@ -24,7 +24,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ['jwt-session'],
   ['mail'],
   ['login'],
-  ['password'],
+  // The flows, which never import each other.
+  ['password', 'registration', 'email-change', 'account-deletion', 'step-up'],
   ['auth.engine.ts'],
   ['schema'],
   ['engines/postgres'],

@@ -8,6 +8,7 @@ import { checkCleanup, type CleanupSettings } from './cleanup-settings.js';
 import { checkCookie, cookiePrefix, type CookieSettings } from './cookie-settings.js';
 import { checkDatabase, type DatabaseSettings } from './database-settings.js';
 import { checkEphemeralTokens, type EphemeralTokenRule } from './ephemeral-token-settings.js';
+import { checkFlows, type CheckedFlows } from './flow-settings.js';
 import { checkJwt, type JwtSettings } from './jwt-settings.js';
 import { checkMail, type MailSettings } from './mail-settings.js';
 import { OptionChecker } from './option-checker.js';
@@ -38,7 +39,17 @@ const OPTIONS: readonly (keyof AuthOptions)[] = [
   'rateLimits',
   'loginPage',
   'mail',
+  'flows',
 ];
+
+/** What stands beside the options, or beside the factory that returns them. */
+export interface Extras {
+  readonly routes?: RouteOptions | undefined;
+  readonly mailer?: unknown;
+  readonly flows?: unknown;
+  /** Whether the user directory lacks this operation. Default: it has all. */
+  readonly lacks?: (operation: string) => boolean;
+}
 
 /**
  * The options of `AuthModule.forRoot` with the defaults filled in, validated once at boot and frozen. Everything inside
@@ -69,6 +80,7 @@ export class AuthConfig {
   /** `undefined` without a mailer. */
   declare readonly mail: Readonly<MailSettings> | undefined;
   declare readonly routes: Readonly<RouteOptions> | undefined;
+  declare readonly flows: CheckedFlows;
 
   private constructor(checked: Omit<AuthConfig, 'cookieName' | 'hasStatelessSessions'>) {
     Object.assign(this, checked);
@@ -77,7 +89,7 @@ export class AuthConfig {
   }
 
   /** Throws one `INVALID_CONFIG` that lists every mistake, each with its remedy. The options are left untouched. */
-  static from(options: AuthOptions, routes?: RouteOptions, mailer?: unknown): AuthConfig {
+  static from(options: AuthOptions, { routes, mailer, flows, lacks = () => false }: Extras = {}): AuthConfig {
     const check = new OptionChecker();
     check.keys('', options, OPTIONS);
     const { url: listenerUrl, ...cache } = checkCache(check, options?.cache);
@@ -102,6 +114,12 @@ export class AuthConfig {
       loginPage: options?.loginPage,
       mail: checkMail(check, options?.mail, mailer, options?.baseUrl),
       routes: checkRoutes(check, routes),
+      flows: checkFlows(check, flows, options?.flows, {
+        hasMailer: mailer !== undefined,
+        pages: Object(options?.mail?.pages),
+        lacks,
+        hasSignedCookies: options?.session?.scheme === 'signed-cookie',
+      }),
     };
     check.that(
       checked.loginPage === undefined || isLocalPath(checked.loginPage),

@@ -4,6 +4,7 @@ import type { CleanupSettings } from './cleanup-settings.js';
 import type { CookieSettings } from './cookie-settings.js';
 import type { DatabaseSettings } from './database-settings.js';
 import type { EphemeralTokenRule, EphemeralTokenType } from './ephemeral-token-settings.js';
+import type { FlowOptions } from './flow-settings.js';
 import type { JwtSettings } from './jwt-settings.js';
 import type { MailSettings } from './mail-settings.js';
 import type { PasswordSettings } from './password-settings.js';
@@ -57,4 +58,6 @@ export interface AuthOptions {
   /** Other lifetimes for the built-in single-use tokens, and the rules of types you add. */
   ephemeralTokens?: { [Type in EphemeralTokenType]?: Partial<EphemeralTokenRule> };
   rateLimits?: RateLimitOptions;
+  /** The settings of the flows. With `forRootAsync`, those named beside the factory. */
+  flows?: FlowOptions;
 }

@@ -1,4 +1,4 @@
-import { hours, minutes, type Duration } from '../common/duration.js';
+import { days, hours, minutes, type Duration } from '../common/duration.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
 
 /** The result of the first factor of a login, to be kept until the last. It is plain JSON; instants are epoch ms. */
@@ -43,6 +43,15 @@ export interface EphemeralTokenFields {
    * is `await passwordHasher.hash(code)`, compared with `passwordHasher.matches` (OWASP ASVS 6.5.2).
    */
   email_otp_setup: { username: string; codeHash: string };
+  /**
+   * The mailed link of a registration. It belongs to the address: there is no account yet. `browser` is the SHA-256 of
+   * the cookie of the browser that asked; `passwordHash` is missing if no password has been chosen yet.
+   */
+  register: { email: string; passwordHash?: string; browser?: string };
+  /** The mailed link to a new address, for the account that still has the old one. */
+  email_change: { username: string; from: string; to: string };
+  /** The link to the old address that takes a change of address back; `username` is the new one. */
+  email_revert: { username: string; from: string; to: string };
   /** One download of one resource, `type:id`. */
   slicer_download: { resource: `${string}:${string}` };
 }
@@ -58,6 +67,9 @@ export interface EphemeralTokenRule {
   binding?: string;
 }
 
+/** The types that belong to an e-mail address, not to an account: nobody may have one with it yet. */
+export const ADDRESS_TOKENS: ReadonlySet<string> = new Set<EphemeralTokenType>(['register']);
+
 /** Lifetimes and rules. Of a built-in type you can change `ttl`; types of your own you describe completely. */
 export class EphemeralTokenSettings {
   readonly pre_auth: EphemeralTokenRule = { ttl: minutes(5), binding: 'challengeId' };
@@ -66,6 +78,10 @@ export class EphemeralTokenSettings {
   readonly password_reset: EphemeralTokenRule = { ttl: hours(1), onePerUser: true };
   /** OWASP ASVS 6.5.5: an out-of-band code lives at most 10 minutes. */
   readonly email_otp_setup: EphemeralTokenRule = { ttl: minutes(10), onePerUser: true };
+  /** OWASP ASVS 6.4.1. */
+  readonly register: EphemeralTokenRule = { ttl: hours(24), onePerUser: true };
+  readonly email_change: EphemeralTokenRule = { ttl: hours(1), onePerUser: true };
+  readonly email_revert: EphemeralTokenRule = { ttl: days(7) };
   readonly slicer_download: EphemeralTokenRule = { ttl: minutes(5), binding: 'resource' };
 }
 

@@ -10,5 +10,6 @@ export const EXTRA_DEFAULTS = {
   dataSource: undefined,
   engine: undefined,
   mailer: undefined,
+  flows: undefined,
   isGlobal: true,
 } as const;

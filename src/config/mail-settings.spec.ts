@@ -8,7 +8,7 @@ const secrets = ['x'.repeat(32)];
 
 function mistakes(options: object, mailer: unknown): readonly string[] {
   try {
-    AuthConfig.from({ secrets, ...options }, undefined, mailer);
+    AuthConfig.from({ secrets, ...options }, { mailer });
     return [];
   } catch (error) {
     if (isAuthError(error, 'INVALID_CONFIG')) return error.facts.mistakes;
@@ -22,7 +22,7 @@ describe('mail settings', () => {
   });
 
   it('have defaults', () => {
-    const { mail } = AuthConfig.from({ secrets, baseUrl }, undefined, SomeMailer);
+    const { mail } = AuthConfig.from({ secrets, baseUrl }, { mailer: SomeMailer });
     expect(mail).toMatchObject({ timeout: 30_000, concurrency: 8, queue: 1_000, shutdownTimeout: 10_000 });
   });
 

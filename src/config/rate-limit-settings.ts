@@ -1,4 +1,4 @@
-import { minutes, seconds, type Duration } from '../common/duration.js';
+import { hours, minutes, seconds, type Duration } from '../common/duration.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
 
 /**
@@ -26,6 +26,10 @@ export interface RateLimitEvents {
   /** Wrong second factors of one account, across challenges and factors. */
   '2fa_attempt': true;
   email_send: true;
+  /** Requests for an account from one address. */
+  register_ip: true;
+  /** Requests from one address, of all flows that mail something. */
+  mail_ip: true;
   password_reset_send: true;
   password_reset_ip: true;
   password_change: true;
@@ -61,6 +65,8 @@ export class RateLimitSettings {
     login_network: { limit: 200, window: minutes(15) },
     '2fa_attempt': { limit: 5, window: minutes(15) },
     email_send: { limit: 3, window: minutes(10) },
+    register_ip: { limit: 10, window: hours(1) },
+    mail_ip: { limit: 20, window: minutes(15) },
     password_reset_send: { limit: 3, window: minutes(15) },
     password_reset_ip: { limit: 10, window: minutes(15) },
     password_change: { limit: 5, window: minutes(15) },

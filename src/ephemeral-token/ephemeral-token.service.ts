@@ -3,10 +3,11 @@ import { AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import type { Duration } from '../common/duration.js';
 import { AuthConfig } from '../config/auth-config.js';
-import type {
-  EphemeralTokenFields,
-  EphemeralTokenRule,
-  EphemeralTokenType,
+import {
+  ADDRESS_TOKENS,
+  type EphemeralTokenFields,
+  type EphemeralTokenRule,
+  type EphemeralTokenType,
 } from '../config/ephemeral-token-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { normalizeLogin } from '../user/login-name.js';
@@ -29,7 +30,7 @@ import {
  * - Of any number of parallel consumers of one token, in any number of processes, exactly one gets its fields.
  * - Whatever cannot be used is `null`: malformed (no query), unknown, spent, expired, of another type, or presented
  *   without its binding. The result does not say which, and a refused token is not spent.
- * - A token with a `username` ends with that account: it is refused once the account has been deleted, disabled or had
+ * - A token with a `username` ends with that account (one with an `email` belongs to the address alone): it is refused once the account has been deleted, disabled or had
  *   its tokens invalidated (a new password does that) since it was issued, even if the name is given to somebody else.
  * - Only its SHA-256 is stored. If the storage has a fault, `STORE_UNAVAILABLE` is thrown, and the token may have been
  *   spent.
@@ -75,7 +76,8 @@ export class EphemeralTokenService {
     }
     const columns = toColumns(type, rule, fields);
     const login = (fields as { username?: string }).username;
-    const user = columns.username === null || login === undefined ? null : await this.enabledUser(login);
+    const isOwned = columns.username !== null && login !== undefined;
+    const user = isOwned ? await this.enabledUser(login) : null;
     const token = newEphemeralToken(type);
     const now = this.clock.now();
     const hash = ephemeralTokenHash(type, token)!;
@@ -164,7 +166,7 @@ export class EphemeralTokenService {
   ): Promise<EphemeralTokenFields[Type] | null> {
     if (!row) return null;
     const fields = toFields(row) as unknown as EphemeralTokenFields[Type];
-    if (row.username === null) return fields;
+    if (row.username === null || ADDRESS_TOKENS.has(row.type)) return fields;
     const user = await this.users.findByLogin((fields as { username: string }).username);
     return user && isOwner(user, row) ? fields : null;
   }

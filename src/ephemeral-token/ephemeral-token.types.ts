@@ -74,10 +74,38 @@ const COLUMNS = new Map<string, readonly FieldColumn[]>([
   ['password_reset', [USERNAME]],
   ['email_otp_setup', [USERNAME, at('codeHash', 'nonce')]],
   ['slicer_download', [at('resource', 'nonce')]],
+  ['register', [at('email', 'username')]],
+  ['email_change', [USERNAME]],
+  ['email_revert', [USERNAME]],
 ]);
-/** Optional fields of built-in types for which bambuddy has no column, and the check of their values. */
-const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, (value: unknown) => boolean>>([
-  ['pre_auth', new Map([['firstFactor', isFirstFactor]])],
+interface PayloadField {
+  readonly isValid: (value: unknown) => boolean;
+  readonly optional?: boolean;
+}
+/** Fields of built-in types for which bambuddy has no column. */
+const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
+  ['pre_auth', new Map([['firstFactor', { isValid: isFirstFactor, optional: true }]])],
+  [
+    'register',
+    new Map([
+      ['passwordHash', { isValid: isText, optional: true }],
+      ['browser', { isValid: isText, optional: true }],
+    ]),
+  ],
+  [
+    'email_change',
+    new Map([
+      ['from', { isValid: isText }],
+      ['to', { isValid: isText }],
+    ]),
+  ],
+  [
+    'email_revert',
+    new Map([
+      ['from', { isValid: isText }],
+      ['to', { isValid: isText }],
+    ]),
+  ],
 ]);
 /** For types that the application adds, the login name has a column; everything else is payload. */
 const HOST_COLUMNS = [USERNAME];
@@ -157,12 +185,15 @@ export function toColumns(type: string, rule: EphemeralTokenRule, fields: object
   }
   if (ours) {
     const known = new Set(ours.map(({ field }) => field));
-    const payloadFields = PAYLOAD_FIELDS.get(type);
+    const payloadFields = PAYLOAD_FIELDS.get(type) ?? new Map<string, PayloadField>();
+    for (const [field, { optional = false }] of payloadFields) {
+      if (!optional && !given.has(field)) mistakes[field] = 'is missing';
+    }
     for (const [field, value] of given) {
       if (known.has(field)) continue;
-      const isValid = payloadFields?.get(field);
-      if (!isValid) mistakes[field] = `is not a field of '${type}'`;
-      else if (!isValid(value)) mistakes[field] = 'is malformed';
+      const described = payloadFields.get(field);
+      if (!described) mistakes[field] = `is not a field of '${type}'`;
+      else if (!described.isValid(value)) mistakes[field] = 'is malformed';
       else columns.payload = { ...columns.payload, [field]: value };
     }
   } else {
@@ -202,6 +233,10 @@ function isFirstFactor(value: unknown): value is FirstFactor {
   const { authenticatedAt, tokensInvalidatedAfter } = (value ?? {}) as Record<string, unknown>;
   const isInstantOrNull = tokensInvalidatedAfter === null || Number.isFinite(tokensInvalidatedAfter);
   return Number.isFinite(authenticatedAt) && isInstantOrNull;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && !NO_JSONB.test(JSON.stringify(value));
 }
 
 function mistakeIn(column: Column, value: unknown): string | null {

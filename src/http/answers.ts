@@ -3,6 +3,7 @@ import { answerOf, type AuthErrorBody, type AuthErrorCode } from '../auth.errors
 import type { Session } from '../session/session.js';
 import type { ListedSession } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
+import type { Replacement } from './http-sessions.js';
 
 // What our routes answer: each schema beside the function that builds it. `nestjs-latchkey/openapi` publishes the
 // schemas; the handlers have their types, so that the two cannot part.
@@ -63,6 +64,24 @@ export const TokenAnswer = LoginAnswer.extend({
   tokenType: z.literal('Bearer'),
 });
 export type TokenAnswer = z.infer<typeof TokenAnswer>;
+
+/** Of a flow that opens a session in place of the current one. */
+export const ReplacementAnswer = z.object({
+  user: UserAnswer,
+  expiresAt: z.iso
+    .datetime()
+    .nullable()
+    .describe('When the new session ends, unless its use extends it; null if this one had been ended meanwhile.'),
+  token: z
+    .string()
+    .optional()
+    .describe('The new bearer token, if one was sent. It is shown only this once; the old one is refused.'),
+});
+export type ReplacementAnswer = z.infer<typeof ReplacementAnswer>;
+
+export function replacementAnswer({ user, expiresAt, token }: Replacement): ReplacementAnswer {
+  return { user: shown(user), expiresAt: expiresAt === null ? null : iso(expiresAt), ...(token && { token }) };
+}
 
 export const CurrentAnswer = z.object({ valid: z.literal(true), user: UserAnswer, session: SessionAnswer });
 export type CurrentAnswer = z.infer<typeof CurrentAnswer>;

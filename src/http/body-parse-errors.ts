@@ -1,15 +1,20 @@
-import { SetMetadata } from '@nestjs/common';
+import { SetMetadata, type Type } from '@nestjs/common';
+import { PATH_METADATA } from '@nestjs/common/constants.js';
 import type { HttpAdapterHost } from '@nestjs/core';
 import type { NextFunction, Request, Response } from 'express';
 import { AuthError } from '../auth.errors.js';
 
 /**
- * Handles bodies that the adapter cannot parse, on our routes, before Nest calls a handler. A login answers 422 as for
- * any other wrong body; body-parser would quote a piece of it in its message, and with it the password. The other
- * routes take no body, so no body can keep a logout from ending the session.
+ * Handles bodies that the adapter cannot parse, on our routes, before Nest calls a handler. A route that takes a body
+ * answers 422 as for any other wrong one; body-parser would quote a piece of it in its message, and with it the
+ * password. The other routes take no body, so no body can keep a logout from ending the session.
  */
-export function mountBodyRules(adapter: HttpAdapterHost['httpAdapter'], path: string): void {
-  if (adapter.getType() === 'express') adapter.use(expressBodyErrors(path));
+export function mountBodyRules(
+  adapter: HttpAdapterHost['httpAdapter'],
+  path: string,
+  controllers: readonly Type[],
+): void {
+  if (adapter.getType() === 'express') adapter.use(expressBodyErrors(path, controllers));
   if (adapter.getType() === 'fastify') addFastifyHook(adapter.getInstance<FastifyLike>());
 }
 
@@ -35,13 +40,18 @@ function isUnreadable(error: unknown): boolean {
 
 function notJson(): AuthError {
   const fields = { body: 'must be a JSON object' };
-  return new AuthError('INVALID_INPUT', 'Not a login: the body is not JSON.', { fields });
+  return new AuthError('INVALID_INPUT', 'The body is not JSON.', { fields });
 }
 
-function expressBodyErrors(path: string) {
+function expressBodyErrors(path: string, controllers: readonly Type[]) {
   const mounted = path.replaceAll(/^\/+|\/+$/g, '').replaceAll(/[^\w/-]/g, '.');
-  const takesBody = new RegExp(`/${mounted}/(login|token)/?$`, 'i');
-  const takesNone = new RegExp(`/${mounted}/(logout|logout-all|sessions/[^/]+)/?$`, 'i');
+  const routes = controllers.flatMap(routesOf);
+  const below = (body: 'taken' | 'ignored') => {
+    const paths = routes.filter((route) => route.body === body).map((route) => route.path);
+    return new RegExp(`/${mounted}/(${paths.join('|')})/?$`, 'i');
+  };
+  const takesBody = below('taken');
+  const takesNone = below('ignored');
   // Four parameters make it an error handler.
   return (error: unknown, request: Request, _response: Response, next: NextFunction): void => {
     // body-parser's errors have a type; errors of other middleware are not about the body.
@@ -50,6 +60,16 @@ function expressBodyErrors(path: string) {
     if (isOfBody && takesNone.test(asked)) next();
     else next(isUnreadable(error) && takesBody.test(asked) ? notJson() : error);
   };
+}
+
+/** The marked handlers of a controller; their paths as regular expressions. */
+function routesOf({ prototype }: Type): { path: string; body: unknown }[] {
+  const handlers = Object.getOwnPropertyNames(prototype).map((name) => Reflect.get(prototype, name) as object);
+  return handlers.flatMap((handler) => {
+    const path = Reflect.getMetadata(PATH_METADATA, Object(handler)) as string | undefined;
+    const config = Reflect.getMetadata(FASTIFY_ROUTE_CONFIG, Object(handler)) as FastifyRoute['config'];
+    return path === undefined ? [] : [{ path: path.replaceAll(/:\w+/g, '[^/]+'), body: config?.[BODY] }];
+  });
 }
 
 /** The router decodes the path, so `/auth/logi%6e` is the same route. */

@@ -1,13 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { isAuthError } from '../auth.errors.js';
+import { AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { FirstFactor } from '../config/ephemeral-token-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { BearerSessions } from '../login/bearer-sessions.js';
 import { LoginService, type CompletedLogin, type LoginAttempt, type LoginContext } from '../login/login.service.js';
-import { SessionScheme } from '../login/session-scheme.js';
+import { SessionScheme, type CookieValue } from '../login/session-scheme.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
 import { SessionService, type RotationOptions } from '../session/session.service.js';
@@ -33,6 +33,15 @@ export interface StartedSession {
   readonly user: AuthUser;
   /** Epoch ms: when it is over, unless its use extends it. */
   readonly expiresAt: number;
+}
+
+/** What has taken the place of the current session. */
+export interface Replacement {
+  readonly user: AuthUser;
+  /** Epoch ms; `null` if the current session was ended meanwhile, so that there is no other. */
+  readonly expiresAt: number | null;
+  /** The new bearer token, where the request has sent one. */
+  readonly token?: string;
 }
 
 /** A login attempt; the login name may be left out, as with a passkey. */
@@ -170,6 +179,35 @@ export class HttpSessions {
       presented === null ? null : await this.logins.rotate(presented, { ...this.context(request), grace });
     if (rotated) this.writer.set(response, rotated);
     return rotated !== null;
+  }
+
+  /**
+   * Hands out what `work` has opened in place of the current session, as a change of password does: in the cookie, or as
+   * a token where the request has sent one. For handlers behind the guard.
+   *
+   * @throws {AuthError} `UNAUTHENTICATED` if the request has no session.
+   * @throws whatever `work` throws.
+   * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
+   *   the same.
+   */
+  async replace(
+    request: HttpRequest,
+    response: object,
+    work: (
+      context: Pick<LoginContext, 'ip' | 'userAgent' | 'transport'>,
+    ) => Promise<{ readonly user: AuthUser; readonly credential: CookieValue | null }>,
+  ): Promise<Replacement> {
+    const auth = authOf(request);
+    if (!auth) throw new AuthError('UNAUTHENTICATED', 'There is no session to replace: call it behind the guard.', {});
+    const { transport } = auth;
+    const { user, credential } = await work({ ...this.context(request), transport });
+    forgetAuth(request);
+    if (transport === 'cookie') {
+      if (credential) this.writer.set(response, credential);
+      else this.writer.clear(response);
+    }
+    const token = transport === 'bearer' ? credential?.value : undefined;
+    return { user, expiresAt: credential?.expiresAt ?? null, ...(token === undefined ? {} : { token }) };
   }
 
   /**

@@ -1,28 +1,9 @@
 import { z } from 'zod';
-import { AuthError } from '../auth.errors.js';
-import { INVISIBLE, MAX_LOGIN_LENGTH, normalizeLogin } from '../user/login-name.js';
-import { canonicalPassword, PASSWORD_LENGTH } from '../user/password-hasher.js';
+import { parseBody } from './body.js';
+import { loginField, passwordField } from './fields.js';
 
-const EMAIL = `must be a string of 1 to ${MAX_LOGIN_LENGTH} characters, none of them invisible`;
-const PASSWORD = `must be a string of 1 to ${PASSWORD_LENGTH.max} characters`;
-
-/**
- * The body of `POST login` and `POST token`. A password that is too short for a new account may still be an old
- * account's, so the only lower bound is one character; the upper bound keeps megabytes away from the hash.
- */
-const LoginBody = z.object({
-  email: z
-    .string(EMAIL)
-    .max(4 * MAX_LOGIN_LENGTH, EMAIL)
-    .transform(normalizeLogin)
-    .refine((email) => email !== '' && [...email].length <= MAX_LOGIN_LENGTH && !INVISIBLE.test(email), EMAIL)
-    .describe(`The address or name that the account logs in with, in any spelling. It ${EMAIL}.`),
-  password: z
-    .string(PASSWORD)
-    .min(1, PASSWORD)
-    .refine((password) => [...canonicalPassword(password)].length <= PASSWORD_LENGTH.max, PASSWORD)
-    .describe(`The password of the account. It ${PASSWORD}.`),
-});
+/** The body of `POST login` and `POST token`. */
+const LoginBody = z.object({ email: loginField, password: passwordField('The password of the account.') });
 
 const LoginBodyWithChoice = LoginBody.extend({
   remember: z
@@ -43,11 +24,5 @@ export function loginBodySchema({ remembers }: { remembers: boolean }) {
  * there is something to choose, and ignored as any other field if not.
  */
 export function parseLoginBody(body: unknown, { remembers = false }: { remembers?: boolean } = {}): LoginBody {
-  const parsed = loginBodySchema({ remembers }).safeParse(body ?? {});
-  if (parsed.success) return parsed.data;
-  const fields = Object.fromEntries(
-    parsed.error.issues.map(({ path, message }) => [String(path[0] ?? 'body'), message]),
-  );
-  if (fields['body']) fields['body'] = 'must be a JSON object';
-  throw new AuthError('INVALID_INPUT', `Not a login: ${Object.keys(fields).join(', ')}.`, { fields });
+  return parseBody(loginBodySchema({ remembers }), body, 'a login');
 }

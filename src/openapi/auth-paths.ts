@@ -5,6 +5,7 @@ import {
   errorAnswer,
   LoginAnswer,
   LogoutAllAnswer,
+  ReplacementAnswer,
   SessionAnswer,
   SessionListAnswer,
   SessionOfKindAnswer,
@@ -12,6 +13,7 @@ import {
   TokenAnswer,
   UserAnswer,
 } from '../http/answers.js';
+import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
 import { loginBodySchema } from '../http/login-body.js';
 import type { Handler, MountedRoute } from './mounted-routes.js';
 
@@ -45,8 +47,11 @@ interface Description {
   readonly cookie: 'set' | 'renewed' | 'none';
   /** Whether a right answer may empty the browser's store. */
   readonly clears?: boolean;
-  readonly takesLogin?: boolean;
+  /** What it takes. */
+  readonly takes?: BodyName;
   readonly parameters?: readonly object[];
+  /** The status of a right answer. Default 200. */
+  readonly status?: number;
   /** What a right answer says, and its schema. */
   readonly done: string;
   readonly answer: SchemaName;
@@ -77,7 +82,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     description: 'Opens a session and sets its cookie. The session of a cookie that was sent along ends.',
     session: 'none',
     cookie: 'set',
-    takesLogin: true,
+    takes: 'AuthCredentials',
     done: 'Logged in.',
     answer: 'AuthLogin',
     errors: LOGIN_ERRORS,
@@ -89,7 +94,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'Opens a session for a client without cookies. The session of a bearer token that was sent along ends.',
     session: 'none',
     cookie: 'none',
-    takesLogin: true,
+    takes: 'AuthCredentials',
     done: 'Logged in.',
     answer: 'AuthToken',
     errors: LOGIN_ERRORS,
@@ -148,7 +153,33 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     answer: 'AuthLoggedOutEverywhere',
     errors: ['AuthUnauthenticated', 'AuthCrossOrigin', 'AuthUnsupported', 'AuthUnavailable'],
   },
+  changePassword: {
+    id: 'authChangePassword',
+    summary: 'Change the password',
+    description:
+      'Proves the current password, ends every other session and token of the account, and replaces this session.',
+    session: 'needed',
+    cookie: 'set',
+    takes: 'AuthPasswordChange',
+    done: 'The password has been changed.',
+    answer: 'AuthReplacement',
+    errors: [
+      'AuthInvalidCredentials',
+      'AuthCrossOrigin',
+      'AuthBodyTooLarge',
+      'AuthInvalidInput',
+      'AuthRateLimited',
+      'AuthLoginUnavailable',
+    ],
+  },
 };
+
+/** The bodies that routes take. */
+const BODIES = {
+  AuthCredentials: (facts: RouteFacts) => loginBodySchema(facts),
+  AuthPasswordChange: () => PasswordChangeBody,
+};
+type BodyName = keyof typeof BODIES;
 
 const SCHEMAS = {
   AuthUser: UserAnswer,
@@ -160,6 +191,7 @@ const SCHEMAS = {
   AuthToken: TokenAnswer,
   AuthCurrent: CurrentAnswer,
   AuthDone: DoneAnswer,
+  AuthReplacement: ReplacementAnswer,
   AuthLoggedOutEverywhere: LogoutAllAnswer,
 };
 type SchemaName = keyof typeof SCHEMAS;
@@ -258,7 +290,7 @@ export function authSchemas(
   for (const one of descriptions) for (const name of [answerOf(one, facts), ...errorsIn(one, facts)]) used.add(name);
   const errors = errorsOf(facts);
   const registry = z.registry<{ id: string }>();
-  if (descriptions.some(({ takesLogin }) => takesLogin)) registry.add(loginBodySchema(facts), { id: CREDENTIALS });
+  for (const id of new Set(descriptions.flatMap(({ takes }) => takes ?? []))) registry.add(BODIES[id](facts), { id });
   for (const id of used)
     registry.add(id in errors ? errors[id as ErrorName].schema : SCHEMAS[id as SchemaName], { id });
   const { schemas } = z.toJSONSchema(registry, {
@@ -285,7 +317,6 @@ function answerOf({ answer }: Description, { listsKinds }: RouteFacts): SchemaNa
   return answer === 'AuthSessions' && listsKinds ? 'AuthSessionsOfKind' : answer;
 }
 
-const CREDENTIALS = 'AuthCredentials';
 const refTo = (name: string) => `#/components/schemas/${name}`;
 
 /** The errors of a route that can occur with this configuration. */
@@ -296,7 +327,7 @@ function errorsIn({ errors }: Description, { cannotEndTokens }: RouteFacts): rea
 /** The operation of one route. */
 export function authOperation(route: MountedRoute, facts: RouteFacts, names: Names): Operation {
   const described = DESCRIPTIONS[route.handler];
-  const { id, summary, description, takesLogin, parameters = [] } = described;
+  const { id, summary, description, takes, status = 200, parameters = [] } = described;
   const known = errorsOf(facts);
   const json = (name: string) => ({ 'application/json': { schema: { $ref: refTo(names.schema(name)) } } });
   return {
@@ -306,9 +337,9 @@ export function authOperation(route: MountedRoute, facts: RouteFacts, names: Nam
     tags: [AUTH_TAG.name],
     security: securityOf(described, names.scheme),
     parameters: [...pathParameters(route), ...versionParameters(route), ...parameters],
-    ...(takesLogin && { requestBody: { required: true, content: json(CREDENTIALS) } }),
+    ...(takes && { requestBody: { required: true, content: json(takes) } }),
     responses: {
-      200: {
+      [status]: {
         description: described.done,
         headers: headersOf(described, facts),
         content: json(answerOf(described, facts)),

@@ -10,9 +10,10 @@ import { METHOD_METADATA, MODULE_PATH, PATH_METADATA, VERSION_METADATA } from '@
 import { ApplicationConfig, type ModulesContainer } from '@nestjs/core';
 import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
 import { AuthController } from '../http/auth.controller.js';
+import { FLOW_CONTROLLERS, type FlowHandler } from '../http/flows/flow-controllers.js';
 
-/** The name of a handler of ours. */
-export type Handler = keyof AuthController;
+/** The name of a handler of ours; no two controllers have one of the same name. */
+export type Handler = keyof AuthController | FlowHandler;
 
 /** A route of ours as the application serves it. */
 export interface MountedRoute {
@@ -33,7 +34,7 @@ export interface MountedRoute {
 
 type Module = ModulesContainer extends Map<string, infer M> ? M : never;
 
-/** The routes of every `AuthController` in the application; Nest itself builds their paths, as it does to serve them. */
+/** The routes of every controller of ours in the application; Nest itself builds their paths, as it does to serve them. */
 export function mountedRoutes(
   modules: ModulesContainer,
   { ignoreGlobalPrefix }: { ignoreGlobalPrefix: boolean },
@@ -45,12 +46,12 @@ export function mountedRoutes(
   );
 }
 
-function isOurs(metatype: unknown): metatype is Type<AuthController> {
-  return typeof metatype === 'function' && metatype.prototype instanceof AuthController;
+function isOurs(metatype: unknown): metatype is Type {
+  return typeof metatype === 'function' && CONTROLLERS.some((ours) => metatype.prototype instanceof ours);
 }
 
 function routesOf(
-  controller: Type<AuthController>,
+  controller: Type,
   module: Module,
   modules: ModulesContainer,
   ignoreGlobalPrefix: boolean,
@@ -71,8 +72,8 @@ function routesOf(
   const versionHeader = versionHeaderOf(version, versioningOptions);
   const prototype = controller.prototype as Record<string, unknown>;
   return HANDLERS.flatMap((handler) => {
-    const methodPath = metadataOf<string>(PATH_METADATA, prototype[handler]);
-    // `routes: { login: false }` takes a handler's decorators away.
+    const methodPath = metadataOf<string>(PATH_METADATA, Object(prototype[handler]));
+    // Another controller's, or `routes: { login: false }` takes a handler's decorators away.
     if (methodPath === undefined) return [];
     const requestMethod = metadataOf<RequestMethod>(METHOD_METADATA, prototype[handler])!;
     const method = RequestMethod[requestMethod].toLowerCase();
@@ -86,14 +87,18 @@ function routesOf(
   });
 }
 
-/** Its handlers, mounted or not. */
-const HANDLERS = Object.getOwnPropertyNames(AuthController.prototype).filter(
-  (name) => metadataOf(PATH_METADATA, Reflect.get(AuthController.prototype, name)) !== undefined,
+const CONTROLLERS: readonly Type[] = [AuthController as Type, ...FLOW_CONTROLLERS];
+
+/** The handlers of all of them, mounted or not. */
+const HANDLERS = CONTROLLERS.flatMap(({ prototype }) =>
+  Object.getOwnPropertyNames(prototype).filter(
+    (name) => metadataOf(PATH_METADATA, Reflect.get(prototype, name)) !== undefined,
+  ),
 ) as Handler[];
 
 type Version = NonNullable<ControllerOptions['version']>;
 
-function versionOf(controller: Type<AuthController>, options: VersioningOptions | undefined): Version | undefined {
+function versionOf(controller: Type, options: VersioningOptions | undefined): Version | undefined {
   return metadataOf<Version>(VERSION_METADATA, controller) ?? options?.defaultVersion;
 }
 

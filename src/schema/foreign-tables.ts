@@ -58,7 +58,13 @@ const REQUIRED: Readonly<Record<TableKey, Readonly<Record<string, readonly strin
 
 /** Columns that we add. If one with that name exists already, it must have this type. */
 const ADDED: Readonly<Partial<Record<TableKey, Readonly<Record<string, readonly string[]>>>>> = {
-  users: { tokens_invalidated_after: ['timestamptz'], disabled_at: ['timestamptz'], last_login_at: ['timestamptz'] },
+  users: {
+    tokens_invalidated_after: ['timestamptz'],
+    disabled_at: ['timestamptz'],
+    last_login_at: ['timestamptz'],
+    email_verified_at: ['timestamptz'],
+    roles: ['_text'],
+  },
   sessions: {
     handle: ['uuid'],
     last_seen_at: ['timestamptz'],

@@ -8,7 +8,7 @@ import { isActive } from './account.js';
  * ```ts
  * declare module 'nestjs-latchkey' {
  *   interface AuthUser {
- *     roles?: readonly string[];
+ *     locale?: string;
  *   }
  * }
  * ```
@@ -21,7 +21,36 @@ export interface AuthUser {
   disabledAt?: number | null;
   /** Epoch ms. Everything authenticated or issued up to and including this instant is revoked. */
   tokensInvalidatedAfter?: number | null;
+  /**
+   * Epoch ms: since when the mailbox is known to be the user's. `null` if nobody has asked, as in a row of another
+   * program; missing if the directory does not know.
+   */
+  emailVerifiedAt?: number | null;
+  /** What the account may do: see `@RequireRole`. Missing counts as none. */
+  roles?: readonly string[];
 }
+
+/** An account that is to be created. */
+export interface NewAccount {
+  /** One mailbox. */
+  readonly email: string;
+  /** The hash of the password, or `NO_PASSWORD`. */
+  readonly passwordHash: string;
+  /** Epoch ms: when the owner has proved the mailbox, or `null`. */
+  readonly emailVerifiedAt: number | null;
+}
+
+/** A change of address. */
+export interface EmailChange {
+  /** The address as it is stored, to the letter. */
+  readonly from: string;
+  readonly to: string;
+  /** Epoch ms: when the owner has proved the new mailbox. */
+  readonly verifiedAt: number;
+}
+
+/** Stands for the hash of an account without a password. No password matches it, after the same work. */
+export const NO_PASSWORD = '!';
 
 const CANNOT_CHANGE_PASSWORDS =
   'This UserDirectory cannot change passwords: override findPasswordHash() and setPasswordHash(), the latter with ' +
@@ -102,8 +131,7 @@ export abstract class UserDirectory {
    * @throws {AuthError} `UNSUPPORTED` unless it is overridden: a directory without such a field keeps this default.
    */
   async invalidateTokens(_id: string, _cutoff: number): Promise<boolean> {
-    const message = 'This UserDirectory cannot end all tokens of a user: override invalidateTokens().';
-    throw new AuthError('UNSUPPORTED', message, { operation: 'invalidateTokens' });
+    return cannot('end all tokens of a user', 'invalidateTokens');
   }
 
   /**
@@ -126,6 +154,44 @@ export abstract class UserDirectory {
   }
 
   /**
+   * Creates an account without roles, in one statement. `null` if the address is taken, in any spelling: of concurrent
+   * calls exactly one gets the account. For `flows.registration`.
+   *
+   * @throws {AuthError} `UNSUPPORTED` unless it is overridden.
+   */
+  async register(_account: NewAccount): Promise<AuthUser | null> {
+    return cannot('create accounts', 'register');
+  }
+
+  /**
+   * Changes the address of an account that is not disabled, in one statement: `done`, `taken` if another account has
+   * it, `changed` if it is not `from` any more. For `flows.emailChange`.
+   *
+   * @throws {AuthError} `UNSUPPORTED` unless it is overridden.
+   */
+  async setEmail(_id: string, _change: EmailChange): Promise<'done' | 'taken' | 'changed'> {
+    return cannot('change addresses', 'setEmail');
+  }
+
+  /**
+   * Sets what the account may do, in place of what it could before. False if there is no such account.
+   *
+   * @throws {AuthError} `UNSUPPORTED` unless it is overridden.
+   */
+  async setRoles(_id: string, _roles: readonly string[]): Promise<boolean> {
+    return cannot('change roles', 'setRoles');
+  }
+
+  /**
+   * Deletes the account. False if there is no such account. For `flows.accountDeletion`.
+   *
+   * @throws {AuthError} `UNSUPPORTED` unless it is overridden.
+   */
+  async delete(_id: string): Promise<boolean> {
+    return cannot('delete accounts', 'delete');
+  }
+
+  /**
    * Called when a login is about to hand out a JWT or a signed cookie that counts from `instant` (epoch ms). Returns
    * true if the account is as it was when its password was read: not disabled, with the same cutoff. This default
    * compares with the account as it is now; an implementation that records `instant` on the account, and never sets a
@@ -144,6 +210,19 @@ export abstract class UserDirectory {
   async hasAccounts(): Promise<boolean> {
     return true;
   }
+}
+
+/** Whether a directory of this class has only the default of an operation, which throws `UNSUPPORTED`. */
+export function lacks(
+  directory: (abstract new (...args: never[]) => UserDirectory) | undefined,
+  operation: string,
+): boolean {
+  const key = operation as keyof UserDirectory;
+  return directory !== undefined && directory.prototype?.[key] === UserDirectory.prototype[key];
+}
+
+function cannot(what: string, operation: string): never {
+  throw new AuthError('UNSUPPORTED', `This UserDirectory cannot ${what}: override ${operation}().`, { operation });
 }
 
 /**

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   AuthError,
+  days,
   EphemeralTokenService,
   hours,
   minutes,
@@ -34,6 +35,9 @@ const TYPES: {
   password_reset: [{ username: ADA }, undefined, hours(1)],
   email_otp_setup: [{ username: ADA, codeHash: '$argon2id$…' }, undefined, minutes(10)],
   slicer_download: [{ resource: 'archive:5' }, 'archive:5', minutes(5)],
+  register: [{ email: 'new@example.com', passwordHash: '$argon2id$…' }, undefined, hours(24)],
+  email_change: [{ username: ADA, from: ADA, to: 'new@example.com' }, undefined, hours(1)],
+  email_revert: [{ username: ADA, from: 'old@example.com', to: ADA }, undefined, days(7)],
   team_invite: [{ username: ADA, teamId: 'blue', roles: ['reader'] }, 'blue', hours(1)],
   team_link: [{ teamId: 'x'.repeat(500) }, undefined, hours(2)],
 };

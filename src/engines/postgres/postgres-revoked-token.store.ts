@@ -3,7 +3,8 @@ import { epochSeconds, fromEpochSeconds, instant, toEpochSeconds } from '../../p
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { SchemaNames } from '../../schema/schema-names.js';
-import { userOf, UUID } from './postgres-user.directory.js';
+import { UUID } from './postgres-user.directory.js';
+import { userColumns, userOfColumns, type UserColumns } from './user-columns.js';
 import { RevokedTokenStore, type RevokedToken, type TokenState } from '../../revocation/revoked-token.store.js';
 import { UserDirectory } from '../../user/user.directory.js';
 
@@ -21,9 +22,7 @@ const revokedTokenStatements = ({ revokedTokens, users }: SchemaNames) =>
     },
     findState: {
       name: 'latchkey_revoked_token_state',
-      text: `SELECT EXISTS (SELECT 1 FROM ${revokedTokens} WHERE jti = $1) AS revoked, u.id::text AS id, u.email::text AS email,
-      ${epochSeconds('u.disabled_at')} AS disabled_at,
-      ${epochSeconds('u.tokens_invalidated_after')} AS tokens_invalidated_after
+      text: `SELECT EXISTS (SELECT 1 FROM ${revokedTokens} WHERE jti = $1) AS revoked, u.id::text AS id, ${userColumns('u')}
     FROM (SELECT $2::uuid AS id) asked LEFT JOIN ${users} u ON u.id = asked.id`,
     },
     list: {
@@ -38,13 +37,7 @@ const revokedTokenStatements = ({ revokedTokens, users }: SchemaNames) =>
     },
   }) satisfies Record<string, Statement>;
 
-interface StateRow {
-  revoked: boolean;
-  id: string | null;
-  email: string | null;
-  disabled_at: number | null;
-  tokens_invalidated_after: number | null;
-}
+type StateRow = { revoked: boolean } & ({ id: null } | ({ id: string } & UserColumns));
 
 /** The table `revoked_tokens`. */
 @Injectable()
@@ -87,8 +80,8 @@ export class PostgresRevokedTokenStore extends RevokedTokenStore implements OnMo
       return { revoked, user };
     }
     const { rows } = await this.statements.run<StateRow>(this.sql.findState, [jti, userId]);
-    const { revoked, id, email, disabled_at, tokens_invalidated_after } = rows[0]!;
-    return { revoked, user: id === null ? null : userOf(id, email!, disabled_at, tokens_invalidated_after) };
+    const row = rows[0]!;
+    return { revoked: row.revoked, user: row.id === null ? null : userOfColumns(row.id, row) };
   }
 
   override async list(now: number, limit: number): Promise<RevokedToken[]> {

@@ -1,10 +1,10 @@
 import type { Clock } from '../../common/clock.js';
 import type { Duration } from '../../common/duration.js';
 import { fromEpochSeconds, readInstants, toEpochSeconds } from '../../postgres/epoch-seconds.js';
-import type { AuthUser } from '../../user/user.directory.js';
 import type { StoredSessionData } from '../../session/session-data.js';
 import type { Session, StoredSession } from '../../session/session.js';
 import type { NewSession } from '../../session/session.store.js';
+import type { UserColumns } from './user-columns.js';
 
 /** A row of the statements on `sessions`. */
 export interface SessionRow {
@@ -20,11 +20,7 @@ export interface SessionRow {
   instants: string;
 }
 
-export interface SessionWithUserRow extends SessionRow {
-  email: string;
-  /** In order: disabled, tokens invalidated after. */
-  user_instants: string;
-}
+export type SessionWithUserRow = SessionRow & UserColumns;
 
 /**
  * A rotation is told by the reader's clock: another process, whose clock may differ, has written it. Nulls come from rows
@@ -54,11 +50,6 @@ export function sessionOf(row: SessionRow, absoluteLifetime: Duration, clock: Cl
         ? null
         : { at: clock.isWallClock ? clock.now() - rotatedFor! : rotated, successor: row.successor },
   };
-}
-
-export function userOfRow({ user_id: id, email, user_instants }: SessionWithUserRow): AuthUser {
-  const [disabledAt, tokensInvalidatedAfter] = readInstants(user_instants);
-  return { id, email, disabledAt: disabledAt!, tokensInvalidatedAfter: tokensInvalidatedAfter! };
 }
 
 /**

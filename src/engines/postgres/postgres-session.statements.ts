@@ -2,6 +2,7 @@ import { epochSeconds, instant, interval, selectInstants } from '../../postgres/
 import type { Statement } from '../../postgres/statement.js';
 import { MAX_SESSION_DATA } from '../../session/session-data.js';
 import type { SchemaNames } from '../../schema/schema-names.js';
+import { userColumns } from './user-columns.js';
 
 /**
  * An exception to "SQL takes `now` as a parameter" (docs/architecture.md, rule 1): one clock decides for all processes.
@@ -11,7 +12,7 @@ const ROTATED_FOR = 'pg_catalog.clock_timestamp() - s.rotated_at';
 const SESSION = `s.id, s.handle, s.user_id::text AS user_id, s.ip, s.user_agent, s.successor, s.remembered, s.data,
   ${selectInstants('s.created_at', 's.expires_at', 's.absolute_expires_at', 's.authenticated_at', 's.last_seen_at', 's.rotated_at', ROTATED_FOR)} AS instants`;
 const DATA_NOW = "(coalesce(s.data, '{}'::jsonb) || $3::jsonb) - $4::text[]";
-const USER = `u.email::text AS email, ${selectInstants('u.disabled_at', 'u.tokens_invalidated_after')} AS user_instants`;
+const USER = userColumns('u');
 const MOST_RECENT_FIRST = 'ORDER BY coalesce(s.last_seen_at, s.created_at) DESC, s.id';
 
 export type SessionStatements = ReturnType<typeof sessionStatements>;

@@ -15,14 +15,9 @@ import { evictedBy, type RemovedSession } from '../../session/evicted-sessions.j
 import { ReadOnlyWarning } from '../../session/read-only-warning.js';
 import type { StoredSessionData } from '../../session/session-data.js';
 import type { AuthenticatedSession, EndedSession, StoredSession } from '../../session/session.js';
-import {
-  addedSession,
-  sessionOf,
-  userOfRow,
-  type SessionRow,
-  type SessionWithUserRow,
-} from './postgres-session.row.js';
+import { addedSession, sessionOf, type SessionRow, type SessionWithUserRow } from './postgres-session.row.js';
 import { sessionStatements, type SessionStatements } from './postgres-session.statements.js';
+import { userOfColumns } from './user-columns.js';
 import {
   SessionStore,
   type DataUpdate,
@@ -87,7 +82,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
       const { rows } = await this.statements.run<SessionWithUserRow>(this.sql.findWithUser, [id]);
       if (!rows[0]) return null;
       const { session, rotated } = this.toSession(rows[0]);
-      return { session, user: userOfRow(rows[0]), rotated };
+      return { session, user: userOfColumns(rows[0].user_id, rows[0]), rotated };
     }
     const { rows } = await this.statements.run<SessionRow>(this.sql.find, [id]);
     const user = rows[0] && (await this.userOf(rows[0].user_id));
@@ -219,7 +214,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
   override async listByUser(userId: string): Promise<AuthenticatedSession[]> {
     if (this.joinsUsers) {
       const { rows } = await this.ofUser<SessionWithUserRow>(userId, this.sql.listWithUser, [userId]);
-      return rows.map((row) => ({ session: this.toSession(row).session, user: userOfRow(row) }));
+      return rows.map((row) => ({ session: this.toSession(row).session, user: userOfColumns(row.user_id, row) }));
     }
     const user = await this.userOf(userId);
     if (!user) return [];

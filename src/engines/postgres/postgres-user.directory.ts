@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AuthError, isAuthError } from '../../auth.errors.js';
 import { Clock } from '../../common/clock.js';
-import { epochSeconds, fromEpochSeconds, instant, toEpochSeconds } from '../../postgres/epoch-seconds.js';
+import { instant, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { literal, quoted, SchemaNames } from '../../schema/schema-names.js';
@@ -9,26 +9,28 @@ import { sqlState } from '../../postgres/store-error.js';
 import type { RevocationReason } from '../../events/auth-event.js';
 import { AuthEvents } from '../../events/auth-events.js';
 import { InvalidationChannel } from '../../invalidation/invalidation-channel.js';
+import { isActive } from '../../user/account.js';
 import { checkedEmail } from '../../user/email-address.js';
 import { MAX_LOGIN_LENGTH, spellingsOf } from '../../user/login-name.js';
 import { PasswordHasher } from '../../user/password-hasher.js';
 import { checkedPassword } from '../../user/password-policy.js';
-import { UserDirectory, type AuthUser } from '../../user/user.directory.js';
+import { checkedRoles } from '../../user/roles.js';
+import { UserDirectory, type AuthUser, type EmailChange, type NewAccount } from '../../user/user.directory.js';
+import { userColumns, userOfColumns, type UserColumns } from './user-columns.js';
 
 const UNIQUE_VIOLATION = '23505';
 const TAKEN = 'an address that is not in use';
+const ONE_MAILBOX = `one e-mail address of at most ${MAX_LOGIN_LENGTH} characters`;
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-const COLUMNS = `id::text AS id, email::text AS email, password_hash,
-  ${epochSeconds('disabled_at')} AS disabled_at,
-  ${epochSeconds('tokens_invalidated_after')} AS tokens_invalidated_after`;
+const COLUMNS = `u.id::text AS id, u.password_hash, ${userColumns('u')}`;
 
 function userStatements(names: SchemaNames) {
   const { users } = names;
   return {
     findById: {
       name: 'latchkey_user_by_id',
-      text: `SELECT ${COLUMNS} FROM ${users} WHERE id = $1`,
+      text: `SELECT ${COLUMNS} FROM ${users} u WHERE u.id = $1`,
     },
     hasAccounts: {
       name: 'latchkey_user_any',
@@ -36,8 +38,28 @@ function userStatements(names: SchemaNames) {
     },
     insert: {
       name: 'latchkey_user_insert',
-      text: `INSERT INTO ${users} (email, password_hash, created_at, updated_at)
+      text: `INSERT INTO ${users} AS u (email, password_hash, created_at, updated_at)
     VALUES ($1, $2, ${instant('$3')}, ${instant('$3')}) RETURNING ${COLUMNS}`,
+    },
+    /** As `insert`; no row if the address is taken, without an error that would end the transaction around it. */
+    register: {
+      name: 'latchkey_user_register',
+      text: `INSERT INTO ${users} AS u (email, password_hash, email_verified_at, created_at, updated_at)
+    VALUES ($1, $2, ${instant('$4')}, ${instant('$3')}, ${instant('$3')}) ON CONFLICT (email) DO NOTHING RETURNING ${COLUMNS}`,
+    },
+    /** Only from the address that was read, so that of concurrent changes exactly one takes effect. */
+    setEmail: {
+      name: 'latchkey_user_set_email',
+      text: `UPDATE ${users} SET email = $3, email_verified_at = ${instant('$4')}, updated_at = ${instant('$5')}
+    WHERE id = $1 AND email::text = $2::text AND disabled_at IS NULL`,
+    },
+    setRoles: {
+      name: 'latchkey_user_set_roles',
+      text: `UPDATE ${users} SET roles = $2::text[], updated_at = ${instant('$3')} WHERE id = $1`,
+    },
+    delete: {
+      name: 'latchkey_user_delete',
+      text: `DELETE FROM ${users} WHERE id = $1`,
     },
     /** Replaces only the hash that was verified, so that a password changed meanwhile is kept. */
     rehash: {
@@ -75,7 +97,7 @@ function userStatements(names: SchemaNames) {
     /** The citext extension may be in a schema outside the search path; its operator ignores case. */
     findByEmail: (citextSchema: string): Statement => ({
       name: 'latchkey_user_by_email',
-      text: `SELECT ${COLUMNS} FROM ${users} WHERE email OPERATOR(${citextSchema}.=) $1::${citextSchema}.citext`,
+      text: `SELECT ${COLUMNS} FROM ${users} u WHERE u.email OPERATOR(${citextSchema}.=) $1::${citextSchema}.citext`,
     }),
     citextSchema: {
       name: 'latchkey_user_citext_schema',
@@ -86,13 +108,10 @@ function userStatements(names: SchemaNames) {
   };
 }
 
-/** The row of the statements on `users`; also the user's half of the session lookup's join. */
-export interface UserRow {
+/** The row of the statements on `users`. */
+interface UserRow extends UserColumns {
   id: string;
-  email: string;
   password_hash: string;
-  disabled_at: number | null;
-  tokens_invalidated_after: number | null;
 }
 
 /**
@@ -175,9 +194,10 @@ export class PostgresUserDirectory extends UserDirectory {
     const row = await this.rowByLogin(login);
     // Checks the hash of a disabled account too, so that its logins still take as long as before.
     const matches = await this.hasher.matches(row?.password_hash ?? null, password, { login, ip });
-    if (!row || !matches || row.disabled_at !== null) return null;
+    const user = toUser(row);
+    if (!row || !matches || !isActive(user)) return null;
     if (this.hasher.isOutdated(row.password_hash)) await this.rehash(row, password, ip);
-    return toUser(row);
+    return user;
   }
 
   /**
@@ -229,7 +249,7 @@ export class PostgresUserDirectory extends UserDirectory {
    */
   async create(email: string, password: string): Promise<AuthUser> {
     const login = checkedEmail(email);
-    if (login === null) throw invalid('email', `one e-mail address of at most ${MAX_LOGIN_LENGTH} characters`);
+    if (login === null) throw invalid('email', ONE_MAILBOX);
     if (spellingsOf(login).length > 1 && (await this.rowByLogin(login))) throw invalid('email', TAKEN);
     const hash = await this.hashOf(password);
     try {
@@ -281,7 +301,70 @@ export class PostgresUserDirectory extends UserDirectory {
    */
   override async findPasswordHash(id: string): Promise<string | null> {
     const row = await this.rowById(id);
-    return row?.disabled_at === null ? row.password_hash : null;
+    return isActive(toUser(row)) ? row!.password_hash : null;
+  }
+
+  /**
+   * Creates an account whose mailbox and password hash are known to be good, or returns `null` if its address is taken,
+   * also in the other spelling of an international domain.
+   *
+   * @throws {AuthError} `INVALID_INPUT` if the address is not exactly one mailbox.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
+   */
+  override async register({ email, passwordHash, emailVerifiedAt }: NewAccount): Promise<AuthUser | null> {
+    const login = checkedEmail(email);
+    if (login === null) throw invalid('email', ONE_MAILBOX);
+    if (spellingsOf(login).length > 1 && (await this.rowByLogin(login))) return null;
+    const values = [login, passwordHash, this.now(), emailVerifiedAt === null ? null : toEpochSeconds(emailVerifiedAt)];
+    return toUser((await this.statements.run<UserRow>(this.sql.register, values)).rows[0] ?? null);
+  }
+
+  /**
+   * Changes the address in one statement, if it still is `from` and the account is not disabled. It ends no session.
+   *
+   * @throws {AuthError} `INVALID_INPUT` if `to` is not exactly one mailbox.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
+   */
+  override async setEmail(id: string, { from, to, verifiedAt }: EmailChange): Promise<'done' | 'taken' | 'changed'> {
+    const login = checkedEmail(to);
+    if (login === null) throw invalid('to', ONE_MAILBOX);
+    if (!UUID.test(id)) return 'changed';
+    const owner = await this.rowByLogin(login);
+    if (owner && owner.id !== id.toLowerCase()) return 'taken';
+    const values = [id, from, login, toEpochSeconds(verifiedAt), this.now()];
+    try {
+      const { rowCount } = await this.changing(id, () => this.statements.run(this.sql.setEmail, values));
+      return rowCount > 0 ? 'done' : 'changed';
+    } catch (error) {
+      if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+      return 'taken';
+    }
+  }
+
+  /**
+   * Sets what the account may do, in place of what it could before. Every process knows with the next request, or within
+   * the bound of its cache; no session ends. False if there is no such account.
+   *
+   * @throws {AuthError} `INVALID_INPUT` unless there are at most 32 roles, each of 1 to 64 of `a-z 0-9 : _ -`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
+   */
+  override async setRoles(id: string, roles: readonly string[]): Promise<boolean> {
+    const values = [id, checkedRoles(roles), this.now()];
+    if (!UUID.test(id)) return false;
+    return this.changing(id, async () => (await this.statements.run(this.sql.setRoles, values)).rowCount > 0);
+  }
+
+  /**
+   * Deletes the account. Its stored sessions and JWTs go with it. False if there is no such account.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
+   */
+  override async delete(id: string): Promise<boolean> {
+    if (!UUID.test(id)) return false;
+    return this.changing(id, async () => {
+      const { rowCount } = await this.statements.runLocking(`user ${id.toLowerCase()}`, this.sql.delete, [id]);
+      return rowCount > 0;
+    });
   }
 
   /**
@@ -376,7 +459,7 @@ export class PostgresUserDirectory extends UserDirectory {
   }
 
   /** Makes the caches of this process forget the user at once, even if the outcome is unknown. */
-  private async changing(id: string, change: () => Promise<boolean>): Promise<boolean> {
+  private async changing<T>(id: string, change: () => Promise<T>): Promise<T> {
     try {
       return await change();
     } finally {
@@ -390,22 +473,7 @@ export class PostgresUserDirectory extends UserDirectory {
 }
 
 function toUser(row: UserRow | null): AuthUser | null {
-  return row && userOf(row.id, row.email, row.disabled_at, row.tokens_invalidated_after);
-}
-
-/** An `AuthUser` from the columns as `date_part('epoch', …)` returns them. */
-export function userOf(
-  id: string,
-  email: string,
-  disabledAt: number | null,
-  invalidatedAfter: number | null,
-): AuthUser {
-  return {
-    id,
-    email,
-    disabledAt: disabledAt === null ? null : fromEpochSeconds(disabledAt),
-    tokensInvalidatedAfter: invalidatedAfter === null ? null : fromEpochSeconds(invalidatedAfter),
-  };
+  return row && userOfColumns(row.id, row);
 }
 
 function invalid(field: string, expected: string, options?: ErrorOptions): AuthError {

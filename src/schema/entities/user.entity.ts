@@ -1,7 +1,7 @@
 import { Column, Entity, PrimaryGeneratedColumn, Unique } from 'typeorm';
 
 /**
- * `users`: the five columns of xtablo, then three nullable ones of our own. Another program that knows only those five
+ * `users`: the five columns of xtablo, and then our own, which are nullable or have a default. Another program that knows only those five
  * can go on reading and writing the table.
  */
 @Entity('users')
@@ -37,4 +37,12 @@ export class UserEntity {
   /** While it is set, the account cannot log in and has no valid session. */
   @Column({ name: 'disabled_at', type: 'timestamptz', nullable: true })
   disabledAt!: Date | null;
+
+  /** Since when the mailbox is known to be the owner's. Null in a row of another program, and if nobody has asked. */
+  @Column({ name: 'email_verified_at', type: 'timestamptz', nullable: true })
+  emailVerifiedAt!: Date | null;
+
+  /** What the account may do; see `PostgresUserDirectory.setRoles`. */
+  @Column({ type: 'text', array: true, default: () => "'{}'" })
+  roles!: string[];
 }

@@ -1,0 +1,78 @@
+import { describe, expect, it } from '@jest/globals';
+import { minutes } from '../common/duration.js';
+import { AuthConfig } from './auth-config.js';
+import { flowNamesOf, routedFlowsOf } from './flow-settings.js';
+import { mistakesOf, withSecrets } from '../../test/support/config-mistakes.js';
+
+class SomeMailer {}
+const baseUrl = 'https://app.example.com';
+const pages = { registration: '/confirm', password_reset: '/reset', email_change: '/email', email_changed: '/revert' };
+const mail = { pages };
+const mistakes = (options: object, extras: object) => mistakesOf(withSecrets(options), undefined, extras);
+
+describe('the option flows', () => {
+  it('has nothing that is not named', () => {
+    expect(AuthConfig.from({ secrets: ['x'.repeat(32)] }).flows).toEqual({ freshness: minutes(15) });
+  });
+
+  it.each<[string, unknown, object]>([
+    ['settings', { registration: {}, passwordChange: {} }, {}],
+    ['names', ['registration', 'passwordChange'], {}],
+    ['names, with settings from the factory', ['registration', 'passwordChange'], { registration: {} }],
+  ])('takes %s', (_, flows, written) => {
+    const options = { secrets: ['x'.repeat(32)], baseUrl, mail, flows: written };
+    const config = AuthConfig.from(options, { mailer: SomeMailer, flows });
+    expect(config.flows).toEqual({
+      registration: { routes: true, legacyVerified: false },
+      passwordChange: { routes: true },
+      freshness: minutes(15),
+    });
+  });
+
+  it('a flow without routes keeps its name', () => {
+    const flows = { registration: { routes: false }, passwordChange: {} };
+    expect(flowNamesOf(flows)).toEqual(['registration', 'passwordChange']);
+    expect(routedFlowsOf(flows)).toEqual(['passwordChange']);
+  });
+
+  it.each<[string, object, object, RegExp]>([
+    ['an unknown name', {}, { flows: ['register'] }, /'register' is not a flow; known flows: registration/],
+    ['an unknown flow', {}, { flows: { register: {} } }, /flows\.register is not an option/],
+    [
+      'an unknown setting',
+      {},
+      { flows: { passwordChange: { ttl: 1 } } },
+      /flows\.passwordChange\.ttl is not an option/,
+    ],
+    ['what is no flag', {}, { flows: { passwordChange: { routes: 1 } } }, /flows\.passwordChange\.routes must be true/],
+    ['a flow that only the factory names', { flows: { passwordChange: {} } }, {}, /comes too late from a factory/],
+    [
+      'routes from the factory',
+      { flows: { passwordChange: { routes: false } } },
+      { flows: ['passwordChange'] },
+      /flows\.passwordChange\.routes comes too late/,
+    ],
+    ['a mailing flow without a mailer', { baseUrl }, { flows: ['passwordReset'] }, /flows\.passwordReset needs mailer/],
+    [
+      'a mailing flow without a page',
+      { baseUrl },
+      { flows: ['passwordReset'], mailer: SomeMailer },
+      /flows\.passwordReset needs mail\.pages\.password_reset/,
+    ],
+    [
+      'a step-up with signed cookies',
+      { session: { scheme: 'signed-cookie' } },
+      { flows: ['stepUp'] },
+      /flows\.stepUp needs session: \{ scheme: 'database' \}/,
+    ],
+    ['a freshness of two days', {}, { flows: { freshness: minutes(2 * 24 * 60) } }, /flows\.freshness must be a day/],
+    [
+      'a directory without the operation',
+      { baseUrl, mail },
+      { flows: ['registration'], mailer: SomeMailer, lacks: (operation: string) => operation === 'register' },
+      /flows\.registration needs register\(\) of your UserDirectory/,
+    ],
+  ])('refuses %s', (_, options, extras, remedy) => {
+    expect(mistakes(options, extras).join('\n')).toMatch(remedy);
+  });
+});

@@ -1,0 +1,182 @@
+import { minutes, type Duration } from '../common/duration.js';
+import type { LinkedMailKind } from '../mail/mail.js';
+import { isRecord, type OptionChecker } from './option-checker.js';
+
+/** What every flow can be told. */
+export class FlowSettings {
+  /**
+   * Whether its routes are mounted below `routes.path`. Default true. Without them its service can be injected all the
+   * same. With `forRootAsync` it is written beside the factory.
+   */
+  routes: boolean = true;
+}
+
+/** `POST register`, `POST register/confirm` and `POST register/resend`. Needs `mailer`. */
+export class RegistrationSettings extends FlowSettings {
+  /**
+   * Whether an account of another program, whose `email_verified_at` is null, counts as one whose owner has proved the
+   * mailbox. Default false.
+   */
+  legacyVerified: boolean = false;
+}
+
+/** `POST forgot-password` and `POST reset-password`. Needs `mailer`. */
+export class PasswordResetSettings extends FlowSettings {
+  /**
+   * Whether an account without a password can get one by a mailed link. Default false: its owner is told how to log in
+   * instead.
+   */
+  allowNew: boolean = false;
+}
+
+/** `POST change-password`. With a mailer the owner is told. */
+export class PasswordChangeSettings extends FlowSettings {}
+
+/** `POST change-email`, `POST confirm-email-change` and `POST revert-email-change`. Needs `mailer`. */
+export class EmailChangeSettings extends FlowSettings {}
+
+/** `DELETE account`. With a mailer the owner is told. */
+export class AccountDeletionSettings extends FlowSettings {}
+
+/** `GET step-up` and `POST step-up`. */
+export class StepUpSettings extends FlowSettings {}
+
+const SETTINGS = {
+  registration: RegistrationSettings,
+  passwordReset: PasswordResetSettings,
+  passwordChange: PasswordChangeSettings,
+  emailChange: EmailChangeSettings,
+  accountDeletion: AccountDeletionSettings,
+  stepUp: StepUpSettings,
+} as const;
+
+/** The name of a flow. */
+export type FlowName = keyof typeof SETTINGS;
+
+type Flows = { readonly [Name in FlowName]?: Readonly<InstanceType<(typeof SETTINGS)[Name]>> };
+
+/** The option `flows`: the flows that there are. What is not named has no route and no cost. */
+export type FlowOptions = { [Name in FlowName]?: Partial<InstanceType<(typeof SETTINGS)[Name]>> } & {
+  /**
+   * How long after a proof a session counts as fresh, where the flows ask for that. At most a day. Default 15 minutes.
+   */
+  freshness?: Duration;
+};
+
+/** The flows with their settings; one that is not named is missing. */
+export type CheckedFlows = Flows & { readonly freshness: Duration };
+
+/** What stands beside a factory: the flows with their settings, or only their names. */
+export type NamedFlows = FlowOptions | readonly FlowName[];
+
+export const FLOW_NAMES = Object.keys(SETTINGS) as readonly FlowName[];
+const DEFAULT_FRESHNESS = minutes(15);
+
+/** What the flows need of the rest. */
+export interface FlowNeeds {
+  readonly hasMailer: boolean;
+  /** The kinds of mail with a page: see `mail.pages`. */
+  readonly pages: object;
+  /** Whether the user directory lacks this operation. */
+  readonly lacks: (operation: string) => boolean;
+  readonly hasSignedCookies: boolean;
+}
+
+/** The flows that mail a link, and the kinds of those mails. */
+const LINKS: Readonly<Partial<Record<FlowName, readonly LinkedMailKind[]>>> = {
+  registration: ['registration'],
+  passwordReset: ['password_reset'],
+  emailChange: ['email_change', 'email_changed'],
+};
+/** What each asks of a `UserDirectory`. */
+const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
+  registration: ['register'],
+  passwordReset: ['findPasswordHash', 'setPasswordHash'],
+  passwordChange: ['findPasswordHash', 'setPasswordHash'],
+  emailChange: ['setEmail'],
+  accountDeletion: ['delete'],
+  stepUp: [],
+};
+
+/** The names among what stands beside the factory; mistakes are those of `checkFlows`. */
+export function flowNamesOf(named: unknown): FlowName[] {
+  const names: readonly unknown[] = Array.isArray(named) ? named : isRecord(named) ? Object.keys(named) : [];
+  return FLOW_NAMES.filter((name) => names.includes(name));
+}
+
+/** The names of the flows whose routes are mounted. */
+export function routedFlowsOf(named: unknown): FlowName[] {
+  const settingsOf = (name: FlowName): unknown => (isRecord(named) ? named[name] : undefined);
+  return flowNamesOf(named).filter((name) => {
+    const settings = settingsOf(name);
+    return !isRecord(settings) || settings['routes'] !== false;
+  });
+}
+
+/**
+ * The settings of the flows named beside the factory. `written` is what the factory returned: settings of those flows,
+ * but for `routes`, which it would return too late.
+ */
+export function checkFlows(check: OptionChecker, named: unknown, written: unknown, needs: FlowNeeds): CheckedFlows {
+  const known = FLOW_NAMES.join(', ');
+  const beside: Record<string, unknown> = isRecord(named) ? named : {};
+  if (Array.isArray(named)) {
+    for (const name of named as unknown[]) {
+      check.that(
+        FLOW_NAMES.includes(name as FlowName),
+        `flows: '${String(name)}' is not a flow; known flows: ${known}.`,
+      );
+    }
+  } else if (named !== undefined) {
+    check.keys('flows.', named, [...FLOW_NAMES, 'freshness']);
+  }
+  if (written !== undefined) check.keys('flows.', written, [...FLOW_NAMES, 'freshness']);
+  const returned: Record<string, unknown> = isRecord(written) ? written : {};
+  const names = flowNamesOf(named);
+  for (const name of flowNamesOf(returned)) {
+    check.that(
+      names.includes(name),
+      `flows.${name} comes too late from a factory: name it beside useFactory, as in flows: ['${name}'].`,
+    );
+  }
+  const freshness = (returned['freshness'] ?? beside['freshness'] ?? DEFAULT_FRESHNESS) as Duration;
+  check.duration('flows.freshness', freshness);
+  check.that(!(freshness > minutes(24 * 60)), 'flows.freshness must be a day at most.');
+  const flows = names.map((name) => [name, settingsOf(check, name, beside[name], returned[name], needs)] as const);
+  return Object.freeze({ ...Object.fromEntries(flows), freshness });
+}
+
+function settingsOf(
+  check: OptionChecker,
+  name: FlowName,
+  beside: unknown,
+  returned: unknown,
+  needs: FlowNeeds,
+): Readonly<FlowSettings> {
+  const label = `flows.${name}`;
+  check.that(
+    !(isRecord(returned) && 'routes' in returned),
+    `${label}.routes comes too late from a factory: write it beside useFactory.`,
+  );
+  const given = check.settings<FlowSettings>(label, new SETTINGS[name](), beside as Partial<FlowSettings> | undefined);
+  const settings = check.settings(label, given, returned as Partial<FlowSettings> | undefined);
+  for (const [key, value] of Object.entries(settings)) check.flag(`${label}.${key}`, value);
+  check.that(
+    needs.hasMailer || LINKS[name] === undefined,
+    `${label} needs mailer: a class that extends Mailer, and baseUrl, with which every link begins.`,
+  );
+  for (const kind of needs.hasMailer ? (LINKS[name] ?? []) : []) {
+    check.that(
+      Object.hasOwn(needs.pages, kind),
+      `${label} needs mail.pages.${kind}: the path of your page that the mailed link opens.`,
+    );
+  }
+  check.that(
+    !(needs.hasSignedCookies && name === 'stepUp'),
+    `${label} needs session: { scheme: 'database' }: a signed cookie does not say how its user was authenticated.`,
+  );
+  for (const operation of OPERATIONS[name]) {
+    check.that(!needs.lacks(operation), `${label} needs ${operation}() of your UserDirectory: override it.`);
+  }
+  return Object.freeze(settings);
+}

@@ -1,0 +1,28 @@
+import { Controller, type Type } from '@nestjs/common';
+import type { FlowName } from '../../config/flow-settings.js';
+import { PasswordChangeController } from './password-change.controller.js';
+
+/** The routes of each flow. */
+const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
+  passwordChange: PasswordChangeController,
+};
+
+/** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
+export type FlowHandler = Exclude<keyof PasswordChangeController, symbol>;
+
+/** The classes that have the routes of these flows. */
+export function flowControllersOf(flows: readonly FlowName[]): Type[] {
+  return flows.flatMap((flow) => CONTROLLERS[flow] ?? []);
+}
+
+/** The controllers of all flows, named or not. */
+export const FLOW_CONTROLLERS = Object.values(CONTROLLERS);
+
+/** The routes of these flows below `path`: classes of their own for every module instance, as `authControllerAt`. */
+export function flowControllersAt(path: string, flows: readonly FlowName[]): Type[] {
+  return flowControllersOf(flows).map((controller) => {
+    const mounted = { [controller.name]: class extends controller {} }[controller.name]!;
+    Controller(path)(mounted);
+    return mounted;
+  });
+}
