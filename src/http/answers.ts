@@ -25,6 +25,8 @@ export const SessionAnswer = z.object({
   current: z.boolean().describe('Whether it is the session of this request.'),
   createdAt: instant('When it was opened.'),
   authenticatedAt: instant('When the user last proved who they are.'),
+  aal: z.union([z.literal(1), z.literal(2)]).describe('The assurance of those proofs: one factor or two.'),
+  amr: z.array(z.string()).describe('The methods of those proofs, such as password; empty if they are not known.'),
   lastSeenAt: instant('When it was last written as used; coarser than every request.'),
   expiresAt: instant('When it ends, unless its use extends it.'),
   absoluteExpiresAt: instant('When it ends whatever happens.'),
@@ -34,12 +36,15 @@ export const SessionAnswer = z.object({
 export type SessionAnswer = z.infer<typeof SessionAnswer>;
 
 export function listed(session: ListedSession, current: Session): SessionAnswer {
-  const { handle, createdAt, authenticatedAt, lastSeenAt, expiresAt, absoluteExpiresAt, ip, userAgent } = session;
+  const { handle, createdAt, authenticatedAt, aal, amr, lastSeenAt, expiresAt, absoluteExpiresAt } = session;
+  const { ip, userAgent } = session;
   return {
     handle,
     current: handle === current.handle,
     createdAt: iso(createdAt),
     authenticatedAt: iso(authenticatedAt),
+    aal,
+    amr: [...amr],
     lastSeenAt: iso(lastSeenAt),
     expiresAt: iso(expiresAt),
     absoluteExpiresAt: iso(absoluteExpiresAt),
