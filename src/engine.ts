@@ -102,3 +102,6 @@ export { RateLimitGuard } from './http/rate-limit.guard.js';
 export { SessionCookie } from './http/session-cookie.js';
 export { CleanupService } from './cleanup/cleanup.service.js';
 export { LoginService } from './login/login.service.js';
+export { AuthHealthIndicator } from './health/auth-health.indicator.js';
+export { NO_PASSWORD } from './user/user.directory.js';
+export { OwnerNotices } from './mail/owner-notices.js';

@@ -11,6 +11,7 @@ export type AuthEvent =
   | LoginFailed
   | PasswordDisabled
   | PasswordChanged
+  | RoleChanged
   | LoggedOut
   | SessionCreated
   | SessionRotated
@@ -73,6 +74,13 @@ export interface PasswordChanged extends EventBase<'password.changed'> {
   readonly userId: string;
   /** The client's address, if known. */
   readonly ip: string | null;
+}
+
+/** What an account may do has been set anew. */
+export interface RoleChanged extends EventBase<'role.changed'> {
+  readonly userId: string;
+  /** The roles that it has from now on. */
+  readonly roles: readonly string[];
 }
 
 /** A user has ended their own session, through the routes of this module or `HttpSessions`. */

@@ -45,6 +45,7 @@ import {
   bcryptPasswords, CleanupService, LoginService, normalizeLogin, Outbox, PasswordChangeService, type BcryptLibrary, type LegacyPasswords,
 } from 'nestjs-latchkey/engine';
 import { HealthCheckService } from '@nestjs/terminus';
+import { AuthHealthIndicator } from 'nestjs-latchkey/engine';
 import { Test } from '@nestjs/testing';
 import { InjectRepository, TypeOrmModule } from '@nestjs/typeorm';
 import { WebSocketGateway, type OnGatewayInit } from '@nestjs/websockets';
