@@ -1,3 +1,4 @@
+import type { Duration } from '../common/duration.js';
 import type { AssuranceLevel } from '../session/session.js';
 
 /** What makes two factors of a password: something that its owner has. */
@@ -40,4 +41,26 @@ export function checkedProofs(proofs: readonly string[]): string[] {
     `The proofs of a login must be at most ${MAX_METHODS} names such as 'password' or 'saml': a letter or digit, then up ` +
       'to 63 letters, digits and . _ : / -',
   );
+}
+
+/** What a session would have to prove in addition. Several at once are all lacking. */
+export interface LackingAssurance {
+  readonly aal?: AssuranceLevel;
+  /** A proof that is not as old as this. */
+  readonly maxAge?: Duration;
+  /** One of these methods. */
+  readonly amr?: readonly string[];
+}
+
+/** What is lacking altogether: of two ages the shorter one, of two lists of methods the first. */
+export function joinedLack(one: LackingAssurance | null, other: LackingAssurance): LackingAssurance {
+  if (one === null) return other;
+  const maxAge = Math.min(one.maxAge ?? Infinity, other.maxAge ?? Infinity) as Duration;
+  return { ...other, ...one, ...(maxAge < Infinity && { maxAge }) };
+}
+
+/** Whether a session with these proofs has nothing to prove any more once its user has proved this method, now. */
+export function isSatisfiedBy(method: string, amr: readonly string[], lacking: LackingAssurance): boolean {
+  const isAmong = lacking.amr === undefined || lacking.amr.includes(method);
+  return isAmong && aalOf(joinedProofs(amr, [method])) >= (lacking.aal ?? 1);
 }
