@@ -201,7 +201,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     isGlobal = true,
   } = extras;
   const directory: Provider[] = users
-    ? [users, { provide: UserDirectory, useExisting: users }]
+    ? [users, ...directoryTokensOf(users).map((token) => ({ provide: token, useExisting: users }))]
     : [PostgresUserDirectory, { provide: UserDirectory, useExisting: PostgresUserDirectory }];
   const mail: Provider[] =
     // Anything else is one of the mistakes that AuthConfig lists.
@@ -360,6 +360,11 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Type[]>> = {
   accountDeletion: [AccountDeletionService],
   stepUp: [],
 };
+
+/** By which a directory of the application's own is injected, beside its own class. */
+function directoryTokensOf(users: Type<UserDirectory>) {
+  return users.prototype instanceof PostgresUserDirectory ? [UserDirectory, PostgresUserDirectory] : [UserDirectory];
+}
 
 /** The raw options hold the secrets, and whoever inspects the application can see its providers. */
 function hidden(provider: Provider): Provider {
