@@ -71,6 +71,7 @@ export { PasswordLogin } from './login/password-login.js';
 export type { PasswordSource } from './login/password-login.js';
 export { PasswordChangeService } from './password/password-change.service.js';
 export type { ChangedPassword, PasswordChangeContext } from './password/password-change.service.js';
+export { PasswordResetService } from './password/password-reset.service.js';
 export { SessionScheme } from './login/session-scheme.js';
 export type { CookieValue, OpeningContext, AuthenticationResult } from './login/session-scheme.js';
 

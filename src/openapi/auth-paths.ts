@@ -14,6 +14,7 @@ import {
   UserAnswer,
 } from '../http/answers.js';
 import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
+import { ForgottenPasswordBody, PasswordResetBody } from '../http/flows/password-reset.controller.js';
 import { loginBodySchema } from '../http/login-body.js';
 import type { Handler, MountedRoute } from './mounted-routes.js';
 
@@ -47,6 +48,8 @@ interface Description {
   readonly cookie: 'set' | 'renewed' | 'none';
   /** Whether a right answer may empty the browser's store. */
   readonly clears?: boolean;
+  /** Whether it is limited by address, which every answer tells. */
+  readonly limited?: boolean;
   /** What it takes. */
   readonly takes?: BodyName;
   readonly parameters?: readonly object[];
@@ -153,23 +156,58 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     answer: 'AuthLoggedOutEverywhere',
     errors: ['AuthUnauthenticated', 'AuthCrossOrigin', 'AuthUnsupported', 'AuthUnavailable'],
   },
+  forgotPassword: {
+    id: 'authForgotPassword',
+    summary: 'Ask for a new password',
+    description: 'Mails a link to the owner of the account. The answer is the same whatever the address is.',
+    session: 'none',
+    cookie: 'none',
+    limited: true,
+    takes: 'AuthForgottenPassword',
+    status: 202,
+    done: 'If there is such an account, a mail is on its way.',
+    answer: 'AuthDone',
+    errors: ['AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthRateLimited', 'AuthUnavailable'],
+  },
+  resetPassword: {
+    id: 'authResetPassword',
+    summary: 'Choose a new password by a mailed link',
+    description: 'Ends every session and token of the account. It opens no session: the user logs in.',
+    session: 'none',
+    cookie: 'none',
+    limited: true,
+    takes: 'AuthPasswordReset',
+    done: 'The password has been changed.',
+    answer: 'AuthDone',
+    errors: [
+      'AuthInvalidLink',
+      'AuthCrossOrigin',
+      'AuthBodyTooLarge',
+      'AuthInvalidInput',
+      'AuthRateLimited',
+      'AuthUnsupported',
+      'AuthPasswordUnavailable',
+    ],
+  },
   changePassword: {
     id: 'authChangePassword',
     summary: 'Change the password',
     description:
-      'Proves the current password, ends every other session and token of the account, and replaces this session.',
+      'Proves the current password, ends every other session and token of the account, and replaces this session. An account without a password gets its first one if its user has logged in lately.',
     session: 'needed',
     cookie: 'set',
     takes: 'AuthPasswordChange',
     done: 'The password has been changed.',
     answer: 'AuthReplacement',
     errors: [
-      'AuthInvalidCredentials',
+      'AuthPasswordRefused',
       'AuthCrossOrigin',
+      'AuthSessionNotFound',
       'AuthBodyTooLarge',
       'AuthInvalidInput',
       'AuthRateLimited',
-      'AuthLoginUnavailable',
+      'AuthUnsupported',
+      'AuthPasswordUnavailable',
     ],
   },
 };
@@ -177,6 +215,8 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
 /** The bodies that routes take. */
 const BODIES = {
   AuthCredentials: (facts: RouteFacts) => loginBodySchema(facts),
+  AuthForgottenPassword: () => ForgottenPasswordBody,
+  AuthPasswordReset: () => PasswordResetBody,
   AuthPasswordChange: () => PasswordChangeBody,
 };
 type BodyName = keyof typeof BODIES;
@@ -208,6 +248,14 @@ function errorsOf({ takesJwts }: RouteFacts) {
       ...errorAnswer('UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
       description: 'No live session came with the request.',
     },
+    AuthPasswordRefused: {
+      ...errorAnswer('INVALID_CREDENTIALS', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
+      description: 'The password is wrong, or no live session came with the request.',
+    },
+    AuthInvalidLink: {
+      ...errorAnswer('INVALID_LINK'),
+      description: 'The link cannot be used: unknown, spent, expired, or replaced by a later one.',
+    },
     AuthCrossOrigin: {
       ...errorAnswer('CROSS_ORIGIN_REQUEST'),
       description: 'A page of another origin sent the request.',
@@ -225,7 +273,7 @@ function errorsOf({ takesJwts }: RouteFacts) {
     AuthInvalidInput: { ...errorAnswer('INVALID_INPUT'), description: 'The body has the wrong shape, or is no JSON.' },
     AuthRateLimited: {
       ...errorAnswer('RATE_LIMITED'),
-      description: 'Too many failed logins of this address or account.',
+      description: 'Too many attempts of this address or account.',
     },
     AuthUnsupported: {
       ...errorAnswer('UNSUPPORTED'),
@@ -238,6 +286,10 @@ function errorsOf({ takesJwts }: RouteFacts) {
     AuthLoginUnavailable: {
       ...errorAnswer('SETUP_INCOMPLETE', 'HASHER_OVERLOADED', 'SCHEMA_MISSING', 'STORE_UNAVAILABLE'),
       description: 'No account exists yet, too many logins at once, or the storage did not answer.',
+    },
+    AuthPasswordUnavailable: {
+      ...errorAnswer('HASHER_OVERLOADED', 'SCHEMA_MISSING', 'STORE_UNAVAILABLE'),
+      description: 'Too many passwords at once, or the storage did not answer: nothing has changed.',
     },
   };
 }
@@ -372,10 +424,17 @@ function isSentToLogin({ session }: Description, { hasLoginPage }: RouteFacts): 
 
 const NO_STORE = { 'Cache-Control': header('No cache keeps it.', { ...TEXT, enum: ['no-store'] }) };
 
-function headersOf({ cookie, clears }: Description, facts: RouteFacts): object {
+/** draft-ietf-httpapi-ratelimit-headers-11. */
+const limits = (isAlways: boolean) => ({
+  RateLimit: header('What is left of each limit, and until when.', TEXT, isAlways),
+  'RateLimit-Policy': header('The limits.', TEXT, isAlways),
+});
+
+function headersOf({ cookie, clears, limited }: Description, facts: RouteFacts): object {
   const isAlways = cookie === 'set';
   return {
     ...NO_STORE,
+    ...(limited && limits(true)),
     ...(cookie !== 'none' && setCookie(facts, isAlways)),
     ...(clears && facts.clearsSiteData && { 'Clear-Site-Data': header('What the browser forgets.', TEXT, isAlways) }),
   };
@@ -387,18 +446,23 @@ function errorHeadersOf(name: ErrorName, described: Description, facts: RouteFac
     ...(name !== 'AuthBodyTooLarge' && NO_STORE),
     // The origin is checked before a session is looked up, and from then on its cookie may be renewed.
     ...(described.session === 'needed' && name !== 'AuthCrossOrigin' && setCookie(facts, false)),
+    // The origin is checked before the limits too, and a body that cannot be parsed is refused before both.
+    ...(described.limited && !UNLIMITED.has(name) && limits(name === 'AuthRateLimited')),
     ...(UNAUTHORIZED.has(name) && {
       'WWW-Authenticate': header('How to authenticate.', { ...TEXT, enum: ['Bearer'] }),
     }),
-    ...(name === 'AuthUnauthenticated' &&
+    ...(WITHOUT_SESSION.has(name) &&
       isSentToLogin(described, facts) && { 'HX-Redirect': header('The login page, for htmx.', TEXT, false) }),
     ...(name === 'AuthRateLimited' && { 'Retry-After': header('The seconds to wait, rounded up.', SECONDS) }),
-    ...(name === 'AuthLoginUnavailable' && {
+    ...(HASHES.has(name) && {
       'Retry-After': header('The seconds to wait, with HASHER_OVERLOADED.', SECONDS, false),
     }),
   };
 }
-const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set(['AuthUnauthenticated', 'AuthInvalidCredentials']);
+const WITHOUT_SESSION: ReadonlySet<ErrorName> = new Set(['AuthUnauthenticated', 'AuthPasswordRefused']);
+const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set([...WITHOUT_SESSION, 'AuthInvalidCredentials']);
+const UNLIMITED: ReadonlySet<ErrorName> = new Set(['AuthCrossOrigin', 'AuthBodyTooLarge']);
+const HASHES: ReadonlySet<ErrorName> = new Set(['AuthLoginUnavailable', 'AuthPasswordUnavailable']);
 
 function setCookie({ cookieName, announcesCookie }: RouteFacts, isAlways: boolean): object {
   const what = `Sets, renews or clears \`${cookieName}\`, the session cookie; a login also sets \`${cookieName}-device\`.`;
