@@ -22,6 +22,7 @@ export type { Invalidation } from './invalidation/invalidation.js';
 export { InvalidationChannel, LocalInvalidationChannel } from './invalidation/invalidation-channel.js';
 
 export { normalizeLogin } from './user/login-name.js';
+export { NO_PASSWORD } from './user/user.directory.js';
 
 export { MemorySessionCache } from './session/cache/memory-session-cache.js';
 export type { MemorySessionCacheOptions } from './session/cache/memory-session-cache.js';
