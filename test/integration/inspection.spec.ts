@@ -67,6 +67,7 @@ beforeAll(async () => {
       baseUrl: 'https://app.example.com',
       mailer: HangingMailer,
       mail: { pages: { password_reset: '/reset' }, concurrency: 1, shutdownTimeout: 1 },
+      flows: { passwordReset: {} },
     },
   });
   const { id } = await t.app.get(root.PostgresUserDirectory).create('ada@example.com', 'correct horse battery');
