@@ -22,7 +22,6 @@ export type { Invalidation } from './invalidation/invalidation.js';
 export { InvalidationChannel, LocalInvalidationChannel } from './invalidation/invalidation-channel.js';
 
 export { normalizeLogin } from './user/login-name.js';
-export { NO_PASSWORD } from './user/user.directory.js';
 
 export { MemorySessionCache } from './session/cache/memory-session-cache.js';
 export type { MemorySessionCacheOptions } from './session/cache/memory-session-cache.js';
@@ -104,3 +103,8 @@ export { RateLimitGuard } from './http/rate-limit.guard.js';
 export { SessionCookie } from './http/session-cookie.js';
 export { CleanupService } from './cleanup/cleanup.service.js';
 export { LoginService } from './login/login.service.js';
+export { AuthHealthIndicator } from './health/auth-health.indicator.js';
+export { NO_PASSWORD } from './user/user.directory.js';
+export { AccountDeletionService } from './account-deletion/account-deletion.service.js';
+export { EmailChangeService } from './email-change/email-change.service.js';
+export { OwnerNotices } from './mail/owner-notices.js';
