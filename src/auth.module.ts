@@ -31,6 +31,8 @@ import { PasswordAttempts } from './login/password-attempts.js';
 import { PasswordAttemptStore } from './login/password-attempt.store.js';
 import { PasswordLogin } from './login/password-login.js';
 import { PasswordChangeService } from './password/password-change.service.js';
+import { PasswordResetService } from './password/password-reset.service.js';
+import { PasswordWriter } from './password/password-writer.js';
 import { AuditLog } from './audit/audit-log.js';
 import { AuditStore } from './audit/audit.store.js';
 import { CleanupService } from './cleanup/cleanup.service.js';
@@ -320,6 +322,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     { provide: PasswordAttemptStore, useClass: PostgresPasswordAttemptStore },
     PasswordAttempts,
     PasswordLogin,
+    PasswordWriter,
     PasswordChangeService,
     ...FLOW_NAMES.flatMap((flow) => (named.includes(flow) ? FLOW_SERVICES[flow] : [])),
     SessionCookie,
@@ -355,7 +358,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
 /** What a flow needs beside what there is anyway. */
 const FLOW_SERVICES: Readonly<Record<FlowName, readonly Type[]>> = {
   registration: [],
-  passwordReset: [],
+  passwordReset: [PasswordResetService],
   passwordChange: [],
   emailChange: [EmailChangeService],
   accountDeletion: [AccountDeletionService],

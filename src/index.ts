@@ -59,6 +59,7 @@ export type {
   LoginFailed,
   LoginSucceeded,
   PasswordChanged,
+  PasswordReset,
   MailFailed,
   MailFailureReason,
   MailSent,

@@ -18,6 +18,7 @@ import {
 import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller.js';
 import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
 import { StepUpBody } from '../http/flows/step-up.controller.js';
+import { ForgottenPasswordBody, PasswordResetBody } from '../http/flows/password-reset.controller.js';
 import { loginBodySchema } from '../http/login-body.js';
 import type { Handler, MountedRoute } from './mounted-routes.js';
 
@@ -51,6 +52,8 @@ interface Description {
   readonly cookie: 'set' | 'renewed' | 'none';
   /** Whether a right answer may empty the browser's store. */
   readonly clears?: boolean;
+  /** Whether it is limited by address, which every answer tells. */
+  readonly limited?: boolean;
   /** What it takes. */
   readonly takes?: BodyName;
   readonly parameters?: readonly object[];
@@ -166,12 +169,46 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     answer: 'AuthLoggedOutEverywhere',
     errors: ['AuthUnauthenticated', 'AuthCrossOrigin', 'AuthUnsupported', 'AuthUnavailable'],
   },
+  forgotPassword: {
+    id: 'authForgotPassword',
+    summary: 'Ask for a new password',
+    description: 'Mails a link to the owner of the account. The answer is the same whatever the address is.',
+    session: 'none',
+    cookie: 'none',
+    limited: true,
+    takes: 'AuthForgottenPassword',
+    status: 202,
+    done: 'If there is such an account, a mail is on its way.',
+    answer: 'AuthDone',
+    errors: ['AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthRateLimited', 'AuthUnavailable'],
+  },
+  resetPassword: {
+    id: 'authResetPassword',
+    summary: 'Choose a new password by a mailed link',
+    description: 'Ends every session and token of the account. It opens no session: the user logs in.',
+    session: 'none',
+    cookie: 'none',
+    limited: true,
+    takes: 'AuthPasswordReset',
+    done: 'The password has been changed.',
+    answer: 'AuthDone',
+    errors: [
+      'AuthInvalidLink',
+      'AuthCrossOrigin',
+      'AuthBodyTooLarge',
+      'AuthInvalidInput',
+      'AuthRateLimited',
+      'AuthUnsupported',
+      'AuthPasswordUnavailable',
+    ],
+  },
   changeEmail: {
     id: 'authChangeEmail',
     summary: 'Ask for another e-mail address',
     description: 'Mails a link to the new address if it is free. The answer is the same either way.',
     session: 'needed',
     cookie: 'renewed',
+    limited: true,
     takes: 'AuthEmailChange',
     status: 202,
     done: 'If the address is free, a mail is on its way to it.',
@@ -191,6 +228,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     description: 'The link that was mailed to the new address. It opens no session.',
     session: 'none',
     cookie: 'none',
+    limited: true,
     takes: 'AuthLink',
     done: 'The address has been changed.',
     answer: 'AuthDone',
@@ -203,6 +241,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'The link that was mailed to the old address. It ends everything that is logged in, and mails a link for a new password.',
     session: 'none',
     cookie: 'none',
+    limited: true,
     takes: 'AuthLink',
     done: 'The account has its old address.',
     answer: 'AuthDone',
@@ -223,19 +262,21 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     id: 'authChangePassword',
     summary: 'Change the password',
     description:
-      'Proves the current password, ends every other session and token of the account, and replaces this session.',
+      'Proves the current password, ends every other session and token of the account, and replaces this session. An account without a password gets its first one if its user has logged in lately.',
     session: 'needed',
     cookie: 'set',
     takes: 'AuthPasswordChange',
     done: 'The password has been changed.',
     answer: 'AuthReplacement',
     errors: [
-      'AuthInvalidCredentials',
+      'AuthPasswordRefused',
       'AuthCrossOrigin',
+      'AuthSessionNotFound',
       'AuthBodyTooLarge',
       'AuthInvalidInput',
       'AuthRateLimited',
-      'AuthLoginUnavailable',
+      'AuthUnsupported',
+      'AuthPasswordUnavailable',
     ],
   },
   stepUpState: {
@@ -272,6 +313,8 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
 /** The bodies that routes take. */
 const BODIES = {
   AuthCredentials: (facts: RouteFacts) => loginBodySchema(facts),
+  AuthForgottenPassword: () => ForgottenPasswordBody,
+  AuthPasswordReset: () => PasswordResetBody,
   AuthPasswordChange: () => PasswordChangeBody,
   AuthStepUpProof: () => StepUpBody,
   AuthEmailChange: () => EmailChangeBody,
@@ -312,6 +355,10 @@ function errorsOf({ takesJwts }: RouteFacts) {
       ...errorAnswer('UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
       description: 'No live session came with the request.',
     },
+    AuthPasswordRefused: {
+      ...errorAnswer('INVALID_CREDENTIALS', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
+      description: 'The password is wrong, or no live session came with the request.',
+    },
     AuthCrossOrigin: {
       ...errorAnswer('CROSS_ORIGIN_REQUEST'),
       description: 'A page of another origin sent the request.',
@@ -342,6 +389,10 @@ function errorsOf({ takesJwts }: RouteFacts) {
     AuthLoginUnavailable: {
       ...errorAnswer('SETUP_INCOMPLETE', 'HASHER_OVERLOADED', 'SCHEMA_MISSING', 'STORE_UNAVAILABLE'),
       description: 'No account exists yet, too many logins at once, or the storage did not answer.',
+    },
+    AuthPasswordUnavailable: {
+      ...errorAnswer('HASHER_OVERLOADED', 'SCHEMA_MISSING', 'STORE_UNAVAILABLE'),
+      description: 'Too many passwords at once, or the storage did not answer: nothing has changed.',
     },
   };
 }
@@ -476,10 +527,17 @@ function isSentToLogin({ session }: Description, { hasLoginPage }: RouteFacts): 
 
 const NO_STORE = { 'Cache-Control': header('No cache keeps it.', { ...TEXT, enum: ['no-store'] }) };
 
-function headersOf({ cookie, clears }: Description, facts: RouteFacts): object {
+/** draft-ietf-httpapi-ratelimit-headers-11. */
+const limits = (isAlways: boolean) => ({
+  RateLimit: header('What is left of each limit, and until when.', TEXT, isAlways),
+  'RateLimit-Policy': header('The limits.', TEXT, isAlways),
+});
+
+function headersOf({ cookie, clears, limited }: Description, facts: RouteFacts): object {
   const isAlways = cookie === 'set';
   return {
     ...NO_STORE,
+    ...(limited && limits(true)),
     ...(cookie !== 'none' && setCookie(facts, isAlways)),
     ...(clears && facts.clearsSiteData && { 'Clear-Site-Data': header('What the browser forgets.', TEXT, isAlways) }),
   };
@@ -491,18 +549,23 @@ function errorHeadersOf(name: ErrorName, described: Description, facts: RouteFac
     ...(name !== 'AuthBodyTooLarge' && NO_STORE),
     // The origin is checked before a session is looked up, and from then on its cookie may be renewed.
     ...(described.session === 'needed' && name !== 'AuthCrossOrigin' && setCookie(facts, false)),
+    // The origin is checked before the limits too, and a body that cannot be parsed is refused before both.
+    ...(described.limited && !UNLIMITED.has(name) && limits(name === 'AuthRateLimited')),
     ...(UNAUTHORIZED.has(name) && {
       'WWW-Authenticate': header('How to authenticate.', { ...TEXT, enum: ['Bearer'] }),
     }),
-    ...(name === 'AuthUnauthenticated' &&
+    ...(WITHOUT_SESSION.has(name) &&
       isSentToLogin(described, facts) && { 'HX-Redirect': header('The login page, for htmx.', TEXT, false) }),
     ...(name === 'AuthRateLimited' && { 'Retry-After': header('The seconds to wait, rounded up.', SECONDS) }),
-    ...(name === 'AuthLoginUnavailable' && {
+    ...(HASHES.has(name) && {
       'Retry-After': header('The seconds to wait, with HASHER_OVERLOADED.', SECONDS, false),
     }),
   };
 }
-const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set(['AuthUnauthenticated', 'AuthInvalidCredentials']);
+const WITHOUT_SESSION: ReadonlySet<ErrorName> = new Set(['AuthUnauthenticated', 'AuthPasswordRefused']);
+const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set([...WITHOUT_SESSION, 'AuthInvalidCredentials']);
+const UNLIMITED: ReadonlySet<ErrorName> = new Set(['AuthCrossOrigin', 'AuthBodyTooLarge']);
+const HASHES: ReadonlySet<ErrorName> = new Set(['AuthLoginUnavailable', 'AuthPasswordUnavailable']);
 
 function setCookie({ cookieName, announcesCookie }: RouteFacts, isAlways: boolean): object {
   const what = `Sets, renews or clears \`${cookieName}\`, the session cookie; a login also sets \`${cookieName}-device\`.`;

@@ -1,5 +1,7 @@
 import { getDataSourceToken } from '@nestjs/typeorm';
-import { EphemeralTokenService, RateLimitService } from 'nestjs-latchkey';
+import { EphemeralTokenService, isAuthError, RateLimitService } from 'nestjs-latchkey';
+import { PasswordResetService } from 'nestjs-latchkey/engine';
+import { MemoryMailer } from 'nestjs-latchkey/testing';
 import type { DataSource } from 'typeorm';
 import { startAuthProcess } from './history/auth-process.js';
 import type { Task } from './racers.js';
@@ -11,17 +13,33 @@ const app = await startAuthProcess(
     rateLimits: { policies: { '2fa_attempt': { limit: 5 } } },
     // The tests' rows are of a clock that stands still, long ago.
     cleanup: { enabled: false },
+    baseUrl: 'https://app.example.com',
+    mailer: MemoryMailer,
+    mail: { pages: { password_reset: '/reset-password' } },
+    flows: { passwordReset: {} },
   },
   25,
 );
 const tokens = app.get(EphemeralTokenService);
 const limits = app.get(RateLimitService);
+const resets = app.get(PasswordResetService);
 const dataSource = app.get<DataSource>(getDataSourceToken());
 
 const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>> = {
   consume: (task, turn) =>
     tokens.consume(task.type as 'pre_auth', task.tokens![turn % task.tokens!.length]!, task.binding),
   issue: (task) => tokens.issue('password_reset', { username: task.subject! }),
+  /** The password that it has become. */
+  reset: async (task, turn) => {
+    const password = `password number ${turn} of ${process.pid}`;
+    try {
+      await resets.reset(task.tokens![turn % task.tokens!.length]!, password);
+      return password;
+    } catch (error) {
+      if (isAuthError(error, 'INVALID_LINK')) return null;
+      throw error;
+    }
+  },
   limit: async (task) => (await limits.consume('2fa_attempt', task.subject!)).allowed || null,
   both: async (task, turn) => {
     const targets = [

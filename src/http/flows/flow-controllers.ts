@@ -4,9 +4,11 @@ import { AccountDeletionController } from './account-deletion.controller.js';
 import { EmailChangeController } from './email-change.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
 import { StepUpController } from './step-up.controller.js';
+import { PasswordResetController } from './password-reset.controller.js';
 
 /** The routes of each flow. */
 const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
+  passwordReset: PasswordResetController,
   passwordChange: PasswordChangeController,
   emailChange: EmailChangeController,
   accountDeletion: AccountDeletionController,
@@ -15,6 +17,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
 
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
 export type FlowHandler =
+  | keyof PasswordResetController
   | keyof PasswordChangeController
   | keyof EmailChangeController
   | keyof AccountDeletionController
