@@ -71,6 +71,13 @@ export { PasswordLogin } from './login/password-login.js';
 export type { PasswordSource } from './login/password-login.js';
 export { PasswordChangeService } from './password/password-change.service.js';
 export type { ChangedPassword, PasswordChangeContext } from './password/password-change.service.js';
+export { RegistrationService } from './registration/registration.service.js';
+export type {
+  RegistrationContext,
+  RegistrationProof,
+  RegistrationRequest,
+  StartedRegistration,
+} from './registration/registration.service.js';
 export { SessionScheme } from './login/session-scheme.js';
 export type { CookieValue, OpeningContext, AuthenticationResult } from './login/session-scheme.js';
 
@@ -96,6 +103,7 @@ export { PostgresSessionStore } from './engines/postgres/postgres-session.store.
 export { ClientIp } from './http/client-ip.js';
 export { CookieWriter } from './http/cookie-writer.js';
 export { DeviceCookie } from './http/device-cookie.js';
+export { FlowCookie } from './http/flow-cookie.js';
 export { parseLoginBody } from './http/login-body.js';
 export type { LoginBody } from './http/login-body.js';
 export { RateLimitGuard } from './http/rate-limit.guard.js';

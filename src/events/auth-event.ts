@@ -11,6 +11,8 @@ export type AuthEvent =
   | LoginFailed
   | PasswordDisabled
   | PasswordChanged
+  | AccountRegistered
+  | EmailVerified
   | LoggedOut
   | SessionCreated
   | SessionRotated
@@ -70,6 +72,20 @@ export interface PasswordDisabled extends EventBase<'password.disabled'> {
  * are told as `session.revoked`.
  */
 export interface PasswordChanged extends EventBase<'password.changed'> {
+  readonly userId: string;
+  /** The client's address, if known. */
+  readonly ip: string | null;
+}
+
+/** Somebody has opened an account and proved its mailbox (`RegistrationService`); `email.verified` follows. */
+export interface AccountRegistered extends EventBase<'account.registered'> {
+  readonly userId: string;
+  /** The client's address, if known. */
+  readonly ip: string | null;
+}
+
+/** The mailbox of an account is known to be its owner's from now on. The address is not included. */
+export interface EmailVerified extends EventBase<'email.verified'> {
   readonly userId: string;
   /** The client's address, if known. */
   readonly ip: string | null;

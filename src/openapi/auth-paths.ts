@@ -14,6 +14,11 @@ import {
   UserAnswer,
 } from '../http/answers.js';
 import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
+import {
+  RegistrationBody,
+  RegistrationConfirmationBody,
+  RegistrationResendBody,
+} from '../http/flows/registration.controller.js';
 import { loginBodySchema } from '../http/login-body.js';
 import type { Handler, MountedRoute } from './mounted-routes.js';
 
@@ -43,8 +48,11 @@ interface Description {
   readonly description: string;
   /** Whether a session is needed, ended if there is one, or of no use. */
   readonly session: 'needed' | 'optional' | 'none';
-  /** Whether a right answer has `Set-Cookie`: always, sometimes, or never. */
-  readonly cookie: 'set' | 'renewed' | 'none';
+  /**
+   * Whether a right answer has `Set-Cookie` for the session: always, sometimes, or never; or always for a flow, which it
+   * ties to this browser.
+   */
+  readonly cookie: 'set' | 'renewed' | 'none' | 'flow';
   /** Whether a right answer may empty the browser's store. */
   readonly clears?: boolean;
   /** What it takes. */
@@ -153,6 +161,51 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     answer: 'AuthLoggedOutEverywhere',
     errors: ['AuthUnauthenticated', 'AuthCrossOrigin', 'AuthUnsupported', 'AuthUnavailable'],
   },
+  register: {
+    id: 'authRegister',
+    summary: 'Ask for an account',
+    description:
+      'Mails a link and a code to the address, or tells its owner that there is an account; the answer says neither. There is no account before the end.',
+    session: 'none',
+    cookie: 'flow',
+    takes: 'AuthRegistration',
+    status: 202,
+    done: 'A mail is on its way.',
+    answer: 'AuthDone',
+    errors: ['AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthRateLimited', 'AuthLoginUnavailable'],
+  },
+  resendRegistration: {
+    id: 'authRegisterResend',
+    summary: 'Ask for another mail',
+    description: 'As asking for an account, with the password that was chosen in this browser. Earlier links are void.',
+    session: 'none',
+    cookie: 'flow',
+    takes: 'AuthRegistrationResend',
+    status: 202,
+    done: 'A mail is on its way.',
+    answer: 'AuthDone',
+    errors: ['AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthRateLimited', 'AuthUnavailable'],
+  },
+  confirmRegistration: {
+    id: 'authRegisterConfirm',
+    summary: 'Open the account',
+    description:
+      'Proves the mailbox by the mailed link, or by the code in the browser that asked, opens the account and logs it in. From another browser, the link needs the password too.',
+    session: 'none',
+    cookie: 'set',
+    takes: 'AuthRegistrationConfirmation',
+    done: 'There is an account, and it is logged in.',
+    answer: 'AuthLogin',
+    errors: [
+      'AuthInvalidLink',
+      'AuthInvalidCredentials',
+      'AuthCrossOrigin',
+      'AuthBodyTooLarge',
+      'AuthInvalidInput',
+      'AuthRateLimited',
+      'AuthLoginUnavailable',
+    ],
+  },
   changePassword: {
     id: 'authChangePassword',
     summary: 'Change the password',
@@ -178,6 +231,9 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
 const BODIES = {
   AuthCredentials: (facts: RouteFacts) => loginBodySchema(facts),
   AuthPasswordChange: () => PasswordChangeBody,
+  AuthRegistration: () => RegistrationBody,
+  AuthRegistrationResend: () => RegistrationResendBody,
+  AuthRegistrationConfirmation: () => RegistrationConfirmationBody,
 };
 type BodyName = keyof typeof BODIES;
 
@@ -204,6 +260,10 @@ function errorsOf({ takesJwts }: RouteFacts) {
       ...errorAnswer('INVALID_CREDENTIALS'),
       description: 'Wrong password, unknown account or disabled account: all three look the same.',
     },
+    AuthInvalidLink: {
+      ...errorAnswer('INVALID_LINK'),
+      description: "The link or code is unknown, spent, expired, replaced by a newer one, or another browser's.",
+    },
     AuthUnauthenticated: {
       ...errorAnswer('UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
       description: 'No live session came with the request.',
@@ -225,7 +285,7 @@ function errorsOf({ takesJwts }: RouteFacts) {
     AuthInvalidInput: { ...errorAnswer('INVALID_INPUT'), description: 'The body has the wrong shape, or is no JSON.' },
     AuthRateLimited: {
       ...errorAnswer('RATE_LIMITED'),
-      description: 'Too many failed logins of this address or account.',
+      description: 'Too many requests or failures of this address or account.',
     },
     AuthUnsupported: {
       ...errorAnswer('UNSUPPORTED'),
@@ -376,7 +436,10 @@ function headersOf({ cookie, clears }: Description, facts: RouteFacts): object {
   const isAlways = cookie === 'set';
   return {
     ...NO_STORE,
-    ...(cookie !== 'none' && setCookie(facts, isAlways)),
+    ...(cookie === 'flow' && {
+      'Set-Cookie': header('Ties what was asked for to this browser. It is HttpOnly.', TEXT),
+    }),
+    ...((cookie === 'set' || cookie === 'renewed') && setCookie(facts, isAlways)),
     ...(clears && facts.clearsSiteData && { 'Clear-Site-Data': header('What the browser forgets.', TEXT, isAlways) }),
   };
 }

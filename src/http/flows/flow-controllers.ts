@@ -1,14 +1,16 @@
 import { Controller, type Type } from '@nestjs/common';
 import type { FlowName } from '../../config/flow-settings.js';
 import { PasswordChangeController } from './password-change.controller.js';
+import { RegistrationController } from './registration.controller.js';
 
 /** The routes of each flow. */
 const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
+  registration: RegistrationController,
   passwordChange: PasswordChangeController,
 };
 
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
-export type FlowHandler = Exclude<keyof PasswordChangeController, symbol>;
+export type FlowHandler = Exclude<keyof RegistrationController | keyof PasswordChangeController, symbol>;
 
 /** The classes that have the routes of these flows. */
 export function flowControllersOf(flows: readonly FlowName[]): Type[] {
