@@ -172,7 +172,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     status: 202,
     done: 'A mail is on its way.',
     answer: 'AuthDone',
-    errors: ['AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthRateLimited', 'AuthLoginUnavailable'],
+    errors: ['AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthRateLimited', 'AuthHasherUnavailable'],
   },
   resendRegistration: {
     id: 'authRegisterResend',
@@ -203,7 +203,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'AuthBodyTooLarge',
       'AuthInvalidInput',
       'AuthRateLimited',
-      'AuthLoginUnavailable',
+      'AuthHasherUnavailable',
     ],
   },
   changePassword: {
@@ -294,6 +294,10 @@ function errorsOf({ takesJwts }: RouteFacts) {
     AuthUnavailable: {
       ...errorAnswer('SCHEMA_MISSING', 'STORE_UNAVAILABLE'),
       description: 'The storage did not answer. This is no logout: the cookie stays.',
+    },
+    AuthHasherUnavailable: {
+      ...errorAnswer('HASHER_OVERLOADED', 'SCHEMA_MISSING', 'STORE_UNAVAILABLE'),
+      description: 'Too many passwords at once, or the storage did not answer. Nothing was consumed.',
     },
     AuthLoginUnavailable: {
       ...errorAnswer('SETUP_INCOMPLETE', 'HASHER_OVERLOADED', 'SCHEMA_MISSING', 'STORE_UNAVAILABLE'),
@@ -456,7 +460,7 @@ function errorHeadersOf(name: ErrorName, described: Description, facts: RouteFac
     ...(name === 'AuthUnauthenticated' &&
       isSentToLogin(described, facts) && { 'HX-Redirect': header('The login page, for htmx.', TEXT, false) }),
     ...(name === 'AuthRateLimited' && { 'Retry-After': header('The seconds to wait, rounded up.', SECONDS) }),
-    ...(name === 'AuthLoginUnavailable' && {
+    ...((name === 'AuthLoginUnavailable' || name === 'AuthHasherUnavailable') && {
       'Retry-After': header('The seconds to wait, with HASHER_OVERLOADED.', SECONDS, false),
     }),
   };

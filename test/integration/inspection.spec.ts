@@ -66,7 +66,8 @@ beforeAll(async () => {
       cache: { enabled: true, url: db.url },
       baseUrl: 'https://app.example.com',
       mailer: HangingMailer,
-      mail: { pages: { password_reset: '/reset' }, concurrency: 1, shutdownTimeout: 1 },
+      flows: { registration: {} },
+      mail: { pages: { password_reset: '/reset', registration: '/confirm' }, concurrency: 1, shutdownTimeout: 1 },
     },
   });
   const { id } = await t.app.get(root.PostgresUserDirectory).create('ada@example.com', 'correct horse battery');
