@@ -27,6 +27,8 @@ export interface AuthErrorFacts {
   TOKENS_INVALIDATED: Record<never, never>;
   /** A state-changing request that a browser sent from a foreign site. */
   CROSS_ORIGIN_REQUEST: { origin: string };
+  /** The user is logged in but may not do this: one of these roles is needed. */
+  FORBIDDEN: { roles: readonly string[] };
   /** Input of the wrong shape. `fields` maps the field to what is expected of it, never to what was sent. */
   INVALID_INPUT: { fields: Readonly<Record<string, string>> };
   /** The user has no session with this handle. Another user's handle gets the same answer. */
@@ -80,6 +82,7 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   ACCOUNT_INACTIVE: { status: 401, message: 'The account is no longer active.' },
   TOKENS_INVALIDATED: { status: 401, message: 'The session has ended. Log in again.' },
   CROSS_ORIGIN_REQUEST: { status: 403, message: 'Requests from this origin are not accepted.' },
+  FORBIDDEN: { status: 403, message: 'You may not do this.' },
   SESSION_NOT_FOUND: { status: 404, message: 'You have no such session.' },
   USER_NOT_FOUND: { status: 404, message: 'There is no such user.' },
   SESSION_DATA_TOO_LARGE: { status: 422, message: 'That is more than your session can hold.' },

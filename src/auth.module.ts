@@ -49,6 +49,8 @@ import { EventEmitterBridge } from './events/event-emitter.bridge.js';
 import { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';
 import { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
 import { FLOW_CONTROLLERS, flowControllersAt } from './http/flows/flow-controllers.js';
+import { AccountDeletionService } from './account-deletion/account-deletion.service.js';
+import { EmailChangeService } from './email-change/email-change.service.js';
 import { AuthErrorFilter } from './http/auth-error.filter.js';
 import { AuthController, authControllerAt } from './http/auth.controller.js';
 import { BearerSessions } from './login/bearer-sessions.js';
@@ -357,8 +359,8 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Type[]>> = {
   registration: [RegistrationService],
   passwordReset: [],
   passwordChange: [],
-  emailChange: [],
-  accountDeletion: [],
+  emailChange: [EmailChangeService],
+  accountDeletion: [AccountDeletionService],
   stepUp: [],
 };
 

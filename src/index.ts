@@ -121,7 +121,6 @@ export type {
 export type { CompletedLogin, LoginAttempt, LoginContext, TokenTransport } from './login/login.service.js';
 
 export type { CleanupCounts, CleanupReport, CleanupState } from './cleanup/cleanup.service.js';
-export { AuthHealthIndicator } from './health/auth-health.indicator.js';
 export type { AuthHealth, AuthHealthOptions } from './health/auth-health.indicator.js';
 
 export {
@@ -146,6 +145,7 @@ export type {
   StartedSession,
 } from './http/http-sessions.js';
 export { OriginGuard } from './http/origin.guard.js';
+export { RequireRole } from './http/require-role.decorator.js';
 export { RateLimit } from './http/rate-limit.decorator.js';
 export type { RateLimitBy } from './http/rate-limit.rule.js';
 export { SessionConnections } from './http/session-connections.js';

@@ -6,7 +6,7 @@ import { init } from './commands/init.command.js';
 import { migrate } from './commands/migrate.command.js';
 import { secret } from './commands/secret.command.js';
 import { listSessions, revokeSessions } from './commands/sessions.command.js';
-import { createUser, disableUser, enableUser, listUsers, setPassword } from './commands/users.command.js';
+import { createUser, disableUser, enableUser, listUsers, setPassword, setRoles } from './commands/users.command.js';
 import { version } from './commands/version.command.js';
 import { CommandFailure, UsageError } from './failure.js';
 import { usage, usageOf } from './usage.js';
@@ -21,6 +21,7 @@ export const COMMANDS: readonly Command[] = [
   disableUser,
   enableUser,
   setPassword,
+  setRoles,
   listSessions,
   revokeSessions,
   doctor,

@@ -40,10 +40,13 @@ describe('AuthConfig', () => {
   });
 
   // The factory may return the settings of flows.
-  it.each(Object.keys(EXTRA_DEFAULTS).filter((name) => name !== 'flows'))('says that %s is written beside useFactory', (name) => {
-    const beside = `${name} is not an option here: write it beside useFactory`;
-    expect(mistakesOf({ secrets, [name]: undefined })).toEqual([expect.stringContaining(beside)]);
-  });
+  it.each(Object.keys(EXTRA_DEFAULTS).filter((name) => name !== 'flows'))(
+    'says that %s is written beside useFactory',
+    (name) => {
+      const beside = `${name} is not an option here: write it beside useFactory`;
+      expect(mistakesOf({ secrets, [name]: undefined })).toEqual([expect.stringContaining(beside)]);
+    },
+  );
 
   it('is frozen, and leaves what the host wrote alone', () => {
     const routes: RouteOptions = { path: 'auth' };

@@ -13,6 +13,10 @@ export type AuthEvent =
   | PasswordChanged
   | AccountRegistered
   | EmailVerified
+  | EmailChanged
+  | EmailReverted
+  | AccountDeleted
+  | RoleChanged
   | LoggedOut
   | SessionCreated
   | SessionRotated
@@ -89,6 +93,27 @@ export interface EmailVerified extends EventBase<'email.verified'> {
   readonly userId: string;
   /** The client's address, if known. */
   readonly ip: string | null;
+}
+
+/** An account has another address, which its owner has confirmed. The old address is told by mail. */
+export interface EmailChanged extends EventBase<'email.changed'> {
+  readonly userId: string;
+}
+
+/** The owner of the old address has taken a change of address back. Somebody may have had the account: look at it. */
+export interface EmailReverted extends EventBase<'email.reverted'> {
+  readonly userId: string;
+}
+
+export interface AccountDeleted extends EventBase<'account.deleted'> {
+  readonly userId: string;
+}
+
+/** What an account may do has been set anew. */
+export interface RoleChanged extends EventBase<'role.changed'> {
+  readonly userId: string;
+  /** The roles that it has from now on. */
+  readonly roles: readonly string[];
 }
 
 /** A user has ended their own session, through the routes of this module or `HttpSessions`. */

@@ -3,10 +3,14 @@ import { Reflector, type ReflectableDecorator } from '@nestjs/core';
 import { isLocalPath } from '../common/local-path.js';
 import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
+import { REQUIREMENTS, type Requirement } from './require-role.decorator.js';
 import { authOf, requestOf, type AuthRequest, type RequestAuth } from './auth-request.js';
 
-/** The access rule of a handler. Without a decorator it is `required`: deny by default. */
-export type Access = 'public' | 'optional' | 'required' | { readonly redirectTo: string };
+/**
+ * The access rule of a handler. Without a decorator it is `required`: deny by default. What it requires beyond a live
+ * session is a list.
+ */
+export type Access = 'public' | 'optional' | 'required' | { readonly redirectTo: string } | readonly Requirement[];
 
 /** @internal The one metadata key. On a method it overrides the one on its class, which subclasses do not inherit. */
 export const AccessMetadata = Reflector.createDecorator<Access>();
@@ -222,13 +226,20 @@ function ownOf<Value>(decorator: ReflectableDecorator<Value>, context: Execution
 /** Decorators are read once per class and handler: two classes may share a handler by inheritance. */
 const known = new WeakMap<object, WeakMap<object, Access>>();
 
+/** @internal Whether nobody gets in without a live session. */
+export const needsSession = (access: Access): boolean => access === 'required' || Array.isArray(access);
+
 /** @internal The access rule of the handler that is about to run. */
 export function accessOf(context: ExecutionContext): Access {
   const handler = context.getHandler();
   const type = context.getClass();
   const access = known.get(handler)?.get(type);
   if (access !== undefined) return access;
-  const read = ownOf(AccessMetadata, context) ?? 'required';
+  const requirements = [type, handler].flatMap(
+    // Inherited: what a base class asks, its subclasses ask too.
+    (target) => (Reflect.getMetadata(REQUIREMENTS, target) as Requirement[] | undefined) ?? [],
+  );
+  const read = requirements.length > 0 ? requirements : (ownOf(AccessMetadata, context) ?? 'required');
   if (!known.has(handler)) known.set(handler, new WeakMap());
   known.get(handler)!.set(type, read);
   return read;

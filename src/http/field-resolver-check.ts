@@ -3,14 +3,15 @@ import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { AuthError } from '../auth.errors.js';
 import { AccessMetadata } from './auth.decorators.js';
 import { RATE_LIMITS } from './rate-limit.rule.js';
+import { REQUIREMENTS } from './require-role.decorator.js';
 
 /** What @nestjs/graphql calls its options, and its metadata of a `@ResolveField()`. */
 const GRAPHQL_OPTIONS = 'GqlModuleOptions';
 const RESOLVES_FIELD = 'graphql:resolve_property';
 
 /**
- * Fails the boot with `INVALID_CONFIG` if a `@ResolveField()` has `@Authenticated()` or `@RateLimit()` and Nest would
- * ignore it: guards run for fields only with `fieldResolverEnhancers: ['guards']`.
+ * Fails the boot with `INVALID_CONFIG` if a `@ResolveField()` has `@Authenticated()`, `@RequireRole()` or `@RateLimit()`
+ * and Nest would ignore it: guards run for fields only with `fieldResolverEnhancers: ['guards']`.
  */
 @Injectable()
 export class FieldResolverCheck implements OnModuleInit {
@@ -45,12 +46,15 @@ function ignoredDecorators(type: unknown): string[] {
     .filter((name) => {
       const method = prototype[name]!;
       if (Reflect.getMetadata(RESOLVES_FIELD, method) !== true) return false;
-      return Reflect.getMetadata(AccessMetadata.KEY, method) === 'required' || Reflect.hasMetadata(RATE_LIMITS, method);
+      return (
+        Reflect.getMetadata(AccessMetadata.KEY, method) === 'required' ||
+        [RATE_LIMITS, REQUIREMENTS].some((key) => Reflect.hasMetadata(key, method))
+      );
     })
     .map(
       (name) =>
         `${(type as { name: string }).name}.${name} is the resolver of a field, for which Nest runs no guards: add ` +
-        "fieldResolverEnhancers: ['guards'] to the options of GraphQLModule, or its @Authenticated() and @RateLimit() have " +
+        "fieldResolverEnhancers: ['guards'] to the options of GraphQLModule, or its @Authenticated(), @RequireRole() and @RateLimit() have " +
         'no effect.',
     );
 }

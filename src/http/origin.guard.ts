@@ -2,7 +2,7 @@ import { Injectable, Logger, type CanActivate, type ExecutionContext } from '@ne
 import { AuthError } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { authOf, headerOf, printable, requestOf, type AuthRequest } from './auth-request.js';
-import { accessOf, isCrossOrigin } from './auth.decorators.js';
+import { accessOf, isCrossOrigin, needsSession } from './auth.decorators.js';
 import { bearerOf } from './credentials.js';
 import { SessionCookie } from './session-cookie.js';
 
@@ -56,7 +56,7 @@ export class OriginGuard implements CanActivate {
     const isSocket = context.getType() === 'ws' || headerOf(request, 'upgrade') !== undefined;
     const unsafe = isSocket || !SAFE_METHODS.has((request.method ?? 'POST').toUpperCase());
     if (unsafe && !isCrossOrigin(context)) {
-      this.checkHandshake(request, { needsSession: accessOf(context) === 'required' || authOf(request) !== null });
+      this.checkHandshake(request, { needsSession: needsSession(accessOf(context)) || authOf(request) !== null });
     }
     return true;
   }

@@ -12,8 +12,9 @@ import {
   type AuthRequest,
   type RequestAuth,
 } from './auth-request.js';
-import { accessOf, isUse, type Access } from './auth.decorators.js';
+import { accessOf, isUse, needsSession, type Access } from './auth.decorators.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
+import type { Requirement } from './require-role.decorator.js';
 
 const NOBODY = Promise.resolve(null);
 
@@ -51,6 +52,7 @@ export class SessionGuard implements CanActivate {
    *   password since.
    * @throws {AuthError} `ALREADY_AUTHENTICATED` if the handler is `@RedirectIfAuthenticated()` and there is a live
    *   session.
+   * @throws {AuthError} `FORBIDDEN` if the user lacks a role that the handler requires.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
@@ -88,20 +90,31 @@ export class SessionGuard implements CanActivate {
       auth = await lookup;
     } catch (error) {
       // A rejected JWT gets its specific error where a session is required; elsewhere the caller is anonymous.
-      if (access === 'required' || !isRefusal(error)) throw error;
+      if (needsSession(access) || !isRefusal(error)) throw error;
     }
     // Set only now: on a socket, messages admitted earlier may still be in progress.
-    if (auth || access !== 'required') attachAuth(request, auth);
+    if (auth || !needsSession(access)) attachAuth(request, auth);
     return admits(access, auth);
   }
 }
 
 /** Checks the caller against the handler's access rule; throws if it is not allowed. */
 function admits(access: Access, auth: RequestAuth | null): true {
-  if (typeof access === 'object') {
+  if (typeof access === 'object' && 'redirectTo' in access) {
     if (!auth) return true;
     throw new AuthError('ALREADY_AUTHENTICATED', 'This page is for guests only.', access);
   }
-  if (auth || access === 'optional') return true;
+  if (access === 'optional') return true;
+  if (auth) {
+    if (typeof access === 'object') requireAll(access, auth);
+    return true;
+  }
   throw new AuthError('UNAUTHENTICATED', 'Log in, or send the session cookie or bearer token of a live session.', {});
+}
+
+function requireAll(requirements: readonly Requirement[], auth: RequestAuth): void {
+  for (const requirement of requirements) {
+    const refusal = requirement(auth);
+    if (refusal) throw refusal;
+  }
 }

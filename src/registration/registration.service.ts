@@ -21,14 +21,12 @@ import { checkedPassword, invalidPassword } from '../user/password-policy.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { isRegistrationCode, newRegistrationCode, registrationCodeHash } from './registration-code.js';
 
-/** Where a request for an account comes from. */
+/** What a request for an account comes with. */
 export interface RegistrationRequest {
   /** The password of the new account. Default: chosen at the end. */
   password?: string | undefined;
-  /** The client's address, if known. */
+  /** The client's address, if known: the hasher shares its capacity fairly among addresses. */
   ip?: string | null;
-  /** What earlier requests have given this browser: see `StartedRegistration.browser`. */
-  browsers?: readonly string[];
 }
 
 /** A request for an account, whether or not a mail will come of it. */
@@ -103,21 +101,18 @@ export class RegistrationService {
   /**
    * Asks for an account. If the address is free, a link and a code are mailed to it; the owner of one that is taken, by a
    * disabled account too, is told so by mail. The answer says neither. At most `email_send` mails go to one address; one
-   * that is not sent does not count, and voids its link.
+   * that is not sent does not count, and voids its link. Limit a handler of your own by its clients: ours are, by
+   * `register_ip` and `mail_ip`.
    *
    * @throws {AuthError} `INVALID_INPUT` if the address is not exactly one mailbox, or the password is too short or too
-   *   long; nothing is counted.
-   * @throws {AuthError} `RATE_LIMITED` after `register_ip` requests (default 10 in an hour) or `mail_ip` (20 in 15
-   *   minutes) of this client.
-   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; nothing is counted.
-   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   *   long.
+   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed.
    */
   async register(email: string, { password, ip = null }: RegistrationRequest = {}): Promise<StartedRegistration> {
     const address = mailbox(email);
     if (password !== undefined) this.checkPassword(password, address);
-    const counted = await this.count(ip);
     // Also where the address is taken: it takes as long.
-    const hash = password === undefined ? undefined : await this.refunding(counted, this.hasher.hash(password, { ip }));
+    const hash = password === undefined ? undefined : await this.hasher.hash(password, { ip });
     return this.start(address, async () => hash);
   }
 
@@ -125,13 +120,10 @@ export class RegistrationService {
    * Asks for another mail; the link and the code of the earlier one are void. The password that was chosen in this
    * browser stays, otherwise it is chosen at the end.
    *
-   * @throws {AuthError} `INVALID_INPUT` if the address is not exactly one mailbox; nothing is counted.
-   * @throws {AuthError} `RATE_LIMITED` as `register`, whose requests count too.
-   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   * @throws {AuthError} `INVALID_INPUT` if the address is not exactly one mailbox.
    */
-  async resend(email: string, { ip = null, browsers = [] }: RegistrationRequest = {}): Promise<StartedRegistration> {
+  resend(email: string, { browsers = [] }: Pick<RegistrationContext, 'browsers'> = {}): StartedRegistration {
     const address = mailbox(email);
-    await this.count(ip);
     return this.start(address, () => this.chosenBefore(address, browsers));
   }
 
@@ -286,15 +278,6 @@ export class RegistrationService {
 
   private logIn(user: AuthUser, context: LoginContext): Promise<CompletedLogin> {
     return this.logins.begin(user, ['password'], context);
-  }
-
-  private async count(ip: string | null): Promise<readonly RateLimitDecision[]> {
-    const { allowed, decisive, decisions } = await this.limits.consumeAll([
-      { event: 'register_ip', subject: ip },
-      { event: 'mail_ip', subject: ip },
-    ]);
-    if (!allowed) throw rateLimited(decisive);
-    return decisions;
   }
 
   /** What a fault kept from being judged does not count. */

@@ -111,6 +111,24 @@ describe('latchkey users, in the table of ours', () => {
     await login('eve@example.com', PASSWORD).expect(200);
   });
 
+  it('set-roles: the session goes on with them, and a name that none can have changes nothing', async () => {
+    await users('create --email roles@example.com', PASSWORD);
+    const set = (...roles: string[]) =>
+      latchkey(['users', 'set-roles', '--user', 'roles@example.com', ...roles], { DATABASE_URL: db.url });
+    const stored = async () => (await db.query(`SELECT roles FROM users WHERE email = 'roles@example.com'`))[0];
+    expect(await set('--roles', 'admin, auditor')).toMatchObject({
+      status: 0,
+      out: 'roles@example.com has admin, auditor.\n',
+    });
+    expect(await stored()).toEqual({ roles: ['admin', 'auditor'] });
+    expect((await users('list')).out).toMatch(/roles@example\.com {2}enabled {2}- {2}admin,auditor\n/);
+    expect(await set('--roles', 'Admin')).toMatchObject({ status: 1, out: '' });
+    expect(await set()).toMatchObject({ status: 2, out: '' });
+    expect(await stored()).toEqual({ roles: ['admin', 'auditor'] });
+    expect(await set('--roles', 'none')).toMatchObject({ status: 0, out: 'roles@example.com has no role.\n' });
+    expect(await stored()).toEqual({ roles: [] });
+  });
+
   it('set-password: the new one counts, the old sessions end', async () => {
     const { userId } = json(await users('create --email bo@example.com --json', PASSWORD)) as { userId: string };
     const isLive = await held(userId);

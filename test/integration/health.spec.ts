@@ -1,7 +1,8 @@
 import { Controller, Get } from '@nestjs/common';
 import { HealthCheckService, TerminusModule, type HealthIndicatorResult } from '@nestjs/terminus';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { AuthHealthIndicator, hours, Public, seconds, type AuthHealth, type CleanupState } from 'nestjs-latchkey';
+import { hours, Public, seconds, type AuthHealth, type CleanupState } from 'nestjs-latchkey';
+import { AuthHealthIndicator } from 'nestjs-latchkey/engine';
 import { CleanupService } from 'nestjs-latchkey/engine';
 import { InvalidationChannel, SessionStore } from 'nestjs-latchkey/engine';
 import request from 'supertest';

@@ -3,7 +3,6 @@ import { Injectable } from '@nestjs/common';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import {
   AuthEvents,
-  AuthHealthIndicator,
   AuthTransaction,
   hours,
   Mailer,
@@ -13,6 +12,7 @@ import {
   type Mail,
   type MailDraft,
 } from 'nestjs-latchkey';
+import { AuthHealthIndicator } from 'nestjs-latchkey/engine';
 import { Outbox } from 'nestjs-latchkey/engine';
 import { MemoryMailer } from 'nestjs-latchkey/testing';
 import { startTestApp, type TestApp } from '../support/app.js';

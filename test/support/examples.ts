@@ -45,6 +45,7 @@ import {
   bcryptPasswords, CleanupService, LoginService, normalizeLogin, Outbox, PasswordChangeService, type BcryptLibrary, type LegacyPasswords,
 } from 'nestjs-latchkey/engine';
 import { HealthCheckService } from '@nestjs/terminus';
+import { AuthHealthIndicator } from 'nestjs-latchkey/engine';
 import { Test } from '@nestjs/testing';
 import { InjectRepository, TypeOrmModule } from '@nestjs/typeorm';
 import { WebSocketGateway, type OnGatewayInit } from '@nestjs/websockets';
@@ -70,6 +71,8 @@ declare const passwords: PasswordChangeService;
 declare const revocation: TokenRevocationService;
 declare const sessionService: SessionService;
 declare const jwtSessions: import('nestjs-latchkey/engine').JwtSessionService;
+declare const accountDeletion: import('nestjs-latchkey/engine').AccountDeletionService;
+declare const emailChanges: import('nestjs-latchkey/engine').EmailChangeService;
 declare const tokens: EphemeralTokenService;
 declare const transaction: AuthTransaction;
 declare const app: INestApplication;

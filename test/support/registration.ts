@@ -2,6 +2,7 @@ import { PostgresUserDirectory, type AuthModuleExtras, type AuthOptions } from '
 import { MemoryMailer } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { NO_LOGIN_LIMITS, type TestApp } from './app.js';
+import { MAIL } from './flows.js';
 
 /** Everybody in these tests comes from one address. */
 export const NO_IP_LIMITS: AuthOptions['rateLimits'] = {
@@ -10,9 +11,7 @@ export const NO_IP_LIMITS: AuthOptions['rateLimits'] = {
 };
 
 export const REGISTRATION: Partial<AuthOptions> & AuthModuleExtras = {
-  baseUrl: 'https://app.example.com',
-  mailer: MemoryMailer,
-  mail: { site: 'Notes', pages: { registration: '/confirm' } },
+  ...MAIL,
   flows: { registration: {} },
   rateLimits: NO_IP_LIMITS,
 };

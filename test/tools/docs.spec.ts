@@ -125,7 +125,7 @@ describe('documentation', () => {
         .map((cell) => cell.trim());
       expect({ type, lifetime, bound, one }).toEqual({
         type,
-        lifetime: ttl === 3_600_000 ? '1 hour' : `${ttl / 60_000} minutes`,
+        lifetime: inWords(ttl),
         bound: binding === undefined ? '' : `\`${binding}\``,
         one: onePerUser ? 'yes' : '',
       });
@@ -141,3 +141,10 @@ describe('documentation', () => {
     expect(shown.length).toBeGreaterThan(10);
   });
 });
+
+/** In the largest unit that leaves no rest. */
+function inWords(ttl: number): string {
+  if (ttl % 86_400_000 === 0 && ttl > 86_400_000) return `${ttl / 86_400_000} days`;
+  if (ttl % 3_600_000 === 0) return ttl === 3_600_000 ? '1 hour' : `${ttl / 3_600_000} hours`;
+  return `${ttl / 60_000} minutes`;
+}

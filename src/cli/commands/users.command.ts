@@ -53,10 +53,16 @@ export const listUsers: Command = {
       ours(auth, 'list');
       const rows = await accounts(auth, limit + 1, values.text('after'));
       const users = rows.slice(0, limit).map(shown);
-      const lines = users.map(({ id, email, disabledAt, lastLoginAt }) =>
-        [id, email, disabledAt ? `disabled ${disabledAt}` : 'enabled', lastLoginAt ? `login ${lastLoginAt}` : '-'].join(
-          '  ',
-        ),
+      const lines = users.map(({ id, email, disabledAt, lastLoginAt, roles }) =>
+        [
+          id,
+          email,
+          disabledAt ? `disabled ${disabledAt}` : 'enabled',
+          lastLoginAt ? `login ${lastLoginAt}` : '-',
+          roles.join(','),
+        ]
+          .join('  ')
+          .trimEnd(),
       );
       const hasMore = rows.length > limit;
       if (hasMore) lines.push(`There are more: --after ${users.at(-1)!.email}`);
@@ -78,6 +84,26 @@ export const enableUser: Command = {
   summary: 'Lets a disabled account log in again; what ended stays ended',
   options: { ...USER_OPTION, ...ELSEWHERE },
   run: (values) => change(values, 'enable', (users, id) => users.enable(id)),
+};
+
+export const setRoles: Command = {
+  name: 'users set-roles',
+  summary: 'Sets what an account may do, in place of what it could before',
+  options: {
+    ...USER_OPTION,
+    roles: { type: 'string', value: '<names>', help: 'Separated by commas, such as admin,auditor, or none' },
+    ...ELSEWHERE,
+  },
+  run(values) {
+    const user = required(values, 'user');
+    const written = required(values, 'roles');
+    const roles = written === 'none' ? [] : written.split(',').map((role) => role.trim());
+    return withAuth(values, async (auth) => {
+      const id = await idOf(auth, user);
+      if (!(await auth.get(UserDirectory).setRoles(id, roles))) throw gone();
+      return { data: { userId: id, roles }, text: `${user} has ${roles.join(', ') || 'no role'}.` };
+    });
+  },
 };
 
 export const setPassword: Command = {
@@ -164,11 +190,12 @@ interface AccountRow {
   readonly created_at: number;
   readonly disabled_at: number | null;
   readonly last_login_at: number | null;
+  readonly roles: readonly string[];
 }
 
 async function accounts(auth: INestApplicationContext, limit: number, after?: string): Promise<AccountRow[]> {
   const text = `SELECT id::text AS id, email::text AS email, ${epochSeconds('created_at')} AS created_at,
-      ${epochSeconds('disabled_at')} AS disabled_at, ${epochSeconds('last_login_at')} AS last_login_at
+      ${epochSeconds('disabled_at')} AS disabled_at, ${epochSeconds('last_login_at')} AS last_login_at, roles
     FROM ${auth.get(SchemaNames).users} WHERE $2::text IS NULL OR lower(email::text) > lower($2::text)
     ORDER BY lower(email::text) LIMIT $1`;
   const { rows } = await auth.get(PreparedStatements).runAlone<AccountRow>({ name: '', text }, [limit, after ?? null]);
@@ -177,10 +204,11 @@ async function accounts(auth: INestApplicationContext, limit: number, after?: st
 
 const instantOf = (seconds: number | null) => (seconds === null ? null : formatInstant(fromEpochSeconds(seconds)));
 
-const shown = ({ id, email, created_at, disabled_at, last_login_at }: AccountRow) => ({
+const shown = ({ id, email, created_at, disabled_at, last_login_at, roles }: AccountRow) => ({
   id,
   email,
   createdAt: instantOf(created_at),
   disabledAt: instantOf(disabled_at),
   lastLoginAt: instantOf(last_login_at),
+  roles,
 });

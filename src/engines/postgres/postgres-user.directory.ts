@@ -343,15 +343,21 @@ export class PostgresUserDirectory extends UserDirectory {
 
   /**
    * Sets what the account may do, in place of what it could before. Every process knows with the next request, or within
-   * the bound of its cache; no session ends. False if there is no such account.
+   * the bound of its cache; no session ends. Emits `role.changed`. False if there is no such account.
    *
    * @throws {AuthError} `INVALID_INPUT` unless there are at most 32 roles, each of 1 to 64 of `a-z 0-9 : _ -`.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
    */
   override async setRoles(id: string, roles: readonly string[]): Promise<boolean> {
-    const values = [id, checkedRoles(roles), this.now()];
+    const checked = checkedRoles(roles);
+    const values = [id, checked, this.now()];
     if (!UUID.test(id)) return false;
-    return this.changing(id, async () => (await this.statements.run(this.sql.setRoles, values)).rowCount > 0);
+    return this.changing(id, async () => {
+      if ((await this.statements.run(this.sql.setRoles, values)).rowCount === 0) return false;
+      const of = { userId: id.toLowerCase(), roles: checked };
+      this.events.emitAfterTransaction({ type: 'role.changed', at: this.clock.now(), ...of });
+      return true;
+    });
   }
 
   /**

@@ -1,5 +1,7 @@
 import { Controller, type Type } from '@nestjs/common';
 import type { FlowName } from '../../config/flow-settings.js';
+import { AccountDeletionController } from './account-deletion.controller.js';
+import { EmailChangeController } from './email-change.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
 import { RegistrationController } from './registration.controller.js';
 
@@ -7,10 +9,16 @@ import { RegistrationController } from './registration.controller.js';
 const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
   registration: RegistrationController,
   passwordChange: PasswordChangeController,
+  emailChange: EmailChangeController,
+  accountDeletion: AccountDeletionController,
 };
 
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
-export type FlowHandler = Exclude<keyof RegistrationController | keyof PasswordChangeController, symbol>;
+export type FlowHandler =
+  | keyof RegistrationController
+  | keyof PasswordChangeController
+  | keyof EmailChangeController
+  | keyof AccountDeletionController;
 
 /** The classes that have the routes of these flows. */
 export function flowControllersOf(flows: readonly FlowName[]): Type[] {

@@ -12,6 +12,7 @@ import { emailField, passwordField, tokenField } from '../fields.js';
 import { FlowCookie } from '../flow-cookie.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
+import { RateLimit } from '../rate-limit.decorator.js';
 import { SessionGuard } from '../session.guard.js';
 
 export const RegistrationBody = z.strictObject({
@@ -38,6 +39,7 @@ export const RegistrationConfirmationBody = z
   })
   .refine(({ token, code }) => (token === undefined) !== (code === undefined), { error: ONE_OF_BOTH, path: ['token'] });
 
+const NO_STORE = ['Cache-Control', 'no-store'] as const;
 const FLOW = 'register';
 const STARTED: DoneAnswer = { message: 'A mail is on its way. Open its link, or type its code here.' };
 
@@ -55,35 +57,36 @@ export class RegistrationController {
   /** Asks for an account: the same answer for every address, and a mail after it. */
   @Public()
   @TakesBody()
+  @RateLimit({ event: 'register_ip' })
+  @RateLimit({ event: 'mail_ip' })
   @Post('register')
   @HttpCode(202)
-  @Header('Cache-Control', 'no-store')
+  @Header(...NO_STORE)
   async register(
     @Req() request: AuthRequest,
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
   ): Promise<DoneAnswer> {
     const { email, password } = parseBody(RegistrationBody, body, 'a registration');
-    return this.started(
-      request,
-      response,
-      await this.registration.register(email, { ...this.from(request), password }),
-    );
+    const started = await this.registration.register(email, { password, ip: this.clientIp.of(request) });
+    return this.started(request, response, started);
   }
 
   /** Asks for another mail, which voids the earlier one. */
   @Public()
   @TakesBody()
+  @RateLimit({ event: 'register_ip' })
+  @RateLimit({ event: 'mail_ip' })
   @Post('register/resend')
   @HttpCode(202)
-  @Header('Cache-Control', 'no-store')
-  async resendRegistration(
+  @Header(...NO_STORE)
+  resendRegistration(
     @Req() request: AuthRequest,
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
-  ): Promise<DoneAnswer> {
+  ): DoneAnswer {
     const { email } = parseBody(RegistrationResendBody, body, 'a registration');
-    return this.started(request, response, await this.registration.resend(email, this.from(request)));
+    return this.started(request, response, this.registration.resend(email, { browsers: this.browsersOf(request) }));
   }
 
   /** Opens the account and its first session, and sets the cookie. The session of a cookie that was sent along ends. */
@@ -91,14 +94,14 @@ export class RegistrationController {
   @TakesBody()
   @Post('register/confirm')
   @HttpCode(200)
-  @Header('Cache-Control', 'no-store')
+  @Header(...NO_STORE)
   async confirmRegistration(
     @Req() request: AuthRequest,
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
   ): Promise<LoginAnswer> {
     const proof = parseBody(RegistrationConfirmationBody, body, 'the end of a registration');
-    const { browsers } = this.from(request);
+    const browsers = this.browsersOf(request);
     const { user, expiresAt } = await this.http.open(request, response, (context) =>
       this.registration.confirm(proof, { ...context, browsers }),
     );
@@ -106,8 +109,8 @@ export class RegistrationController {
     return { user: shown(user), expiresAt: iso(expiresAt) };
   }
 
-  private from(request: AuthRequest) {
-    return { ip: this.clientIp.of(request), browsers: this.cookie.values(FLOW, headerOf(request, 'cookie')) };
+  private browsersOf(request: AuthRequest): string[] {
+    return this.cookie.values(FLOW, headerOf(request, 'cookie'));
   }
 
   private started(request: AuthRequest, response: object, { browser, expiresAt }: StartedRegistration): DoneAnswer {
