@@ -54,6 +54,8 @@ interface Description {
    * ties to this browser.
    */
   readonly cookie: 'set' | 'renewed' | 'none' | 'flow';
+  /** Whether the requests of one client are limited, which every answer behind that limit says. */
+  readonly limited?: boolean;
   /** Whether a right answer may empty the browser's store. */
   readonly clears?: boolean;
   /** What it takes. */
@@ -178,6 +180,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'Mails a link and a code to the address, or tells its owner that there is an account; the answer says neither. There is no account before the end.',
     session: 'none',
     cookie: 'flow',
+    limited: true,
     takes: 'AuthRegistration',
     status: 202,
     done: 'A mail is on its way.',
@@ -190,6 +193,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     description: 'As asking for an account, with the password that was chosen in this browser. Earlier links are void.',
     session: 'none',
     cookie: 'flow',
+    limited: true,
     takes: 'AuthRegistrationResend',
     status: 202,
     done: 'A mail is on its way.',
@@ -222,6 +226,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     description: 'Mails a link to the new address if it is free. The answer is the same either way.',
     session: 'needed',
     cookie: 'renewed',
+    limited: true,
     takes: 'AuthEmailChange',
     status: 202,
     done: 'If the address is free, a mail is on its way to it.',
@@ -241,6 +246,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     description: 'The link that was mailed to the new address. It opens no session.',
     session: 'none',
     cookie: 'none',
+    limited: true,
     takes: 'AuthLink',
     done: 'The address has been changed.',
     answer: 'AuthDone',
@@ -253,6 +259,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'The link that was mailed to the old address. It ends everything that is logged in, and mails a link for a new password.',
     session: 'none',
     cookie: 'none',
+    limited: true,
     takes: 'AuthLink',
     done: 'The account has its old address.',
     answer: 'AuthDone',
@@ -502,10 +509,11 @@ function isSentToLogin({ session }: Description, { hasLoginPage }: RouteFacts): 
 
 const NO_STORE = { 'Cache-Control': header('No cache keeps it.', { ...TEXT, enum: ['no-store'] }) };
 
-function headersOf({ cookie, clears }: Description, facts: RouteFacts): object {
+function headersOf({ cookie, limited, clears }: Description, facts: RouteFacts): object {
   const isAlways = cookie === 'set';
   return {
     ...NO_STORE,
+    ...(limited && limitHeaders(true)),
     ...(cookie === 'flow' && {
       'Set-Cookie': header('Ties what was asked for to this browser. It is HttpOnly.', TEXT),
     }),
@@ -518,6 +526,7 @@ function errorHeadersOf(name: ErrorName, described: Description, facts: RouteFac
   return {
     // The adapter's own answer.
     ...(name !== 'AuthBodyTooLarge' && NO_STORE),
+    ...(described.limited && BEHIND_LIMITS.has(name) && limitHeaders(name === 'AuthRateLimited')),
     // The origin is checked before a session is looked up, and from then on its cookie may be renewed.
     ...(described.session === 'needed' && name !== 'AuthCrossOrigin' && setCookie(facts, false)),
     ...(UNAUTHORIZED.has(name) && {
@@ -532,6 +541,22 @@ function errorHeadersOf(name: ErrorName, described: Description, facts: RouteFac
   };
 }
 const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set(['AuthUnauthenticated', 'AuthInvalidCredentials']);
+
+/** Not of a body that no parser understands, nor of a storage that does not answer. */
+const BEHIND_LIMITS: ReadonlySet<ErrorName> = new Set([
+  'AuthInvalidInput',
+  'AuthInvalidLink',
+  'AuthRateLimited',
+  'AuthUnavailable',
+  'AuthHasherUnavailable',
+]);
+
+function limitHeaders(isAlways: boolean): object {
+  return {
+    RateLimit: header('What is left of each limit (draft-ietf-httpapi-ratelimit-headers-11).', TEXT, isAlways),
+    'RateLimit-Policy': header('The limits.', TEXT, isAlways),
+  };
+}
 
 function setCookie({ cookieName, announcesCookie }: RouteFacts, isAlways: boolean): object {
   const what = `Sets, renews or clears \`${cookieName}\`, the session cookie; a login also sets \`${cookieName}-device\`.`;

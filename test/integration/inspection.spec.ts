@@ -15,6 +15,7 @@ import { FrozenClock, MemoryMailer } from 'nestjs-latchkey/testing';
 import { startTestApp, type TestApp } from '../support/app.js';
 import { SchemaNames } from '../../src/schema/schema-names.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { MAIL } from '../support/flows.js';
 
 const randomToken = () => randomBytes(32).toString('base64url');
 
@@ -66,8 +67,8 @@ beforeAll(async () => {
       cache: { enabled: true, url: db.url },
       baseUrl: 'https://app.example.com',
       mailer: HangingMailer,
-      flows: { registration: {} },
-      mail: { pages: { password_reset: '/reset', registration: '/confirm' }, concurrency: 1, shutdownTimeout: 1 },
+      flows: { registration: {}, emailChange: {}, accountDeletion: {} },
+      mail: { pages: MAIL.mail.pages, concurrency: 1, shutdownTimeout: 1 },
     },
   });
   const { id } = await t.app.get(root.PostgresUserDirectory).create('ada@example.com', 'correct horse battery');

@@ -192,7 +192,10 @@ describe.each(PLATFORMS)('registration on %s', (platform) => {
   it('a request for which the quota has no mail leaves the browser that of the last one', async () => {
     const [own, email] = [browser(), newAddress()];
     await own.register(email, PASSWORD);
-    for (let i = 0; i < 5; i++) expect((await own.post('register/resend', { email })).status).toBe(202);
+    for (let i = 0; i < 5; i++) {
+      expect((await own.post('register/resend', { email })).status).toBe(202);
+      await MemoryMailer.of(t.app);
+    }
     expect(await kindsTo(t, email)).toHaveLength(3);
     expect((await own.confirm({ code: (await mailTo(t, email)).code })).status).toBe(200);
   });
@@ -479,6 +482,7 @@ describe.each(PLATFORMS)('registration on %s', (platform) => {
     const send = (path: string, body: Record<string, string>) =>
       own.post(path, new URLSearchParams(body).toString(), form);
     expect((await send('register', { email, password: PASSWORD })).status).toBe(202);
+    await MemoryMailer.of(t.app);
     expect((await send('register/resend', { email })).status).toBe(202);
     const { token } = await mailTo(t, email);
     expect((await send('register/confirm', { token })).status).toBe(200);
@@ -596,7 +600,7 @@ it.each(PLATFORMS)(
           const answer = await new Browser(t).post(path, { email: newAddress() });
           expect([answer.status, answer.body.code]).toEqual([429, 'RATE_LIMITED']);
           expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
-          expect(answer.headers['ratelimit']).toContain('"register_ip";r=');
+          expect(answer.headers['ratelimit']).toMatch(/"(register|mail)_ip";r=0/);
         }
       } finally {
         await t.close();
