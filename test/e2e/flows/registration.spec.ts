@@ -549,30 +549,32 @@ class FlakyMailer extends MemoryMailer {
 it.each(PLATFORMS)(
   'F15: on %s, a mailer that throws or hangs: the same answer, and a new request works at once',
   async (platform) => {
-    const mail = { ...REGISTRATION.mail, timeout: 50 };
-    const t = await startTestApp({ platform, auth: { ...REGISTRATION, mailer: FlakyMailer, mail } });
+    const t = await startTestApp({ platform, auth: { ...REGISTRATION, mailer: FlakyMailer } });
     try {
       const mailer = t.app.get(FlakyMailer);
-      const answers = [];
+      const answers: object[] = [];
       for (const mood of ['well', 'throws', 'hangs'] as const) {
-        for (const email of [newAddress(), (await createUser(t.app)).email]) {
-          const own = new Browser(t);
-          mailer.mood = mood;
-          for (let i = 0; i < 4; i++) {
-            const { status, text } = await own.post('register', { email, password: PASSWORD });
-            answers.push({ status, text });
-            await MemoryMailer.of(t.app);
-            if (mood === 'well') break;
+        const emails = [newAddress(), (await createUser(t.app)).email];
+        const ask = async (times: number) => {
+          for (const email of emails) {
+            for (let i = 0; i < times; i++) {
+              const { status, text } = await new Browser(t).post('register', { email, password: PASSWORD });
+              answers.push({ status, text });
+            }
           }
-          expect(mailer.to(email)).toHaveLength(mood === 'well' ? 1 : 0);
-          // What was never sent is void, and has cost nothing.
-          const rows = await t.db.query('SELECT 1 FROM auth_ephemeral_tokens WHERE username = $1', [email]);
-          if (mood !== 'well') expect(rows).toEqual([]);
-          mailer.mood = 'well';
-          for (let i = 0; i < 2; i++) await own.post('register', { email, password: PASSWORD });
           await MemoryMailer.of(t.app);
-          expect(mailer.to(email)).toHaveLength(mood === 'well' ? 3 : 2);
+        };
+        mailer.mood = mood;
+        await ask(3);
+        mailer.mood = 'well';
+        if (mood !== 'well') {
+          // What was never sent is void, and has cost nothing.
+          for (const email of emails) expect(mailer.to(email)).toEqual([]);
+          const rows = await t.db.query('SELECT 1 FROM auth_ephemeral_tokens WHERE username = ANY($1)', [emails]);
+          expect(rows).toEqual([]);
+          await ask(3);
         }
+        for (const email of emails) expect(mailer.to(email)).toHaveLength(3);
       }
       for (const answer of answers) expect(answer).toEqual(answers[0]);
     } finally {
