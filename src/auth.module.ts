@@ -100,6 +100,7 @@ import { RateLimitService } from './rate-limit/rate-limit.service.js';
 import { RateLimitStore } from './rate-limit/rate-limit.store.js';
 import { SessionService } from './session/session.service.js';
 import { SessionStore } from './session/session.store.js';
+import { StepUpService } from './step-up/step-up.service.js';
 import { PasswordHasher } from './user/password-hasher.js';
 import { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 import { lacks, UserDirectory } from './user/user.directory.js';
@@ -203,7 +204,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     isGlobal = true,
   } = extras;
   const directory: Provider[] = users
-    ? [users, { provide: UserDirectory, useExisting: users }]
+    ? [users, ...directoryTokensOf(users).map((token) => ({ provide: token, useExisting: users }))]
     : [PostgresUserDirectory, { provide: UserDirectory, useExisting: PostgresUserDirectory }];
   const mail: Provider[] =
     // Anything else is one of the mistakes that AuthConfig lists.
@@ -361,8 +362,13 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Type[]>> = {
   passwordChange: [],
   emailChange: [EmailChangeService],
   accountDeletion: [AccountDeletionService],
-  stepUp: [],
+  stepUp: [StepUpService],
 };
+
+/** By which a directory of the application's own is injected, beside its own class. */
+function directoryTokensOf(users: Type<UserDirectory>) {
+  return users.prototype instanceof PostgresUserDirectory ? [UserDirectory, PostgresUserDirectory] : [UserDirectory];
+}
 
 /** The raw options hold the secrets, and whoever inspects the application can see its providers. */
 function hidden(provider: Provider): Provider {

@@ -10,6 +10,10 @@ import type { Replacement } from './http-sessions.js';
 
 const instant = (what: string) => z.iso.datetime().describe(what);
 
+const aal = z.union([z.literal(1), z.literal(2)]).describe('The assurance of those proofs: one factor or two.');
+const amr = z.array(z.string()).describe('The methods of those proofs, such as password; empty if they are not known.');
+const authenticatedAt = instant('When the user last proved who they are.');
+
 export const UserAnswer = z.object({
   id: z.string().describe('The id of the account.'),
   email: z.string().describe('The address or name that the account logs in with.'),
@@ -24,7 +28,9 @@ export const SessionAnswer = z.object({
   handle: z.string().describe('The public name of the session: the one to end it by. It authenticates nobody.'),
   current: z.boolean().describe('Whether it is the session of this request.'),
   createdAt: instant('When it was opened.'),
-  authenticatedAt: instant('When the user last proved who they are.'),
+  authenticatedAt,
+  aal,
+  amr,
   lastSeenAt: instant('When it was last written as used; coarser than every request.'),
   expiresAt: instant('When it ends, unless its use extends it.'),
   absoluteExpiresAt: instant('When it ends whatever happens.'),
@@ -34,12 +40,15 @@ export const SessionAnswer = z.object({
 export type SessionAnswer = z.infer<typeof SessionAnswer>;
 
 export function listed(session: ListedSession, current: Session): SessionAnswer {
-  const { handle, createdAt, authenticatedAt, lastSeenAt, expiresAt, absoluteExpiresAt, ip, userAgent } = session;
+  const { handle, createdAt, authenticatedAt, aal, amr, lastSeenAt, expiresAt, absoluteExpiresAt } = session;
+  const { ip, userAgent } = session;
   return {
     handle,
     current: handle === current.handle,
     createdAt: iso(createdAt),
     authenticatedAt: iso(authenticatedAt),
+    aal,
+    amr: [...amr],
     lastSeenAt: iso(lastSeenAt),
     expiresAt: iso(expiresAt),
     absoluteExpiresAt: iso(absoluteExpiresAt),
@@ -82,6 +91,26 @@ export type ReplacementAnswer = z.infer<typeof ReplacementAnswer>;
 export function replacementAnswer({ user, expiresAt, token }: Replacement): ReplacementAnswer {
   return { user: shown(user), expiresAt: expiresAt === null ? null : iso(expiresAt), ...(token && { token }) };
 }
+
+export const StepUpStateAnswer = z.object({
+  aal,
+  amr,
+  authenticatedAt,
+  methods: z.array(z.string()).describe('The methods by which the user can prove more.'),
+});
+export type StepUpStateAnswer = z.infer<typeof StepUpStateAnswer>;
+
+export const StepUpAnswer = z.object({
+  aal,
+  amr,
+  authenticatedAt,
+  expiresAt: instant('When the session ends, unless its use extends it.'),
+  token: z
+    .string()
+    .optional()
+    .describe('The new bearer token, if one was sent. It is shown only this once; the old one is refused.'),
+});
+export type StepUpAnswer = z.infer<typeof StepUpAnswer>;
 
 export const CurrentAnswer = z.object({ valid: z.literal(true), user: UserAnswer, session: SessionAnswer });
 export type CurrentAnswer = z.infer<typeof CurrentAnswer>;

@@ -6,6 +6,8 @@ import {
   LoginAnswer,
   LogoutAllAnswer,
   ReplacementAnswer,
+  StepUpAnswer,
+  StepUpStateAnswer,
   SessionAnswer,
   SessionListAnswer,
   SessionOfKindAnswer,
@@ -20,6 +22,7 @@ import {
   RegistrationConfirmationBody,
   RegistrationResendBody,
 } from '../http/flows/registration.controller.js';
+import { StepUpBody } from '../http/flows/step-up.controller.js';
 import { loginBodySchema } from '../http/login-body.js';
 import type { Handler, MountedRoute } from './mounted-routes.js';
 
@@ -295,6 +298,35 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'AuthLoginUnavailable',
     ],
   },
+  stepUpState: {
+    id: 'authStepUpState',
+    summary: 'What the session has proved',
+    description: 'How and when the user last proved who they are, and the methods by which they can prove more.',
+    session: 'needed',
+    cookie: 'renewed',
+    done: 'The proofs of the session.',
+    answer: 'AuthStepUpState',
+    errors: ['AuthUnauthenticated', 'AuthUnavailable'],
+  },
+  stepUp: {
+    id: 'authStepUp',
+    summary: 'Confirm who is asking',
+    description:
+      'Proves again who the user is. The session counts as fresh and gets a new token; the old one is refused at once.',
+    session: 'needed',
+    cookie: 'set',
+    takes: 'AuthStepUpProof',
+    done: 'The session is fresh.',
+    answer: 'AuthStepUp',
+    errors: [
+      'AuthInvalidCredentials',
+      'AuthCrossOrigin',
+      'AuthBodyTooLarge',
+      'AuthInvalidInput',
+      'AuthRateLimited',
+      'AuthLoginUnavailable',
+    ],
+  },
 };
 
 /** The bodies that routes take. */
@@ -304,6 +336,7 @@ const BODIES = {
   AuthRegistration: () => RegistrationBody,
   AuthRegistrationResend: () => RegistrationResendBody,
   AuthRegistrationConfirmation: () => RegistrationConfirmationBody,
+  AuthStepUpProof: () => StepUpBody,
   AuthEmailChange: () => EmailChangeBody,
   AuthLink: () => LinkBody,
 };
@@ -320,6 +353,8 @@ const SCHEMAS = {
   AuthCurrent: CurrentAnswer,
   AuthDone: DoneAnswer,
   AuthReplacement: ReplacementAnswer,
+  AuthStepUpState: StepUpStateAnswer,
+  AuthStepUp: StepUpAnswer,
   AuthLoggedOutEverywhere: LogoutAllAnswer,
 };
 type SchemaName = keyof typeof SCHEMAS;

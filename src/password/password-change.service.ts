@@ -10,7 +10,7 @@ import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { SessionContext } from '../session/session.service.js';
-import { isLive, isSelfContained, type Session } from '../session/session.js';
+import { countsFrom, isLive, isSelfContained, type Session } from '../session/session.js';
 import { SessionStore } from '../session/session.store.js';
 import { isActive, isBeforeCutoff } from '../user/account.js';
 import { PasswordHasher } from '../user/password-hasher.js';
@@ -135,7 +135,7 @@ export class PasswordChangeService {
   ): Promise<ChangedPassword> {
     const { joinsTransactions } = this.sessions;
     const isClaimedFirst = keep !== undefined && (joinsTransactions || isSelfContained(keep));
-    const renewing = { ...context, remember: keep?.remembered };
+    const renewing = { ...context, remember: keep?.remembered, amr: keep?.amr };
     const changed = await this.transaction.run(async () => {
       // First: it locks the user's sessions, so that one that has ended meanwhile is noticed.
       if (keep && !(await (isClaimedFirst ? this.claim(keep) : this.isAfterCutoff(keep)))) throw sessionNotFound();
@@ -175,9 +175,9 @@ export class PasswordChangeService {
     return (await this.isAfterCutoff(keep)) && this.revocation.revoke(keep.id, keep.absoluteExpiresAt);
   }
 
-  private async isAfterCutoff({ userId, authenticatedAt }: Session): Promise<boolean> {
-    const user = await this.users.findById(userId);
-    return !isBeforeCutoff(authenticatedAt, user?.tokensInvalidatedAfter);
+  private async isAfterCutoff(keep: Session): Promise<boolean> {
+    const user = await this.users.findById(keep.userId);
+    return !isBeforeCutoff(countsFrom(keep), user?.tokensInvalidatedAfter);
   }
 
   private async endStored(userId: string): Promise<void> {

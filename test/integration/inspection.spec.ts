@@ -67,7 +67,7 @@ beforeAll(async () => {
       cache: { enabled: true, url: db.url },
       baseUrl: 'https://app.example.com',
       mailer: HangingMailer,
-      flows: { registration: {}, emailChange: {}, accountDeletion: {} },
+      flows: { registration: {}, emailChange: {}, accountDeletion: {}, stepUp: {} },
       mail: { pages: MAIL.mail.pages, concurrency: 1, shutdownTimeout: 1 },
     },
   });

@@ -17,6 +17,7 @@ import type { StoredSessionData } from '../../session/session-data.js';
 import type { AuthenticatedSession, EndedSession, StoredSession } from '../../session/session.js';
 import { addedSession, sessionOf, type SessionRow, type SessionWithUserRow } from './postgres-session.row.js';
 import { sessionStatements, type SessionStatements } from './postgres-session.statements.js';
+import { fieldsOf } from './postgres-user.directory.js';
 import { userOfColumns } from './user-columns.js';
 import {
   SessionStore,
@@ -64,7 +65,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     private readonly clock: Clock,
   ) {
     super();
-    this.sql = sessionStatements(names);
+    this.sql = sessionStatements(names, fieldsOf(users));
     this.joinsUsers = users.isJoinable;
     this.absoluteLifetime = config.session.absoluteLifetime;
     this.expired = new ExpiredSessions(statements, this.sql);
@@ -119,6 +120,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
       session.maxPerUser,
       ...cutoffArguments(cutoff),
       session.remembered ?? null,
+      ...assuranceArguments(session),
     ]);
     const { added } = rows[0]!;
     return added === null ? null : { session: addedSession(added, session, authenticatedAt), ended: [] };
@@ -141,6 +143,8 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
       session.remembered ?? null,
       (session.rememberedTtl ?? session.ttl) / 1000,
       this.clock.isWallClock ? null : toEpochSeconds(session.now),
+      ...assuranceArguments(session),
+      session.elevates === true,
     ]);
     const opened = rows.pop();
     if (!opened) return null;
@@ -278,6 +282,10 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     const { session, rotated } = this.toSession(row);
     return { ...session, isRotated: rotated !== null };
   }
+}
+
+function assuranceArguments({ aal, amr }: NewSession): [number | null, readonly string[] | null] {
+  return [aal ?? null, amr ?? null];
 }
 
 /** Whether the account's cutoff is known, and its value. */
