@@ -33,6 +33,7 @@ import { PasswordLogin } from './login/password-login.js';
 import { PasswordChangeService } from './password/password-change.service.js';
 import { PasswordResetService } from './password/password-reset.service.js';
 import { PasswordWriter } from './password/password-writer.js';
+import { RegistrationService } from './registration/registration.service.js';
 import { AuditLog } from './audit/audit-log.js';
 import { AuditStore } from './audit/audit.store.js';
 import { CleanupService } from './cleanup/cleanup.service.js';
@@ -66,6 +67,7 @@ import { OriginGuard } from './http/origin.guard.js';
 import { mountCookieParser } from './http/mount-cookie-parser.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
 import { DeviceCookie } from './http/device-cookie.js';
+import { FlowCookie } from './http/flow-cookie.js';
 import { SessionCookie } from './http/session-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
 import { mountBodyRules } from './http/body-parse-errors.js';
@@ -327,6 +329,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     ...FLOW_NAMES.flatMap((flow) => (named.includes(flow) ? FLOW_SERVICES[flow] : [])),
     SessionCookie,
     DeviceCookie,
+    FlowCookie,
     CookieWriter,
     AuthErrorFilter,
     RequestAuthenticator,
@@ -357,7 +360,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
 
 /** What a flow needs beside what there is anyway. */
 const FLOW_SERVICES: Readonly<Record<FlowName, readonly Type[]>> = {
-  registration: [],
+  registration: [RegistrationService],
   passwordReset: [PasswordResetService],
   passwordChange: [],
   emailChange: [EmailChangeService],

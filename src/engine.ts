@@ -73,6 +73,13 @@ export { PasswordLogin } from './login/password-login.js';
 export type { PasswordSource } from './login/password-login.js';
 export { PasswordChangeService } from './password/password-change.service.js';
 export type { ChangedPassword, PasswordChangeContext } from './password/password-change.service.js';
+export { RegistrationService } from './registration/registration.service.js';
+export type {
+  RegistrationContext,
+  RegistrationProof,
+  RegistrationRequest,
+  StartedRegistration,
+} from './registration/registration.service.js';
 export { StepUpService } from './step-up/step-up.service.js';
 export type { SteppedUp, StepUpContext, StepUpMethod } from './step-up/step-up.service.js';
 export { PasswordResetService } from './password/password-reset.service.js';
@@ -103,6 +110,7 @@ export { WithoutExtension } from './http/auth.decorators.js';
 export { ClientIp } from './http/client-ip.js';
 export { CookieWriter } from './http/cookie-writer.js';
 export { DeviceCookie } from './http/device-cookie.js';
+export { FlowCookie } from './http/flow-cookie.js';
 export { parseLoginBody } from './http/login-body.js';
 export type { LoginBody } from './http/login-body.js';
 export { RateLimitGuard } from './http/rate-limit.guard.js';

@@ -54,7 +54,9 @@ export { AuthTransaction } from './postgres/auth-transaction.js';
 export { AuthEvents } from './events/auth-events.js';
 export type { AuthEventListener } from './events/auth-events.js';
 export type {
+  AccountRegistered,
   AuthEvent,
+  EmailVerified,
   LoggedOut,
   LoginFailed,
   LoginSucceeded,

@@ -12,6 +12,8 @@ export type AuthEvent =
   | PasswordDisabled
   | PasswordChanged
   | PasswordReset
+  | AccountRegistered
+  | EmailVerified
   | EmailChanged
   | EmailReverted
   | AccountDeleted
@@ -85,6 +87,20 @@ export interface PasswordChanged extends EventBase<'password.changed'> {
 
 /** A user has set a new password by a mailed link (`PasswordResetService`); otherwise as `PasswordChanged`. */
 export interface PasswordReset extends EventBase<'password.reset'> {
+  readonly userId: string;
+  /** The client's address, if known. */
+  readonly ip: string | null;
+}
+
+/** Somebody has opened an account and proved its mailbox (`RegistrationService`); `email.verified` follows. */
+export interface AccountRegistered extends EventBase<'account.registered'> {
+  readonly userId: string;
+  /** The client's address, if known. */
+  readonly ip: string | null;
+}
+
+/** The mailbox of an account is known to be its owner's from now on. The address is not included. */
+export interface EmailVerified extends EventBase<'email.verified'> {
   readonly userId: string;
   /** The client's address, if known. */
   readonly ip: string | null;

@@ -75,6 +75,7 @@ declare const stepUps: StepUpService;
 declare const jwtSessions: import('nestjs-latchkey/engine').JwtSessionService;
 declare const accountDeletion: import('nestjs-latchkey/engine').AccountDeletionService;
 declare const resets: import('nestjs-latchkey/engine').PasswordResetService;
+declare const registration: import('nestjs-latchkey/engine').RegistrationService;
 declare const emailChanges: import('nestjs-latchkey/engine').EmailChangeService;
 declare const tokens: EphemeralTokenService;
 declare const transaction: AuthTransaction;
