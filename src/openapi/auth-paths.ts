@@ -230,7 +230,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'AuthInvalidCredentials',
       'AuthCrossOrigin',
       'AuthBodyTooLarge',
-      'AuthInvalidInput',
+      'AuthWeakPassword',
       'AuthRateLimited',
       'AuthLoginUnavailable',
     ],
@@ -292,6 +292,10 @@ function errorsOf({ takesJwts }: RouteFacts) {
       description: 'The body is larger than the application takes.',
     },
     AuthInvalidInput: { ...errorAnswer('INVALID_INPUT'), description: 'The body has the wrong shape, or is no JSON.' },
+    AuthWeakPassword: {
+      ...errorAnswer('INVALID_INPUT', 'WEAK_PASSWORD'),
+      description: 'The new password is too easy to guess, or the body has the wrong shape.',
+    },
     AuthRateLimited: {
       ...errorAnswer('RATE_LIMITED'),
       description: 'Too many attempts of this address or account.',

@@ -14,7 +14,8 @@ import { isLive, isSelfContained, type Session } from '../session/session.js';
 import { SessionStore } from '../session/session.store.js';
 import { isActive, isBeforeCutoff } from '../user/account.js';
 import { PasswordHasher } from '../user/password-hasher.js';
-import { checkedPassword, invalidPassword } from '../user/password-policy.js';
+import { NewPasswords } from '../user/new-passwords.js';
+import { invalidPassword } from '../user/password-policy.js';
 import { checkedUserId } from '../user/checked-user-id.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 
@@ -56,6 +57,7 @@ export class PasswordChangeService {
   constructor(
     private readonly users: UserDirectory,
     private readonly hasher: PasswordHasher,
+    private readonly newPasswords: NewPasswords,
     private readonly attempts: PasswordAttempts,
     private readonly limits: RateLimitService,
     private readonly logins: LoginService,
@@ -80,8 +82,9 @@ export class PasswordChangeService {
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if `current` is wrong or no longer the password, its attempts are used up,
    *   or the account is unknown or disabled: all alike, after the same work.
-   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string or empty, `current` is not a string or `next` does
-   *   not have 8 to 1024 characters; nothing is counted.
+   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string or empty, or `current` or `next` is no text; nothing
+   *   is counted.
+   * @throws {AuthError} `WEAK_PASSWORD` if the `PasswordPolicy` refuses `next`; nothing is counted.
    * @throws {AuthError} `SESSION_NOT_FOUND` if `keep` is another user's, or has ended.
    * @throws {AuthError} `RATE_LIMITED` after `password_change` attempts (default 5 in 15 minutes), right or wrong.
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; nothing is counted.
@@ -98,12 +101,15 @@ export class PasswordChangeService {
     checkedUserId(userId);
     const { keep, ip = null } = context;
     if (typeof current !== 'string') throw invalidPassword('currentPassword', 'must be a string');
-    checkedPassword(next, 'newPassword');
+    if (typeof next !== 'string') throw invalidPassword('newPassword', 'must be a string');
     if (keep && !(await this.isKeepable(keep, userId))) throw sessionNotFound();
     const decision = await this.limits.consume('password_change', userId);
     if (!decision.allowed) throw rateLimited(decision);
     try {
-      const verified = await this.verify(userId, current, ip);
+      const account = await this.users.findById(userId);
+      // Before the current one: an answer that costs no hash.
+      await this.newPasswords.accept(next, { userId, email: account?.email }, 'newPassword');
+      const verified = await this.verify(userId, account, current, ip);
       return await this.replace(userId, verified, await this.hasher.hash(next, { ip }), context);
     } catch (error) {
       const fault = asAuthError(error, 'The user directory');
@@ -114,8 +120,7 @@ export class PasswordChangeService {
   }
 
   /** The hash that the password belongs to. */
-  private async verify(userId: string, password: string, ip: string | null): Promise<string> {
-    const account = await this.users.findById(userId);
+  private async verify(userId: string, account: AuthUser | null, password: string, ip: string | null): Promise<string> {
     const login = account?.email ?? userId;
     let verified: string | null = null;
     await this.attempts.judge(account, { login, ip, isKnownDevice: false }, async (isDisabled) => {
