@@ -42,7 +42,7 @@ import {
   type INestApplication, type OnModuleInit,
 } from '@nestjs/common';
 import {
-  bcryptPasswords, CleanupService, LoginService, normalizeLogin, Outbox, PasswordChangeService, type BcryptLibrary, type LegacyPasswords,
+  bcryptPasswords, CleanupService, DefaultPasswordPolicy, LoginService, NewPasswords, normalizeLogin, Outbox, PasswordChangeService, type BcryptLibrary, type LegacyPasswords,
 } from 'nestjs-latchkey/engine';
 import { HealthCheckService } from '@nestjs/terminus';
 import { AuthHealthIndicator } from 'nestjs-latchkey/engine';
