@@ -88,12 +88,12 @@ describe('PostgresUserDirectory', () => {
     ['an address with a blank', 'a da@example.com', PASSWORD, 'email'],
     ['H19: two mailboxes', 'ada@example.com,eve@example.com', PASSWORD, 'email'],
     ['H19: something invisible', 'a\u202eda@example.com', PASSWORD, 'email'],
-    ['7 characters', 'x@example.com', '1234567', 'password'],
-    ['1025 characters', 'x@example.com', 'x'.repeat(1025), 'password'],
+    ['14 characters', 'x@example.com', 'zebra lamp 734', 'password', 'WEAK_PASSWORD'],
+    ['1025 characters', 'x@example.com', 'x'.repeat(1025), 'password', 'WEAK_PASSWORD'],
     ['an address that is taken, in another spelling', ' ADA@example.com', PASSWORD, 'email'],
-  ])('create refuses %s', async (_, email, password, field) => {
+  ])('create refuses %s', async (_, email, password, field, code = 'INVALID_INPUT') => {
     await expect(users.create(email, password)).rejects.toMatchObject({
-      code: 'INVALID_INPUT',
+      code,
       facts: { fields: { [field]: expect.any(String) } },
     });
   });
