@@ -30,6 +30,7 @@ export type AuthEvent =
   | EphemeralTokenRefused
   | MailSent
   | MailFailed
+  | BreachCheckFailed
   | RateLimitReached;
 
 interface EventBase<Type extends string> {
@@ -247,6 +248,17 @@ export interface MailFailed extends EventBase<'mail.failed'> {
  * - `address`: the stored address is not exactly one mailbox. `fault`: a fault before the mailer had it.
  */
 export type MailFailureReason = 'refused' | 'timeout' | 'queue_full' | 'shutdown' | 'address' | 'fault';
+
+/** `password.breachCheck` could not tell whether a new password has leaked. */
+export interface BreachCheckFailed extends EventBase<'breach_check.failed'> {
+  readonly reason: BreachCheckFault;
+}
+
+/**
+ * - `timeout`: it took longer than `password.breachCheck.timeout`. `unreachable`: `fetch` threw.
+ * - `status`: an answer other than 200. `malformed`: not in the format of the service.
+ */
+export type BreachCheckFault = 'timeout' | 'unreachable' | 'status' | 'malformed';
 
 /** A limit has been reached. Emitted once until it allows events again, in each process that notices. */
 export interface RateLimitReached extends EventBase<'rate_limit.reached'> {

@@ -42,8 +42,9 @@ import {
   type INestApplication, type OnModuleInit,
 } from '@nestjs/common';
 import {
-  aalOf, AuthErrorFilter, bcryptPasswords, CleanupService, LoginService, normalizeLogin, Outbox, PasswordChangeService,
-  StepUpService, TokenError, WithoutExtension, type BcryptLibrary, type LegacyPasswords,
+  aalOf, AuthErrorFilter, bcryptPasswords, CleanupService, DefaultPasswordPolicy, LoginService, NewPasswords,
+  normalizeLogin, Outbox, PasswordChangeService, StepUpService, TokenError, WithoutExtension, type BcryptLibrary,
+  type LegacyPasswords,
 } from 'nestjs-latchkey/engine';
 import { HealthCheckService } from '@nestjs/terminus';
 import { AuthHealthIndicator } from 'nestjs-latchkey/engine';
