@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { EphemeralTokenService, type AuthUser } from 'nestjs-latchkey';
+import { EphemeralTokenService, SessionService, type AuthUser } from 'nestjs-latchkey';
 import { RateLimitStore } from 'nestjs-latchkey/engine';
 import type { Bucket } from '../../src/rate-limit/rate-limit.policy.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
@@ -34,6 +34,24 @@ describe.each(DEPLOYMENTS)('processes that race on %s', (_name, startServers) =>
       const token = await tokens.issue('password_reset', { username: ada.email });
       const got = await racers.run({ kind: 'consume', times: 50, type: 'password_reset', tokens: [token] });
       expect(got).toEqual([{ username: ada.email }]);
+    }
+  });
+
+  it('F84: of 150 step-ups of one session in three processes one succeeds, and a logout meanwhile is not lost', async () => {
+    const sessions = t.app.get(SessionService);
+    for (let round = 0; round < 5; round++) {
+      const { session, token } = await sessions.create(ada.id, { aal: 1, amr: ['password'] });
+      const [elevated] = await racers.run({ kind: 'elevate', times: 50, session });
+      const found = (await sessions.lookup(elevated as string))!.session;
+      expect(found).toMatchObject({ handle: session.handle, aal: 2, amr: ['password', 'totp'] });
+      expect(await sessions.lookup(token)).toBeNull();
+      expect(await sessions.listForUser(ada.id)).toHaveLength(1);
+      const [again] = await Promise.all([
+        racers.run({ kind: 'elevate', times: 10, session: found }),
+        sessions.revoke(found.id),
+      ]);
+      expect(again.length).toBeLessThanOrEqual(1);
+      expect(await sessions.listForUser(ada.id)).toEqual([]);
     }
   });
 
