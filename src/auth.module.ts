@@ -48,6 +48,8 @@ import { EventEmitterBridge } from './events/event-emitter.bridge.js';
 import { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';
 import { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
 import { FLOW_CONTROLLERS, flowControllersAt } from './http/flows/flow-controllers.js';
+import { AccountDeletionService } from './account-deletion/account-deletion.service.js';
+import { EmailChangeService } from './email-change/email-change.service.js';
 import { AuthErrorFilter } from './http/auth-error.filter.js';
 import { AuthController, authControllerAt } from './http/auth.controller.js';
 import { BearerSessions } from './login/bearer-sessions.js';
@@ -200,7 +202,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     isGlobal = true,
   } = extras;
   const directory: Provider[] = users
-    ? [users, { provide: UserDirectory, useExisting: users }]
+    ? [users, ...directoryTokensOf(users).map((token) => ({ provide: token, useExisting: users }))]
     : [PostgresUserDirectory, { provide: UserDirectory, useExisting: PostgresUserDirectory }];
   const mail: Provider[] =
     // Anything else is one of the mistakes that AuthConfig lists.
@@ -355,10 +357,15 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Type[]>> = {
   registration: [],
   passwordReset: [],
   passwordChange: [],
-  emailChange: [],
-  accountDeletion: [],
+  emailChange: [EmailChangeService],
+  accountDeletion: [AccountDeletionService],
   stepUp: [StepUpService],
 };
+
+/** By which a directory of the application's own is injected, beside its own class. */
+function directoryTokensOf(users: Type<UserDirectory>) {
+  return users.prototype instanceof PostgresUserDirectory ? [UserDirectory, PostgresUserDirectory] : [UserDirectory];
+}
 
 /** The raw options hold the secrets, and whoever inspects the application can see its providers. */
 function hidden(provider: Provider): Provider {

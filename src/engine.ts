@@ -110,4 +110,6 @@ export { CleanupService } from './cleanup/cleanup.service.js';
 export { LoginService } from './login/login.service.js';
 export { AuthHealthIndicator } from './health/auth-health.indicator.js';
 export { NO_PASSWORD } from './user/user.directory.js';
+export { AccountDeletionService } from './account-deletion/account-deletion.service.js';
+export { EmailChangeService } from './email-change/email-change.service.js';
 export { OwnerNotices } from './mail/owner-notices.js';

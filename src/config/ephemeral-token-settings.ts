@@ -50,8 +50,11 @@ export interface EphemeralTokenFields {
   register: { email: string; passwordHash?: string; browser?: string };
   /** The mailed link to a new address, for the account that still has the old one. */
   email_change: { username: string; from: string; to: string };
-  /** The link to the old address that takes a change of address back; `username` is the new one. */
-  email_revert: { username: string; from: string; to: string };
+  /**
+   * The link to the old address `from` that takes a change of address back. It belongs to the account with this id,
+   * whatever that is called by now, and outlives its password.
+   */
+  email_revert: { account: string; from: string };
   /** One download of one resource, `type:id`. */
   slicer_download: { resource: `${string}:${string}` };
 }
@@ -67,8 +70,8 @@ export interface EphemeralTokenRule {
   binding?: string;
 }
 
-/** The types that belong to an e-mail address, not to an account: nobody may have one with it yet. */
-export const ADDRESS_TOKENS: ReadonlySet<string> = new Set<EphemeralTokenType>(['register']);
+/** The types that do not end with the account of a login name: see their fields. */
+export const WITHOUT_LOGIN: ReadonlySet<string> = new Set<EphemeralTokenType>(['register', 'email_revert']);
 
 /** Lifetimes and rules. Of a built-in type you can change `ttl`; types of your own you describe completely. */
 export class EphemeralTokenSettings {

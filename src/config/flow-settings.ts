@@ -86,14 +86,15 @@ export interface FlowNeeds {
 const LINKS: Readonly<Partial<Record<FlowName, readonly LinkedMailKind[]>>> = {
   registration: ['registration'],
   passwordReset: ['password_reset'],
-  emailChange: ['email_change', 'email_changed'],
+  // The link to revert makes the password useless, and a new one is chosen by a link.
+  emailChange: ['email_change', 'email_changed', 'password_reset'],
 };
 /** What each asks of a `UserDirectory`. */
 const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
   registration: ['register'],
   passwordReset: ['findPasswordHash', 'setPasswordHash'],
   passwordChange: ['findPasswordHash', 'setPasswordHash'],
-  emailChange: ['setEmail'],
+  emailChange: ['setEmail', 'findPasswordHash', 'setPasswordHash'],
   accountDeletion: ['delete'],
   stepUp: [],
 };

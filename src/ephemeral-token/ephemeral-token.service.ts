@@ -2,9 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import type { Duration } from '../common/duration.js';
+import { later } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
 import {
-  ADDRESS_TOKENS,
+  WITHOUT_LOGIN,
   type EphemeralTokenFields,
   type EphemeralTokenRule,
   type EphemeralTokenType,
@@ -30,7 +31,7 @@ import {
  * - Of any number of parallel consumers of one token, in any number of processes, exactly one gets its fields.
  * - Whatever cannot be used is `null`: malformed (no query), unknown, spent, expired, of another type, or presented
  *   without its binding. The result does not say which, and a refused token is not spent.
- * - A token with a `username` ends with that account (one with an `email` belongs to the address alone): it is refused once the account has been deleted, disabled or had
+ * - A token with a `username` ends with that account: it is refused once the account has been deleted, disabled or had
  *   its tokens invalidated (a new password does that) since it was issued, even if the name is given to somebody else.
  * - Only its SHA-256 is stored. If the storage has a fault, `STORE_UNAVAILABLE` is thrown, and the token may have been
  *   spent.
@@ -82,7 +83,15 @@ export class EphemeralTokenService {
     const now = this.clock.now();
     const hash = ephemeralTokenHash(type, token)!;
     await this.store.insert(
-      { ...columns, type, hash, userId: user?.id ?? null, createdAt: now, expiresAt: now + lifetime },
+      {
+        ...columns,
+        type,
+        hash,
+        userId: user?.id ?? null,
+        // Past the cutoff that was read, whichever clock has set it.
+        createdAt: later(now, user?.tokensInvalidatedAfter),
+        expiresAt: now + lifetime,
+      },
       { voidsEarlier: rule.onePerUser === true },
     );
     return token;
@@ -166,7 +175,7 @@ export class EphemeralTokenService {
   ): Promise<EphemeralTokenFields[Type] | null> {
     if (!row) return null;
     const fields = toFields(row) as unknown as EphemeralTokenFields[Type];
-    if (row.username === null || ADDRESS_TOKENS.has(row.type)) return fields;
+    if (row.username === null || WITHOUT_LOGIN.has(row.type)) return fields;
     const user = await this.users.findByLogin((fields as { username: string }).username);
     return user && isOwner(user, row) ? fields : null;
   }

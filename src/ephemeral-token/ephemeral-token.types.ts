@@ -76,7 +76,7 @@ const COLUMNS = new Map<string, readonly FieldColumn[]>([
   ['slicer_download', [at('resource', 'nonce')]],
   ['register', [at('email', 'username')]],
   ['email_change', [USERNAME]],
-  ['email_revert', [USERNAME]],
+  ['email_revert', [at('account', 'username')]],
 ]);
 interface PayloadField {
   readonly isValid: (value: unknown) => boolean;
@@ -99,13 +99,7 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
       ['to', { isValid: isText }],
     ]),
   ],
-  [
-    'email_revert',
-    new Map([
-      ['from', { isValid: isText }],
-      ['to', { isValid: isText }],
-    ]),
-  ],
+  ['email_revert', new Map([['from', { isValid: isText }]])],
 ]);
 /** For types that the application adds, the login name has a column; everything else is payload. */
 const HOST_COLUMNS = [USERNAME];

@@ -11,6 +11,9 @@ export type AuthEvent =
   | LoginFailed
   | PasswordDisabled
   | PasswordChanged
+  | EmailChanged
+  | EmailReverted
+  | AccountDeleted
   | RoleChanged
   | StepUpSucceeded
   | StepUpRefused
@@ -76,6 +79,20 @@ export interface PasswordChanged extends EventBase<'password.changed'> {
   readonly userId: string;
   /** The client's address, if known. */
   readonly ip: string | null;
+}
+
+/** An account has another address, which its owner has confirmed. The old address is told by mail. */
+export interface EmailChanged extends EventBase<'email.changed'> {
+  readonly userId: string;
+}
+
+/** The owner of the old address has taken a change of address back. Somebody may have had the account: look at it. */
+export interface EmailReverted extends EventBase<'email.reverted'> {
+  readonly userId: string;
+}
+
+export interface AccountDeleted extends EventBase<'account.deleted'> {
+  readonly userId: string;
 }
 
 /** What an account may do has been set anew. */

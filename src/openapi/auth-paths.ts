@@ -15,6 +15,7 @@ import {
   TokenAnswer,
   UserAnswer,
 } from '../http/answers.js';
+import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller.js';
 import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
 import { StepUpBody } from '../http/flows/step-up.controller.js';
 import { loginBodySchema } from '../http/login-body.js';
@@ -75,6 +76,15 @@ const LOGIN_ERRORS = [
   'AuthInvalidInput',
   'AuthRateLimited',
   'AuthLoginUnavailable',
+] as const;
+
+const LINK_ERRORS = [
+  'AuthInvalidLink',
+  'AuthCrossOrigin',
+  'AuthBodyTooLarge',
+  'AuthInvalidInput',
+  'AuthRateLimited',
+  'AuthUnavailable',
 ] as const;
 
 /** By handler, so that a route without a description does not compile. */
@@ -156,6 +166,59 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     answer: 'AuthLoggedOutEverywhere',
     errors: ['AuthUnauthenticated', 'AuthCrossOrigin', 'AuthUnsupported', 'AuthUnavailable'],
   },
+  changeEmail: {
+    id: 'authChangeEmail',
+    summary: 'Ask for another e-mail address',
+    description: 'Mails a link to the new address if it is free. The answer is the same either way.',
+    session: 'needed',
+    cookie: 'renewed',
+    takes: 'AuthEmailChange',
+    status: 202,
+    done: 'If the address is free, a mail is on its way to it.',
+    answer: 'AuthDone',
+    errors: [
+      'AuthUnauthenticated',
+      'AuthCrossOrigin',
+      'AuthBodyTooLarge',
+      'AuthInvalidInput',
+      'AuthRateLimited',
+      'AuthUnavailable',
+    ],
+  },
+  confirmEmailChange: {
+    id: 'authConfirmEmailChange',
+    summary: 'Confirm a new e-mail address',
+    description: 'The link that was mailed to the new address. It opens no session.',
+    session: 'none',
+    cookie: 'none',
+    takes: 'AuthLink',
+    done: 'The address has been changed.',
+    answer: 'AuthDone',
+    errors: LINK_ERRORS,
+  },
+  revertEmailChange: {
+    id: 'authRevertEmailChange',
+    summary: 'Take a change of e-mail address back',
+    description:
+      'The link that was mailed to the old address. It ends everything that is logged in, and mails a link for a new password.',
+    session: 'none',
+    cookie: 'none',
+    takes: 'AuthLink',
+    done: 'The account has its old address.',
+    answer: 'AuthDone',
+    errors: LINK_ERRORS,
+  },
+  deleteAccount: {
+    id: 'authDeleteAccount',
+    summary: 'Delete the account',
+    description: 'Deletes the account of the user, with all that is logged in to it, and clears the cookie.',
+    session: 'needed',
+    cookie: 'set',
+    clears: true,
+    done: 'The account has been deleted.',
+    answer: 'AuthDone',
+    errors: ['AuthUnauthenticated', 'AuthCrossOrigin', 'AuthUnavailable'],
+  },
   changePassword: {
     id: 'authChangePassword',
     summary: 'Change the password',
@@ -211,6 +274,8 @@ const BODIES = {
   AuthCredentials: (facts: RouteFacts) => loginBodySchema(facts),
   AuthPasswordChange: () => PasswordChangeBody,
   AuthStepUpProof: () => StepUpBody,
+  AuthEmailChange: () => EmailChangeBody,
+  AuthLink: () => LinkBody,
 };
 type BodyName = keyof typeof BODIES;
 
@@ -239,6 +304,10 @@ function errorsOf({ takesJwts }: RouteFacts) {
       ...errorAnswer('INVALID_CREDENTIALS'),
       description: 'Wrong password, unknown account or disabled account: all three look the same.',
     },
+    AuthInvalidLink: {
+      ...errorAnswer('INVALID_LINK'),
+      description: 'The link is unknown, spent, expired or replaced by a newer one: all look the same.',
+    },
     AuthUnauthenticated: {
       ...errorAnswer('UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
       description: 'No live session came with the request.',
@@ -260,7 +329,7 @@ function errorsOf({ takesJwts }: RouteFacts) {
     AuthInvalidInput: { ...errorAnswer('INVALID_INPUT'), description: 'The body has the wrong shape, or is no JSON.' },
     AuthRateLimited: {
       ...errorAnswer('RATE_LIMITED'),
-      description: 'Too many failed logins of this address or account.',
+      description: 'Too many attempts of this address or account.',
     },
     AuthUnsupported: {
       ...errorAnswer('UNSUPPORTED'),

@@ -73,6 +73,8 @@ declare const revocation: TokenRevocationService;
 declare const sessionService: SessionService;
 declare const stepUps: StepUpService;
 declare const jwtSessions: import('nestjs-latchkey/engine').JwtSessionService;
+declare const accountDeletion: import('nestjs-latchkey/engine').AccountDeletionService;
+declare const emailChanges: import('nestjs-latchkey/engine').EmailChangeService;
 declare const tokens: EphemeralTokenService;
 declare const transaction: AuthTransaction;
 declare const app: INestApplication;

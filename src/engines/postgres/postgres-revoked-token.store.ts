@@ -3,12 +3,12 @@ import { epochSeconds, fromEpochSeconds, instant, toEpochSeconds } from '../../p
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { SchemaNames } from '../../schema/schema-names.js';
-import { UUID } from './postgres-user.directory.js';
-import { userColumns, userOfColumns, type UserColumns } from './user-columns.js';
+import { fieldsOf, UUID } from './postgres-user.directory.js';
+import { userColumns, userOfColumns, type UserColumns, type UserFields } from './user-columns.js';
 import { RevokedTokenStore, type RevokedToken, type TokenState } from '../../revocation/revoked-token.store.js';
 import { UserDirectory } from '../../user/user.directory.js';
 
-const revokedTokenStatements = ({ revokedTokens, users }: SchemaNames) =>
+const revokedTokenStatements = ({ revokedTokens, users }: SchemaNames, fields: UserFields) =>
   ({
     /** Only a row that existed before has been locked by the statement that returns it. */
     revoke: {
@@ -22,7 +22,7 @@ const revokedTokenStatements = ({ revokedTokens, users }: SchemaNames) =>
     },
     findState: {
       name: 'latchkey_revoked_token_state',
-      text: `SELECT EXISTS (SELECT 1 FROM ${revokedTokens} WHERE jti = $1) AS revoked, u.id::text AS id, ${userColumns('u')}
+      text: `SELECT EXISTS (SELECT 1 FROM ${revokedTokens} WHERE jti = $1) AS revoked, u.id::text AS id, ${userColumns(fields)}
     FROM (SELECT $2::uuid AS id) asked LEFT JOIN ${users} u ON u.id = asked.id`,
     },
     list: {
@@ -51,7 +51,7 @@ export class PostgresRevokedTokenStore extends RevokedTokenStore implements OnMo
     names: SchemaNames,
   ) {
     super();
-    this.sql = revokedTokenStatements(names);
+    this.sql = revokedTokenStatements(names, fieldsOf(users));
     this.joinsUsers = users.isJoinable;
   }
 

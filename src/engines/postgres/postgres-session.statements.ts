@@ -2,7 +2,7 @@ import { epochSeconds, instant, interval, selectInstants } from '../../postgres/
 import type { Statement } from '../../postgres/statement.js';
 import { MAX_SESSION_DATA } from '../../session/session-data.js';
 import type { SchemaNames } from '../../schema/schema-names.js';
-import { userColumns } from './user-columns.js';
+import { userColumns, type UserFields } from './user-columns.js';
 
 /**
  * An exception to "SQL takes `now` as a parameter" (docs/architecture.md, rule 1): one clock decides for all processes.
@@ -14,12 +14,12 @@ const ASSURANCE = `coalesce(s.aal, 1)::text || ' '::text || coalesce(pg_catalog.
 const SESSION = `s.id, s.handle, s.user_id::text AS user_id, s.ip, s.user_agent, s.successor, s.remembered, s.data,
   ${selectInstants('s.created_at', 's.expires_at', 's.absolute_expires_at', 's.authenticated_at', 's.last_seen_at', 's.rotated_at', ROTATED_FOR)} || ${ASSURANCE} AS facts`;
 const DATA_NOW = "(coalesce(s.data, '{}'::jsonb) || $3::jsonb) - $4::text[]";
-const USER = userColumns('u');
 const MOST_RECENT_FIRST = 'ORDER BY coalesce(s.last_seen_at, s.created_at) DESC, s.id';
 
 export type SessionStatements = ReturnType<typeof sessionStatements>;
 
-export function sessionStatements(names: SchemaNames) {
+export function sessionStatements(names: SchemaNames, fields: UserFields = {}) {
+  const user = userColumns(fields);
   const statement = (name: string, text: string): Statement => ({ name: `latchkey_session_${name}`, text });
   const ours = (name: string) => names.qualified(`latchkey_${name}`);
   const { sessions, users } = names;
@@ -27,7 +27,7 @@ export function sessionStatements(names: SchemaNames) {
     find: statement('find', `SELECT ${SESSION} FROM ${sessions} s WHERE s.id = $1`),
     findWithUser: statement(
       'find_with_user',
-      `SELECT ${SESSION}, ${USER} FROM ${sessions} s JOIN ${users} u ON u.id = s.user_id WHERE s.id = $1`,
+      `SELECT ${SESSION}, ${user} FROM ${sessions} s JOIN ${users} u ON u.id = s.user_id WHERE s.id = $1`,
     ),
     /**
      * Opens a session if no other has to end for it; otherwise returns null, and `open` decides. Returns a value
@@ -84,7 +84,7 @@ export function sessionStatements(names: SchemaNames) {
     ),
     listWithUser: statement(
       'list_with_user',
-      `SELECT ${SESSION}, ${USER} FROM ${sessions} s JOIN ${users} u ON u.id = s.user_id
+      `SELECT ${SESSION}, ${user} FROM ${sessions} s JOIN ${users} u ON u.id = s.user_id
         WHERE s.user_id = $1 AND s.rotated_at IS NULL ${MOST_RECENT_FIRST}`,
     ),
     /** The time since the rotation is in `$3` if the database's clock is to measure it. */

@@ -17,6 +17,7 @@ import type { StoredSessionData } from '../../session/session-data.js';
 import type { AuthenticatedSession, EndedSession, StoredSession } from '../../session/session.js';
 import { addedSession, sessionOf, type SessionRow, type SessionWithUserRow } from './postgres-session.row.js';
 import { sessionStatements, type SessionStatements } from './postgres-session.statements.js';
+import { fieldsOf } from './postgres-user.directory.js';
 import { userOfColumns } from './user-columns.js';
 import {
   SessionStore,
@@ -64,7 +65,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     private readonly clock: Clock,
   ) {
     super();
-    this.sql = sessionStatements(names);
+    this.sql = sessionStatements(names, fieldsOf(users));
     this.joinsUsers = users.isJoinable;
     this.absoluteLifetime = config.session.absoluteLifetime;
     this.expired = new ExpiredSessions(statements, this.sql);

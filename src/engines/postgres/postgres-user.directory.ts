@@ -16,21 +16,20 @@ import { PasswordHasher } from '../../user/password-hasher.js';
 import { checkedPassword } from '../../user/password-policy.js';
 import { checkedRoles } from '../../user/roles.js';
 import { UserDirectory, type AuthUser, type EmailChange, type NewAccount } from '../../user/user.directory.js';
-import { userColumns, userOfColumns, type UserColumns } from './user-columns.js';
+import { userColumns, userOfColumns, type UserColumns, type UserFields } from './user-columns.js';
 
 const UNIQUE_VIOLATION = '23505';
 const TAKEN = 'an address that is not in use';
 const ONE_MAILBOX = `one e-mail address of at most ${MAX_LOGIN_LENGTH} characters`;
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-const COLUMNS = `u.id::text AS id, u.password_hash, ${userColumns('u')}`;
-
-function userStatements(names: SchemaNames) {
+function userStatements(names: SchemaNames, fields: UserFields) {
   const { users } = names;
+  const columns = `u.id::text AS id, u.password_hash, ${userColumns(fields)}`;
   return {
     findById: {
       name: 'latchkey_user_by_id',
-      text: `SELECT ${COLUMNS} FROM ${users} u WHERE u.id = $1`,
+      text: `SELECT ${columns} FROM ${users} u WHERE u.id = $1`,
     },
     hasAccounts: {
       name: 'latchkey_user_any',
@@ -39,13 +38,13 @@ function userStatements(names: SchemaNames) {
     insert: {
       name: 'latchkey_user_insert',
       text: `INSERT INTO ${users} AS u (email, password_hash, created_at, updated_at)
-    VALUES ($1, $2, ${instant('$3')}, ${instant('$3')}) RETURNING ${COLUMNS}`,
+    VALUES ($1, $2, ${instant('$3')}, ${instant('$3')}) RETURNING ${columns}`,
     },
     /** As `insert`; no row if the address is taken, without an error that would end the transaction around it. */
     register: {
       name: 'latchkey_user_register',
       text: `INSERT INTO ${users} AS u (email, password_hash, email_verified_at, created_at, updated_at)
-    VALUES ($1, $2, ${instant('$4')}, ${instant('$3')}, ${instant('$3')}) ON CONFLICT (email) DO NOTHING RETURNING ${COLUMNS}`,
+    VALUES ($1, $2, ${instant('$4')}, ${instant('$3')}, ${instant('$3')}) ON CONFLICT (email) DO NOTHING RETURNING ${columns}`,
     },
     /** Only from the address that was read, so that of concurrent changes exactly one takes effect. */
     setEmail: {
@@ -97,7 +96,7 @@ function userStatements(names: SchemaNames) {
     /** The citext extension may be in a schema outside the search path; its operator ignores case. */
     findByEmail: (citextSchema: string): Statement => ({
       name: 'latchkey_user_by_email',
-      text: `SELECT ${COLUMNS} FROM ${users} u WHERE u.email OPERATOR(${citextSchema}.=) $1::${citextSchema}.citext`,
+      text: `SELECT ${columns} FROM ${users} u WHERE u.email OPERATOR(${citextSchema}.=) $1::${citextSchema}.citext`,
     }),
     citextSchema: {
       name: 'latchkey_user_citext_schema',
@@ -149,7 +148,37 @@ export class PostgresUserDirectory extends UserDirectory {
     names: SchemaNames,
   ) {
     super();
-    this.sql = userStatements(names);
+    this.sql = userStatements(names, this.fields);
+  }
+
+  /**
+   * Fields of your own on every user, read by the statements that are run anyway. Override it in a subclass, as a getter:
+   * by name of the field, SQL for it. In it, `u` is the row of `users`, to which you may have added columns; another
+   * table is read by a subquery. Values come as JSON, so an instant is a string. A field cannot have the name of one of
+   * ours.
+   *
+   * Whoever holds users in memory hears of changes in `users`, not of those in other tables: after such a change publish
+   * the id, as in "Scaling", or leave the cache off.
+   *
+   * @example
+   * ```ts
+   * declare module 'nestjs-latchkey' {
+   *   interface AuthUser {
+   *     locale?: string;
+   *     plan?: string | null;
+   *   }
+   * }
+   *
+   * @Injectable()
+   * export class Directory extends PostgresUserDirectory {
+   *   override get fields() {
+   *     return { locale: 'u.locale', plan: 'SELECT s.plan FROM subscriptions s WHERE s.user_id = u.id' };
+   *   }
+   * }
+   * ```
+   */
+  get fields(): UserFields {
+    return {};
   }
 
   /** False in a subclass that overrides `findById`: it knows more about a user than the table does. */
@@ -476,6 +505,11 @@ export class PostgresUserDirectory extends UserDirectory {
   private now(): number {
     return toEpochSeconds(this.clock.now());
   }
+}
+
+/** The fields that the application adds, if users are in our table. */
+export function fieldsOf(users: UserDirectory): UserFields {
+  return users instanceof PostgresUserDirectory ? users.fields : {};
 }
 
 function toUser(row: UserRow | null): AuthUser | null {

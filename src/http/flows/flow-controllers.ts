@@ -1,16 +1,24 @@
 import { Controller, type Type } from '@nestjs/common';
 import type { FlowName } from '../../config/flow-settings.js';
+import { AccountDeletionController } from './account-deletion.controller.js';
+import { EmailChangeController } from './email-change.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
 import { StepUpController } from './step-up.controller.js';
 
 /** The routes of each flow. */
 const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
   passwordChange: PasswordChangeController,
+  emailChange: EmailChangeController,
+  accountDeletion: AccountDeletionController,
   stepUp: StepUpController,
 };
 
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
-export type FlowHandler = Exclude<keyof PasswordChangeController | keyof StepUpController, symbol>;
+export type FlowHandler =
+  | keyof PasswordChangeController
+  | keyof EmailChangeController
+  | keyof AccountDeletionController
+  | keyof StepUpController;
 
 /** The classes that have the routes of these flows. */
 export function flowControllersOf(flows: readonly FlowName[]): Type[] {

@@ -1,0 +1,60 @@
+import { Injectable } from '@nestjs/common';
+import { asAuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
+import { AuthEvents } from '../events/auth-events.js';
+import { OwnerNotices } from '../mail/owner-notices.js';
+import { AuthTransaction } from '../postgres/auth-transaction.js';
+import { SessionStore } from '../session/session.store.js';
+import { normalizeLogin } from '../user/login-name.js';
+import { UserDirectory } from '../user/user.directory.js';
+
+/**
+ * Deletes accounts, and with them every session, token and mailed link. What your application keeps about the user is
+ * yours to delete: call it in the transaction that does, by `AuthTransaction.within`, or let your tables refer to
+ * `users` with ON DELETE CASCADE.
+ *
+ * @example
+ * ```ts
+ * await accountDeletion.delete(user.id); // false: somebody else was faster
+ * ```
+ */
+@Injectable()
+export class AccountDeletionService {
+  constructor(
+    private readonly users: UserDirectory,
+    private readonly sessions: SessionStore,
+    private readonly tokens: EphemeralTokenService,
+    private readonly notices: OwnerNotices,
+    private readonly transaction: AuthTransaction,
+    private readonly clock: Clock,
+    private readonly events: AuthEvents,
+  ) {}
+
+  /**
+   * Deletes the account, disabled or not, and tells its owner by mail. From then on none of its sessions and tokens is
+   * valid anywhere, and its address can be registered again. Emits `account.deleted`. False if there is no such account;
+   * of concurrent calls exactly one returns true.
+   *
+   * @throws {AuthError} `UNSUPPORTED` if your `UserDirectory` does not override `delete`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer: the account is still there, or the outcome is
+   *   unknown.
+   */
+  async delete(userId: string): Promise<boolean> {
+    const isDeleted = await this.transaction.run(async () => {
+      const user = await this.users.findById(userId);
+      if (!user) return false;
+      if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(userId);
+      const isOurs = await this.users.delete(userId).catch((error: unknown) => {
+        throw asAuthError(error, 'The user directory');
+      });
+      if (!isOurs) return false;
+      for (const key of [normalizeLogin(user.email), userId]) await this.tokens.revokeAllForLogin(key);
+      this.notices.tell(user, 'account_deleted', {});
+      this.events.emitAfterTransaction({ type: 'account.deleted', at: this.clock.now(), userId });
+      return true;
+    });
+    if (isDeleted && !this.sessions.joinsTransactions) await this.sessions.deleteByUser(userId);
+    return isDeleted;
+  }
+}

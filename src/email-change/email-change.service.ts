@@ -1,0 +1,177 @@
+import { Injectable } from '@nestjs/common';
+import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { randomToken } from '../crypto/random.js';
+import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
+import { AuthEvents } from '../events/auth-events.js';
+import type { MailDraft } from '../mail/mail.js';
+import { Outbox } from '../mail/outbox.js';
+import { OwnerNotices } from '../mail/owner-notices.js';
+import { AuthTransaction } from '../postgres/auth-transaction.js';
+import { RateLimitService } from '../rate-limit/rate-limit.service.js';
+import { TokenRevocationService } from '../revocation/token-revocation.service.js';
+import { SessionStore } from '../session/session.store.js';
+import { isActive } from '../user/account.js';
+import { checkedEmail } from '../user/email-address.js';
+import { normalizeLogin } from '../user/login-name.js';
+import { PasswordHasher } from '../user/password-hasher.js';
+import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.directory.js';
+
+/**
+ * Changes the address of an account, once the owner of the new mailbox has confirmed it, and takes the change back for
+ * the owner of the old one.
+ *
+ * - An address takes effect only after a mail to it was answered. Until then the account has the old one.
+ * - The old mailbox gets a link that works for a week. It brings the address back, ends everything that is logged in,
+ *   makes the password useless and mails a link for a new one: whoever has stolen a session and moved the account is out.
+ * - Neither link opens a session (OWASP ASVS 6.4.2). Opening them changes nothing: your page sends the token.
+ *
+ * @example
+ * ```ts
+ * emailChanges.request(user, 'ada@new.example.com'); // the mail goes to the new address, after the answer
+ * await emailChanges.confirm(token); // INVALID_LINK, or the address has changed
+ * ```
+ */
+@Injectable()
+export class EmailChangeService {
+  constructor(
+    private readonly users: UserDirectory,
+    private readonly tokens: EphemeralTokenService,
+    private readonly limits: RateLimitService,
+    private readonly outbox: Outbox,
+    private readonly notices: OwnerNotices,
+    private readonly hasher: PasswordHasher,
+    private readonly sessions: SessionStore,
+    private readonly revocation: TokenRevocationService,
+    private readonly transaction: AuthTransaction,
+    private readonly config: AuthConfig,
+    private readonly clock: Clock,
+    private readonly events: AuthEvents,
+  ) {}
+
+  /**
+   * Mails a link to the new address, after the answer, and returns at once: nobody learns whether the address is taken.
+   * The earlier link of the account is void. At most `email_send` mails for one account are sent. Call it for a user
+   * whose session is fresh.
+   *
+   * @throws {AuthError} `INVALID_INPUT` if `to` is not exactly one mailbox.
+   */
+  request(user: Pick<AuthUser, 'id'>, to: string): void {
+    const address = checkedEmail(to);
+    if (address === null) throw invalidAddress();
+    this.outbox.post(() => this.changeMail(user.id, address));
+  }
+
+  /**
+   * The account has the new address from now on, if it still has the one that it had when the link was asked for. Links
+   * of other kinds that were mailed to the old address are void. Emits `email.changed`. Of concurrent calls with one
+   * token exactly one succeeds. Returns the account.
+   *
+   * @throws {AuthError} `INVALID_LINK` if the token cannot be used, or the address is taken by now: nothing has changed.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer: nothing has changed.
+   */
+  async confirm(token: string): Promise<AuthUser> {
+    return this.transaction.run(async () => {
+      const change = await this.tokens.consume('email_change', token);
+      if (!change) throw invalidLink();
+      const { from, to } = change;
+      const user = await this.users.findByLogin(from);
+      if (!isActive(user)) throw invalidLink();
+      const changed = await this.set(user, to);
+      await this.tokens.revokeAllForLogin(from);
+      const undo = await this.tokens.issue('email_revert', { account: user.id, from: user.email });
+      const { ttl } = this.config.ephemeralTokens.get('email_revert')!;
+      this.outbox.post({
+        kind: 'email_changed',
+        to: user.email,
+        userId: user.id,
+        facts: { token: undo, validFor: ttl },
+      });
+      this.events.emitAfterTransaction({ type: 'email.changed', at: this.clock.now(), userId: user.id });
+      return changed;
+    });
+  }
+
+  /**
+   * The account has the old address again. Every session, JWT, signed cookie and mailed link of it ends, later reverts
+   * included; its password opens it no longer, and a link for a new one is mailed to the old address. Emits
+   * `email.reverted`. Of concurrent calls with one token exactly one succeeds. Returns the account.
+   *
+   * @throws {AuthError} `INVALID_LINK` if the token cannot be used, or the address is taken by now: nothing has changed.
+   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed: nothing has changed.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer: nothing has changed.
+   */
+  async revert(token: string): Promise<AuthUser> {
+    if (!(await this.tokens.peek('email_revert', token))) throw invalidLink();
+    // Before the transaction, which holds a connection.
+    const useless = await this.hasher.hash(randomToken().toString('base64url'));
+    const reverted = await this.transaction.run(async () => {
+      const undo = await this.tokens.consume('email_revert', token);
+      const user = undo && (await this.users.findById(undo.account));
+      if (!isActive(user)) throw invalidLink();
+      const had = await this.users.findPasswordHash(user.id);
+      const before = await this.set(user, normalizeLogin(undo!.from));
+      await this.users.setPasswordHash(user.id, had === NO_PASSWORD ? NO_PASSWORD : useless);
+      await this.moveCutoff(user.id);
+      if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(user.id);
+      for (const login of [user.email, before.email, user.id]) await this.tokens.revokeAllForLogin(login);
+      this.notices.tell({ id: user.id, email: user.email }, 'email_reverted', {});
+      if (had !== NO_PASSWORD) this.outbox.post(() => this.resetMail(before));
+      this.events.emitAfterTransaction({ type: 'email.reverted', at: this.clock.now(), userId: user.id });
+      return before;
+    });
+    if (!this.sessions.joinsTransactions) await this.sessions.deleteByUser(reverted.id);
+    return reverted;
+  }
+
+  private async set(user: AuthUser, to: string): Promise<AuthUser> {
+    const change = { from: user.email, to, verifiedAt: this.clock.now() };
+    const outcome = await this.users.setEmail(user.id, change).catch((error: unknown) => {
+      throw asAuthError(error, 'The user directory');
+    });
+    const changed = outcome === 'done' ? await this.users.findById(user.id) : null;
+    if (!changed) throw invalidLink();
+    return changed;
+  }
+
+  private async changeMail(userId: string, to: string): Promise<MailDraft | null> {
+    const user = await this.users.findById(userId);
+    if (!isActive(user) || (await this.users.findByLogin(to)) !== null) return null;
+    const from = normalizeLogin(user.email);
+    const sent = await this.limits.consume('email_send', from);
+    if (!sent.allowed) return null;
+    const token = await this.tokens.issue('email_change', { username: from, from, to });
+    const { ttl } = this.config.ephemeralTokens.get('email_change')!;
+    const onUnsent = async () => {
+      await this.tokens.revoke('email_change', token);
+      await this.limits.refund(sent);
+    };
+    return { kind: 'email_change', to, userId, facts: { token, validFor: ttl }, onUnsent };
+  }
+
+  /** No quota: whoever has the link to revert is the owner, and this is the only way back in. */
+  private async resetMail(user: AuthUser): Promise<MailDraft> {
+    const token = await this.tokens.issue('password_reset', { username: normalizeLogin(user.email) });
+    const { ttl } = this.config.ephemeralTokens.get('password_reset')!;
+    return { kind: 'password_reset', to: user.email, userId: user.id, facts: { token, validFor: ttl } };
+  }
+
+  /** A directory without cutoffs can only end what is stored: enough, unless there are stateless sessions. */
+  private async moveCutoff(userId: string): Promise<void> {
+    try {
+      await this.revocation.revokeAllForUser(userId);
+    } catch (error) {
+      if (this.config.hasStatelessSessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
+    }
+  }
+}
+
+function invalidLink(): AuthError {
+  return new AuthError('INVALID_LINK', 'The link is unknown, spent, expired or replaced by a newer one.', {});
+}
+
+function invalidAddress(): AuthError {
+  const expected = 'must be one e-mail address';
+  return new AuthError('INVALID_INPUT', `email ${expected}.`, { fields: { email: expected } });
+}

@@ -1,0 +1,33 @@
+import { Delete, Header, HttpCode, Req, Res, UseGuards } from '@nestjs/common';
+import { AccountDeletionService } from '../../account-deletion/account-deletion.service.js';
+import type { DoneAnswer } from '../answers.js';
+import type { AuthRequest } from '../auth-request.js';
+import { CurrentUser } from '../auth.decorators.js';
+import { TakesNoBody } from '../body-parse-errors.js';
+import { HttpSessions } from '../http-sessions.js';
+import { OriginGuard } from '../origin.guard.js';
+import { SessionGuard } from '../session.guard.js';
+
+/** `flows.accountDeletion`. */
+@UseGuards(OriginGuard, SessionGuard)
+export class AccountDeletionController {
+  constructor(
+    private readonly accounts: AccountDeletionService,
+    private readonly http: HttpSessions,
+  ) {}
+
+  /** Deletes the account of the user, ends everything that is logged in to it, and clears the cookie. */
+  @TakesNoBody()
+  @Delete('account')
+  @HttpCode(200)
+  @Header('Cache-Control', 'no-store')
+  async deleteAccount(
+    @CurrentUser('id') userId: string,
+    @Req() request: AuthRequest,
+    @Res({ passthrough: true }) response: object,
+  ): Promise<DoneAnswer> {
+    await this.accounts.delete(userId);
+    await this.http.end(request, response);
+    return { message: 'The account has been deleted.' };
+  }
+}

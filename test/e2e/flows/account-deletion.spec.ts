@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  AuthEvents,
+  EphemeralTokenService,
+  PostgresUserDirectory,
+  type AuthEvent,
+  type AuthUser,
+} from 'nestjs-latchkey';
+import { signInAs } from 'nestjs-latchkey/testing';
+import request from 'supertest';
+import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
+import { MAIL, newMails } from '../../support/flows.js';
+
+describe.each(PLATFORMS)('the deletion of an account on %s', (platform) => {
+  let t: TestApp;
+  let ada: AuthUser;
+  const heard: AuthEvent[] = [];
+  beforeAll(async () => {
+    t = await startTestApp({ platform, auth: { ...MAIL, flows: { accountDeletion: {} }, jwt: { sessions: true } } });
+    t.app.get(AuthEvents).on((event) => void heard.push(event));
+  });
+  afterAll(() => t?.close());
+  beforeEach(async () => {
+    ada = await createUser(t.app);
+    await newMails(t.app);
+    heard.length = 0;
+  });
+
+  const remove = (cookie: string) => request(t.url).delete('/auth/account').set('Cookie', cookie);
+  const login = () => request(t.url).post('/auth/login').send({ email: ada.email, password: PASSWORD });
+
+  it('ends everything that is logged in, clears the cookie, and tells the owner', async () => {
+    const [cookie, other] = [await signInAs(t.app, ada.id), await signInAs(t.app, ada.id)];
+    const { body } = await request(t.url)
+      .post('/auth/token')
+      .send({ email: ada.email, password: PASSWORD })
+      .expect(200);
+    const tokens = t.app.get(EphemeralTokenService);
+    const reset = await tokens.issue('password_reset', { username: ada.email });
+    const answer = await remove(cookie).expect(200);
+    expect(answer.get('Set-Cookie')![0]).toMatch(/Max-Age=0/);
+    for (const one of [cookie, other]) await request(t.url).get('/auth/session').set('Cookie', one).expect(401);
+    await request(t.url).get('/auth/session').set('Authorization', `Bearer ${body.token}`).expect(401);
+    expect(await t.app.get(PostgresUserDirectory).findById(ada.id)).toBeNull();
+    expect(await newMails(t.app)).toEqual([
+      expect.objectContaining({ kind: 'account_deleted', to: { name: '', address: ada.email } }),
+    ]);
+    expect(heard.filter(({ type }) => type === 'account.deleted')).toEqual([
+      { type: 'account.deleted', at: t.clock.now(), userId: ada.id },
+    ]);
+    // Whoever has the name next is somebody else.
+    await createUser(t.app, ada.email);
+    await request(t.url).get('/auth/session').set('Cookie', other).expect(401);
+    expect(await tokens.peek('password_reset', reset)).toBeNull();
+  });
+
+  it('only the own account, and only with a session', async () => {
+    await request(t.url).delete('/auth/account').expect(401);
+    await remove(await signInAs(t.app, ada.id))
+      .set('Sec-Fetch-Site', 'cross-site')
+      .expect(403);
+    await login().expect(200);
+  });
+
+  it('of ten at once each is answered, and the owner hears of it once', async () => {
+    const cookie = await signInAs(t.app, ada.id);
+    const statuses = await Promise.all(Array.from({ length: 10 }, async () => (await remove(cookie)).status));
+    expect(statuses.filter((status) => ![200, 401].includes(status))).toEqual([]);
+    expect(statuses).toContain(200);
+    expect(await newMails(t.app)).toHaveLength(1);
+    expect(heard.filter(({ type }) => type === 'account.deleted')).toHaveLength(1);
+  });
+
+  it('F22: while the row cannot be deleted everything stays', async () => {
+    const cookie = await signInAs(t.app, ada.id);
+    await t.db.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$`);
+    await t.db.query(`CREATE TRIGGER refuse BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION refuse()`);
+    const refused = await remove(cookie).expect(503);
+    expect(refused.get('Set-Cookie')).toBeUndefined();
+    await t.db.query('DROP TRIGGER refuse ON users');
+    await t.db.query('DROP FUNCTION refuse');
+    expect(await newMails(t.app)).toEqual([]);
+    await request(t.url).get('/auth/session').set('Cookie', cookie).expect(200);
+    await login().expect(200);
+  });
+});
