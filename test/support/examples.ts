@@ -37,7 +37,8 @@ const OURS = [
 /** What the examples take from other packages. */
 const OTHERS = `
 import {
-  Body, Catch, ConflictException, Controller, Get, GoneException, Injectable, Logger, Module, Post, Render, Req, Res, Sse,
+  Body, Catch, ConflictException, Controller, Delete, Get, GoneException, Injectable, Logger, Module, Post, Render, Req,
+  Res, Sse,
   UseGuards, type ArgumentsHost, type CanActivate, type ExceptionFilter, type ExecutionContext,
   type INestApplication, type OnModuleInit,
 } from '@nestjs/common';

@@ -1,6 +1,6 @@
 import { getDataSourceToken } from '@nestjs/typeorm';
-import { EphemeralTokenService, isAuthError, RateLimitService } from 'nestjs-latchkey';
-import { PasswordResetService, RegistrationService } from 'nestjs-latchkey/engine';
+import { EphemeralTokenService, isAuthError, RateLimitService, UserDirectory } from 'nestjs-latchkey';
+import { LoginService, PasswordResetService, RegistrationService } from 'nestjs-latchkey/engine';
 import type { DataSource } from 'typeorm';
 import { startAuthProcess } from './history/auth-process.js';
 import type { Task } from './racers.js';
@@ -22,6 +22,8 @@ const tokens = app.get(EphemeralTokenService);
 const limits = app.get(RateLimitService);
 const resets = app.get(PasswordResetService);
 const registration = app.get(RegistrationService);
+const logins = app.get(LoginService);
+const users = app.get(UserDirectory);
 const dataSource = app.get<DataSource>(getDataSourceToken());
 
 const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>> = {
@@ -52,6 +54,10 @@ const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>>
       { event: '2fa_attempt', subject: task.subject! },
     ] as const;
     return (await limits.consumeAll(turn % 2 ? targets : targets.toReversed())).allowed || null;
+  },
+  elevate: async ({ session }) => {
+    const user = await users.findById(session!.userId);
+    return (await logins.elevate(user!, session!, ['totp']))?.credential.value ?? null;
   },
   /** Negative controls: what the guarantees above are about. */
   'read then delete': async (task) => {
