@@ -11,5 +11,6 @@ export const EXTRA_DEFAULTS = {
   engine: undefined,
   mailer: undefined,
   flows: undefined,
+  secondFactors: undefined,
   isGlobal: true,
 } as const;
