@@ -20,6 +20,11 @@ export interface AuthErrorFacts {
    * whole seconds, `amr` any one of them. Each of `methods` is enough as a step-up; empty if the user has none.
    */
   STEP_UP_REQUIRED: { required: RequiredAssurance; methods: readonly string[] };
+  /**
+   * The second step of a login: its token is unknown, expired or another browser's, the user does not have the method, or
+   * the response is wrong. It does not say which.
+   */
+  SECOND_FACTOR_REFUSED: Record<never, never>;
   /** A signed token that is not valid. */
   INVALID_TOKEN: { reason: TokenErrorReason };
   /** A mailed link or code that cannot be used: unknown, spent, expired, replaced by a newer one, or another browser's. */
@@ -105,6 +110,7 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   ALREADY_AUTHENTICATED: { status: 403, message: 'You are already logged in.' },
   INVALID_CREDENTIALS: { status: 401, message: 'Wrong e-mail address or password.' },
   STEP_UP_REQUIRED: { status: 401, message: 'Confirm that it is you.' },
+  SECOND_FACTOR_REFUSED: { status: 401, message: 'The login has expired, or the code is wrong.' },
   INVALID_TOKEN: { status: 401, message: 'The token is not valid or has expired.' },
   TOKEN_REVOKED: { status: 401, message: 'The token has been revoked.' },
   INVALID_LINK: { status: 400, message: 'The link is not valid or has expired.' },

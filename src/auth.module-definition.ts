@@ -5,6 +5,7 @@ import { EXTRA_DEFAULTS } from './config/extra-defaults.js';
 import type { NamedFlows } from './config/flow-settings.js';
 import type { RouteOptions } from './config/route-options.js';
 import type { Mailer } from './mail/mailer.js';
+import type { SecondFactor } from './login/second-factor.js';
 import type { PasswordPolicy } from './user/password-policy.js';
 import type { UserDirectory } from './user/user.directory.js';
 
@@ -32,7 +33,12 @@ export interface AuthModuleExtras {
    * and the factory may return the settings. Default: none.
    */
   flows?: NamedFlows;
-  /** Modules whose providers your directory, your mailer and your password policy inject. */
+  /**
+   * Second factors of your own, in the order in which users are asked for them. A user who is enrolled in one is asked
+   * for it after every first factor, by `POST 2fa/verify`. Default: none.
+   */
+  secondFactors?: readonly Type<SecondFactor>[];
+  /** Modules whose providers your directory, your mailer, your password policy and your factors inject. */
   imports?: ModuleMetadata['imports'];
   /** Name of the TypeORM DataSource, if it is not the default one. */
   dataSource?: string;

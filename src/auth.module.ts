@@ -26,6 +26,9 @@ import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
 import { HttpSessions } from './http/http-sessions.js';
 import { RequestAuthenticator } from './http/request-authenticator.js';
 import { DatabaseSessionScheme } from './login/database-session.scheme.js';
+import { PendingLogins } from './login/pending-logins.js';
+import { SECOND_FACTORS, type SecondFactor } from './login/second-factor.js';
+import { SecondFactorLoginService } from './login/second-factor-login.js';
 import { LoginService } from './login/login.service.js';
 import { PasswordAttempts } from './login/password-attempts.js';
 import { PasswordAttemptStore } from './login/password-attempt.store.js';
@@ -50,7 +53,8 @@ import { AuthEvents } from './events/auth-events.js';
 import { EventEmitterBridge } from './events/event-emitter.bridge.js';
 import { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';
 import { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
-import { FLOW_CONTROLLERS, flowControllersAt } from './http/flows/flow-controllers.js';
+import { SecondFactorController } from './http/flows/second-factor.controller.js';
+import { FLOW_CONTROLLERS, flowControllersAt, mountedAt } from './http/flows/flow-controllers.js';
 import { AccountDeletionService } from './account-deletion/account-deletion.service.js';
 import { EmailChangeService } from './email-change/email-change.service.js';
 import { AuthErrorFilter } from './http/auth-error.filter.js';
@@ -191,7 +195,11 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
   configure(): void {
     const { httpAdapter } = this.adapterHost;
     if (this.config.routes) {
-      mountBodyRules(httpAdapter, this.config.routes.path, [AuthController, ...FLOW_CONTROLLERS]);
+      mountBodyRules(httpAdapter, this.config.routes.path, [
+        AuthController,
+        SecondFactorController,
+        ...FLOW_CONTROLLERS,
+      ]);
     }
     mountCookieParser(httpAdapter);
   }
@@ -205,6 +213,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     mailer,
     passwordPolicy,
     flows,
+    secondFactors = [],
     imports = [],
     dataSource,
     engine = postgresEngine,
@@ -337,7 +346,11 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     LoginBackoff,
     LoginLimits,
     KnownDevices,
+    ...secondFactors,
+    { provide: SECOND_FACTORS, useFactory: (...factors: SecondFactor[]) => factors, inject: [...secondFactors] },
+    PendingLogins,
     LoginService,
+    SecondFactorLoginService,
     { provide: PasswordAttemptStore, useClass: PostgresPasswordAttemptStore },
     PasswordAttempts,
     PasswordLogin,
@@ -363,7 +376,13 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     ...definition,
     global: isGlobal,
     imports: [...(definition.imports ?? []), ...imports],
-    controllers: routes ? [authControllerAt(routes), ...flowControllersAt(routes.path, routedFlowsOf(flows))] : [],
+    controllers: routes
+      ? [
+          authControllerAt(routes),
+          ...mountedAt(routes.path, secondFactors.length > 0 ? [SecondFactorController] : []),
+          ...flowControllersAt(routes.path, routedFlowsOf(flows)),
+        ]
+      : [],
     providers: [
       ...(definition.providers ?? []).map(hidden),
       ...services,

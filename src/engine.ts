@@ -125,3 +125,7 @@ export { NO_PASSWORD } from './user/user.directory.js';
 export { AccountDeletionService } from './account-deletion/account-deletion.service.js';
 export { EmailChangeService } from './email-change/email-change.service.js';
 export { OwnerNotices } from './mail/owner-notices.js';
+export { SecondFactor, type FactorContext } from './login/second-factor.js';
+export { dueFactors, type DueFactors } from './login/due-factors.js';
+export type { PendingLogin } from './login/pending-logins.js';
+export { SecondFactorLoginService, type FactorResponse, type SecondFactorLogin } from './login/second-factor-login.js';

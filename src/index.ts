@@ -23,6 +23,7 @@ export type { CookieSettings } from './config/cookie-settings.js';
 export type {
   EphemeralTokenFields,
   FirstFactor,
+  PendingProofs,
   EphemeralTokenRule,
   EphemeralTokenType,
 } from './config/ephemeral-token-settings.js';
@@ -148,6 +149,7 @@ export {
 export { RequireAal, RequireAmr, RequireFresh } from './http/assurance.decorators.js';
 export { HttpSessions } from './http/http-sessions.js';
 export type {
+  DueSecondFactor,
   HttpLoginAttempt,
   HttpRequest,
   StartOptions,

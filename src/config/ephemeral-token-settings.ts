@@ -9,6 +9,15 @@ export interface FirstFactor {
   readonly tokensInvalidatedAfter: number | null;
 }
 
+/** What has been proved of a login that waits for another factor, and how its client will keep the session. */
+export interface PendingProofs {
+  /** The methods: see `Session.amr`. */
+  readonly proofs: readonly string[];
+  readonly transport: 'cookie' | 'bearer';
+  /** Whether the login asked to be remembered. */
+  readonly remember?: boolean | undefined;
+}
+
 /**
  * The types of single-use tokens, and the fields of each. Add your own by module augmentation, and give each a rule in
  * `ephemeralTokens`.
@@ -29,9 +38,9 @@ export interface FirstFactor {
 export interface EphemeralTokenFields {
   /**
    * The password was right, and another factor is due. `challengeId` is the value of an HttpOnly cookie. `firstFactor`
-   * is needed to complete the login: see `VerifiedLogin`.
+   * is needed to complete the login: see `VerifiedLogin`. `proved` is there if this module completes it.
    */
-  pre_auth: { username: string; challengeId?: string; firstFactor?: FirstFactor };
+  pre_auth: { username: string; challengeId?: string; firstFactor?: FirstFactor; proved?: PendingProofs };
   /** Redirect to an identity provider. `challengeId`, if given, binds the answer to this browser. */
   oidc_state: { providerId: number; nonce: string; codeVerifier: string; challengeId?: string };
   /** From the provider's callback to the page. */

@@ -12,5 +12,6 @@ export const EXTRA_DEFAULTS = {
   mailer: undefined,
   passwordPolicy: undefined,
   flows: undefined,
+  secondFactors: undefined,
   isGlobal: true,
 } as const;

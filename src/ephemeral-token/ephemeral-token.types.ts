@@ -84,7 +84,13 @@ interface PayloadField {
 }
 /** Fields of built-in types for which bambuddy has no column. */
 const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
-  ['pre_auth', new Map([['firstFactor', { isValid: isFirstFactor, optional: true }]])],
+  [
+    'pre_auth',
+    new Map([
+      ['firstFactor', { isValid: isFirstFactor, optional: true }],
+      ['proved', { isValid: isPendingProofs, optional: true }],
+    ]),
+  ],
   [
     'register',
     new Map([
@@ -229,6 +235,13 @@ function isFirstFactor(value: unknown): value is FirstFactor {
   const { authenticatedAt, tokensInvalidatedAfter } = (value ?? {}) as Record<string, unknown>;
   const isInstantOrNull = tokensInvalidatedAfter === null || Number.isFinite(tokensInvalidatedAfter);
   return Number.isFinite(authenticatedAt) && isInstantOrNull;
+}
+
+function isPendingProofs(value: unknown): boolean {
+  const { proofs, transport, remember } = (value ?? {}) as Record<string, unknown>;
+  const areProofs = Array.isArray(proofs) && proofs.every(isText);
+  const isTransport = transport === 'cookie' || transport === 'bearer';
+  return areProofs && isTransport && (remember === undefined || typeof remember === 'boolean');
 }
 
 function isText(value: unknown): value is string {

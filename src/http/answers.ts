@@ -3,7 +3,7 @@ import { answerOf, type AuthErrorBody, type AuthErrorCode } from '../auth.errors
 import type { Session } from '../session/session.js';
 import type { ListedSession } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
-import type { Replacement } from './http-sessions.js';
+import type { DueSecondFactor, Replacement, StartedSession } from './http-sessions.js';
 
 // What our routes answer: each schema beside the function that builds it. `nestjs-latchkey/openapi` publishes the
 // schemas; the handlers have their types, so that the two cannot part.
@@ -63,10 +63,30 @@ export const SessionOfKindAnswer = SessionAnswer.extend({
 });
 
 export const LoginAnswer = z.object({
+  status: z.literal('authenticated'),
   user: UserAnswer,
   expiresAt: instant('When the session ends, unless its use extends it.'),
 });
 export type LoginAnswer = z.infer<typeof LoginAnswer>;
+
+/** In place of a `LoginAnswer`, if another factor is due. */
+export const SecondFactorDueAnswer = z.object({
+  status: z.literal('second_factor'),
+  token: z.string().describe('For the second step. It opens nothing else, and is shown only this once.'),
+  methods: z.array(z.string()).describe('The methods of which one is due.'),
+  expiresAt: instant('Until when the login can be completed.'),
+});
+export type SecondFactorDueAnswer = z.infer<typeof SecondFactorDueAnswer>;
+
+export function dueAnswer({ token, methods, expiresAt }: DueSecondFactor): SecondFactorDueAnswer {
+  return { status: 'second_factor', token, methods: [...methods], expiresAt: iso(expiresAt) };
+}
+
+/** What a login by cookie answers, finished or not. */
+export function loginAnswer(login: StartedSession | DueSecondFactor): LoginAnswer | SecondFactorDueAnswer {
+  if (login.status === 'second_factor') return dueAnswer(login);
+  return { status: 'authenticated', user: shown(login.user), expiresAt: iso(login.expiresAt) };
+}
 
 export const TokenAnswer = LoginAnswer.extend({
   token: z.string().describe('The bearer token. It is shown only this once.'),
@@ -111,6 +131,15 @@ export const StepUpAnswer = z.object({
     .describe('The new bearer token, if one was sent. It is shown only this once; the old one is refused.'),
 });
 export type StepUpAnswer = z.infer<typeof StepUpAnswer>;
+
+/** Of a second step: the token is there if the first step asked for one. */
+export const SecondFactorDoneAnswer = LoginAnswer.extend({
+  token: z
+    .string()
+    .optional()
+    .describe('The bearer token, if the first step asked for one. It is shown only this once.'),
+  tokenType: z.literal('Bearer').optional(),
+});
 
 export const CurrentAnswer = z.object({ valid: z.literal(true), user: UserAnswer, session: SessionAnswer });
 export type CurrentAnswer = z.infer<typeof CurrentAnswer>;

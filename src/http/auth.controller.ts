@@ -23,10 +23,13 @@ import type { AuthUser } from '../user/user.directory.js';
 import {
   type CurrentAnswer,
   type DoneAnswer,
+  dueAnswer,
   iso,
   listed,
+  loginAnswer,
   type LoginAnswer,
   type LogoutAllAnswer,
+  type SecondFactorDueAnswer,
   type SessionListAnswer,
   shown,
   type TokenAnswer,
@@ -65,12 +68,10 @@ export class AuthController {
     @Req() request: AuthRequest,
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
-  ): Promise<LoginAnswer> {
+  ): Promise<LoginAnswer | SecondFactorDueAnswer> {
     const { email, password, remember } = this.parse(body);
-    const { user, expiresAt } = await this.http.start(request, response, this.passwords.attempt(email, password), {
-      remember,
-    });
-    return { user: shown(user), expiresAt: iso(expiresAt) };
+    const login = await this.http.start(request, response, this.passwords.attempt(email, password), { remember });
+    return loginAnswer(login);
   }
 
   /** The same for clients without cookies: the token is in the body, and no cookie is set. */
@@ -79,12 +80,12 @@ export class AuthController {
   @Post('token')
   @HttpCode(200)
   @Header(...NO_STORE)
-  async token(@Req() request: AuthRequest, @Body() body: unknown): Promise<TokenAnswer> {
+  async token(@Req() request: AuthRequest, @Body() body: unknown): Promise<TokenAnswer | SecondFactorDueAnswer> {
     const { email, password, remember } = this.parse(body);
-    const { user, token, expiresAt } = await this.http.issueToken(request, this.passwords.attempt(email, password), {
-      remember,
-    });
-    return { token, tokenType: 'Bearer', user: shown(user), expiresAt: iso(expiresAt) };
+    const login = await this.http.issueToken(request, this.passwords.attempt(email, password), { remember });
+    if (login.status === 'second_factor') return dueAnswer(login);
+    const { user, token, expiresAt, status } = login;
+    return { status, token, tokenType: 'Bearer', user: shown(user), expiresAt: iso(expiresAt) };
   }
 
   /**

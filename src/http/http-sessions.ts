@@ -7,6 +7,8 @@ import type { FirstFactor } from '../config/ephemeral-token-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { BearerSessions } from '../login/bearer-sessions.js';
 import { LoginService, type CompletedLogin, type LoginAttempt, type LoginContext } from '../login/login.service.js';
+import type { PendingLogin } from '../login/pending-logins.js';
+import { SecondFactorLoginService, type FactorResponse } from '../login/second-factor-login.js';
 import { SessionScheme, type CookieValue } from '../login/session-scheme.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
@@ -25,15 +27,20 @@ import { ClientIp } from './client-ip.js';
 import { CookieWriter } from './cookie-writer.js';
 import { bearerOf } from './credentials.js';
 import { DeviceCookie } from './device-cookie.js';
+import { FlowCookie } from './flow-cookie.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 import { SessionCookie } from './session-cookie.js';
 
 /** A session that has just been opened. */
 export interface StartedSession {
+  readonly status: 'authenticated';
   readonly user: AuthUser;
   /** Epoch ms: when it is over, unless its use extends it. */
   readonly expiresAt: number;
 }
+
+/** A login of which a factor is still due; there is no session yet. The cookie that belongs to it has been set. */
+export type DueSecondFactor = Omit<PendingLogin, 'challenge'>;
 
 /** What has taken the place of the current session. */
 export interface Replacement {
@@ -60,6 +67,9 @@ export interface VerifiedLogin extends FirstFactor {
   readonly proofs: readonly string[];
 }
 
+/** The flow of the cookie that ties a held login to its browser. */
+const SECOND_FACTOR = '2fa';
+
 /** What the client wants of the session. */
 export interface StartOptions {
   /**
@@ -83,11 +93,11 @@ export type HttpRequest = Pick<AuthRequest, 'headers'> & object;
  * @Public()
  * @Post('passkey')
  * async logIn(@Req() request: Request, @Res({ passthrough: true }) response: Response) {
- *   const { user } = await this.sessions.start(request, response, {
+ *   const login = await this.sessions.start(request, response, {
  *     proofs: ['passkey'],
  *     verify: () => this.passkeys.verify(request.body), // the account, or null
  *   });
- *   return { id: user.id };
+ *   return login.status === 'authenticated' ? { id: login.user.id } : { due: login.methods, token: login.token };
  * }
  * ```
  */
@@ -102,6 +112,8 @@ export class HttpSessions {
     private readonly revocation: TokenRevocationService,
     private readonly cookie: SessionCookie,
     private readonly deviceCookie: DeviceCookie,
+    private readonly flowCookie: FlowCookie,
+    private readonly secondFactors: SecondFactorLoginService,
     private readonly writer: CookieWriter,
     private readonly clientIp: ClientIp,
     private readonly config: AuthConfig,
@@ -129,7 +141,7 @@ export class HttpSessions {
     response: object,
     login: HttpLoginAttempt | VerifiedLogin,
     { remember }: StartOptions = {},
-  ): Promise<StartedSession> {
+  ): Promise<StartedSession | DueSecondFactor> {
     return this.open(request, response, (context) => this.logIn(login, { ...context, remember }));
   }
 
@@ -144,14 +156,16 @@ export class HttpSessions {
   async open(
     request: HttpRequest,
     response: object,
-    work: (context: LoginContext) => Promise<CompletedLogin>,
-  ): Promise<StartedSession> {
+    work: (context: LoginContext) => Promise<CompletedLogin | PendingLogin>,
+  ): Promise<StartedSession | DueSecondFactor> {
     const presented = this.cookie.values(headerOf(request, 'cookie'));
     const devices = this.deviceCookie.values(headerOf(request, 'cookie'));
-    const { user, credential, device } = await work({ ...this.context(request), presented, devices });
+    const outcome = await work({ ...this.context(request), presented, devices });
+    if (outcome.status === 'second_factor') return this.due(request, response, outcome);
+    const { user, credential, device } = outcome;
     this.writer.set(response, credential, device);
     forgetAuth(request);
-    return { user, expiresAt: credential.expiresAt };
+    return { status: 'authenticated', user, expiresAt: credential.expiresAt };
   }
 
   /**
@@ -169,12 +183,60 @@ export class HttpSessions {
     request: HttpRequest,
     login: HttpLoginAttempt | VerifiedLogin,
     { remember }: StartOptions = {},
-  ): Promise<StartedSession & { token: string }> {
+  ): Promise<(StartedSession & { token: string }) | DueSecondFactor> {
     const bearer = bearerOf(request);
     const presented = bearer === null ? [] : [bearer];
     const context = { ...this.context(request), transport: 'bearer', presented, remember } as const;
-    const { user, credential } = await this.logIn(login, context);
-    return { user, token: credential.value, expiresAt: credential.expiresAt };
+    const outcome = await this.logIn(login, context);
+    if (outcome.status === 'second_factor') return withoutChallenge(outcome);
+    const { user, credential } = outcome;
+    return { status: 'authenticated', user, token: credential.value, expiresAt: credential.expiresAt };
+  }
+
+  /**
+   * The second step of a login that `start` or `issueToken` has held: opens the session, and hands it out as the first
+   * step asked for, in the cookie or as `token`. `SecondFactorLoginService` says what is counted.
+   *
+   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a token that cannot be used, a method that the user does not have and
+   *   a wrong response alike.
+   * @throws {AuthError} `RATE_LIMITED` after too many wrong ones of the account.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
+   * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has begun all the
+   *   same.
+   */
+  async completeSecondFactor(
+    request: HttpRequest,
+    response: object,
+    factor: Omit<FactorResponse, 'challenges'>,
+  ): Promise<StartedSession & { token?: string }> {
+    const cookies = headerOf(request, 'cookie');
+    const challenges = this.flowCookie.values(SECOND_FACTOR, cookies);
+    const bearer = bearerOf(request);
+    const { user, credential, device, transport } = await this.secondFactors.complete(
+      { ...factor, challenges },
+      {
+        ...this.context(request),
+        devices: this.deviceCookie.values(cookies),
+        presentedBy: (by) => (by === 'cookie' ? this.cookie.values(cookies) : bearer === null ? [] : [bearer]),
+      },
+    );
+    forgetAuth(request);
+    const started = { status: 'authenticated', user, expiresAt: credential.expiresAt } as const;
+    if (transport === 'bearer') return { ...started, token: credential.value };
+    this.writer.set(response, credential, device);
+    this.writer.add(response, this.flowCookie.clear(SECOND_FACTOR));
+    return started;
+  }
+
+  /**
+   * Asks the factor of a held login for what the user needs, such as a code by mail.
+   *
+   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a token that cannot be used, and a method that the user does not have.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
+   */
+  requestSecondFactor(request: HttpRequest, factor: Omit<FactorResponse, 'challenges' | 'response'>): Promise<void> {
+    const challenges = this.flowCookie.values(SECOND_FACTOR, headerOf(request, 'cookie'));
+    return this.secondFactors.request({ ...factor, challenges }, this.context(request));
   }
 
   /**
@@ -287,7 +349,19 @@ export class HttpSessions {
     return lookup.catch(anonymousIfRefused);
   }
 
-  private logIn(login: HttpLoginAttempt | VerifiedLogin, context: LoginContext): Promise<CompletedLogin> {
+  /** The challenge goes into a cookie of its own: whoever gets hold of the token alone has nothing. */
+  private due(request: HttpRequest, response: object, login: PendingLogin): DueSecondFactor {
+    const { challenge } = login;
+    if (challenge) {
+      this.writer.add(response, this.flowCookie.add(SECOND_FACTOR, challenge, headerOf(request, 'cookie')));
+    }
+    return withoutChallenge(login);
+  }
+
+  private logIn(
+    login: HttpLoginAttempt | VerifiedLogin,
+    context: LoginContext,
+  ): Promise<CompletedLogin | PendingLogin> {
     if ('verify' in login) return this.logins.attempt({ ...login, login: login.login ?? null }, context);
     const { user, login: name, proofs, authenticatedAt, tokensInvalidatedAfter } = login;
     if (
@@ -326,6 +400,10 @@ export class HttpSessions {
   private emitLogout(request: HttpRequest, { userId, handle }: { userId: string; handle: Session['handle'] | null }) {
     this.events.emit({ type: 'logout', at: this.clock.now(), userId, handle, ip: this.clientIp.of(request) });
   }
+}
+
+function withoutChallenge({ challenge: _, ...due }: PendingLogin): DueSecondFactor {
+  return due;
 }
 
 function anonymousIfRefused(error: unknown): null {

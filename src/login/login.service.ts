@@ -11,6 +11,7 @@ import { aalOf, checkedProofs, joinedProofs } from './assurance.js';
 import { BearerSessions } from './bearer-sessions.js';
 import { KnownDevices } from './known-devices.js';
 import { LoginLimits } from './login-limits.js';
+import { PendingLogins, type PendingLogin } from './pending-logins.js';
 import { SessionScheme, type CookieValue, type ElevatedSession } from './session-scheme.js';
 
 /** How the client keeps its session: in our cookie, or as a bearer token it stores itself. */
@@ -55,6 +56,7 @@ export interface LoginAttempt {
 
 /** A finished login; no further step is required. */
 export interface CompletedLogin {
+  readonly status: 'authenticated';
   readonly user: AuthUser;
   /** The value of the cookie, or the bearer token. It is shown only this once. */
   readonly credential: CookieValue;
@@ -69,11 +71,12 @@ export interface CompletedLogin {
  *
  * @example
  * ```ts
- * const { user, credential } = await logins.attempt(
+ * const login = await logins.attempt(
  *   { login: null, proofs: ['passkey'], verify: () => passkeys.verify(assertion) }, // the account, or null
  *   { ip, userAgent, transport: 'bearer' },
  * );
- * return { id: user.id, token: credential.value };
+ * if (login.status === 'second_factor') return { due: login.methods, token: login.token };
+ * return { id: login.user.id, token: login.credential.value };
  * ```
  */
 @Injectable()
@@ -83,13 +86,14 @@ export class LoginService {
     private readonly bearer: BearerSessions,
     private readonly limits: LoginLimits,
     private readonly devices: KnownDevices,
+    private readonly pending: PendingLogins,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
   ) {}
 
   /**
    * Judges an attempt: first the back-off and the limits of the address and the login name, then the proof, then the
-   * session is created. Only failures count against the limits; a success clears those of the name, never those of the
+   * session is created, or the login held if a second factor is due. Only failures count against the limits; a success clears those of the name, never those of the
    * address. Emits `login.succeeded` or `login.failed`.
    *
    * @throws {AuthError} `RATE_LIMITED` if the address or the name has had too many failures; the proof is not looked
@@ -99,7 +103,10 @@ export class LoginService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer. Nobody is logged in.
    * @throws whatever `verify` throws.
    */
-  async attempt({ login, proofs, verify }: LoginAttempt, context: LoginContext = {}): Promise<CompletedLogin> {
+  async attempt(
+    { login, proofs, verify }: LoginAttempt,
+    context: LoginContext = {},
+  ): Promise<CompletedLogin | PendingLogin> {
     const ip = context.ip ?? null;
     try {
       const judge = async (isKnownDevice: boolean) => {
@@ -120,7 +127,8 @@ export class LoginService {
   }
 
   /**
-   * Creates the session of a user whose identity has been verified, and ends those that the client presented. For
+   * Creates the session of a user whose identity has been verified, and ends those that the client presented; or, if the
+   * user has a second factor that these proofs lack (`SecondFactor`), holds the login until it is proved. For
    * passwords and codes use `attempt`, which limits the guesses too. Emits `login.succeeded`; within an
    * `AuthTransaction`, after the commit.
    *
@@ -132,7 +140,11 @@ export class LoginService {
    * @throws {TypeError} if `authenticatedAt` is not a finite number and the session is a stored one, or a name in `proofs`
    *   is none (letters, digits and . _ : / -).
    */
-  async begin(user: AuthUser, proofs: readonly string[], context: LoginContext = {}): Promise<CompletedLogin> {
+  async begin(
+    user: AuthUser,
+    proofs: readonly string[],
+    context: LoginContext = {},
+  ): Promise<CompletedLogin | PendingLogin> {
     requireTextId(user);
     const amr = checkedProofs(proofs);
     if (!isActive(user)) throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});
@@ -142,6 +154,8 @@ export class LoginService {
     }
     const { transport = 'cookie', ip = null, userAgent = null, login = user.email, remember } = context;
     const authenticatedAt = context.authenticatedAt ?? this.clock.now();
+    const pending = await this.pending.hold(user, { proofs: amr, transport, remember }, authenticatedAt);
+    if (pending) return pending;
     const opening = { ip, userAgent, authenticatedAt, aal: aalOf(amr), amr, remember };
     const [presented = null, ...others] = context.presented ?? [];
     try {
@@ -162,7 +176,7 @@ export class LoginService {
         factors: [...proofs],
       });
       const device = transport === 'bearer' ? null : this.devices.issue(login, this.knownDevice(login, context));
-      return { user, credential, device };
+      return { status: 'authenticated', user, credential, device };
     } catch (error) {
       if (!isAuthError(error, 'USER_NOT_FOUND')) throw error;
       throw new AuthError('INVALID_CREDENTIALS', 'The account was deleted while this login was under way.', {});

@@ -8,6 +8,8 @@ import {
   ReplacementAnswer,
   StepUpAnswer,
   StepUpStateAnswer,
+  SecondFactorDoneAnswer,
+  SecondFactorDueAnswer,
   SessionAnswer,
   SessionListAnswer,
   SessionOfKindAnswer,
@@ -16,6 +18,7 @@ import {
   UserAnswer,
 } from '../http/answers.js';
 import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller.js';
+import { SecondFactorBody, SecondFactorRequestBody } from '../http/flows/second-factor.controller.js';
 import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
 import {
   RegistrationBody,
@@ -39,6 +42,8 @@ export interface RouteFacts {
   /** Whether the cookie is a signed one, which is announced by a header. */
   readonly announcesCookie: boolean;
   readonly clearsSiteData: boolean;
+  /** Whether a login may have a second step. */
+  readonly asksSecondFactor: boolean;
   /** Whether a browser that is not logged in is sent to a page. */
   readonly hasLoginPage: boolean;
   /** Whether the user directory cannot end what is stored nowhere. */
@@ -314,6 +319,37 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     answer: 'AuthDone',
     errors: ['AuthUnauthenticated', 'AuthCrossOrigin', 'AuthUnavailable'],
   },
+  sendSecondFactor: {
+    id: 'authSendSecondFactor',
+    summary: 'Ask for what a second step needs',
+    description: 'Such as a code by mail. The first step says which methods there are.',
+    session: 'none',
+    cookie: 'none',
+    takes: 'AuthSecondFactorRequest',
+    status: 202,
+    done: 'If there was something to send, it is on its way.',
+    answer: 'AuthDone',
+    errors: ['AuthSecondFactorRefused', 'AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthUnavailable'],
+  },
+  verifySecondFactor: {
+    id: 'authVerifySecondFactor',
+    summary: 'Complete a login by a second factor',
+    description:
+      'Opens the session, and hands it out as the first step asked for: in the cookie, or as a token. A wrong code leaves the login as it is.',
+    session: 'none',
+    cookie: 'renewed',
+    takes: 'AuthSecondFactor',
+    done: 'Logged in.',
+    answer: 'AuthSecondFactorDone',
+    errors: [
+      'AuthSecondFactorRefused',
+      'AuthCrossOrigin',
+      'AuthBodyTooLarge',
+      'AuthInvalidInput',
+      'AuthRateLimited',
+      'AuthUnavailable',
+    ],
+  },
   changePassword: {
     id: 'authChangePassword',
     summary: 'Change the password',
@@ -371,6 +407,8 @@ const BODIES = {
   AuthCredentials: (facts: RouteFacts) => loginBodySchema(facts),
   AuthForgottenPassword: () => ForgottenPasswordBody,
   AuthPasswordReset: () => PasswordResetBody,
+  AuthSecondFactor: () => SecondFactorBody,
+  AuthSecondFactorRequest: () => SecondFactorRequestBody,
   AuthPasswordChange: () => PasswordChangeBody,
   AuthRegistration: () => RegistrationBody,
   AuthRegistrationResend: () => RegistrationResendBody,
@@ -389,6 +427,10 @@ const SCHEMAS = {
   AuthSessionsOfKind: SessionOfKindListAnswer,
   AuthLogin: LoginAnswer,
   AuthToken: TokenAnswer,
+  AuthSecondFactorDue: SecondFactorDueAnswer,
+  AuthLoginStep: z.discriminatedUnion('status', [LoginAnswer, SecondFactorDueAnswer]),
+  AuthTokenStep: z.discriminatedUnion('status', [TokenAnswer, SecondFactorDueAnswer]),
+  AuthSecondFactorDone: SecondFactorDoneAnswer,
   AuthCurrent: CurrentAnswer,
   AuthDone: DoneAnswer,
   AuthReplacement: ReplacementAnswer,
@@ -405,6 +447,10 @@ function errorsOf({ takesJwts }: RouteFacts) {
     AuthInvalidCredentials: {
       ...errorAnswer('INVALID_CREDENTIALS'),
       description: 'Wrong password, unknown account or disabled account: all three look the same.',
+    },
+    AuthSecondFactorRefused: {
+      ...errorAnswer('SECOND_FACTOR_REFUSED'),
+      description: 'The login is over, the user does not have the method, or the code is wrong: all look the same.',
     },
     AuthInvalidLink: {
       ...errorAnswer('INVALID_LINK'),
@@ -528,11 +574,18 @@ export function authSchemas(
 }
 
 /** What answers are made of. */
-function partsOf({ listsKinds }: RouteFacts): readonly SchemaName[] {
-  return ['AuthUser', 'AuthSession', ...(listsKinds ? (['AuthSessionOfKind'] as const) : [])];
+function partsOf({ listsKinds, asksSecondFactor }: RouteFacts): readonly SchemaName[] {
+  return [
+    'AuthUser',
+    'AuthSession',
+    ...(listsKinds ? (['AuthSessionOfKind'] as const) : []),
+    ...(asksSecondFactor ? (['AuthLogin', 'AuthToken', 'AuthSecondFactorDue'] as const) : []),
+  ];
 }
 
-function answerOf({ answer }: Description, { listsKinds }: RouteFacts): SchemaName {
+function answerOf({ answer }: Description, { listsKinds, asksSecondFactor }: RouteFacts): SchemaName {
+  if (asksSecondFactor && answer === 'AuthLogin') return 'AuthLoginStep';
+  if (asksSecondFactor && answer === 'AuthToken') return 'AuthTokenStep';
   return answer === 'AuthSessions' && listsKinds ? 'AuthSessionsOfKind' : answer;
 }
 

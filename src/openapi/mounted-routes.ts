@@ -10,10 +10,11 @@ import { METHOD_METADATA, MODULE_PATH, PATH_METADATA, VERSION_METADATA } from '@
 import { ApplicationConfig, type ModulesContainer } from '@nestjs/core';
 import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
 import { AuthController } from '../http/auth.controller.js';
+import { SecondFactorController } from '../http/flows/second-factor.controller.js';
 import { FLOW_CONTROLLERS, type FlowHandler } from '../http/flows/flow-controllers.js';
 
 /** The name of a handler of ours; no two controllers have one of the same name. */
-export type Handler = keyof AuthController | FlowHandler;
+export type Handler = keyof AuthController | keyof SecondFactorController | FlowHandler;
 
 /** A route of ours as the application serves it. */
 export interface MountedRoute {
@@ -87,7 +88,7 @@ function routesOf(
   });
 }
 
-const CONTROLLERS: readonly Type[] = [AuthController as Type, ...FLOW_CONTROLLERS];
+const CONTROLLERS: readonly Type[] = [AuthController as Type, SecondFactorController, ...FLOW_CONTROLLERS];
 
 /** The handlers of all of them, mounted or not. */
 const HANDLERS = CONTROLLERS.flatMap(({ prototype }) =>

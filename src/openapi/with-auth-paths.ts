@@ -59,8 +59,9 @@ export function withAuthPaths<Document extends OpenApiDocument>(
 ): Document {
   const version = versionOf(document);
   const modules = app.get(ModulesContainer);
-  const facts = factsOf(modules);
   const routes = mountedRoutes(modules, { ignoreGlobalPrefix });
+  const asksSecondFactor = routes.some(({ handler }) => handler === 'verifySecondFactor');
+  const facts = { ...factsOf(modules), asksSecondFactor };
   if (routes.length === 0) {
     throw invalidConfig("AuthModule has no routes to document: pass it routes: { path: 'auth' }, or leave this out.");
   }
@@ -97,7 +98,7 @@ function versionOf({ openapi }: OpenApiDocument): '3.0' | '3.1' {
   return minor === '0' ? '3.0' : '3.1';
 }
 
-function factsOf(modules: ModulesContainer): RouteFacts {
+function factsOf(modules: ModulesContainer): Omit<RouteFacts, 'asksSecondFactor'> {
   const providers = [...modules.values()].map((module) => module.providers).find((some) => some.has(AuthConfig));
   if (!providers) throw invalidConfig('This application has no AuthModule: import AuthModule.forRoot({ … }).');
   const config = providers.get(AuthConfig)!.instance as AuthConfig;

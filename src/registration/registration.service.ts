@@ -10,6 +10,7 @@ import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.servic
 import { newEphemeralToken } from '../ephemeral-token/ephemeral-token.types.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { LoginService, type CompletedLogin, type LoginContext } from '../login/login.service.js';
+import type { PendingLogin } from '../login/pending-logins.js';
 import type { MailDraft } from '../mail/mail.js';
 import { Outbox } from '../mail/outbox.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
@@ -149,7 +150,7 @@ export class RegistrationService {
   async confirm(
     proof: RegistrationProof,
     { browsers = [], ...context }: RegistrationContext = {},
-  ): Promise<CompletedLogin> {
+  ): Promise<CompletedLogin | PendingLogin> {
     const pending = await this.pending(proof, browsers);
     if (!pending) {
       this.events.emit({ type: 'token.refused', at: this.clock.now(), tokenType: 'register' });
@@ -257,7 +258,11 @@ export class RegistrationService {
     return chosen;
   }
 
-  private async open(token: string, passwordHash: string, context: LoginContext): Promise<CompletedLogin> {
+  private async open(
+    token: string,
+    passwordHash: string,
+    context: LoginContext,
+  ): Promise<CompletedLogin | PendingLogin> {
     const { joinsTransactions } = this.sessions;
     const opened = await this.transaction.run(async () => {
       const at = this.clock.now();
@@ -274,7 +279,7 @@ export class RegistrationService {
     return opened.login ?? this.logIn(opened.user, context);
   }
 
-  private logIn(user: AuthUser, context: LoginContext): Promise<CompletedLogin> {
+  private logIn(user: AuthUser, context: LoginContext): Promise<CompletedLogin | PendingLogin> {
     return this.logins.begin(user, ['password'], context);
   }
 

@@ -8,7 +8,7 @@ import { UserDirectory } from '../user/user.directory.js';
  * Opens a real session for this user, without a password, and returns the `Cookie` header that carries it. `proofs` are
  * the methods that the session tells of (default `['password']`), and `authenticatedAt` (epoch ms) is when they were.
  *
- * @throws {TypeError} if no account has this id.
+ * @throws {TypeError} if no account has this id, or it has a second factor that `proofs` lacks.
  * @throws {AuthError} `INVALID_CREDENTIALS` if the account is disabled.
  *
  * @example
@@ -24,6 +24,10 @@ export async function signInAs(
 ): Promise<string> {
   const user = await app.get(UserDirectory, { strict: false }).findById(userId);
   if (!user) throw new TypeError(`signInAs: there is no user ${userId}.`);
-  const { credential } = await app.get(LoginService, { strict: false }).begin(user, proofs, context);
-  return `${app.get(AuthConfig, { strict: false }).cookieName}=${credential.value}`;
+  const login = await app.get(LoginService, { strict: false }).begin(user, proofs, context);
+  if (login.status === 'second_factor') {
+    const due = login.methods.map((method) => `'${method}'`).join(' or ');
+    throw new TypeError(`signInAs: the user has a second factor; add ${due} to proofs.`);
+  }
+  return `${app.get(AuthConfig, { strict: false }).cookieName}=${login.credential.value}`;
 }

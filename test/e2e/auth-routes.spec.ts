@@ -84,6 +84,7 @@ describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
         /^__Host-session=[A-Za-z0-9_-]{43}; Max-Age=2592000; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
       );
       expect(answer.body).toEqual({
+        status: 'authenticated',
         user: { id: ada.id, email: 'ada@example.com' },
         expiresAt: '2025-01-31T00:00:00.000Z',
       });
@@ -261,6 +262,7 @@ describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
         .expect(200);
       expect(answer.headers['set-cookie']).toBeUndefined();
       expect(answer.body).toEqual({
+        status: 'authenticated',
         token: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/),
         tokenType: 'Bearer',
         user: { id: ada.id, email: 'ada@example.com' },

@@ -31,8 +31,8 @@ class OwnLoginController {
 
   @Post('login')
   async logIn(@Req() req: HttpRequest, @Res({ passthrough: true }) res: object, @Body('key') key: string) {
-    const { user } = await this.sessions.start(req, res, { proofs: ['passkey'], verify: () => this.verify(key) });
-    return { id: user.id };
+    const login = await this.sessions.start(req, res, { proofs: ['passkey'], verify: () => this.verify(key) });
+    return login.status === 'authenticated' ? { id: login.user.id } : login;
   }
 
   /** The last of several steps. */

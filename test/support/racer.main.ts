@@ -44,7 +44,7 @@ const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>>
   /** The account, or `null` if the link is not valid. */
   register: (task, turn) =>
     registration.confirm({ token: task.tokens![turn % task.tokens!.length]! }, { browsers: [task.binding!] }).then(
-      ({ user }) => user.id,
+      (login) => (login.status === 'authenticated' ? login.user.id : null),
       (error: unknown) => (isAuthError(error, 'INVALID_LINK') ? null : Promise.reject(error as Error)),
     ),
   limit: async (task) => (await limits.consume('2fa_attempt', task.subject!)).allowed || null,

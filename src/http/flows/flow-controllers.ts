@@ -36,7 +36,12 @@ export const FLOW_CONTROLLERS = Object.values(CONTROLLERS);
 
 /** The routes of these flows below `path`: classes of their own for every module instance, as `authControllerAt`. */
 export function flowControllersAt(path: string, flows: readonly FlowName[]): Type[] {
-  return flowControllersOf(flows).map((controller) => {
+  return mountedAt(path, flowControllersOf(flows));
+}
+
+/** These controllers below `path`. */
+export function mountedAt(path: string, controllers: readonly Type[]): Type[] {
+  return controllers.map((controller) => {
     const mounted = { [controller.name]: class extends controller {} }[controller.name]!;
     Controller(path)(mounted);
     return mounted;

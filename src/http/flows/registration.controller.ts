@@ -1,7 +1,7 @@
 import { Body, Header, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/common';
 import { z } from 'zod';
 import { RegistrationService, type StartedRegistration } from '../../registration/registration.service.js';
-import { iso, shown, type DoneAnswer, type LoginAnswer } from '../answers.js';
+import { loginAnswer, type DoneAnswer, type LoginAnswer, type SecondFactorDueAnswer } from '../answers.js';
 import { headerOf, type AuthRequest } from '../auth-request.js';
 import { Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
@@ -99,14 +99,14 @@ export class RegistrationController {
     @Req() request: AuthRequest,
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
-  ): Promise<LoginAnswer> {
+  ): Promise<LoginAnswer | SecondFactorDueAnswer> {
     const proof = parseBody(RegistrationConfirmationBody, body, 'the end of a registration');
     const browsers = this.browsersOf(request);
-    const { user, expiresAt } = await this.http.open(request, response, (context) =>
+    const login = await this.http.open(request, response, (context) =>
       this.registration.confirm(proof, { ...context, browsers }),
     );
     this.writer.add(response, this.cookie.clear(FLOW));
-    return { user: shown(user), expiresAt: iso(expiresAt) };
+    return loginAnswer(login);
   }
 
   private browsersOf(request: AuthRequest): string[] {

@@ -1,0 +1,57 @@
+import { Body, Header, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/common';
+import { z } from 'zod';
+import { iso, shown, type DoneAnswer, type LoginAnswer, type TokenAnswer } from '../answers.js';
+import type { AuthRequest } from '../auth-request.js';
+import { Public } from '../auth.decorators.js';
+import { parseBody } from '../body.js';
+import { TakesBody } from '../body-parse-errors.js';
+import { HttpSessions } from '../http-sessions.js';
+import { OriginGuard } from '../origin.guard.js';
+import { SessionGuard } from '../session.guard.js';
+
+const NO_STORE = ['Cache-Control', 'no-store'] as const;
+const TOKEN = 'must be the token of the first step';
+const METHOD = 'must be one of the methods of the first step';
+const CODE = 'must be a string of 1 to 256 characters';
+
+export const SecondFactorRequestBody = z.strictObject({
+  token: z.string(TOKEN).max(256, TOKEN).describe('The token of the first step.'),
+  method: z.string(METHOD).min(1, METHOD).max(64, METHOD).describe('Which of the methods it is.'),
+});
+export const SecondFactorBody = SecondFactorRequestBody.extend({
+  code: z.string(CODE).min(1, CODE).max(256, CODE).describe('The code, or what the method asks for.'),
+});
+
+/** The second step of a login: see `secondFactors`. */
+@UseGuards(OriginGuard, SessionGuard)
+export class SecondFactorController {
+  constructor(private readonly http: HttpSessions) {}
+
+  /** Asks for what the user needs for the proof, such as a code by mail. */
+  @Public()
+  @TakesBody()
+  @Post('2fa/send')
+  @HttpCode(202)
+  @Header(...NO_STORE)
+  async sendSecondFactor(@Req() request: AuthRequest, @Body() body: unknown): Promise<DoneAnswer> {
+    await this.http.requestSecondFactor(request, parseBody(SecondFactorRequestBody, body, 'a second step'));
+    return { message: 'What you need is on its way.' };
+  }
+
+  /** Completes a login, and hands out the session as the first step asked for: in the cookie, or as a token. */
+  @Public()
+  @TakesBody()
+  @Post('2fa/verify')
+  @HttpCode(200)
+  @Header(...NO_STORE)
+  async verifySecondFactor(
+    @Req() request: AuthRequest,
+    @Res({ passthrough: true }) response: object,
+    @Body() body: unknown,
+  ): Promise<LoginAnswer | TokenAnswer> {
+    const { token, method, code } = parseBody(SecondFactorBody, body, 'a second step');
+    const started = await this.http.completeSecondFactor(request, response, { token, method, response: code });
+    const answer = { status: 'authenticated', user: shown(started.user), expiresAt: iso(started.expiresAt) } as const;
+    return started.token === undefined ? answer : { ...answer, token: started.token, tokenType: 'Bearer' };
+  }
+}

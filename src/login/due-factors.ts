@@ -1,0 +1,22 @@
+import { aalOf } from './assurance.js';
+
+/** What a login still lacks: nothing, or one of these methods. */
+export type DueFactors = 'nothing' | readonly string[];
+
+/**
+ * What is due after these proofs, for a user who has these second factors: one of those that have not been proved, unless
+ * the proofs are worth two factors already, as a passkey with user verification is.
+ *
+ * @example
+ * ```ts
+ * dueFactors(['password'], ['totp']); // ['totp']
+ * dueFactors(['password', 'totp'], ['totp']); // 'nothing'
+ * dueFactors(['passkey'], ['totp']); // 'nothing'
+ * ```
+ */
+export function dueFactors(proofs: readonly string[], enrolled: readonly string[]): DueFactors {
+  if (aalOf(proofs) === 2) return 'nothing';
+  const hasProvedTwo = proofs.length > 1 && enrolled.some((method) => proofs.includes(method));
+  const methods = enrolled.filter((method) => !proofs.includes(method));
+  return hasProvedTwo || methods.length === 0 ? 'nothing' : methods;
+}

@@ -1,0 +1,117 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { asAuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import type { FirstFactor, PendingProofs } from '../config/ephemeral-token-settings.js';
+import { sha256Hex } from '../crypto/hash.js';
+import { randomToken } from '../crypto/random.js';
+import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
+import { normalizeLogin } from '../user/login-name.js';
+import type { AuthUser } from '../user/user.directory.js';
+import { dueFactors } from './due-factors.js';
+import type { CookieValue } from './session-scheme.js';
+import { SECOND_FACTORS, type SecondFactor } from './second-factor.js';
+
+/** A login of which a factor is still due. It opens nothing but its own completion. */
+export interface PendingLogin {
+  readonly status: 'second_factor';
+  /** Completes the login, once, together with the right response. It is shown only this once. */
+  readonly token: string;
+  /**
+   * The value of the HttpOnly cookie without which the token is nothing, so that a token that leaks cannot be completed
+   * elsewhere. `null` for a client without cookies.
+   */
+  readonly challenge: CookieValue | null;
+  /** The methods of which one is due. */
+  readonly methods: readonly string[];
+  /** Epoch ms. */
+  readonly expiresAt: number;
+}
+
+/** What is kept between the steps. */
+export interface HeldLogin extends FirstFactor, PendingProofs {
+  /** The account's login name. */
+  readonly username: string;
+}
+
+/**
+ * Logins between their factors: a `pre_auth` token in the store, bound to the browser by a cookie. It ends after five
+ * minutes, with its completion, and with a new password, a disabling or "sign out everywhere" in between.
+ */
+@Injectable()
+export class PendingLogins {
+  private readonly ttl: number;
+
+  constructor(
+    private readonly tokens: EphemeralTokenService,
+    private readonly clock: Clock,
+    @Inject(SECOND_FACTORS) private readonly factors: readonly SecondFactor[],
+    { ephemeralTokens }: AuthConfig,
+  ) {
+    this.ttl = ephemeralTokens.get('pre_auth')!.ttl;
+  }
+
+  /** Holds the login of this user if something is due after these proofs; `null` if nothing is. */
+  async hold(
+    user: AuthUser,
+    { proofs, transport, remember }: PendingProofs,
+    authenticatedAt: number,
+  ): Promise<PendingLogin | null> {
+    const methods = await this.dueFor(user, proofs);
+    if (methods === 'nothing') return null;
+    const challenge = transport === 'cookie' ? randomToken().toString('base64url') : null;
+    const expiresAt = this.clock.now() + this.ttl;
+    const token = await this.tokens.issue('pre_auth', {
+      username: normalizeLogin(user.email),
+      firstFactor: { authenticatedAt, tokensInvalidatedAfter: user.tokensInvalidatedAfter ?? null },
+      proved: { proofs, transport, ...(remember === undefined ? {} : { remember }) },
+      ...(challenge === null ? {} : { challengeId: sha256Hex(challenge) }),
+    });
+    return {
+      status: 'second_factor',
+      token,
+      challenge: challenge === null ? null : { value: challenge, expiresAt },
+      methods,
+      expiresAt,
+    };
+  }
+
+  /** The login of this token, which stays usable; `null` if it is over, or none of the challenges belongs to it. */
+  async find(token: string, challenges: readonly string[]): Promise<HeldLogin | null> {
+    for (const binding of bindingsOf(challenges)) {
+      const held = await this.tokens.peek('pre_auth', token, binding);
+      // One that a host's own login has issued is the host's to complete.
+      if (held?.firstFactor && held.proved) return { username: held.username, ...held.firstFactor, ...held.proved };
+    }
+    return null;
+  }
+
+  /** Ends it. True for exactly one of concurrent calls. */
+  async complete(token: string, challenges: readonly string[]): Promise<boolean> {
+    for (const binding of bindingsOf(challenges)) {
+      if ((await this.tokens.consume('pre_auth', token, binding)) !== null) return true;
+    }
+    return false;
+  }
+
+  private async dueFor(user: AuthUser, proofs: readonly string[]): Promise<'nothing' | readonly string[]> {
+    if (this.factors.length === 0) return 'nothing';
+    try {
+      const enrolled = await Promise.all(
+        this.factors.map(async (factor) => ((await factor.isEnrolled(user)) ? [factor.method] : [])),
+      );
+      return dueFactors(proofs, enrolled.flat());
+    } catch (error) {
+      throw asAuthError(error, 'A second factor');
+    }
+  }
+}
+
+/** The newest few cookies of a browser; without any, a client that has none. */
+function bindingsOf(challenges: readonly string[]): (string | null)[] {
+  return challenges.length === 0
+    ? [null]
+    : challenges.slice(0, MAX_CHALLENGES).map((challenge) => sha256Hex(challenge));
+}
+
+const MAX_CHALLENGES = 5;

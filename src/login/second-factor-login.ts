@@ -1,0 +1,133 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { asAuthError, AuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { AuthEvents } from '../events/auth-events.js';
+import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';
+import { hasCutoff, isActive } from '../user/account.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { LoginService, type CompletedLogin, type LoginContext, type TokenTransport } from './login.service.js';
+import { PendingLogins, type HeldLogin } from './pending-logins.js';
+import { SECOND_FACTORS, type SecondFactor } from './second-factor.js';
+
+/** What a client presents to complete a pending login. */
+export interface FactorResponse {
+  /** `PendingLogin.token`. */
+  readonly token: string;
+  /** The values of the challenge cookie that came along. Default: none. */
+  readonly challenges?: readonly string[];
+  /** The method of the factor, such as `totp`. */
+  readonly method: string;
+  /** The code, or what the method asks for. */
+  readonly response: string;
+}
+
+/** A completed login, and how its client keeps the session: as it was asked for with the first factor. */
+export type SecondFactorLogin = CompletedLogin & { readonly transport: TokenTransport };
+
+/**
+ * The second step of a login. Wrong responses count for the account in `2fa_attempt`, whatever the method, the transport
+ * and the challenge (OWASP ASVS 6.6.3); a new first factor does not begin a new count.
+ *
+ * @example
+ * ```ts
+ * const { user, credential } = await secondFactors.complete({ token, challenges, method: 'totp', response: code }, { ip });
+ * ```
+ */
+@Injectable()
+export class SecondFactorLoginService {
+  constructor(
+    private readonly pending: PendingLogins,
+    private readonly logins: LoginService,
+    private readonly users: UserDirectory,
+    private readonly limits: RateLimitService,
+    private readonly clock: Clock,
+    private readonly events: AuthEvents,
+    @Inject(SECOND_FACTORS) private readonly factors: readonly SecondFactor[],
+  ) {}
+
+  /**
+   * Opens the session if the response is right. A wrong one leaves the login pending. Of concurrent calls with one token
+   * exactly one opens a session. Emits `login.succeeded` or `login.failed`.
+   *
+   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a token that cannot be used, a method that the user does not have and
+   *   a wrong response alike, and if the account was disabled or changed since the first factor.
+   * @throws {AuthError} `RATE_LIMITED` after `2fa_attempt` wrong ones (default 5 in 15 minutes); the response is not
+   *   looked at.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer; nothing is counted or spent.
+   */
+  async complete(
+    { token, challenges = [], method, response }: FactorResponse,
+    context: Omit<LoginContext, 'transport' | 'remember' | 'authenticatedAt' | 'tokensInvalidatedAfter' | 'login'> & {
+      /** The tokens that the client presented, by transport. */
+      presentedBy?: (transport: TokenTransport) => readonly string[];
+    } = {},
+  ): Promise<SecondFactorLogin> {
+    const held = await this.pending.find(token, challenges);
+    const user = held && (await this.ownerOf(held));
+    if (!held || !user) throw refused();
+    const decision = await this.limits.consume('2fa_attempt', held.username);
+    if (!decision.allowed) throw rateLimited(decision);
+    const { ip = null } = context;
+    const factors = [...held.proofs, method];
+    try {
+      const factor = await this.factorOf(user, method, held.proofs);
+      if (!factor || !(await factor.verify(user, response, { ip }))) throw refused();
+      if (!(await this.pending.complete(token, challenges))) throw refused();
+    } catch (error) {
+      const fault = asAuthError(error, 'A second factor');
+      if (fault.code !== 'SECOND_FACTOR_REFUSED') await this.limits.refund(decision).catch(() => false);
+      const attempt = { login: held.username, ip, factors };
+      this.events.emit({ type: 'login.failed', at: this.clock.now(), reason: reasonOf(fault), ...attempt });
+      throw fault;
+    }
+    const { transport, remember, authenticatedAt, tokensInvalidatedAfter, username: login } = held;
+    const { presentedBy, ...rest } = context;
+    const presented = presentedBy?.(transport) ?? rest.presented ?? [];
+    const begun = { ...rest, presented, transport, remember, authenticatedAt, tokensInvalidatedAfter, login };
+    const completed = await this.logins.begin(user, factors, begun);
+    if (completed.status !== 'authenticated') throw refused();
+    await this.limits.clear('2fa_attempt', held.username).catch(() => false);
+    return { ...completed, transport };
+  }
+
+  /**
+   * Asks the factor for what the user needs, such as a code by mail. Nothing tells whether it was sent.
+   *
+   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a token that cannot be used, and a method that the user does not have.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
+   */
+  async request(
+    { token, challenges = [], method }: Omit<FactorResponse, 'response'>,
+    { ip = null }: { ip?: string | null } = {},
+  ): Promise<void> {
+    const held = await this.pending.find(token, challenges);
+    const user = held && (await this.ownerOf(held));
+    try {
+      const factor = held && user && (await this.factorOf(user, method, held.proofs));
+      if (!factor) throw refused();
+      await factor.request(user, { ip });
+    } catch (error) {
+      throw asAuthError(error, 'A second factor');
+    }
+  }
+
+  /** The account, if it is as it was at the first factor. */
+  private async ownerOf({ username, tokensInvalidatedAfter }: HeldLogin): Promise<AuthUser | null> {
+    const user = await this.users.findByLogin(username);
+    return isActive(user) && hasCutoff(user, tokensInvalidatedAfter) ? user : null;
+  }
+
+  /** The factor of this method, if the user has it and it is not the first one. */
+  private async factorOf(user: AuthUser, method: string, proofs: readonly string[]): Promise<SecondFactor | null> {
+    const factor = this.factors.find((one) => one.method === method);
+    return factor && !proofs.includes(method) && (await factor.isEnrolled(user)) ? factor : null;
+  }
+}
+
+function reasonOf({ code }: AuthError) {
+  return code === 'RATE_LIMITED' ? 'UNKNOWN' : code;
+}
+
+function refused(): AuthError {
+  return new AuthError('SECOND_FACTOR_REFUSED', 'The login is over, or its second factor was not proved.', {});
+}
