@@ -26,6 +26,8 @@ import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
 import { HttpSessions } from './http/http-sessions.js';
 import { RequestAuthenticator } from './http/request-authenticator.js';
 import { DatabaseSessionScheme } from './login/database-session.scheme.js';
+import { LegacyCredentials } from './http/legacy-credentials.js';
+import { LegacySessions } from './legacy-session/legacy-sessions.js';
 import { LoginService } from './login/login.service.js';
 import { PasswordAttempts } from './login/password-attempts.js';
 import { PasswordAttemptStore } from './login/password-attempt.store.js';
@@ -314,6 +316,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     LoginLimits,
     KnownDevices,
     LoginService,
+    LegacySessions,
     { provide: PasswordAttemptStore, useClass: PostgresPasswordAttemptStore },
     PasswordAttempts,
     PasswordLogin,
@@ -323,6 +326,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     DeviceCookie,
     CookieWriter,
     AuthErrorFilter,
+    LegacyCredentials,
     RequestAuthenticator,
     HttpSessions,
     SessionGuard,

@@ -10,6 +10,7 @@ import { checkDatabase, type DatabaseSettings } from './database-settings.js';
 import { checkEphemeralTokens, type EphemeralTokenRule } from './ephemeral-token-settings.js';
 import { checkFlows, type CheckedFlows } from './flow-settings.js';
 import { checkJwt, type JwtSettings } from './jwt-settings.js';
+import { checkLegacySessions, type LegacySessionSettings } from './legacy-session-settings.js';
 import { checkMail, type MailSettings } from './mail-settings.js';
 import { OptionChecker } from './option-checker.js';
 import { checkPassword, type PasswordSettings } from './password-settings.js';
@@ -40,6 +41,7 @@ const OPTIONS: readonly (keyof AuthOptions)[] = [
   'loginPage',
   'mail',
   'flows',
+  'legacySessions',
 ];
 
 /** What stands beside the options, or beside the factory that returns them. */
@@ -81,6 +83,7 @@ export class AuthConfig {
   declare readonly mail: Readonly<MailSettings> | undefined;
   declare readonly routes: Readonly<RouteOptions> | undefined;
   declare readonly flows: CheckedFlows;
+  declare readonly legacySessions: Readonly<LegacySessionSettings> | undefined;
 
   private constructor(checked: Omit<AuthConfig, 'cookieName' | 'hasStatelessSessions'>) {
     Object.assign(this, checked);
@@ -93,6 +96,8 @@ export class AuthConfig {
     const check = new OptionChecker();
     check.keys('', options, OPTIONS);
     const { url: listenerUrl, ...cache } = checkCache(check, options?.cache);
+    const cookie = checkCookie(check, options?.cookie, options?.baseUrl);
+    const jwt = checkJwt(check, options?.jwt);
     const checked = {
       secrets: new Hidden(Object.freeze([...checkSecrets(check, options?.secrets)])),
       baseUrl: checkBaseUrl(check, options?.baseUrl),
@@ -100,9 +105,9 @@ export class AuthConfig {
       trustedProxies: checkTrustedProxies(check, options?.trustedProxies),
       trustsUnixSocket: trustsUnixSocket(options?.trustedProxies),
       session: checkSession(check, options?.session),
-      cookie: checkCookie(check, options?.cookie, options?.baseUrl),
+      cookie,
       password: checkPassword(check, options?.password),
-      jwt: checkJwt(check, options?.jwt),
+      jwt,
       cache,
       listenerUrl: new Hidden(listenerUrl),
       cleanup: checkCleanup(check, options?.cleanup),
@@ -119,6 +124,12 @@ export class AuthConfig {
         pages: Object(options?.mail?.pages),
         lacks,
         hasSignedCookies: options?.session?.scheme === 'signed-cookie',
+      }),
+      legacySessions: checkLegacySessions(check, options?.legacySessions, {
+        cookieName: `${cookiePrefix(cookie)}${cookie.name}`,
+        hasSignedCookies: options?.session?.scheme === 'signed-cookie',
+        hasJwtSessions: jwt.sessions,
+        lacks,
       }),
     };
     check.that(

@@ -42,18 +42,24 @@ export class CookieWriter {
   }
 
   /**
-   * Sets the cookie at a login, and that of the device. Throws Node's `ERR_HTTP_HEADERS_SENT` if the headers have been
-   * sent.
+   * Sets the cookie at a login, and that of the device; `others` are further `Set-Cookie` of the same decision. Throws
+   * Node's `ERR_HTTP_HEADERS_SENT` if the headers have been sent.
    */
-  set(response: object, { value, ...lifetime }: CookieValue, device: CookieValue | null = null): void {
+  set(
+    response: object,
+    { value, ...lifetime }: CookieValue,
+    device: CookieValue | null = null,
+    others: readonly string[] = [],
+  ): void {
     const ofDevice = device === null ? [] : [this.deviceCookie.set(device)];
-    const headers = [this.cookie.set(value, lifetime), ...this.cookie.clearTwins(), ...ofDevice];
+    const headers = [this.cookie.set(value, lifetime), ...this.cookie.clearTwins(), ...ofDevice, ...others];
     this.decide(response, { headers, isRenewal: false });
   }
 
   /** Clears the cookie at a logout. Throws as `set` does. */
-  clear(response: object): void {
-    this.decide(response, { headers: [this.cookie.clear(), ...this.cookie.clearTwins()], isRenewal: false });
+  clear(response: object, others: readonly string[] = []): void {
+    const headers = [this.cookie.clear(), ...this.cookie.clearTwins(), ...others];
+    this.decide(response, { headers, isRenewal: false });
   }
 
   /** If two cookies with our name were sent: clears those that are not ours, and leaves ours alone. */
@@ -71,8 +77,13 @@ export class CookieWriter {
     this.decide(response, { headers: [this.cookie.set(value, lifetime)], isRenewal: true });
   }
 
+  /** Whether the headers have been sent, so that no cookie can be. */
+  isSent(response: object): boolean {
+    return rawOf(response).headersSent;
+  }
+
   private decide(response: object, decision: Decision): void {
-    const raw = (response as { raw?: ServerResponse }).raw ?? (response as ServerResponse);
+    const raw = rawOf(response);
     if (raw.headersSent) {
       if (!decision.isRenewal) raw.appendHeader('Set-Cookie', decision.headers);
       return;
@@ -106,3 +117,7 @@ export class CookieWriter {
     if (this.announces && headers.some((one) => this.cookie.isOurs(one))) raw.setHeader(COOKIE_IS_SET, '1');
   }
 }
+
+/** Fastify's reply has Node's own response in it. */
+const rawOf = (response: object): ServerResponse =>
+  (response as { raw?: ServerResponse }).raw ?? (response as ServerResponse);

@@ -25,6 +25,7 @@ import { ClientIp } from './client-ip.js';
 import { CookieWriter } from './cookie-writer.js';
 import { bearerOf } from './credentials.js';
 import { DeviceCookie } from './device-cookie.js';
+import { LegacyCredentials } from './legacy-credentials.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 import { SessionCookie } from './session-cookie.js';
 
@@ -103,6 +104,7 @@ export class HttpSessions {
     private readonly cookie: SessionCookie,
     private readonly deviceCookie: DeviceCookie,
     private readonly writer: CookieWriter,
+    private readonly legacy: LegacyCredentials,
     private readonly clientIp: ClientIp,
     private readonly config: AuthConfig,
     private readonly clock: Clock,
@@ -134,7 +136,9 @@ export class HttpSessions {
     const devices = this.deviceCookie.values(headerOf(request, 'cookie'));
     const context = { ...this.context(request), presented, devices, remember };
     const { user, credential, device } = await this.logIn(login, context);
-    this.writer.set(response, credential, device);
+    // Or it would be taken over after the logout, and perhaps be somebody else's.
+    await this.legacy.end(request);
+    this.writer.set(response, credential, device, this.legacy.clearing(request));
     forgetAuth(request);
     return { user, expiresAt: credential.expiresAt };
   }
@@ -159,7 +163,27 @@ export class HttpSessions {
     const presented = bearer === null ? [] : [bearer];
     const context = { ...this.context(request), transport: 'bearer', presented, remember } as const;
     const { user, credential } = await this.logIn(login, context);
+    await this.legacy.end(request);
     return { user, token: credential.value, expiresAt: credential.expiresAt };
+  }
+
+  /**
+   * Exchanges the bearer token of the old system that was sent along for one of ours, once (`legacySessions` with
+   * `passportJwt`; RFC 8693 calls it token exchange). `null` if it is not valid, or spent. For one `@Public()` handler of
+   * yours, which clients call with the old token they still have.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; the old token stays good for the next try.
+   *
+   * @example
+   * ```ts
+   * const session = await http.exchangeToken(request);
+   * if (!session) throw new UnauthorizedException();
+   * return { token: session.token };
+   * ```
+   */
+  async exchangeToken(request: HttpRequest): Promise<(StartedSession & { token: string }) | null> {
+    const login = await this.legacy.openByBearer(request);
+    return login && { user: login.user, token: login.credential.value, expiresAt: login.credential.expiresAt };
   }
 
   /**
@@ -224,6 +248,7 @@ export class HttpSessions {
     // Before the bearer token, so that these events are emitted even if ending that one fails.
     for (const session of byCookie) this.emitLogout(request, session);
     if (bearer !== null) for (const session of await this.bearer.revoke(bearer)) this.emitLogout(request, session);
+    await this.legacy.end(request);
     this.clear(request, response);
   }
 
@@ -243,6 +268,7 @@ export class HttpSessions {
     const ended = await this.sessions.revokeAllForUser(userId);
     await this.moveCutoff(userId, ended > 0);
     this.emitLogout(request, { userId, handle: null });
+    await this.legacy.end(request);
     this.clear(request, response);
     return ended;
   }
@@ -264,10 +290,9 @@ export class HttpSessions {
     const asked = askedFor(request);
     if (asked) return asked.catch(anonymousIfRefused);
     const credentials = this.authenticator.credentialsOf(request, response);
-    if (!credentials) return null;
-    const cached = this.authenticator.authenticateCached(credentials);
+    const cached = credentials && this.authenticator.authenticateCached(credentials);
     if (cached) return cached;
-    const lookup = this.authenticator.authenticate(credentials, response, { extend });
+    const lookup = this.authenticator.identify(request, credentials, response, { extend });
     shareLookup(request, lookup);
     return lookup.catch(anonymousIfRefused);
   }
@@ -302,7 +327,7 @@ export class HttpSessions {
 
   private clear(request: HttpRequest, response: object): void {
     forgetAuth(request);
-    this.writer.clear(response);
+    this.writer.clear(response, this.legacy.clearing(request));
     if (this.config.routes?.clearSiteData) {
       this.adapterHost.httpAdapter.setHeader(response, 'Clear-Site-Data', '"cache", "cookies", "storage"');
     }
