@@ -13,7 +13,6 @@ import { PreparedStatements } from '../postgres/prepared-statements.js';
 import { sqlStateOrCause } from '../postgres/store-error.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import { isActive, isBeforeCutoff } from '../user/account.js';
-import { importedUserId } from '../user/imported-user-id.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 
 /** The furthest that `legacySessions.until` may be away. */
@@ -113,7 +112,7 @@ export class LegacySessions implements OnModuleInit {
     context: LoginContext,
   ): Promise<CompletedLogin | null> {
     const found = await source.find(credential, this.context());
-    const user = found && (await this.users.findById(this.idOf(found)));
+    const user = found && (await this.users.findById(this.users.importedId(found.userId)));
     if (!found || !isActive(user) || !this.isAcceptable(found, user)) return null;
     const authenticatedAt = found.authenticatedAt ?? this.clock.now() - UNKNOWN_AGE;
     try {
@@ -129,11 +128,6 @@ export class LegacySessions implements OnModuleInit {
       if (isAuthError(error, 'INVALID_CREDENTIALS')) return null;
       throw error;
     }
-  }
-
-  /** Where our own table has the users, the command `import` has given them ids of ours. */
-  private idOf({ userId }: LegacySession): string {
-    return this.users.isJoinable ? importedUserId(userId) : userId;
   }
 
   private isAcceptable({ authenticatedAt }: LegacySession, { tokensInvalidatedAfter }: AuthUser): boolean {

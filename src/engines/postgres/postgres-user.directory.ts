@@ -16,6 +16,7 @@ import { PasswordHasher } from '../../user/password-hasher.js';
 import { checkedPassword } from '../../user/password-policy.js';
 import { checkedRoles } from '../../user/roles.js';
 import { UserDirectory, type AuthUser, type EmailChange, type NewAccount } from '../../user/user.directory.js';
+import { importedUserId } from '../../user/imported-user-id.js';
 import { userColumns, userOfColumns, type UserColumns } from './user-columns.js';
 
 const UNIQUE_VIOLATION = '23505';
@@ -160,6 +161,11 @@ export class PostgresUserDirectory extends UserDirectory {
   /** True: triggers on the table and the methods below publish every change. */
   override get publishesChanges(): boolean {
     return true;
+  }
+
+  /** The id that the command `import` gives such an account: see `importedUserId`. */
+  override importedId(id: string): string {
+    return importedUserId(id);
   }
 
   /**
