@@ -16,12 +16,12 @@ export interface LegacySessionContext {
   /** Until when old sessions are accepted at all; epoch ms. */
   readonly until: Instant;
   /** Runs one statement on the module's database, and in its transaction. A fault is thrown. */
-  query<Row>(text: string, values: unknown[]): Promise<readonly Row[]>;
+  readonly query: <Row>(text: string, values: unknown[]) => Promise<readonly Row[]>;
   /**
    * Remembers this key (1 to 64 characters) until `expiresAt` (epoch ms): for what has no row to delete. Of any number
    * of concurrent callers, in any number of processes, exactly one gets true.
    */
-  spend(key: string, expiresAt: Instant): Promise<boolean>;
+  readonly spend: (key: string, expiresAt: Instant) => Promise<boolean>;
 }
 
 /** A cookie of the old system. Domain and path are those with which it was set, or a browser does not clear it. */

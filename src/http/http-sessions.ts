@@ -176,9 +176,13 @@ export class HttpSessions {
    *
    * @example
    * ```ts
-   * const session = await http.exchangeToken(request);
-   * if (!session) throw new UnauthorizedException();
-   * return { token: session.token };
+   * @Public()
+   * @Post('exchange')
+   * async exchange(@Req() request: Request) {
+   *   const session = await this.sessions.exchangeToken(request);
+   *   if (!session) throw new UnauthorizedException();
+   *   return { token: session.token };
+   * }
    * ```
    */
   async exchangeToken(request: HttpRequest): Promise<(StartedSession & { token: string }) | null> {

@@ -4,7 +4,9 @@ import { betterAuthToken, expressSessionId } from './legacy-cookies.js';
 import { legacyKeys } from './signed-text.js';
 
 /** What express-session signs with. */
-const { sign } = createRequire(import.meta.url)('cookie-signature') as { sign(text: string, secret: string): string };
+const { sign } = createRequire(import.meta.url)('cookie-signature') as {
+  readonly sign: (text: string, secret: string) => string;
+};
 
 const keys = legacyKeys('test', ['the new one', 'a secret']);
 const cookieOf = (id: string, secret = 'a secret') => encodeURIComponent(`s:${sign(id, secret)}`);

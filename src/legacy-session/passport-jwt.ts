@@ -29,7 +29,8 @@ const FOREVER = days(401);
  *
  * @example
  * ```ts
- * legacySessions: { sources: [passportJwt({ secret: process.env['JWT_SECRET']! })], until: new Date('2027-01-31') },
+ * const sources = [passportJwt({ secret: process.env['JWT_SECRET']! })];
+ * AuthModule.forRoot({ secrets, legacySessions: { sources, until: new Date('2027-01-31') } });
  * ```
  */
 export function passportJwt({

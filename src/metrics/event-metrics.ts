@@ -23,10 +23,7 @@ const COUNTED: Readonly<Record<string, (event: AnyEvent) => Counted>> = {
     { change: 'revoked', reason: word(reason) },
     typeof count === 'number' ? count : 1,
   ],
-  'session.imported': ({ source }) => [
-    'latchkey.session.changes',
-    { change: 'imported', source: word(source) },
-  ],
+  'session.imported': ({ source }) => ['latchkey.session.changes', { change: 'imported', source: word(source) }],
   'login.succeeded': () => ['latchkey.logins', { result: 'succeeded' }],
   'login.failed': ({ reason }) => ['latchkey.logins', { result: 'failed', reason: word(reason) }],
   'token.consumed': token('consumed'),

@@ -12,7 +12,7 @@ const NAMESPACE = Buffer.from('8f5b0b8e5c2f4d0f9a60d6b1f3f4c1a7', 'hex');
  *
  * @example
  * ```ts
- * await manager.update(Note, { author: 'lk2Hx9…' }, { userId: importedUserId('lk2Hx9…') });
+ * await dataSource.query('UPDATE notes SET user_id = $1 WHERE author = $2', [importedUserId(author), author]);
  * ```
  */
 export function importedUserId(id: string): string {

@@ -38,11 +38,11 @@ const OURS = [
 const OTHERS = `
 import {
   Body, Catch, ConflictException, Controller, Get, GoneException, Injectable, Module, Post, Render, Req, Res, Sse,
-  UseGuards, type ArgumentsHost, type CanActivate, type ExceptionFilter, type ExecutionContext,
+  UnauthorizedException, UseGuards, type ArgumentsHost, type CanActivate, type ExceptionFilter, type ExecutionContext,
   type INestApplication, type OnModuleInit,
 } from '@nestjs/common';
 import {
-  bcryptPasswords, CleanupService, LoginService, normalizeLogin, Outbox, PasswordChangeService, type BcryptLibrary, type LegacyPasswords,
+  bcryptPasswords, betterAuthSessions, CleanupService, expressSessions, importedUserId, passportJwt, LoginService, normalizeLogin, Outbox, PasswordChangeService, type BcryptLibrary, type LegacyPasswords,
 } from 'nestjs-latchkey/engine';
 import { HealthCheckService } from '@nestjs/terminus';
 import { AuthHealthIndicator } from 'nestjs-latchkey/engine';
@@ -76,7 +76,7 @@ declare const transaction: AuthTransaction;
 declare const app: INestApplication;
 declare const user: AuthUser, ada: AuthUser;
 declare const current: Session;
-declare const email: string, password: string, name: string, token: string, ip: string, userAgent: string;
+declare const author: string, email: string, password: string, name: string, token: string, ip: string, userAgent: string;
 declare const secrets: string[];
 declare const assertion: unknown, error: unknown;
 declare const isSha512Crypt: (storedHash: string, password: string) => Promise<boolean>;

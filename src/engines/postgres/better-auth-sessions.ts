@@ -29,7 +29,8 @@ const COOKIES: readonly LegacyCookie[] = [
  *
  * @example
  * ```ts
- * legacySessions: { sources: [betterAuthSessions({ secret: process.env['BETTER_AUTH_SECRET']! })], until: new Date('2027-01-31') },
+ * const sources = [betterAuthSessions({ secret: process.env['BETTER_AUTH_SECRET']! })];
+ * AuthModule.forRoot({ secrets, legacySessions: { sources, until: new Date('2027-01-31') } });
  * ```
  */
 export function betterAuthSessions({

@@ -30,10 +30,10 @@ export interface ExpressSessionsOptions {
  *
  * @example
  * ```ts
- * legacySessions: {
- *   sources: [expressSessions({ secret: process.env['SESSION_SECRET']!, userId: (session) => session['userId'] as string })],
- *   until: new Date('2027-01-31'),
- * },
+ * const sources = [
+ *   expressSessions({ secret: process.env['SESSION_SECRET']!, userId: (session) => session['userId'] as string }),
+ * ];
+ * AuthModule.forRoot({ secrets, legacySessions: { sources, until: new Date('2027-01-31') } });
  * ```
  */
 export function expressSessions({
