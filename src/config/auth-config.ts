@@ -96,8 +96,6 @@ export class AuthConfig {
     const check = new OptionChecker();
     check.keys('', options, OPTIONS);
     const { url: listenerUrl, ...cache } = checkCache(check, options?.cache);
-    const cookie = checkCookie(check, options?.cookie, options?.baseUrl);
-    const jwt = checkJwt(check, options?.jwt);
     const checked = {
       secrets: new Hidden(Object.freeze([...checkSecrets(check, options?.secrets)])),
       baseUrl: checkBaseUrl(check, options?.baseUrl),
@@ -105,9 +103,9 @@ export class AuthConfig {
       trustedProxies: checkTrustedProxies(check, options?.trustedProxies),
       trustsUnixSocket: trustsUnixSocket(options?.trustedProxies),
       session: checkSession(check, options?.session),
-      cookie,
+      cookie: checkCookie(check, options?.cookie, options?.baseUrl),
       password: checkPassword(check, options?.password),
-      jwt,
+      jwt: checkJwt(check, options?.jwt),
       cache,
       listenerUrl: new Hidden(listenerUrl),
       cleanup: checkCleanup(check, options?.cleanup),
@@ -125,12 +123,6 @@ export class AuthConfig {
         lacks,
         hasSignedCookies: options?.session?.scheme === 'signed-cookie',
       }),
-      legacySessions: checkLegacySessions(check, options?.legacySessions, {
-        cookieName: `${cookiePrefix(cookie)}${cookie.name}`,
-        hasSignedCookies: options?.session?.scheme === 'signed-cookie',
-        hasJwtSessions: jwt.sessions,
-        lacks,
-      }),
     };
     check.that(
       checked.loginPage === undefined || isLocalPath(checked.loginPage),
@@ -141,8 +133,14 @@ export class AuthConfig {
       'baseUrl must begin with https:// while cookie.secure is on: over plain http browsers keep no Secure cookie, and a ' +
         'mailed link would send its token in the clear. Only localhost may be plain.',
     );
+    const legacySessions = checkLegacySessions(check, options?.legacySessions, {
+      cookieName: `${cookiePrefix(checked.cookie)}${checked.cookie.name}`,
+      hasSignedCookies: checked.session.scheme === 'signed-cookie',
+      hasJwtSessions: checked.jwt.sessions,
+      lacks,
+    });
     check.throwIfAny();
-    return new AuthConfig(checked);
+    return new AuthConfig({ ...checked, legacySessions });
   }
 
   /** The cookie's name on the wire, with its prefix: see `cookie.hostPrefix`. */
