@@ -20,7 +20,7 @@ const MAX_AHEAD = days(400);
 /** Of a session whose login nobody has noted: long enough ago that nothing takes it for a fresh one. */
 const UNKNOWN_AGE = days(1);
 /** The proof of such a login, in the events: there was one, in another system. */
-const PROOF = 'legacy_session';
+const PROOF = 'legacy-session';
 
 /** A credential of the old system, as a client has sent it. */
 export interface PresentedLegacySession {
