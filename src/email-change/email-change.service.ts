@@ -80,7 +80,8 @@ export class EmailChangeService {
       if (!isActive(user)) throw invalidLink();
       const changed = await this.set(user, to);
       await this.tokens.revokeAllForLogin(from);
-      const undo = await this.tokens.issue('email_revert', { account: user.id, from: user.email });
+      const at = this.clock.now();
+      const undo = await this.tokens.issue('email_revert', { account: user.id, from: user.email, changedAt: at });
       const { ttl } = this.config.ephemeralTokens.get('email_revert')!;
       this.outbox.post({
         kind: 'email_changed',
@@ -88,14 +89,14 @@ export class EmailChangeService {
         userId: user.id,
         facts: { token: undo, validFor: ttl },
       });
-      this.events.emitAfterTransaction({ type: 'email.changed', at: this.clock.now(), userId: user.id });
+      this.events.emitAfterTransaction({ type: 'email.changed', at, userId: user.id });
       return changed;
     });
   }
 
   /**
-   * The account has the old address again. Every session, JWT, signed cookie and mailed link of it ends, later reverts
-   * included; its password opens it no longer, and a link for a new one is mailed to the old address. Emits
+   * The account has the old address again. Every session, JWT, signed cookie and mailed link of it ends, but for reverts
+   * of earlier changes; its password opens it no longer, and a link for a new one is mailed to the old address. Emits
    * `email.reverted`. Of concurrent calls with one token exactly one succeeds. Returns the account.
    *
    * @throws {AuthError} `INVALID_LINK` if the token cannot be used, or the address is taken by now: nothing has changed.
@@ -115,7 +116,9 @@ export class EmailChangeService {
       await this.users.setPasswordHash(user.id, had === NO_PASSWORD ? NO_PASSWORD : useless);
       await this.moveCutoff(user.id);
       if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(user.id);
-      for (const login of [user.email, before.email, user.id]) await this.tokens.revokeAllForLogin(login);
+      for (const login of [user.email, before.email]) await this.tokens.revokeAllForLogin(login);
+      // Not the earlier ones: a thief who moves the account twice gets the later one, and must not void the owner's.
+      await this.tokens.revokeAllForLogin(user.id, { since: undo!.changedAt });
       this.notices.tell({ id: user.id, email: user.email }, 'email_reverted', {});
       if (had !== NO_PASSWORD) this.outbox.post(() => this.resetMail(before));
       this.events.emitAfterTransaction({ type: 'email.reverted', at: this.clock.now(), userId: user.id });

@@ -154,13 +154,14 @@ export class EphemeralTokenService {
   }
 
   /**
-   * Voids every token of this account, of every type. Returns the number voided. A `UserDirectory` of your own calls it
-   * when it deletes or disables an account whose name may be given to somebody else.
+   * Voids every token of this account, of every type, or those issued at `since` (epoch ms) or later. Returns the number
+   * voided. A `UserDirectory` of your own calls it when it deletes or disables an account whose name may be given to
+   * somebody else.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  revokeAllForLogin(username: string): Promise<number> {
-    return this.store.deleteByLogin(accountKey(username));
+  revokeAllForLogin(username: string, { since }: { since?: number } = {}): Promise<number> {
+    return this.store.deleteByLogin(accountKey(username), since);
   }
 
   private key(type: string, token: unknown, value: string | null | undefined): EphemeralTokenKey | null {

@@ -99,7 +99,13 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
       ['to', { isValid: isText }],
     ]),
   ],
-  ['email_revert', new Map([['from', { isValid: isText }]])],
+  [
+    'email_revert',
+    new Map<string, PayloadField>([
+      ['from', { isValid: isText }],
+      ['changedAt', { isValid: Number.isFinite }],
+    ]),
+  ],
 ]);
 /** For types that the application adds, the login name has a column; everything else is payload. */
 const HOST_COLUMNS = [USERNAME];

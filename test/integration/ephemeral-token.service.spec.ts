@@ -37,7 +37,11 @@ const TYPES: {
   slicer_download: [{ resource: 'archive:5' }, 'archive:5', minutes(5)],
   register: [{ email: 'new@example.com', passwordHash: '$argon2id$…' }, undefined, hours(24)],
   email_change: [{ username: ADA, from: ADA, to: 'new@example.com' }, undefined, hours(1)],
-  email_revert: [{ account: '0b9d2c6e-0000-4000-8000-000000000000', from: 'old@example.com' }, undefined, days(7)],
+  email_revert: [
+    { account: '0b9d2c6e-0000-4000-8000-000000000000', from: 'old@example.com', changedAt: 1 },
+    undefined,
+    days(7),
+  ],
   team_invite: [{ username: ADA, teamId: 'blue', roles: ['reader'] }, 'blue', hours(1)],
   team_link: [{ teamId: 'x'.repeat(500) }, undefined, hours(2)],
 };

@@ -212,6 +212,18 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
     await login(ada.email, NEW_PASSWORD).expect(200);
   });
 
+  it('F46: a thief who moves the account twice and takes the second change back does not void the link of the owner', async () => {
+    const owners = await changed();
+    t.clock.advance(1);
+    await confirm(await askForLink(`eve${accounts}@two.example`)).expect(200);
+    const thiefs = (await MemoryMailer.of(t.app)).last('email_changed').token;
+    t.clock.advance(1);
+    await revert(thiefs).expect(200);
+    expect(await addressOf(ada)).toBe(next);
+    await revert(owners).expect(200);
+    expect(await addressOf(ada)).toBe(ada.email);
+  });
+
   it('F46: an account without a password has none after the revert either', async () => {
     await users.setPasswordHash(ada.id, '!');
     t.clock.advance(1);
