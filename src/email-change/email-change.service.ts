@@ -12,7 +12,7 @@ import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { RateLimitService } from '../rate-limit/rate-limit.service.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import { SessionStore } from '../session/session.store.js';
-import { isActive } from '../user/account.js';
+import { hasCutoff, isActive } from '../user/account.js';
 import { checkedEmail } from '../user/email-address.js';
 import { normalizeLogin } from '../user/login-name.js';
 import { PasswordHasher } from '../user/password-hasher.js';
@@ -52,15 +52,16 @@ export class EmailChangeService {
 
   /**
    * Mails a link to the new address, after the answer, and returns at once: nobody learns whether the address is taken.
-   * The earlier link of the account is void. At most `email_send` mails for one account are sent. Call it for a user
-   * whose session is fresh.
+   * The earlier link of the account is void. At most `email_send` mails for one account are sent, and none if everything
+   * that is logged in has been ended since `user` was read. Call it for a user whose session is fresh.
    *
    * @throws {AuthError} `INVALID_INPUT` if `to` is not exactly one mailbox.
    */
-  request(user: Pick<AuthUser, 'id'>, to: string): void {
+  request(user: Pick<AuthUser, 'id' | 'tokensInvalidatedAfter'>, to: string): void {
     const address = checkedEmail(to);
     if (address === null) throw invalidAddress();
-    this.outbox.post(() => this.changeMail(user.id, address));
+    const { id, tokensInvalidatedAfter: cutoff } = user;
+    this.outbox.post(() => this.changeMail(id, cutoff, address));
   }
 
   /**
@@ -138,8 +139,10 @@ export class EmailChangeService {
     return changed;
   }
 
-  private async changeMail(userId: string, to: string): Promise<MailDraft | null> {
+  private async changeMail(userId: string, cutoff: number | null | undefined, to: string): Promise<MailDraft | null> {
     const user = await this.users.findById(userId);
+    // The outbox may be long: whoever was thrown out meanwhile moves nothing any more.
+    if (cutoff !== undefined && !(user && hasCutoff(user, cutoff))) return null;
     if (!isActive(user) || (await this.users.findByLogin(to)) !== null) return null;
     const from = normalizeLogin(user.email);
     const sent = await this.limits.consume('email_send', from);

@@ -212,9 +212,12 @@ export function toColumns(type: string, rule: EphemeralTokenRule, fields: object
     const names = Object.keys(mistakes).join(', ');
     throw new AuthError('INVALID_INPUT', `Not the fields of a '${type}' token: ${names}.`, { fields: mistakes });
   }
-  const login = given.get('username');
-  if (typeof login === 'string' && columns.username !== normalizeLogin(login)) {
-    columns.payload = { ...columns.payload, username: normalizeLogin(login) };
+  for (const { field, column } of ours ?? HOST_COLUMNS) {
+    const value = given.get(field);
+    if (column !== 'username' || typeof value !== 'string') continue;
+    // The column has only a key: an id is no login name, and its letters may be of either case.
+    const exact = field === 'account' ? value : normalizeLogin(value);
+    if (columns.username !== exact) columns.payload = { ...columns.payload, [field]: exact };
   }
   return columns;
 }

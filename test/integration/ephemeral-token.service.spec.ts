@@ -85,6 +85,19 @@ const consume = (type: EphemeralTokenType, token: string, binding: string | null
 const peek = (type: EphemeralTokenType, token: string, binding: string | null = TYPES[type][1] ?? null) =>
   tokens.peek(type as 'pre_auth', token, binding);
 
+it.each<[string, EphemeralTokenType, object]>([
+  [
+    'F46: the id of an account whose letters are of either case',
+    'email_revert',
+    { account: 'V1StGXR8_Z5jd', from: ADA },
+  ],
+  ['an address longer than the column', 'register', { email: `ada@${'long.'.repeat(40)}example` }],
+])('%s comes back as it is', async (_, type, own) => {
+  const fields = { ...TYPES[type][0], ...own };
+  const token = await tokens.issue(type, fields);
+  expect(await tokens.consume(type as 'register', token)).toEqual(fields);
+});
+
 describe.each(EVERY_TYPE)('%s', (type, fields, binding, ttl) => {
   it('gives its fields once', async () => {
     const token = await issue(type);

@@ -10,6 +10,7 @@ import {
   type AuthEvent,
   type AuthUser,
 } from 'nestjs-latchkey';
+import { EmailChangeService } from 'nestjs-latchkey/engine';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
@@ -147,6 +148,13 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
     const token = await askForLink();
     await meanwhile();
     await confirm(token).expect(400);
+  });
+
+  it('F25: a link that is asked for, but not mailed before the user signs out everywhere, is not mailed', async () => {
+    const asked = await users.findById(ada.id);
+    await users.invalidateTokens(ada.id, t.clock.now());
+    t.app.get(EmailChangeService).request(asked!, next);
+    expect(await newMails(t.app)).toEqual([]);
   });
 
   it('F37: what was mailed to the old address is void', async () => {
