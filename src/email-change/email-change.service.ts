@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import { later } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { randomToken } from '../crypto/random.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
@@ -79,10 +80,11 @@ export class EmailChangeService {
       const { from, to } = change;
       const user = await this.users.findByLogin(from);
       if (!isActive(user)) throw invalidLink();
-      const changed = await this.set(user, to);
+      const changedAt = this.next(user);
+      const changed = await this.set(user, to, changedAt);
       await this.tokens.revokeAllForLogin(from);
-      const at = this.clock.now();
-      const undo = await this.tokens.issue('email_revert', { account: user.id, from: user.email, changedAt: at });
+      const fields = { account: user.id, from: user.email, changedAt };
+      const undo = await this.tokens.issue('email_revert', fields, { issuedAt: changedAt });
       const { ttl } = this.config.ephemeralTokens.get('email_revert')!;
       this.outbox.post({
         kind: 'email_changed',
@@ -90,7 +92,7 @@ export class EmailChangeService {
         userId: user.id,
         facts: { token: undo, validFor: ttl },
       });
-      this.events.emitAfterTransaction({ type: 'email.changed', at, userId: user.id });
+      this.events.emitAfterTransaction({ type: 'email.changed', at: this.clock.now(), userId: user.id });
       return changed;
     });
   }
@@ -113,7 +115,7 @@ export class EmailChangeService {
       const user = undo && (await this.users.findById(undo.account));
       if (!isActive(user)) throw invalidLink();
       const had = await this.users.findPasswordHash(user.id);
-      const before = await this.set(user, normalizeLogin(undo!.from));
+      const before = await this.set(user, normalizeLogin(undo!.from), this.next(user));
       await this.users.setPasswordHash(user.id, had === NO_PASSWORD ? NO_PASSWORD : useless);
       await this.moveCutoff(user.id);
       if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(user.id);
@@ -129,8 +131,13 @@ export class EmailChangeService {
     return reverted;
   }
 
-  private async set(user: AuthUser, to: string): Promise<AuthUser> {
-    const change = { from: user.email, to, verifiedAt: this.clock.now() };
+  /** Now, but after the last change of the address, whichever clock has told that: it says which of two was earlier. */
+  private next(user: AuthUser): number {
+    return later(this.clock.now(), user.emailVerifiedAt);
+  }
+
+  private async set(user: AuthUser, to: string, verifiedAt: number): Promise<AuthUser> {
+    const change = { from: user.email, to, verifiedAt };
     const outcome = await this.users.setEmail(user.id, change).catch((error: unknown) => {
       throw asAuthError(error, 'The user directory');
     });

@@ -56,7 +56,7 @@ export class EphemeralTokenService {
 
   /**
    * Issues a token of this type: 43 characters of base64url, 32 for a download. `ttl` is in milliseconds; the default
-   * is that of the type. If a user may have only one token of the type (`password_reset`, `email_otp_setup`), the
+   * is that of the type. `issuedAt` is epoch ms; the default is now. If a user may have only one token of the type (`password_reset`, `email_otp_setup`), the
    * earlier one is void from now on.
    *
    * @throws {AuthError} `INVALID_INPUT` if fields are missing or do not fit; `facts.fields` names them.
@@ -68,7 +68,7 @@ export class EphemeralTokenService {
   async issue<Type extends EphemeralTokenType>(
     type: Type,
     fields: EphemeralTokenFields[Type],
-    { ttl }: { ttl?: Duration } = {},
+    { ttl, issuedAt = this.clock.now() }: { ttl?: Duration; issuedAt?: number } = {},
   ): Promise<string> {
     const rule = this.rule(type);
     const lifetime = ttl ?? rule.ttl;
@@ -80,7 +80,6 @@ export class EphemeralTokenService {
     const isOwned = columns.username !== null && login !== undefined;
     const user = isOwned ? await this.enabledUser(login) : null;
     const token = newEphemeralToken(type);
-    const now = this.clock.now();
     const hash = ephemeralTokenHash(type, token)!;
     await this.store.insert(
       {
@@ -89,8 +88,8 @@ export class EphemeralTokenService {
         hash,
         userId: user?.id ?? null,
         // Past the cutoff that was read, whichever clock has set it.
-        createdAt: later(now, user?.tokensInvalidatedAfter),
-        expiresAt: now + lifetime,
+        createdAt: later(issuedAt, user?.tokensInvalidatedAfter),
+        expiresAt: issuedAt + lifetime,
       },
       { voidsEarlier: rule.onePerUser === true },
     );

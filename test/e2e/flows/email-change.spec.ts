@@ -7,6 +7,7 @@ import {
   JwtCodecService,
   PostgresUserDirectory,
   RateLimitService,
+  seconds,
   type AuthEvent,
   type AuthUser,
 } from 'nestjs-latchkey';
@@ -222,13 +223,21 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
 
   it('F46: a thief who moves the account twice and takes the second change back does not void the link of the owner', async () => {
     const owners = await changed();
-    t.clock.advance(1);
-    await confirm(await askForLink(`eve${accounts}@two.example`)).expect(200);
-    const thiefs = (await MemoryMailer.of(t.app)).last('email_changed').token;
-    t.clock.advance(1);
-    await revert(thiefs).expect(200);
+    await t.app.get(RateLimitService).clear('mail_ip', '127.0.0.1');
+    const moved = async (email: string) => {
+      // As on a machine whose clock is behind.
+      t.clock.advance(-seconds(1));
+      await confirm(await askForLink(email)).expect(200);
+      return (await MemoryMailer.of(t.app)).last('email_changed').token;
+    };
+    const thiefs = [await moved(`eve${accounts}@two.example`), await moved(`eve${accounts}@three.example`)];
+    await revert(thiefs[0]!).expect(200);
     expect(await addressOf(ada)).toBe(next);
+    cookie = await signInAs(t.app, ada.id);
+    thiefs.push(await moved(`eve${accounts}@four.example`));
     await revert(owners).expect(200);
+    expect(await addressOf(ada)).toBe(ada.email);
+    for (const token of thiefs) await revert(token).expect(400);
     expect(await addressOf(ada)).toBe(ada.email);
   });
 
