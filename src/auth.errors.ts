@@ -15,6 +15,11 @@ export interface AuthErrorFacts {
   ALREADY_AUTHENTICATED: { redirectTo: string };
   /** Wrong password, unknown account or disabled account: all three look the same. */
   INVALID_CREDENTIALS: Record<never, never>;
+  /**
+   * The session is live, but does not prove enough for this handler (RFC 9470): `required` is what is lacking, `maxAge` in
+   * whole seconds, `amr` any one of them. Each of `methods` is enough as a step-up; empty if the user has none.
+   */
+  STEP_UP_REQUIRED: { required: RequiredAssurance; methods: readonly string[] };
   /** A signed token that is not valid. */
   INVALID_TOKEN: { reason: TokenErrorReason };
   /** A mailed link or code that cannot be used: unknown, spent, expired, replaced by a newer one, or another browser's. */
@@ -52,6 +57,16 @@ export interface AuthErrorFacts {
   STORE_UNAVAILABLE: { part: string };
 }
 
+/** What a handler requires and the session lacks; at least one of them. */
+export interface RequiredAssurance {
+  /** The assurance level, as `@RequireAal`. */
+  readonly aal?: number;
+  /** A proof not as old as this, in seconds, as `@RequireFresh`. */
+  readonly maxAge?: number;
+  /** One of these methods, as `@RequireAmr`. */
+  readonly amr?: readonly string[];
+}
+
 /**
  * Why a signed token was refused. For the log, and for the text on a page ("this link has expired"); in every case the
  * token proves nothing.
@@ -76,6 +91,7 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   UNAUTHENTICATED: { status: 401, message: 'Authentication required.' },
   ALREADY_AUTHENTICATED: { status: 403, message: 'You are already logged in.' },
   INVALID_CREDENTIALS: { status: 401, message: 'Wrong e-mail address or password.' },
+  STEP_UP_REQUIRED: { status: 401, message: 'Confirm that it is you.' },
   INVALID_TOKEN: { status: 401, message: 'The token is not valid or has expired.' },
   TOKEN_REVOKED: { status: 401, message: 'The token has been revoked.' },
   INVALID_LINK: { status: 400, message: 'The link is not valid or has expired.' },
@@ -101,12 +117,14 @@ export function answerOf(code: AuthErrorCode): Readonly<{ status: number; messag
   return ANSWERS[code];
 }
 
-/** What the client sees of an error; `fields` only for wrong input. */
+/** What the client sees of an error; `fields` only for wrong input, `required` and `methods` only for `STEP_UP_REQUIRED`. */
 export interface AuthErrorBody {
   readonly statusCode: number;
   readonly code: AuthErrorCode;
   readonly message: string;
   readonly fields?: AuthErrorFacts['INVALID_INPUT']['fields'];
+  readonly required?: AuthErrorFacts['STEP_UP_REQUIRED']['required'];
+  readonly methods?: AuthErrorFacts['STEP_UP_REQUIRED']['methods'];
 }
 
 /**
@@ -134,8 +152,8 @@ export class AuthError<Code extends AuthErrorCode = AuthErrorCode> extends HttpE
     options?: ErrorOptions,
   ) {
     const { status, message: shown } = ANSWERS[code];
-    const fields = code === 'INVALID_INPUT' ? facts : {};
-    super({ statusCode: status, code, message: shown, ...fields } satisfies AuthErrorBody, status);
+    const details = code === 'INVALID_INPUT' || code === 'STEP_UP_REQUIRED' ? facts : {};
+    super({ statusCode: status, code, message: shown, ...details } satisfies AuthErrorBody, status);
     this.name = 'AuthError';
     // Not enumerable, as in every `Error`: serializing it shows neither the operator's message nor what the database
     // said.
@@ -148,7 +166,7 @@ export class AuthError<Code extends AuthErrorCode = AuthErrorCode> extends HttpE
     Error.captureStackTrace(this, new.target);
   }
 
-  /** The body for the client: status, code and a message without details, plus `fields` for `INVALID_INPUT`. */
+  /** The body for the client: status, code and a message without details, plus `fields` for `INVALID_INPUT`, and `required` and `methods` for `STEP_UP_REQUIRED`. */
   override getResponse(): AuthErrorBody {
     return super.getResponse() as AuthErrorBody;
   }

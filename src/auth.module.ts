@@ -100,6 +100,7 @@ import { RateLimitService } from './rate-limit/rate-limit.service.js';
 import { RateLimitStore } from './rate-limit/rate-limit.store.js';
 import { SessionService } from './session/session.service.js';
 import { SessionStore } from './session/session.store.js';
+import { StepUpService } from './step-up/step-up.service.js';
 import { PasswordHasher } from './user/password-hasher.js';
 import { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 import { lacks, UserDirectory } from './user/user.directory.js';
@@ -361,7 +362,7 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Type[]>> = {
   passwordChange: [],
   emailChange: [EmailChangeService],
   accountDeletion: [AccountDeletionService],
-  stepUp: [],
+  stepUp: [StepUpService],
 };
 
 /** By which a directory of the application's own is injected, beside its own class. */

@@ -38,6 +38,7 @@ export { SignedCookieSession } from './session/signed-cookie.codec.js';
 export type { IdentityFacts } from './session/signed-cookie.codec.js';
 export { SignedTokens } from './session/signed-session-token.js';
 
+export { TokenError } from './jwt/jwt-error.js';
 export { isPayloadBulkRevoked } from './jwt/jwt-payload.js';
 export { RevokedTokenStore } from './revocation/revoked-token.store.js';
 export type { TokenState } from './revocation/revoked-token.store.js';
@@ -62,6 +63,7 @@ export type { LegacyPasswords, LegacyVerdict } from './config/password-settings.
 export { Outbox } from './mail/outbox.js';
 export type { OutboxState, Posted } from './mail/outbox.js';
 
+export { aalOf } from './login/assurance.js';
 export { BearerSessions } from './login/bearer-sessions.js';
 export { KnownDevices } from './login/known-devices.js';
 export { LoginLimits } from './login/login-limits.js';
@@ -72,8 +74,10 @@ export type { PasswordSource } from './login/password-login.js';
 export { PasswordChangeService } from './password/password-change.service.js';
 export type { ChangedPassword, PasswordChangeContext } from './password/password-change.service.js';
 export { PasswordResetService } from './password/password-reset.service.js';
+export { StepUpService } from './step-up/step-up.service.js';
+export type { SteppedUp, StepUpContext, StepUpMethod } from './step-up/step-up.service.js';
 export { SessionScheme } from './login/session-scheme.js';
-export type { CookieValue, OpeningContext, AuthenticationResult } from './login/session-scheme.js';
+export type { CookieValue, ElevatedSession, OpeningContext, AuthenticationResult } from './login/session-scheme.js';
 
 export { AuditEventEntity } from './schema/entities/audit-event.entity.js';
 export { EphemeralTokenEntity } from './schema/entities/ephemeral-token.entity.js';
@@ -94,6 +98,8 @@ export { PostgresRateLimitStore } from './engines/postgres/postgres-rate-limit.s
 export { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
 export { PostgresSessionStore } from './engines/postgres/postgres-session.store.js';
 
+export { AuthErrorFilter } from './http/auth-error.filter.js';
+export { WithoutExtension } from './http/auth.decorators.js';
 export { ClientIp } from './http/client-ip.js';
 export { CookieWriter } from './http/cookie-writer.js';
 export { DeviceCookie } from './http/device-cookie.js';

@@ -2,7 +2,7 @@ export { AuthModule } from './auth.module.js';
 export type { AuthEngine } from './auth.engine.js';
 export type { AuthModuleExtras } from './auth.module-definition.js';
 export { AuthError, isAuthError } from './auth.errors.js';
-export type { AuthErrorCode, AuthErrorFacts, TokenErrorReason } from './auth.errors.js';
+export type { AuthErrorCode, AuthErrorFacts, RequiredAssurance, TokenErrorReason } from './auth.errors.js';
 
 export { Clock } from './common/clock.js';
 export { days, hours, minutes, seconds } from './common/duration.js';
@@ -70,6 +70,8 @@ export type {
   SessionReuseDetected,
   SessionRevoked,
   SessionRotated,
+  StepUpRefused,
+  StepUpSucceeded,
   EphemeralTokenConsumed,
   EphemeralTokenRefused,
 } from './events/auth-event.js';
@@ -88,12 +90,11 @@ export type {
   SessionLookup,
 } from './session/session.service.js';
 export type { SessionData, SessionDataPatch, StoredSessionData } from './session/session-data.js';
-export type { AuthenticatedSession, EndedSession, Session } from './session/session.js';
+export type { AssuranceLevel, AuthenticatedSession, EndedSession, Session } from './session/session.js';
 
 export { JwtCodecService } from './jwt/jwt-codec.service.js';
 export type { EncodedToken, EncodeOptions } from './jwt/jwt-codec.service.js';
 export type { TokenPayload, TokenPurpose, TokenPurposes } from './jwt/jwt-payload.js';
-export { TokenError } from './jwt/jwt-error.js';
 export { TokenRevocationService } from './revocation/token-revocation.service.js';
 export type { SelfContainedToken } from './revocation/token-revocation.service.js';
 
@@ -132,9 +133,8 @@ export {
   OptionalAuth,
   Public,
   RedirectIfAuthenticated,
-  WithoutExtension,
 } from './http/auth.decorators.js';
-export { AuthErrorFilter } from './http/auth-error.filter.js';
+export { RequireAal, RequireAmr, RequireFresh } from './http/assurance.decorators.js';
 export { HttpSessions } from './http/http-sessions.js';
 export type {
   HttpLoginAttempt,

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { JwtCodecService, type TokenPurpose } from 'nestjs-latchkey';
-import { TokenError } from 'nestjs-latchkey';
+import { TokenError } from 'nestjs-latchkey/engine';
 import { AuthConfig, KeyRing, SignedCookieSession, SignedTokens, TimedSerializer } from 'nestjs-latchkey/engine';
 import { FrozenClock } from 'nestjs-latchkey/testing';
 import { OpaqueTokens } from '../src/session/opaque-tokens.js';

@@ -16,6 +16,8 @@ export type AuthEvent =
   | EmailReverted
   | AccountDeleted
   | RoleChanged
+  | StepUpSucceeded
+  | StepUpRefused
   | LoggedOut
   | SessionCreated
   | SessionRotated
@@ -109,6 +111,25 @@ export interface RoleChanged extends EventBase<'role.changed'> {
   readonly roles: readonly string[];
 }
 
+interface StepUpAttempt extends OfSession {
+  /** The client's address, if known. */
+  readonly ip: string | null;
+  /** The methods of the proof, such as `['password']`. */
+  readonly factors: readonly string[];
+}
+
+/** The user of a session has proved again who they are (`StepUpService`). */
+export interface StepUpSucceeded extends EventBase<'step_up.succeeded'>, StepUpAttempt {
+  /** The assurance that the session has from now on. */
+  readonly aal: 1 | 2;
+}
+
+/** A step-up has failed; the session goes on as it was. One that a limit refuses is not emitted, as with `LoginFailed`. */
+export interface StepUpRefused extends EventBase<'step_up.refused'>, StepUpAttempt {
+  /** `INVALID_CREDENTIALS`, or why the proof was not judged. */
+  readonly reason: AuthErrorCode;
+}
+
 /** A user has ended their own session, through the routes of this module or `HttpSessions`. */
 export interface LoggedOut extends EventBase<'logout'> {
   readonly userId: string;
@@ -128,7 +149,7 @@ export interface SessionCreated extends EventBase<'session.created'>, OfSession 
   readonly ip: string | null;
 }
 
-/** The session has a new token (`SessionService.rotate` without a login); its handle stays. */
+/** The session has a new token (`SessionService.rotate` without a login, or a step-up); its handle stays. */
 export interface SessionRotated extends EventBase<'session.rotated'>, OfSession {
   readonly ip: string | null;
 }
@@ -155,7 +176,7 @@ export interface SessionRevoked extends EventBase<'session.revoked'> {
 /**
  * - `logout`: the client sent its token to end it. `revoked`: by its id, from your code.
  * - `revoked_by_handle`: from the list of sessions. `revoked_all`: "log out everywhere".
- * - `replaced_by_login`: by a login that sent its cookie. `cap`: it was the least recently used of too many.
+ * - `replaced_by_login`: by a login that sent its cookie, or a JWT by the next one of a step-up. `cap`: it was the least recently used of too many.
  * - `password_changed`, `disabled`: the account was changed. `reuse`: see `SessionReuseDetected`.
  */
 export type RevocationReason =

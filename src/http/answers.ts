@@ -10,6 +10,10 @@ import type { Replacement } from './http-sessions.js';
 
 const instant = (what: string) => z.iso.datetime().describe(what);
 
+const aal = z.union([z.literal(1), z.literal(2)]).describe('The assurance of those proofs: one factor or two.');
+const amr = z.array(z.string()).describe('The methods of those proofs, such as password; empty if they are not known.');
+const authenticatedAt = instant('When the user last proved who they are.');
+
 export const UserAnswer = z.object({
   id: z.string().describe('The id of the account.'),
   email: z.string().describe('The address or name that the account logs in with.'),
@@ -24,7 +28,9 @@ export const SessionAnswer = z.object({
   handle: z.string().describe('The public name of the session: the one to end it by. It authenticates nobody.'),
   current: z.boolean().describe('Whether it is the session of this request.'),
   createdAt: instant('When it was opened.'),
-  authenticatedAt: instant('When the user last proved who they are.'),
+  authenticatedAt,
+  aal,
+  amr,
   lastSeenAt: instant('When it was last written as used; coarser than every request.'),
   expiresAt: instant('When it ends, unless its use extends it.'),
   absoluteExpiresAt: instant('When it ends whatever happens.'),
@@ -34,12 +40,15 @@ export const SessionAnswer = z.object({
 export type SessionAnswer = z.infer<typeof SessionAnswer>;
 
 export function listed(session: ListedSession, current: Session): SessionAnswer {
-  const { handle, createdAt, authenticatedAt, lastSeenAt, expiresAt, absoluteExpiresAt, ip, userAgent } = session;
+  const { handle, createdAt, authenticatedAt, aal, amr, lastSeenAt, expiresAt, absoluteExpiresAt } = session;
+  const { ip, userAgent } = session;
   return {
     handle,
     current: handle === current.handle,
     createdAt: iso(createdAt),
     authenticatedAt: iso(authenticatedAt),
+    aal,
+    amr: [...amr],
     lastSeenAt: iso(lastSeenAt),
     expiresAt: iso(expiresAt),
     absoluteExpiresAt: iso(absoluteExpiresAt),
@@ -83,6 +92,26 @@ export function replacementAnswer({ user, expiresAt, token }: Replacement): Repl
   return { user: shown(user), expiresAt: expiresAt === null ? null : iso(expiresAt), ...(token && { token }) };
 }
 
+export const StepUpStateAnswer = z.object({
+  aal,
+  amr,
+  authenticatedAt,
+  methods: z.array(z.string()).describe('The methods by which the user can prove more.'),
+});
+export type StepUpStateAnswer = z.infer<typeof StepUpStateAnswer>;
+
+export const StepUpAnswer = z.object({
+  aal,
+  amr,
+  authenticatedAt,
+  expiresAt: instant('When the session ends, unless its use extends it.'),
+  token: z
+    .string()
+    .optional()
+    .describe('The new bearer token, if one was sent. It is shown only this once; the old one is refused.'),
+});
+export type StepUpAnswer = z.infer<typeof StepUpAnswer>;
+
 export const CurrentAnswer = z.object({ valid: z.literal(true), user: UserAnswer, session: SessionAnswer });
 export type CurrentAnswer = z.infer<typeof CurrentAnswer>;
 
@@ -100,6 +129,19 @@ export type LogoutAllAnswer = z.infer<typeof LogoutAllAnswer>;
 
 export const iso = (instant: number): string => new Date(instant).toISOString();
 
+/** With `STEP_UP_REQUIRED`. */
+const StepUpFacts = {
+  required: z
+    .object({
+      aal: z.int().optional().describe('The level of assurance.'),
+      maxAge: z.int().optional().describe('How many seconds ago the last proof may be.'),
+      amr: z.array(z.string()).optional().describe('Methods, one of which is needed.'),
+    })
+    .optional()
+    .describe('What the session would have to prove, with STEP_UP_REQUIRED.'),
+  methods: z.array(z.string()).optional().describe('The methods that the user has for it, with STEP_UP_REQUIRED.'),
+};
+
 /** The body of an error with one of these codes, which share a status: `AuthErrorBody` as a schema. */
 export function errorAnswer(code: AuthErrorCode, ...others: AuthErrorCode[]) {
   const { status } = answerOf(code);
@@ -109,5 +151,6 @@ export function errorAnswer(code: AuthErrorCode, ...others: AuthErrorCode[]) {
     message: z.string().describe('For the developer; it may change.'),
   }) satisfies z.ZodType<AuthErrorBody>;
   const expected = z.record(z.string(), z.string()).describe('What is expected of each wrong field.');
-  return { status, schema: code === 'INVALID_INPUT' ? body.extend({ fields: expected }) : body };
+  if (code === 'INVALID_INPUT') return { status, schema: body.extend({ fields: expected }) };
+  return { status, schema: [code, ...others].includes('STEP_UP_REQUIRED') ? body.extend(StepUpFacts) : body };
 }

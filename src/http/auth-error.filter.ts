@@ -2,12 +2,13 @@ import { Catch, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common'
 import { HttpAdapterHost } from '@nestjs/core';
 import { throwError } from 'rxjs';
 import { SampledLogger } from '../common/sampled-logger.js';
-import { AuthError, isAuthError, type AuthErrorBody } from '../auth.errors.js';
+import { AuthError, isAuthError, type AuthErrorBody, type AuthErrorCode } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { headerOf, type AuthRequest } from './auth-request.js';
 
 /**
- * Answers every `AuthError` with `{ statusCode, code, message }`, plus `fields` for wrong input. A fault is logged with
+ * Answers every `AuthError` with `{ statusCode, code, message }`, plus `fields` for wrong input, and with what a step-up
+ * has to prove for `STEP_UP_REQUIRED` (RFC 9470). A fault is logged with
  * its cause, which the client does not see. A browser that asks for a page may be redirected instead, see `loginPage`
  * and `@RedirectIfAuthenticated`.
  *
@@ -48,8 +49,11 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
     const type = host.getType<string>();
     if (type === 'ws') return this.answerSocket(host, { status: 'error', ...body });
     // GraphQL treats a returned error as a thrown one, and shows its extensions.
-    if (type === 'graphql')
-      return Object.assign(new Error(body.message), { extensions: { code: error.code, statusCode: status } });
+    if (type === 'graphql') {
+      const details = isAuthError(error, 'STEP_UP_REQUIRED') ? error.facts : {};
+      const extensions = { code: error.code, statusCode: status, ...details };
+      return Object.assign(new Error(body.message), { extensions });
+    }
     if (type === 'rpc') return throwError(() => (isGrpc(host) ? grpcError(body) : { status: 'error', ...body }));
     if (type !== 'http') return undefined;
 
@@ -60,7 +64,7 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
     const page = this.pageFor(error, status, host.switchToHttp().getRequest<AuthRequest>());
     if (page?.by === 'htmx') adapter.setHeader(response, 'HX-Redirect', page.location);
     if (page?.by === 'browser') return adapter.redirect(response, 303, page.location);
-    if (status === 401) adapter.setHeader(response, 'WWW-Authenticate', 'Bearer');
+    if (status === 401) adapter.setHeader(response, 'WWW-Authenticate', challengeOf(error));
     if (isAuthError(error, 'HASHER_OVERLOADED') || isAuthError(error, 'RATE_LIMITED')) {
       adapter.setHeader(response, 'Retry-After', String(error.facts.retryAfter));
     }
@@ -75,7 +79,7 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
   ): { by: 'htmx' | 'browser'; location: string } | undefined {
     const location = isAuthError(error, 'ALREADY_AUTHENTICATED')
       ? error.facts.redirectTo
-      : status === 401 && error.code !== 'INVALID_CREDENTIALS' && this.config.loginPage;
+      : status === 401 && !STAYS.has(error.code) && this.config.loginPage;
     if (!location) return undefined;
     if (headerOf(request, 'hx-request') === 'true') return { by: 'htmx', location };
     return headerOf(request, 'accept')?.includes('text/html') ? { by: 'browser', location } : undefined;
@@ -87,6 +91,22 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
     if (client.handshake) client.emit?.('exception', data);
     else client.send?.(JSON.stringify({ event: 'exception', data }));
   }
+}
+
+/** Those of 401 for which another login would not help. */
+const STAYS: ReadonlySet<AuthErrorCode> = new Set(['INVALID_CREDENTIALS', 'STEP_UP_REQUIRED']);
+
+/** RFC 9470, section 3: each parameter only where that is what is lacking. */
+function challengeOf(error: AuthError): string {
+  if (!isAuthError(error, 'STEP_UP_REQUIRED')) return 'Bearer';
+  const { aal, maxAge } = error.facts.required;
+  const parameters = [
+    'error="insufficient_user_authentication"',
+    `error_description="${error.getResponse().message}"`,
+    ...(aal === undefined ? [] : [`acr_values="urn:latchkey:aal:${aal}"`]),
+    ...(maxAge === undefined ? [] : [`max_age="${maxAge}"`]),
+  ];
+  return `Bearer ${parameters.join(', ')}`;
 }
 
 /** The gRPC status for an HTTP status (google.rpc.Code); any other is `INTERNAL`. */

@@ -3,7 +3,7 @@ import { Reflector, type ReflectableDecorator } from '@nestjs/core';
 import { isLocalPath } from '../common/local-path.js';
 import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
-import { REQUIREMENTS, type Requirement } from './require-role.decorator.js';
+import { REQUIREMENTS, type Requirement } from './requirement.js';
 import { authOf, requestOf, type AuthRequest, type RequestAuth } from './auth-request.js';
 
 /**

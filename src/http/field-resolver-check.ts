@@ -3,15 +3,15 @@ import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { AuthError } from '../auth.errors.js';
 import { AccessMetadata } from './auth.decorators.js';
 import { RATE_LIMITS } from './rate-limit.rule.js';
-import { REQUIREMENTS } from './require-role.decorator.js';
+import { REQUIREMENTS } from './requirement.js';
 
 /** What @nestjs/graphql calls its options, and its metadata of a `@ResolveField()`. */
 const GRAPHQL_OPTIONS = 'GqlModuleOptions';
 const RESOLVES_FIELD = 'graphql:resolve_property';
 
 /**
- * Fails the boot with `INVALID_CONFIG` if a `@ResolveField()` has `@Authenticated()`, `@RequireRole()` or `@RateLimit()`
- * and Nest would ignore it: guards run for fields only with `fieldResolverEnhancers: ['guards']`.
+ * Fails the boot with `INVALID_CONFIG` if a `@ResolveField()` has `@Authenticated()`, `@RequireRole()`,
+ * `@RequireFresh()`, `@RequireAal()`, `@RequireAmr()` or `@RateLimit()` and Nest would ignore it: guards run for fields only with `fieldResolverEnhancers: ['guards']`.
  */
 @Injectable()
 export class FieldResolverCheck implements OnModuleInit {
@@ -54,7 +54,7 @@ function ignoredDecorators(type: unknown): string[] {
     .map(
       (name) =>
         `${(type as { name: string }).name}.${name} is the resolver of a field, for which Nest runs no guards: add ` +
-        "fieldResolverEnhancers: ['guards'] to the options of GraphQLModule, or its @Authenticated(), @RequireRole() and @RateLimit() have " +
-        'no effect.',
+        "fieldResolverEnhancers: ['guards'] to the options of GraphQLModule, or its @Authenticated(), @Require…() and @RateLimit() have no " +
+        'effect.',
     );
 }

@@ -1,26 +1,6 @@
-import { SetMetadata } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
 import { isRole } from '../user/roles.js';
-import type { RequestAuth } from './auth-request.js';
-
-/** @internal Metadata key of what a handler, or its class, asks of the caller. */
-export const REQUIREMENTS = Symbol('nestjs-latchkey.requirements');
-
-/**
- * @internal What a handler asks of the caller beyond a live session: returns the refusal, or `null`. Synchronous, since
- * the session and its user are known.
- */
-export type Requirement = (auth: RequestAuth) => AuthError | null;
-
-/** @internal One more requirement of a handler or class. */
-export function require(requirement: Requirement): MethodDecorator & ClassDecorator {
-  return (target: object, key?: string | symbol, descriptor?: PropertyDescriptor) => {
-    const marked = (descriptor?.value ?? target) as object;
-    const others = (Reflect.getMetadata(REQUIREMENTS, marked) as Requirement[] | undefined) ?? [];
-    // Decorators apply from the bottom up; this keeps the order in which they are written.
-    SetMetadata(REQUIREMENTS, [requirement, ...others])(target, key!, descriptor!);
-  };
-}
+import { require } from './requirement.js';
 
 /**
  * For users who have one of these roles; everybody else who is logged in gets `FORBIDDEN` (403). The roles are those of

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
-import { isLive, isSelfContained, type Session } from '../session/session.js';
+import { countsFrom, isLive, isSelfContained, type Session } from '../session/session.js';
 import { SessionStore } from '../session/session.store.js';
 import { isRefusal } from './request-authenticator.js';
 
@@ -22,9 +22,9 @@ export class SessionLiveness {
   }
 
   private async endOfSelfContained(session: Session): Promise<number | null> {
-    const { userId: sub, id: jti, authenticatedAt: iat, expiresAt, absoluteExpiresAt } = session;
+    const { userId: sub, id: jti, expiresAt, absoluteExpiresAt } = session;
     try {
-      await this.revocation.userOf({ sub, jti, iat });
+      await this.revocation.userOf({ sub, jti, iat: countsFrom(session) });
     } catch (error) {
       if (isRefusal(error)) return null;
       throw error;

@@ -1,6 +1,10 @@
-import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { Injectable, Optional, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { AuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { joinedLack, type LackingAssurance } from '../login/assurance.js';
+import { StepUpService } from '../step-up/step-up.service.js';
 import {
   attachAuth,
   authOf,
@@ -14,7 +18,7 @@ import {
 } from './auth-request.js';
 import { accessOf, isUse, needsSession, type Access } from './auth.decorators.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
-import type { Requirement } from './require-role.decorator.js';
+import type { Requirement } from './requirement.js';
 
 const NOBODY = Promise.resolve(null);
 
@@ -38,6 +42,9 @@ export class SessionGuard implements CanActivate {
   constructor(
     private readonly authenticator: RequestAuthenticator,
     private readonly adapterHost: HttpAdapterHost,
+    private readonly clock: Clock,
+    private readonly config: AuthConfig,
+    @Optional() private readonly stepUps?: StepUpService,
   ) {}
 
   /**
@@ -53,6 +60,7 @@ export class SessionGuard implements CanActivate {
    * @throws {AuthError} `ALREADY_AUTHENTICATED` if the handler is `@RedirectIfAuthenticated()` and there is a live
    *   session.
    * @throws {AuthError} `FORBIDDEN` if the user lacks a role that the handler requires.
+   * @throws {AuthError} `STEP_UP_REQUIRED` if the session lacks a proof that the handler requires.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
@@ -63,11 +71,11 @@ export class SessionGuard implements CanActivate {
     if (response) this.adapterHost.httpAdapter.setHeader(response, 'Cache-Control', 'no-store');
 
     const request = requestOf(context);
-    if (!request) return admits(access, null);
+    if (!request) return this.admits(access, null);
     const fromHandshake = isHandshake(context);
     // A second guard on the same request reuses the answer; not on a socket, whose handshake outlives many messages.
     const before = fromHandshake ? null : authOf(request);
-    if (before) return admits(access, before);
+    if (before) return this.admits(access, before);
     const asked = lookupOf(context, request);
     if (asked) return this.settle(asked, request, access);
     // The usual case with the cache on: the session is in memory, and nothing is awaited.
@@ -75,7 +83,7 @@ export class SessionGuard implements CanActivate {
     const cached = credentials && this.authenticator.authenticateCached(credentials);
     if (cached) {
       attachAuth(request, cached);
-      return admits(access, cached);
+      return this.admits(access, cached);
     }
     const lookup = credentials
       ? this.authenticator.authenticate(credentials, response, { fromHandshake, extend: isUse(context, request) })
@@ -94,27 +102,41 @@ export class SessionGuard implements CanActivate {
     }
     // Set only now: on a socket, messages admitted earlier may still be in progress.
     if (auth || !needsSession(access)) attachAuth(request, auth);
-    return admits(access, auth);
+    return this.admits(access, auth);
   }
-}
+  /** Checks the caller against the handler's access rule; throws, or rejects, if it is not allowed. */
+  private admits(access: Access, auth: RequestAuth | null): true | Promise<never> {
+    if (typeof access === 'object' && 'redirectTo' in access) {
+      if (!auth) return true;
+      throw new AuthError('ALREADY_AUTHENTICATED', 'This page is for guests only.', access);
+    }
+    if (access === 'optional') return true;
+    if (auth) return typeof access === 'object' ? this.satisfies(access, auth) : true;
+    throw new AuthError('UNAUTHENTICATED', 'Log in, or send the session cookie or bearer token of a live session.', {});
+  }
 
-/** Checks the caller against the handler's access rule; throws if it is not allowed. */
-function admits(access: Access, auth: RequestAuth | null): true {
-  if (typeof access === 'object' && 'redirectTo' in access) {
-    if (!auth) return true;
-    throw new AuthError('ALREADY_AUTHENTICATED', 'This page is for guests only.', access);
+  /** Whoever may not do it at all is not asked to prove anything first. */
+  private satisfies(requirements: readonly Requirement[], auth: RequestAuth): true | Promise<never> {
+    const at = { now: this.clock.now(), freshness: this.config.flows.freshness };
+    let lacking: LackingAssurance | null = null;
+    for (const requirement of requirements) {
+      const refusal = requirement(auth, at);
+      if (refusal instanceof AuthError) throw refusal;
+      if (refusal) lacking = joinedLack(lacking, refusal);
+    }
+    return lacking === null || this.askForMore(lacking, auth);
   }
-  if (access === 'optional') return true;
-  if (auth) {
-    if (typeof access === 'object') requireAll(access, auth);
-    return true;
-  }
-  throw new AuthError('UNAUTHENTICATED', 'Log in, or send the session cookie or bearer token of a live session.', {});
-}
 
-function requireAll(requirements: readonly Requirement[], auth: RequestAuth): void {
-  for (const requirement of requirements) {
-    const refusal = requirement(auth);
-    if (refusal) throw refusal;
+  private async askForMore(lacking: LackingAssurance, { session }: RequestAuth): Promise<never> {
+    const methods = (await this.stepUps?.methodsOf(session, lacking)) ?? [];
+    const { aal, maxAge, amr } = lacking;
+    const required = {
+      ...(aal !== undefined && { aal }),
+      ...(maxAge !== undefined && { maxAge: Math.floor(maxAge / 1000) }),
+      ...(amr !== undefined && { amr }),
+    };
+    const message =
+      'The session does not prove enough for this: let its user prove more by POST step-up (flows.stepUp).';
+    throw new AuthError('STEP_UP_REQUIRED', message, { required, methods });
   }
 }

@@ -8,7 +8,7 @@ import { PreparedStatements } from '../postgres/prepared-statements.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import { handleOfJwt } from '../session/jwt-handle.js';
 import { printableContext } from '../session/printable-context.js';
-import type { EndedSession } from '../session/session.js';
+import type { EndedSession, Session } from '../session/session.js';
 import type { ListedSession, SessionContext } from '../session/session.service.js';
 import { isActive } from '../user/account.js';
 import { checkedUserId } from '../user/checked-user-id.js';
@@ -53,25 +53,36 @@ export class JwtSessionService {
    */
   async open(
     user: AuthUser,
-    { jti, iat, exp }: TokenPayload,
+    payload: TokenPayload,
     replaced: TokenPayload | null,
-    context: SessionContext,
+    context: SessionContext & Proofs,
   ): Promise<void> {
-    const { maxPerUser: max } = this.config.session;
-    const at: LiveAt = { now: this.clock.now(), cutoff: user.tokensInvalidatedAfter ?? null };
-    const origin = printableContext(context);
-    const handle = handleOfJwt(jti);
-    const session = { jti, handle, userId: user.id, issuedAt: iat, expiresAt: exp, ...origin };
-    await this.statements.transactionLocking(`the JWTs of user ${user.id}`, async () => {
-      const surplus = await this.store.add(session, { ...at, max, replaced: replaced?.jti ?? null });
-      await this.end([
-        ...surplus.map((one) => ending(user.id, one, 'cap')),
-        ...(replaced
-          ? [ending(replaced.sub, { jti: replaced.jti, expiresAt: replaced.exp }, 'replaced_by_login')]
-          : []),
-      ]);
-      const of = { at: at.now, userId: user.id, handle, ip: origin.ip };
-      this.events.emitAfterTransaction({ type: 'session.created', ...of });
+    await this.statements.transactionLocking(queueOf(user), () => this.record(user, payload, replaced, context));
+  }
+
+  /**
+   * Puts a JWT in the place of `replaced`, whose user has just proved again who they are. False, with nothing changed, if
+   * that one has been revoked or replaced meanwhile: of concurrent calls exactly one succeeds.
+   *
+   * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or got another cutoff since `user` was read.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async elevate(
+    user: AuthUser,
+    payload: TokenPayload,
+    replaced: Pick<Session, 'id' | 'userId' | 'expiresAt'>,
+    context: SessionContext & Proofs,
+  ): Promise<boolean> {
+    const { id: jti, userId, expiresAt } = replaced;
+    return this.statements.transactionLocking(queueOf(user), async () => {
+      const { registry } = this.config.jwt;
+      const isFirst = registry
+        ? (await this.end([ending(userId, { jti, expiresAt }, 'replaced_by_login')])).length > 0
+        : await this.revocation.revoke(jti, expiresAt);
+      if (!isFirst) return false;
+      await this.revocation.confirmLogin(user, payload.iat);
+      if (registry) await this.record(user, payload, null, context);
+      return true;
     });
   }
 
@@ -120,6 +131,26 @@ export class JwtSessionService {
     else await this.revocation.revoke(jti, exp);
   }
 
+  private async record(
+    user: AuthUser,
+    { jti, iat, exp }: TokenPayload,
+    replaced: TokenPayload | null,
+    { aal, amr, ...context }: SessionContext & Proofs,
+  ): Promise<void> {
+    const { maxPerUser: max } = this.config.session;
+    const at: LiveAt = { now: this.clock.now(), cutoff: user.tokensInvalidatedAfter ?? null };
+    const origin = printableContext(context);
+    const handle = handleOfJwt(jti);
+    const session = { jti, handle, userId: user.id, issuedAt: iat, expiresAt: exp, aal, amr, ...origin };
+    const surplus = await this.store.add(session, { ...at, max, replaced: replaced?.jti ?? null });
+    await this.end([
+      ...surplus.map((one) => ending(user.id, one, 'cap')),
+      ...(replaced ? [ending(replaced.sub, { jti: replaced.jti, expiresAt: replaced.exp }, 'replaced_by_login')] : []),
+    ]);
+    const of = { at: at.now, userId: user.id, handle, ip: origin.ip };
+    this.events.emitAfterTransaction({ type: 'session.created', ...of });
+  }
+
   /** `null` if nothing of the user is live. */
   private async liveAt(userId: string): Promise<LiveAt | null> {
     if (!this.config.jwt.registry) return null;
@@ -141,6 +172,11 @@ export class JwtSessionService {
   }
 }
 
+type Proofs = Pick<Session, 'aal' | 'amr'>;
+
+/** The logins of one user wait for each other. */
+const queueOf = ({ id }: AuthUser): string => `the JWTs of user ${id}`;
+
 interface Ending {
   readonly userId: string;
   readonly jti: string;
@@ -157,11 +193,13 @@ function ending(
 }
 
 /** It cannot be extended, so both of its ends are the same. */
-function listed({ handle, issuedAt, expiresAt, ip, userAgent }: JwtSession): ListedSession {
+function listed({ handle, issuedAt, expiresAt, ip, userAgent, aal, amr }: JwtSession): ListedSession {
   return {
     handle,
     createdAt: issuedAt,
     authenticatedAt: issuedAt,
+    aal,
+    amr,
     lastSeenAt: issuedAt,
     expiresAt,
     absoluteExpiresAt: expiresAt,

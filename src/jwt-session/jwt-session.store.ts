@@ -1,3 +1,5 @@
+import type { AssuranceLevel } from '../session/session.js';
+
 /** A session JWT that is about to be handed out. Instants are epoch ms. */
 export interface NewJwtSession {
   readonly jti: string;
@@ -8,6 +10,9 @@ export interface NewJwtSession {
   readonly expiresAt: number;
   readonly ip: string | null;
   readonly userAgent: string | null;
+  /** What the proofs of its user are worth, and their methods. */
+  readonly aal: AssuranceLevel;
+  readonly amr: readonly string[];
 }
 
 /** A session JWT that was handed out. */

@@ -1,14 +1,16 @@
 import { Injectable } from '@nestjs/common';
 import { isAuthError } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
-import { JwtCodecService } from '../jwt/jwt-codec.service.js';
+import { Clock } from '../common/clock.js';
+import { JwtCodecService, type EncodedToken } from '../jwt/jwt-codec.service.js';
 import { JwtSessionService } from '../jwt-session/jwt-session.service.js';
 import type { TokenPayload } from '../jwt/jwt-payload.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
-import type { AuthenticatedSession, EndedSession, Session } from '../session/session.js';
+import { isSelfContained, type AuthenticatedSession, type EndedSession, type Session } from '../session/session.js';
 import { SessionService } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
-import type { AuthenticateOptions, CookieValue, OpeningContext } from './session-scheme.js';
+import { proofClaims, proofOf } from './jwt-assurance.js';
+import type { AuthenticateOptions, CookieValue, ElevatedSession, OpeningContext } from './session-scheme.js';
 
 /**
  * The sessions of `Authorization: Bearer`: the token of a stored session or, with `jwt: { sessions: true }`, a JWT of
@@ -21,13 +23,14 @@ export class BearerSessions {
     private readonly codec: JwtCodecService,
     private readonly revocation: TokenRevocationService,
     private readonly jwts: JwtSessionService,
+    private readonly clock: Clock,
     private readonly config: AuthConfig,
   ) {}
 
   /** Issues a JWT if those are on, otherwise the token of a new session; the session of `presented` ends. */
   async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
     if (this.config.jwt.sessions) {
-      const { token, payload } = this.codec.encode(user.id, { issuedAfter: user.tokensInvalidatedAfter });
+      const { token, payload } = this.encode(user, context);
       await this.revocation.confirmLogin(user, payload.iat);
       if (this.config.jwt.registry) await this.record(user, payload, presented, context);
       else if (presented !== null) await this.revoke(presented);
@@ -36,6 +39,24 @@ export class BearerSessions {
     const id = presented === null ? null : this.sessions.idOf(presented);
     const { token, session } = await this.sessions.rotate(id === null ? null : { id }, user.id, { ...context, user });
     return { value: token, expiresAt: session.expiresAt };
+  }
+
+  /**
+   * A new token for the session, whose user has just proved again who they are; the old one is refused at once. `null` if
+   * the session is over or has a new token already. A JWT gets a new name with it.
+   */
+  async elevate(user: AuthUser, session: Session, context: OpeningContext): Promise<ElevatedSession | null> {
+    if (!isSelfContained(session)) {
+      const elevated = await this.sessions.elevate(session, { ...context, user });
+      if (!elevated) return null;
+      return {
+        session: elevated.session,
+        credential: { value: elevated.token, expiresAt: elevated.session.expiresAt },
+      };
+    }
+    const { token, payload } = this.encode(user, context);
+    if (!(await this.jwts.elevate(user, payload, session, context))) return null;
+    return { session: this.sessionOf(payload, user), credential: { value: token, expiresAt: payload.exp } };
   }
 
   /**
@@ -78,6 +99,11 @@ export class BearerSessions {
     return [{ userId: payload.sub, handle: this.jwts.handleOf(payload.jti) }];
   }
 
+  private encode(user: AuthUser, context: OpeningContext): EncodedToken<'session'> {
+    const claims = proofClaims(context, this.clock.now());
+    return this.codec.encode(user.id, { issuedAfter: user.tokensInvalidatedAfter, claims });
+  }
+
   /** Before the token is handed out: none is missing from the list. */
   private async record(
     user: AuthUser,
@@ -102,15 +128,16 @@ export class BearerSessions {
   }
 
   /** The session that a JWT represents: it cannot be extended, so both of its ends are the same. */
-  private sessionOf({ jti, iat, exp }: TokenPayload, user: AuthUser): Session {
+  private sessionOf(payload: TokenPayload<'session'>, user: AuthUser): Session {
+    const { jti, iat, exp } = payload;
     return {
+      ...proofOf(payload),
       id: jti,
       handle: this.jwts.handleOf(jti),
       userId: user.id,
       createdAt: iat,
       expiresAt: exp,
       absoluteExpiresAt: exp,
-      authenticatedAt: iat,
       lastSeenAt: iat,
       ip: null,
       userAgent: null,

@@ -6,6 +6,7 @@ import {
   SessionScheme,
   type AuthenticateOptions,
   type CookieValue,
+  type ElevatedSession,
   type OpeningContext,
   type AuthenticationResult,
 } from './session-scheme.js';
@@ -49,6 +50,11 @@ export class DatabaseSessionScheme extends SessionScheme {
     const found = await this.sessions.lookup(value);
     const rotated = found && (await this.sessions.rotate(found.session, found.user.id, context));
     return rotated && cookieOf(rotated.token, rotated.session);
+  }
+
+  override async elevate(user: AuthUser, session: Session, context: OpeningContext): Promise<ElevatedSession | null> {
+    const elevated = await this.sessions.elevate(session, { ...context, user });
+    return elevated && { session: elevated.session, credential: cookieOf(elevated.token, elevated.session) };
   }
 
   override async revoke(values: readonly string[]): Promise<readonly EndedSession[]> {

@@ -3,13 +3,15 @@ import { AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { later } from '../common/instant.js';
 import { AuthEvents } from '../events/auth-events.js';
+import type { Session } from '../session/session.js';
 import type { RotationOptions, SessionContext } from '../session/session.service.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import type { AuthUser } from '../user/user.directory.js';
+import { aalOf, checkedProofs, joinedProofs } from './assurance.js';
 import { BearerSessions } from './bearer-sessions.js';
 import { KnownDevices } from './known-devices.js';
 import { LoginLimits } from './login-limits.js';
-import { SessionScheme, type CookieValue } from './session-scheme.js';
+import { SessionScheme, type CookieValue, type ElevatedSession } from './session-scheme.js';
 
 /** How the client keeps its session: in our cookie, or as a bearer token it stores itself. */
 export type TokenTransport = 'cookie' | 'bearer';
@@ -42,7 +44,7 @@ export interface LoginContext extends SessionContext {
 export interface LoginAttempt {
   /** The name that was typed, in the spelling of `normalizeLogin`; `null` if none is asked for, as with a passkey. */
   readonly login: string | null;
-  /** The methods of proof, such as `['password']` or `['passkey']`; use the names of RFC 8176 where it has one. */
+  /** The methods of proof, such as `['password']` or `['passkey']`: see `Session.amr` for the names, and `aalOf`. */
   readonly proofs: readonly string[];
   /**
    * Returns the verified account, or `null`, and is given the client's address, and whether this device has logged in to
@@ -127,17 +129,20 @@ export class LoginService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer. Nobody is logged in.
    * @throws {AuthError} `INVALID_CONFIG` if the id of `user` is not a string, or empty: your `UserDirectory` must return
    *   one, also where the table's key is a number.
-   * @throws {TypeError} if `authenticatedAt` is not a finite number and the session is a stored one.
+   * @throws {TypeError} if `authenticatedAt` is not a finite number and the session is a stored one, or a name in `proofs`
+   *   is none (letters, digits and . _ : / -).
    */
   async begin(user: AuthUser, proofs: readonly string[], context: LoginContext = {}): Promise<CompletedLogin> {
     requireTextId(user);
+    const amr = checkedProofs(proofs);
     if (!isActive(user)) throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});
     // From here on the account is compared with `user`, up to the statement that opens the session.
     if (context.tokensInvalidatedAfter !== undefined && !hasCutoff(user, context.tokensInvalidatedAfter)) {
       throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
     }
     const { transport = 'cookie', ip = null, userAgent = null, login = user.email, remember } = context;
-    const opening = { ip, userAgent, authenticatedAt: context.authenticatedAt ?? this.clock.now(), remember };
+    const authenticatedAt = context.authenticatedAt ?? this.clock.now();
+    const opening = { ip, userAgent, authenticatedAt, aal: aalOf(amr), amr, remember };
     const [presented = null, ...others] = context.presented ?? [];
     try {
       let credential: CookieValue;
@@ -176,9 +181,44 @@ export class LoginService {
   }
 
   /**
+   * A step-up: the user of a live session has just proved again who they are, by these methods. The session gets a new
+   * token, and the old one is refused at once: a copy of it does not follow (OWASP ASVS 7.2.4). It keeps its handle and
+   * data; the proofs are added to its own, and its lifetimes begin anew. For a password use `StepUpService`, which limits
+   * the guesses too.
+   *
+   * `null`, with nothing changed, if the session is over or has a new token already: revoked in the meantime stays
+   * revoked, and of concurrent calls exactly one succeeds.
+   *
+   * @throws {AuthError} `INVALID_CREDENTIALS` if `user` is not the session's, is disabled, or was changed since.
+   * @throws {AuthError} `INVALID_CONFIG` for the cookie of `session: { scheme: 'signed-cookie' }`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   * @throws {TypeError} if a name in `proofs` is none (letters, digits and . _ : / -).
+   */
+  async elevate(
+    user: AuthUser,
+    session: Session,
+    proofs: readonly string[],
+    context: Pick<LoginContext, 'ip' | 'userAgent' | 'transport' | 'authenticatedAt'> = {},
+  ): Promise<ElevatedSession | null> {
+    requireTextId(user);
+    const amr = joinedProofs(session.amr, checkedProofs(proofs));
+    if (user.id !== session.userId) {
+      throw new AuthError('INVALID_CREDENTIALS', 'The proof is of another account than the session.', {});
+    }
+    if (!isActive(user)) throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});
+    const { ip = null, userAgent = null, transport = 'cookie', authenticatedAt = this.clock.now() } = context;
+    // Never less than before: what an application's own method was worth is known only to the session.
+    const aal = session.aal === 2 ? 2 : aalOf(amr);
+    const opening = { ip, userAgent, authenticatedAt, aal, amr };
+    return transport === 'bearer'
+      ? this.bearer.elevate(user, session, opening)
+      : this.scheme.elevate(user, session, opening);
+  }
+
+  /**
    * A new session in place of one that has just ended, for a user who has just proved again who they are: a full
-   * lifetime and a new handle. Pass on whether the old one was remembered. Call it in the transaction that ended the old
-   * one.
+   * lifetime and a new handle. Pass on whether the old one was remembered, and its proofs: the password is added to them.
+   * Call it in the transaction that ended the old one.
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or changed since `user` was read.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
@@ -190,11 +230,18 @@ export class LoginService {
       userAgent = null,
       transport = 'cookie',
       remember,
-    }: SessionContext & Pick<LoginContext, 'transport' | 'remember'> = {},
+      amr: before = [],
+      proofs = ['password'],
+    }: SessionContext &
+      Pick<LoginContext, 'transport' | 'remember'> & {
+        amr?: readonly string[] | undefined;
+        proofs?: readonly string[] | undefined;
+      } = {},
   ): Promise<CookieValue> {
     // Past the cutoff, also for a storage that does not know it.
     const authenticatedAt = later(this.clock.now(), user.tokensInvalidatedAfter);
-    const opening = { ip, userAgent, authenticatedAt, remember };
+    const amr = joinedProofs(before, proofs);
+    const opening = { ip, userAgent, authenticatedAt, aal: aalOf(amr), amr, remember };
     return transport === 'bearer' ? this.bearer.open(user, null, opening) : this.scheme.open(user, null, opening);
   }
 

@@ -1,4 +1,4 @@
-import type { AuthenticatedSession, EndedSession } from '../session/session.js';
+import type { AssuranceLevel, AuthenticatedSession, EndedSession, Session } from '../session/session.js';
 import type { RotationOptions, SessionContext } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
 
@@ -52,15 +52,30 @@ export abstract class SessionScheme {
   abstract rotate(value: string, context: SessionContext & RotationOptions): Promise<CookieValue | null>;
 
   /**
+   * A new value for the session, whose user has just proved again who they are; the old one is refused at once. `null` if
+   * the session is over or has a new value already.
+   */
+  abstract elevate(user: AuthUser, session: Session, context: OpeningContext): Promise<ElevatedSession | null>;
+
+  /**
    * Ends the sessions of these values; other values are ignored. Returns those that ended. From then on the same bytes
    * are refused.
    */
   abstract revoke(values: readonly string[]): Promise<readonly EndedSession[]>;
 }
 
+/** A session with its new value. */
+export interface ElevatedSession {
+  readonly session: Session;
+  readonly credential: CookieValue;
+}
+
 export interface OpeningContext extends SessionContext {
   /** Epoch ms: when the proof began. */
   readonly authenticatedAt: number;
+  /** What the proofs are worth, and the methods of them. */
+  readonly aal: AssuranceLevel;
+  readonly amr: readonly string[];
   /** Whether the login asked to be remembered. Default false. */
   readonly remember?: boolean | undefined;
 }

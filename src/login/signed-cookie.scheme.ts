@@ -10,6 +10,7 @@ import {
   SessionScheme,
   type AuthenticateOptions,
   type CookieValue,
+  type ElevatedSession,
   type OpeningContext,
   type AuthenticationResult,
 } from './session-scheme.js';
@@ -71,6 +72,14 @@ export class SignedCookieScheme extends SessionScheme {
     return isFirst ? this.sign(this.cookies.rotate(identity)) : null;
   }
 
+  /** A signed cookie does not say how its user was authenticated, so that it gains nothing by another proof. */
+  override elevate(): Promise<ElevatedSession | null> {
+    const mistake =
+      'A signed cookie does not say how its user was authenticated, so there is no step-up: use session: { scheme: ' +
+      '"database" }.';
+    return Promise.reject(new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] }));
+  }
+
   override async revoke(values: readonly string[]): Promise<readonly EndedSession[]> {
     const ended: EndedSession[] = [];
     for (const value of values) {
@@ -125,6 +134,8 @@ function sessionOf(identity: FullIdentity, user: AuthUser): Session {
     expiresAt: identity.expiresAt,
     absoluteExpiresAt: identity.absoluteExpiresAt,
     authenticatedAt: identity.authenticatedAt,
+    aal: 1,
+    amr: [],
     lastSeenAt: identity.issuedAt,
     ip: null,
     userAgent: null,

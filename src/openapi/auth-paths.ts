@@ -6,6 +6,8 @@ import {
   LoginAnswer,
   LogoutAllAnswer,
   ReplacementAnswer,
+  StepUpAnswer,
+  StepUpStateAnswer,
   SessionAnswer,
   SessionListAnswer,
   SessionOfKindAnswer,
@@ -16,6 +18,7 @@ import {
 import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller.js';
 import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
 import { ForgottenPasswordBody, PasswordResetBody } from '../http/flows/password-reset.controller.js';
+import { StepUpBody } from '../http/flows/step-up.controller.js';
 import { loginBodySchema } from '../http/login-body.js';
 import type { Handler, MountedRoute } from './mounted-routes.js';
 
@@ -276,6 +279,35 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'AuthPasswordUnavailable',
     ],
   },
+  stepUpState: {
+    id: 'authStepUpState',
+    summary: 'What the session has proved',
+    description: 'How and when the user last proved who they are, and the methods by which they can prove more.',
+    session: 'needed',
+    cookie: 'renewed',
+    done: 'The proofs of the session.',
+    answer: 'AuthStepUpState',
+    errors: ['AuthUnauthenticated', 'AuthUnavailable'],
+  },
+  stepUp: {
+    id: 'authStepUp',
+    summary: 'Confirm who is asking',
+    description:
+      'Proves again who the user is. The session counts as fresh and gets a new token; the old one is refused at once.',
+    session: 'needed',
+    cookie: 'set',
+    takes: 'AuthStepUpProof',
+    done: 'The session is fresh.',
+    answer: 'AuthStepUp',
+    errors: [
+      'AuthInvalidCredentials',
+      'AuthCrossOrigin',
+      'AuthBodyTooLarge',
+      'AuthInvalidInput',
+      'AuthRateLimited',
+      'AuthLoginUnavailable',
+    ],
+  },
 };
 
 /** The bodies that routes take. */
@@ -284,6 +316,7 @@ const BODIES = {
   AuthForgottenPassword: () => ForgottenPasswordBody,
   AuthPasswordReset: () => PasswordResetBody,
   AuthPasswordChange: () => PasswordChangeBody,
+  AuthStepUpProof: () => StepUpBody,
   AuthEmailChange: () => EmailChangeBody,
   AuthLink: () => LinkBody,
 };
@@ -300,6 +333,8 @@ const SCHEMAS = {
   AuthCurrent: CurrentAnswer,
   AuthDone: DoneAnswer,
   AuthReplacement: ReplacementAnswer,
+  AuthStepUpState: StepUpStateAnswer,
+  AuthStepUp: StepUpAnswer,
   AuthLoggedOutEverywhere: LogoutAllAnswer,
 };
 type SchemaName = keyof typeof SCHEMAS;
@@ -321,8 +356,9 @@ function errorsOf({ takesJwts }: RouteFacts) {
       description: 'No live session came with the request.',
     },
     AuthPasswordRefused: {
-      ...errorAnswer('INVALID_CREDENTIALS', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
-      description: 'The password is wrong, or no live session came with the request.',
+      ...errorAnswer('INVALID_CREDENTIALS', 'STEP_UP_REQUIRED', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
+      description:
+        'The password is wrong, no live session came with the request, or it is too old for a first password.',
     },
     AuthCrossOrigin: {
       ...errorAnswer('CROSS_ORIGIN_REQUEST'),
@@ -517,7 +553,10 @@ function errorHeadersOf(name: ErrorName, described: Description, facts: RouteFac
     // The origin is checked before the limits too, and a body that cannot be parsed is refused before both.
     ...(described.limited && !UNLIMITED.has(name) && limits(name === 'AuthRateLimited')),
     ...(UNAUTHORIZED.has(name) && {
-      'WWW-Authenticate': header('How to authenticate.', { ...TEXT, enum: ['Bearer'] }),
+      'WWW-Authenticate': header('How to authenticate.', {
+        ...TEXT,
+        ...(!ASKS_FOR_MORE.has(name) && { enum: ['Bearer'] }),
+      }),
     }),
     ...(WITHOUT_SESSION.has(name) &&
       isSentToLogin(described, facts) && { 'HX-Redirect': header('The login page, for htmx.', TEXT, false) }),
@@ -529,6 +568,8 @@ function errorHeadersOf(name: ErrorName, described: Description, facts: RouteFac
 }
 const WITHOUT_SESSION: ReadonlySet<ErrorName> = new Set(['AuthUnauthenticated', 'AuthPasswordRefused']);
 const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set([...WITHOUT_SESSION, 'AuthInvalidCredentials']);
+/** RFC 9470: what is asked for stands beside the scheme. */
+const ASKS_FOR_MORE: ReadonlySet<ErrorName> = new Set(['AuthPasswordRefused']);
 const UNLIMITED: ReadonlySet<ErrorName> = new Set(['AuthCrossOrigin', 'AuthBodyTooLarge']);
 const HASHES: ReadonlySet<ErrorName> = new Set(['AuthLoginUnavailable', 'AuthPasswordUnavailable']);
 

@@ -12,6 +12,7 @@ import { SessionEntity, sessionEntityFor } from './entities/session.entity.js';
 import { UserEntity } from './entities/user.entity.js';
 import type { AuthSchemaSettings } from './migrations/auth-migration.js';
 import { addAccountFields } from './migrations/add-account-fields.js';
+import { addAssurance } from './migrations/add-assurance.js';
 import { addSessionData } from './migrations/add-session-data.js';
 import { createAuditEvents } from './migrations/create-audit-events.js';
 import { createEphemeralTokens } from './migrations/create-ephemeral-tokens.js';
@@ -111,6 +112,7 @@ function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterfa
     addSessionData(settings),
     createJwtSessions(settings),
     timeRotations(settings),
+    addAssurance(settings),
     ...(settings.userId === undefined ? [addAccountFields(settings)] : []),
   ];
 }

@@ -76,8 +76,11 @@ const ADDED: Readonly<Partial<Record<TableKey, Readonly<Record<string, readonly 
     successor: TEXT,
     remembered: ['bool'],
     data: ['jsonb'],
+    aal: ['int2'],
+    amr: ['_text'],
   },
   ephemeralTokens: { user_id: TEXT, payload: ['jsonb'] },
+  jwtSessions: { aal: ['int2'], amr: ['_text'] },
 };
 
 const USER_ID: Readonly<Record<UserIdType, readonly string[]>> = {

@@ -57,11 +57,11 @@ export class CachedSessionStore extends SessionStore {
   }
 
   override async open(session: NewSession): Promise<OpenedSession | null> {
-    const { userId, replaces, authenticatedAt } = session;
+    const { userId, replaces, authenticatedAt, elevates } = session;
     const replaced = replaces === null ? [] : [replaces];
-    // The cap may end other sessions of this user, and a login may replace another user's session; a mere rotation does
-    // neither.
-    const isLogin = authenticatedAt !== null;
+    // The cap may end other sessions of this user, and a login may replace another user's session; a mere rotation or an
+    // elevation does neither.
+    const isLogin = authenticatedAt !== null && !elevates;
     const { sessions, users } = isLogin ? await this.familiesOf(replaced) : { sessions: replaced, users: [] };
     return this.changing({ sessions, users: [userId, ...users] }, () => this.store.open(session));
   }
@@ -146,5 +146,9 @@ export class CachedSessionStore extends SessionStore {
 }
 
 function copyOf({ session, user }: AuthenticatedSession, rotated: StoredSession['rotated']): StoredSession {
-  return { session: { ...session, data: copyOfData(session.data) }, user: copyOfUser(user), rotated };
+  return {
+    session: { ...session, amr: session.amr.slice(), data: copyOfData(session.data) },
+    user: copyOfUser(user),
+    rotated,
+  };
 }

@@ -17,6 +17,7 @@ import {
   isInGrace,
   isLive,
   isSelfContained,
+  type AssuranceLevel,
   type AuthenticatedSession,
   type EndedSession,
   type Session,
@@ -50,6 +51,10 @@ export interface Authentication {
   user?: Pick<AuthUser, 'tokensInvalidatedAfter'>;
   /** Whether the session gets the lifetimes of `session.remembered`; no effect without that option. Default false. */
   remember?: boolean;
+  /** What the proof is worth: see `Session.aal`. Default 1. */
+  aal?: AssuranceLevel | undefined;
+  /** How it was done: see `Session.amr`. Default: not known. */
+  amr?: readonly string[] | undefined;
 }
 
 /** A new session with its token, which is shown only this once: nothing stored leads back to it. */
@@ -196,7 +201,7 @@ export class SessionService {
   ): Promise<IssuedSession | null> {
     checkedUserId(userId);
     const { maxPerUser, rotationGrace, remembered: choice } = this.config.session;
-    const { authenticatedAt, user, grace = true, remember = false } = context;
+    const { authenticatedAt, user, grace = true, remember = false, aal, amr } = context;
     const remembered = choice && authenticatedAt !== undefined ? remember : undefined;
     const { ttl, absoluteLifetime } = lifetimesOf({ remembered }, this.config.session);
     if (authenticatedAt !== undefined && !Number.isFinite(authenticatedAt)) {
@@ -215,6 +220,8 @@ export class SessionService {
       rememberedTtl: choice?.ttl,
       maxPerUser,
       authenticatedAt: authenticatedAt === undefined ? null : Math.min(authenticatedAt, now),
+      aal,
+      amr,
       cutoff: user && (user.tokensInvalidatedAfter ?? null),
       replaces: current?.id ?? null,
       rotationGrace,
@@ -232,6 +239,52 @@ export class SessionService {
       throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
     }
     return current && this.rotatedMeanwhile(current.id, userId);
+  }
+
+  /**
+   * A new token for the session `current`, whose user has just proved again who they are: it keeps its handle and data,
+   * and has the authentication given (`aal` and `amr` of all its proofs) and full lifetimes. The old token is refused at
+   * once, and counts as stolen only after `session.rotationGrace`, since other tabs may have sent it in the meantime.
+   *
+   * `null`, with nothing changed, if `current` is gone, over or has another token already, and if the account was disabled
+   * or got another cutoff since `user` was read: of concurrent calls exactly one succeeds, and revoked in the meantime
+   * stays revoked.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async elevate(
+    current: Pick<Session, 'id' | 'userId' | 'remembered'>,
+    context: SessionContext & Omit<Authentication, 'remember'>,
+  ): Promise<IssuedSession | null> {
+    const { id: replaces, userId, remembered } = current;
+    const { authenticatedAt, user, aal, amr } = context;
+    const { maxPerUser, rotationGrace } = this.config.session;
+    const { ttl, absoluteLifetime } = lifetimesOf({ remembered }, this.config.session);
+    const now = this.clock.now();
+    const token = this.tokens.issue();
+    const opened = await this.store.open({
+      id: this.tokens.idOf(token)!,
+      userId,
+      now,
+      ttl,
+      absoluteLifetime,
+      remembered,
+      maxPerUser,
+      authenticatedAt: Math.min(authenticatedAt, now),
+      aal,
+      amr,
+      cutoff: user && (user.tokensInvalidatedAfter ?? null),
+      elevates: true,
+      replaces,
+      rotationGrace,
+      successor: null,
+      ...printableContext(context),
+    });
+    if (!opened) return null;
+    const { session, ended } = opened;
+    for (const { session: displaced, because } of ended) this.emitRevoked(displaced, because);
+    this.emit({ type: 'session.rotated', at: now, userId, handle: session.handle, ip: session.ip });
+    return { token, session };
   }
 
   /** Whether `maybeExtend` would write something for this session now. Synchronous, without a query. */

@@ -13,6 +13,8 @@ const session: Session = {
   expiresAt: NOW + days(30),
   absoluteExpiresAt: NOW + days(90),
   authenticatedAt: NOW,
+  aal: 1,
+  amr: [],
   lastSeenAt: NOW,
   ip: null,
   userAgent: null,

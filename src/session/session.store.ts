@@ -1,5 +1,5 @@
 import type { SessionDataChange, StoredSessionData } from './session-data.js';
-import type { AuthenticatedSession, EndedSession, Session, StoredSession } from './session.js';
+import type { AssuranceLevel, AuthenticatedSession, EndedSession, Session, StoredSession } from './session.js';
 
 /** The input for a new session. Instants and durations are in milliseconds. */
 export interface NewSession {
@@ -17,6 +17,16 @@ export interface NewSession {
    * lifetime and handle of the one it replaces, and is not created without it.
    */
   readonly authenticatedAt: number | null;
+  /** What that proof was worth: stored, and returned with the session. Default 1. A mere rotation keeps it. */
+  readonly aal?: AssuranceLevel | undefined;
+  /** How it was done, as `Session.amr`. Default: not known. */
+  readonly amr?: readonly string[] | undefined;
+  /**
+   * Whether this is an elevation: the user of the session `replaces` has proved again who they are. As a mere rotation it
+   * keeps handle and data, and is not created without that session; the authentication and the lifetimes are new.
+   * Default false.
+   */
+  readonly elevates?: boolean;
   /**
    * The account's `tokensInvalidatedAfter` as it was read with the password; `undefined` if unknown. If the account is
    * now disabled or has another cutoff, nothing is opened: the login is out of date. Stores without a user table leave
@@ -101,12 +111,12 @@ export abstract class SessionStore {
    * least recently used are deleted in the same transaction.
    *
    * With `replaces`, a login deletes that session's family, whoever owns it, in the same transaction; if that fails,
-   * nothing is stored. A mere rotation (`authenticatedAt` null) marks that session as rotated. Of several concurrent
-   * rotations, exactly one succeeds.
+   * nothing is stored. A mere rotation (`authenticatedAt` null) or an elevation (`elevates`) marks that session as
+   * rotated. Of several concurrent ones, exactly one succeeds.
    *
-   * Returns `null`, with nothing changed, for a mere rotation whose old session is gone, over, rotated already or
-   * another user's, and for a login whose account has changed since (`cutoff`). Throws `USER_NOT_FOUND` if the storage
-   * knows the users and none has this id.
+   * Returns `null`, with nothing changed, for a mere rotation or an elevation whose old session is gone, over, rotated
+   * already or another user's, and for a login or an elevation whose account has changed since (`cutoff`). Throws
+   * `USER_NOT_FOUND` if the storage knows the users and none has this id.
    */
   abstract open(session: NewSession): Promise<OpenedSession | null>;
 

@@ -4,6 +4,12 @@ import { handleOfJwt } from './jwt-handle.js';
 import type { StoredSessionData } from './session-data.js';
 import type { AuthUser } from '../user/user.directory.js';
 
+/**
+ * How sure it is who is asking: 1 is one factor, 2 is two, or one that is two by itself (NIST SP 800-63B-4, section 2).
+ * See `aalOf`.
+ */
+export type AssuranceLevel = 1 | 2;
+
 /** A session as the application sees it. Instants are epoch milliseconds. */
 export interface Session {
   /** Lower-case hex SHA-256 of the token. Never show it: `handle` is the public name. */
@@ -16,8 +22,18 @@ export interface Session {
   readonly expiresAt: number;
   /** No activity moves the session past this. */
   readonly absoluteExpiresAt: number;
-  /** When the user last authenticated. Activity never moves it. */
+  /** When the user last proved who they are, by a login or a step-up. Activity never moves it. */
   readonly authenticatedAt: number;
+  /**
+   * The assurance of those proofs, and not of what the account could prove: a factor that is enrolled later changes no
+   * session. 1 for a signed cookie, and where another program has opened the session.
+   */
+  readonly aal: AssuranceLevel;
+  /**
+   * The methods of those proofs: `password`, `totp`, `passkey`, `passkey-presence`, `backup-code`, `email-code`,
+   * `magic-link`, `oidc`, or names of the application's own. Empty where they are not known.
+   */
+  readonly amr: readonly string[];
   /** Written when the session is created and extended, so as coarse as `session.ttl - session.extendBelow`. */
   readonly lastSeenAt: number;
   readonly ip: string | null;
@@ -51,6 +67,14 @@ export interface AuthenticatedSession {
  */
 export function isSelfContained({ id, handle }: Pick<Session, 'id' | 'handle'>): boolean {
   return id === handle || handle === handleOfJwt(id);
+}
+
+/**
+ * The instant (epoch ms) that an account's cutoff is compared with: that of the proof, or when a JWT was issued, which may
+ * be long after it.
+ */
+export function countsFrom(session: Session): number {
+  return isSelfContained(session) ? session.createdAt : session.authenticatedAt;
 }
 
 /** A session that has ended, by the names that may be shown. */

@@ -75,6 +75,8 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
         lastSeenAt: NOW,
         ip: '203.0.113.7',
         userAgent: 'test',
+        aal: 1,
+        amr: [],
         data: {},
       });
       const found = await store.find(session.id);
@@ -278,6 +280,106 @@ export function sessionStoreContract(name: string, start: () => Promise<SessionS
         expect(await subject.count(subject.ada)).toBe(1);
         expect((await store.find(winners[0]!.session.id))!.session).toEqual(winners[0]!.session);
         expect((await store.find(old.id))!.rotated!.successor).toBe(winners[0]!.successor);
+      });
+    });
+
+    describe('assurance', () => {
+      const proved = { aal: 2, amr: ['password', 'totp'] } as const;
+
+      it('is kept as the login gave it, by both ways to open a session, and when the session is extended or rotated', async () => {
+        for (const replaces of [null, newId()]) {
+          const first = await open({ ...proved, replaces });
+          expect(first).toMatchObject(proved);
+          expect((await store.find(first.id))!.session).toEqual(first);
+          const now = NOW + days(24);
+          await store.extend({ id: first.id, now, expiresAt: now + days(30), extendBelow: days(7) });
+          const second = await rotate(first, { now, userAgent: ',2,["passkey"]]' });
+          expect(second).toMatchObject({ ...proved, authenticatedAt: NOW - 5 });
+          const third = await rotate(second, { now, aal: 1, amr: ['oidc'], userAgent: null });
+          expect((await store.find(third.id))!.session).toMatchObject(proved);
+          expect((await store.listByUser(subject.ada))[0]!.session).toMatchObject(proved);
+          await store.deleteByUser(subject.ada);
+        }
+      });
+
+      it('is not known of a session whose opener named none: 1, and no method; rotated too', async () => {
+        const first = await open({ userAgent: ',2,["passkey"]]' });
+        expect(first).toMatchObject({ aal: 1, amr: [] });
+        expect((await store.find((await rotate(first)).id))!.session).toMatchObject({ aal: 1, amr: [] });
+      });
+    });
+
+    describe('an elevation', () => {
+      const at = NOW + days(20);
+      const elevating = (old: Session, overrides: Partial<NewSession> = {}): NewSession =>
+        opening({
+          replaces: old.id,
+          elevates: true,
+          now: at,
+          authenticatedAt: at,
+          aal: 2,
+          amr: ['password', 'totp'],
+          remembered: old.remembered,
+          ...overrides,
+        });
+
+      it('keeps handle, data and choice; authentication and lifetimes are new, and the old session is rotated without a successor', async () => {
+        const old = await open({ aal: 1, amr: ['password'], remembered: true });
+        await store.updateData({ id: old.id, now: NOW, change: checkedChange({ tenant: 'acme' }) });
+        const { session, ended } = (await store.open(elevating(old)))!;
+        expect(ended).toEqual([]);
+        expect(session).toEqual({
+          ...old,
+          id: session.id,
+          createdAt: at,
+          lastSeenAt: at,
+          authenticatedAt: at,
+          expiresAt: at + days(30),
+          absoluteExpiresAt: at + days(90),
+          aal: 2,
+          amr: ['password', 'totp'],
+          data: { tenant: 'acme' },
+        });
+        expect((await store.find(session.id))!.session).toEqual(session);
+        expect((await store.find(old.id))!.rotated).toEqual({ at, successor: null });
+        expect(await subject.count(subject.ada)).toBe(1);
+      });
+
+      it.each<[string, (session: Session) => Promise<unknown>, Partial<NewSession>]>([
+        ['gone', (session) => store.delete([session.id]), {}],
+        ['over at this instant', async () => {}, { now: NOW + days(30), authenticatedAt: NOW + days(30) }],
+        ['rotated', (session) => rotate(session), {}],
+        ['elevated already', (session) => store.open(elevating(session)), {}],
+      ])('opens nothing when the old session is %s', async (_, end, overrides) => {
+        const old = await open();
+        await end(old);
+        const before = await subject.count(subject.ada);
+        expect(await store.open(elevating(old, overrides))).toBeNull();
+        expect(await subject.count(subject.ada)).toBe(before);
+      });
+
+      it('opens nothing, and ends nothing, over the session of another user', async () => {
+        const old = await open({ userId: subject.bob });
+        expect(await store.open(elevating(old))).toBeNull();
+        expect([await subject.count(subject.ada), await subject.count(subject.bob)]).toEqual([0, 1]);
+      });
+
+      it('F84: of 50 parallel elevations of one session exactly one wins', async () => {
+        const old = await open();
+        const opened = await Promise.all(Array.from({ length: 50 }, () => store.open(elevating(old))));
+        const winners = opened.filter((one) => one !== null);
+        expect(winners).toHaveLength(1);
+        expect((await store.find(winners[0]!.session.id))!.session).toEqual(winners[0]!.session);
+        expect(await subject.count(subject.ada)).toBe(1);
+      });
+
+      it('F84: races with a logout leave nothing alive, whichever is first', async () => {
+        for (let i = 0; i < RACES; i++) {
+          const old = await open();
+          const both = [() => store.open(elevating(old)), () => store.delete([old.id])];
+          await Promise.all((i % 2 ? both : both.toReversed()).map((call) => call()));
+          expect(await subject.count(subject.ada)).toBe(0);
+        }
       });
     });
 

@@ -2,7 +2,6 @@ import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-hos
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   AuthError,
-  AuthErrorFilter,
   CurrentUser,
   OriginGuard,
   Public,
@@ -11,6 +10,7 @@ import {
   SessionService,
   type IssuedSession,
 } from 'nestjs-latchkey';
+import { AuthErrorFilter } from 'nestjs-latchkey/engine';
 import { isObservable, lastValueFrom, type Observable } from 'rxjs';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 

@@ -1,7 +1,8 @@
 import { UseFilters } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
-import { AuthErrorFilter, CurrentUser, Public, seconds, SessionService, type AuthUser } from 'nestjs-latchkey';
+import { AuthErrorFilter } from 'nestjs-latchkey/engine';
+import { CurrentUser, Public, seconds, SessionService, type AuthUser } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import { io, type Socket } from 'socket.io-client';
 import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';

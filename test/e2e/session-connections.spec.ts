@@ -8,7 +8,6 @@ import {
   type OnGatewayInit,
 } from '@nestjs/websockets';
 import {
-  AuthErrorFilter,
   CurrentSession,
   CurrentUser,
   days,
@@ -22,7 +21,7 @@ import {
   type AuthUser,
   type Session,
 } from 'nestjs-latchkey';
-import { InvalidationChannel } from 'nestjs-latchkey/engine';
+import { AuthErrorFilter, InvalidationChannel } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import { interval, map, startWith, type Observable } from 'rxjs';
 import type { Server } from 'socket.io';

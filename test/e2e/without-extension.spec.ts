@@ -1,6 +1,7 @@
 import { Controller, Get, Req, Res } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { days, hours, HttpSessions, minutes, Public, SessionService, WithoutExtension } from 'nestjs-latchkey';
+import { days, hours, HttpSessions, minutes, Public, SessionService } from 'nestjs-latchkey';
+import { WithoutExtension } from 'nestjs-latchkey/engine';
 import type { AuthModuleExtras, AuthOptions, HttpRequest } from 'nestjs-latchkey';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';

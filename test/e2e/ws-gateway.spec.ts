@@ -4,15 +4,8 @@ import { UseFilters } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { SubscribeMessage, WebSocketGateway, type OnGatewayConnection, type OnGatewayInit } from '@nestjs/websockets';
-import {
-  AuthErrorFilter,
-  CurrentUser,
-  days,
-  JwtCodecService,
-  SessionConnections,
-  SessionService,
-  type AuthUser,
-} from 'nestjs-latchkey';
+import { CurrentUser, days, JwtCodecService, SessionConnections, SessionService, type AuthUser } from 'nestjs-latchkey';
+import { AuthErrorFilter } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import { WebSocket, type WebSocketServer } from 'ws';
 import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';

@@ -269,7 +269,7 @@ describe.each([false, true])('F39: changePassword, caches on: %p', (enabled) => 
       exp,
     } = t.app.get(JwtCodecService).decode(t.app.get(JwtCodecService).encode(user.id).token);
     const at = { createdAt: iat, authenticatedAt: iat, lastSeenAt: iat, expiresAt: exp, absoluteExpiresAt: exp };
-    return { id: jti, handle: jti, userId, ...at, ip: null, userAgent: null, data: {} };
+    return { id: jti, handle: jti, userId, ...at, ip: null, userAgent: null, aal: 1 as const, amr: [], data: {} };
   };
 });
 

@@ -356,6 +356,7 @@ describe('H42: the migrations', () => {
       'AddSessionData1763683200009',
       'CreateJwtSessions1763683200010',
       'TimeRotations1763683200011',
+      'AddAssurance1763683200012',
       'AddAccountFields1763683200013',
     ]);
     expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(9);

@@ -42,7 +42,8 @@ import {
   type INestApplication, type OnModuleInit,
 } from '@nestjs/common';
 import {
-  bcryptPasswords, CleanupService, LoginService, normalizeLogin, Outbox, PasswordChangeService, type BcryptLibrary, type LegacyPasswords,
+  aalOf, AuthErrorFilter, bcryptPasswords, CleanupService, LoginService, normalizeLogin, Outbox, PasswordChangeService,
+  StepUpService, TokenError, WithoutExtension, type BcryptLibrary, type LegacyPasswords,
 } from 'nestjs-latchkey/engine';
 import { HealthCheckService } from '@nestjs/terminus';
 import { AuthHealthIndicator } from 'nestjs-latchkey/engine';
@@ -70,6 +71,7 @@ declare const outbox: Outbox;
 declare const passwords: PasswordChangeService;
 declare const revocation: TokenRevocationService;
 declare const sessionService: SessionService;
+declare const stepUps: StepUpService;
 declare const jwtSessions: import('nestjs-latchkey/engine').JwtSessionService;
 declare const accountDeletion: import('nestjs-latchkey/engine').AccountDeletionService;
 declare const resets: import('nestjs-latchkey/engine').PasswordResetService;

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { authSchemaFor, days, hours, minutes, type AuthModuleExtras } from 'nestjs-latchkey';
+import { MemoryMailer } from 'nestjs-latchkey/testing';
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { diagnose } from '../../src/cli/doctor/diagnose.js';
@@ -44,6 +45,7 @@ const PLANTED: readonly (readonly [FindingCode, string, Planted])[] = [
   ['AUTH_D42', 'limits that fail open', { options: { rateLimits: { onStoreError: 'allow' } } }],
   ['AUTH_D43', 'cheap hashes', { options: { password: { memoryCost: 1024 } } }],
   ['AUTH_D44', 'a mailed code of an hour', { options: { ephemeralTokens: { email_otp_setup: { ttl: hours(1) } } } }],
+  ['AUTH_D44', 'a link to register of two days', { options: { ephemeralTokens: { register: { ttl: days(2) } } } }],
   ['AUTH_D51', 'a cache that hears nobody', { options: { cache: { enabled: true, channel: 'local' } } }],
   ['AUTH_D60', 'another isolation level', { sql: "SET default_transaction_isolation = 'repeatable read'" }],
   ['AUTH_D61', 'a search_path elsewhere', { sql: 'CREATE SCHEMA elsewhere; SET search_path = elsewhere' }],
@@ -127,6 +129,28 @@ describe('latchkey doctor', () => {
       status: 'DEVIATION',
       reason: expect.stringMatching(/^ASVS 7\.5\.2 .* the routes ask for none$/),
     });
+  });
+
+  it('A6.4.1, A6.3.7: says how registrations are proven, and who tells owners of changes', async () => {
+    const pages = { registration: '/confirm' };
+    const mailed = {
+      options: { baseUrl: 'https://app.example.com', mail: { pages } },
+      extras: { mailer: MemoryMailer, flows: { registration: {}, accountDeletion: {} } },
+    };
+    const ofFlows = async (planted: Planted) => {
+      const { findings, checklist } = await examined(planted);
+      expect(findings).toEqual([]);
+      return checklist.filter(({ id }) => ['E10', 'E11'].includes(id)).map(({ status, value }) => [status, value]);
+    };
+    expect(await ofFlows({})).toEqual([]);
+    expect(await ofFlows(mailed)).toEqual([
+      ['PASS', '1 d'],
+      ['PASS', 'before there is an account'],
+      ['PASS', 'by mail'],
+    ]);
+    const legacy = { ...mailed.extras, flows: { registration: { legacyVerified: true } } };
+    expect(await ofFlows({ ...mailed, extras: legacy })).toContainEqual(['DEVIATION', 'not those of earlier accounts']);
+    expect(await ofFlows({ extras: { flows: ['passwordChange'] } })).toEqual([['DEVIATION', 'from nobody']]);
   });
 
   it.each(PLANTED)('%s: %s', async (code, _, planted) => {

@@ -37,6 +37,8 @@ function session(userId: string): AuthenticatedSession {
       lastSeenAt: now + 0.25,
       ip: `203.0.113.${Math.floor(Math.random() * 256)}`,
       userAgent: `Mozilla/5.0 (X11; Linux x86_64; rv:${randomBytes(3).toString('hex')}) Gecko/20100101 Firefox/131.0`,
+      aal: 1,
+      amr: [],
       data: {},
     },
     user: {

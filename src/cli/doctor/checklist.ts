@@ -32,6 +32,7 @@ export function checklist(config: AuthConfig, host: HostConfiguration, aal: Aal 
     ...trustRows(config, host),
     ...selfContainedRows(config),
     ...guessingRows(config),
+    ...flowRows(config),
     ...operationRows(config, host),
   ];
   return rows.map(([id, source, topic, value, reason]) => ({
@@ -252,6 +253,35 @@ function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Ro
       `argon2id, ${password.memoryCost} KiB, ${password.timeCost} passes`,
       password.memoryCost < 19_456 && password.timeCost < 3 && 'below the OWASP minimum',
     ],
+  ];
+}
+
+function flowRows({ flows, ephemeralTokens, mail }: AuthConfig): Row[] {
+  const link = ephemeralTokens.get('register')!;
+  const changes = [flows.passwordReset, flows.passwordChange, flows.emailChange, flows.accountDeletion];
+  const ofRegistration: Row[] = [
+    ['E10', 'A6.4.1', 'Mailed registration', spelled(link.ttl), link.ttl > hours(24) && 'at most 24 h'],
+    [
+      'E10',
+      'A6.4.1',
+      'Mailboxes are proven',
+      flows.registration?.legacyVerified ? 'not those of earlier accounts' : 'before there is an account',
+      flows.registration?.legacyVerified && 'legacyVerified takes the word of another program for it',
+    ],
+  ];
+  return [
+    ...(flows.registration ? ofRegistration : []),
+    ...(changes.some((flow) => flow !== undefined)
+      ? ([
+          [
+            'E11',
+            'A6.3.7',
+            'Owners hear of changes',
+            mail ? 'by mail' : 'from nobody',
+            !mail && 'without a mailer nobody tells the owner of a new password or a deletion',
+          ],
+        ] as const satisfies readonly Row[])
+      : []),
   ];
 }
 

@@ -27,6 +27,8 @@ const ARGON2_MINIMA: readonly (readonly [memoryKiB: number, passes: number])[] =
 ];
 const TOKEN_LIFETIMES: Readonly<Record<string, Duration>> = {
   password_reset: hours(24),
+  register: hours(24),
+  email_change: hours(24),
   email_otp_setup: minutes(10),
   pre_auth: minutes(10),
 };

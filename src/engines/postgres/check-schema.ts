@@ -6,10 +6,11 @@ import { literal, type SchemaNames } from '../../schema/schema-names.js';
 
 const INSTANT = 'timestamptz';
 const NEW_SESSION = ['text', 'text', INSTANT, 'interval', 'interval', INSTANT, 'text', 'text'];
+const ASSURANCE = ['smallint', 'text[]'];
 
 const checkOf = (names: SchemaNames): Statement => {
   const functions = [
-    names.signature('latchkey_add_session', ...NEW_SESSION, 'integer', 'boolean', INSTANT, 'boolean'),
+    names.signature('latchkey_add_session', ...NEW_SESSION, 'integer', 'boolean', INSTANT, 'boolean', ...ASSURANCE),
     names.signature(
       'latchkey_open_session',
       ...NEW_SESSION,
@@ -21,6 +22,8 @@ const checkOf = (names: SchemaNames): Statement => {
       'boolean',
       'interval',
       INSTANT,
+      ...ASSURANCE,
+      'boolean',
     ),
     names.signature('latchkey_close_sessions', 'text', 'text'),
     names.signature('latchkey_close_family', 'text', 'uuid'),

@@ -11,13 +11,14 @@ import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { sqlState } from '../../postgres/store-error.js';
 import { SchemaNames } from '../../schema/schema-names.js';
+import type { AssuranceLevel } from '../../session/session.js';
 
 /** A text that is no id of the column's type, a number out of its range, or an id that no user has. */
 const NO_SUCH_USER = new Set(['22P02', '22003', '23503']);
 
 const jwtSessionStatements = ({ jwtSessions, revokedTokens }: SchemaNames) => {
   const statement = (name: string, text: string): Statement => ({ name: `latchkey_jwt_session_${name}`, text });
-  const select = `SELECT s.jti, s.handle, s.ip, s.user_agent,
+  const select = `SELECT s.jti, s.handle, s.ip, s.user_agent, coalesce(s.aal, 1) AS aal, coalesce(s.amr, '{}'::text[]) AS amr,
       ${epochSeconds('s.issued_at')} AS issued_at, ${epochSeconds('s.expires_at')} AS expires_at
     FROM ${jwtSessions} s
     WHERE s.user_id = $1 AND s.expires_at > ${instant('$2')}
@@ -32,8 +33,8 @@ const jwtSessionStatements = ({ jwtSessions, revokedTokens }: SchemaNames) => {
     ),
     insert: statement(
       'insert',
-      `INSERT INTO ${jwtSessions} (user_id, jti, handle, issued_at, expires_at, ip, user_agent)
-        VALUES ($1, $2, $3::uuid, ${instant('$4')}, ${instant('$5')}, $6, $7)`,
+      `INSERT INTO ${jwtSessions} (user_id, jti, handle, issued_at, expires_at, ip, user_agent, aal, amr)
+        VALUES ($1, $2, $3::uuid, ${instant('$4')}, ${instant('$5')}, $6, $7, $8, $9)`,
     ),
     /** What has ended: otherwise the next login would go through all that the user ever had. */
     prune: statement(
@@ -62,6 +63,8 @@ interface Row {
   handle: string;
   ip: string | null;
   user_agent: string | null;
+  aal: AssuranceLevel;
+  amr: string[];
   issued_at: number;
   expires_at: number;
 }
@@ -88,14 +91,14 @@ export class PostgresJwtSessionStore extends JwtSessionStore implements OnModule
     session: NewJwtSession,
     { max, replaced, ...at }: LiveAt & { max: number; replaced: string | null },
   ): Promise<JwtSession[]> {
-    const { userId, jti, handle, issuedAt, expiresAt, ip, userAgent } = session;
+    const { userId, jti, handle, issuedAt, expiresAt, ip, userAgent, aal, amr } = session;
     try {
       return await this.statements.transaction(async () => {
         await this.statements.run(this.sql.lock, [userId]);
         const cutoff = at.cutoff === null ? null : toEpochSeconds(at.cutoff);
         await this.statements.run(this.sql.prune, [userId, toEpochSeconds(at.now), cutoff]);
         const times = [toEpochSeconds(issuedAt), toEpochSeconds(expiresAt)];
-        await this.statements.run(this.sql.insert, [userId, jti, handle, ...times, ip, userAgent]);
+        await this.statements.run(this.sql.insert, [userId, jti, handle, ...times, ip, userAgent, aal, amr]);
         const spared = replaced === null ? [jti] : [jti, replaced];
         return this.select(this.sql.listSurplus, userId, at, [spared, max - 1]);
       });

@@ -16,8 +16,11 @@ export interface SessionRow {
   successor: string | null;
   remembered: boolean | null;
   data: StoredSessionData | null;
-  /** In order: created, expires, absolute expiry, authenticated, last seen, rotated, and how long ago by the database's clock. */
-  instants: string;
+  /**
+   * In order: created, expires, absolute expiry, authenticated, last seen, rotated, and how long ago by the database's
+   * clock; then aal and amr, with spaces between.
+   */
+  facts: string;
 }
 
 export type SessionWithUserRow = SessionRow & UserColumns;
@@ -27,7 +30,11 @@ export type SessionWithUserRow = SessionRow & UserColumns;
  * of another program: see `SessionEntity`.
  */
 export function sessionOf(row: SessionRow, absoluteLifetime: Duration, clock: Clock): Omit<StoredSession, 'user'> {
-  const [created, expires, absoluteEnd, authenticated, lastSeen, rotated, rotatedFor] = readInstants(row.instants);
+  const end = row.facts.indexOf('}') + 1;
+  const [created, expires, absoluteEnd, authenticated, lastSeen, rotated, rotatedFor] = readInstants(
+    row.facts.slice(0, end),
+  );
+  const methods = row.facts.slice(end + 2);
   const createdAt = created!;
   const absoluteExpiresAt = absoluteEnd ?? createdAt + absoluteLifetime;
   return {
@@ -39,6 +46,8 @@ export function sessionOf(row: SessionRow, absoluteLifetime: Duration, clock: Cl
       expiresAt: Math.min(expires!, absoluteExpiresAt),
       absoluteExpiresAt,
       authenticatedAt: authenticated ?? createdAt,
+      aal: row.facts[end] === '2' ? 2 : 1,
+      amr: methods === '' ? [] : methods.split(' '),
       lastSeenAt: lastSeen ?? createdAt,
       ip: row.ip,
       userAgent: row.user_agent,
@@ -67,6 +76,8 @@ export function addedSession(added: string, given: NewSession, authenticatedAt: 
     expiresAt: Math.min(asStored(given.now + given.ttl), absoluteExpiresAt),
     absoluteExpiresAt,
     authenticatedAt: fromEpochSeconds(Number(authenticated)),
+    aal: given.aal ?? 1,
+    amr: given.amr ?? [],
     lastSeenAt: createdAt,
     ip: wellFormed(given.ip),
     userAgent: wellFormed(given.userAgent),

@@ -9,8 +9,10 @@ import { userColumns, type UserFields } from './user-columns.js';
  * Not `now()`, which stands still inside a transaction: `clock_timestamp()` is what `open` has written.
  */
 const ROTATED_FOR = 'pg_catalog.clock_timestamp() - s.rotated_at';
+/** In one column, since the driver spends time on each: see `sessionOf`. */
+const ASSURANCE = `coalesce(s.aal, 1)::text || ' '::text || coalesce(pg_catalog.array_to_string(s.amr, ' '::text), ''::text)`;
 const SESSION = `s.id, s.handle, s.user_id::text AS user_id, s.ip, s.user_agent, s.successor, s.remembered, s.data,
-  ${selectInstants('s.created_at', 's.expires_at', 's.absolute_expires_at', 's.authenticated_at', 's.last_seen_at', 's.rotated_at', ROTATED_FOR)} AS instants`;
+  ${selectInstants('s.created_at', 's.expires_at', 's.absolute_expires_at', 's.authenticated_at', 's.last_seen_at', 's.rotated_at', ROTATED_FOR)} || ${ASSURANCE} AS facts`;
 const DATA_NOW = "(coalesce(s.data, '{}'::jsonb) || $3::jsonb) - $4::text[]";
 const MOST_RECENT_FIRST = 'ORDER BY coalesce(s.last_seen_at, s.created_at) DESC, s.id';
 
@@ -34,7 +36,8 @@ export function sessionStatements(names: SchemaNames, fields: UserFields = {}) {
     add: statement(
       'add',
       `SELECT ${ours('add_session')}($1::text, $2::text, ${instant('$3')}, ${interval('$4')}, ${interval('$5')},
-        ${instant('$6')}, $7::text, $8::text, $9::integer, $10::boolean, ${instant('$11')}, $12::boolean) AS added`,
+        ${instant('$6')}, $7::text, $8::text, $9::integer, $10::boolean, ${instant('$11')}, $12::boolean,
+        $13::smallint, $14::text[]) AS added`,
     ),
     /**
      * Opens a session that may end others. This is the statement that rotates a session, and that applies the cap. The
@@ -45,7 +48,8 @@ export function sessionStatements(names: SchemaNames, fields: UserFields = {}) {
       'open',
       `SELECT ${SESSION} FROM ${ours('open_session')}($1::text, $2::text, ${instant('$3')}, ${interval('$4')},
         ${interval('$5')}, ${instant('$6')}, $7::text, $8::text, $9::text, $10::integer, $11::boolean, ${instant('$12')},
-        $13::text, $14::boolean, ${interval('$15')}, ${instant('$16')}) s`,
+        $13::text, $14::boolean, ${interval('$15')}, ${instant('$16')},
+        $17::smallint, $18::text[], $19::boolean) s`,
     ),
     /** `expires_at < now + extendBelow` also keeps the second of two concurrent callers from writing again. */
     extend: statement(

@@ -120,6 +120,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
       session.maxPerUser,
       ...cutoffArguments(cutoff),
       session.remembered ?? null,
+      ...assuranceArguments(session),
     ]);
     const { added } = rows[0]!;
     return added === null ? null : { session: addedSession(added, session, authenticatedAt), ended: [] };
@@ -142,6 +143,8 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
       session.remembered ?? null,
       (session.rememberedTtl ?? session.ttl) / 1000,
       this.clock.isWallClock ? null : toEpochSeconds(session.now),
+      ...assuranceArguments(session),
+      session.elevates === true,
     ]);
     const opened = rows.pop();
     if (!opened) return null;
@@ -279,6 +282,10 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     const { session, rotated } = this.toSession(row);
     return { ...session, isRotated: rotated !== null };
   }
+}
+
+function assuranceArguments({ aal, amr }: NewSession): [number | null, readonly string[] | null] {
+  return [aal ?? null, amr ?? null];
 }
 
 /** Whether the account's cutoff is known, and its value. */

@@ -1,6 +1,6 @@
 import type { RemovedSession } from '../../session/evicted-sessions.js';
 import type { StoredSessionData } from '../../session/session-data.js';
-import type { Rotation, Session } from '../../session/session.js';
+import type { AssuranceLevel, Rotation, Session } from '../../session/session.js';
 
 /** A session as a field of its user's hash. */
 export interface SessionRow {
@@ -28,14 +28,20 @@ export function fromWord(text: string): string | null {
 }
 
 /**
- * The rest, which no script looks at, as JSON. In front of it, as words, are the fields that scripts decide about:
+ * The rest, as JSON, of which scripts look only at the end: aal and amr, which a mere rotation keeps (both missing in a
+ * row of an older version, whose processes drop them when they rotate: the session is then worth less). In front of it, as words, are the fields that scripts decide about:
  * handle, created, expires, absolute, authenticated, seen, rotated, successor, remembered (missing in a row of an older
  * version). Instants are full epoch milliseconds, which the scripts compare and pass on but never calculate with, so
  * that nothing is rounded.
  */
-export function tailOf({ userId, ip, userAgent }: Pick<Session, 'userId' | 'ip' | 'userAgent'>): string {
-  return JSON.stringify([userId, ip, userAgent]);
+export function tailOf({ userId, ip, userAgent, aal = 1, amr }: Tail): string {
+  return JSON.stringify([userId, ip, userAgent, ...(amr === undefined ? [] : [aal, amr])]);
 }
+
+type Tail = Pick<Session, 'userId' | 'ip' | 'userAgent'> & {
+  readonly aal?: AssuranceLevel | undefined;
+  readonly amr?: readonly string[] | undefined;
+};
 
 export function parseRow(id: string, row: string): SessionRow {
   const end = row.indexOf('\n');
@@ -43,7 +49,13 @@ export function parseRow(id: string, row: string): SessionRow {
     .slice(0, end)
     .split(' ') as [string, string, string, string, string, string, string, string, string?];
   const [rest, ...data] = row.slice(end + 1).split('\n') as [string, ...string[]];
-  const [userId, ip, userAgent] = JSON.parse(rest) as [string, string | null, string | null];
+  const [userId, ip, userAgent, aal = 1, amr = []] = JSON.parse(rest) as [
+    string,
+    string | null,
+    string | null,
+    AssuranceLevel?,
+    string[]?,
+  ];
   return {
     session: {
       id,
@@ -53,6 +65,8 @@ export function parseRow(id: string, row: string): SessionRow {
       expiresAt: Number(expires),
       absoluteExpiresAt: Number(absolute),
       authenticatedAt: Number(authenticated),
+      aal,
+      amr,
       lastSeenAt: Number(seen),
       ip,
       userAgent,

@@ -99,12 +99,14 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
   override async open(session: NewSession): Promise<OpenedSession | null> {
     const { id, now, ttl, absoluteLifetime, replaces, successor, rotationGrace, maxPerUser } = session;
     const isLogin = session.authenticatedAt !== null;
+    const { elevates = false } = session;
     const login = isLogin ? await this.login(session, session.authenticatedAt) : null;
     if (isLogin && !login) return null;
     const owner = replaces === null ? null : await this.ownerOf(replaces);
     const userId = login?.userId ?? owner;
     if (userId === null || userKey(userId) !== userKey(session.userId)) return null;
     const isForeign = owner !== null && userKey(owner) !== userKey(userId);
+    if (elevates && (owner === null || isForeign)) return null;
     const foreign = isForeign ? (await this.close(CLOSE_FAMILIES, owner, [replaces!])).removed : [];
 
     const lifetime = Math.ceil(absoluteLifetime + KEPT_AFTER_END);
@@ -125,13 +127,14 @@ export class RedisSessionStore extends SessionStore implements OnModuleInit {
       randomUUID(),
       login ? String(login.authenticatedAt + absoluteLifetime) : '',
       login ? String(login.authenticatedAt) : '',
-      tailOf({ ...session, userId }),
+      tailOf({ ...session, userId, ...(!login && { amr: undefined }) }),
       replaces ?? '',
       word(successor === null ? null : id),
       String(maxPerUser),
       choiceOf(session.remembered),
       String(now + (session.rememberedTtl ?? ttl)),
       this.clock.isWallClock ? '' : String(now),
+      elevates ? '1' : '',
     ]);
     const [row, ...rest] = (opened as string[] | null) ?? [];
     const removed = rest.map((words) => parseRemoved(words, userId));

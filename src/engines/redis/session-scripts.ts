@@ -66,20 +66,27 @@ export const NOW = new RedisScript(`return ${NODE_TIME}`);
 /**
  * Returns the new row and the removed ones (see `parseRemoved`); nothing if it is refused, and then nothing has
  * changed. Without an instant of the rotation, Redis's clock says when it was: another process, whose clock may differ,
- * decides whether the old token still comes in time.
+ * decides whether the old token still comes in time. With `elevates`, the old session has to be there as for a mere
+ * rotation, and its handle and data are kept.
  */
 export const OPEN = script(`
-  local id, now, wanted, handle, absolute, authenticated, tail, replaces, successor, most, remembered, longer, rotation =
-    ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12],
-    ARGV[13], ARGV[14]
+  local id, now, wanted, handle, absolute, authenticated, tail, replaces, successor, most, remembered, longer, rotation,
+    elevates = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12],
+    ARGV[13], ARGV[14], ARGV[15] == '1'
   local instant, rows = tonumber(now), readAll()
   local replaced = rows[replaces]
-  if authenticated == '' then
+  local isLogin = authenticated ~= ''
+  if elevates or not isLogin then
     if not replaced or replaced.rotated ~= '~' or tonumber(replaced.expires) <= instant
       or tonumber(replaced.absolute) <= instant then return false end
-    handle, absolute, authenticated = replaced.handle, replaced.absolute, replaced.authenticated
-    remembered = replaced.remembered
-    if remembered == '1' then wanted = longer end
+    handle = replaced.handle
+    if not isLogin then
+      absolute, authenticated, remembered = replaced.absolute, replaced.authenticated, replaced.remembered
+      if remembered == '1' then wanted = longer end
+      -- No name of a method has a bracket in it.
+      local proof = string.match(string.match(replaced.tail, '^[^\\n]*'), ',[12],%[[^%[%]]*%]%]$')
+      if proof then tail = string.sub(tail, 1, -2) .. proof end
+    end
     tail = tail .. (string.match(replaced.tail, '\\n.*$') or '')
     if rotation == '' then rotation = ${NODE_TIME} end
     replaced.rotated, replaced.successor, replaced.expires = rotation, successor, lesser(replaced.expires, now)

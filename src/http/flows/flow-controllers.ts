@@ -4,6 +4,7 @@ import { AccountDeletionController } from './account-deletion.controller.js';
 import { EmailChangeController } from './email-change.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
 import { PasswordResetController } from './password-reset.controller.js';
+import { StepUpController } from './step-up.controller.js';
 
 /** The routes of each flow. */
 const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
@@ -11,6 +12,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
   passwordChange: PasswordChangeController,
   emailChange: EmailChangeController,
   accountDeletion: AccountDeletionController,
+  stepUp: StepUpController,
 };
 
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
@@ -18,7 +20,8 @@ export type FlowHandler =
   | keyof PasswordResetController
   | keyof PasswordChangeController
   | keyof EmailChangeController
-  | keyof AccountDeletionController;
+  | keyof AccountDeletionController
+  | keyof StepUpController;
 
 /** The classes that have the routes of these flows. */
 export function flowControllersOf(flows: readonly FlowName[]): Type[] {

@@ -28,6 +28,7 @@ export function entityOnTable(
   );
   storage.generations.push(...declared(storage.generations));
   storage.indices.push(...declared(storage.indices).map((one) => ({ ...one, name: rename(one.name) })));
+  storage.checks.push(...declared(storage.checks).map((one) => ({ ...one, name: rename(one.name) })));
   storage.uniques.push(...declared(storage.uniques).map((one) => ({ ...one, name: rename(one.name) })));
   storage.foreignKeys.push(
     ...declared(storage.foreignKeys).map((one) => {

@@ -26,6 +26,14 @@ export abstract class JwtSessionColumns {
 
   @Column({ name: 'user_agent', type: 'text', nullable: true })
   userAgent!: string | null;
+
+  /** The assurance of its proofs. Null: 1, as in a row of the version before. */
+  @Column({ type: 'smallint', nullable: true })
+  aal!: number | null;
+
+  /** The methods of its proofs. Null in a row of the version before. */
+  @Column({ type: 'text', array: true, nullable: true })
+  amr!: string[] | null;
 }
 
 /** With `jwt.registry`: the session JWTs that were handed out. What has ended goes with the user's next one. */

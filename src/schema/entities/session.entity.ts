@@ -1,8 +1,9 @@
-import { Column, Entity, ForeignKey, Generated, Index, PrimaryColumn } from 'typeorm';
+import { Check, Column, Entity, ForeignKey, Generated, Index, PrimaryColumn } from 'typeorm';
 import type { UserIdType } from '../user-id-type.js';
 import { UserEntity } from './user.entity.js';
 
 /** Every column of `sessions` except `user_id`, whose type is that of the user table. */
+@Check('sessions_aal_check', 'aal IN (1, 2)')
 export abstract class SessionColumns {
   /** Lower-case hex SHA-256 of the token's raw bytes; the token itself is never stored. */
   @PrimaryColumn({ type: 'text', primaryKeyConstraintName: 'sessions_pkey' })
@@ -64,6 +65,14 @@ export abstract class SessionColumns {
   /** What the application keeps in the session; null if it never did. */
   @Column({ type: 'jsonb', nullable: true })
   data!: Record<string, unknown> | null;
+
+  /** The assurance of its proofs. Null: 1, as in a row of another program. */
+  @Column({ type: 'smallint', nullable: true })
+  aal!: number | null;
+
+  /** The methods of its proofs. Null in a row of another program. */
+  @Column({ type: 'text', array: true, nullable: true })
+  amr!: string[] | null;
 }
 
 /**

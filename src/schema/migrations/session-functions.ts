@@ -14,6 +14,8 @@ export interface SessionFunctions {
   readonly ownUsers: boolean;
   /** Whether a session knows what its login chose: since the migration RememberSessions. */
   readonly remembers: boolean;
+  /** Whether a session knows how its user was authenticated: since the migration AddAssurance. */
+  readonly assures: boolean;
   readonly named: (name: string) => string;
   readonly path: string;
 }
@@ -21,7 +23,7 @@ export interface SessionFunctions {
 export function sessionFunctions(
   { userId, tables }: AuthSchemaSettings,
   names: SchemaNames,
-  { remembers }: Pick<SessionFunctions, 'remembers'>,
+  { remembers, assures = false }: Pick<SessionFunctions, 'remembers'> & Partial<Pick<SessionFunctions, 'assures'>>,
 ): SessionFunctions {
   return {
     sessions: quoted(tables.sessions),
@@ -30,6 +32,7 @@ export function sessionFunctions(
     userId: userId ?? 'uuid',
     ownUsers: userId === undefined,
     remembers,
+    assures,
     named: (functionName) => names.qualified(`latchkey_${functionName}`),
     path: onOwnPath(names),
   };
@@ -37,13 +40,19 @@ export function sessionFunctions(
 
 /** One more of a list, if sessions know what their login chose. */
 const choice = ({ remembers }: SessionFunctions, item: string) => (remembers ? `, ${item}` : '');
+/** The same, if they know how their user was authenticated. */
+const assurance = ({ assures }: SessionFunctions, items: string) => (assures ? `, ${items}` : '');
 /** The defaults are for processes of the version before, which go on during a deployment. */
 const CHOSEN = 'is_remembered boolean DEFAULT NULL';
+const PROVED = 'level smallint DEFAULT NULL, methods text[] DEFAULT NULL';
 const KEEP_CHOICE = `
-      is_remembered := replaced.remembered;
-      IF is_remembered THEN
-        ttl := coalesce(remembered_ttl, ttl);
-      END IF;`;
+        is_remembered := replaced.remembered;
+        IF is_remembered THEN
+          ttl := coalesce(remembered_ttl, ttl);
+        END IF;`;
+const KEEP_PROOF = `
+        level := replaced.aal;
+        methods := replaced.amr;`;
 
 /** The key of the advisory lock for one user's sessions. */
 export const lockOf = (owner: string) =>
@@ -91,7 +100,7 @@ const underCap = ({ sessions }: SessionFunctions) =>
 export const addSession = (f: SessionFunctions) => `
   CREATE OR REPLACE FUNCTION ${f.named('add_session')}(
     new_id text, of_user text, instant timestamptz, ttl interval, lifetime interval, authenticated timestamptz,
-    from_ip text, agent text, max_sessions integer, checks_cutoff boolean, cutoff timestamptz${choice(f, CHOSEN)}
+    from_ip text, agent text, max_sessions integer, checks_cutoff boolean, cutoff timestamptz${choice(f, CHOSEN)}${assurance(f, PROVED)}
   ) RETURNS text ${f.path} AS $$
   DECLARE
     owner ${f.userId} := of_user;
@@ -103,9 +112,9 @@ export const addSession = (f: SessionFunctions) => `
       PERFORM pg_catalog.pg_advisory_xact_lock(key);
     END IF;${lockAccount(f, 'RETURN NULL')}
     INSERT INTO ${f.sessions} (id, user_id, created_at, expires_at, handle, last_seen_at, authenticated_at,
-        absolute_expires_at, ip, user_agent${choice(f, 'remembered')})
+        absolute_expires_at, ip, user_agent${choice(f, 'remembered')}${assurance(f, 'aal, amr')})
       SELECT new_id, owner, instant, least(instant + ttl, ends_at), family, instant, authenticated, ends_at,
-        from_ip, agent${choice(f, 'is_remembered')}
+        from_ip, agent${choice(f, 'is_remembered')}${assurance(f, 'level, methods')}
       WHERE ${underCap(f)};
     IF FOUND THEN
       RETURN pg_catalog.concat_ws(' '::text, family, pg_catalog.date_part('epoch'::text, authenticated), owner);
@@ -119,7 +128,8 @@ const MAX_ROTATED = 25;
 /**
  * Opens or rotates a session (`PostgresSessionStore.open`). Returns the new session, and before it the rows that ended
  * with it: the family a login replaces, and those over the cap. The user's sessions are ranked only if one may be over
- * the cap. A mere rotation also carries these columns of later migrations to the new session.
+ * the cap. A mere rotation also carries these columns of later migrations to the new session, and so does an elevation:
+ * a rotation with a new proof, whose lifetimes start anew.
  *
  * With `timesRotations` (since the migration TimeRotations) and no `rotation`, the database's clock says when a session
  * was rotated: another process, whose clock may differ, decides whether its token still comes in time. Not `now()`,
@@ -132,7 +142,7 @@ export const openSession = (
   CREATE OR REPLACE FUNCTION ${f.named('open_session')}(
     new_id text, of_user text, instant timestamptz, ttl interval, lifetime interval, authenticated timestamptz,
     from_ip text, agent text, replaced_id text, max_sessions integer, checks_cutoff boolean, cutoff timestamptz,
-    sealed_successor text${choice(f, `${CHOSEN}, remembered_ttl interval DEFAULT NULL`)}${timesRotations ? ', rotation timestamptz DEFAULT NULL' : ''}
+    sealed_successor text${choice(f, `${CHOSEN}, remembered_ttl interval DEFAULT NULL`)}${timesRotations ? ', rotation timestamptz DEFAULT NULL' : ''}${assurance(f, `${PROVED}, elevates boolean DEFAULT false`)}
   ) RETURNS SETOF ${f.sessionRows} ${f.path} AS $$
   DECLARE
     owner ${f.userId} := of_user;
@@ -145,7 +155,7 @@ export const openSession = (
     ELSE
       PERFORM latchkey_lock_owners(ARRAY[replaced_id], owner);
     END IF;${lockAccount(f, 'RETURN')}
-    IF authenticated IS NULL THEN
+    IF authenticated IS NULL${f.assures ? ' OR elevates' : ''} THEN
       UPDATE ${f.sessions} s SET rotated_at = ${timesRotations ? 'coalesce(rotation, pg_catalog.clock_timestamp())' : 'instant'}, successor = sealed_successor, expires_at = least(s.expires_at, instant),
           absolute_expires_at = coalesce(s.absolute_expires_at, s.created_at + lifetime)
         WHERE s.id = replaced_id AND s.user_id = owner AND s.rotated_at IS NULL AND s.expires_at > instant
@@ -154,9 +164,11 @@ export const openSession = (
       IF NOT FOUND THEN
         RETURN;
       END IF;
-      authenticated := coalesce(replaced.authenticated_at, replaced.created_at);
-      ends_at := replaced.absolute_expires_at;
-      family := replaced.handle;${f.remembers ? KEEP_CHOICE : ''}
+      family := replaced.handle;
+      IF authenticated IS NULL THEN
+        authenticated := coalesce(replaced.authenticated_at, replaced.created_at);
+        ends_at := replaced.absolute_expires_at;${f.remembers ? KEEP_CHOICE : ''}${f.assures ? KEEP_PROOF : ''}
+      END IF;
     ELSIF replaced_id IS NOT NULL THEN
       RETURN QUERY DELETE FROM ${f.sessions} s USING ${f.sessions} r
         WHERE r.id = replaced_id AND s.user_id = r.user_id AND s.handle = r.handle RETURNING s.*;
@@ -171,8 +183,8 @@ export const openSession = (
         RETURNING *;
     END IF;
     RETURN QUERY INSERT INTO ${f.sessions} (id, user_id, created_at, expires_at, handle, last_seen_at, authenticated_at,
-        absolute_expires_at, ip, user_agent${choice(f, 'remembered')}${carries.map((column) => `, ${column}`).join('')})
+        absolute_expires_at, ip, user_agent${choice(f, 'remembered')}${assurance(f, 'aal, amr')}${carries.map((column) => `, ${column}`).join('')})
       VALUES (new_id, owner, instant, least(instant + ttl, ends_at), family, instant, authenticated, ends_at,
-        from_ip, agent${choice(f, 'is_remembered')}${carries.map((column) => `, replaced.${column}`).join('')})
+        from_ip, agent${choice(f, 'is_remembered')}${assurance(f, 'level, methods')}${carries.map((column) => `, replaced.${column}`).join('')})
       RETURNING *;
   END $$`;

@@ -15,6 +15,8 @@ const session = (id: string, userId: string): AuthenticatedSession => ({
     expiresAt: days(30),
     absoluteExpiresAt: days(90),
     authenticatedAt: 0,
+    aal: 1,
+    amr: [],
     lastSeenAt: 0,
     ip: null,
     userAgent: null,

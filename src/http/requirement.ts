@@ -1,0 +1,30 @@
+import { SetMetadata } from '@nestjs/common';
+import type { AuthError } from '../auth.errors.js';
+import type { Duration } from '../common/duration.js';
+import type { LackingAssurance } from '../login/assurance.js';
+import type { RequestAuth } from './auth-request.js';
+
+/** @internal Metadata key of what a handler, or its class, asks of the caller. */
+export const REQUIREMENTS = Symbol('nestjs-latchkey.requirements');
+
+/**
+ * @internal What a handler asks of the caller beyond a live session: returns the refusal, what a step-up would have to
+ * prove, or `null`. Synchronous, since the session and its user are known.
+ */
+export type Requirement = (auth: RequestAuth, at: RequiredAt) => AuthError | LackingAssurance | null;
+
+/** @internal The instant (epoch ms), and `flows.freshness`. */
+export interface RequiredAt {
+  readonly now: number;
+  readonly freshness: Duration;
+}
+
+/** @internal One more requirement of a handler or class. */
+export function require(requirement: Requirement): MethodDecorator & ClassDecorator {
+  return (target: object, key?: string | symbol, descriptor?: PropertyDescriptor) => {
+    const marked = (descriptor?.value ?? target) as object;
+    const others = (Reflect.getMetadata(REQUIREMENTS, marked) as Requirement[] | undefined) ?? [];
+    // Decorators apply from the bottom up; this keeps the order in which they are written.
+    SetMetadata(REQUIREMENTS, [requirement, ...others])(target, key!, descriptor!);
+  };
+}
