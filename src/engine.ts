@@ -57,6 +57,9 @@ export type { Bucket, BucketUsage } from './rate-limit/rate-limit.policy.js';
 export { RateLimitStore } from './rate-limit/rate-limit.store.js';
 export type { ConsumeResult } from './rate-limit/rate-limit.store.js';
 
+export { DefaultPasswordPolicy } from './user/default-password-policy.js';
+export { NewPasswords } from './user/new-passwords.js';
+export { PasswordPolicy } from './user/password-policy.js';
 export { bcryptPasswords, pbkdf2Passwords, scryptPasswords, type BcryptLibrary } from './user/legacy-passwords.js';
 export type { LegacyPasswords, LegacyVerdict } from './config/password-settings.js';
 
@@ -73,9 +76,16 @@ export { PasswordLogin } from './login/password-login.js';
 export type { PasswordSource } from './login/password-login.js';
 export { PasswordChangeService } from './password/password-change.service.js';
 export type { ChangedPassword, PasswordChangeContext } from './password/password-change.service.js';
-export { PasswordResetService } from './password/password-reset.service.js';
+export { RegistrationService } from './registration/registration.service.js';
+export type {
+  RegistrationContext,
+  RegistrationProof,
+  RegistrationRequest,
+  StartedRegistration,
+} from './registration/registration.service.js';
 export { StepUpService } from './step-up/step-up.service.js';
 export type { SteppedUp, StepUpContext, StepUpMethod } from './step-up/step-up.service.js';
+export { PasswordResetService } from './password/password-reset.service.js';
 export { SessionScheme } from './login/session-scheme.js';
 export type { CookieValue, ElevatedSession, OpeningContext, AuthenticationResult } from './login/session-scheme.js';
 
@@ -103,6 +113,7 @@ export { WithoutExtension } from './http/auth.decorators.js';
 export { ClientIp } from './http/client-ip.js';
 export { CookieWriter } from './http/cookie-writer.js';
 export { DeviceCookie } from './http/device-cookie.js';
+export { FlowCookie } from './http/flow-cookie.js';
 export { parseLoginBody } from './http/login-body.js';
 export type { LoginBody } from './http/login-body.js';
 export { RateLimitGuard } from './http/rate-limit.guard.js';

@@ -44,10 +44,11 @@ export interface EphemeralTokenFields {
    */
   email_otp_setup: { username: string; codeHash: string };
   /**
-   * The mailed link of a registration. It belongs to the address: there is no account yet. `browser` is the SHA-256 of
-   * the cookie of the browser that asked; `passwordHash` is missing if no password has been chosen yet.
+   * The mailed link of a registration. It belongs to the address: there is no account yet. `passwordHash` is missing if
+   * no password has been chosen yet. `codeHash` is the SHA-256 of the token and the mailed code together, so that it
+   * gives away neither.
    */
-  register: { email: string; passwordHash?: string; browser?: string };
+  register: { email: string; passwordHash?: string; codeHash?: string };
   /** The mailed link to a new address, for the account that still has the old one. */
   email_change: { username: string; from: string; to: string };
   /**

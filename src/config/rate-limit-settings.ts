@@ -28,6 +28,8 @@ export interface RateLimitEvents {
   email_send: true;
   /** Requests for an account from one address. */
   register_ip: true;
+  /** Wrong codes of one registration, and wrong passwords that come with its link from another browser. */
+  register_confirm: true;
   /** Requests from one address, of all flows that mail something. */
   mail_ip: true;
   password_reset_send: true;
@@ -66,6 +68,7 @@ export class RateLimitSettings {
     '2fa_attempt': { limit: 5, window: minutes(15) },
     email_send: { limit: 3, window: minutes(10) },
     register_ip: { limit: 10, window: hours(1) },
+    register_confirm: { limit: 5, window: minutes(15) },
     mail_ip: { limit: 20, window: minutes(15) },
     password_reset_send: { limit: 3, window: minutes(15) },
     password_reset_ip: { limit: 10, window: minutes(15) },

@@ -57,7 +57,8 @@ export class EphemeralTokenService {
   /**
    * Issues a token of this type: 43 characters of base64url, 32 for a download. `ttl` is in milliseconds; the default
    * is that of the type. If a user may have only one token of the type (`password_reset`, `email_otp_setup`), the
-   * earlier one is void from now on.
+   * earlier one is void from now on. `token` is one of `newEphemeralToken` that somebody has to know beforehand, such as
+   * a browser.
    *
    * @throws {AuthError} `INVALID_INPUT` if fields are missing or do not fit; `facts.fields` names them.
    * @throws {AuthError} `USER_NOT_FOUND` if `username` is not the login name of an enabled account. Look the account up
@@ -68,7 +69,7 @@ export class EphemeralTokenService {
   async issue<Type extends EphemeralTokenType>(
     type: Type,
     fields: EphemeralTokenFields[Type],
-    { ttl }: { ttl?: Duration } = {},
+    { ttl, token = newEphemeralToken(type) }: { ttl?: Duration; token?: string } = {},
   ): Promise<string> {
     const rule = this.rule(type);
     const lifetime = ttl ?? rule.ttl;
@@ -79,7 +80,6 @@ export class EphemeralTokenService {
     const login = (fields as { username?: string }).username;
     const isOwned = columns.username !== null && login !== undefined;
     const user = isOwned ? await this.enabledUser(login) : null;
-    const token = newEphemeralToken(type);
     const now = this.clock.now();
     const hash = ephemeralTokenHash(type, token)!;
     await this.store.insert(

@@ -89,7 +89,7 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
     'register',
     new Map([
       ['passwordHash', { isValid: isText, optional: true }],
-      ['browser', { isValid: isText, optional: true }],
+      ['codeHash', { isValid: isText, optional: true }],
     ]),
   ],
   [
@@ -206,9 +206,11 @@ export function toColumns(type: string, rule: EphemeralTokenRule, fields: object
     const names = Object.keys(mistakes).join(', ');
     throw new AuthError('INVALID_INPUT', `Not the fields of a '${type}' token: ${names}.`, { fields: mistakes });
   }
-  const login = given.get('username');
+  // A name too long for its column.
+  const { field: owner } = (ours ?? HOST_COLUMNS).find(({ column }) => column === 'username') ?? USERNAME;
+  const login = given.get(owner);
   if (typeof login === 'string' && columns.username !== normalizeLogin(login)) {
-    columns.payload = { ...columns.payload, username: normalizeLogin(login) };
+    columns.payload = { ...columns.payload, [owner]: normalizeLogin(login) };
   }
   return columns;
 }

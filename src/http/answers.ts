@@ -151,6 +151,9 @@ export function errorAnswer(code: AuthErrorCode, ...others: AuthErrorCode[]) {
     message: z.string().describe('For the developer; it may change.'),
   }) satisfies z.ZodType<AuthErrorBody>;
   const expected = z.record(z.string(), z.string()).describe('What is expected of each wrong field.');
-  if (code === 'INVALID_INPUT') return { status, schema: body.extend({ fields: expected }) };
-  return { status, schema: [code, ...others].includes('STEP_UP_REQUIRED') ? body.extend(StepUpFacts) : body };
+  if (code === 'INVALID_INPUT' && !others.includes('WEAK_PASSWORD'))
+    return { status, schema: body.extend({ fields: expected }) };
+  const rules = z.array(z.string()).optional().describe('Which rules a weak password breaks, such as `too_short`.');
+  if (others.includes('WEAK_PASSWORD')) return { status, schema: body.extend({ fields: expected, rules }) };
+  return { status, schema: others.includes('STEP_UP_REQUIRED') ? body.extend(StepUpFacts) : body };
 }

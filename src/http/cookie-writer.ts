@@ -71,8 +71,19 @@ export class CookieWriter {
     this.decide(response, { headers: [this.cookie.set(value, lifetime)], isRenewal: true });
   }
 
+  /** Sets a cookie beside the session cookie, such as that of a flow. Throws as `set` does. */
+  add(response: object, header: string): void {
+    const raw = rawOf(response);
+    const append = () => void raw.appendHeader('Set-Cookie', header);
+    if (raw.headersSent) return append();
+    onHeaders(raw, () => {
+      this.warnOfPlainHttp(raw);
+      append();
+    });
+  }
+
   private decide(response: object, decision: Decision): void {
-    const raw = (response as { raw?: ServerResponse }).raw ?? (response as ServerResponse);
+    const raw = rawOf(response);
     if (raw.headersSent) {
       if (!decision.isRenewal) raw.appendHeader('Set-Cookie', decision.headers);
       return;
@@ -105,4 +116,9 @@ export class CookieWriter {
     raw.setHeader('Set-Cookie', [...others, ...headers]);
     if (this.announces && headers.some((one) => this.cookie.isOurs(one))) raw.setHeader(COOKIE_IS_SET, '1');
   }
+}
+
+/** Fastify's reply has the response in it. */
+function rawOf(response: object): ServerResponse {
+  return (response as { raw?: ServerResponse }).raw ?? (response as ServerResponse);
 }

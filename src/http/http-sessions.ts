@@ -130,10 +130,25 @@ export class HttpSessions {
     login: HttpLoginAttempt | VerifiedLogin,
     { remember }: StartOptions = {},
   ): Promise<StartedSession> {
+    return this.open(request, response, (context) => this.logIn(login, { ...context, remember }));
+  }
+
+  /**
+   * As `start`, for a flow that opens the session itself, such as the end of a registration: `work` is told where the
+   * request comes from and what it has sent, and hands it on to `LoginService`.
+   *
+   * @throws whatever `work` throws.
+   * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
+   *   the same.
+   */
+  async open(
+    request: HttpRequest,
+    response: object,
+    work: (context: LoginContext) => Promise<CompletedLogin>,
+  ): Promise<StartedSession> {
     const presented = this.cookie.values(headerOf(request, 'cookie'));
     const devices = this.deviceCookie.values(headerOf(request, 'cookie'));
-    const context = { ...this.context(request), presented, devices, remember };
-    const { user, credential, device } = await this.logIn(login, context);
+    const { user, credential, device } = await work({ ...this.context(request), presented, devices });
     this.writer.set(response, credential, device);
     forgetAuth(request);
     return { user, expiresAt: credential.expiresAt };

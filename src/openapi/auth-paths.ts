@@ -17,8 +17,13 @@ import {
 } from '../http/answers.js';
 import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller.js';
 import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
-import { ForgottenPasswordBody, PasswordResetBody } from '../http/flows/password-reset.controller.js';
+import {
+  RegistrationBody,
+  RegistrationConfirmationBody,
+  RegistrationResendBody,
+} from '../http/flows/registration.controller.js';
 import { StepUpBody } from '../http/flows/step-up.controller.js';
+import { ForgottenPasswordBody, PasswordResetBody } from '../http/flows/password-reset.controller.js';
 import { loginBodySchema } from '../http/login-body.js';
 import type { Handler, MountedRoute } from './mounted-routes.js';
 
@@ -48,12 +53,15 @@ interface Description {
   readonly description: string;
   /** Whether a session is needed, ended if there is one, or of no use. */
   readonly session: 'needed' | 'optional' | 'none';
-  /** Whether a right answer has `Set-Cookie`: always, sometimes, or never. */
-  readonly cookie: 'set' | 'renewed' | 'none';
+  /**
+   * Whether a right answer has `Set-Cookie` for the session: always, sometimes, or never; or always for a flow, which it
+   * ties to this browser.
+   */
+  readonly cookie: 'set' | 'renewed' | 'none' | 'flow';
+  /** Whether the requests of one client are limited, which every answer behind that limit says. */
+  readonly limited?: boolean;
   /** Whether a right answer may empty the browser's store. */
   readonly clears?: boolean;
-  /** Whether it is limited by address, which every answer tells. */
-  readonly limited?: boolean;
   /** What it takes. */
   readonly takes?: BodyName;
   readonly parameters?: readonly object[];
@@ -196,7 +204,55 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'AuthInvalidLink',
       'AuthCrossOrigin',
       'AuthBodyTooLarge',
-      'AuthInvalidInput',
+      'AuthWeakPassword',
+      'AuthRateLimited',
+      'AuthUnsupported',
+      'AuthPasswordUnavailable',
+    ],
+  },
+  register: {
+    id: 'authRegister',
+    summary: 'Ask for an account',
+    description:
+      'Mails a link and a code to the address, or tells its owner that there is an account; the answer says neither. There is no account before the end.',
+    session: 'none',
+    cookie: 'flow',
+    limited: true,
+    takes: 'AuthRegistration',
+    status: 202,
+    done: 'A mail is on its way.',
+    answer: 'AuthDone',
+    errors: ['AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthWeakPassword', 'AuthRateLimited', 'AuthPasswordUnavailable'],
+  },
+  resendRegistration: {
+    id: 'authRegisterResend',
+    summary: 'Ask for another mail',
+    description: 'As asking for an account, with the password that was chosen in this browser. Earlier links are void.',
+    session: 'none',
+    cookie: 'flow',
+    limited: true,
+    takes: 'AuthRegistrationResend',
+    status: 202,
+    done: 'A mail is on its way.',
+    answer: 'AuthDone',
+    errors: ['AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthRateLimited', 'AuthUnavailable'],
+  },
+  confirmRegistration: {
+    id: 'authRegisterConfirm',
+    summary: 'Open the account',
+    description:
+      'Proves the mailbox by the mailed link, or by the code in the browser that asked, opens the account and logs it in. From another browser, the link needs the password too.',
+    session: 'none',
+    cookie: 'set',
+    takes: 'AuthRegistrationConfirmation',
+    done: 'There is an account, and it is logged in.',
+    answer: 'AuthLogin',
+    errors: [
+      'AuthInvalidLink',
+      'AuthInvalidCredentials',
+      'AuthCrossOrigin',
+      'AuthBodyTooLarge',
+      'AuthWeakPassword',
       'AuthRateLimited',
       'AuthUnsupported',
       'AuthPasswordUnavailable',
@@ -303,7 +359,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'AuthInvalidCredentials',
       'AuthCrossOrigin',
       'AuthBodyTooLarge',
-      'AuthInvalidInput',
+      'AuthWeakPassword',
       'AuthRateLimited',
       'AuthLoginUnavailable',
     ],
@@ -316,6 +372,9 @@ const BODIES = {
   AuthForgottenPassword: () => ForgottenPasswordBody,
   AuthPasswordReset: () => PasswordResetBody,
   AuthPasswordChange: () => PasswordChangeBody,
+  AuthRegistration: () => RegistrationBody,
+  AuthRegistrationResend: () => RegistrationResendBody,
+  AuthRegistrationConfirmation: () => RegistrationConfirmationBody,
   AuthStepUpProof: () => StepUpBody,
   AuthEmailChange: () => EmailChangeBody,
   AuthLink: () => LinkBody,
@@ -349,7 +408,8 @@ function errorsOf({ takesJwts }: RouteFacts) {
     },
     AuthInvalidLink: {
       ...errorAnswer('INVALID_LINK'),
-      description: 'The link is unknown, spent, expired or replaced by a newer one: all look the same.',
+      description:
+        "The link or code is unknown, spent, expired, replaced by a newer one, or another browser's: all look the same.",
     },
     AuthUnauthenticated: {
       ...errorAnswer('UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
@@ -375,6 +435,10 @@ function errorsOf({ takesJwts }: RouteFacts) {
       description: 'The body is larger than the application takes.',
     },
     AuthInvalidInput: { ...errorAnswer('INVALID_INPUT'), description: 'The body has the wrong shape, or is no JSON.' },
+    AuthWeakPassword: {
+      ...errorAnswer('INVALID_INPUT', 'WEAK_PASSWORD'),
+      description: 'The new password is too easy to guess, or the body has the wrong shape.',
+    },
     AuthRateLimited: {
       ...errorAnswer('RATE_LIMITED'),
       description: 'Too many attempts of this address or account.',
@@ -534,12 +598,15 @@ const limits = (isAlways: boolean) => ({
   'RateLimit-Policy': header('The limits.', TEXT, isAlways),
 });
 
-function headersOf({ cookie, clears, limited }: Description, facts: RouteFacts): object {
+function headersOf({ cookie, limited, clears }: Description, facts: RouteFacts): object {
   const isAlways = cookie === 'set';
   return {
     ...NO_STORE,
     ...(limited && limits(true)),
-    ...(cookie !== 'none' && setCookie(facts, isAlways)),
+    ...(cookie === 'flow' && {
+      'Set-Cookie': header('Ties what was asked for to this browser. It is HttpOnly.', TEXT),
+    }),
+    ...((cookie === 'set' || cookie === 'renewed') && setCookie(facts, isAlways)),
     ...(clears && facts.clearsSiteData && { 'Clear-Site-Data': header('What the browser forgets.', TEXT, isAlways) }),
   };
 }

@@ -68,7 +68,7 @@ beforeAll(async () => {
       baseUrl: 'https://app.example.com',
       mailer: HangingMailer,
       mail: { ...MAIL.mail, concurrency: 1, shutdownTimeout: 1 },
-      flows: { passwordReset: {}, emailChange: {}, accountDeletion: {}, stepUp: {} },
+      flows: { registration: {}, passwordReset: {}, emailChange: {}, accountDeletion: {}, stepUp: {} },
     },
   });
   const { id } = await t.app.get(root.PostgresUserDirectory).create('ada@example.com', 'correct horse battery');

@@ -1,11 +1,19 @@
 import { Injectable } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { JwtCodecService, PasswordHasher, PostgresUserDirectory, UserDirectory, type AuthUser } from 'nestjs-latchkey';
+import {
+  hours,
+  JwtCodecService,
+  PasswordHasher,
+  PostgresUserDirectory,
+  UserDirectory,
+  type AuthUser,
+} from 'nestjs-latchkey';
 import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import request from 'supertest';
 import { PASSWORD, PLATFORMS, startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
 import { AnswerChecker, emptyDocument, operationsOf, type Document } from '../support/openapi.js';
 import { startOwnPostgres, type OwnPostgres } from '../support/own-postgres.js';
+import { FLOW_COOKIE, cookiesOf, mailTo, REGISTRATION } from '../support/registration.js';
 
 /** A directory of an application that cannot end what is stored nowhere. */
 @Injectable()
@@ -13,7 +21,10 @@ class DirectoryWithoutCutoffs extends PostgresUserDirectory {}
 const inherited = Object.getOwnPropertyDescriptor(UserDirectory.prototype, 'invalidateTokens')!;
 Object.defineProperty(DirectoryWithoutCutoffs.prototype, 'invalidateTokens', inherited);
 
-const LIMITS = { policies: { login_ip: { limit: 100_000 }, login_attempt: { limit: 2 } }, backoff: { base: 0 } };
+const LIMITS = {
+  policies: { login_ip: { limit: 100_000 }, login_attempt: { limit: 2 }, mail_ip: { limit: 100_000 } },
+  backoff: { base: 0 },
+};
 
 interface Configuration {
   readonly name: string;
@@ -54,9 +65,14 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
   let checker: AnswerChecker;
 
   beforeAll(async () => {
-    const options = { rateLimits: LIMITS, password: { memoryCost: 8, timeCost: 1, concurrency: 1, queue: 0 }, ...auth };
+    const options = {
+      ...REGISTRATION,
+      rateLimits: LIMITS,
+      password: { memoryCost: 8, timeCost: 1, concurrency: 1, queue: 0 },
+      ...auth,
+    };
     t = await startTestApp({ platform, url: postgres.server.url, auth: options });
-    await t.db.query('DELETE FROM users');
+    for (const table of ['users', 'auth_rate_limit_events']) await t.db.query(`DELETE FROM ${table}`);
     document = withAuthPaths(emptyDocument(openapi), t.app);
     checker = new AnswerChecker(document);
   }, 60_000);
@@ -81,6 +97,12 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
     ['delete', '/auth/sessions/none'],
     ['post', '/auth/logout-all'],
   ] as const;
+  const FORGED = 'A'.repeat(43);
+  const REGISTERING = [
+    ['/auth/register', { email: 'new@example.com', password: PASSWORD }],
+    ['/auth/register/resend', { email: 'new@example.com' }],
+    ['/auth/register/confirm', { token: FORGED, password: PASSWORD }],
+  ] as const;
   const FOREIGN = { Origin: 'https://evil.example' };
   const cookieOf = (answer: request.Response) =>
     answer
@@ -100,6 +122,7 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
     for (const path of LOGINS) answers.push(await send('post', path, { body: { email, password: PASSWORD } }));
     for (const [method, path] of GUARDED) answers.push(await send(method, path, { headers }));
     answers.push(await send('post', '/auth/logout', { headers }));
+    for (const [path, body] of REGISTERING) answers.push(await send('post', path, { body }));
     return new Set(answers.map(({ status, body }) => `${status} ${body.code}`));
   }
 
@@ -108,6 +131,7 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
       const body = { email: 'ada@example.com', password: PASSWORD };
       expect((await send('post', path, { body })).body.code).toBe('SETUP_INCOMPLETE');
     }
+    await seesRegistration();
     const ada = await createUser(t, 'ada@example.com');
     const right = { email: ada.email, password: PASSWORD };
     for (const path of LOGINS) {
@@ -162,7 +186,7 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
 
     t.clock.advance(1);
     const headers = await logIn(ada.email);
-    const tables = ['sessions', 'users', 'revoked_tokens'];
+    const tables = ['sessions', 'users', 'revoked_tokens', 'auth_ephemeral_tokens', 'auth_rate_limit_events'];
     for (const table of tables) await t.db.query(`ALTER TABLE ${table} RENAME TO gone_${table}`);
     const withoutTables = await sendAll(ada.email, headers).catch(String);
     for (const table of tables) await t.db.query(`ALTER TABLE gone_${table} RENAME TO ${table}`);
@@ -175,6 +199,40 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
 
     expect(checker.missing()).toEqual(Object.keys(unseen));
   }, 120_000);
+
+  async function seesRegistration() {
+    const [[register, asking], [resend], [confirm]] = REGISTERING;
+    for (const [path, body] of REGISTERING) {
+      expect((await send('post', path, { body, headers: FOREIGN })).status).toBe(403);
+      expect((await send('post', path, { body: { password: 'a'.repeat(2_000_000) } })).status).toBe(413);
+      for (const wrong of ['{', '[]', {}, { ...body, roles: ['admin'] }])
+        expect((await send('post', path, { body: wrong })).status).toBe(422);
+    }
+    const asked = await send('post', register, { body: asking });
+    expect(asked.status).toBe(202);
+    const { token, code } = await mailTo(t, asking.email);
+    for (let i = 0; i < 5; i++)
+      expect((await send('post', confirm, { body: { token, password: 'wrong' } })).status).toBe(401);
+    expect((await send('post', confirm, { body: { token, password: PASSWORD } })).status).toBe(429);
+    expect((await send('post', confirm, { body: { token: FORGED } })).status).toBe(400);
+    t.clock.advance(hours(1));
+    const busy = keepHashing(t);
+    expect((await send('post', register, { body: asking })).body.code).toBe('HASHER_OVERLOADED');
+    expect((await send('post', confirm, { body: { token, password: PASSWORD } })).body.code).toBe('HASHER_OVERLOADED');
+    await busy.stop();
+    const headers = { Cookie: `${FLOW_COOKIE}=${cookiesOf(asked)[FLOW_COOKIE]}` };
+    expect((await send('post', confirm, { body: { code }, headers })).status).toBe(200);
+    for (const path of [register, resend]) {
+      let answer: request.Response;
+      do answer = await send('post', path, { body: { email: asking.email } });
+      while (answer.status === 202);
+      expect(answer.status).toBe(429);
+      t.clock.advance(hours(1));
+      expect((await send('post', path, { body: { email: asking.email } })).status).toBe(202);
+    }
+    await t.db.query('DELETE FROM users');
+    t.clock.advance(hours(1));
+  }
 
   async function refuses(code: string, token: string) {
     for (const [method, path] of GUARDED) {
@@ -201,7 +259,7 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
         delete schema.properties['message'];
       }),
     ).not.toEqual([]);
-    expect(operationsOf(document)).toHaveLength(7);
+    expect(operationsOf(document)).toHaveLength(10);
   });
 });
 

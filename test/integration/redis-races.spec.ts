@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { EphemeralTokenService, type AuthUser } from 'nestjs-latchkey';
-import { RateLimitStore } from 'nestjs-latchkey/engine';
+import { EphemeralTokenService, SessionService, type AuthUser } from 'nestjs-latchkey';
+import { RateLimitStore, RegistrationService } from 'nestjs-latchkey/engine';
 import type { Bucket } from '../../src/rate-limit/rate-limit.policy.js';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
 import { startRacers, type Racers } from '../support/racers.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { engineFor } from '../support/redis-engine.js';
+import { accountOf, mailTo, newAddress, REGISTRATION } from '../support/registration.js';
 import { DEPLOYMENTS } from '../support/redis-server.js';
 
 describe.each(DEPLOYMENTS)('processes that race on %s', (_name, startServers) => {
@@ -16,7 +17,7 @@ describe.each(DEPLOYMENTS)('processes that race on %s', (_name, startServers) =>
   let racers: Racers;
   beforeAll(async () => {
     [db, servers] = await Promise.all([createTestDatabase(), startServers()]);
-    t = await startTestApp({ url: db.url, auth: { engine: engineFor(db.url, servers.urls) } });
+    t = await startTestApp({ url: db.url, auth: { ...REGISTRATION, engine: engineFor(db.url, servers.urls) } });
     ada = await createUser(t.app, 'ada@example.com');
     // The other processes have the time of day.
     t.clock.advance(Date.now() - t.clock.now());
@@ -34,6 +35,17 @@ describe.each(DEPLOYMENTS)('processes that race on %s', (_name, startServers) =>
       const token = await tokens.issue('password_reset', { username: ada.email });
       const got = await racers.run({ kind: 'consume', times: 50, type: 'password_reset', tokens: [token] });
       expect(got).toEqual([{ username: ada.email }]);
+    }
+  });
+
+  it('F31: of 150 that confirm one registration in three processes one has the account, and its session', async () => {
+    for (let round = 0; round < 5; round++) {
+      const email = newAddress();
+      const { browser } = await t.app.get(RegistrationService).register(email, { password: PASSWORD });
+      const { token } = await mailTo(t, email);
+      const got = await racers.run({ kind: 'register', times: 50, tokens: [token], binding: browser });
+      expect(got).toEqual([(await accountOf(t, email))!.id]);
+      expect(await t.app.get(SessionService).listForUser(got[0] as string)).toHaveLength(1);
     }
   });
 

@@ -42,8 +42,9 @@ import {
   type INestApplication, type OnModuleInit,
 } from '@nestjs/common';
 import {
-  aalOf, AuthErrorFilter, bcryptPasswords, CleanupService, LoginService, normalizeLogin, Outbox, PasswordChangeService,
-  StepUpService, TokenError, WithoutExtension, type BcryptLibrary, type LegacyPasswords,
+  aalOf, AuthErrorFilter, bcryptPasswords, CleanupService, DefaultPasswordPolicy, LoginService, NewPasswords,
+  normalizeLogin, Outbox, PasswordChangeService, StepUpService, TokenError, WithoutExtension, type BcryptLibrary,
+  type LegacyPasswords,
 } from 'nestjs-latchkey/engine';
 import { HealthCheckService } from '@nestjs/terminus';
 import { AuthHealthIndicator } from 'nestjs-latchkey/engine';
@@ -75,6 +76,7 @@ declare const stepUps: StepUpService;
 declare const jwtSessions: import('nestjs-latchkey/engine').JwtSessionService;
 declare const accountDeletion: import('nestjs-latchkey/engine').AccountDeletionService;
 declare const resets: import('nestjs-latchkey/engine').PasswordResetService;
+declare const registration: import('nestjs-latchkey/engine').RegistrationService;
 declare const emailChanges: import('nestjs-latchkey/engine').EmailChangeService;
 declare const tokens: EphemeralTokenService;
 declare const transaction: AuthTransaction;

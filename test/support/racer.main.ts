@@ -1,28 +1,27 @@
 import { getDataSourceToken } from '@nestjs/typeorm';
 import { EphemeralTokenService, isAuthError, RateLimitService } from 'nestjs-latchkey';
-import { PasswordResetService } from 'nestjs-latchkey/engine';
-import { MemoryMailer } from 'nestjs-latchkey/testing';
+import { PasswordResetService, RegistrationService } from 'nestjs-latchkey/engine';
 import type { DataSource } from 'typeorm';
 import { startAuthProcess } from './history/auth-process.js';
 import type { Task } from './racers.js';
+import { REGISTRATION } from './registration.js';
 
 // One of several processes that all do the same at the same moment. Started by `racers.ts`.
 
 const app = await startAuthProcess(
   {
+    ...REGISTRATION,
     rateLimits: { policies: { '2fa_attempt': { limit: 5 } } },
     // The tests' rows are of a clock that stands still, long ago.
     cleanup: { enabled: false },
-    baseUrl: 'https://app.example.com',
-    mailer: MemoryMailer,
-    mail: { pages: { password_reset: '/reset-password' } },
-    flows: { passwordReset: {} },
+    flows: { registration: {}, passwordReset: {} },
   },
   25,
 );
 const tokens = app.get(EphemeralTokenService);
 const limits = app.get(RateLimitService);
 const resets = app.get(PasswordResetService);
+const registration = app.get(RegistrationService);
 const dataSource = app.get<DataSource>(getDataSourceToken());
 
 const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>> = {
@@ -40,6 +39,12 @@ const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>>
       throw error;
     }
   },
+  /** The account, or `null` if the link is not valid. */
+  register: (task, turn) =>
+    registration.confirm({ token: task.tokens![turn % task.tokens!.length]! }, { browsers: [task.binding!] }).then(
+      ({ user }) => user.id,
+      (error: unknown) => (isAuthError(error, 'INVALID_LINK') ? null : Promise.reject(error as Error)),
+    ),
   limit: async (task) => (await limits.consume('2fa_attempt', task.subject!)).allowed || null,
   both: async (task, turn) => {
     const targets = [

@@ -3,12 +3,14 @@ import type { FlowName } from '../../config/flow-settings.js';
 import { AccountDeletionController } from './account-deletion.controller.js';
 import { EmailChangeController } from './email-change.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
-import { PasswordResetController } from './password-reset.controller.js';
+import { RegistrationController } from './registration.controller.js';
 import { StepUpController } from './step-up.controller.js';
+import { PasswordResetController } from './password-reset.controller.js';
 
 /** The routes of each flow. */
 const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
   passwordReset: PasswordResetController,
+  registration: RegistrationController,
   passwordChange: PasswordChangeController,
   emailChange: EmailChangeController,
   accountDeletion: AccountDeletionController,
@@ -18,6 +20,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
 export type FlowHandler =
   | keyof PasswordResetController
+  | keyof RegistrationController
   | keyof PasswordChangeController
   | keyof EmailChangeController
   | keyof AccountDeletionController

@@ -1,0 +1,48 @@
+import { Injectable } from '@nestjs/common';
+import { serialize } from 'cookie';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import type { CookieValue } from '../login/session-scheme.js';
+import { cookieAttributes, cookieValues } from './session-cookie.js';
+
+/**
+ * How many flows of one kind a browser is in at most: who asks again because the mail is late still has the browser of
+ * the mail that comes.
+ */
+const MOST = 5;
+/** What a flow ties a browser to itself by: base64url, so that a dot may stand between two of them. */
+const VALUE = /^[\w-]{1,200}$/;
+
+/**
+ * The cookies that tie a flow to the browser that asked for it: one for each kind of flow, named after the session
+ * cookie and with its attributes. Its value is of the last few flows of that kind, the newest first.
+ */
+@Injectable()
+export class FlowCookie {
+  constructor(
+    private readonly config: AuthConfig,
+    private readonly clock: Clock,
+  ) {}
+
+  /** What the flows of this kind have given the browser, the newest first. */
+  values(flow: string, header: string | undefined): string[] {
+    const values = cookieValues(header, this.nameOf(flow)).flatMap((value) => value.split('.'));
+    return values.filter((value) => VALUE.test(value)).slice(0, MOST);
+  }
+
+  /** `Set-Cookie` for one more, beside those in this Cookie header. */
+  add(flow: string, { value, expiresAt }: CookieValue, header: string | undefined): string {
+    const values = [value, ...this.values(flow, header)].slice(0, MOST);
+    const maxAge = Math.max(0, Math.floor((expiresAt - this.clock.now()) / 1000));
+    return serialize(this.nameOf(flow), values.join('.'), { ...cookieAttributes(this.config), maxAge });
+  }
+
+  /** `Set-Cookie` that removes it, once the flow is over. */
+  clear(flow: string): string {
+    return serialize(this.nameOf(flow), '', { ...cookieAttributes(this.config), maxAge: 0 });
+  }
+
+  private nameOf(flow: string): string {
+    return `${this.config.cookieName}-${flow}`;
+  }
+}

@@ -1,0 +1,320 @@
+import { Injectable } from '@nestjs/common';
+import { asAuthError, AuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import type { EphemeralTokenFields } from '../config/ephemeral-token-settings.js';
+import { sha256Hex } from '../crypto/hash.js';
+import { KeyRing } from '../crypto/key-ring.js';
+import { SealedText } from '../crypto/sealed-text.js';
+import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
+import { newEphemeralToken } from '../ephemeral-token/ephemeral-token.types.js';
+import { AuthEvents } from '../events/auth-events.js';
+import { LoginService, type CompletedLogin, type LoginContext } from '../login/login.service.js';
+import type { MailDraft } from '../mail/mail.js';
+import { Outbox } from '../mail/outbox.js';
+import { AuthTransaction } from '../postgres/auth-transaction.js';
+import { rateLimited, RateLimitService, type RateLimitDecision } from '../rate-limit/rate-limit.service.js';
+import { SessionStore } from '../session/session.store.js';
+import { checkedEmail } from '../user/email-address.js';
+import { PasswordHasher } from '../user/password-hasher.js';
+import { NewPasswords } from '../user/new-passwords.js';
+import { invalidPassword } from '../user/password-policy.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { isRegistrationCode, newRegistrationCode, registrationCodeHash } from './registration-code.js';
+
+/** What a request for an account comes with. */
+export interface RegistrationRequest {
+  /** The password of the new account. Default: chosen at the end. */
+  password?: string | undefined;
+  /** The client's address, if known: the hasher shares its capacity fairly among addresses. */
+  ip?: string | null;
+}
+
+/** A request for an account, whether or not a mail will come of it. */
+export interface StartedRegistration {
+  /** Ties the registration to the browser that asked, where only it can read this: in an HttpOnly cookie. */
+  readonly browser: string;
+  /** Epoch ms: when the mailed link and code expire. */
+  readonly expiresAt: number;
+}
+
+/** What proves the mailbox, and the password where it is asked for. */
+export interface RegistrationProof {
+  /** The token of the mailed link. */
+  readonly token?: string | undefined;
+  /** The mailed code in any spelling, in place of the token: only in the browser that asked. */
+  readonly code?: string | undefined;
+  readonly password?: string | undefined;
+}
+
+/** Where the proof comes from. */
+export interface RegistrationContext extends LoginContext {
+  /** What requests have given this browser: see `StartedRegistration.browser`. */
+  browsers?: readonly string[];
+}
+
+interface Pending {
+  readonly token: string;
+  readonly fields: EphemeralTokenFields['register'];
+  readonly isOwnBrowser: boolean;
+}
+
+const PURPOSE = 'nestjs-latchkey:registration-browser';
+const CONTEXT = 'register';
+
+/**
+ * Accounts that people open themselves. There is none before the mailbox is proved, so nobody can prepare one for
+ * somebody else's address, and every address gets the same answer in the same time: what differs is the mail, which goes
+ * out after it (OWASP ASVS 6.3.8).
+ *
+ * A mail has a link, and a code for the browser that asked. From another browser the link needs the password that was
+ * chosen, so that whoever opens a stranger's link does not give the stranger an account with this address. A new request
+ * voids the link and the code of the earlier one.
+ *
+ * @example
+ * ```ts
+ * const { browser } = await registration.register('ada@example.com', { password, ip }); // browser: into a cookie
+ *
+ * const { user } = await registration.confirm({ code: 'WDJB-MJHT' }, { browsers: [browser], ip }); // from the mail
+ * ```
+ */
+@Injectable()
+export class RegistrationService {
+  private readonly sealed: SealedText;
+
+  constructor(
+    private readonly users: UserDirectory,
+    private readonly hasher: PasswordHasher,
+    private readonly newPasswords: NewPasswords,
+    private readonly tokens: EphemeralTokenService,
+    private readonly limits: RateLimitService,
+    private readonly outbox: Outbox,
+    private readonly logins: LoginService,
+    private readonly sessions: SessionStore,
+    private readonly transaction: AuthTransaction,
+    private readonly config: AuthConfig,
+    private readonly clock: Clock,
+    private readonly events: AuthEvents,
+    keys: KeyRing,
+  ) {
+    this.sealed = new SealedText(keys.forPurpose(PURPOSE));
+  }
+
+  /**
+   * Asks for an account. If the address is free, a link and a code are mailed to it; the owner of one that is taken, by a
+   * disabled account too, is told so by mail. The answer says neither. At most `email_send` mails go to one address; one
+   * that is not sent does not count, and voids its link. Limit a handler of your own by its clients: ours are, by
+   * `register_ip` and `mail_ip`.
+   *
+   * @throws {AuthError} `INVALID_INPUT` if the address is not exactly one mailbox.
+   * @throws {AuthError} `WEAK_PASSWORD` if the `PasswordPolicy` refuses the password.
+   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed.
+   */
+  async register(email: string, { password, ip = null }: RegistrationRequest = {}): Promise<StartedRegistration> {
+    const address = mailbox(email);
+    if (password !== undefined) await this.newPasswords.accept(password, { email: address });
+    // Also where the address is taken: it takes as long.
+    const hash = password === undefined ? undefined : await this.hasher.hash(password, { ip });
+    return this.start(address, async () => hash);
+  }
+
+  /**
+   * Asks for another mail; the link and the code of the earlier one are void. The password that was chosen in this
+   * browser stays, otherwise it is chosen at the end.
+   *
+   * @throws {AuthError} `INVALID_INPUT` if the address is not exactly one mailbox.
+   */
+  resend(email: string, { browsers = [] }: Pick<RegistrationContext, 'browsers'> = {}): StartedRegistration {
+    const address = mailbox(email);
+    return this.start(address, () => this.chosenBefore(address, browsers));
+  }
+
+  /**
+   * Creates the account, without a role, and logs it in. Of any number of calls at once, in any number of processes,
+   * exactly one does: the unique address decides. All of it is one transaction, so after a fault the link can be used
+   * again; with an `engine` other than PostgreSQL the session follows the commit, and if that fails, its owner logs in
+   * with the password. Emits `account.registered`, `email.verified` and `login.succeeded`.
+   *
+   * Nothing that is refused is spent: neither by a wrong code nor by a wrong password.
+   *
+   * @throws {AuthError} `INVALID_LINK` if the token or code is wrong, spent, expired or replaced by a newer one, the code
+   *   comes from another browser, or the address has been taken meanwhile: all alike.
+   * @throws {AuthError} `INVALID_INPUT` if there is no password, and none has been chosen or the link comes from another
+   *   browser than the one that asked; and if a new one is too short or too long.
+   * @throws {AuthError} `INVALID_CREDENTIALS` if the password is not the one that was chosen.
+   * @throws {AuthError} `RATE_LIMITED` after `register_confirm` wrong codes or passwords (default 5 in 15 minutes).
+   * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; nothing is counted.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async confirm(
+    proof: RegistrationProof,
+    { browsers = [], ...context }: RegistrationContext = {},
+  ): Promise<CompletedLogin> {
+    const pending = await this.pending(proof, browsers);
+    if (!pending) {
+      this.events.emit({ type: 'token.refused', at: this.clock.now(), tokenType: 'register' });
+      throw invalidLink();
+    }
+    const hash = await this.passwordHash(pending, proof.password, context.ip ?? null);
+    try {
+      return await this.open(pending.token, hash, context);
+    } catch (error) {
+      throw asAuthError(error, 'The user directory');
+    }
+  }
+
+  /** The same for every address: what is about the address happens after the answer. */
+  private start(email: string, passwordHash: () => Promise<string | undefined>): StartedRegistration {
+    const token = newEphemeralToken('register');
+    this.outbox.post(() => this.mail(email, token, passwordHash));
+    return { browser: this.sealed.seal(token, CONTEXT), expiresAt: this.clock.now() + this.ttl };
+  }
+
+  private async mail(
+    email: string,
+    token: string,
+    passwordHash: () => Promise<string | undefined>,
+  ): Promise<MailDraft | null> {
+    const sent = await this.limits.consume('email_send', email);
+    if (!sent.allowed) return null;
+    const refund = () => this.limits.refund(sent);
+    return this.refunding([sent], this.draft(email, token, passwordHash, refund));
+  }
+
+  private async draft(
+    email: string,
+    token: string,
+    passwordHash: () => Promise<string | undefined>,
+    refund: () => Promise<unknown>,
+  ): Promise<MailDraft> {
+    const owner = await this.users.findByLogin(email);
+    if (owner) return { kind: 'already_registered', to: owner.email, userId: owner.id, facts: {}, onUnsent: refund };
+    const code = newRegistrationCode();
+    const chosen = await passwordHash();
+    const fields = { email, passwordHash: chosen, codeHash: registrationCodeHash(token, code) };
+    await this.tokens.issue('register', fields, { token });
+    return {
+      kind: 'registration',
+      to: email,
+      facts: { token, code, validFor: this.ttl },
+      onUnsent: async () => {
+        await this.tokens.revoke('register', token);
+        await refund();
+      },
+    };
+  }
+
+  private async chosenBefore(email: string, browsers: readonly string[]): Promise<string | undefined> {
+    for (const token of this.tokensOf(browsers)) {
+      const fields = await this.tokens.peek('register', token);
+      if (fields?.email === email) return fields.passwordHash;
+    }
+    return undefined;
+  }
+
+  private async pending({ token, code }: RegistrationProof, browsers: readonly string[]): Promise<Pending | null> {
+    const own = this.tokensOf(browsers);
+    if (token === undefined) return code === undefined || own.length === 0 ? null : this.byCode(code, own);
+    const fields = await this.tokens.peek('register', token);
+    return fields && { token, fields, isOwnBrowser: own.includes(token) };
+  }
+
+  /** Counts before it looks, also where there is nothing to find: a limit must not tell a free address from a taken one. */
+  private async byCode(code: string, own: readonly string[]): Promise<Pending | null> {
+    const { allowed, decisive, decisions } = await this.limits.consumeAll(own.map(attemptAt));
+    if (!allowed) throw rateLimited(decisive);
+    const looked = await this.refunding(
+      decisions,
+      Promise.all(own.map((token) => this.tokens.peek('register', token))),
+    );
+    for (const [i, token] of own.entries()) {
+      const fields = looked[i];
+      if (fields?.codeHash === undefined || !isRegistrationCode(code, token, fields.codeHash)) continue;
+      await this.refund(decisions);
+      return { token, fields, isOwnBrowser: true };
+    }
+    return null;
+  }
+
+  /** That of the new account: the one that was chosen, or else this one. */
+  private async passwordHash(pending: Pending, password: string | undefined, ip: string | null): Promise<string> {
+    const { token, fields, isOwnBrowser } = pending;
+    const { email, passwordHash: chosen } = fields;
+    if (chosen === undefined) {
+      if (password === undefined) throw invalidPassword('password', 'must be the password of the new account');
+      await this.newPasswords.accept(password, { email });
+      return this.hasher.hash(password, { ip });
+    }
+    if (password === undefined) {
+      if (isOwnBrowser) return chosen;
+      throw invalidPassword('password', 'must be the one that was chosen, as this is another browser');
+    }
+    const decision = await this.limits.consumeOrThrow('register_confirm', attemptAt(token).subject);
+    const matches = await this.refunding([decision], this.hasher.matches(chosen, password, { login: email, ip }));
+    if (!matches)
+      throw new AuthError('INVALID_CREDENTIALS', 'Not the password that this account was asked for with.', {});
+    await this.refund([decision]);
+    return chosen;
+  }
+
+  private async open(token: string, passwordHash: string, context: LoginContext): Promise<CompletedLogin> {
+    const { joinsTransactions } = this.sessions;
+    const opened = await this.transaction.run(async () => {
+      const at = this.clock.now();
+      const fields = await this.tokens.consume('register', token);
+      const user = fields && (await this.users.register({ email: fields.email, passwordHash, emailVerifiedAt: at }));
+      // Not thrown: the link to an address that is taken is spent.
+      if (!user) return null;
+      const of = { at, userId: user.id, ip: context.ip ?? null };
+      this.events.emitAfterTransaction({ type: 'account.registered', ...of });
+      this.events.emitAfterTransaction({ type: 'email.verified', ...of });
+      return { user, login: joinsTransactions ? await this.logIn(user, context) : null };
+    });
+    if (!opened) throw invalidLink();
+    return opened.login ?? this.logIn(opened.user, context);
+  }
+
+  private logIn(user: AuthUser, context: LoginContext): Promise<CompletedLogin> {
+    return this.logins.begin(user, ['password'], context);
+  }
+
+  /** What a fault kept from being judged does not count. */
+  private async refunding<T>(decisions: readonly RateLimitDecision[], work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      await this.refund(decisions);
+      throw error;
+    }
+  }
+
+  /** Best effort: if it fails, one attempt too many is counted. */
+  private async refund(decisions: readonly RateLimitDecision[]): Promise<void> {
+    for (const decision of decisions) await this.limits.refund(decision).catch(() => false);
+  }
+
+  /** The tokens of the requests that came from this browser. */
+  private tokensOf(browsers: readonly string[]): string[] {
+    return [...new Set(browsers.flatMap((browser) => this.sealed.open(browser, CONTEXT) ?? []))];
+  }
+
+  private get ttl() {
+    return this.config.ephemeralTokens.get('register')!.ttl;
+  }
+}
+
+function mailbox(email: string): string {
+  const address = typeof email === 'string' ? checkedEmail(email) : null;
+  if (address !== null) return address;
+  const fields = { email: 'must be one e-mail address' };
+  throw new AuthError('INVALID_INPUT', 'email must be one e-mail address.', { fields });
+}
+
+/** Of one registration, however many requests and mails it took. */
+function attemptAt(token: string) {
+  return { event: 'register_confirm' as const, subject: sha256Hex(token) };
+}
+
+function invalidLink(): AuthError {
+  return new AuthError('INVALID_LINK', 'This link or code is unknown, spent, expired or replaced by a newer one.', {});
+}
