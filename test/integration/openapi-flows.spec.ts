@@ -91,6 +91,7 @@ describe.each(PLATFORMS)('the document of %s, password flows', (platform) => {
       expect(await send(RESET, { token, password: NEXT })).toBe('503 HASHER_OVERLOADED');
       expect(await send(CHANGE, change, cookie)).toBe('503 HASHER_OVERLOADED');
     });
+    expect(await send(RESET, { token, password: 'short' })).toBe('422 WEAK_PASSWORD');
     expect(await send(RESET, { token, password: PASSWORD })).toBe('200');
     expect(await send(CHANGE, change, await logIn())).toBe('200');
     const again = await logIn();
