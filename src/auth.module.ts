@@ -32,6 +32,8 @@ import { PasswordAttemptStore } from './login/password-attempt.store.js';
 import { PasswordLogin } from './login/password-login.js';
 import { PasswordChangeService } from './password/password-change.service.js';
 import { RegistrationService } from './registration/registration.service.js';
+import { PasswordResetService } from './password/password-reset.service.js';
+import { PasswordWriter } from './password/password-writer.js';
 import { AuditLog } from './audit/audit-log.js';
 import { AuditStore } from './audit/audit.store.js';
 import { CleanupService } from './cleanup/cleanup.service.js';
@@ -322,6 +324,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     { provide: PasswordAttemptStore, useClass: PostgresPasswordAttemptStore },
     PasswordAttempts,
     PasswordLogin,
+    PasswordWriter,
     PasswordChangeService,
     ...FLOW_NAMES.flatMap((flow) => (named.includes(flow) ? FLOW_SERVICES[flow] : [])),
     SessionCookie,
@@ -358,7 +361,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
 /** What a flow needs beside what there is anyway. */
 const FLOW_SERVICES: Readonly<Record<FlowName, readonly Type[]>> = {
   registration: [RegistrationService],
-  passwordReset: [],
+  passwordReset: [PasswordResetService],
   passwordChange: [],
   emailChange: [EmailChangeService],
   accountDeletion: [AccountDeletionService],

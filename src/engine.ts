@@ -82,6 +82,7 @@ export type {
 } from './registration/registration.service.js';
 export { StepUpService } from './step-up/step-up.service.js';
 export type { SteppedUp, StepUpContext, StepUpMethod } from './step-up/step-up.service.js';
+export { PasswordResetService } from './password/password-reset.service.js';
 export { SessionScheme } from './login/session-scheme.js';
 export type { CookieValue, ElevatedSession, OpeningContext, AuthenticationResult } from './login/session-scheme.js';
 

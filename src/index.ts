@@ -61,6 +61,7 @@ export type {
   LoginFailed,
   LoginSucceeded,
   PasswordChanged,
+  PasswordReset,
   MailFailed,
   MailFailureReason,
   MailSent,

@@ -13,6 +13,7 @@ export type AuthEvent =
   | PasswordChanged
   | AccountRegistered
   | EmailVerified
+  | PasswordReset
   | EmailChanged
   | EmailReverted
   | AccountDeleted
@@ -59,8 +60,9 @@ export interface LoginFailed extends EventBase<'login.failed'>, LoginAttempt {
 
 /**
  * An account has had so many wrong passwords in a row (`password.maxFailures`) that its password no longer opens it; a
- * new one does. Tell the owner. While `exceptKnownPlaces`, the password still works on the devices and at the addresses
- * from which the account was logged in to before; if that part is used up too, it is emitted again.
+ * new one does. While `exceptKnownPlaces`, the password still works on the devices and at the addresses from which the
+ * account was logged in to before; if that part is used up too, it is emitted again. With a `mailer` the owner has been
+ * told each time.
  */
 export interface PasswordDisabled extends EventBase<'password.disabled'> {
   readonly userId: string;
@@ -74,8 +76,8 @@ export interface PasswordDisabled extends EventBase<'password.disabled'> {
 }
 
 /**
- * A user has set a new password, proving the old one (`PasswordChangeService`). Tell the owner. The sessions that ended
- * are told as `session.revoked`.
+ * A user has set a new password, proving the old one (`PasswordChangeService`). The sessions that ended are told as
+ * `session.revoked`. With a `mailer` the owner has been told.
  */
 export interface PasswordChanged extends EventBase<'password.changed'> {
   readonly userId: string;
@@ -92,6 +94,13 @@ export interface AccountRegistered extends EventBase<'account.registered'> {
 
 /** The mailbox of an account is known to be its owner's from now on. The address is not included. */
 export interface EmailVerified extends EventBase<'email.verified'> {
+  readonly userId: string;
+  /** The client's address, if known. */
+  readonly ip: string | null;
+}
+
+/** A user has set a new password by a mailed link (`PasswordResetService`); otherwise as `PasswordChanged`. */
+export interface PasswordReset extends EventBase<'password.reset'> {
   readonly userId: string;
   /** The client's address, if known. */
   readonly ip: string | null;

@@ -14,18 +14,14 @@ export type AuthEventListener = (event: AuthEvent) => void | Promise<void>;
  * @example
  * ```ts
  * @Injectable()
- * export class LoginNotices implements OnModuleInit {
- *   constructor(
- *     private readonly events: AuthEvents,
- *     private readonly outbox: Outbox,
- *     private readonly users: UserDirectory,
- *   ) {}
+ * export class StolenSessions implements OnModuleInit {
+ *   private readonly logger = new Logger('Security');
+ *
+ *   constructor(private readonly events: AuthEvents) {}
  *
  *   onModuleInit() {
- *     this.events.on(async (event) => {
- *       if (event.type !== 'password.disabled') return;
- *       const user = await this.users.findById(event.userId);
- *       if (user) this.outbox.post({ kind: 'password_disabled', to: user.email, userId: user.id, facts: {} });
+ *     this.events.on((event) => {
+ *       if (event.type === 'session.reuse_detected') this.logger.warn(`Somebody has a token of user ${event.userId}.`);
  *     });
  *   }
  * }

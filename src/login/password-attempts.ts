@@ -5,6 +5,7 @@ import { subjectOfAddress } from '../common/ip-address.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { OwnerNotices } from '../mail/owner-notices.js';
 import type { AuthUser } from '../user/user.directory.js';
 import {
   PasswordAttemptStore,
@@ -34,6 +35,7 @@ export interface PasswordAttempt {
  * there is a new one (NIST SP 800-63B 3.2.2). An attempt is counted before it is judged, so parallel ones do not get
  * past the limit, and a success sets the count to 0. Once the account has been logged in to, a tenth is kept for the
  * devices and addresses from which that was done: a stranger who uses up the rest does not lock the owner out there.
+ * With a `mailer` the owner is told when the limit is reached.
  *
  * A login without an account does the same work, on one of 64 rows that stand for all of them.
  */
@@ -46,6 +48,7 @@ export class PasswordAttempts {
     private readonly keys: KeyRing,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
+    private readonly notices: OwnerNotices,
     { password: { maxFailures: limit } }: AuthConfig,
   ) {
     this.limits = { limit, reserved: Math.floor(limit * RESERVED) };
@@ -72,7 +75,7 @@ export class PasswordAttempts {
     }
     if (!counted.isJudged) return null;
     if (user === null) {
-      if (account) this.emitIfDisabled(account, attempt, counted);
+      if (account) this.tellIfDisabled(account, attempt, counted);
       return null;
     }
     // The password was right, so a failure to clean up is no reason to refuse it.
@@ -85,12 +88,14 @@ export class PasswordAttempts {
     return this.store.forget(userId);
   }
 
-  private emitIfDisabled({ id: userId }: AuthUser, { login, ip }: PasswordAttempt, counted: CountedAttempt): void {
+  /** Once: no further attempt is judged at this limit. */
+  private tellIfDisabled(account: AuthUser, { login, ip }: PasswordAttempt, counted: CountedAttempt): void {
     const { failures, limit } = counted;
     if (failures < limit) return;
     const exceptKnownPlaces = limit < this.limits.limit;
-    const at = this.clock.now();
-    this.events.emit({ type: 'password.disabled', at, userId, login, ip, failures, exceptKnownPlaces });
+    const of = { at: this.clock.now(), userId: account.id, login, ip };
+    this.events.emit({ type: 'password.disabled', ...of, failures, exceptKnownPlaces });
+    this.notices.tell(account, 'password_disabled', { exceptKnownPlaces });
   }
 
   /** Digests, so that the table does not tell where anybody has been. */

@@ -23,7 +23,7 @@ const EVERY: { [Kind in MailKind]: MailDraft<Kind>['facts'] } = {
   password_reset: { token: TOKEN, validFor: hours(1) },
   no_password: {},
   password_changed: {},
-  password_disabled: {},
+  password_disabled: { exceptKnownPlaces: false },
   email_change: { token: TOKEN, validFor: hours(1) },
   email_changed: { token: TOKEN, validFor: days(7) },
   email_reverted: {},

@@ -39,10 +39,11 @@ export const MAIL_TEXTS: Readonly<Partial<MailTexts>> = Object.freeze({
   }),
   password_changed: ({ site }) =>
     notice(`Your password for ${site} was changed`, `The password of your account at ${site} was changed.`),
-  password_disabled: ({ site }) => ({
+  password_disabled: ({ site, exceptKnownPlaces }) => ({
     subject: `Your password for ${site} no longer works`,
     text: paragraphs(
       `Somebody has tried so many wrong passwords for your account at ${site} that its password no longer opens it.`,
+      exceptKnownPlaces && 'It still works where you have logged in before.',
       'Choose a new one on the login page, under "forgotten password". Other ways to log in still work.',
     ),
   }),
@@ -143,8 +144,8 @@ function notice(subject: string, what: string) {
   };
 }
 
-function paragraphs(...texts: (string | undefined)[]): string {
-  return `${texts.filter((text) => text !== undefined && text !== '').join('\n\n')}\n`;
+function paragraphs(...texts: (string | false | undefined)[]): string {
+  return `${texts.filter((text) => Boolean(text)).join('\n\n')}\n`;
 }
 
 /** A name that somebody chose: short, on one line, and recognisable as a quotation. */

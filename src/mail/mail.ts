@@ -50,8 +50,11 @@ export interface MailFacts {
   no_password: Record<never, never>;
   /** The password was changed or reset. */
   password_changed: Record<never, never>;
-  /** Too many wrong passwords in a row: the password opens the account no longer. */
-  password_disabled: Record<never, never>;
+  /**
+   * Too many wrong passwords in a row: the password opens the account no longer, or, while `exceptKnownPlaces`, only on
+   * the devices and at the addresses from which the account was logged in to before.
+   */
+  password_disabled: { readonly exceptKnownPlaces: boolean };
   /** To the new address, which takes effect only once its owner has confirmed it. */
   email_change: MailedToken;
   /** To the old address once the new one has taken effect. The link takes the change back. */

@@ -17,12 +17,13 @@ import {
 } from '../http/answers.js';
 import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller.js';
 import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
+import { StepUpBody } from '../http/flows/step-up.controller.js';
+import { ForgottenPasswordBody, PasswordResetBody } from '../http/flows/password-reset.controller.js';
 import {
   RegistrationBody,
   RegistrationConfirmationBody,
   RegistrationResendBody,
 } from '../http/flows/registration.controller.js';
-import { StepUpBody } from '../http/flows/step-up.controller.js';
 import { loginBodySchema } from '../http/login-body.js';
 import type { Handler, MountedRoute } from './mounted-routes.js';
 
@@ -57,10 +58,10 @@ interface Description {
    * ties to this browser.
    */
   readonly cookie: 'set' | 'renewed' | 'none' | 'flow';
-  /** Whether the requests of one client are limited, which every answer behind that limit says. */
-  readonly limited?: boolean;
   /** Whether a right answer may empty the browser's store. */
   readonly clears?: boolean;
+  /** Whether it is limited by address, which every answer tells. */
+  readonly limited?: boolean;
   /** What it takes. */
   readonly takes?: BodyName;
   readonly parameters?: readonly object[];
@@ -176,6 +177,39 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     answer: 'AuthLoggedOutEverywhere',
     errors: ['AuthUnauthenticated', 'AuthCrossOrigin', 'AuthUnsupported', 'AuthUnavailable'],
   },
+  forgotPassword: {
+    id: 'authForgotPassword',
+    summary: 'Ask for a new password',
+    description: 'Mails a link to the owner of the account. The answer is the same whatever the address is.',
+    session: 'none',
+    cookie: 'none',
+    limited: true,
+    takes: 'AuthForgottenPassword',
+    status: 202,
+    done: 'If there is such an account, a mail is on its way.',
+    answer: 'AuthDone',
+    errors: ['AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthRateLimited', 'AuthUnavailable'],
+  },
+  resetPassword: {
+    id: 'authResetPassword',
+    summary: 'Choose a new password by a mailed link',
+    description: 'Ends every session and token of the account. It opens no session: the user logs in.',
+    session: 'none',
+    cookie: 'none',
+    limited: true,
+    takes: 'AuthPasswordReset',
+    done: 'The password has been changed.',
+    answer: 'AuthDone',
+    errors: [
+      'AuthInvalidLink',
+      'AuthCrossOrigin',
+      'AuthBodyTooLarge',
+      'AuthInvalidInput',
+      'AuthRateLimited',
+      'AuthUnsupported',
+      'AuthPasswordUnavailable',
+    ],
+  },
   register: {
     id: 'authRegister',
     summary: 'Ask for an account',
@@ -188,7 +222,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     status: 202,
     done: 'A mail is on its way.',
     answer: 'AuthDone',
-    errors: ['AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthRateLimited', 'AuthHasherUnavailable'],
+    errors: ['AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthRateLimited', 'AuthPasswordUnavailable'],
   },
   resendRegistration: {
     id: 'authRegisterResend',
@@ -220,7 +254,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'AuthBodyTooLarge',
       'AuthInvalidInput',
       'AuthRateLimited',
-      'AuthHasherUnavailable',
+      'AuthPasswordUnavailable',
     ],
   },
   changeEmail: {
@@ -283,19 +317,21 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     id: 'authChangePassword',
     summary: 'Change the password',
     description:
-      'Proves the current password, ends every other session and token of the account, and replaces this session.',
+      'Proves the current password, ends every other session and token of the account, and replaces this session. An account without a password gets its first one if its user has logged in lately.',
     session: 'needed',
     cookie: 'set',
     takes: 'AuthPasswordChange',
     done: 'The password has been changed.',
     answer: 'AuthReplacement',
     errors: [
-      'AuthInvalidCredentials',
+      'AuthPasswordRefused',
       'AuthCrossOrigin',
+      'AuthSessionNotFound',
       'AuthBodyTooLarge',
       'AuthInvalidInput',
       'AuthRateLimited',
-      'AuthLoginUnavailable',
+      'AuthUnsupported',
+      'AuthPasswordUnavailable',
     ],
   },
   stepUpState: {
@@ -332,11 +368,13 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
 /** The bodies that routes take. */
 const BODIES = {
   AuthCredentials: (facts: RouteFacts) => loginBodySchema(facts),
+  AuthForgottenPassword: () => ForgottenPasswordBody,
+  AuthPasswordReset: () => PasswordResetBody,
   AuthPasswordChange: () => PasswordChangeBody,
+  AuthStepUpProof: () => StepUpBody,
   AuthRegistration: () => RegistrationBody,
   AuthRegistrationResend: () => RegistrationResendBody,
   AuthRegistrationConfirmation: () => RegistrationConfirmationBody,
-  AuthStepUpProof: () => StepUpBody,
   AuthEmailChange: () => EmailChangeBody,
   AuthLink: () => LinkBody,
 };
@@ -376,6 +414,10 @@ function errorsOf({ takesJwts }: RouteFacts) {
       ...errorAnswer('UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
       description: 'No live session came with the request.',
     },
+    AuthPasswordRefused: {
+      ...errorAnswer('INVALID_CREDENTIALS', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
+      description: 'The password is wrong, or no live session came with the request.',
+    },
     AuthCrossOrigin: {
       ...errorAnswer('CROSS_ORIGIN_REQUEST'),
       description: 'A page of another origin sent the request.',
@@ -403,13 +445,13 @@ function errorsOf({ takesJwts }: RouteFacts) {
       ...errorAnswer('SCHEMA_MISSING', 'STORE_UNAVAILABLE'),
       description: 'The storage did not answer. This is no logout: the cookie stays.',
     },
-    AuthHasherUnavailable: {
-      ...errorAnswer('HASHER_OVERLOADED', 'SCHEMA_MISSING', 'STORE_UNAVAILABLE'),
-      description: 'Too many passwords at once, or the storage did not answer. Nothing was consumed.',
-    },
     AuthLoginUnavailable: {
       ...errorAnswer('SETUP_INCOMPLETE', 'HASHER_OVERLOADED', 'SCHEMA_MISSING', 'STORE_UNAVAILABLE'),
       description: 'No account exists yet, too many logins at once, or the storage did not answer.',
+    },
+    AuthPasswordUnavailable: {
+      ...errorAnswer('HASHER_OVERLOADED', 'SCHEMA_MISSING', 'STORE_UNAVAILABLE'),
+      description: 'Too many passwords at once, or the storage did not answer: nothing has changed.',
     },
   };
 }
@@ -544,11 +586,17 @@ function isSentToLogin({ session }: Description, { hasLoginPage }: RouteFacts): 
 
 const NO_STORE = { 'Cache-Control': header('No cache keeps it.', { ...TEXT, enum: ['no-store'] }) };
 
-function headersOf({ cookie, limited, clears }: Description, facts: RouteFacts): object {
+/** draft-ietf-httpapi-ratelimit-headers-11. */
+const limits = (isAlways: boolean) => ({
+  RateLimit: header('What is left of each limit, and until when.', TEXT, isAlways),
+  'RateLimit-Policy': header('The limits.', TEXT, isAlways),
+});
+
+function headersOf({ cookie, clears, limited }: Description, facts: RouteFacts): object {
   const isAlways = cookie === 'set';
   return {
     ...NO_STORE,
-    ...(limited && limitHeaders(true)),
+    ...(limited && limits(true)),
     ...(cookie === 'flow' && {
       'Set-Cookie': header('Ties what was asked for to this browser. It is HttpOnly.', TEXT),
     }),
@@ -561,37 +609,25 @@ function errorHeadersOf(name: ErrorName, described: Description, facts: RouteFac
   return {
     // The adapter's own answer.
     ...(name !== 'AuthBodyTooLarge' && NO_STORE),
-    ...(described.limited && BEHIND_LIMITS.has(name) && limitHeaders(name === 'AuthRateLimited')),
     // The origin is checked before a session is looked up, and from then on its cookie may be renewed.
     ...(described.session === 'needed' && name !== 'AuthCrossOrigin' && setCookie(facts, false)),
+    // The origin is checked before the limits too, and a body that cannot be parsed is refused before both.
+    ...(described.limited && !UNLIMITED.has(name) && limits(name === 'AuthRateLimited')),
     ...(UNAUTHORIZED.has(name) && {
       'WWW-Authenticate': header('How to authenticate.', { ...TEXT, enum: ['Bearer'] }),
     }),
-    ...(name === 'AuthUnauthenticated' &&
+    ...(WITHOUT_SESSION.has(name) &&
       isSentToLogin(described, facts) && { 'HX-Redirect': header('The login page, for htmx.', TEXT, false) }),
     ...(name === 'AuthRateLimited' && { 'Retry-After': header('The seconds to wait, rounded up.', SECONDS) }),
-    ...((name === 'AuthLoginUnavailable' || name === 'AuthHasherUnavailable') && {
+    ...(HASHES.has(name) && {
       'Retry-After': header('The seconds to wait, with HASHER_OVERLOADED.', SECONDS, false),
     }),
   };
 }
-const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set(['AuthUnauthenticated', 'AuthInvalidCredentials']);
-
-/** Not of a body that no parser understands, nor of a storage that does not answer. */
-const BEHIND_LIMITS: ReadonlySet<ErrorName> = new Set([
-  'AuthInvalidInput',
-  'AuthInvalidLink',
-  'AuthRateLimited',
-  'AuthUnavailable',
-  'AuthHasherUnavailable',
-]);
-
-function limitHeaders(isAlways: boolean): object {
-  return {
-    RateLimit: header('What is left of each limit (draft-ietf-httpapi-ratelimit-headers-11).', TEXT, isAlways),
-    'RateLimit-Policy': header('The limits.', TEXT, isAlways),
-  };
-}
+const WITHOUT_SESSION: ReadonlySet<ErrorName> = new Set(['AuthUnauthenticated', 'AuthPasswordRefused']);
+const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set([...WITHOUT_SESSION, 'AuthInvalidCredentials']);
+const UNLIMITED: ReadonlySet<ErrorName> = new Set(['AuthCrossOrigin', 'AuthBodyTooLarge']);
+const HASHES: ReadonlySet<ErrorName> = new Set(['AuthLoginUnavailable', 'AuthPasswordUnavailable']);
 
 function setCookie({ cookieName, announcesCookie }: RouteFacts, isAlways: boolean): object {
   const what = `Sets, renews or clears \`${cookieName}\`, the session cookie; a login also sets \`${cookieName}-device\`.`;

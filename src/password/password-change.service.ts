@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
+import { asAuthError, AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { AuthEvents } from '../events/auth-events.js';
@@ -16,7 +16,8 @@ import { isActive, isBeforeCutoff } from '../user/account.js';
 import { PasswordHasher } from '../user/password-hasher.js';
 import { checkedPassword, invalidPassword } from '../user/password-policy.js';
 import { checkedUserId } from '../user/checked-user-id.js';
-import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { PasswordWriter } from './password-writer.js';
 
 /** Where a change of password comes from, and which session survives it. */
 export interface PasswordChangeContext extends SessionContext {
@@ -39,7 +40,7 @@ export interface ChangedPassword {
 /**
  * Changes a password for its owner, who proves the current one (OWASP ASVS 6.2.3), and ends every other session and
  * token of the account (7.4.3). A stolen session alone cannot do it: `password_change` and `password.maxFailures` bound
- * the guesses.
+ * the guesses. With a `mailer` the owner is told.
  *
  * @example
  * ```ts
@@ -62,6 +63,7 @@ export class PasswordChangeService {
     private readonly sessions: SessionStore,
     private readonly revocation: TokenRevocationService,
     private readonly transaction: AuthTransaction,
+    private readonly passwords: PasswordWriter,
     private readonly config: AuthConfig,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
@@ -71,7 +73,10 @@ export class PasswordChangeService {
    * Sets the password to `next` if `current` is the right one. Then every session, JWT and signed cookie of the user
    * ends. In place of `keep` there is a new session with a full lifetime and a new handle, since its user has just
    * proved who they are; its old token is refused at once. Of concurrent calls with the same `current` exactly one
-   * succeeds. Emits `password.changed`.
+   * succeeds. Emits `password.changed`, and tells the owner by mail.
+   *
+   * An account without a password gets its first one with `null` for `current`, in a session whose user has proved who
+   * they are within `flows.freshness` (default 15 minutes): pass it as `keep`.
    *
    * All of it is one transaction: after an error nothing has changed but the counts. With an `engine` other than
    * PostgreSQL the sessions follow the commit, and the old ones are dead by then; `credential` is `null` if the kept one
@@ -79,9 +84,10 @@ export class PasswordChangeService {
    * of the transaction only if its statements are. Call it outside of an `AuthTransaction`: it hashes.
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if `current` is wrong or no longer the password, its attempts are used up,
-   *   or the account is unknown or disabled: all alike, after the same work.
-   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string or empty, `current` is not a string or `next` does
-   *   not have 8 to 1024 characters; nothing is counted.
+   *   or the account is unknown or disabled: all alike, after the same work. Also for a first password without a fresh
+   *   session.
+   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string or empty, `current` is not a string, or is `null`
+   *   though the account has a password, or `next` does not have 8 to 1024 characters; nothing is counted.
    * @throws {AuthError} `SESSION_NOT_FOUND` if `keep` is another user's, or has ended.
    * @throws {AuthError} `RATE_LIMITED` after `password_change` attempts (default 5 in 15 minutes), right or wrong.
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; nothing is counted.
@@ -91,15 +97,16 @@ export class PasswordChangeService {
    */
   async changePassword(
     userId: string,
-    current: string,
+    current: string | null,
     next: string,
     context: PasswordChangeContext = {},
   ): Promise<ChangedPassword> {
     checkedUserId(userId);
     const { keep, ip = null } = context;
-    if (typeof current !== 'string') throw invalidPassword('currentPassword', 'must be a string');
+    if (typeof current !== 'string' && current !== null) throw currentMissing();
     checkedPassword(next, 'newPassword');
     if (keep && !(await this.isKeepable(keep, userId))) throw sessionNotFound();
+    if (current === null) return this.setFirst(userId, next, context);
     const decision = await this.limits.consume('password_change', userId);
     if (!decision.allowed) throw rateLimited(decision);
     try {
@@ -111,6 +118,23 @@ export class PasswordChangeService {
       if (fault.code !== 'INVALID_CREDENTIALS') await this.limits.refund(decision).catch(() => false);
       throw fault;
     }
+  }
+
+  /** A stolen session must not set the password of an account that has none (SpringUserFramework#328). */
+  private async setFirst(userId: string, next: string, context: PasswordChangeContext): Promise<ChangedPassword> {
+    try {
+      const stored = await this.users.findPasswordHash(userId);
+      if (stored !== null && stored !== NO_PASSWORD) throw currentMissing();
+      if (stored === null || !this.isFresh(context.keep)) refuse();
+      return await this.replace(userId, stored, await this.hasher.hash(next, { ip: context.ip }), context);
+    } catch (error) {
+      throw asAuthError(error, 'The user directory');
+    }
+  }
+
+  // TODO(assurance): refuse with STEP_UP_REQUIRED, and ask for the highest level that the account can reach.
+  private isFresh(keep: Session | undefined): boolean {
+    return keep !== undefined && this.clock.now() - keep.authenticatedAt < this.config.flows.freshness;
   }
 
   /** The hash that the password belongs to. */
@@ -139,21 +163,15 @@ export class PasswordChangeService {
     const changed = await this.transaction.run(async () => {
       // First: it locks the user's sessions, so that one that has ended meanwhile is noticed.
       if (keep && !(await (isClaimedFirst ? this.claim(keep) : this.isAfterCutoff(keep)))) throw sessionNotFound();
-      if (!(await this.users.setPasswordHash(userId, hash, { replaces: verified }))) refuse();
-      // After that, so that a login with the old password in between ends too.
-      await this.moveCutoff(userId);
+      const user = (await this.passwords.write(userId, hash, verified)) ?? refuse();
       const at = this.clock.now();
-      // Our own directory has ended and told of them by then.
-      if (joinsTransactions) await this.endStored(userId);
-      const user = await this.users.findById(userId);
-      if (!isActive(user)) return refuse();
       const credential = keep && joinsTransactions ? await this.logins.renew(user, renewing) : null;
       this.events.emitAfterTransaction({ type: 'password.changed', at, userId: user.id, ip: context.ip ?? null });
       return { user, credential };
     });
     if (joinsTransactions) return changed;
     const claimed = isClaimedFirst || (keep !== undefined && (await this.claim(keep)));
-    await this.sessions.deleteByUser(userId);
+    await this.passwords.endOthers(userId);
     return claimed ? { ...changed, credential: await this.logins.renew(changed.user, renewing) } : changed;
   }
 
@@ -171,7 +189,7 @@ export class PasswordChangeService {
   private async claim(keep: Session): Promise<boolean> {
     if (!isSelfContained(keep)) return (await this.sessions.delete([keep.id])).length > 0;
     // Takes the lock of everything that moves the cutoff, so that the one read after it stays.
-    if (this.sessions.joinsTransactions) await this.endStored(keep.userId);
+    if (this.sessions.joinsTransactions) await this.passwords.endStored(keep.userId);
     return (await this.isAfterCutoff(keep)) && this.revocation.revoke(keep.id, keep.absoluteExpiresAt);
   }
 
@@ -179,22 +197,10 @@ export class PasswordChangeService {
     const user = await this.users.findById(keep.userId);
     return !isBeforeCutoff(countsFrom(keep), user?.tokensInvalidatedAfter);
   }
+}
 
-  private async endStored(userId: string): Promise<void> {
-    const count = await this.sessions.deleteByUser(userId);
-    if (count === 0) return;
-    const of = { userId, handle: null, reason: 'password_changed', count } as const;
-    this.events.emitAfterTransaction({ type: 'session.revoked', at: this.clock.now(), ...of });
-  }
-
-  /** A directory without cutoffs can only end what is stored: enough, unless there are stateless sessions. */
-  private async moveCutoff(userId: string): Promise<void> {
-    try {
-      await this.revocation.moveCutoff(userId);
-    } catch (error) {
-      if (this.config.hasStatelessSessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
-    }
-  }
+function currentMissing(): AuthError {
+  return invalidPassword('currentPassword', 'must be a string');
 }
 
 function refuse(): never {

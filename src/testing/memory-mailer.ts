@@ -8,7 +8,7 @@ import type { Mail, MailKind } from '../mail/mail.js';
  *
  * @example
  * ```ts
- * await request(app.getHttpServer()).post('/password/forgot').send({ email });
+ * await request(app.getHttpServer()).post('/auth/forgot-password').send({ email });
  * const mails = await MemoryMailer.of(app); // mail goes out after the answer
  * const { token } = mails.last('password_reset');
  * ```

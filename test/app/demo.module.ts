@@ -34,7 +34,7 @@ export class DemoMailController {
 /** The README's own: TypeORM takes a second one of the same name for a mistake. */
 const [database] = Reflect.getMetadata('imports', AppModule) as DynamicModule[];
 
-/** The README's program with the recipes, which send mail. */
+/** The README's program with the flows, and the recipes, which send mail. */
 @Module({
   imports: [
     database!,
@@ -44,7 +44,7 @@ const [database] = Reflect.getMetadata('imports', AppModule) as DynamicModule[];
       baseUrl: process.env['BASE_URL'] ?? `http://localhost:${process.env['PORT'] ?? 3000}`,
       mailer: DemoMailer,
       mail: { site: 'Notes', pages: { password_reset: '/reset-password', registration: '/confirm' } },
-      flows: { registration: {} },
+      flows: { registration: {}, passwordReset: {} },
     }),
     RecipesModule,
   ],

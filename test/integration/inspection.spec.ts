@@ -67,8 +67,8 @@ beforeAll(async () => {
       cache: { enabled: true, url: db.url },
       baseUrl: 'https://app.example.com',
       mailer: HangingMailer,
-      flows: { registration: {}, emailChange: {}, accountDeletion: {}, stepUp: {} },
-      mail: { pages: MAIL.mail.pages, concurrency: 1, shutdownTimeout: 1 },
+      mail: { ...MAIL.mail, concurrency: 1, shutdownTimeout: 1 },
+      flows: { registration: {}, passwordReset: {}, emailChange: {}, accountDeletion: {}, stepUp: {} },
     },
   });
   const { id } = await t.app.get(root.PostgresUserDirectory).create('ada@example.com', 'correct horse battery');

@@ -37,7 +37,7 @@ const OURS = [
 /** What the examples take from other packages. */
 const OTHERS = `
 import {
-  Body, Catch, ConflictException, Controller, Get, GoneException, Injectable, Module, Post, Render, Req, Res, Sse,
+  Body, Catch, ConflictException, Controller, Get, GoneException, Injectable, Logger, Module, Post, Render, Req, Res, Sse,
   UseGuards, type ArgumentsHost, type CanActivate, type ExceptionFilter, type ExecutionContext,
   type INestApplication, type OnModuleInit,
 } from '@nestjs/common';
@@ -75,6 +75,7 @@ declare const stepUps: StepUpService;
 declare const jwtSessions: import('nestjs-latchkey/engine').JwtSessionService;
 declare const accountDeletion: import('nestjs-latchkey/engine').AccountDeletionService;
 declare const registration: import('nestjs-latchkey/engine').RegistrationService;
+declare const resets: import('nestjs-latchkey/engine').PasswordResetService;
 declare const emailChanges: import('nestjs-latchkey/engine').EmailChangeService;
 declare const tokens: EphemeralTokenService;
 declare const transaction: AuthTransaction;

@@ -1,25 +1,27 @@
 import { getDataSourceToken } from '@nestjs/typeorm';
 import { EphemeralTokenService, isAuthError, RateLimitService } from 'nestjs-latchkey';
-import { RegistrationService } from 'nestjs-latchkey/engine';
+import { PasswordResetService, RegistrationService } from 'nestjs-latchkey/engine';
 import type { DataSource } from 'typeorm';
+import { MAIL } from './flows.js';
 import { startAuthProcess } from './history/auth-process.js';
 import type { Task } from './racers.js';
-import { REGISTRATION } from './registration.js';
 
 // One of several processes that all do the same at the same moment. Started by `racers.ts`.
 
 const app = await startAuthProcess(
   {
-    ...REGISTRATION,
+    ...MAIL,
     rateLimits: { policies: { '2fa_attempt': { limit: 5 } } },
     // The tests' rows are of a clock that stands still, long ago.
     cleanup: { enabled: false },
+    flows: { passwordReset: {}, registration: {} },
   },
   25,
 );
 const tokens = app.get(EphemeralTokenService);
 const limits = app.get(RateLimitService);
 const registration = app.get(RegistrationService);
+const resets = app.get(PasswordResetService);
 const dataSource = app.get<DataSource>(getDataSourceToken());
 
 const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>> = {
@@ -32,6 +34,17 @@ const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>>
       ({ user }) => user.id,
       (error: unknown) => (isAuthError(error, 'INVALID_LINK') ? null : Promise.reject(error as Error)),
     ),
+  /** The password that it has become. */
+  reset: async (task, turn) => {
+    const password = `password number ${turn} of ${process.pid}`;
+    try {
+      await resets.reset(task.tokens![turn % task.tokens!.length]!, password);
+      return password;
+    } catch (error) {
+      if (isAuthError(error, 'INVALID_LINK')) return null;
+      throw error;
+    }
+  },
   limit: async (task) => (await limits.consume('2fa_attempt', task.subject!)).allowed || null,
   both: async (task, turn) => {
     const targets = [

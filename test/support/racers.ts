@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 /** What every process does, `times` at once. */
 export interface Task {
-  kind: 'consume' | 'issue' | 'register' | 'limit' | 'both' | 'read then delete' | 'count then insert';
+  kind: 'consume' | 'reset' | 'register' | 'issue' | 'limit' | 'both' | 'read then delete' | 'count then insert';
   times: number;
   type?: string;
   /** Taken in turns. */

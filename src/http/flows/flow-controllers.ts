@@ -5,10 +5,12 @@ import { EmailChangeController } from './email-change.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
 import { RegistrationController } from './registration.controller.js';
 import { StepUpController } from './step-up.controller.js';
+import { PasswordResetController } from './password-reset.controller.js';
 
 /** The routes of each flow. */
 const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
   registration: RegistrationController,
+  passwordReset: PasswordResetController,
   passwordChange: PasswordChangeController,
   emailChange: EmailChangeController,
   accountDeletion: AccountDeletionController,
@@ -18,6 +20,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
 export type FlowHandler =
   | keyof RegistrationController
+  | keyof PasswordResetController
   | keyof PasswordChangeController
   | keyof EmailChangeController
   | keyof AccountDeletionController

@@ -13,7 +13,7 @@ import { OriginGuard } from '../origin.guard.js';
 import { SessionGuard } from '../session.guard.js';
 
 export const PasswordChangeBody = z.strictObject({
-  currentPassword: passwordField('The password of the account as it is.'),
+  currentPassword: passwordField('The password of the account as it is; left out if it has none yet.').optional(),
   newPassword: passwordField('The new password.'),
 });
 
@@ -27,7 +27,7 @@ export class PasswordChangeController {
 
   /**
    * Changes the password, ends every other session and token of the account, and gives this one a new token: in the
-   * cookie, or in the body for a bearer token.
+   * cookie, or in the body for a bearer token. An account without a password gets its first one in a fresh session.
    */
   @TakesBody()
   @Post('change-password')
@@ -40,7 +40,7 @@ export class PasswordChangeController {
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
   ): Promise<ReplacementAnswer> {
-    const { currentPassword, newPassword } = parseBody(PasswordChangeBody, body, 'a change of password');
+    const { currentPassword = null, newPassword } = parseBody(PasswordChangeBody, body, 'a change of password');
     return replacementAnswer(
       await this.http.replace(request, response, (context) =>
         this.passwords.changePassword(userId, currentPassword, newPassword, { ...context, keep }),
