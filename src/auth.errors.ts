@@ -36,6 +36,11 @@ export interface AuthErrorFacts {
   FORBIDDEN: { roles: readonly string[] };
   /** Input of the wrong shape. `fields` maps the field to what is expected of it, never to what was sent. */
   INVALID_INPUT: { fields: Readonly<Record<string, string>> };
+  /**
+   * A new password that the policy refuses. `fields` says what is expected, `rules` which rules it breaks: `too_short`,
+   * `too_long`, `common`, `contains_context`, `breached`, or one of your own policy.
+   */
+  WEAK_PASSWORD: { fields: Readonly<Record<string, string>>; rules: readonly string[] };
   /** The user has no session with this handle. Another user's handle gets the same answer. */
   SESSION_NOT_FOUND: Record<never, never>;
   /** A session would hold more data than it may; nothing was changed. `limit` is in bytes. */
@@ -80,6 +85,14 @@ export interface RequiredAssurance {
  */
 export type TokenErrorReason = 'signature' | 'expired' | 'purpose' | 'audience' | 'missing_claim' | 'malformed';
 
+/** A rule that a new password breaks: see `PasswordPolicy`. */
+export interface PasswordViolation {
+  /** For programs, such as `too_short`. */
+  readonly rule: string;
+  /** For people, such as `must have at least 15 characters`; never the password or a part of it. */
+  readonly expected: string;
+}
+
 /** Stable: a code is never renamed, and never changes its meaning. */
 export type AuthErrorCode = keyof AuthErrorFacts;
 
@@ -103,6 +116,7 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   USER_NOT_FOUND: { status: 404, message: 'There is no such user.' },
   SESSION_DATA_TOO_LARGE: { status: 422, message: 'That is more than your session can hold.' },
   INVALID_INPUT: { status: 422, message: 'The request is not valid.' },
+  WEAK_PASSWORD: { status: 422, message: 'The password is too easy to guess.' },
   UNSUPPORTED: { status: 500, message: 'Internal server error.' },
   RATE_LIMITED: { status: 429, message: 'Too many requests. Try again later.' },
   INVALID_CONFIG: { status: 500, message: 'Internal server error.' },
@@ -117,7 +131,10 @@ export function answerOf(code: AuthErrorCode): Readonly<{ status: number; messag
   return ANSWERS[code];
 }
 
-/** What the client sees of an error; `fields` only for wrong input, `required` and `methods` only for `STEP_UP_REQUIRED`. */
+/** The codes whose facts the client gets: what is wrong with its input, and what it would have to prove. */
+const SHOWN: ReadonlySet<AuthErrorCode> = new Set(['INVALID_INPUT', 'WEAK_PASSWORD', 'STEP_UP_REQUIRED']);
+
+/** What the client sees of an error: its code, and what the code says about the request and what is lacking. */
 export interface AuthErrorBody {
   readonly statusCode: number;
   readonly code: AuthErrorCode;
@@ -125,6 +142,7 @@ export interface AuthErrorBody {
   readonly fields?: AuthErrorFacts['INVALID_INPUT']['fields'];
   readonly required?: AuthErrorFacts['STEP_UP_REQUIRED']['required'];
   readonly methods?: AuthErrorFacts['STEP_UP_REQUIRED']['methods'];
+  readonly rules?: AuthErrorFacts['WEAK_PASSWORD']['rules'];
 }
 
 /**
@@ -152,7 +170,7 @@ export class AuthError<Code extends AuthErrorCode = AuthErrorCode> extends HttpE
     options?: ErrorOptions,
   ) {
     const { status, message: shown } = ANSWERS[code];
-    const details = code === 'INVALID_INPUT' || code === 'STEP_UP_REQUIRED' ? facts : {};
+    const details = SHOWN.has(code) ? facts : {};
     super({ statusCode: status, code, message: shown, ...details } satisfies AuthErrorBody, status);
     this.name = 'AuthError';
     // Not enumerable, as in every `Error`: serializing it shows neither the operator's message nor what the database
@@ -166,7 +184,7 @@ export class AuthError<Code extends AuthErrorCode = AuthErrorCode> extends HttpE
     Error.captureStackTrace(this, new.target);
   }
 
-  /** The body for the client: status, code and a message without details, plus `fields` for `INVALID_INPUT`, and `required` and `methods` for `STEP_UP_REQUIRED`. */
+  /** The body for the client: status, code and a message without details, plus the facts of the codes that are about the request. */
   override getResponse(): AuthErrorBody {
     return super.getResponse() as AuthErrorBody;
   }

@@ -5,6 +5,7 @@ import { EXTRA_DEFAULTS } from './config/extra-defaults.js';
 import type { NamedFlows } from './config/flow-settings.js';
 import type { RouteOptions } from './config/route-options.js';
 import type { Mailer } from './mail/mailer.js';
+import type { PasswordPolicy } from './user/password-policy.js';
 import type { UserDirectory } from './user/user.directory.js';
 
 /**
@@ -23,13 +24,15 @@ export interface AuthModuleExtras {
   users?: Type<UserDirectory>;
   /** Sends your mail, such as `SmtpMailer` of the recipe. Needs `baseUrl`. Default: none, and nothing is mailed. */
   mailer?: Type<Mailer>;
+  /** Your rules for new passwords. Default: `DefaultPasswordPolicy`. */
+  passwordPolicy?: Type<PasswordPolicy>;
   /**
    * The flows that there are, by name, with their settings: `{ registration: {}, passwordReset: {} }`. What is not named
    * has no route and no provider. With `forRootAsync` the names are enough here, `['registration', 'passwordReset']`,
    * and the factory may return the settings. Default: none.
    */
   flows?: NamedFlows;
-  /** Modules whose providers your directory and your mailer inject. */
+  /** Modules whose providers your directory, your mailer and your password policy inject. */
   imports?: ModuleMetadata['imports'];
   /** Name of the TypeORM DataSource, if it is not the default one. */
   dataSource?: string;

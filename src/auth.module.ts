@@ -31,9 +31,9 @@ import { PasswordAttempts } from './login/password-attempts.js';
 import { PasswordAttemptStore } from './login/password-attempt.store.js';
 import { PasswordLogin } from './login/password-login.js';
 import { PasswordChangeService } from './password/password-change.service.js';
-import { RegistrationService } from './registration/registration.service.js';
 import { PasswordResetService } from './password/password-reset.service.js';
 import { PasswordWriter } from './password/password-writer.js';
+import { RegistrationService } from './registration/registration.service.js';
 import { AuditLog } from './audit/audit-log.js';
 import { AuditStore } from './audit/audit.store.js';
 import { CleanupService } from './cleanup/cleanup.service.js';
@@ -103,7 +103,11 @@ import { RateLimitStore } from './rate-limit/rate-limit.store.js';
 import { SessionService } from './session/session.service.js';
 import { SessionStore } from './session/session.store.js';
 import { StepUpService } from './step-up/step-up.service.js';
+import { BreachedPasswords } from './user/breached-passwords.js';
+import { DefaultPasswordPolicy } from './user/default-password-policy.js';
+import { NewPasswords } from './user/new-passwords.js';
 import { PasswordHasher } from './user/password-hasher.js';
+import { PasswordPolicy } from './user/password-policy.js';
 import { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 import { lacks, UserDirectory } from './user/user.directory.js';
 
@@ -164,7 +168,7 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
 
   /**
    * As `forRoot`, with options that a factory or a provider returns. What decides which providers exist
-   * (`AuthModuleExtras`: `routes`, `users`, `mailer`, `engine`, …) is written beside the factory and cannot come from it.
+   * (`AuthModuleExtras`: `routes`, `users`, `mailer`, `passwordPolicy`, `engine`, …) is written beside the factory and cannot come from it.
    *
    * @throws {AuthError} `INVALID_CONFIG` at boot, as with `forRoot`.
    * @throws {AuthError} `SCHEMA_MISSING` at boot, as with `forRoot`.
@@ -199,6 +203,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     globalGuard,
     users,
     mailer,
+    passwordPolicy,
     flows,
     imports = [],
     dataSource,
@@ -211,13 +216,21 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
   const mail: Provider[] =
     // Anything else is one of the mistakes that AuthConfig lists.
     typeof mailer === 'function' ? [mailer, { provide: Mailer, useExisting: mailer }, Outbox] : [];
+  // As above.
+  const policy = typeof passwordPolicy === 'function' ? passwordPolicy : DefaultPasswordPolicy;
   const named = flowNamesOf(flows);
   const services: Provider[] = [
     { provide: Clock, useClass: SystemClock },
     {
       provide: AuthConfig,
       useFactory: (options: Hidden<AuthOptions>) =>
-        AuthConfig.from(options.reveal(), { routes, mailer, flows, lacks: (operation) => lacks(users, operation) }),
+        AuthConfig.from(options.reveal(), {
+          routes,
+          mailer,
+          flows,
+          passwordPolicy,
+          lacks: (operation) => lacks(users, operation),
+        }),
       inject: [AUTH_OPTIONS],
     },
     {
@@ -251,6 +264,10 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
       inject: [AuthConfig, ...engine.channel.inject],
     },
     PasswordHasher,
+    BreachedPasswords,
+    policy,
+    { provide: PasswordPolicy, useExisting: policy },
+    NewPasswords,
     ...directory,
     ...mail,
     OwnerNotices,

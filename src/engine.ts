@@ -57,6 +57,9 @@ export type { Bucket, BucketUsage } from './rate-limit/rate-limit.policy.js';
 export { RateLimitStore } from './rate-limit/rate-limit.store.js';
 export type { ConsumeResult } from './rate-limit/rate-limit.store.js';
 
+export { DefaultPasswordPolicy } from './user/default-password-policy.js';
+export { NewPasswords } from './user/new-passwords.js';
+export { PasswordPolicy } from './user/password-policy.js';
 export { bcryptPasswords, pbkdf2Passwords, scryptPasswords, type BcryptLibrary } from './user/legacy-passwords.js';
 export type { LegacyPasswords, LegacyVerdict } from './config/password-settings.js';
 

@@ -2,7 +2,13 @@ export { AuthModule } from './auth.module.js';
 export type { AuthEngine } from './auth.engine.js';
 export type { AuthModuleExtras } from './auth.module-definition.js';
 export { AuthError, isAuthError } from './auth.errors.js';
-export type { AuthErrorCode, AuthErrorFacts, RequiredAssurance, TokenErrorReason } from './auth.errors.js';
+export type {
+  AuthErrorCode,
+  AuthErrorFacts,
+  PasswordViolation,
+  RequiredAssurance,
+  TokenErrorReason,
+} from './auth.errors.js';
 
 export { Clock } from './common/clock.js';
 export { days, hours, minutes, seconds } from './common/duration.js';
@@ -34,7 +40,7 @@ export type {
 } from './config/flow-settings.js';
 export type { MailPages, MailSettings } from './config/mail-settings.js';
 export type { JwtSettings } from './config/jwt-settings.js';
-export type { PasswordSettings } from './config/password-settings.js';
+export type { BreachCheckSettings, BreachFetch, PasswordSettings } from './config/password-settings.js';
 export type {
   BackoffSettings,
   RateLimitEvent,
@@ -65,6 +71,8 @@ export type {
   MailFailed,
   MailFailureReason,
   MailSent,
+  BreachCheckFailed,
+  BreachCheckFault,
   RateLimitReached,
   RevocationReason,
   SessionCreated,
@@ -79,6 +87,7 @@ export type {
 } from './events/auth-event.js';
 
 export { PasswordHasher } from './user/password-hasher.js';
+export type { PasswordContext } from './user/password-policy.js';
 export { UserDirectory } from './user/user.directory.js';
 export type { AuthUser, EmailChange, NewAccount } from './user/user.directory.js';
 export { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';

@@ -154,6 +154,7 @@ const ANONYMOUS = new Set<AuthEvent['type']>([
   'rate_limit.reached',
   'mail.sent',
   'mail.failed',
+  'breach_check.failed',
 ]);
 
 /** Whether a client can cause it without an account. */

@@ -12,7 +12,7 @@ import { checkFlows, type CheckedFlows } from './flow-settings.js';
 import { checkJwt, type JwtSettings } from './jwt-settings.js';
 import { checkMail, type MailSettings } from './mail-settings.js';
 import { OptionChecker } from './option-checker.js';
-import { checkPassword, type PasswordSettings } from './password-settings.js';
+import { checkPassword, type CheckedPasswordSettings } from './password-settings.js';
 import { checkRateLimits, type RateLimitSettings } from './rate-limit-settings.js';
 import { checkRoutes, type RouteOptions } from './route-options.js';
 import { checkSecrets } from './secrets.js';
@@ -47,6 +47,7 @@ export interface Extras {
   readonly routes?: RouteOptions | undefined;
   readonly mailer?: unknown;
   readonly flows?: unknown;
+  readonly passwordPolicy?: unknown;
   /** Whether the user directory lacks this operation. Default: it has all. */
   readonly lacks?: (operation: string) => boolean;
 }
@@ -59,7 +60,7 @@ export class AuthConfig {
   declare readonly secrets: Hidden<readonly string[]>;
   declare readonly session: Readonly<SessionSettings>;
   declare readonly cookie: Readonly<CookieSettings>;
-  declare readonly password: Readonly<PasswordSettings>;
+  declare readonly password: Readonly<CheckedPasswordSettings>;
   declare readonly jwt: Readonly<JwtSettings>;
   declare readonly cache: Readonly<Omit<CacheSettings, 'url'>>;
   /** `cache.url`, which may contain a password. */
@@ -89,7 +90,10 @@ export class AuthConfig {
   }
 
   /** Throws one `INVALID_CONFIG` that lists every mistake, each with its remedy. The options are left untouched. */
-  static from(options: AuthOptions, { routes, mailer, flows, lacks = () => false }: Extras = {}): AuthConfig {
+  static from(
+    options: AuthOptions,
+    { routes, mailer, flows, passwordPolicy, lacks = () => false }: Extras = {},
+  ): AuthConfig {
     const check = new OptionChecker();
     check.keys('', options, OPTIONS);
     const { url: listenerUrl, ...cache } = checkCache(check, options?.cache);
@@ -121,6 +125,10 @@ export class AuthConfig {
         hasSignedCookies: options?.session?.scheme === 'signed-cookie',
       }),
     };
+    check.that(
+      passwordPolicy === undefined || typeof passwordPolicy === 'function',
+      'passwordPolicy must be a class that extends PasswordPolicy, not an instance: the module makes it, so that it can inject.',
+    );
     check.that(
       checked.loginPage === undefined || isLocalPath(checked.loginPage),
       "loginPage must be a path of this application such as '/login', not an address elsewhere.",

@@ -10,6 +10,7 @@ export const EXTRA_DEFAULTS = {
   dataSource: undefined,
   engine: undefined,
   mailer: undefined,
+  passwordPolicy: undefined,
   flows: undefined,
   isGlobal: true,
 } as const;

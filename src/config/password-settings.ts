@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os';
+import { minutes, seconds, type Duration } from '../common/duration.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
+import { isPlainHttp } from './trusted-origins.js';
 
 /** The cost of one argon2id hash. */
 export interface Argon2Parameters {
@@ -38,7 +40,37 @@ export interface LegacyPasswords {
   verify(storedHash: string, password: string): Promise<LegacyVerdict>;
 }
 
+/** Calls a service over HTTP: the global `fetch`, or yours, which may go through a proxy. */
+export type BreachFetch = (
+  url: string,
+  init: { headers: Record<string, string>; signal: AbortSignal },
+) => Promise<{ readonly status: number; text(): Promise<string> }>;
+
+/** Whether a new password has leaked elsewhere (OWASP ASVS 6.2.12), asked of a service that is not told it. */
+export class BreachCheckSettings {
+  /** Default: the global `fetch`. */
+  fetch: BreachFetch = globalThis.fetch;
+
+  /**
+   * The address of the ranges; 5 hex digits follow. Default: Have I Been Pwned. A mirror of your own keeps even those
+   * from a third party.
+   */
+  url: string = 'https://api.pwnedpasswords.com/range/';
+
+  /** How long the service may take. Default 2 s. */
+  timeout: Duration = seconds(2);
+
+  /**
+   * What happens if the service does not answer or not in its format. Default `accept`: the password is taken without
+   * this check, since the outage of a third party must not keep people from registering, and `breach_check.failed` and
+   * the log say so. `refuse`: 503.
+   */
+  onFault: 'accept' | 'refuse' = 'accept';
+}
+
 const MAX_PREVIOUS = 8;
+const MAX_CONTEXT_WORDS = 50;
+const MAX_CONTEXT_WORD = 100;
 
 /** How passwords are hashed (argon2id), and how many at once. Read by the default user directory. */
 export class PasswordSettings {
@@ -80,9 +112,32 @@ export class PasswordSettings {
    * 800-63B 3.2.2 allows.
    */
   maxFailures: number = 100;
+
+  /**
+   * The least number of characters of a new password that is the only factor. With a second one it is 8. Default 15, the
+   * least that NIST SP 800-63B-4 3.1.1.2 allows; 8 to 64.
+   */
+  minLength: number = 15;
+
+  /**
+   * Words that somebody who guesses passwords of this application would try, such as its name and that of your company.
+   * They count for nothing in a new password. Those in `baseUrl` and `mail.site` are known. Default none; at most 50.
+   */
+  contextWords: readonly string[] = [];
+
+  /** Asks whether a new password has leaked, `{}` asks Have I Been Pwned. Default: nobody is asked. */
+  breachCheck: Partial<BreachCheckSettings> | undefined = undefined;
 }
 
-export function checkPassword(check: OptionChecker, written: Partial<PasswordSettings> | undefined): PasswordSettings {
+/** With all defaults. */
+export interface CheckedPasswordSettings extends PasswordSettings {
+  breachCheck: BreachCheckSettings | undefined;
+}
+
+export function checkPassword(
+  check: OptionChecker,
+  written: Partial<PasswordSettings> | undefined,
+): CheckedPasswordSettings {
   const password = check.settings('password', new PasswordSettings(), written);
   checkParameters(check, 'password', password);
   const { previous } = password;
@@ -103,7 +158,35 @@ export function checkPassword(check: OptionChecker, written: Partial<PasswordSet
   check.integer('password.concurrency', password.concurrency, 1, 1_024);
   check.integer('password.queue', password.queue, 0, 1_000_000);
   check.integer('password.maxFailures', password.maxFailures, 10, 100);
-  return password;
+  check.integer('password.minLength', password.minLength, 8, 64);
+  const { contextWords } = password;
+  check.that(
+    Array.isArray(contextWords) && contextWords.length <= MAX_CONTEXT_WORDS && contextWords.every(isContextWord),
+    `password.contextWords must be a list of at most ${MAX_CONTEXT_WORDS} words such as ['acme'], each of 3 to ${MAX_CONTEXT_WORD} characters.`,
+  );
+  return { ...password, breachCheck: checkBreachCheck(check, password.breachCheck) };
+}
+
+const isContextWord = (word: unknown): boolean =>
+  typeof word === 'string' && word.length >= 3 && word.length <= MAX_CONTEXT_WORD;
+
+function checkBreachCheck(
+  check: OptionChecker,
+  written: Partial<BreachCheckSettings> | undefined,
+): BreachCheckSettings | undefined {
+  if (written === undefined) return undefined;
+  const breachCheck = check.settings('password.breachCheck', new BreachCheckSettings(), written);
+  const { fetch, url, timeout, onFault } = breachCheck;
+  check.that(typeof fetch === 'function', 'password.breachCheck.fetch must be a function such as the global fetch.');
+  check.that(
+    typeof url === 'string' && /^https?:\/\/.+\/$/.test(url) && URL.canParse(url) && !isPlainHttp(url),
+    "password.breachCheck.url must be an address such as 'https://api.pwnedpasswords.com/range/': https, or http of " +
+      'this machine, with a slash at the end.',
+  );
+  check.duration('password.breachCheck.timeout', timeout);
+  check.that(!(timeout > minutes(1)), 'password.breachCheck.timeout must be a minute at most: a request waits for it.');
+  check.oneOf('password.breachCheck.onFault', onFault, ['accept', 'refuse']);
+  return Object.freeze(breachCheck);
 }
 
 function isVerifier(value: unknown): boolean {

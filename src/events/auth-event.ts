@@ -11,9 +11,9 @@ export type AuthEvent =
   | LoginFailed
   | PasswordDisabled
   | PasswordChanged
+  | PasswordReset
   | AccountRegistered
   | EmailVerified
-  | PasswordReset
   | EmailChanged
   | EmailReverted
   | AccountDeleted
@@ -30,6 +30,7 @@ export type AuthEvent =
   | EphemeralTokenRefused
   | MailSent
   | MailFailed
+  | BreachCheckFailed
   | RateLimitReached;
 
 interface EventBase<Type extends string> {
@@ -85,6 +86,13 @@ export interface PasswordChanged extends EventBase<'password.changed'> {
   readonly ip: string | null;
 }
 
+/** A user has set a new password by a mailed link (`PasswordResetService`); otherwise as `PasswordChanged`. */
+export interface PasswordReset extends EventBase<'password.reset'> {
+  readonly userId: string;
+  /** The client's address, if known. */
+  readonly ip: string | null;
+}
+
 /** Somebody has opened an account and proved its mailbox (`RegistrationService`); `email.verified` follows. */
 export interface AccountRegistered extends EventBase<'account.registered'> {
   readonly userId: string;
@@ -94,13 +102,6 @@ export interface AccountRegistered extends EventBase<'account.registered'> {
 
 /** The mailbox of an account is known to be its owner's from now on. The address is not included. */
 export interface EmailVerified extends EventBase<'email.verified'> {
-  readonly userId: string;
-  /** The client's address, if known. */
-  readonly ip: string | null;
-}
-
-/** A user has set a new password by a mailed link (`PasswordResetService`); otherwise as `PasswordChanged`. */
-export interface PasswordReset extends EventBase<'password.reset'> {
   readonly userId: string;
   /** The client's address, if known. */
   readonly ip: string | null;
@@ -247,6 +248,17 @@ export interface MailFailed extends EventBase<'mail.failed'> {
  * - `address`: the stored address is not exactly one mailbox. `fault`: a fault before the mailer had it.
  */
 export type MailFailureReason = 'refused' | 'timeout' | 'queue_full' | 'shutdown' | 'address' | 'fault';
+
+/** `password.breachCheck` could not tell whether a new password has leaked. */
+export interface BreachCheckFailed extends EventBase<'breach_check.failed'> {
+  readonly reason: BreachCheckFault;
+}
+
+/**
+ * - `timeout`: it took longer than `password.breachCheck.timeout`. `unreachable`: `fetch` threw.
+ * - `status`: an answer other than 200. `malformed`: not in the format of the service.
+ */
+export type BreachCheckFault = 'timeout' | 'unreachable' | 'status' | 'malformed';
 
 /** A limit has been reached. Emitted once until it allows events again, in each process that notices. */
 export interface RateLimitReached extends EventBase<'rate_limit.reached'> {

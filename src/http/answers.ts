@@ -138,5 +138,7 @@ export function errorAnswer(code: AuthErrorCode, ...others: AuthErrorCode[]) {
     message: z.string().describe('For the developer; it may change.'),
   }) satisfies z.ZodType<AuthErrorBody>;
   const expected = z.record(z.string(), z.string()).describe('What is expected of each wrong field.');
+  const rules = z.array(z.string()).optional().describe('Which rules a weak password breaks, such as `too_short`.');
+  if (others.includes('WEAK_PASSWORD')) return { status, schema: body.extend({ fields: expected, rules }) };
   return { status, schema: code === 'INVALID_INPUT' ? body.extend({ fields: expected }) : body };
 }

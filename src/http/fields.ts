@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import { checkedEmail } from '../user/email-address.js';
 import { INVISIBLE, MAX_LOGIN_LENGTH, normalizeLogin } from '../user/login-name.js';
-import { canonicalPassword, PASSWORD_LENGTH } from '../user/password-hasher.js';
+import { PASSWORD_LENGTH, passwordLength } from '../user/password-hasher.js';
 
 // The fields that the bodies of our routes are made of.
 
 const LOGIN = `must be a string of 1 to ${MAX_LOGIN_LENGTH} characters, none of them invisible`;
 const EMAIL = `must be one e-mail address of at most ${MAX_LOGIN_LENGTH} characters`;
 const PASSWORD = `must be a string of 1 to ${PASSWORD_LENGTH.max} characters`;
+const NEW_PASSWORD = 'must be a string';
 const TOKEN = 'must be the token from the link';
 /** More than any address in any spelling: what is longer costs no normalization. */
 const MAX_TYPED = 4 * MAX_LOGIN_LENGTH;
@@ -33,16 +34,21 @@ export const emailField = z
   .describe(`The e-mail address. It ${EMAIL}.`);
 
 /**
- * A password as it is typed to be compared, or before the policy has seen it: one that is too short for a new account
- * may still be an old account's, so the only lower bound is one character; the upper bound keeps megabytes away from
- * the hash.
+ * A password as it is typed to be compared: one that is too short for a new account may still be an old account's, so the
+ * only lower bound is one character; the upper bound keeps megabytes away from the hash.
  */
 export const passwordField = (what: string) =>
   z
     .string(PASSWORD)
     .min(1, PASSWORD)
-    .refine((password) => [...canonicalPassword(password)].length <= PASSWORD_LENGTH.max, PASSWORD)
+    .refine((password) => passwordLength(password) <= PASSWORD_LENGTH.max, PASSWORD)
     .describe(`${what} It ${PASSWORD}.`);
+
+/** A new password. `NewPasswords` says what is wrong with it: here it is any text, so that all of that is `WEAK_PASSWORD`. */
+export const newPasswordField = (what: string) =>
+  z
+    .string(NEW_PASSWORD)
+    .describe(`${what} It must not be too short, too long or easy to guess; any characters may be used.`);
 
 /** A mailed token. Whether it is one of ours is not a question of form: all that cannot be used is `INVALID_LINK`. */
 export const tokenField = z.string(TOKEN).max(1_024, TOKEN).describe('The token from the mailed link.');

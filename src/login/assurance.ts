@@ -55,7 +55,7 @@ export interface LackingAssurance {
 /** What is lacking altogether: of two ages the shorter one, of two lists of methods the first. */
 export function joinedLack(one: LackingAssurance | null, other: LackingAssurance): LackingAssurance {
   if (one === null) return other;
-  const maxAge = Math.min(one.maxAge ?? Infinity, other.maxAge ?? Infinity) as Duration;
+  const maxAge = Math.min(one.maxAge ?? Infinity, other.maxAge ?? Infinity);
   return { ...other, ...one, ...(maxAge < Infinity && { maxAge }) };
 }
 

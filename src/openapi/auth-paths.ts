@@ -17,13 +17,13 @@ import {
 } from '../http/answers.js';
 import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller.js';
 import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
-import { StepUpBody } from '../http/flows/step-up.controller.js';
-import { ForgottenPasswordBody, PasswordResetBody } from '../http/flows/password-reset.controller.js';
 import {
   RegistrationBody,
   RegistrationConfirmationBody,
   RegistrationResendBody,
 } from '../http/flows/registration.controller.js';
+import { StepUpBody } from '../http/flows/step-up.controller.js';
+import { ForgottenPasswordBody, PasswordResetBody } from '../http/flows/password-reset.controller.js';
 import { loginBodySchema } from '../http/login-body.js';
 import type { Handler, MountedRoute } from './mounted-routes.js';
 
@@ -58,10 +58,10 @@ interface Description {
    * ties to this browser.
    */
   readonly cookie: 'set' | 'renewed' | 'none' | 'flow';
+  /** Whether the requests of one client are limited, which every answer behind that limit says. */
+  readonly limited?: boolean;
   /** Whether a right answer may empty the browser's store. */
   readonly clears?: boolean;
-  /** Whether it is limited by address, which every answer tells. */
-  readonly limited?: boolean;
   /** What it takes. */
   readonly takes?: BodyName;
   readonly parameters?: readonly object[];
@@ -204,7 +204,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'AuthInvalidLink',
       'AuthCrossOrigin',
       'AuthBodyTooLarge',
-      'AuthInvalidInput',
+      'AuthWeakPassword',
       'AuthRateLimited',
       'AuthUnsupported',
       'AuthPasswordUnavailable',
@@ -222,7 +222,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     status: 202,
     done: 'A mail is on its way.',
     answer: 'AuthDone',
-    errors: ['AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthRateLimited', 'AuthPasswordUnavailable'],
+    errors: ['AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthWeakPassword', 'AuthRateLimited', 'AuthPasswordUnavailable'],
   },
   resendRegistration: {
     id: 'authRegisterResend',
@@ -252,8 +252,9 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'AuthInvalidCredentials',
       'AuthCrossOrigin',
       'AuthBodyTooLarge',
-      'AuthInvalidInput',
+      'AuthWeakPassword',
       'AuthRateLimited',
+      'AuthUnsupported',
       'AuthPasswordUnavailable',
     ],
   },
@@ -358,7 +359,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'AuthInvalidCredentials',
       'AuthCrossOrigin',
       'AuthBodyTooLarge',
-      'AuthInvalidInput',
+      'AuthWeakPassword',
       'AuthRateLimited',
       'AuthLoginUnavailable',
     ],
@@ -371,10 +372,10 @@ const BODIES = {
   AuthForgottenPassword: () => ForgottenPasswordBody,
   AuthPasswordReset: () => PasswordResetBody,
   AuthPasswordChange: () => PasswordChangeBody,
-  AuthStepUpProof: () => StepUpBody,
   AuthRegistration: () => RegistrationBody,
   AuthRegistrationResend: () => RegistrationResendBody,
   AuthRegistrationConfirmation: () => RegistrationConfirmationBody,
+  AuthStepUpProof: () => StepUpBody,
   AuthEmailChange: () => EmailChangeBody,
   AuthLink: () => LinkBody,
 };
@@ -433,6 +434,10 @@ function errorsOf({ takesJwts }: RouteFacts) {
       description: 'The body is larger than the application takes.',
     },
     AuthInvalidInput: { ...errorAnswer('INVALID_INPUT'), description: 'The body has the wrong shape, or is no JSON.' },
+    AuthWeakPassword: {
+      ...errorAnswer('INVALID_INPUT', 'WEAK_PASSWORD'),
+      description: 'The new password is too easy to guess, or the body has the wrong shape.',
+    },
     AuthRateLimited: {
       ...errorAnswer('RATE_LIMITED'),
       description: 'Too many attempts of this address or account.',
@@ -592,7 +597,7 @@ const limits = (isAlways: boolean) => ({
   'RateLimit-Policy': header('The limits.', TEXT, isAlways),
 });
 
-function headersOf({ cookie, clears, limited }: Description, facts: RouteFacts): object {
+function headersOf({ cookie, limited, clears }: Description, facts: RouteFacts): object {
   const isAlways = cookie === 'set';
   return {
     ...NO_STORE,

@@ -14,7 +14,8 @@ import { countsFrom, isLive, isSelfContained, type Session } from '../session/se
 import { SessionStore } from '../session/session.store.js';
 import { isActive, isBeforeCutoff } from '../user/account.js';
 import { PasswordHasher } from '../user/password-hasher.js';
-import { checkedPassword, invalidPassword } from '../user/password-policy.js';
+import { NewPasswords } from '../user/new-passwords.js';
+import { invalidPassword } from '../user/password-policy.js';
 import { checkedUserId } from '../user/checked-user-id.js';
 import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { PasswordWriter } from './password-writer.js';
@@ -57,6 +58,7 @@ export class PasswordChangeService {
   constructor(
     private readonly users: UserDirectory,
     private readonly hasher: PasswordHasher,
+    private readonly newPasswords: NewPasswords,
     private readonly attempts: PasswordAttempts,
     private readonly limits: RateLimitService,
     private readonly logins: LoginService,
@@ -87,7 +89,8 @@ export class PasswordChangeService {
    *   or the account is unknown or disabled: all alike, after the same work. Also for a first password without a fresh
    *   session.
    * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string or empty, `current` is not a string, or is `null`
-   *   though the account has a password, or `next` does not have 8 to 1024 characters; nothing is counted.
+   *   though the account has a password, or `next` is no text; nothing is counted.
+   * @throws {AuthError} `WEAK_PASSWORD` if the `PasswordPolicy` refuses `next`; nothing is counted.
    * @throws {AuthError} `SESSION_NOT_FOUND` if `keep` is another user's, or has ended.
    * @throws {AuthError} `RATE_LIMITED` after `password_change` attempts (default 5 in 15 minutes), right or wrong.
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; nothing is counted.
@@ -104,13 +107,16 @@ export class PasswordChangeService {
     checkedUserId(userId);
     const { keep, ip = null } = context;
     if (typeof current !== 'string' && current !== null) throw currentMissing();
-    checkedPassword(next, 'newPassword');
+    if (typeof next !== 'string') throw invalidPassword('newPassword', 'must be a string');
     if (keep && !(await this.isKeepable(keep, userId))) throw sessionNotFound();
     if (current === null) return this.setFirst(userId, next, context);
     const decision = await this.limits.consume('password_change', userId);
     if (!decision.allowed) throw rateLimited(decision);
     try {
-      const verified = await this.verify(userId, current, ip);
+      const account = await this.users.findById(userId);
+      // Before the current one: an answer that costs no hash.
+      await this.newPasswords.accept(next, { userId, email: account?.email }, 'newPassword');
+      const verified = await this.verify(userId, account, current, ip);
       return await this.replace(userId, verified, await this.hasher.hash(next, { ip }), context);
     } catch (error) {
       const fault = asAuthError(error, 'The user directory');
@@ -126,6 +132,8 @@ export class PasswordChangeService {
       const stored = await this.users.findPasswordHash(userId);
       if (stored !== null && stored !== NO_PASSWORD) throw currentMissing();
       if (stored === null || !this.isFresh(context.keep)) refuse();
+      const account = await this.users.findById(userId);
+      await this.newPasswords.accept(next, { userId, email: account?.email }, 'newPassword');
       return await this.replace(userId, stored, await this.hasher.hash(next, { ip: context.ip }), context);
     } catch (error) {
       throw asAuthError(error, 'The user directory');
@@ -138,8 +146,7 @@ export class PasswordChangeService {
   }
 
   /** The hash that the password belongs to. */
-  private async verify(userId: string, password: string, ip: string | null): Promise<string> {
-    const account = await this.users.findById(userId);
+  private async verify(userId: string, account: AuthUser | null, password: string, ip: string | null): Promise<string> {
     const login = account?.email ?? userId;
     let verified: string | null = null;
     await this.attempts.judge(account, { login, ip, isKnownDevice: false }, async (isDisabled) => {

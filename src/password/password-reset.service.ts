@@ -12,7 +12,7 @@ import { RateLimitService } from '../rate-limit/rate-limit.service.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import { normalizeLogin } from '../user/login-name.js';
 import { PasswordHasher } from '../user/password-hasher.js';
-import { checkedPassword } from '../user/password-policy.js';
+import { NewPasswords } from '../user/new-passwords.js';
 import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { PasswordWriter } from './password-writer.js';
 
@@ -35,6 +35,7 @@ export class PasswordResetService {
   constructor(
     private readonly users: UserDirectory,
     private readonly hasher: PasswordHasher,
+    private readonly newPasswords: NewPasswords,
     private readonly attempts: PasswordAttempts,
     private readonly limits: RateLimitService,
     private readonly tokens: EphemeralTokenService,
@@ -75,7 +76,7 @@ export class PasswordResetService {
    *
    * @throws {AuthError} `INVALID_LINK` if the token is unknown, spent or expired, a later link was mailed, or the account
    *   has been disabled or deleted, or has got another address or password, or signed out everywhere, since.
-   * @throws {AuthError} `INVALID_INPUT` if the password does not have 8 to 1024 characters; nothing is spent.
+   * @throws {AuthError} `WEAK_PASSWORD` if the `PasswordPolicy` refuses the password; nothing is spent.
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; nothing is spent.
    * @throws {AuthError} `UNSUPPORTED` if your `UserDirectory` lacks `findPasswordHash` or `setPasswordHash`, or, with
    *   signed cookies or JWT sessions, `invalidateTokens`.
@@ -83,8 +84,9 @@ export class PasswordResetService {
    */
   async reset(token: string, password: string, { ip = null }: { ip?: string | null } = {}): Promise<AuthUser> {
     try {
-      const { id, cutoff, replaces } = await this.ownerOf(token);
-      const hash = await this.hasher.hash(checkedPassword(password), { ip });
+      const { id, email, cutoff, replaces } = await this.ownerOf(token);
+      await this.newPasswords.accept(password, { userId: id, email });
+      const hash = await this.hasher.hash(password, { ip });
       // Before the transaction, in which our own directory does it too: after a success it has been done in any case.
       await this.attempts.forget(id);
       const user = await this.transaction.run(async () => {
@@ -104,12 +106,14 @@ export class PasswordResetService {
   }
 
   /** The account as it is before the password is hashed, with which it is compared afterwards. */
-  private async ownerOf(token: string): Promise<{ id: string; cutoff: number | null; replaces: string }> {
+  private async ownerOf(
+    token: string,
+  ): Promise<{ id: string; email: string; cutoff: number | null; replaces: string }> {
     const link = await this.tokens.peek('password_reset', token);
     const user = link && (await this.users.findByLogin(link.username));
     const replaces = user && (await this.users.findPasswordHash(user.id));
     if (!user || replaces === null || !this.canReset(replaces)) throw invalidLink();
-    return { id: user.id, cutoff: user.tokensInvalidatedAfter ?? null, replaces };
+    return { id: user.id, email: user.email, cutoff: user.tokensInvalidatedAfter ?? null, replaces };
   }
 
   private async mailFor(login: string): Promise<MailDraft | null> {

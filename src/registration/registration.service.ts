@@ -17,7 +17,8 @@ import { rateLimited, RateLimitService, type RateLimitDecision } from '../rate-l
 import { SessionStore } from '../session/session.store.js';
 import { checkedEmail } from '../user/email-address.js';
 import { PasswordHasher } from '../user/password-hasher.js';
-import { checkedPassword, invalidPassword } from '../user/password-policy.js';
+import { NewPasswords } from '../user/new-passwords.js';
+import { invalidPassword } from '../user/password-policy.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { isRegistrationCode, newRegistrationCode, registrationCodeHash } from './registration-code.js';
 
@@ -84,6 +85,7 @@ export class RegistrationService {
   constructor(
     private readonly users: UserDirectory,
     private readonly hasher: PasswordHasher,
+    private readonly newPasswords: NewPasswords,
     private readonly tokens: EphemeralTokenService,
     private readonly limits: RateLimitService,
     private readonly outbox: Outbox,
@@ -104,13 +106,13 @@ export class RegistrationService {
    * that is not sent does not count, and voids its link. Limit a handler of your own by its clients: ours are, by
    * `register_ip` and `mail_ip`.
    *
-   * @throws {AuthError} `INVALID_INPUT` if the address is not exactly one mailbox, or the password is too short or too
-   *   long.
+   * @throws {AuthError} `INVALID_INPUT` if the address is not exactly one mailbox.
+   * @throws {AuthError} `WEAK_PASSWORD` if the `PasswordPolicy` refuses the password.
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed.
    */
   async register(email: string, { password, ip = null }: RegistrationRequest = {}): Promise<StartedRegistration> {
     const address = mailbox(email);
-    if (password !== undefined) this.checkPassword(password, address);
+    if (password !== undefined) await this.newPasswords.accept(password, { email: address });
     // Also where the address is taken: it takes as long.
     const hash = password === undefined ? undefined : await this.hasher.hash(password, { ip });
     return this.start(address, async () => hash);
@@ -159,10 +161,6 @@ export class RegistrationService {
     } catch (error) {
       throw asAuthError(error, 'The user directory');
     }
-  }
-
-  private checkPassword(password: string, _email: string): void {
-    checkedPassword(password);
   }
 
   /** The same for every address: what is about the address happens after the answer. */
@@ -244,7 +242,7 @@ export class RegistrationService {
     const { email, passwordHash: chosen } = fields;
     if (chosen === undefined) {
       if (password === undefined) throw invalidPassword('password', 'must be the password of the new account');
-      this.checkPassword(password, email);
+      await this.newPasswords.accept(password, { email });
       return this.hasher.hash(password, { ip });
     }
     if (password === undefined) {

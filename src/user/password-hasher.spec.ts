@@ -122,6 +122,15 @@ describe('PasswordHasher', () => {
     expect(verified.at(-1)).toMatch(/m=64,t=1,p=1/);
   });
 
+  it.each(['', '!', 'null', 'any password', 'x'.repeat(1_000_000)])(
+    'F34: no password matches the stored "!", at the cost of one hash: %.20j',
+    async (password) => {
+      verified.length = 0;
+      expect(await hasher.matches('!', password)).toBe(false);
+      expect(verified).toEqual([expect.stringMatching(/m=64,t=1,p=1/)]);
+    },
+  );
+
   it('sees that parameters changed', async () => {
     const hash = await hasher.hash('correct horse');
     expect(hasher.isOutdated(hash)).toBe(false);

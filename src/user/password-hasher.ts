@@ -10,7 +10,10 @@ import type { Argon2Parameters, LegacyPasswords, LegacyVerdict } from '../config
 import { KeyRing } from '../crypto/key-ring.js';
 import { randomToken } from '../crypto/random.js';
 
-/** Shortest and longest password that is accepted for an account, in characters (code points) after NFC. */
+/**
+ * The longest password of an account, and the shortest of one that has a second factor (NIST SP 800-63B-4 3.1.1.2), in
+ * characters: see `passwordLength`.
+ */
 export const PASSWORD_LENGTH = { min: 8, max: 1024 } as const;
 
 /** In UTF-16 units, of which NFC makes one character out of six at most. */
@@ -164,6 +167,11 @@ export class PasswordHasher {
  */
 export function canonicalPassword(password: string, form: 'NFC' | 'NFKC' = 'NFC'): string {
   return password.length > MAX_PASSWORD_UNITS || hasLongRunOfMarks(password) ? password : password.normalize(form);
+}
+
+/** In characters (code points) after NFC; `Infinity` for what is longer than any password. Takes bounded time. */
+export function passwordLength(password: string): number {
+  return password.length > MAX_PASSWORD_UNITS ? Infinity : [...canonicalPassword(password)].length;
 }
 
 /** Takes linear time: every run is matched once. */

@@ -132,7 +132,17 @@ describe('latchkey users, in the table of ours', () => {
   it('set-password: the new one counts, the old sessions end', async () => {
     const { userId } = json(await users('create --email bo@example.com --json', PASSWORD)) as { userId: string };
     const isLive = await held(userId);
-    expect(await users('set-password --user bo@example.com', 'short')).toMatchObject({ status: 1, out: '' });
+    for (const [weak, expected] of [
+      ['short', 'password must have at least 15 characters.'],
+      ['passwordpassword', 'password must not be a common password.'],
+      ['bo@example.com bo', 'password must not be made of your address or the name of this application.'],
+    ] as const) {
+      const refused = await users('set-password --user bo@example.com', weak);
+      expect(refused).toMatchObject({ status: 1, out: '', err: expect.stringContaining(expected) });
+      expect(json({ ...refused, out: (await users('set-password --user bo@example.com --json', weak)).out })).toEqual({
+        error: { code: 'WEAK_PASSWORD', message: expected },
+      });
+    }
     expect(await isLive()).toBe(true);
     expect(await users('set-password --user bo@example.com', NEXT)).toMatchObject({ status: 0, err: '' });
     await until(async () => !(await isLive()));

@@ -160,6 +160,20 @@ describe('migrations', () => {
       `SELECT rotated_at <= clock_timestamp() AS timed FROM sessions WHERE id = 'of the version before'`,
     );
     expect(rotations).toEqual([{ timed: true }]);
+    await own.query(`UPDATE sessions SET aal = 2, amr = '{password,totp}' WHERE id = 'its successor'`);
+    await own.query(
+      `SELECT latchkey_open_session('its second', $1, now() + interval '46 s', '1 hour', '2 hours', NULL, NULL, NULL,
+        'its successor', 25, false, NULL, NULL, NULL, '1 hour', NULL)`,
+      [found.user.id],
+    );
+    const proofs = await own.query(
+      `SELECT aal, amr FROM sessions WHERE id LIKE '%version%' OR id = 'its second' ORDER BY id`,
+    );
+    expect(proofs).toEqual([
+      { aal: 2, amr: ['password', 'totp'] },
+      { aal: null, amr: null },
+    ]);
+    await expect(own.query('UPDATE sessions SET aal = 3')).rejects.toMatchObject({ constraint: 'sessions_aal_check' });
     await t.close();
 
     await toBefore();

@@ -88,12 +88,12 @@ describe('PostgresUserDirectory', () => {
     ['an address with a blank', 'a da@example.com', PASSWORD, 'email'],
     ['H19: two mailboxes', 'ada@example.com,eve@example.com', PASSWORD, 'email'],
     ['H19: something invisible', 'a\u202eda@example.com', PASSWORD, 'email'],
-    ['7 characters', 'x@example.com', '1234567', 'password'],
-    ['1025 characters', 'x@example.com', 'x'.repeat(1025), 'password'],
+    ['14 characters', 'x@example.com', 'zebra lamp 734', 'password', 'WEAK_PASSWORD'],
+    ['1025 characters', 'x@example.com', 'x'.repeat(1025), 'password', 'WEAK_PASSWORD'],
     ['an address that is taken, in another spelling', ' ADA@example.com', PASSWORD, 'email'],
-  ])('create refuses %s', async (_, email, password, field) => {
+  ])('create refuses %s', async (_, email, password, field, code = 'INVALID_INPUT') => {
     await expect(users.create(email, password)).rejects.toMatchObject({
-      code: 'INVALID_INPUT',
+      code,
       facts: { fields: { [field]: expect.any(String) } },
     });
   });
@@ -110,8 +110,8 @@ describe('PostgresUserDirectory', () => {
     }
   });
 
-  it('8 and 1024 characters are passwords, and every character counts', async () => {
-    for (const password of ['12345678', 'ü'.repeat(1024)]) {
+  it('15 and 1024 characters are passwords, and every character counts', async () => {
+    for (const password of ['zebra lamp 7342', 'ü'.repeat(1024)]) {
       await users.setPassword(ada.id, password);
       expect(await users.verifyCredentials('ada@example.com', password)).not.toBeNull();
       expect(await users.verifyCredentials('ada@example.com', password.slice(0, -1))).toBeNull();

@@ -49,6 +49,24 @@ describe.each(DEPLOYMENTS)('processes that race on %s', (_name, startServers) =>
     }
   });
 
+  it('F84: of 150 step-ups of one session in three processes one succeeds, and a logout meanwhile is not lost', async () => {
+    const sessions = t.app.get(SessionService);
+    for (let round = 0; round < 5; round++) {
+      const { session, token } = await sessions.create(ada.id, { aal: 1, amr: ['password'] });
+      const [elevated] = await racers.run({ kind: 'elevate', times: 50, session });
+      const found = (await sessions.lookup(elevated as string))!.session;
+      expect(found).toMatchObject({ handle: session.handle, aal: 2, amr: ['password', 'totp'] });
+      expect(await sessions.lookup(token)).toBeNull();
+      expect(await sessions.listForUser(ada.id)).toHaveLength(1);
+      const [again] = await Promise.all([
+        racers.run({ kind: 'elevate', times: 10, session: found }),
+        sessions.revoke(found.id),
+      ]);
+      expect(again.length).toBeLessThanOrEqual(1);
+      expect(await sessions.listForUser(ada.id)).toEqual([]);
+    }
+  });
+
   it('a limit of five lets five through, of 300 in three processes', async () => {
     for (let round = 0; round < 5; round++) {
       const got = await racers.run({ kind: 'limit', times: 100, subject: `one ${round}` });

@@ -56,6 +56,20 @@ describe.each(DEPLOYMENTS)('%s', (name, servers) => {
     await close();
   });
 
+  it('a row of the version before, which knows of no proofs, has one factor; what a process of that version rotates too', async () => {
+    const { t, eyes, close } = await start(servers);
+    const { id } = await createUser(t.app);
+    const sessions = t.app.get(SessionService);
+    const { token, session } = await sessions.create(id, { aal: 2, amr: ['password', 'totp'] });
+    expect((await sessions.lookup(token))!.session).toMatchObject({ aal: 2, amr: ['password', 'totp'] });
+    const rotated = (await sessions.rotate(session, id))!;
+    expect(rotated.session).toMatchObject({ aal: 2, amr: ['password', 'totp'] });
+    await eyes.rewrite(`u:${userKey(id)}`, (row) => row.replace(/,2,\["password","totp"\]\]/, ']'));
+    expect((await sessions.lookup(rotated.token))!.session).toMatchObject({ aal: 1, amr: [] });
+    expect((await sessions.rotate(rotated.session, id))!.session).toMatchObject({ aal: 1, amr: [] });
+    await close();
+  });
+
   ephemeralTokenStoreContract(name, async () => {
     const { t, eyes, close } = await start(servers);
     return {

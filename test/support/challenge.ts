@@ -5,30 +5,16 @@ export interface Challenge {
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const QUOTED = String.raw`"((?:[\t \x21\x23-\x5b\x5d-\x7e]|\\[\t \x21-\x7e])*)"`;
+const PARAMETER = `(${TOKEN})[ \t]*=[ \t]*(?:${QUOTED}|(${TOKEN}))`;
+const CHALLENGE = new RegExp(`^(${TOKEN})(?: +(${PARAMETER}(?:[ \t]*,[ \t]*${PARAMETER})*))?$`);
 
-/** `WWW-Authenticate` as RFC 9110, section 11.6.1, writes it; throws for anything else. */
-export function challengesIn(header: string): Challenge[] {
-  const challenges: Challenge[] = [];
-  let rest = header;
-  const take = (pattern: string): RegExpExecArray | null => {
-    const found = new RegExp(`^${pattern}`).exec(rest);
-    if (found) rest = rest.slice(found[0].length);
-    return found;
-  };
-  while (rest !== '') {
-    const parameter = take(`(${TOKEN})[ \t]*=[ \t]*(?:${QUOTED}|(${TOKEN}))`);
-    const current = challenges.at(-1);
-    if (parameter && current) {
-      const [, name, quoted, token] = parameter;
-      if (name! in current.parameters) throw new Error(`${name} is there twice.`);
-      current.parameters[name!] = quoted?.replaceAll(/\\(.)/g, '$1') ?? token!;
-    } else {
-      const scheme = parameter ? null : take(`(${TOKEN})(?: +|$)`);
-      if (!scheme) throw new Error(`This is no challenge: ${header}`);
-      challenges.push({ scheme: scheme[1]!, parameters: {} });
-      continue;
-    }
-    if (rest !== '' && !take('[ \t]*,[ \t]*')) throw new Error(`There is no comma: ${header}`);
-  }
-  return challenges;
+/** The one challenge of `WWW-Authenticate`, as RFC 9110, section 11.6.1, writes it; throws for anything else. */
+export function challengeIn(header: string): Challenge {
+  const [matched, scheme, list = ''] = CHALLENGE.exec(header) ?? [];
+  if (matched === undefined) throw new Error(`This is no challenge: ${header}`);
+  const parameters = [...list.matchAll(new RegExp(PARAMETER, 'g'))].map(
+    ([, name, quoted, token]) => [name!, quoted?.replaceAll(/\\(.)/g, '$1') ?? token!] as const,
+  );
+  if (new Set(parameters.map(([name]) => name)).size < parameters.length) throw new Error(`Twice in ${header}`);
+  return { scheme: scheme!, parameters: Object.fromEntries(parameters) };
 }

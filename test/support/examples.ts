@@ -37,13 +37,15 @@ const OURS = [
 /** What the examples take from other packages. */
 const OTHERS = `
 import {
-  Body, Catch, ConflictException, Controller, Get, GoneException, Injectable, Logger, Module, Post, Render, Req, Res, Sse,
+  Body, Catch, ConflictException, Controller, Delete, Get, GoneException, Injectable, Logger, Module, Post, Render, Req,
+  Res, Sse,
   UseGuards, type ArgumentsHost, type CanActivate, type ExceptionFilter, type ExecutionContext,
   type INestApplication, type OnModuleInit,
 } from '@nestjs/common';
 import {
-  aalOf, AuthErrorFilter, bcryptPasswords, CleanupService, LoginService, normalizeLogin, Outbox, PasswordChangeService,
-  StepUpService, TokenError, WithoutExtension, type BcryptLibrary, type LegacyPasswords,
+  aalOf, AuthErrorFilter, bcryptPasswords, CleanupService, DefaultPasswordPolicy, LoginService, NewPasswords,
+  normalizeLogin, Outbox, PasswordChangeService, StepUpService, TokenError, WithoutExtension, type BcryptLibrary,
+  type LegacyPasswords,
 } from 'nestjs-latchkey/engine';
 import { HealthCheckService } from '@nestjs/terminus';
 import { AuthHealthIndicator } from 'nestjs-latchkey/engine';
@@ -74,8 +76,8 @@ declare const sessionService: SessionService;
 declare const stepUps: StepUpService;
 declare const jwtSessions: import('nestjs-latchkey/engine').JwtSessionService;
 declare const accountDeletion: import('nestjs-latchkey/engine').AccountDeletionService;
-declare const registration: import('nestjs-latchkey/engine').RegistrationService;
 declare const resets: import('nestjs-latchkey/engine').PasswordResetService;
+declare const registration: import('nestjs-latchkey/engine').RegistrationService;
 declare const emailChanges: import('nestjs-latchkey/engine').EmailChangeService;
 declare const tokens: EphemeralTokenService;
 declare const transaction: AuthTransaction;

@@ -1,39 +1,35 @@
 import { getDataSourceToken } from '@nestjs/typeorm';
-import { EphemeralTokenService, isAuthError, RateLimitService } from 'nestjs-latchkey';
-import { PasswordResetService, RegistrationService } from 'nestjs-latchkey/engine';
+import { EphemeralTokenService, isAuthError, RateLimitService, UserDirectory } from 'nestjs-latchkey';
+import { LoginService, PasswordResetService, RegistrationService } from 'nestjs-latchkey/engine';
 import type { DataSource } from 'typeorm';
-import { MAIL } from './flows.js';
 import { startAuthProcess } from './history/auth-process.js';
 import type { Task } from './racers.js';
+import { REGISTRATION } from './registration.js';
 
 // One of several processes that all do the same at the same moment. Started by `racers.ts`.
 
 const app = await startAuthProcess(
   {
-    ...MAIL,
+    ...REGISTRATION,
     rateLimits: { policies: { '2fa_attempt': { limit: 5 } } },
     // The tests' rows are of a clock that stands still, long ago.
     cleanup: { enabled: false },
-    flows: { passwordReset: {}, registration: {} },
+    flows: { registration: {}, passwordReset: {} },
   },
   25,
 );
 const tokens = app.get(EphemeralTokenService);
 const limits = app.get(RateLimitService);
-const registration = app.get(RegistrationService);
 const resets = app.get(PasswordResetService);
+const registration = app.get(RegistrationService);
+const logins = app.get(LoginService);
+const users = app.get(UserDirectory);
 const dataSource = app.get<DataSource>(getDataSourceToken());
 
 const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>> = {
   consume: (task, turn) =>
     tokens.consume(task.type as 'pre_auth', task.tokens![turn % task.tokens!.length]!, task.binding),
   issue: (task) => tokens.issue('password_reset', { username: task.subject! }),
-  /** The account, or `null` if the link is not valid. */
-  register: (task, turn) =>
-    registration.confirm({ token: task.tokens![turn % task.tokens!.length]! }, { browsers: [task.binding!] }).then(
-      ({ user }) => user.id,
-      (error: unknown) => (isAuthError(error, 'INVALID_LINK') ? null : Promise.reject(error as Error)),
-    ),
   /** The password that it has become. */
   reset: async (task, turn) => {
     const password = `password number ${turn} of ${process.pid}`;
@@ -45,6 +41,12 @@ const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>>
       throw error;
     }
   },
+  /** The account, or `null` if the link is not valid. */
+  register: (task, turn) =>
+    registration.confirm({ token: task.tokens![turn % task.tokens!.length]! }, { browsers: [task.binding!] }).then(
+      ({ user }) => user.id,
+      (error: unknown) => (isAuthError(error, 'INVALID_LINK') ? null : Promise.reject(error as Error)),
+    ),
   limit: async (task) => (await limits.consume('2fa_attempt', task.subject!)).allowed || null,
   both: async (task, turn) => {
     const targets = [
@@ -52,6 +54,10 @@ const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>>
       { event: '2fa_attempt', subject: task.subject! },
     ] as const;
     return (await limits.consumeAll(turn % 2 ? targets : targets.toReversed())).allowed || null;
+  },
+  elevate: async ({ session }) => {
+    const user = await users.findById(session!.userId);
+    return (await logins.elevate(user!, session!, ['totp']))?.credential.value ?? null;
   },
   /** Negative controls: what the guarantees above are about. */
   'read then delete': async (task) => {

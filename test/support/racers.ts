@@ -1,16 +1,27 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import type { Session } from 'nestjs-latchkey';
 
 /** What every process does, `times` at once. */
 export interface Task {
-  kind: 'consume' | 'reset' | 'register' | 'issue' | 'limit' | 'both' | 'read then delete' | 'count then insert';
+  kind:
+    | 'consume'
+    | 'reset'
+    | 'issue'
+    | 'register'
+    | 'limit'
+    | 'both'
+    | 'elevate'
+    | 'read then delete'
+    | 'count then insert';
   times: number;
   type?: string;
   /** Taken in turns. */
   tokens?: string[];
   binding?: string | null;
   subject?: string;
+  session?: Session;
 }
 
 export interface Racers {

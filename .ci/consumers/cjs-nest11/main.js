@@ -78,11 +78,11 @@ async function main() {
   app.useGlobalFilters(new CatchEverythingFilter());
   await app.listen(0);
   const url = await app.getUrl();
-  await app.get(PostgresUserDirectory).create('ada@example.com', 'correct horse');
+  await app.get(PostgresUserDirectory).create('ada@example.com', 'correct horse battery');
   const login = await fetch(`${url}/auth/login`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ email: 'ada@example.com', password: 'correct horse' }),
+    body: JSON.stringify({ email: 'ada@example.com', password: 'correct horse battery' }),
   });
   assert.equal(login.status, 200);
   const cookie = login.headers.get('set-cookie').split(';')[0];
@@ -104,7 +104,7 @@ async function main() {
   const source = app.get(DataSource);
   const signUp = (email, commits) =>
     source.transaction(async (manager) => {
-      await app.get(AuthTransaction).within(manager, () => users.create(email, 'correct horse'));
+      await app.get(AuthTransaction).within(manager, () => users.create(email, 'correct horse battery'));
       if (!commits) throw new Error('undone');
     });
   await signUp('kept@example.com', true);

@@ -45,7 +45,7 @@ class AppModule {}
 const app = await NestFactory.create(AppModule, { logger: ['error'] });
 await app.listen(0);
 const url = await app.getUrl();
-const user = await app.get(PostgresUserDirectory).create('ada@example.com', 'correct horse');
+const user = await app.get(PostgresUserDirectory).create('ada@example.com', 'correct horse battery');
 assert.equal((await fetch(`${url}/me`)).status, 401);
 const answer = await fetch(`${url}/me`, { headers: { cookie: await signInAs(app, user.id) } });
 assert.deepEqual(await answer.json(), { email: 'ada@example.com', roles: [] });

@@ -91,12 +91,12 @@ writeFileSync('client/api.d.ts', astToString(await openapiTypescript(JSON.string
 execFileSync('npx', ['tsc', '-p', 'client'], { stdio: 'inherit' });
 
 await app.listen(0);
-await app.get(PostgresUserDirectory).create('ada@example.com', 'correct horse');
+await app.get(PostgresUserDirectory).create('ada@example.com', 'correct horse battery');
 const client = './client/client.js'; // it has just been compiled
 const { run } = (await import(client)) as { run: (...args: string[]) => Promise<void> };
 const baseUrl = (await app.getUrl()).replace('[::1]', 'localhost');
 const shown = (await (await fetch(`${baseUrl}/docs-json`)).json()) as typeof document;
 assert.ok(shown.paths['/api/auth/login']?.post?.requestBody);
-await run(baseUrl, 'ada@example.com', 'correct horse');
+await run(baseUrl, 'ada@example.com', 'correct horse battery');
 await app.close();
 await postgres.stop();

@@ -9,7 +9,7 @@ import { TokenRevocationService } from '../../revocation/token-revocation.servic
 import { SchemaNames } from '../../schema/schema-names.js';
 import { SessionService } from '../../session/session.service.js';
 import { PasswordHasher } from '../../user/password-hasher.js';
-import { checkedPassword } from '../../user/password-policy.js';
+import { NewPasswords } from '../../user/new-passwords.js';
 import { UserDirectory } from '../../user/user.directory.js';
 import { withAuth } from '../auth-context.js';
 import { required, type Command, type Option, type Values } from '../command.js';
@@ -21,7 +21,7 @@ import { USER_ID_OPTION } from '../user-id.js';
 
 const ELSEWHERE: Readonly<Record<string, Option>> = { ...DATABASE_OPTIONS, ...USER_ID_OPTION, ...CONFIG_OPTION };
 const PASSWORD_NOTE = `
-The password has 8 to 1024 characters. It is asked for in a terminal, and otherwise read from standard input; never give
+The password has at least 15 characters and is not easy to guess, or what --config says. It is asked for in a terminal, and otherwise read from standard input; never give
 it as an argument, which other users of the machine can see.`;
 
 export const createUser: Command = {
@@ -128,8 +128,11 @@ export const setPassword: Command = {
 
 /** In a directory of the application's own: what ours does in one statement. */
 async function setElsewhere(auth: INestApplicationContext, id: string, password: string) {
-  const hash = await auth.get(PasswordHasher).hash(checkedPassword(password));
-  if (!(await auth.get(UserDirectory).setPasswordHash(id, hash))) throw gone();
+  const users = auth.get(UserDirectory);
+  const email = (await users.findById(id))?.email;
+  await auth.get(NewPasswords).accept(password, { userId: id, email });
+  const hash = await auth.get(PasswordHasher).hash(password);
+  if (!(await users.setPasswordHash(id, hash))) throw gone();
   await auth.get(PasswordLogin).enable(id);
   await auth.get(SessionService).revokeAllForUser(id);
   let tokensEnded = true;

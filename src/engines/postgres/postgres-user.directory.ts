@@ -13,7 +13,8 @@ import { isActive } from '../../user/account.js';
 import { checkedEmail } from '../../user/email-address.js';
 import { MAX_LOGIN_LENGTH, spellingsOf } from '../../user/login-name.js';
 import { PasswordHasher } from '../../user/password-hasher.js';
-import { checkedPassword } from '../../user/password-policy.js';
+import { NewPasswords } from '../../user/new-passwords.js';
+import type { PasswordContext } from '../../user/password-policy.js';
 import { checkedRoles } from '../../user/roles.js';
 import { UserDirectory, type AuthUser, type EmailChange, type NewAccount } from '../../user/user.directory.js';
 import { userColumns, userOfColumns, type UserColumns, type UserFields } from './user-columns.js';
@@ -142,6 +143,7 @@ export class PostgresUserDirectory extends UserDirectory {
   constructor(
     private readonly statements: PreparedStatements,
     private readonly hasher: PasswordHasher,
+    private readonly newPasswords: NewPasswords,
     private readonly clock: Clock,
     private readonly channel: InvalidationChannel,
     private readonly events: AuthEvents,
@@ -265,14 +267,14 @@ export class PostgresUserDirectory extends UserDirectory {
   }
 
   /**
-   * Creates an account. The address is stored in the spelling of `normalizeLogin`; the password has 8 to 1024
-   * characters.
+   * Creates an account. The address is stored in the spelling of `normalizeLogin`; the password is one
+   * that the `PasswordPolicy` accepts.
    *
    * An address that is taken is `INVALID_INPUT` too. A public sign-up form should answer both cases the same, so that
    * it does not reveal which addresses are registered.
    *
-   * @throws {AuthError} `INVALID_INPUT` if the address is not exactly one mailbox, is taken, or the password is too
-   *   short or too long. `facts.fields` says which.
+   * @throws {AuthError} `INVALID_INPUT` if the address is not exactly one mailbox or is taken.
+   * @throws {AuthError} `WEAK_PASSWORD` if the `PasswordPolicy` refuses the password.
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
    */
@@ -280,7 +282,7 @@ export class PostgresUserDirectory extends UserDirectory {
     const login = checkedEmail(email);
     if (login === null) throw invalid('email', ONE_MAILBOX);
     if (spellingsOf(login).length > 1 && (await this.rowByLogin(login))) throw invalid('email', TAKEN);
-    const hash = await this.hashOf(password);
+    const hash = await this.hashOf(password, { email: login });
     try {
       const { rows } = await this.statements.run<UserRow>(this.sql.insert, [login, hash, this.now()]);
       return toUser(rows[0] ?? null)!;
@@ -294,22 +296,24 @@ export class PostgresUserDirectory extends UserDirectory {
    * Sets the password, and ends every session and token of the account in the same statement. Returns false if there is
    * no such account.
    *
-   * @throws {AuthError} `INVALID_INPUT` if the password does not have 8 to 1024 characters.
+   * @throws {AuthError} `WEAK_PASSWORD` if the `PasswordPolicy` refuses it.
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
    */
   async setPassword(id: string, password: string): Promise<boolean> {
-    return this.setPasswordHash(id, await this.hashOf(password));
+    const account = await this.findById(id);
+    return this.setPasswordHash(id, await this.hashOf(password, { userId: id, email: account?.email }));
   }
 
   /**
-   * The hash of an acceptable password, for `setPasswordHash`.
+   * The hash of an acceptable password, for `setPasswordHash`. With `context`, of one for that account.
    *
-   * @throws {AuthError} `INVALID_INPUT` if the password does not have 8 to 1024 characters.
+   * @throws {AuthError} `WEAK_PASSWORD` if the `PasswordPolicy` refuses it.
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed.
    */
-  hashOf(password: string): Promise<string> {
-    return this.hasher.hash(checkedPassword(password));
+  async hashOf(password: string, context: PasswordContext = {}): Promise<string> {
+    await this.newPasswords.accept(password, context);
+    return this.hasher.hash(password);
   }
 
   /**

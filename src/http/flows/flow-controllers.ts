@@ -9,8 +9,8 @@ import { PasswordResetController } from './password-reset.controller.js';
 
 /** The routes of each flow. */
 const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
-  registration: RegistrationController,
   passwordReset: PasswordResetController,
+  registration: RegistrationController,
   passwordChange: PasswordChangeController,
   emailChange: EmailChangeController,
   accountDeletion: AccountDeletionController,
@@ -19,8 +19,8 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
 
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
 export type FlowHandler =
-  | keyof RegistrationController
   | keyof PasswordResetController
+  | keyof RegistrationController
   | keyof PasswordChangeController
   | keyof EmailChangeController
   | keyof AccountDeletionController

@@ -7,14 +7,14 @@ import type { AuthRequest } from '../auth-request.js';
 import { CurrentSession, CurrentUser } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
-import { passwordField } from '../fields.js';
+import { newPasswordField, passwordField } from '../fields.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
 import { SessionGuard } from '../session.guard.js';
 
 export const PasswordChangeBody = z.strictObject({
   currentPassword: passwordField('The password of the account as it is; left out if it has none yet.').optional(),
-  newPassword: passwordField('The new password.'),
+  newPassword: newPasswordField('The new password.'),
 });
 
 /** `flows.passwordChange`. */

@@ -7,14 +7,14 @@ import { Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
 import { ClientIp } from '../client-ip.js';
-import { loginField, passwordField, tokenField } from '../fields.js';
+import { loginField, newPasswordField, tokenField } from '../fields.js';
 import { OriginGuard } from '../origin.guard.js';
 import { RateLimit } from '../rate-limit.decorator.js';
 import { SessionGuard } from '../session.guard.js';
 
 export const ForgottenPasswordBody = z.strictObject({ email: loginField });
 
-export const PasswordResetBody = z.strictObject({ token: tokenField, password: passwordField('The new password.') });
+export const PasswordResetBody = z.strictObject({ token: tokenField, password: newPasswordField('The new password.') });
 
 /** `flows.passwordReset`. */
 @UseGuards(OriginGuard, SessionGuard)

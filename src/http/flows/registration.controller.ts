@@ -8,7 +8,7 @@ import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
 import { ClientIp } from '../client-ip.js';
 import { CookieWriter } from '../cookie-writer.js';
-import { emailField, passwordField, tokenField } from '../fields.js';
+import { emailField, newPasswordField, passwordField, tokenField } from '../fields.js';
 import { FlowCookie } from '../flow-cookie.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
@@ -17,7 +17,7 @@ import { SessionGuard } from '../session.guard.js';
 
 export const RegistrationBody = z.strictObject({
   email: emailField,
-  password: passwordField('The password of the new account. Without it, it is chosen at the end.').optional(),
+  password: newPasswordField('The password of the new account. Without it, it is chosen at the end.').optional(),
 });
 
 export const RegistrationResendBody = z.strictObject({ email: emailField });

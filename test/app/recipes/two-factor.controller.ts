@@ -111,7 +111,7 @@ export class TwoFactorController {
     if (!proved) throw refused;
     const { user } = proved;
     // Refuses an account that got a new password, was disabled or signed out everywhere since the first step.
-    await this.sessions.start(request, response, { ...proved, proofs: ['password', 'otp'] });
+    await this.sessions.start(request, response, { ...proved, proofs: ['password', 'totp'] });
     this.setCookie(response, stringifySetCookie({ ...COOKIE, name: CHALLENGE, value: '', maxAge: 0 }));
     return { user: { id: user.id, email: user.email } };
   }
