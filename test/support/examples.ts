@@ -68,6 +68,7 @@ declare const dataSource: DataSource;
 declare const hasher: PasswordHasher;
 declare const limits: RateLimitService;
 declare const logins: LoginService;
+declare const newPasswords: NewPasswords;
 declare const outbox: Outbox;
 declare const passwords: PasswordChangeService;
 declare const revocation: TokenRevocationService;
