@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import { later, type Instant } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { randomToken } from '../crypto/random.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
@@ -78,9 +79,14 @@ export class EmailChangeService {
       const { from, to } = change;
       const user = await this.users.findByLogin(from);
       if (!isActive(user)) throw invalidLink();
-      const changed = await this.set(user, to);
+      const changedAt = this.changeOf(user);
+      const changed = await this.set(user, to, changedAt);
       await this.tokens.revokeAllForLogin(from);
-      const undo = await this.tokens.issue('email_revert', { account: user.id, from: user.email });
+      const undo = await this.tokens.issue(
+        'email_revert',
+        { account: user.id, from: user.email, changedAt },
+        { issuedAt: changedAt },
+      );
       const { ttl } = this.config.ephemeralTokens.get('email_revert')!;
       this.outbox.post({
         kind: 'email_changed',
@@ -95,7 +101,8 @@ export class EmailChangeService {
 
   /**
    * The account has the old address again. Every session, JWT, signed cookie and mailed link of it ends, later reverts
-   * included; its password opens it no longer, and a link for a new one is mailed to the old address. Emits
+   * included, but not the links to still older addresses: a thief who has moved the account twice cannot void its
+   * owner's. Its password opens it no longer, and a link for a new one is mailed to the old address. Emits
    * `email.reverted`. Of concurrent calls with one token exactly one succeeds. Returns the account.
    *
    * @throws {AuthError} `INVALID_LINK` if the token cannot be used, or the address is taken by now: nothing has changed.
@@ -111,11 +118,13 @@ export class EmailChangeService {
       const user = undo && (await this.users.findById(undo.account));
       if (!isActive(user)) throw invalidLink();
       const had = await this.users.findPasswordHash(user.id);
-      const before = await this.set(user, normalizeLogin(undo!.from));
+      const { from, changedAt } = undo!;
+      const before = await this.set(user, normalizeLogin(from), this.changeOf(user));
       await this.users.setPasswordHash(user.id, had === NO_PASSWORD ? NO_PASSWORD : useless);
       await this.moveCutoff(user.id);
       if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(user.id);
-      for (const login of [user.email, before.email, user.id]) await this.tokens.revokeAllForLogin(login);
+      for (const login of [user.email, before.email]) await this.tokens.revokeAllForLogin(login);
+      await this.tokens.revokeAllForLogin(user.id, { issuedFrom: changedAt });
       this.notices.tell({ id: user.id, email: user.email }, 'email_reverted', {});
       if (had !== NO_PASSWORD) this.outbox.post(() => this.resetMail(before));
       this.events.emitAfterTransaction({ type: 'email.reverted', at: this.clock.now(), userId: user.id });
@@ -125,8 +134,13 @@ export class EmailChangeService {
     return reverted;
   }
 
-  private async set(user: AuthUser, to: string): Promise<AuthUser> {
-    const change = { from: user.email, to, verifiedAt: this.clock.now() };
+  /** Later than the change before it, whichever clock that one was measured by. */
+  private changeOf(user: AuthUser): Instant {
+    return later(this.clock.now(), user.emailVerifiedAt);
+  }
+
+  private async set(user: AuthUser, to: string, verifiedAt: Instant): Promise<AuthUser> {
+    const change = { from: user.email, to, verifiedAt };
     const outcome = await this.users.setEmail(user.id, change).catch((error: unknown) => {
       throw asAuthError(error, 'The user directory');
     });

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import type { Duration } from '../common/duration.js';
-import { later } from '../common/instant.js';
+import { later, type Instant } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
 import {
   WITHOUT_LOGIN,
@@ -57,7 +57,8 @@ export class EphemeralTokenService {
   /**
    * Issues a token of this type: 43 characters of base64url, 32 for a download. `ttl` is in milliseconds; the default
    * is that of the type. If a user may have only one token of the type (`password_reset`, `email_otp_setup`), the
-   * earlier one is void from now on.
+   * earlier one is void from now on. `issuedAt` (epoch ms, default now) is its place in the order of
+   * `revokeAllForLogin`.
    *
    * @throws {AuthError} `INVALID_INPUT` if fields are missing or do not fit; `facts.fields` names them.
    * @throws {AuthError} `USER_NOT_FOUND` if `username` is not the login name of an enabled account. Look the account up
@@ -68,7 +69,7 @@ export class EphemeralTokenService {
   async issue<Type extends EphemeralTokenType>(
     type: Type,
     fields: EphemeralTokenFields[Type],
-    { ttl }: { ttl?: Duration } = {},
+    { ttl, issuedAt }: { ttl?: Duration; issuedAt?: Instant } = {},
   ): Promise<string> {
     const rule = this.rule(type);
     const lifetime = ttl ?? rule.ttl;
@@ -89,7 +90,7 @@ export class EphemeralTokenService {
         hash,
         userId: user?.id ?? null,
         // Past the cutoff that was read, whichever clock has set it.
-        createdAt: later(now, user?.tokensInvalidatedAfter),
+        createdAt: later(issuedAt ?? now, user?.tokensInvalidatedAfter),
         expiresAt: now + lifetime,
       },
       { voidsEarlier: rule.onePerUser === true },
@@ -154,13 +155,14 @@ export class EphemeralTokenService {
   }
 
   /**
-   * Voids every token of this account, of every type. Returns the number voided. A `UserDirectory` of your own calls it
-   * when it deletes or disables an account whose name may be given to somebody else.
+   * Voids every token of this account, of every type; with `issuedFrom` (epoch ms) those issued then or later. Returns
+   * the number voided. A `UserDirectory` of your own calls it when it deletes or disables an account whose name may be
+   * given to somebody else.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  revokeAllForLogin(username: string): Promise<number> {
-    return this.store.deleteByLogin(accountKey(username));
+  revokeAllForLogin(username: string, { issuedFrom }: { issuedFrom?: Instant } = {}): Promise<number> {
+    return this.store.deleteByLogin(accountKey(username), issuedFrom);
   }
 
   private key(type: string, token: unknown, value: string | null | undefined): EphemeralTokenKey | null {

@@ -99,7 +99,13 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
       ['to', { isValid: isText }],
     ]),
   ],
-  ['email_revert', new Map([['from', { isValid: isText }]])],
+  [
+    'email_revert',
+    new Map([
+      ['from', { isValid: isText }],
+      ['changedAt', { isValid: Number.isFinite }],
+    ]),
+  ],
 ]);
 /** For types that the application adds, the login name has a column; everything else is payload. */
 const HOST_COLUMNS = [USERNAME];
@@ -206,9 +212,12 @@ export function toColumns(type: string, rule: EphemeralTokenRule, fields: object
     const names = Object.keys(mistakes).join(', ');
     throw new AuthError('INVALID_INPUT', `Not the fields of a '${type}' token: ${names}.`, { fields: mistakes });
   }
-  const login = given.get('username');
-  if (typeof login === 'string' && columns.username !== normalizeLogin(login)) {
-    columns.payload = { ...columns.payload, username: normalizeLogin(login) };
+  for (const { field, column } of ours ?? HOST_COLUMNS) {
+    const value = column === 'username' ? given.get(field) : undefined;
+    if (typeof value !== 'string') continue;
+    // The column has a key. An id is no login name and has one spelling.
+    const kept = field === 'account' ? value : normalizeLogin(value);
+    if (columns.username !== kept) columns.payload = { ...columns.payload, [field]: kept };
   }
   return columns;
 }

@@ -152,6 +152,16 @@ export function ephemeralTokenStoreContract(name: string, start: () => Promise<E
       expect(await current().store.find(keyOf(other))).toEqual(other);
     });
 
+    it('deletes what an account was given at an instant or later, to the microsecond', async () => {
+      const earlier = await inserted({ createdAt: NOW - 0.001 });
+      const exact = await inserted();
+      const after = await inserted({ createdAt: NOW + 1, type: 'pre_auth' });
+      const other = await inserted({ username: 'bob@example.com' });
+      expect(await current().store.deleteByLogin('ada@example.com', NOW)).toBe(2);
+      for (const gone of [exact, after]) expect(await current().store.find(keyOf(gone))).toBeNull();
+      for (const kept of [earlier, other]) expect(await current().store.find(keyOf(kept))).toEqual(kept);
+    });
+
     it('deletes what is over, the oldest first, no more than asked', async () => {
       for (const age of [3, 1, 2]) await inserted({ expiresAt: NOW - age });
       const exact = await inserted({ expiresAt: NOW });

@@ -37,7 +37,11 @@ const TYPES: {
   slicer_download: [{ resource: 'archive:5' }, 'archive:5', minutes(5)],
   register: [{ email: 'new@example.com', passwordHash: '$argon2id$…' }, undefined, hours(24)],
   email_change: [{ username: ADA, from: ADA, to: 'new@example.com' }, undefined, hours(1)],
-  email_revert: [{ account: '0b9d2c6e-0000-4000-8000-000000000000', from: 'old@example.com' }, undefined, days(7)],
+  email_revert: [
+    { account: '0b9d2c6e-0000-4000-8000-000000000000', from: 'old@example.com', changedAt: 1 },
+    undefined,
+    days(7),
+  ],
   team_invite: [{ username: ADA, teamId: 'blue', roles: ['reader'] }, 'blue', hours(1)],
   team_link: [{ teamId: 'x'.repeat(500) }, undefined, hours(2)],
 };
@@ -432,6 +436,13 @@ describe('the account', () => {
     await tokens.issue('slicer_download', { resource: 'archive:5' });
     expect(await tokens.revokeAllForLogin(' ADA@example.com')).toBe(USER_TYPES.length);
     expect(await rows()).toHaveLength(1);
+  });
+
+  it('F46: the id of an account comes back as it was, whatever its letters and length', async () => {
+    for (const account of ['01JDXK6Q3WZV8Y', `Ｉd ${'x'.repeat(200)}`]) {
+      const fields = { account, from: 'old@example.com', changedAt: 1.001 };
+      expect(await tokens.consume('email_revert', await tokens.issue('email_revert', fields))).toEqual(fields);
+    }
   });
 
   it('a row with the columns of the seed only is a valid token', async () => {

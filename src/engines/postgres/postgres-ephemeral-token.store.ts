@@ -66,6 +66,10 @@ function tokenStatements(names: SchemaNames) {
       name: 'latchkey_token_delete_by_user',
       text: `DELETE FROM ${ephemeralTokens} WHERE username = $1`,
     },
+    deleteByLoginFrom: {
+      name: 'latchkey_token_delete_by_user_from',
+      text: `DELETE FROM ${ephemeralTokens} WHERE username = $1 AND created_at >= ${instant('$2')}`,
+    },
     /** Skips rows that are being consumed, so that it neither waits nor deadlocks. */
     deleteExpired: {
       name: 'latchkey_token_delete_expired',
@@ -134,8 +138,12 @@ export class PostgresEphemeralTokenStore extends EphemeralTokenStore implements 
     return this.one((voidsRest ? this.sql.takeAll : this.sql.take)[key.binding.column], key);
   }
 
-  override async deleteByLogin(username: string): Promise<number> {
-    return (await this.statements.run(this.sql.deleteByLogin, [username])).rowCount;
+  override async deleteByLogin(username: string, createdFrom?: number): Promise<number> {
+    const deleted =
+      createdFrom === undefined
+        ? this.statements.run(this.sql.deleteByLogin, [username])
+        : this.statements.run(this.sql.deleteByLoginFrom, [username, toEpochSeconds(createdFrom)]);
+    return (await deleted).rowCount;
   }
 
   override async deleteExpired(now: number, limit: number): Promise<number> {

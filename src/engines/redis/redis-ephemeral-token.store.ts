@@ -6,7 +6,7 @@ import type { EphemeralTokenRow } from '../../ephemeral-token/ephemeral-token.ty
 import { RedisConnection } from './redis-connection.js';
 import { word } from './redis-session.row.js';
 import { formatToken, isUsable, parseToken } from './redis-ephemeral-token.row.js';
-import { CLEAR, INSERT, REMOVE, SETTLE, TAKE } from './token-scripts.js';
+import { CLEAR, CLEAR_FROM, INSERT, REMOVE, SETTLE, TAKE } from './token-scripts.js';
 
 /** How much longer expired entries are kept, in milliseconds, for processes whose clock is slow. */
 const KEPT_AFTER_END = 60_000;
@@ -81,8 +81,11 @@ export class RedisEphemeralTokenStore extends EphemeralTokenStore {
     return row;
   }
 
-  override async deleteByLogin(username: string): Promise<number> {
-    const gone = await this.script(CLEAR, `user:${username}`, []);
+  override async deleteByLogin(username: string, createdFrom?: number): Promise<number> {
+    const home = `user:${username}`;
+    const gone = await (createdFrom === undefined
+      ? this.script(CLEAR, home, [])
+      : this.script(CLEAR_FROM, home, [String(createdFrom)]));
     this.forget(gone);
     return gone.length;
   }

@@ -89,8 +89,19 @@ export const SETTLE = script(`
 
 export const REMOVE = script(`return redis.call('HDEL', key, ARGV[1])`);
 
-/** Deletes all, or those that have expired. Returns their ids. */
+/** Deletes all. Returns their ids. */
 export const CLEAR = script(`
   local gone = redis.call('HKEYS', key)
   redis.call('UNLINK', key)
+  return gone`);
+
+/** Deletes those created at the instant `ARGV[1]` or later. Returns their ids. */
+export const CLEAR_FROM = script(`
+  local gone = {}
+  for _, row in ipairs(readAll()) do
+    if cjson.decode(row.tail).createdAt >= tonumber(ARGV[1]) then
+      redis.call('HDEL', key, row.id)
+      gone[#gone + 1] = row.id
+    end
+  end
   return gone`);

@@ -212,6 +212,23 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
     await login(ada.email, NEW_PASSWORD).expect(200);
   });
 
+  it("F46: a thief who moves the account twice and takes the second change back does not void the owner's link", async () => {
+    const stolen = await signInAs(t.app, ada.id);
+    const move = async (email: string) => {
+      await post('change-email', { email }, stolen).expect(202);
+      await confirm((await MemoryMailer.of(t.app)).last('email_change').token).expect(200);
+      return (await MemoryMailer.of(t.app)).last('email_changed').token;
+    };
+    // The clock stands still: the order of the changes counts, not the time between them.
+    const owners = await move(`eve${accounts}@evil.example`);
+    const eves = await move(`eve${accounts}@two.example`);
+    const third = await move(`eve${accounts}@three.example`);
+    await revert(eves).expect(200);
+    await revert(third).expect(400);
+    await revert(owners).expect(200);
+    expect(await addressOf(ada)).toBe(ada.email);
+  });
+
   it('F46: an account without a password has none after the revert either', async () => {
     await users.setPasswordHash(ada.id, '!');
     t.clock.advance(1);
