@@ -301,7 +301,7 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
     expect(await newMails(t.app)).toEqual([]);
   });
 
-  it('F27: JSON that is sent as a form is refused, and no piece of it comes back', async () => {
+  it('JSON that is sent as a form is refused, and no piece of it comes back', async () => {
     const sent = JSON.stringify({ token: 'CANARY' });
     const form = (path: string) => request(t.url).post(`/auth/${path}`).type('form').send(sent);
     const refused = await form('confirm-email-change').expect(422);
