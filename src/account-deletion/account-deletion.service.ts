@@ -3,6 +3,7 @@ import { asAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { SessionStore } from '../session/session.store.js';
@@ -27,6 +28,7 @@ export class AccountDeletionService {
     private readonly tokens: EphemeralTokenService,
     private readonly notices: OwnerNotices,
     private readonly transaction: AuthTransaction,
+    private readonly channel: InvalidationChannel,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
   ) {}
@@ -49,6 +51,8 @@ export class AccountDeletionService {
         throw asAuthError(error, 'The user directory');
       });
       if (!isOurs) return false;
+      // JWTs and signed cookies are answered from the memory of users.
+      if (!this.users.publishesChanges) await this.channel.publish({ users: [userId] });
       for (const key of [normalizeLogin(user.email), userId]) await this.tokens.revokeAllForLogin(key);
       this.notices.tell(user, 'account_deleted', {});
       this.events.emitAfterTransaction({ type: 'account.deleted', at: this.clock.now(), userId });

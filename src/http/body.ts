@@ -10,16 +10,17 @@ export function parseBody<Schema extends z.ZodType>(schema: Schema, body: unknow
   if (parsed.success) return parsed.data;
   const fields = Object.fromEntries(parsed.error.issues.flatMap(expectations));
   if (fields['body']) fields['body'] = 'must be a JSON object';
-  throw new AuthError('INVALID_INPUT', `Not ${what}: ${Object.keys(fields).map(shortened).join(', ')}.`, { fields });
+  throw new AuthError('INVALID_INPUT', `Not ${what}: ${Object.keys(fields).join(', ')}.`, { fields });
 }
 
 function expectations(issue: z.core.$ZodIssue): [field: string, expected: string][] {
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.slice(0, MAX_NAMED).map((key) => [shortened(key), 'is not a field here']);
+    return issue.keys.slice(0, MAX_NAMED).map((key) => [nameOf(key), 'is not a field here']);
   }
   return [[String(issue.path[0] ?? 'body'), issue.message]];
 }
 
 const MAX_NAMED = 10;
-/** The client chooses these names. */
-const shortened = (name: string): string => (name.length > 40 ? `${name.slice(0, 40)}…` : name);
+/** The client chooses these names. JSON sent as a form is one name, with the password in it. */
+const nameOf = (key: string): string => (/^\w{1,40}$/.test(key) ? key : UNNAMED);
+const UNNAMED = '(another name)';

@@ -238,6 +238,8 @@ function cannot(what: string, operation: string): never {
  */
 export function copyOfUser(user: AuthUser): AuthUser {
   if (Object.getPrototypeOf(user) !== Object.prototype) return user;
-  const { id, email, disabledAt, tokensInvalidatedAfter } = user;
-  return { ...user, id, email, disabledAt, tokensInvalidatedAfter };
+  const { id, email, disabledAt, tokensInvalidatedAfter, roles } = user;
+  const copy = { ...user, id, email, disabledAt, tokensInvalidatedAfter };
+  if (roles !== undefined) copy.roles = [...roles];
+  return copy;
 }

@@ -141,9 +141,11 @@ describe('CachedSessionStore', () => {
     const one = (await sessions.lookup(token))!;
     Object.assign(one.user, { id: 'mallory', admin: true });
     Object.assign(one.session, { userId: 'mallory' });
+    (one.user.roles as string[]).push('admin');
     const [two, three] = await Promise.all([sessions.lookup(token), sessions.lookup(token)]);
     for (const found of [two, three]) {
       expect(found!.user).not.toHaveProperty('admin');
+      expect(found!.user.roles).toEqual([]);
       expect([found!.user.id, found!.session.userId]).toEqual([ada.id, ada.id]);
     }
   });

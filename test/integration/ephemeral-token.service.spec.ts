@@ -451,6 +451,13 @@ describe('the account', () => {
     expect(await rows()).toHaveLength(1);
   });
 
+  it('F46: the id of an account comes back as it was, whatever its letters and length', async () => {
+    for (const account of ['01JDXK6Q3WZV8Y', `Ｉd ${'x'.repeat(200)}`]) {
+      const fields = { account, from: 'old@example.com', changedAt: 1.001 };
+      expect(await tokens.consume('email_revert', await tokens.issue('email_revert', fields))).toEqual(fields);
+    }
+  });
+
   it('a row with the columns of the seed only is a valid token', async () => {
     await t.db.query(
       `INSERT INTO auth_ephemeral_tokens (token, token_type, username, expires_at, created_at)

@@ -1,15 +1,20 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   AuthEvents,
+  authSchemaFor,
   EphemeralTokenService,
+  hours,
   PostgresUserDirectory,
+  UserDirectory,
   type AuthEvent,
   type AuthUser,
 } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
+import { createTestDatabase } from '../../support/database.js';
 import { MAIL, newMails } from '../../support/flows.js';
+import { until } from '../../support/heard.js';
 
 describe.each(PLATFORMS)('the deletion of an account on %s', (platform) => {
   let t: TestApp;
@@ -82,5 +87,52 @@ describe.each(PLATFORMS)('the deletion of an account on %s', (platform) => {
     expect(await newMails(t.app)).toEqual([]);
     await request(t.url).get('/auth/session').set('Cookie', cookie).expect(200);
     await login().expect(200);
+  });
+});
+
+describe('the deletion of an account in a directory of the application', () => {
+  class OnlyAda extends UserDirectory {
+    static isThere = true;
+    override async findById(id: string): Promise<AuthUser | null> {
+      return OnlyAda.isThere && id === '42' ? { id, email: 'ada@example.com' } : null;
+    }
+    override findByLogin(): Promise<AuthUser | null> {
+      return this.findById('42');
+    }
+    override verifyCredentials(): Promise<AuthUser | null> {
+      return this.findById('42');
+    }
+    override async delete(): Promise<boolean> {
+      return !(OnlyAda.isThere = !OnlyAda.isThere);
+    }
+  }
+
+  it('R17: a JWT that another process has in memory ends with it', async () => {
+    const db = await createTestDatabase({ migrated: false });
+    const auth = {
+      users: OnlyAda,
+      flows: { accountDeletion: {} },
+      cache: { enabled: true, ttl: hours(1) },
+      jwt: { sessions: true },
+    };
+    const start = () => startTestApp({ url: db.url, ...authSchemaFor({ userId: 'integer' }), auth });
+    const [a, b] = [await start(), await start()];
+    try {
+      const issue = async () =>
+        `Bearer ${(await request(a.url).post('/auth/token').send({ email: 'ada', password: PASSWORD }).expect(200)).body.token}`;
+      const [one, other] = [await issue(), await issue()];
+      b.clock.set(a.clock.now());
+      const status = async () => (await request(b.url).get('/auth/session').set('Authorization', other)).status;
+      await until(async () => {
+        b.queries.reset();
+        return (await status()) === 200 && b.queries.statements.length === 0; // from memory
+      });
+      await request(a.url).delete('/auth/account').set('Authorization', one).expect(200);
+      await until(async () => (await status()) === 401);
+    } finally {
+      await b.close();
+      await a.close();
+      await db.drop();
+    }
   });
 });

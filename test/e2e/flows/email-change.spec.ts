@@ -313,6 +313,15 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
     expect(await newMails(t.app)).toEqual([]);
   });
 
+  it('JSON that is sent as a form is refused, and no piece of it comes back', async () => {
+    const sent = JSON.stringify({ token: 'CANARY' });
+    const form = (path: string) => request(t.url).post(`/auth/${path}`).type('form').send(sent);
+    const refused = await form('confirm-email-change').expect(422);
+    // Fastify parses no forms unless it is told to.
+    expect(refused.body.code).toBe('INVALID_INPUT');
+    expect(refused.text).not.toContain('CANARY');
+  });
+
   it('F16: three mails for one account, and the answer does not change; a page of another site is refused', async () => {
     const answers = new Set<string>();
     for (let i = 0; i < 5; i++) answers.add((await change(`many${i}.${accounts}@example.com`).expect(202)).text);

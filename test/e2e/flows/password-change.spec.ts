@@ -197,10 +197,11 @@ describe.each(PLATFORMS)('POST change-password on %s', (platform) => {
     });
 
     it('F40: to choose a password proves nothing: the session has the proofs that it had', async () => {
-      const { user, credential } = await t.app.get(LoginService).begin(ada, ['passkey-presence']);
-      const answer = await set({ Cookie: `__Host-session=${credential.value}` }).expect(200);
+      const answer = await set({
+        Cookie: await signInAs(t.app, ada.id, { proofs: ['passkey-presence'] }),
+      }).expect(200);
       const { session: now } = (await t.app.get(SessionService).lookup(tokenOf(answer)))!;
-      expect([now.userId, now.amr, now.aal]).toEqual([user.id, ['passkey-presence'], 1]);
+      expect([now.userId, now.amr, now.aal]).toEqual([ada.id, ['passkey-presence'], 1]);
     });
 
     it('F40: nor by any password: none is the current one', async () => {
