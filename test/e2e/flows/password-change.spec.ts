@@ -8,7 +8,6 @@ import {
   SessionService,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { LoginService } from 'nestjs-latchkey/engine';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, NO_LOGIN_LIMITS, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';

@@ -468,7 +468,7 @@ describe.each(PLATFORMS)('registration on %s', (platform) => {
 
   it('F31: an account that came first: the link is not valid, changes nothing, and is spent', async () => {
     const [own, email] = [browser(), newAddress()];
-    const { token } = await own.register(email, 'of the link');
+    const { token } = await own.register(email, 'a password of the link');
     const { id } = await createUser(t.app, email);
     const before = await usersNamed(email);
     expectRefused(await own.confirm({ token }));
