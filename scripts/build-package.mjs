@@ -83,9 +83,13 @@ function asCommonJs(code) {
     if (ts.isExportDeclaration(statement)) return [replaced(statement, exported(statement))];
     const modifier = statement.modifiers?.find(({ kind }) => kind === ts.SyntaxKind.ExportKeyword);
     if (!modifier) return [];
-    const names = statement.declarationList?.declarations.map(({ name }) => name) ?? [statement.name];
-    const assignments = names.map(({ text }) => `\nexports.${text} = ${text};`).join('');
-    return [{ pos: modifier.getStart(), end: modifier.end + 1, text: '' }, { pos: statement.end, end: statement.end, text: assignments }];
+    const assignments = (statement.declarationList?.declarations ?? [statement])
+      .flatMap(({ name }) => namesIn(name))
+      .map((name) => `\nexports.${name} = ${name};`);
+    return [
+      { pos: modifier.getStart(), end: modifier.end + 1, text: '' },
+      { pos: statement.end, end: statement.end, text: assignments.join('') },
+    ];
   });
   const visit = (node) => {
     if (ts.isMetaProperty(node)) edits.push(replaced(node.parent, '__filename'));
@@ -97,12 +101,18 @@ function asCommonJs(code) {
   };
   visit(file);
   let body = code;
-  for (const { pos, end, text } of edits.toSorted((a, b) => b.pos - a.pos)) body = body.slice(0, pos) + text + body.slice(end);
+  for (const { pos, end, text } of edits.toSorted((a, b) => b.pos - a.pos))
+    body = body.slice(0, pos) + text + body.slice(end);
   return `"use strict";\nObject.defineProperty(exports, "__esModule", { value: true });\n${body}`;
 }
 
 function replaced(node, text) {
   return { pos: node.getStart(), end: node.end, text };
+}
+
+/** Of `a`, and of `{ a, b: c }`. */
+function namesIn(name) {
+  return ts.isIdentifier(name) ? [name.text] : name.elements.flatMap((element) => namesIn(element.name));
 }
 
 function required({ importClause, moduleSpecifier }) {
