@@ -5,7 +5,7 @@ import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import request from 'supertest';
 import { PASSWORD, PLATFORMS, startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
 import { AnswerChecker, emptyDocument, operationsOf, type Document } from '../support/openapi.js';
-import { startOwnPostgres, type OwnPostgres } from '../support/own-postgres.js';
+import { createProxiedDatabase, type ProxiedDatabase } from '../support/tcp-proxy.js';
 
 /** A directory of an application that cannot end what is stored nowhere. */
 @Injectable()
@@ -40,11 +40,11 @@ const CONFIGURATIONS: readonly Configuration[] = [
   { name: 'signed cookies', openapi: '3.0.3', auth: { session: { scheme: 'signed-cookie' } }, unseen: {} },
 ];
 
-let postgres: OwnPostgres;
+let database: ProxiedDatabase;
 beforeAll(async () => {
-  postgres = await startOwnPostgres();
-}, 60_000);
-afterAll(() => postgres?.remove());
+  database = await createProxiedDatabase();
+});
+afterAll(() => database?.drop());
 
 const CASES = PLATFORMS.flatMap((platform) => CONFIGURATIONS.map((configuration) => ({ platform, ...configuration })));
 
@@ -55,11 +55,11 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
 
   beforeAll(async () => {
     const options = { rateLimits: LIMITS, password: { memoryCost: 8, timeCost: 1, concurrency: 1, queue: 0 }, ...auth };
-    t = await startTestApp({ platform, url: postgres.server.url, auth: options });
+    t = await startTestApp({ platform, url: database.url, auth: options });
     await t.db.query('DELETE FROM users');
     document = withAuthPaths(emptyDocument(openapi), t.app);
     checker = new AnswerChecker(document);
-  }, 60_000);
+  });
   afterAll(() => t?.close());
 
   /** Sends it, and fails if the answer is not what the document says. */
@@ -168,13 +168,15 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
     for (const table of tables) await t.db.query(`ALTER TABLE gone_${table} RENAME TO ${table}`);
     expect(withoutTables).toEqual(new Set(['503 SCHEMA_MISSING']));
 
-    await postgres.stop();
+    // Connections end, and new ones lead to nobody.
+    database.proxy.redirect(1);
+    database.proxy.reset();
     const withoutDatabase = await sendAll(ada.email, headers).catch(String);
-    await postgres.start();
+    database.proxy.redirect(Number(new URL(database.db.url).port));
     expect(withoutDatabase).toEqual(new Set(['503 STORE_UNAVAILABLE']));
 
     expect(checker.missing()).toEqual(Object.keys(unseen));
-  }, 120_000);
+  });
 
   async function refuses(code: string, token: string) {
     for (const [method, path] of GUARDED) {
