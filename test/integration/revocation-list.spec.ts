@@ -45,7 +45,7 @@ describe('ended tokens in memory', () => {
       );
   /** Checked until nothing of it is asked of the database any more. */
   const known = async (payload: TokenPayload, app = t) => {
-    const { memory } = app.app.get(TokenStates) as unknown as { memory: { revoked: object } };
+    const { memory } = app.app.get<{ memory: { revoked: object } }>(TokenStates);
     await until(async () => {
       // It would be read again a second after the last time.
       Object.assign(memory.revoked, { nextAttempt: 0 });
