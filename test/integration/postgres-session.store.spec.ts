@@ -5,7 +5,7 @@ import { OpaqueTokens } from '../../src/session/opaque-tokens.js';
 import type { NewSession } from '../../src/session/session.store.js';
 import { sessionStoreContract } from '../contract/session-store.contract.js';
 import { createUser, startTestApp } from '../support/app.js';
-import { countsOf, sessionStoreOf } from '../support/session-stores.js';
+import { countsOf, sessionStoreOf, sessionStoreOnAccounts } from '../support/session-stores.js';
 
 it('a plain DELETE misses the row that a rotation is inserting (negative control)', async () => {
   const t = await startTestApp();
@@ -136,3 +136,8 @@ describe('a login that ends nothing', () => {
 });
 
 sessionStoreContract('TypeORM, users in our table', async () => sessionStoreOf(await startTestApp()));
+
+// By other types: own-user-ids-session.store.spec.ts.
+describe('a host with a user table of its own, keyed by integer', () => {
+  sessionStoreContract('TypeORM, integer user ids', () => sessionStoreOnAccounts('integer', '1', '2'));
+});
