@@ -27,7 +27,7 @@ const REPEATED = [
   'src/jwt/jwt-codec.service.spec.ts',
   'src/crypto/timed-serializer.spec.ts',
   'src/session/{signed-session-token,signed-cookie.codec}.spec.ts',
-  'test/integration/{cleanup.service,interleavings,postgres-session.store}.spec.ts',
+  'test/integration/{cleanup.service,interleavings,postgres-session.store,own-user-ids-session.store}.spec.ts',
 ];
 
 const E2E = 'test/e2e/**/*.spec.ts';

@@ -1,5 +1,5 @@
 import { Controller, Get, Post, Req, Res } from '@nestjs/common';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   Clock,
   CurrentSession,
@@ -62,8 +62,6 @@ describe('H34: the grace of a rotation in two processes whose clocks differ by 4
   let heard: AuthEvent[];
   let cookie: string;
 
-  afterEach(() => closeAll(reader, rotator));
-
   async function start(skews: { rotates: number; reads: number }, isWallClock = true): Promise<void> {
     const on = (skew: number, url?: string) =>
       startTestApp({
@@ -74,8 +72,13 @@ describe('H34: the grace of a rotation in two processes whose clocks differ by 4
       });
     rotator = await on(skews.rotates);
     reader = await on(skews.reads, rotator.db.url);
-    heard = reusesHeard(reader.app);
-    cookie = await signInAs(rotator.app, (await createUser(rotator.app)).id);
+  }
+
+  const stop = () => closeAll(reader, rotator);
+
+  async function logIn(): Promise<void> {
+    heard = reusesHeard(reader!.app);
+    cookie = await signInAs(rotator!.app, (await createUser(rotator!.app)).id);
   }
 
   const enter = async () =>
@@ -90,7 +93,9 @@ describe('H34: the grace of a rotation in two processes whose clocks differ by 4
   ] as const;
 
   describe.each(SKEWS)('where the clock of the rotating process is %s', (_, skews) => {
-    beforeEach(() => start(skews));
+    beforeAll(() => start(skews));
+    beforeEach(logIn);
+    afterAll(stop);
 
     it('H34: in the grace the old cookie is accepted, and answered with the new one', async () => {
       const winner = await enter();
@@ -129,21 +134,33 @@ describe('H34: the grace of a rotation in two processes whose clocks differ by 4
     });
   });
 
-  it('control: where the instants of the two clocks are compared, a fresh rotation is taken for reuse', async () => {
-    await start({ rotates: -seconds(45), reads: 0 }, false);
-    const winner = await enter();
-    await look(cookie).expect(401);
-    await look(winner).expect(401);
-    expect(heard).toHaveLength(1);
+  describe('where the instants of the two clocks are compared', () => {
+    beforeAll(() => start({ rotates: -seconds(45), reads: 0 }, false));
+    beforeEach(logIn);
+    afterAll(stop);
+
+    it('control: a fresh rotation is taken for reuse', async () => {
+      const winner = await enter();
+      await look(cookie).expect(401);
+      await look(winner).expect(401);
+      expect(heard).toHaveLength(1);
+    });
   });
 });
 
 describe('H34: limits that two processes count whose clocks differ by 45 s', () => {
-  const ADDRESS = '192.0.2.1';
   let behind: TestApp | undefined;
   let ahead: TestApp | undefined;
+  let tests = 0;
+  // Of each test its own.
+  let ada: string;
+  let bob: string;
+  let address: string;
 
-  afterEach(() => closeAll(ahead, behind));
+  beforeEach(() => {
+    tests++;
+    [ada, bob, address] = [`ada${tests}`, `bob${tests}`, `192.0.2.${tests}`];
+  });
 
   async function start(isWallClock = true): Promise<void> {
     const on = (skew: number, url?: string) =>
@@ -162,78 +179,86 @@ describe('H34: limits that two processes count whose clocks differ by 45 s', () 
     ahead = await on(0, behind.db.url);
   }
 
+  const stop = () => closeAll(ahead, behind);
+
   const limits = ({ app }: TestApp) => app.get(RateLimitService);
   const backoff = ({ app }: TestApp) => app.get(LoginBackoff);
 
-  describe.each([
-    ['ahead', () => [ahead!, behind!] as const],
-    ['behind', () => [behind!, ahead!] as const],
-  ])('where the process that counts first is %s', (_, inOrder) => {
-    beforeEach(() => start());
+  describe('on the clock of the database', () => {
+    beforeAll(() => start());
+    afterAll(stop);
 
-    it('H34: the limit is one for both, and both answer the true wait', async () => {
-      const [first, second] = inOrder();
-      for (let i = 0; i < 3; i++) expect(await limits(first).consume('burst', 'ada')).toMatchObject({ allowed: true });
-      for (const t of [first, second]) {
-        const decision = await limits(t).consume('burst', 'ada');
-        expect(decision).toMatchObject({ allowed: false });
-        expect(Math.abs(decision.retryAfter - 25)).toBeLessThan(15);
-        expect(Math.abs(decision.resetAt - t.app.get(Clock).now() - seconds(25))).toBeLessThan(seconds(15));
-        expect(await limits(t).check('burst', 'ada')).toMatchObject({ allowed: false, remaining: 0 });
-      }
-    });
+    describe.each([
+      ['ahead', () => [ahead!, behind!] as const],
+      ['behind', () => [behind!, ahead!] as const],
+    ])('where the process that counts first is %s', (_, inOrder) => {
+      it('H34: the limit is one for both, and both answer the true wait', async () => {
+        const [first, second] = inOrder();
+        for (let i = 0; i < 3; i++) expect(await limits(first).consume('burst', ada)).toMatchObject({ allowed: true });
+        for (const t of [first, second]) {
+          const decision = await limits(t).consume('burst', ada);
+          expect(decision).toMatchObject({ allowed: false });
+          expect(Math.abs(decision.retryAfter - 25)).toBeLessThan(15);
+          expect(Math.abs(decision.resetAt - t.app.get(Clock).now() - seconds(25))).toBeLessThan(seconds(15));
+          expect(await limits(t).check('burst', ada)).toMatchObject({ allowed: false, remaining: 0 });
+        }
+      });
 
-    it('H34: several limits at once', async () => {
-      const [first, second] = inOrder();
-      const both = [
-        { event: 'burst', subject: 'ada' },
-        { event: 'burst', subject: 'bob' },
-      ] as const;
-      for (let i = 0; i < 3; i++) expect(await limits(first).consumeAll(both)).toMatchObject({ allowed: true });
-      const { allowed, decisive } = await limits(second).consumeAll(both);
-      expect(allowed).toBe(false);
-      expect(decisive.why).toBe('limit_reached');
-      expect(Math.abs(decisive.retryAfter - 25)).toBeLessThan(15);
-    });
-
-    it('H34: what one process has counted it takes back, alone or with others, and the other has room again', async () => {
-      const [first, second] = inOrder();
-      await limits(first).record('burst', 'ada');
-      const alone = await limits(first).consume('burst', 'ada');
-      const { decisions } = await limits(first).consumeAll([
-        { event: 'burst', subject: 'ada' },
-        { event: 'burst', subject: 'bob' },
-      ]);
-      expect(await limits(second).check('burst', 'ada')).toMatchObject({ allowed: false });
-      for (const decision of [alone, ...decisions]) expect(await limits(first).refund(decision)).toBe(true);
-      expect(await limits(second).check('burst', 'ada')).toMatchObject({ allowed: true, remaining: 2 });
-      expect(await limits(second).check('burst', 'bob')).toMatchObject({ allowed: true, remaining: 3 });
-    });
-
-    it('H34: the back-off holds in both, and both answer the true wait', async () => {
-      const [first, second] = inOrder();
-      for (let i = 0; i < 2; i++) await backoff(first).recordFailure(ADDRESS);
-      for (const t of [first, second]) {
-        const { allowed, retryAfter } = await backoff(t).check(ADDRESS);
+      it('H34: several limits at once', async () => {
+        const [first, second] = inOrder();
+        const both = [
+          { event: 'burst', subject: ada },
+          { event: 'burst', subject: bob },
+        ] as const;
+        for (let i = 0; i < 3; i++) expect(await limits(first).consumeAll(both)).toMatchObject({ allowed: true });
+        const { allowed, decisive } = await limits(second).consumeAll(both);
         expect(allowed).toBe(false);
-        expect(Math.abs(retryAfter - 25)).toBeLessThan(15);
-      }
+        expect(decisive.why).toBe('limit_reached');
+        expect(Math.abs(decisive.retryAfter - 25)).toBeLessThan(15);
+      });
+
+      it('H34: what one process has counted it takes back, alone or with others, and the other has room again', async () => {
+        const [first, second] = inOrder();
+        await limits(first).record('burst', ada);
+        const alone = await limits(first).consume('burst', ada);
+        const { decisions } = await limits(first).consumeAll([
+          { event: 'burst', subject: ada },
+          { event: 'burst', subject: bob },
+        ]);
+        expect(await limits(second).check('burst', ada)).toMatchObject({ allowed: false });
+        for (const decision of [alone, ...decisions]) expect(await limits(first).refund(decision)).toBe(true);
+        expect(await limits(second).check('burst', ada)).toMatchObject({ allowed: true, remaining: 2 });
+        expect(await limits(second).check('burst', bob)).toMatchObject({ allowed: true, remaining: 3 });
+      });
+
+      it('H34: the back-off holds in both, and both answer the true wait', async () => {
+        const [first, second] = inOrder();
+        for (let i = 0; i < 2; i++) await backoff(first).recordFailure(address);
+        for (const t of [first, second]) {
+          const { allowed, retryAfter } = await backoff(t).check(address);
+          expect(allowed).toBe(false);
+          expect(Math.abs(retryAfter - 25)).toBeLessThan(15);
+        }
+      });
+    });
+
+    it('H34: a signed cookie of the one ahead is valid in the one behind', async () => {
+      const cookies = ahead!.app.get(SignedCookieSession);
+      const cookie = cookies.encode(cookies.makeIdentity({ sub: 'alice', providerId: 'basic' }));
+      expect(behind!.app.get(SignedCookieSession).decode(cookie)).toMatchObject({ sub: 'alice' });
     });
   });
 
-  it('control: where the instants of the two clocks are compared, the one ahead forgets and the one behind locks out', async () => {
-    await start(false);
-    for (let i = 0; i < 3; i++) await limits(behind!).consume('burst', 'ada');
-    expect(await limits(ahead!).consume('burst', 'ada')).toMatchObject({ allowed: true });
-    for (let i = 0; i < 2; i++) await backoff(ahead!).recordFailure(ADDRESS);
-    expect((await backoff(behind!).check(ADDRESS)).retryAfter).toBeGreaterThan(40);
-  });
+  describe('where the instants of the two clocks are compared', () => {
+    beforeAll(() => start(false));
+    afterAll(stop);
 
-  it('H34: a signed cookie of the one ahead is valid in the one behind', async () => {
-    await start();
-    const cookies = ahead!.app.get(SignedCookieSession);
-    const cookie = cookies.encode(cookies.makeIdentity({ sub: 'alice', providerId: 'basic' }));
-    expect(behind!.app.get(SignedCookieSession).decode(cookie)).toMatchObject({ sub: 'alice' });
+    it('control: the one ahead forgets and the one behind locks out', async () => {
+      for (let i = 0; i < 3; i++) await limits(behind!).consume('burst', ada);
+      expect(await limits(ahead!).consume('burst', ada)).toMatchObject({ allowed: true });
+      for (let i = 0; i < 2; i++) await backoff(ahead!).recordFailure(address);
+      expect((await backoff(behind!).check(address)).retryAfter).toBeGreaterThan(40);
+    });
   });
 });
 
@@ -242,7 +267,7 @@ describe('H34: what has been ended stays so in a process whose clock is 45 s beh
   let ahead: TestApp | undefined;
   let user: AuthUser;
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     const on = (skew: number, url?: string) =>
       startTestApp({
         ...(url === undefined ? {} : { url }),
@@ -258,9 +283,11 @@ describe('H34: what has been ended stays so in a process whose clock is 45 s beh
       });
     behind = await on(-seconds(45));
     ahead = await on(0, behind.db.url);
-    user = await createUser(ahead.app);
   });
-  afterEach(() => closeAll(ahead, behind));
+  afterAll(() => closeAll(ahead, behind));
+  beforeEach(async () => {
+    user = await createUser(ahead!.app);
+  });
 
   const statuses = (header: Record<string, string>) =>
     Promise.all([ahead!, behind!].map(async ({ url }) => (await request(url).get('/admin').set(header)).status));

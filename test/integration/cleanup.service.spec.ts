@@ -17,6 +17,7 @@ import { CleanupService } from 'nestjs-latchkey/engine';
 import { AuthConfig, InvalidationChannel } from 'nestjs-latchkey/engine';
 import { Client, type Pool } from 'pg';
 import type { DataSource } from 'typeorm';
+import { longestWindow } from '../../src/rate-limit/rate-limit.policy.js';
 import { LONG } from '../support/long.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { until } from '../support/heard.js';
@@ -67,7 +68,7 @@ describe('what a cleanup removes', () => {
     await t.app.get(TokenRevocationService).revoke('jti', now + days(30));
     await t.db.query(
       'INSERT INTO auth_rate_limit_events (username, event_type, occurred_at) VALUES ($1, $2, to_timestamp($3))',
-      ['somebody', 'email_send', (now + days(30) - minutes(15)) / 1000],
+      ['somebody', 'email_send', (now + days(30) - longestWindow(t.app.get(AuthConfig).rateLimits)) / 1000],
     );
     await t.db.query(`INSERT INTO auth_audit_events (type, at, facts) VALUES ('logout', to_timestamp($1), '{}')`, [
       (now + days(30) - days(90)) / 1000,

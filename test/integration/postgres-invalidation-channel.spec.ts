@@ -8,27 +8,15 @@ import {
   PostgresUserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { AuthConfig } from 'nestjs-latchkey/engine';
 import { InvalidationChannel, MemorySessionCache, SessionCache, type Invalidation } from 'nestjs-latchkey/engine';
-import { startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { DataSource } from 'typeorm';
-import { PreparedStatements } from '../../src/postgres/prepared-statements.js';
-import { PostgresInvalidationChannel } from '../../src/engines/postgres/postgres-invalidation-channel.js';
-import { SchemaNames } from '../../src/schema/schema-names.js';
 import { Client } from 'pg';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { heard, until } from '../support/heard.js';
 import { createTestDatabase } from '../support/database.js';
-import { SETTINGS } from '../support/test-server.js';
-import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
-
-class Impatient extends PostgresInvalidationChannel {
-  protected override readonly connectTimeout = 200;
-}
 
 const LISTENERS = `SELECT pid FROM pg_stat_activity WHERE application_name = 'nestjs-latchkey listener'
   AND datname = current_database()`;
-const MAX_STALENESS = 400;
 
 describe('PostgresInvalidationChannel', () => {
   let t: TestApp;
@@ -337,88 +325,6 @@ describe('PostgresInvalidationChannel', () => {
     });
   });
 
-  describe('through a network that breaks', () => {
-    let proxy: TcpProxy;
-    let far: TestApp;
-    beforeAll(async () => {
-      proxy = await startTcpProxy(Number(new URL(t.db.url).port));
-      far = await startTestApp({
-        url: t.db.url,
-        auth: { cache: { enabled: true, url: proxy.url(t.db.url), maxStaleness: MAX_STALENESS, ttl: seconds(3600) } },
-      });
-    });
-    afterAll(async () => {
-      await far?.close();
-      await proxy?.close();
-    });
-    const farChannel = () => far.app.get(InvalidationChannel);
-
-    it('a silent cut: memory answers no longer than maxStaleness, and never what was ended before', async () => {
-      const { token } = await sessions.create(ada.id);
-      const find = () => far.app.get(SessionService).lookup(token);
-      await until(() => farChannel().isCurrent);
-      expect(await find()).not.toBeNull();
-      proxy.cut();
-      const cutAt = performance.now();
-      await sessions.revokeAllForUser(ada.id);
-      while ((await find()) !== null) await new Promise((next) => setImmediate(next));
-      expect(performance.now() - cutAt).toBeLessThan(MAX_STALENESS + 1_000); // one that never expired would hang here
-      expect(farChannel().isCurrent).toBe(false);
-      proxy.heal();
-      await until(() => farChannel().isCurrent);
-      expect(await find()).toBeNull();
-    });
-
-    it('a reset: back by itself', async () => {
-      await until(() => farChannel().isCurrent);
-      proxy.reset();
-      await until(() => !farChannel().isCurrent);
-      await until(() => farChannel().isCurrent);
-    });
-
-    it('a pooler that swallows notifications is found out: nothing from memory, and the log names the remedy', async () => {
-      const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
-      await until(() => farChannel().isCurrent);
-      proxy.swallowNotifications(true);
-      await until(() => !farChannel().isCurrent);
-      await until(() => warn.mock.calls.length > 0);
-      expect(String(warn.mock.calls[0]![0])).toMatch(/pooler in transaction mode set cache\.url/);
-      const { token } = await sessions.create(ada.id);
-      expect(await far.app.get(SessionService).lookup(token)).not.toBeNull();
-      await sessions.revokeAllForUser(ada.id);
-      expect(await far.app.get(SessionService).lookup(token)).toBeNull();
-      proxy.swallowNotifications(false);
-      await until(() => farChannel().isCurrent);
-    });
-  });
-
-  it('a listener that never gets through: the application starts, and reads the database', async () => {
-    jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
-    const proxy = await startTcpProxy(1);
-    const lost = await startTestApp({ url: t.db.url, auth: { cache: { enabled: true, url: proxy.url(t.db.url) } } });
-    expect(lost.app.get(InvalidationChannel).isCurrent).toBe(false);
-    const { token } = await lost.app.get(SessionService).create(ada.id);
-    expect(await lost.app.get(SessionService).lookup(token)).not.toBeNull();
-    await lost.close();
-    await proxy.close();
-  });
-
-  it.each<[string, (url: string) => string]>([
-    ['another database of the server', (url) => Object.assign(new URL(url), { pathname: '/postgres' }).href],
-    ['another server', () => otherServer.url],
-  ])('a listener at %s is found out: nothing from memory', async (_, elsewhere) => {
-    jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
-    const cache = { enabled: true, url: elsewhere(t.db.url), maxStaleness: MAX_STALENESS };
-    const astray = await startTestApp({ url: t.db.url, auth: { cache } });
-    expect(astray.app.get(InvalidationChannel).isCurrent).toBe(false);
-    await astray.close();
-  });
-  let otherServer: EmbeddedPostgres;
-  beforeAll(async () => {
-    otherServer = await startEmbeddedPostgres({ settings: SETTINGS });
-  });
-  afterAll(() => otherServer?.stop());
-
   it('the address leaves out what it shares with the DataSource', async () => {
     const { hostname, port } = new URL(t.db.url);
     const near = await startTestApp({
@@ -436,27 +342,6 @@ describe('PostgresInvalidationChannel', () => {
     const shared = pinging.app.get(DataSource);
     expect(await shared.query<unknown[]>('SHOW synchronous_commit')).toEqual([{ synchronous_commit: 'on' }]);
     await pinging.close();
-  });
-
-  it('a black hole: the application starts, gives up on each attempt, and hears as soon as it is gone', async () => {
-    jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
-    const proxy = await startTcpProxy(Number(new URL(t.db.url).port));
-    proxy.cut();
-    const lost = await startTestApp({
-      url: t.db.url,
-      auth: { cache: { enabled: true, url: proxy.url(t.db.url) } },
-      override: (builder) =>
-        builder.overrideProvider(InvalidationChannel).useFactory({
-          factory: (statements: PreparedStatements, config: AuthConfig, names: SchemaNames) =>
-            new Impatient(statements, config, names),
-          inject: [PreparedStatements, AuthConfig, SchemaNames],
-        }),
-    });
-    expect(lost.app.get(InvalidationChannel).isCurrent).toBe(false);
-    proxy.heal();
-    await until(() => lost.app.get(InvalidationChannel).isCurrent);
-    await lost.close();
-    await proxy.close();
   });
 
   it('closes with the application, also in the middle of reconnecting', async () => {

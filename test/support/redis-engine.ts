@@ -1,6 +1,6 @@
 import { redisEngine, type RedisSettings } from 'nestjs-latchkey/redis';
 import type { AuthEngine } from 'nestjs-latchkey';
-import { createClient } from 'redis';
+import { createClient, createCluster } from 'redis';
 
 /** Keys of a test database's own on the run's server. */
 export function prefixFor(databaseUrl: string): string {
@@ -53,3 +53,15 @@ export async function lookInto(urls: readonly string[], prefix: string): Promise
     close: () => clients.forEach((client) => client.destroy()),
   };
 }
+
+/** Another program that writes. */
+export type RedisWriter = Pick<Awaited<ReturnType<typeof writeToCluster>>, 'set' | 'del' | 'hSet' | 'destroy'>;
+
+export function writeTo(urls: readonly string[]): Promise<RedisWriter> {
+  return urls.length === 1 ? createClient({ url: urls[0] }).connect() : writeToCluster(urls);
+}
+
+const writeToCluster = (urls: readonly string[]) =>
+  createCluster({ rootNodes: urls.map((url) => ({ url })) })
+    .on('error', () => {})
+    .connect();

@@ -14,7 +14,7 @@ import { signInAs, startEmbeddedPostgres } from 'nestjs-latchkey/testing';
 
 declare module 'nestjs-latchkey' {
   interface AuthUser {
-    roles?: string[];
+    plan?: string;
   }
 }
 
@@ -22,8 +22,8 @@ declare module 'nestjs-latchkey' {
 class MeController {
   @Get('me')
   me(@CurrentUser() user: AuthUser) {
-    const roles: string[] | undefined = user.roles; // the augmentation reaches the published types
-    return { email: user.email, roles: roles ?? [] };
+    const plan: string | undefined = user.plan; // the augmentation reaches the published types
+    return { email: user.email, plan: plan ?? 'free' };
   }
 }
 
@@ -48,7 +48,7 @@ const url = await app.getUrl();
 const user = await app.get(PostgresUserDirectory).create('ada@example.com', 'correct horse battery');
 assert.equal((await fetch(`${url}/me`)).status, 401);
 const answer = await fetch(`${url}/me`, { headers: { cookie: await signInAs(app, user.id) } });
-assert.deepEqual(await answer.json(), { email: 'ada@example.com', roles: [] });
+assert.deepEqual(await answer.json(), { email: 'ada@example.com', plan: 'free' });
 await app.close();
 
 // Where a guard needs it, the guard cannot be global: Nest would leave the routes open.

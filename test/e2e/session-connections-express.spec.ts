@@ -1,0 +1,3 @@
+import { openConnections } from '../contract/session-connections.contract.js';
+
+openConnections('express');

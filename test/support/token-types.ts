@@ -1,0 +1,29 @@
+import { days, hours, minutes, type EphemeralTokenFields } from 'nestjs-latchkey';
+
+export const ADA = 'ada@example.com';
+
+type BuiltIn = Exclude<keyof EphemeralTokenFields, `team_${string}`>;
+
+/** Of a type: fields for it, what its presenter repeats, and its lifetime. */
+export type Example<Type extends keyof EphemeralTokenFields> = [
+  fields: EphemeralTokenFields[Type],
+  binding: string | undefined,
+  ttl: number,
+];
+
+/** Every type that comes with the module. */
+export const BUILT_IN: { [Type in BuiltIn]: Example<Type> } = {
+  pre_auth: [{ username: ADA, challengeId: 'a cookie' }, 'a cookie', minutes(5)],
+  oidc_state: [{ providerId: 7, nonce: 'n', codeVerifier: 'v' }, undefined, minutes(10)],
+  oidc_exchange: [{ username: ADA }, undefined, minutes(2)],
+  password_reset: [{ username: ADA }, undefined, hours(1)],
+  email_otp_setup: [{ username: ADA, codeHash: '$argon2id$…' }, undefined, minutes(10)],
+  slicer_download: [{ resource: 'archive:5' }, 'archive:5', minutes(5)],
+  register: [{ email: 'new@example.com', passwordHash: '$argon2id$…' }, undefined, hours(24)],
+  email_change: [{ username: ADA, from: ADA, to: 'new@example.com' }, undefined, hours(1)],
+  email_revert: [
+    { account: '0b9d2c6e-0000-4000-8000-000000000000', from: 'old@example.com', changedAt: 1 },
+    undefined,
+    days(7),
+  ],
+};
