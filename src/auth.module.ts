@@ -29,6 +29,8 @@ import { DatabaseSessionScheme } from './login/database-session.scheme.js';
 import { PendingLogins } from './login/pending-logins.js';
 import { SECOND_FACTORS, type SecondFactor } from './login/second-factor.js';
 import { SecondFactorLoginService } from './login/second-factor-login.js';
+import { LegacyCredentials } from './http/legacy-credentials.js';
+import { LegacySessions } from './legacy-session/legacy-sessions.js';
 import { LoginService } from './login/login.service.js';
 import { PasswordAttempts } from './login/password-attempts.js';
 import { PasswordAttemptStore } from './login/password-attempt.store.js';
@@ -351,6 +353,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     PendingLogins,
     LoginService,
     SecondFactorLoginService,
+    LegacySessions,
     { provide: PasswordAttemptStore, useClass: PostgresPasswordAttemptStore },
     PasswordAttempts,
     PasswordLogin,
@@ -362,6 +365,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     FlowCookie,
     CookieWriter,
     AuthErrorFilter,
+    LegacyCredentials,
     RequestAuthenticator,
     HttpSessions,
     SessionGuard,

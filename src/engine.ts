@@ -63,6 +63,22 @@ export { PasswordPolicy } from './user/password-policy.js';
 export { bcryptPasswords, pbkdf2Passwords, scryptPasswords, type BcryptLibrary } from './user/legacy-passwords.js';
 export type { LegacyPasswords, LegacyVerdict } from './config/password-settings.js';
 
+export { betterAuthSessions } from './engines/postgres/better-auth-sessions.js';
+export type { BetterAuthSessionsOptions } from './engines/postgres/better-auth-sessions.js';
+export { expressSessions } from './engines/postgres/express-sessions.js';
+export type { ExpressSessionData, ExpressSessionsOptions } from './engines/postgres/express-sessions.js';
+export { passportJwt } from './legacy-session/passport-jwt.js';
+export type { PassportJwtOptions } from './legacy-session/passport-jwt.js';
+export { LegacySessions } from './legacy-session/legacy-sessions.js';
+export type { PresentedLegacySession } from './legacy-session/legacy-sessions.js';
+export type {
+  LegacyCookie,
+  LegacySession,
+  LegacySessionContext,
+  LegacySessionSource,
+} from './config/legacy-session-settings.js';
+export { importedUserId } from './user/imported-user-id.js';
+
 export { Outbox } from './mail/outbox.js';
 export type { OutboxState, Posted } from './mail/outbox.js';
 

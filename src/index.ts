@@ -41,6 +41,7 @@ export type {
 } from './config/flow-settings.js';
 export type { MailPages, MailSettings } from './config/mail-settings.js';
 export type { JwtSettings } from './config/jwt-settings.js';
+export type { LegacySessionSettings } from './config/legacy-session-settings.js';
 export type { BreachCheckSettings, BreachFetch, PasswordSettings } from './config/password-settings.js';
 export type {
   BackoffSettings,

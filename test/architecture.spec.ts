@@ -24,6 +24,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['jwt-session'],
   ['mail'],
   ['login'],
+  ['legacy-session'],
   // The flows, which never import each other.
   ['password', 'registration', 'email-change', 'account-deletion', 'step-up'],
   ['auth.engine.ts'],

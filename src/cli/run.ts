@@ -2,6 +2,7 @@ import { AuthError } from '../auth.errors.js';
 import { valuesOf, type Command, type Input } from './command.js';
 import { cleanup } from './commands/cleanup.command.js';
 import { doctor } from './commands/doctor.command.js';
+import { importBetterAuth, importExpressSession, importPassportJwt } from './commands/import.command.js';
 import { init } from './commands/init.command.js';
 import { migrate } from './commands/migrate.command.js';
 import { secret } from './commands/secret.command.js';
@@ -22,6 +23,9 @@ export const COMMANDS: readonly Command[] = [
   enableUser,
   setPassword,
   setRoles,
+  importBetterAuth,
+  importExpressSession,
+  importPassportJwt,
   listSessions,
   revokeSessions,
   doctor,

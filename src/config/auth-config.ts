@@ -10,6 +10,7 @@ import { checkDatabase, type DatabaseSettings } from './database-settings.js';
 import { checkEphemeralTokens, type EphemeralTokenRule } from './ephemeral-token-settings.js';
 import { checkFlows, type CheckedFlows } from './flow-settings.js';
 import { checkJwt, type JwtSettings } from './jwt-settings.js';
+import { checkLegacySessions, type LegacySessionSettings } from './legacy-session-settings.js';
 import { checkMail, type MailSettings } from './mail-settings.js';
 import { OptionChecker } from './option-checker.js';
 import { checkPassword, type CheckedPasswordSettings } from './password-settings.js';
@@ -40,6 +41,7 @@ const OPTIONS: readonly (keyof AuthOptions)[] = [
   'loginPage',
   'mail',
   'flows',
+  'legacySessions',
 ];
 
 /** What stands beside the options, or beside the factory that returns them. */
@@ -82,6 +84,7 @@ export class AuthConfig {
   declare readonly mail: Readonly<MailSettings> | undefined;
   declare readonly routes: Readonly<RouteOptions> | undefined;
   declare readonly flows: CheckedFlows;
+  declare readonly legacySessions: Readonly<LegacySessionSettings> | undefined;
 
   private constructor(checked: Omit<AuthConfig, 'cookieName' | 'hasStatelessSessions'>) {
     Object.assign(this, checked);
@@ -138,8 +141,14 @@ export class AuthConfig {
       'baseUrl must begin with https:// while cookie.secure is on: over plain http browsers keep no Secure cookie, and a ' +
         'mailed link would send its token in the clear. Only localhost may be plain.',
     );
+    const legacySessions = checkLegacySessions(check, options?.legacySessions, {
+      cookieName: `${cookiePrefix(checked.cookie)}${checked.cookie.name}`,
+      hasSignedCookies: checked.session.scheme === 'signed-cookie',
+      hasJwtSessions: checked.jwt.sessions,
+      lacks,
+    });
     check.throwIfAny();
-    return new AuthConfig(checked);
+    return new AuthConfig({ ...checked, legacySessions });
   }
 
   /** The cookie's name on the wire, with its prefix: see `cookie.hostPrefix`. */

@@ -6,6 +6,7 @@ import type { DatabaseSettings } from './database-settings.js';
 import type { EphemeralTokenRule, EphemeralTokenType } from './ephemeral-token-settings.js';
 import type { FlowOptions } from './flow-settings.js';
 import type { JwtSettings } from './jwt-settings.js';
+import type { LegacySessionSettings } from './legacy-session-settings.js';
 import type { MailSettings } from './mail-settings.js';
 import type { PasswordSettings } from './password-settings.js';
 import type { RateLimitOptions } from './rate-limit-settings.js';
@@ -60,4 +61,6 @@ export interface AuthOptions {
   rateLimits?: RateLimitOptions;
   /** The settings of the flows. With `forRootAsync`, those named beside the factory. */
   flows?: FlowOptions;
+  /** Takes over the sessions of the system that you move in from, each once. Default: none. */
+  legacySessions?: LegacySessionSettings;
 }

@@ -62,9 +62,9 @@ export interface EphemeralTokenFields {
   email_change: { username: string; from: string; to: string };
   /**
    * The link to the old address `from` that takes a change of address back. It belongs to the account with this id,
-   * whatever that is called by now, and outlives its password.
+   * whatever that is called by now, and outlives its password. `changedAt` is epoch ms.
    */
-  email_revert: { account: string; from: string };
+  email_revert: { account: string; from: string; changedAt: number };
   /** One download of one resource, `type:id`. */
   slicer_download: { resource: `${string}:${string}` };
 }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import { later } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { randomToken } from '../crypto/random.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
@@ -12,7 +13,7 @@ import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { RateLimitService } from '../rate-limit/rate-limit.service.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import { SessionStore } from '../session/session.store.js';
-import { isActive } from '../user/account.js';
+import { hasCutoff, isActive } from '../user/account.js';
 import { checkedEmail } from '../user/email-address.js';
 import { normalizeLogin } from '../user/login-name.js';
 import { PasswordHasher } from '../user/password-hasher.js';
@@ -52,15 +53,16 @@ export class EmailChangeService {
 
   /**
    * Mails a link to the new address, after the answer, and returns at once: nobody learns whether the address is taken.
-   * The earlier link of the account is void. At most `email_send` mails for one account are sent. Call it for a user
-   * whose session is fresh.
+   * The earlier link of the account is void. At most `email_send` mails for one account are sent, and none if everything
+   * that is logged in has been ended since `user` was read. Call it for a user whose session is fresh.
    *
    * @throws {AuthError} `INVALID_INPUT` if `to` is not exactly one mailbox.
    */
-  request(user: Pick<AuthUser, 'id'>, to: string): void {
+  request(user: Pick<AuthUser, 'id' | 'tokensInvalidatedAfter'>, to: string): void {
     const address = checkedEmail(to);
     if (address === null) throw invalidAddress();
-    this.outbox.post(() => this.changeMail(user.id, address));
+    const { id, tokensInvalidatedAfter: cutoff } = user;
+    this.outbox.post(() => this.changeMail(id, cutoff, address));
   }
 
   /**
@@ -78,9 +80,11 @@ export class EmailChangeService {
       const { from, to } = change;
       const user = await this.users.findByLogin(from);
       if (!isActive(user)) throw invalidLink();
-      const changed = await this.set(user, to);
+      const changedAt = this.next(user);
+      const changed = await this.set(user, to, changedAt);
       await this.tokens.revokeAllForLogin(from);
-      const undo = await this.tokens.issue('email_revert', { account: user.id, from: user.email });
+      const fields = { account: user.id, from: user.email, changedAt };
+      const undo = await this.tokens.issue('email_revert', fields, { issuedAt: changedAt });
       const { ttl } = this.config.ephemeralTokens.get('email_revert')!;
       this.outbox.post({
         kind: 'email_changed',
@@ -94,8 +98,8 @@ export class EmailChangeService {
   }
 
   /**
-   * The account has the old address again. Every session, JWT, signed cookie and mailed link of it ends, later reverts
-   * included; its password opens it no longer, and a link for a new one is mailed to the old address. Emits
+   * The account has the old address again. Every session, JWT, signed cookie and mailed link of it ends, but for reverts
+   * of earlier changes; its password opens it no longer, and a link for a new one is mailed to the old address. Emits
    * `email.reverted`. Of concurrent calls with one token exactly one succeeds. Returns the account.
    *
    * @throws {AuthError} `INVALID_LINK` if the token cannot be used, or the address is taken by now: nothing has changed.
@@ -111,11 +115,13 @@ export class EmailChangeService {
       const user = undo && (await this.users.findById(undo.account));
       if (!isActive(user)) throw invalidLink();
       const had = await this.users.findPasswordHash(user.id);
-      const before = await this.set(user, normalizeLogin(undo!.from));
+      const before = await this.set(user, normalizeLogin(undo!.from), this.next(user));
       await this.users.setPasswordHash(user.id, had === NO_PASSWORD ? NO_PASSWORD : useless);
       await this.moveCutoff(user.id);
       if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(user.id);
-      for (const login of [user.email, before.email, user.id]) await this.tokens.revokeAllForLogin(login);
+      for (const login of [user.email, before.email]) await this.tokens.revokeAllForLogin(login);
+      // Not the earlier ones: a thief who moves the account twice gets the later one, and must not void the owner's.
+      await this.tokens.revokeAllForLogin(user.id, { since: undo!.changedAt });
       this.notices.tell({ id: user.id, email: user.email }, 'email_reverted', {});
       if (had !== NO_PASSWORD) this.outbox.post(() => this.resetMail(before));
       this.events.emitAfterTransaction({ type: 'email.reverted', at: this.clock.now(), userId: user.id });
@@ -125,8 +131,13 @@ export class EmailChangeService {
     return reverted;
   }
 
-  private async set(user: AuthUser, to: string): Promise<AuthUser> {
-    const change = { from: user.email, to, verifiedAt: this.clock.now() };
+  /** Now, but after the last change of the address, whichever clock has told that: it says which of two was earlier. */
+  private next(user: AuthUser): number {
+    return later(this.clock.now(), user.emailVerifiedAt);
+  }
+
+  private async set(user: AuthUser, to: string, verifiedAt: number): Promise<AuthUser> {
+    const change = { from: user.email, to, verifiedAt };
     const outcome = await this.users.setEmail(user.id, change).catch((error: unknown) => {
       throw asAuthError(error, 'The user directory');
     });
@@ -135,8 +146,10 @@ export class EmailChangeService {
     return changed;
   }
 
-  private async changeMail(userId: string, to: string): Promise<MailDraft | null> {
+  private async changeMail(userId: string, cutoff: number | null | undefined, to: string): Promise<MailDraft | null> {
     const user = await this.users.findById(userId);
+    // The outbox may be long: whoever was thrown out meanwhile moves nothing any more.
+    if (cutoff !== undefined && !(user && hasCutoff(user, cutoff))) return null;
     if (!isActive(user) || (await this.users.findByLogin(to)) !== null) return null;
     const from = normalizeLogin(user.email);
     const sent = await this.limits.consume('email_send', from);

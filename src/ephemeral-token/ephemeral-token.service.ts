@@ -57,8 +57,8 @@ export class EphemeralTokenService {
   /**
    * Issues a token of this type: 43 characters of base64url, 32 for a download. `ttl` is in milliseconds; the default
    * is that of the type. If a user may have only one token of the type (`password_reset`, `email_otp_setup`), the
-   * earlier one is void from now on. `token` is one of `newEphemeralToken` that somebody has to know beforehand, such as
-   * a browser.
+   * earlier one is void from now on. `issuedAt` is epoch ms; the default is now. `token` is one of `newEphemeralToken`
+   * that somebody has to know beforehand, such as a browser.
    *
    * @throws {AuthError} `INVALID_INPUT` if fields are missing or do not fit; `facts.fields` names them.
    * @throws {AuthError} `USER_NOT_FOUND` if `username` is not the login name of an enabled account. Look the account up
@@ -69,7 +69,11 @@ export class EphemeralTokenService {
   async issue<Type extends EphemeralTokenType>(
     type: Type,
     fields: EphemeralTokenFields[Type],
-    { ttl, token = newEphemeralToken(type) }: { ttl?: Duration; token?: string } = {},
+    {
+      ttl,
+      issuedAt = this.clock.now(),
+      token = newEphemeralToken(type),
+    }: { ttl?: Duration; issuedAt?: number; token?: string } = {},
   ): Promise<string> {
     const rule = this.rule(type);
     const lifetime = ttl ?? rule.ttl;
@@ -80,7 +84,6 @@ export class EphemeralTokenService {
     const login = (fields as { username?: string }).username;
     const isOwned = columns.username !== null && login !== undefined;
     const user = isOwned ? await this.enabledUser(login) : null;
-    const now = this.clock.now();
     const hash = ephemeralTokenHash(type, token)!;
     await this.store.insert(
       {
@@ -89,8 +92,8 @@ export class EphemeralTokenService {
         hash,
         userId: user?.id ?? null,
         // Past the cutoff that was read, whichever clock has set it.
-        createdAt: later(now, user?.tokensInvalidatedAfter),
-        expiresAt: now + lifetime,
+        createdAt: later(issuedAt, user?.tokensInvalidatedAfter),
+        expiresAt: issuedAt + lifetime,
       },
       { voidsEarlier: rule.onePerUser === true },
     );
@@ -154,13 +157,14 @@ export class EphemeralTokenService {
   }
 
   /**
-   * Voids every token of this account, of every type. Returns the number voided. A `UserDirectory` of your own calls it
-   * when it deletes or disables an account whose name may be given to somebody else.
+   * Voids every token of this account, of every type, or those issued at `since` (epoch ms) or later. Returns the number
+   * voided. A `UserDirectory` of your own calls it when it deletes or disables an account whose name may be given to
+   * somebody else.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  revokeAllForLogin(username: string): Promise<number> {
-    return this.store.deleteByLogin(accountKey(username));
+  revokeAllForLogin(username: string, { since }: { since?: number } = {}): Promise<number> {
+    return this.store.deleteByLogin(accountKey(username), since);
   }
 
   private key(type: string, token: unknown, value: string | null | undefined): EphemeralTokenKey | null {

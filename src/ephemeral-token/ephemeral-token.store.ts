@@ -34,8 +34,11 @@ export abstract class EphemeralTokenStore {
    */
   abstract take(key: EphemeralTokenKey, options: { voidsRest: boolean }): Promise<EphemeralTokenRow | null>;
 
-  /** Deletes every token of this account key, of every type. Returns the number deleted. */
-  abstract deleteByLogin(username: string): Promise<number>;
+  /**
+   * Deletes every token of this account key, of every type, or those created at `since` (epoch ms) or later. Returns the
+   * number deleted.
+   */
+  abstract deleteByLogin(username: string, since?: number): Promise<number>;
 
   /** Deletes at most `limit` tokens that had expired at `now`, the oldest first. Returns the number deleted. */
   abstract deleteExpired(now: number, limit: number): Promise<number>;

@@ -105,7 +105,13 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
       ['to', { isValid: isText }],
     ]),
   ],
-  ['email_revert', new Map([['from', { isValid: isText }]])],
+  [
+    'email_revert',
+    new Map<string, PayloadField>([
+      ['from', { isValid: isText }],
+      ['changedAt', { isValid: Number.isFinite }],
+    ]),
+  ],
 ]);
 /** For types that the application adds, the login name has a column; everything else is payload. */
 const HOST_COLUMNS = [USERNAME];
@@ -212,11 +218,12 @@ export function toColumns(type: string, rule: EphemeralTokenRule, fields: object
     const names = Object.keys(mistakes).join(', ');
     throw new AuthError('INVALID_INPUT', `Not the fields of a '${type}' token: ${names}.`, { fields: mistakes });
   }
-  // A name too long for its column.
-  const { field: owner } = (ours ?? HOST_COLUMNS).find(({ column }) => column === 'username') ?? USERNAME;
-  const login = given.get(owner);
-  if (typeof login === 'string' && columns.username !== normalizeLogin(login)) {
-    columns.payload = { ...columns.payload, [owner]: normalizeLogin(login) };
+  for (const { field, column } of ours ?? HOST_COLUMNS) {
+    const value = given.get(field);
+    if (column !== 'username' || typeof value !== 'string') continue;
+    // The column has only a key: an id is no login name, and its letters may be of either case.
+    const exact = field === 'account' ? value : normalizeLogin(value);
+    if (columns.username !== exact) columns.payload = { ...columns.payload, [field]: exact };
   }
   return columns;
 }

@@ -22,6 +22,7 @@ export type AuthEvent =
   | StepUpRefused
   | LoggedOut
   | SessionCreated
+  | SessionImported
   | SessionRotated
   | SessionExtended
   | SessionRevoked
@@ -163,6 +164,18 @@ interface OfSession {
 
 /** A user has logged in and has a new session in the store. */
 export interface SessionCreated extends EventBase<'session.created'>, OfSession {
+  readonly ip: string | null;
+}
+
+/**
+ * A session of the system that the application moves in from has been taken over (`legacySessions`); `login.succeeded`
+ * and `session.created` are emitted too.
+ */
+export interface SessionImported extends EventBase<'session.imported'> {
+  readonly userId: string;
+  /** The name of the source, such as `express-session`. */
+  readonly source: string;
+  /** The client's address, if known. */
   readonly ip: string | null;
 }
 

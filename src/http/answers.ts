@@ -158,6 +158,19 @@ export type LogoutAllAnswer = z.infer<typeof LogoutAllAnswer>;
 
 export const iso = (instant: number): string => new Date(instant).toISOString();
 
+/** With `STEP_UP_REQUIRED`. */
+const StepUpFacts = {
+  required: z
+    .object({
+      aal: z.int().optional().describe('The level of assurance.'),
+      maxAge: z.int().optional().describe('How many seconds ago the last proof may be.'),
+      amr: z.array(z.string()).optional().describe('Methods, one of which is needed.'),
+    })
+    .optional()
+    .describe('What the session would have to prove, with STEP_UP_REQUIRED.'),
+  methods: z.array(z.string()).optional().describe('The methods that the user has for it, with STEP_UP_REQUIRED.'),
+};
+
 /** The body of an error with one of these codes, which share a status: `AuthErrorBody` as a schema. */
 export function errorAnswer(code: AuthErrorCode, ...others: AuthErrorCode[]) {
   const { status } = answerOf(code);
@@ -167,7 +180,9 @@ export function errorAnswer(code: AuthErrorCode, ...others: AuthErrorCode[]) {
     message: z.string().describe('For the developer; it may change.'),
   }) satisfies z.ZodType<AuthErrorBody>;
   const expected = z.record(z.string(), z.string()).describe('What is expected of each wrong field.');
+  if (code === 'INVALID_INPUT' && !others.includes('WEAK_PASSWORD'))
+    return { status, schema: body.extend({ fields: expected }) };
   const rules = z.array(z.string()).optional().describe('Which rules a weak password breaks, such as `too_short`.');
   if (others.includes('WEAK_PASSWORD')) return { status, schema: body.extend({ fields: expected, rules }) };
-  return { status, schema: code === 'INVALID_INPUT' ? body.extend({ fields: expected }) : body };
+  return { status, schema: others.includes('STEP_UP_REQUIRED') ? body.extend(StepUpFacts) : body };
 }

@@ -42,18 +42,24 @@ export class CookieWriter {
   }
 
   /**
-   * Sets the cookie at a login, and that of the device. Throws Node's `ERR_HTTP_HEADERS_SENT` if the headers have been
-   * sent.
+   * Sets the cookie at a login, and that of the device; `others` are further `Set-Cookie` of the same decision. Throws
+   * Node's `ERR_HTTP_HEADERS_SENT` if the headers have been sent.
    */
-  set(response: object, { value, ...lifetime }: CookieValue, device: CookieValue | null = null): void {
+  set(
+    response: object,
+    { value, ...lifetime }: CookieValue,
+    device: CookieValue | null = null,
+    others: readonly string[] = [],
+  ): void {
     const ofDevice = device === null ? [] : [this.deviceCookie.set(device)];
-    const headers = [this.cookie.set(value, lifetime), ...this.cookie.clearTwins(), ...ofDevice];
+    const headers = [this.cookie.set(value, lifetime), ...this.cookie.clearTwins(), ...ofDevice, ...others];
     this.decide(response, { headers, isRenewal: false });
   }
 
   /** Clears the cookie at a logout. Throws as `set` does. */
-  clear(response: object): void {
-    this.decide(response, { headers: [this.cookie.clear(), ...this.cookie.clearTwins()], isRenewal: false });
+  clear(response: object, others: readonly string[] = []): void {
+    const headers = [this.cookie.clear(), ...this.cookie.clearTwins(), ...others];
+    this.decide(response, { headers, isRenewal: false });
   }
 
   /** If two cookies with our name were sent: clears those that are not ours, and leaves ours alone. */
@@ -80,6 +86,11 @@ export class CookieWriter {
       this.warnOfPlainHttp(raw);
       append();
     });
+  }
+
+  /** Whether the headers have been sent, so that no cookie can be. */
+  isSent(response: object): boolean {
+    return rawOf(response).headersSent;
   }
 
   private decide(response: object, decision: Decision): void {

@@ -28,6 +28,7 @@ import { CookieWriter } from './cookie-writer.js';
 import { bearerOf } from './credentials.js';
 import { DeviceCookie } from './device-cookie.js';
 import { FlowCookie } from './flow-cookie.js';
+import { LegacyCredentials } from './legacy-credentials.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 import { SessionCookie } from './session-cookie.js';
 
@@ -115,6 +116,7 @@ export class HttpSessions {
     private readonly flowCookie: FlowCookie,
     private readonly secondFactors: SecondFactorLoginService,
     private readonly writer: CookieWriter,
+    private readonly legacy: LegacyCredentials,
     private readonly clientIp: ClientIp,
     private readonly config: AuthConfig,
     private readonly clock: Clock,
@@ -163,7 +165,9 @@ export class HttpSessions {
     const outcome = await work({ ...this.context(request), presented, devices });
     if (outcome.status === 'second_factor') return this.due(request, response, outcome);
     const { user, credential, device } = outcome;
-    this.writer.set(response, credential, device);
+    // Or it would be taken over after the logout, and perhaps be somebody else's.
+    await this.legacy.end(request);
+    this.writer.set(response, credential, device, this.legacy.clearing(request));
     forgetAuth(request);
     return { status: 'authenticated', user, expiresAt: credential.expiresAt };
   }
@@ -190,6 +194,7 @@ export class HttpSessions {
     const outcome = await this.logIn(login, context);
     if (outcome.status === 'second_factor') return withoutChallenge(outcome);
     const { user, credential } = outcome;
+    await this.legacy.end(request);
     return { status: 'authenticated', user, token: credential.value, expiresAt: credential.expiresAt };
   }
 
@@ -220,10 +225,11 @@ export class HttpSessions {
         presentedBy: (by) => (by === 'cookie' ? this.cookie.values(cookies) : bearer === null ? [] : [bearer]),
       },
     );
+    await this.legacy.end(request);
     forgetAuth(request);
     const started = { status: 'authenticated', user, expiresAt: credential.expiresAt } as const;
     if (transport === 'bearer') return { ...started, token: credential.value };
-    this.writer.set(response, credential, device);
+    this.writer.set(response, credential, device, this.legacy.clearing(request));
     this.writer.add(response, this.flowCookie.clear(SECOND_FACTOR));
     return started;
   }
@@ -237,6 +243,32 @@ export class HttpSessions {
   requestSecondFactor(request: HttpRequest, factor: Omit<FactorResponse, 'challenges' | 'response'>): Promise<void> {
     const challenges = this.flowCookie.values(SECOND_FACTOR, headerOf(request, 'cookie'));
     return this.secondFactors.request({ ...factor, challenges }, this.context(request));
+  }
+
+  /**
+   * Exchanges the bearer token of the old system that was sent along for one of ours, once (`legacySessions` with
+   * `passportJwt`; RFC 8693 calls it token exchange). `null` if it is not valid, or spent. For one `@Public()` handler of
+   * yours, which clients call with the old token they still have.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; the old token stays good for the next try.
+   *
+   * @example
+   * ```ts
+   * @Public()
+   * @Post('exchange')
+   * async exchange(@Req() request: Request) {
+   *   const session = await this.sessions.exchangeToken(request);
+   *   if (!session) throw new UnauthorizedException();
+   *   return { token: session.token };
+   * }
+   * ```
+   */
+  async exchangeToken(request: HttpRequest): Promise<(StartedSession & { token: string }) | null> {
+    const login = await this.legacy.openByBearer(request);
+    const { user, credential } = login ?? {};
+    return user && credential
+      ? { status: 'authenticated', user, token: credential.value, expiresAt: credential.expiresAt }
+      : null;
   }
 
   /**
@@ -301,6 +333,7 @@ export class HttpSessions {
     // Before the bearer token, so that these events are emitted even if ending that one fails.
     for (const session of byCookie) this.emitLogout(request, session);
     if (bearer !== null) for (const session of await this.bearer.revoke(bearer)) this.emitLogout(request, session);
+    await this.legacy.end(request);
     this.clear(request, response);
   }
 
@@ -320,6 +353,7 @@ export class HttpSessions {
     const ended = await this.sessions.revokeAllForUser(userId);
     await this.moveCutoff(userId, ended > 0);
     this.emitLogout(request, { userId, handle: null });
+    await this.legacy.end(request);
     this.clear(request, response);
     return ended;
   }
@@ -341,10 +375,9 @@ export class HttpSessions {
     const asked = askedFor(request);
     if (asked) return asked.catch(anonymousIfRefused);
     const credentials = this.authenticator.credentialsOf(request, response);
-    if (!credentials) return null;
-    const cached = this.authenticator.authenticateCached(credentials);
+    const cached = credentials && this.authenticator.authenticateCached(credentials);
     if (cached) return cached;
-    const lookup = this.authenticator.authenticate(credentials, response, { extend });
+    const lookup = this.authenticator.identify(request, credentials, response, { extend });
     shareLookup(request, lookup);
     return lookup.catch(anonymousIfRefused);
   }
@@ -391,7 +424,7 @@ export class HttpSessions {
 
   private clear(request: HttpRequest, response: object): void {
     forgetAuth(request);
-    this.writer.clear(response);
+    this.writer.clear(response, this.legacy.clearing(request));
     if (this.config.routes?.clearSiteData) {
       this.adapterHost.httpAdapter.setHeader(response, 'Clear-Site-Data', '"cache", "cookies", "storage"');
     }
@@ -402,7 +435,7 @@ export class HttpSessions {
   }
 }
 
-function withoutChallenge({ challenge: _, ...due }: PendingLogin): DueSecondFactor {
+function withoutChallenge({ challenge: _challenge, ...due }: PendingLogin): DueSecondFactor {
   return due;
 }
 

@@ -5,6 +5,7 @@ import { SessionScheme, type AuthenticateOptions } from '../login/session-scheme
 import { headerOf, type AuthRequest, type RequestAuth } from './auth-request.js';
 import { CookieWriter } from './cookie-writer.js';
 import { credentialsOf, type Credentials } from './credentials.js';
+import { LegacyCredentials } from './legacy-credentials.js';
 import { SessionCookie } from './session-cookie.js';
 
 /** Identifies the sender of a request. */
@@ -18,6 +19,7 @@ export class RequestAuthenticator {
     private readonly bearer: BearerSessions,
     private readonly cookie: SessionCookie,
     private readonly writer: CookieWriter,
+    private readonly legacy: LegacyCredentials,
   ) {}
 
   /**
@@ -61,6 +63,35 @@ export class RequestAuthenticator {
     } catch (error) {
       throw asAuthError(error, 'The session lookup');
     }
+  }
+
+  /**
+   * As `authenticate`; and where that finds nobody, the session of the old system, which ends: ours is set on the
+   * response (`legacySessions`). A response whose headers have been sent cannot carry it, so the old one stays then.
+   */
+  async identify(
+    request: AuthRequest,
+    credentials: Credentials | null,
+    response: object | null,
+    options: AuthenticateOptions = {},
+  ): Promise<RequestAuth | null> {
+    const found = credentials && (await this.authenticate(credentials, response, options));
+    if (found || !response || options.fromHandshake || this.writer.isSent(response)) return found;
+    try {
+      return await this.takeOver(request, response);
+    } catch (error) {
+      throw asAuthError(error, 'The session lookup');
+    }
+  }
+
+  private async takeOver(request: AuthRequest, response: object): Promise<RequestAuth | null> {
+    // With two cookies of our name, a third would not be read.
+    if (this.cookie.values(headerOf(request, 'cookie')).length > 1) return null;
+    const login = await this.legacy.openByCookie(request);
+    const opened = login && (await this.scheme.authenticate(login.credential.value, { extend: false }));
+    if (!opened) return null;
+    this.writer.set(response, login.credential, login.device, this.legacy.clearing(request));
+    return { user: opened.user, session: opened.session, transport: 'cookie' };
   }
 
   private handleDuplicateCookies(response: object | null): void {

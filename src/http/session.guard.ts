@@ -20,8 +20,6 @@ import { accessOf, isUse, needsSession, type Access } from './auth.decorators.js
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 import type { Requirement } from './requirement.js';
 
-const NOBODY = Promise.resolve(null);
-
 /**
  * Lets requests with a live session through and throws `UNAUTHENTICATED` (401) for all others, unless the handler is
  * `@Public()`, `@OptionalAuth()` or `@RedirectIfAuthenticated()`. During an outage it throws `STORE_UNAVAILABLE` (503):
@@ -85,9 +83,10 @@ export class SessionGuard implements CanActivate {
       attachAuth(request, cached);
       return this.admits(access, cached);
     }
-    const lookup = credentials
-      ? this.authenticator.authenticate(credentials, response, { fromHandshake, extend: isUse(context, request) })
-      : NOBODY;
+    const lookup = this.authenticator.identify(request, credentials, response, {
+      fromHandshake,
+      extend: isUse(context, request),
+    });
     rememberLookup(context, request, lookup);
     return this.settle(lookup, request, access);
   }

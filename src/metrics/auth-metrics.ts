@@ -2,7 +2,8 @@
 const COUNTERS = {
   'latchkey.session.lookups':
     'Lookups of sessions: hit (answered from memory), miss (read), none (no such session), error',
-  'latchkey.session.changes': 'Sessions created, rotated, extended, or revoked (with the reason)',
+  'latchkey.session.changes':
+    'Sessions created, imported (with the source), rotated, extended, or revoked (with the reason)',
   'latchkey.logins': 'Logins: succeeded, or failed with the reason',
   'latchkey.rate_limit.reached': 'Subjects that reached a rate limit, by event; each counted once until the limit ends',
   'latchkey.ephemeral_tokens': 'Single-use tokens, by type: consumed or refused',

@@ -23,6 +23,7 @@ const COUNTED: Readonly<Record<string, (event: AnyEvent) => Counted>> = {
     { change: 'revoked', reason: word(reason) },
     typeof count === 'number' ? count : 1,
   ],
+  'session.imported': ({ source }) => ['latchkey.session.changes', { change: 'imported', source: word(source) }],
   'login.succeeded': () => ['latchkey.logins', { result: 'succeeded' }],
   'login.failed': ({ reason }) => ['latchkey.logins', { result: 'failed', reason: word(reason) }],
   'token.consumed': token('consumed'),
@@ -54,4 +55,4 @@ function count(metrics: AuthMetrics, event: AnyEvent): void {
 
 /** A name from the configuration, or a code, of which there are few; anything else is replaced by one word. */
 const word = (value: unknown): string =>
-  typeof value === 'string' && /^[A-Za-z0-9_]{1,40}$/.test(value) ? value : 'other';
+  typeof value === 'string' && /^[A-Za-z0-9_-]{1,40}$/.test(value) ? value : 'other';

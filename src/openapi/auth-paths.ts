@@ -462,8 +462,9 @@ function errorsOf({ takesJwts }: RouteFacts) {
       description: 'No live session came with the request.',
     },
     AuthPasswordRefused: {
-      ...errorAnswer('INVALID_CREDENTIALS', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
-      description: 'The password is wrong, or no live session came with the request.',
+      ...errorAnswer('INVALID_CREDENTIALS', 'STEP_UP_REQUIRED', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
+      description:
+        'The password is wrong, no live session came with the request, or it is too old for a first password.',
     },
     AuthCrossOrigin: {
       ...errorAnswer('CROSS_ORIGIN_REQUEST'),
@@ -672,7 +673,10 @@ function errorHeadersOf(name: ErrorName, described: Description, facts: RouteFac
     // The origin is checked before the limits too, and a body that cannot be parsed is refused before both.
     ...(described.limited && !UNLIMITED.has(name) && limits(name === 'AuthRateLimited')),
     ...(UNAUTHORIZED.has(name) && {
-      'WWW-Authenticate': header('How to authenticate.', { ...TEXT, enum: ['Bearer'] }),
+      'WWW-Authenticate': header('How to authenticate.', {
+        ...TEXT,
+        ...(!ASKS_FOR_MORE.has(name) && { enum: ['Bearer'] }),
+      }),
     }),
     ...(WITHOUT_SESSION.has(name) &&
       isSentToLogin(described, facts) && { 'HX-Redirect': header('The login page, for htmx.', TEXT, false) }),
@@ -684,6 +688,8 @@ function errorHeadersOf(name: ErrorName, described: Description, facts: RouteFac
 }
 const WITHOUT_SESSION: ReadonlySet<ErrorName> = new Set(['AuthUnauthenticated', 'AuthPasswordRefused']);
 const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set([...WITHOUT_SESSION, 'AuthInvalidCredentials']);
+/** RFC 9470: what is asked for stands beside the scheme. */
+const ASKS_FOR_MORE: ReadonlySet<ErrorName> = new Set(['AuthPasswordRefused']);
 const UNLIMITED: ReadonlySet<ErrorName> = new Set(['AuthCrossOrigin', 'AuthBodyTooLarge']);
 const HASHES: ReadonlySet<ErrorName> = new Set(['AuthLoginUnavailable', 'AuthPasswordUnavailable']);
 

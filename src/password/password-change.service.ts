@@ -86,8 +86,8 @@ export class PasswordChangeService {
    * of the transaction only if its statements are. Call it outside of an `AuthTransaction`: it hashes.
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if `current` is wrong or no longer the password, its attempts are used up,
-   *   or the account is unknown or disabled: all alike, after the same work. Also for a first password without a fresh
-   *   session.
+   *   or the account is unknown or disabled: all alike, after the same work.
+   * @throws {AuthError} `STEP_UP_REQUIRED` for a first password without a fresh session.
    * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string or empty, `current` is not a string, or is `null`
    *   though the account has a password, or `next` is no text; nothing is counted.
    * @throws {AuthError} `WEAK_PASSWORD` if the `PasswordPolicy` refuses `next`; nothing is counted.
@@ -131,18 +131,25 @@ export class PasswordChangeService {
     try {
       const stored = await this.users.findPasswordHash(userId);
       if (stored !== null && stored !== NO_PASSWORD) throw currentMissing();
-      if (stored === null || !this.isFresh(context.keep)) refuse();
+      if (stored === null) refuse();
+      this.requireFresh(context.keep);
       const account = await this.users.findById(userId);
       await this.newPasswords.accept(next, { userId, email: account?.email }, 'newPassword');
-      return await this.replace(userId, stored, await this.hasher.hash(next, { ip: context.ip }), context);
+      const hash = await this.hasher.hash(next, { ip: context.ip });
+      // To choose a password proves nothing.
+      return await this.replace(userId, stored, hash, context, []);
     } catch (error) {
       throw asAuthError(error, 'The user directory');
     }
   }
 
-  // TODO(assurance): refuse with STEP_UP_REQUIRED, and ask for the highest level that the account can reach.
-  private isFresh(keep: Session | undefined): boolean {
-    return keep !== undefined && this.clock.now() - keep.authenticatedAt < this.config.flows.freshness;
+  private requireFresh(keep: Session | undefined): void {
+    const { freshness } = this.config.flows;
+    if (keep && this.clock.now() - keep.authenticatedAt < freshness) return;
+    const message =
+      'A first password needs a session whose user has proved lately who they are: let them log in again.';
+    const required = { maxAge: Math.floor(freshness / 1000) };
+    throw new AuthError('STEP_UP_REQUIRED', message, { required, methods: [] });
   }
 
   /** The hash that the password belongs to. */
@@ -163,10 +170,11 @@ export class PasswordChangeService {
     verified: string,
     hash: string,
     { keep, ...context }: PasswordChangeContext,
+    proofs: readonly string[] = ['password'],
   ): Promise<ChangedPassword> {
     const { joinsTransactions } = this.sessions;
     const isClaimedFirst = keep !== undefined && (joinsTransactions || isSelfContained(keep));
-    const renewing = { ...context, remember: keep?.remembered, amr: keep?.amr };
+    const renewing = { ...context, remember: keep?.remembered, amr: keep?.amr, proofs };
     const changed = await this.transaction.run(async () => {
       // First: it locks the user's sessions, so that one that has ended meanwhile is noticed.
       if (keep && !(await (isClaimedFirst ? this.claim(keep) : this.isAfterCutoff(keep)))) throw sessionNotFound();

@@ -43,6 +43,9 @@ export class SchemaNames {
 /** Quotes an SQL identifier. */
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
+/** Quotes the name of a table that is not ours, written with or without its schema. */
+export const quotedTable = (name: string): string => name.split('.').map(quoted).join('.');
+
 /** Quotes an SQL string. */
 export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 

@@ -17,7 +17,7 @@ const TOO_LONG: PasswordViolation = {
  * @example
  * ```ts
  * await newPasswords.accept(password, { email }); // throws WEAK_PASSWORD
- * await users.register({ email, passwordHash: await hasher.hash(password), emailVerifiedAt: null });
+ * await accounts.register({ email, passwordHash: await hasher.hash(password), emailVerifiedAt: null });
  * ```
  */
 @Injectable()

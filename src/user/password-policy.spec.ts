@@ -121,6 +121,7 @@ describe('F33: the default policy', () => {
     ['a configured word of two words', 'Rocket_Skates_99', context],
     ['a configured word and emoji', `acme ${HORSE.repeat(15)}`, []],
     ['a configured word in a passphrase', 'acme zebra lamp 7342', []],
+    ['a megabyte of combining marks', `a${'\u0301\u0316'.repeat(250_000)}`, long],
     // No text.
     ['undefined', undefined as never, ['INVALID_INPUT']],
     ['null', null as never, ['INVALID_INPUT']],
@@ -169,6 +170,7 @@ describe('F33: the default policy', () => {
     ['an ordinary one', 'zebra lamp 7342', EMAIL],
     ['a megabyte', 'x'.repeat(1_000_000), EMAIL],
 
+    ['a megabyte of combining marks', `a${'\u0301\u0316'.repeat(500_000)}`, EMAIL],
     ['1,024 characters that are context words', 'latchkey'.repeat(128), EMAIL],
   ])('F33: %s is judged in less than a millisecond', async (_, password, email) => {
     const judge = () => broken(gate, password, { email });

@@ -110,6 +110,13 @@ export abstract class UserDirectory {
     return false;
   }
 
+  /**
+   * The id here of the account that the system before knew by `id`, for `legacySessions`. The default is that id itself.
+   */
+  importedId(id: string): string {
+    return id;
+  }
+
   /** The account with this id, disabled or not (`disabledAt` says so), or `null` if there is none. */
   abstract findById(id: string): Promise<AuthUser | null>;
 

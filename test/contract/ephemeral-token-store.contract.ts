@@ -152,6 +152,14 @@ export function ephemeralTokenStoreContract(name: string, start: () => Promise<E
       expect(await current().store.find(keyOf(other))).toEqual(other);
     });
 
+    it('deletes what belongs to a user since an instant, inclusive', async () => {
+      const earlier = await inserted({ createdAt: NOW - 0.01 });
+      await inserted({ createdAt: NOW });
+      await inserted({ createdAt: NOW + 1, type: 'pre_auth' });
+      expect(await current().store.deleteByLogin('ada@example.com', NOW)).toBe(2);
+      expect(await current().store.find(keyOf(earlier))).toEqual(earlier);
+    });
+
     it('deletes what is over, the oldest first, no more than asked', async () => {
       for (const age of [3, 1, 2]) await inserted({ expiresAt: NOW - age });
       const exact = await inserted({ expiresAt: NOW });

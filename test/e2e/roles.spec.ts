@@ -109,6 +109,15 @@ describe.each(PLATFORMS)('roles on %s', (platform) => {
     expect((await (await userWith()).get('/reports/own').expect(200)).body).toEqual({ roles: [] });
   });
 
+  it('F81: a user whose roles another program has left null has none', async () => {
+    const { id } = await createUser(t.app);
+    await t.db.query('ALTER TABLE users ALTER COLUMN roles DROP NOT NULL');
+    await t.db.query('UPDATE users SET roles = NULL WHERE id = $1', [id]);
+    const cookie = await signInAs(t.app, id);
+    await request(t.url).get('/reports/own').set('Cookie', cookie).expect(200, { roles: [] });
+    await request(t.url).get('/admin').set('Cookie', cookie).expect(403);
+  });
+
   it('F81: a demoted user is refused by the next request, and no session ends', async () => {
     const { id, get } = await userWith('admin');
     await get('/admin').expect(200);

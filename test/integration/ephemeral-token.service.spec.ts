@@ -37,7 +37,11 @@ const TYPES: {
   slicer_download: [{ resource: 'archive:5' }, 'archive:5', minutes(5)],
   register: [{ email: 'new@example.com', passwordHash: '$argon2id$…' }, undefined, hours(24)],
   email_change: [{ username: ADA, from: ADA, to: 'new@example.com' }, undefined, hours(1)],
-  email_revert: [{ account: '0b9d2c6e-0000-4000-8000-000000000000', from: 'old@example.com' }, undefined, days(7)],
+  email_revert: [
+    { account: '0b9d2c6e-0000-4000-8000-000000000000', from: 'old@example.com', changedAt: 1 },
+    undefined,
+    days(7),
+  ],
   team_invite: [{ username: ADA, teamId: 'blue', roles: ['reader'] }, 'blue', hours(1)],
   team_link: [{ teamId: 'x'.repeat(500) }, undefined, hours(2)],
 };
@@ -80,6 +84,19 @@ const consume = (type: EphemeralTokenType, token: string, binding: string | null
   tokens.consume(type as 'pre_auth', token, binding);
 const peek = (type: EphemeralTokenType, token: string, binding: string | null = TYPES[type][1] ?? null) =>
   tokens.peek(type as 'pre_auth', token, binding);
+
+it.each<[string, EphemeralTokenType, object]>([
+  [
+    'F46: the id of an account whose letters are of either case',
+    'email_revert',
+    { account: 'V1StGXR8_Z5jd', from: ADA },
+  ],
+  ['an address longer than the column', 'register', { email: `ada@${'long.'.repeat(40)}example` }],
+])('%s comes back as it is', async (_, type, own) => {
+  const fields = { ...TYPES[type][0], ...own };
+  const token = await tokens.issue(type, fields);
+  expect(await tokens.consume(type as 'register', token)).toEqual(fields);
+});
 
 describe.each(EVERY_TYPE)('%s', (type, fields, binding, ttl) => {
   it('gives its fields once', async () => {

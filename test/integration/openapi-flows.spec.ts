@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { PasswordHasher } from 'nestjs-latchkey';
+import { hours, PasswordHasher } from 'nestjs-latchkey';
 import { PasswordResetService } from 'nestjs-latchkey/engine';
 import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
@@ -91,10 +91,16 @@ describe.each(PLATFORMS)('the document of %s, password flows', (platform) => {
       expect(await send(RESET, { token, password: NEXT })).toBe('503 HASHER_OVERLOADED');
       expect(await send(CHANGE, change, cookie)).toBe('503 HASHER_OVERLOADED');
     });
+    expect(await send(RESET, { token, password: 'short' })).toBe('422 WEAK_PASSWORD');
     expect(await send(RESET, { token, password: PASSWORD })).toBe('200');
     expect(await send(CHANGE, change, await logIn())).toBe('200');
     const again = await logIn();
     while ((await send(CHANGE, { ...change, currentPassword: 'wrong' }, again)) !== '429 RATE_LIMITED');
+
+    const { id: newcomer } = await createUser(t.app);
+    await t.db.query(`UPDATE users SET password_hash = '!' WHERE id = '${newcomer}'`);
+    const old = { Cookie: await signInAs(t.app, newcomer, { authenticatedAt: t.clock.now() - hours(1) }) };
+    expect(await send(CHANGE, { newPassword: NEXT }, old)).toBe('401 STEP_UP_REQUIRED');
 
     // The limits of the other flows show too.
     expect(await send('/auth/change-email', { email: 'new@example.com' }, await logIn())).toBe('202');

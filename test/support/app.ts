@@ -38,6 +38,8 @@ export interface TestAppOptions {
   /** A database that others use too. Default: one of its own, which ends with it. */
   url?: string;
   platform?: Platform;
+  /** Where the clock stands, in epoch ms. Default: that of `FrozenClock`. */
+  startAt?: number;
   /** Listens on this Unix socket instead of a port. */
   socketPath?: string;
   auth?: Partial<AuthOptions> & AuthModuleExtras;
@@ -80,7 +82,7 @@ async function listeningApp(
   databaseUrl: string,
   options: TestAppOptions,
 ): Promise<{ app: INestApplication; clock: FrozenClock }> {
-  const clock = new FrozenClock();
+  const clock = new FrozenClock(options.startAt);
   const root = TypeOrmModule.forRoot({
     type: 'postgres',
     url: databaseUrl,

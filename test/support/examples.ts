@@ -38,14 +38,13 @@ const OURS = [
 const OTHERS = `
 import {
   Body, Catch, ConflictException, Controller, Delete, Get, GoneException, Injectable, Logger, Module, Post, Render, Req,
-  Res, Sse,
-  UseGuards, type ArgumentsHost, type CanActivate, type ExceptionFilter, type ExecutionContext,
-  type INestApplication, type OnModuleInit,
+  Res, Sse, UnauthorizedException, UseGuards, type ArgumentsHost, type CanActivate, type ExceptionFilter,
+  type ExecutionContext, type INestApplication, type OnModuleInit,
 } from '@nestjs/common';
 import {
-  aalOf, AuthErrorFilter, bcryptPasswords, CleanupService, DefaultPasswordPolicy, LoginService, NewPasswords,
-  normalizeLogin, Outbox, PasswordChangeService, StepUpService, TokenError, WithoutExtension, type BcryptLibrary,
-  type LegacyPasswords,
+  aalOf, AuthErrorFilter, bcryptPasswords, betterAuthSessions, CleanupService, DefaultPasswordPolicy, dueFactors,
+  expressSessions, importedUserId, LoginService, NewPasswords, normalizeLogin, Outbox, PasswordChangeService,
+  passportJwt, SecondFactor, StepUpService, TokenError, WithoutExtension, type BcryptLibrary, type LegacyPasswords,
 } from 'nestjs-latchkey/engine';
 import { HealthCheckService } from '@nestjs/terminus';
 import { AuthHealthIndicator } from 'nestjs-latchkey/engine';
@@ -69,6 +68,7 @@ declare const dataSource: DataSource;
 declare const hasher: PasswordHasher;
 declare const limits: RateLimitService;
 declare const logins: LoginService;
+declare const newPasswords: NewPasswords;
 declare const outbox: Outbox;
 declare const passwords: PasswordChangeService;
 declare const revocation: TokenRevocationService;
@@ -84,7 +84,7 @@ declare const transaction: AuthTransaction;
 declare const app: INestApplication;
 declare const user: AuthUser, ada: AuthUser;
 declare const current: Session;
-declare const email: string, password: string, name: string, token: string, ip: string, userAgent: string;
+declare const author: string, email: string, password: string, name: string, token: string, ip: string, userAgent: string;
 declare const secrets: string[];
 declare const assertion: unknown, error: unknown;
 declare const isSha512Crypt: (storedHash: string, password: string) => Promise<boolean>;

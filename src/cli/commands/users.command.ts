@@ -198,7 +198,8 @@ interface AccountRow {
 
 async function accounts(auth: INestApplicationContext, limit: number, after?: string): Promise<AccountRow[]> {
   const text = `SELECT id::text AS id, email::text AS email, ${epochSeconds('created_at')} AS created_at,
-      ${epochSeconds('disabled_at')} AS disabled_at, ${epochSeconds('last_login_at')} AS last_login_at, roles
+      ${epochSeconds('disabled_at')} AS disabled_at, ${epochSeconds('last_login_at')} AS last_login_at,
+      coalesce(roles, '{}') AS roles
     FROM ${auth.get(SchemaNames).users} WHERE $2::text IS NULL OR lower(email::text) > lower($2::text)
     ORDER BY lower(email::text) LIMIT $1`;
   const { rows } = await auth.get(PreparedStatements).runAlone<AccountRow>({ name: '', text }, [limit, after ?? null]);

@@ -253,6 +253,13 @@ function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Ro
       `argon2id, ${password.memoryCost} KiB, ${password.timeCost} passes`,
       password.memoryCost < 19_456 && password.timeCost < 3 && 'below the OWASP minimum',
     ],
+    [
+      'F33',
+      'A6.2.1',
+      'New passwords',
+      `${password.minLength} characters, or 8 with a second factor; ${password.breachCheck ? 'none that have leaked' : 'no common ones'}`,
+      password.minLength < 15 && 'a password that is the only factor needs 15 characters (NIST SP 800-63B-4 3.1.1.2)',
+    ],
   ];
 }
 

@@ -15,8 +15,8 @@ export interface Examined {
  * The configuration as AuthModule reads it. If that refuses the whole, the valid parts are still examined, with
  * defaults for the others: one mistake must not hide the rest.
  */
-export function examined({ options, routes, extras: { mailer, flows, users } }: HostConfiguration): Examined {
-  const extras = { routes, mailer, flows, lacks: (operation: string) => lacks(users, operation) };
+export function examined({ options, routes, extras: { mailer, flows, passwordPolicy, users } }: HostConfiguration): Examined {
+  const extras = { routes, mailer, flows, passwordPolicy, lacks: (operation: string) => lacks(users, operation) };
   const mistakes = mistakesOf(() => AuthConfig.from(options, extras));
   if (mistakes.length === 0) return { config: AuthConfig.from(options, extras), mistakes };
   const substitute = { secrets: [randomBytes(48).toString('base64url')] };

@@ -64,7 +64,7 @@ function tokenStatements(names: SchemaNames) {
     take: byBinding('take', (where) => `DELETE FROM ${ephemeralTokens} WHERE ${where} RETURNING ${COLUMNS}`),
     deleteByLogin: {
       name: 'latchkey_token_delete_by_user',
-      text: `DELETE FROM ${ephemeralTokens} WHERE username = $1`,
+      text: `DELETE FROM ${ephemeralTokens} WHERE username = $1 AND created_at >= coalesce(${instant('$2')}, '-infinity')`,
     },
     /** Skips rows that are being consumed, so that it neither waits nor deadlocks. */
     deleteExpired: {
@@ -134,8 +134,9 @@ export class PostgresEphemeralTokenStore extends EphemeralTokenStore implements 
     return this.one((voidsRest ? this.sql.takeAll : this.sql.take)[key.binding.column], key);
   }
 
-  override async deleteByLogin(username: string): Promise<number> {
-    return (await this.statements.run(this.sql.deleteByLogin, [username])).rowCount;
+  override async deleteByLogin(username: string, since?: number): Promise<number> {
+    const values = [username, since === undefined ? null : toEpochSeconds(since)];
+    return (await this.statements.run(this.sql.deleteByLogin, values)).rowCount;
   }
 
   override async deleteExpired(now: number, limit: number): Promise<number> {

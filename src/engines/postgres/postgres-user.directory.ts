@@ -17,6 +17,7 @@ import { NewPasswords } from '../../user/new-passwords.js';
 import type { PasswordContext } from '../../user/password-policy.js';
 import { checkedRoles } from '../../user/roles.js';
 import { UserDirectory, type AuthUser, type EmailChange, type NewAccount } from '../../user/user.directory.js';
+import { importedUserId } from '../../user/imported-user-id.js';
 import { userColumns, userOfColumns, type UserColumns, type UserFields } from './user-columns.js';
 
 const UNIQUE_VIOLATION = '23505';
@@ -191,6 +192,11 @@ export class PostgresUserDirectory extends UserDirectory {
   /** True: triggers on the table and the methods below publish every change. */
   override get publishesChanges(): boolean {
     return true;
+  }
+
+  /** The id that the command `import` gives such an account: see `importedUserId`. */
+  override importedId(id: string): string {
+    return importedUserId(id);
   }
 
   /**

@@ -16,12 +16,13 @@ export type UserFields = Readonly<Record<string, string>>;
 
 /**
  * SQL for what an `AuthUser` is made of, from the table `u`. Two columns, since the driver spends time on each column of
- * each row, and a guarded request reads them; one more for the application's fields.
+ * each row, and a guarded request reads them; one more for the application's fields. Roles are null only in a table of
+ * another program that had the column.
  */
 export function userColumns(fields: UserFields): string {
   const ours = `u.email::text AS email,
     ${selectInstants('u.disabled_at', 'u.tokens_invalidated_after', 'u.email_verified_at')} ||
-      pg_catalog.array_to_string(u.roles, E'\\n'::text) AS user_facts`;
+      coalesce(pg_catalog.array_to_string(u.roles, E'\\n'::text), '') AS user_facts`;
   const theirs = Object.entries(fields).map(([name, sql]) => `${literal(name)}::text, (${sql})`);
   return theirs.length === 0 ? ours : `${ours}, pg_catalog.jsonb_build_object(${theirs.join(', ')}) AS user_fields`;
 }

@@ -81,8 +81,8 @@ export class RedisEphemeralTokenStore extends EphemeralTokenStore {
     return row;
   }
 
-  override async deleteByLogin(username: string): Promise<number> {
-    const gone = await this.script(CLEAR, `user:${username}`, []);
+  override async deleteByLogin(username: string, since?: number): Promise<number> {
+    const gone = await this.script(CLEAR, `user:${username}`, [String(since ?? '')]);
     this.forget(gone);
     return gone.length;
   }

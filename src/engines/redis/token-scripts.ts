@@ -89,8 +89,13 @@ export const SETTLE = script(`
 
 export const REMOVE = script(`return redis.call('HDEL', key, ARGV[1])`);
 
-/** Deletes all, or those that have expired. Returns their ids. */
+/** Deletes all, or those created at `ARGV[1]` or later. Returns their ids. */
 export const CLEAR = script(`
-  local gone = redis.call('HKEYS', key)
-  redis.call('UNLINK', key)
+  local since, gone = tonumber(ARGV[1]), {}
+  for _, row in ipairs(readAll()) do
+    if not since or cjson.decode(row.tail).createdAt >= since then
+      redis.call('HDEL', key, row.id)
+      gone[#gone + 1] = row.id
+    end
+  end
   return gone`);

@@ -7,9 +7,11 @@ import {
   JwtCodecService,
   PostgresUserDirectory,
   RateLimitService,
+  seconds,
   type AuthEvent,
   type AuthUser,
 } from 'nestjs-latchkey';
+import { EmailChangeService } from 'nestjs-latchkey/engine';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
@@ -149,6 +151,13 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
     await confirm(token).expect(400);
   });
 
+  it('F25: a link that is asked for, but not mailed before the user signs out everywhere, is not mailed', async () => {
+    const asked = await users.findById(ada.id);
+    await users.invalidateTokens(ada.id, t.clock.now());
+    t.app.get(EmailChangeService).request(asked!, next);
+    expect(await newMails(t.app)).toEqual([]);
+  });
+
   it('F37: what was mailed to the old address is void', async () => {
     const reset = await t.app.get(EphemeralTokenService).issue('password_reset', { username: ada.email });
     await changed();
@@ -210,6 +219,26 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
     await users.setPassword(ada.id, NEW_PASSWORD);
     t.clock.advance(1);
     await login(ada.email, NEW_PASSWORD).expect(200);
+  });
+
+  it('F46: a thief who moves the account twice and takes the second change back does not void the link of the owner', async () => {
+    const owners = await changed();
+    await t.app.get(RateLimitService).clear('mail_ip', '127.0.0.1');
+    const moved = async (email: string) => {
+      // As on a machine whose clock is behind.
+      t.clock.advance(-seconds(1));
+      await confirm(await askForLink(email)).expect(200);
+      return (await MemoryMailer.of(t.app)).last('email_changed').token;
+    };
+    const thiefs = [await moved(`eve${accounts}@two.example`), await moved(`eve${accounts}@three.example`)];
+    await revert(thiefs[0]!).expect(200);
+    expect(await addressOf(ada)).toBe(next);
+    cookie = await signInAs(t.app, ada.id);
+    thiefs.push(await moved(`eve${accounts}@four.example`));
+    await revert(owners).expect(200);
+    expect(await addressOf(ada)).toBe(ada.email);
+    for (const token of thiefs) await revert(token).expect(400);
+    expect(await addressOf(ada)).toBe(ada.email);
   });
 
   it('F46: an account without a password has none after the revert either', async () => {

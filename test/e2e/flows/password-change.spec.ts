@@ -8,10 +8,11 @@ import {
   SessionService,
   type AuthUser,
 } from 'nestjs-latchkey';
+import { LoginService } from 'nestjs-latchkey/engine';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, NO_LOGIN_LIMITS, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
-import { cookieOf } from '../../support/cookies.js';
+import { cookieOf, tokenOf } from '../../support/cookies.js';
 
 const NEXT = 'a better passphrase';
 const WRONG = 'not the passphrase';
@@ -183,12 +184,23 @@ describe.each(PLATFORMS)('POST change-password on %s', (platform) => {
       t.clock.advance(minutes(15) - 1);
       await session(stale).expect(200);
       t.clock.advance(1);
-      // Until there is step-up.
-      expect((await set(stale).expect(401)).body).toMatchObject({ code: 'INVALID_CREDENTIALS' });
+      const refused = await set(stale).expect(401);
+      expect(refused.body).toMatchObject({ code: 'STEP_UP_REQUIRED', required: { maxAge: 900 }, methods: [] });
+      expect(refused.headers['www-authenticate']).toMatch(
+        /^Bearer error="insufficient_user_authentication".* max_age="900"$/,
+      );
+      expect(refused.get('Set-Cookie')).toBeUndefined();
       expect(await users.findPasswordHash(ada.id)).toBe('!');
       expect(await kinds()).toEqual([]);
       t.clock.set(authenticatedAt + minutes(15) - 1);
       await set(fresh).expect(200);
+    });
+
+    it('F40: to choose a password proves nothing: the session has the proofs that it had', async () => {
+      const { user, credential } = await t.app.get(LoginService).begin(ada, ['passkey-presence']);
+      const answer = await set({ Cookie: `__Host-session=${credential.value}` }).expect(200);
+      const { session: now } = (await t.app.get(SessionService).lookup(tokenOf(answer)))!;
+      expect([now.userId, now.amr, now.aal]).toEqual([user.id, ['passkey-presence'], 1]);
     });
 
     it('F40: nor by any password: none is the current one', async () => {

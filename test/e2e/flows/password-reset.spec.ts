@@ -727,9 +727,13 @@ describe('password reset, configured otherwise', () => {
   });
 
   it('without a mailer the boot says so', async () => {
+    const { db } = await start({ flows: {} }); // dropped only once nothing connects to it any more
     const auth = { flows: { passwordReset: {} } };
     const mistakes = [expect.stringMatching(/^flows\.passwordReset needs mailer/)];
-    await expect(startTestApp({ auth })).rejects.toMatchObject({ code: 'INVALID_CONFIG', facts: { mistakes } });
+    await expect(startTestApp({ url: db.url, auth })).rejects.toMatchObject({
+      code: 'INVALID_CONFIG',
+      facts: { mistakes },
+    });
   });
 
   it('F24: of 50 resets by one link in two processes exactly one changes the password', async () => {

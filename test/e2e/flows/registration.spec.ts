@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { Injectable } from '@nestjs/common';
 import {
   AuthEvents,
+  EphemeralTokenService,
   hours,
   minutes,
   PostgresUserDirectory,
@@ -403,6 +404,26 @@ describe.each(PLATFORMS)('registration on %s', (platform) => {
   ])('the wrong shape of a proof is 422: %j', async (body, field) => {
     const answer = await browser().confirm(body);
     expect([answer.status, Object.keys(answer.body.fields)]).toEqual([422, [field]]);
+  });
+
+  it('F10: a token of another kind opens no account and is not spent, nor does this one do anything else', async () => {
+    const tokens = t.app.get(EphemeralTokenService);
+    const { email: username } = await createUser(t.app);
+    const [own, email] = [browser(), newAddress()];
+    const { token } = await own.register(email, PASSWORD);
+    const others = {
+      password_reset: await tokens.issue('password_reset', { username }),
+      pre_auth: await tokens.issue('pre_auth', { username }),
+      oidc_exchange: await tokens.issue('oidc_exchange', { username }),
+      email_change: await tokens.issue('email_change', { username, from: username, to: email }),
+    } as const;
+    for (const [type, other] of Object.entries(others)) {
+      expectRefused(await own.confirm({ token: other, password: PASSWORD }));
+      expect(await tokens.consume(type as 'password_reset', token)).toBeNull();
+      expect(await tokens.consume(type as 'password_reset', other)).toMatchObject({ username });
+    }
+    expect(await usersNamed(email)).toEqual([]);
+    expect((await own.confirm({ token })).status).toBe(200);
   });
 
   it('F22: a fault while the account is written is 503; nothing is consumed and nobody logged in', async () => {
