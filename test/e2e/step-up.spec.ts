@@ -375,6 +375,19 @@ describe.each(PLATFORMS)('step-up on %s', (platform) => {
     await stepUp(cookie).expect(200);
   });
 
+  it('F39: a changed password is a proof: the session that is kept is fresh, and keeps those it had', async () => {
+    const cookie = await signIn(['password', 'totp'], hours(1));
+    const answer = await request(t.url)
+      .post('/auth/change-password')
+      .set('Cookie', cookie)
+      .send({ currentPassword: PASSWORD, newPassword: 'an entirely different passphrase' })
+      .expect(200);
+    const kept = (await get(cookieOf(answer), '/auth/session').expect(200)).body.session;
+    const authenticatedAt = new Date(t.clock.now()).toISOString();
+    expect(kept).toMatchObject({ aal: 2, amr: ['password', 'totp'], authenticatedAt });
+    await request(t.url).delete('/vault').set('Cookie', cookieOf(answer)).expect(200);
+  });
+
   it('F85: an account without a password cannot step up by one, and is not asked to', async () => {
     await t.db.query("UPDATE users SET password_hash = '!' WHERE id = $1", [ada.id]);
     const cookie = await signIn(['oidc'], hours(1));
