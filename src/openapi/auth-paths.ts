@@ -275,7 +275,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     done: 'If the address is free, a mail is on its way to it.',
     answer: 'AuthDone',
     errors: [
-      'AuthUnauthenticated',
+      'AuthNotFresh',
       'AuthCrossOrigin',
       'AuthBodyTooLarge',
       'AuthInvalidInput',
@@ -317,7 +317,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     clears: true,
     done: 'The account has been deleted.',
     answer: 'AuthDone',
-    errors: ['AuthUnauthenticated', 'AuthCrossOrigin', 'AuthUnavailable'],
+    errors: ['AuthNotFresh', 'AuthCrossOrigin', 'AuthUnavailable'],
   },
   sendSecondFactor: {
     id: 'authSendSecondFactor',
@@ -460,6 +460,10 @@ function errorsOf({ takesJwts }: RouteFacts) {
     AuthUnauthenticated: {
       ...errorAnswer('UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
       description: 'No live session came with the request.',
+    },
+    AuthNotFresh: {
+      ...errorAnswer('STEP_UP_REQUIRED', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
+      description: 'No live session came with the request, or its user has not proved lately who they are.',
     },
     AuthPasswordRefused: {
       ...errorAnswer('INVALID_CREDENTIALS', 'STEP_UP_REQUIRED', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
@@ -686,10 +690,10 @@ function errorHeadersOf(name: ErrorName, described: Description, facts: RouteFac
     }),
   };
 }
-const WITHOUT_SESSION: ReadonlySet<ErrorName> = new Set(['AuthUnauthenticated', 'AuthPasswordRefused']);
+const WITHOUT_SESSION: ReadonlySet<ErrorName> = new Set(['AuthUnauthenticated', 'AuthNotFresh', 'AuthPasswordRefused']);
 const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set([...WITHOUT_SESSION, 'AuthInvalidCredentials']);
 /** RFC 9470: what is asked for stands beside the scheme. */
-const ASKS_FOR_MORE: ReadonlySet<ErrorName> = new Set(['AuthPasswordRefused']);
+const ASKS_FOR_MORE: ReadonlySet<ErrorName> = new Set(['AuthNotFresh', 'AuthPasswordRefused']);
 const UNLIMITED: ReadonlySet<ErrorName> = new Set(['AuthCrossOrigin', 'AuthBodyTooLarge']);
 const HASHES: ReadonlySet<ErrorName> = new Set(['AuthLoginUnavailable', 'AuthPasswordUnavailable']);
 

@@ -2,6 +2,7 @@ import { Delete, Header, HttpCode, Req, Res, UseGuards } from '@nestjs/common';
 import { AccountDeletionService } from '../../account-deletion/account-deletion.service.js';
 import type { DoneAnswer } from '../answers.js';
 import type { AuthRequest } from '../auth-request.js';
+import { RequireFresh } from '../assurance.decorators.js';
 import { CurrentUser } from '../auth.decorators.js';
 import { TakesNoBody } from '../body-parse-errors.js';
 import { HttpSessions } from '../http-sessions.js';
@@ -16,7 +17,8 @@ export class AccountDeletionController {
     private readonly http: HttpSessions,
   ) {}
 
-  /** Deletes the account of the user, ends everything that is logged in to it, and clears the cookie. */
+  /** Deletes the account of the user, ends everything that is logged in to it, and clears the cookie. It needs a fresh session. */
+  @RequireFresh()
   @TakesNoBody()
   @Delete('account')
   @HttpCode(200)

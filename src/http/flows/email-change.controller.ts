@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { EmailChangeService } from '../../email-change/email-change.service.js';
 import type { AuthUser } from '../../user/user.directory.js';
 import type { DoneAnswer } from '../answers.js';
+import { RequireFresh } from '../assurance.decorators.js';
 import { CurrentUser, Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
@@ -21,7 +22,8 @@ export const LinkBody = z.strictObject({ token: tokenField });
 export class EmailChangeController {
   constructor(private readonly changes: EmailChangeService) {}
 
-  /** Mails a link to the new address, if it is free. The answer is the same either way. */
+  /** Mails a link to the new address, if it is free. The answer is the same either way. It needs a fresh session. */
+  @RequireFresh()
   @TakesBody()
   @RateLimit({ event: 'mail_ip' })
   @Post('change-email')

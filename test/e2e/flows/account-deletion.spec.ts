@@ -3,6 +3,7 @@ import {
   AuthEvents,
   authSchemaFor,
   EphemeralTokenService,
+  minutes,
   hours,
   PostgresUserDirectory,
   UserDirectory,
@@ -57,6 +58,13 @@ describe.each(PLATFORMS)('the deletion of an account on %s', (platform) => {
     await createUser(t.app, ada.email);
     await request(t.url).get('/auth/session').set('Cookie', other).expect(401);
     expect(await tokens.peek('password_reset', reset)).toBeNull();
+  });
+
+  it('F42: a session that is not fresh deletes nothing', async () => {
+    const cookie = await signInAs(t.app, ada.id, { authenticatedAt: t.clock.now() - minutes(15) });
+    const refused = await remove(cookie).expect(401);
+    expect(refused.body).toMatchObject({ code: 'STEP_UP_REQUIRED', required: { maxAge: 900 } });
+    await login().expect(200);
   });
 
   it('only the own account, and only with a session', async () => {

@@ -4,6 +4,7 @@ import {
   days,
   EphemeralTokenService,
   hours,
+  minutes,
   JwtCodecService,
   PostgresUserDirectory,
   RateLimitService,
@@ -87,6 +88,17 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
     ]);
     expect(mails[1]).toMatchObject({ link: expect.stringContaining('/revert-email#'), validFor: days(7) });
     expect(mails[1]!.text).not.toContain(next);
+  });
+
+  it('F42: a session that is not fresh has to prove who it is first, and no mail goes out', async () => {
+    t.clock.advance(minutes(15));
+    const refused = await change().expect(401);
+    expect(refused.body).toMatchObject({ code: 'STEP_UP_REQUIRED', required: { maxAge: 900 } });
+    expect(refused.get('WWW-Authenticate')).toMatch(/insufficient_user_authentication/);
+    expect(refused.get('Set-Cookie')).toBeUndefined();
+    expect(await newMails(t.app)).toEqual([]);
+    cookie = await signInAs(t.app, ada.id, { authenticatedAt: t.clock.now() - minutes(15) + 1 });
+    await change().expect(202);
   });
 
   it('F45: confirming opens no session, and needs none', async () => {
