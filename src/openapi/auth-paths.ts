@@ -259,7 +259,6 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'AuthBodyTooLarge',
       'AuthWeakPassword',
       'AuthRateLimited',
-      'AuthUnsupported',
       'AuthPasswordUnavailable',
     ],
   },

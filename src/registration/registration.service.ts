@@ -76,7 +76,8 @@ const CONTEXT = 'register';
  * ```ts
  * const { browser } = await registration.register('ada@example.com', { password, ip }); // browser: into a cookie
  *
- * const { user } = await registration.confirm({ code: 'WDJB-MJHT' }, { browsers: [browser], ip }); // from the mail
+ * const login = await registration.confirm({ code: 'WDJB-MJHT' }, { browsers: [browser], ip }); // from the mail
+ * if (login.status === 'authenticated') return { id: login.user.id };
  * ```
  */
 @Injectable()

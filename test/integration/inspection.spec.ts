@@ -53,6 +53,13 @@ let db: TestDatabase;
 let t: TestApp;
 let secrets: string[];
 let made: object[];
+/** One that nobody has. */
+class NoFactor extends engine.SecondFactor {
+  override readonly method = 'none';
+  override isEnrolled = async () => false;
+  override verify = async () => false;
+}
+
 let providers: [name: string, instance: object][];
 
 beforeAll(async () => {
@@ -69,6 +76,7 @@ beforeAll(async () => {
       mailer: HangingMailer,
       mail: { ...MAIL.mail, concurrency: 1, shutdownTimeout: 1 },
       flows: { registration: {}, passwordReset: {}, emailChange: {}, accountDeletion: {}, stepUp: {} },
+      secondFactors: [NoFactor],
     },
   });
   const { id } = await t.app.get(root.PostgresUserDirectory).create('ada@example.com', 'correct horse battery');

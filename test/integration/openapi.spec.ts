@@ -208,6 +208,11 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
       for (const wrong of ['{', '[]', {}, { ...body, roles: ['admin'] }])
         expect((await send('post', path, { body: wrong })).status).toBe(422);
     }
+    const [short, later] = ['short', `later.${asking.email}`];
+    expect((await send('post', register, { body: { ...asking, password: short } })).body.code).toBe('WEAK_PASSWORD');
+    expect((await send('post', register, { body: { email: later } })).status).toBe(202);
+    const chosen = { token: (await mailTo(t, later)).token, password: short };
+    expect((await send('post', confirm, { body: chosen })).body.code).toBe('WEAK_PASSWORD');
     const asked = await send('post', register, { body: asking });
     expect(asked.status).toBe(202);
     const { token, code } = await mailTo(t, asking.email);

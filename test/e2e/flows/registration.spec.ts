@@ -59,7 +59,11 @@ describe.each(PLATFORMS)('registration on %s', (platform) => {
     const answer = await own.confirm({ token });
     expect([answer.status, answer.headers['cache-control']]).toEqual([200, 'no-store']);
     const account = (await accountOf(t, email))!;
-    expect(answer.body).toEqual({ user: { id: account.id, email }, expiresAt: expect.any(String) });
+    expect(answer.body).toEqual({
+      status: 'authenticated',
+      user: { id: account.id, email },
+      expiresAt: expect.any(String),
+    });
     expect(account).toMatchObject({ emailVerifiedAt: t.clock.now(), roles: [], disabledAt: null });
     const of = { at: t.clock.now(), userId: account.id, ip: '127.0.0.1' };
     expect(heard).toEqual(

@@ -73,6 +73,8 @@ describe('listForUser', () => {
         createdAt: session.createdAt,
         lastSeenAt: session.lastSeenAt,
         authenticatedAt: session.authenticatedAt,
+        aal: 1,
+        amr: [],
         expiresAt: session.expiresAt,
         absoluteExpiresAt: session.absoluteExpiresAt,
         ip: '203.0.113.7',
