@@ -68,6 +68,8 @@ export async function withAuth<T>(values: Values, work: (auth: INestApplicationC
             // No command sends mail, and a mailer may want to be connected.
             mailer: undefined,
             mail: undefined,
+            // Those that mail cannot be without a mailer, and no command uses one.
+            flows: undefined,
           }),
         ],
       },

@@ -7,6 +7,11 @@ export interface LegacySession {
   readonly userId: string;
   /** Epoch ms: when the user logged in there; `null` if that system does not say. */
   readonly authenticatedAt: Instant | null;
+  /**
+   * Whether that instant may be of a mere renewal, as the `iat` of a JWT is where there are refresh tokens: then it does
+   * not make the session a fresh one. Default false.
+   */
+  readonly isRenewal?: boolean;
 }
 
 /** What a source may use. */

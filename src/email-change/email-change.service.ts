@@ -107,21 +107,23 @@ export class EmailChangeService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer: nothing has changed.
    */
   async revert(token: string): Promise<AuthUser> {
-    if (!(await this.tokens.peek('email_revert', token))) throw invalidLink();
+    const link = await this.tokens.peek('email_revert', token);
+    if (!link) throw invalidLink();
     // Before the transaction, which holds a connection.
     const useless = await this.hasher.hash(randomToken().toString('base64url'));
     const reverted = await this.transaction.run(async () => {
+      // Before the token: where another has moved the account meanwhile, this one finds another address.
+      const user = await this.users.findById(link.account);
       const undo = await this.tokens.consume('email_revert', token);
-      const user = undo && (await this.users.findById(undo.account));
-      if (!isActive(user)) throw invalidLink();
+      if (!undo || !isActive(user)) throw invalidLink();
       const had = await this.users.findPasswordHash(user.id);
-      const before = await this.set(user, normalizeLogin(undo!.from), this.next(user));
+      const before = await this.set(user, normalizeLogin(undo.from), this.next(user));
       await this.users.setPasswordHash(user.id, had === NO_PASSWORD ? NO_PASSWORD : useless);
       await this.moveCutoff(user.id);
       if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(user.id);
       for (const login of [user.email, before.email]) await this.tokens.revokeAllForLogin(login);
       // Not the earlier ones: a thief who moves the account twice gets the later one, and must not void the owner's.
-      await this.tokens.revokeAllForLogin(user.id, { since: undo!.changedAt });
+      await this.tokens.revokeAllForLogin(user.id, { since: undo.changedAt });
       this.notices.tell({ id: user.id, email: user.email }, 'email_reverted', {});
       if (had !== NO_PASSWORD) this.outbox.post(() => this.resetMail(before));
       this.events.emitAfterTransaction({ type: 'email.reverted', at: this.clock.now(), userId: user.id });
@@ -150,16 +152,28 @@ export class EmailChangeService {
     const user = await this.users.findById(userId);
     // The outbox may be long: whoever was thrown out meanwhile moves nothing any more.
     if (cutoff !== undefined && !(user && hasCutoff(user, cutoff))) return null;
-    if (!isActive(user) || (await this.users.findByLogin(to)) !== null) return null;
+    if (!isActive(user)) return null;
     const from = normalizeLogin(user.email);
-    const sent = await this.limits.consume('email_send', from);
-    if (!sent.allowed) return null;
+    // The account's, and that of the mailbox that gets it.
+    const { allowed, decisions } = await this.limits.consumeAll([
+      { event: 'email_send', subject: userId },
+      { event: 'email_send', subject: to },
+    ]);
+    if (!allowed) return null;
     const token = await this.tokens.issue('email_change', { username: from, from, to });
     const { ttl } = this.config.ephemeralTokens.get('email_change')!;
     const onUnsent = async () => {
       await this.tokens.revoke('email_change', token);
-      await this.limits.refund(sent);
+      for (const decision of decisions) await this.limits.refund(decision);
     };
+    // A token counts from the cutoff that is read with it: whoever was thrown out since must not profit.
+    const now = await this.users.findById(userId);
+    if (cutoff !== undefined && !(now && hasCutoff(now, cutoff))) {
+      await onUnsent();
+      return null;
+    }
+    // Only now, so that a taken address costs quota and voids the earlier link as a free one does.
+    if ((await this.users.findByLogin(to)) !== null) return null;
     return { kind: 'email_change', to, userId, facts: { token, validFor: ttl }, onUnsent };
   }
 

@@ -166,7 +166,7 @@ export class HttpSessions {
     if (outcome.status === 'second_factor') return this.due(request, response, outcome);
     const { user, credential, device } = outcome;
     // Or it would be taken over after the logout, and perhaps be somebody else's.
-    await this.legacy.end(request);
+    await this.legacy.end(request).catch(ignore); // the login stands
     this.writer.set(response, credential, device, this.legacy.clearing(request));
     forgetAuth(request);
     return { status: 'authenticated', user, expiresAt: credential.expiresAt };
@@ -194,7 +194,7 @@ export class HttpSessions {
     const outcome = await this.logIn(login, context);
     if (outcome.status === 'second_factor') return withoutChallenge(outcome);
     const { user, credential } = outcome;
-    await this.legacy.end(request);
+    await this.legacy.end(request).catch(ignore); // the login stands
     return { status: 'authenticated', user, token: credential.value, expiresAt: credential.expiresAt };
   }
 
@@ -225,7 +225,7 @@ export class HttpSessions {
         presentedBy: (by) => (by === 'cookie' ? this.cookie.values(cookies) : bearer === null ? [] : [bearer]),
       },
     );
-    await this.legacy.end(request);
+    await this.legacy.end(request).catch(ignore); // the login stands
     forgetAuth(request);
     const started = { status: 'authenticated', user, expiresAt: credential.expiresAt } as const;
     if (transport === 'bearer') return { ...started, token: credential.value };
@@ -434,6 +434,8 @@ export class HttpSessions {
     this.events.emit({ type: 'logout', at: this.clock.now(), userId, handle, ip: this.clientIp.of(request) });
   }
 }
+
+const ignore = () => undefined;
 
 function withoutChallenge({ challenge: _challenge, ...due }: PendingLogin): DueSecondFactor {
   return due;

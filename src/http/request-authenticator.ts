@@ -4,7 +4,7 @@ import { BearerSessions } from '../login/bearer-sessions.js';
 import { SessionScheme, type AuthenticateOptions } from '../login/session-scheme.js';
 import { headerOf, type AuthRequest, type RequestAuth } from './auth-request.js';
 import { CookieWriter } from './cookie-writer.js';
-import { credentialsOf, type Credentials } from './credentials.js';
+import { bearerOf, credentialsOf, type Credentials } from './credentials.js';
 import { LegacyCredentials } from './legacy-credentials.js';
 import { SessionCookie } from './session-cookie.js';
 
@@ -77,6 +77,8 @@ export class RequestAuthenticator {
   ): Promise<RequestAuth | null> {
     const found = credentials && (await this.authenticate(credentials, response, options));
     if (found || !response || options.fromHandshake || this.writer.isSent(response)) return found;
+    // OriginGuard lets a request with a bearer token through without asking where it comes from.
+    if (bearerOf(request) !== null) return null;
     try {
       return await this.takeOver(request, response);
     } catch (error) {

@@ -17,6 +17,7 @@ import {
   type RequestAuth,
 } from './auth-request.js';
 import { accessOf, isUse, needsSession, type Access } from './auth.decorators.js';
+import type { Session } from '../session/session.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 import type { Requirement } from './requirement.js';
 
@@ -37,6 +38,8 @@ import type { Requirement } from './requirement.js';
  */
 @Injectable()
 export class SessionGuard implements CanActivate {
+  private readonly methods = new WeakMap<Session, Map<string, Promise<readonly string[]>>>();
+
   constructor(
     private readonly authenticator: RequestAuthenticator,
     private readonly adapterHost: HttpAdapterHost,
@@ -126,8 +129,19 @@ export class SessionGuard implements CanActivate {
     return lacking === null || this.askForMore(lacking, auth);
   }
 
+  /** All fields of a GraphQL request share its session, and each may be refused: they ask once. */
+  private methodsFor(session: Session, lacking: LackingAssurance): Promise<readonly string[]> {
+    const known = this.methods.get(session) ?? new Map<string, Promise<readonly string[]>>();
+    this.methods.set(session, known);
+    const key = JSON.stringify(lacking);
+    const asked = known.get(key) ?? this.stepUps?.methodsOf(session, lacking) ?? Promise.resolve([]);
+    known.set(key, asked);
+    asked.catch(() => known.delete(key));
+    return asked;
+  }
+
   private async askForMore(lacking: LackingAssurance, { session }: RequestAuth): Promise<never> {
-    const methods = (await this.stepUps?.methodsOf(session, lacking)) ?? [];
+    const methods = await this.methodsFor(session, lacking);
     const { aal, maxAge, amr } = lacking;
     const required = {
       ...(aal !== undefined && { aal }),

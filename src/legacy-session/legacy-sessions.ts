@@ -41,7 +41,7 @@ export class LegacySessions implements OnModuleInit {
   private readonly openings = new Map<string, Promise<CompletedLogin | null>>();
 
   constructor(
-    { legacySessions, session }: AuthConfig,
+    { legacySessions, session, flows }: AuthConfig,
     private readonly users: UserDirectory,
     private readonly logins: LoginService,
     private readonly revocation: TokenRevocationService,
@@ -53,9 +53,12 @@ export class LegacySessions implements OnModuleInit {
     this.until = legacySessions?.until.getTime() ?? Number.NEGATIVE_INFINITY;
     this.all = legacySessions?.sources ?? [];
     this.absoluteLifetime = lifetimesOf({}, session).absoluteLifetime;
+    this.unknownAge = Math.min(UNKNOWN_AGE, Math.max(flows.freshness, this.absoluteLifetime / 2));
   }
 
   private readonly absoluteLifetime: number;
+  /** `UNKNOWN_AGE`, but never so long that the session is over as it begins. */
+  private readonly unknownAge: number;
 
   /**
    * Fails the boot if the end is too far away, or a source cannot read its table and delete from it.
@@ -114,7 +117,7 @@ export class LegacySessions implements OnModuleInit {
     const found = await source.find(credential, this.context());
     const user = found && (await this.users.findById(this.users.importedId(found.userId)));
     if (!found || !isActive(user) || !this.isAcceptable(found, user)) return null;
-    const authenticatedAt = found.authenticatedAt ?? this.clock.now() - UNKNOWN_AGE;
+    const authenticatedAt = this.authenticationOf(found);
     try {
       return await this.transaction.run(async () => {
         if (!(await source.consume(credential, this.context()))) return null;
@@ -132,10 +135,17 @@ export class LegacySessions implements OnModuleInit {
     }
   }
 
+  /** When its user has proved who they are, and never so lately that nobody can know. */
+  private authenticationOf({ authenticatedAt, isRenewal = false }: LegacySession): number {
+    const unknown = this.clock.now() - this.unknownAge;
+    if (authenticatedAt === null) return unknown;
+    return isRenewal ? Math.min(authenticatedAt, unknown) : authenticatedAt;
+  }
+
   private isAcceptable({ authenticatedAt }: LegacySession, { tokensInvalidatedAfter }: AuthUser): boolean {
     const cutoff = tokensInvalidatedAfter ?? null;
     // It may be from before the cutoff, so it has to count as from before.
-    if (authenticatedAt === null) return cutoff === null;
+    if (authenticatedAt === null) return cutoff === null && this.unknownAge < this.absoluteLifetime;
     return !isBeforeCutoff(authenticatedAt, cutoff) && this.clock.now() < authenticatedAt + this.absoluteLifetime;
   }
 

@@ -18,7 +18,7 @@ export interface PassportJwtOptions {
 }
 
 /** For how long a spent token without `exp` is remembered: longer than `legacySessions.until` can be away. */
-const FOREVER = days(401);
+const FOREVER = days(3_650);
 
 /**
  * The bearer tokens of an application with @nestjs/jwt and passport-jwt, each good for one exchange:
@@ -59,7 +59,10 @@ export function passportJwt({
       const payload = verified(token, now);
       const id = (payload && userId(payload)) ?? null;
       if (payload === null || id === null) return null;
-      return { userId: String(id), authenticatedAt: payload.iat === undefined ? null : payload.iat * 1000 };
+      const told: unknown = payload['auth_time'];
+      if (typeof told === 'number') return { userId: String(id), authenticatedAt: told * 1000 };
+      const issuedAt = payload.iat === undefined ? null : payload.iat * 1000;
+      return { userId: String(id), authenticatedAt: issuedAt, isRenewal: true };
     },
     async consume(token: string, { now, spend }: LegacySessionContext): Promise<boolean> {
       const payload = verified(token, now);

@@ -14,6 +14,15 @@ const FROM_CLAIM: ReadonlyMap<string, string> = new Map(REGISTERED.map(([ours, r
 /** More than a login ever has: a token of another program must not make a session of any size. */
 const MAX_METHODS = 16;
 
+/** Before a method of the application's own that has a registered name, so that it does not come back as one of ours. */
+const OWN = 'own:';
+
+const toClaim = (method: string): string =>
+  TO_CLAIM.get(method) ?? (FROM_CLAIM.has(method) || method.startsWith(OWN) ? `${OWN}${method}` : method);
+
+const fromClaim = (claim: string): string =>
+  claim.startsWith(OWN) ? claim.slice(OWN.length) : (FROM_CLAIM.get(claim) ?? claim);
+
 type Proof = Pick<Session, 'aal' | 'amr' | 'authenticatedAt'>;
 
 /**
@@ -23,7 +32,7 @@ type Proof = Pick<Session, 'aal' | 'amr' | 'authenticatedAt'>;
 export function proofClaims({ aal, amr, authenticatedAt }: Proof, now: number): Record<string, unknown> {
   const isOlder = now - authenticatedAt >= 1_000;
   return {
-    amr: amr.map((method) => TO_CLAIM.get(method) ?? method),
+    amr: amr.map(toClaim),
     aal,
     ...(isOlder && { auth_time: authenticatedAt / 1000 }),
   };
@@ -38,7 +47,7 @@ export function proofOf({ iat, claims }: Pick<TokenPayload<'session'>, 'iat' | '
   const methods = Array.isArray(amr) && amr.length <= MAX_METHODS ? (amr as unknown[]) : [];
   return {
     aal: aal === 2 ? 2 : 1,
-    amr: methods.filter((method) => typeof method === 'string').map((method) => FROM_CLAIM.get(method) ?? method),
+    amr: methods.filter((method) => typeof method === 'string').map(fromClaim),
     authenticatedAt: typeof authTime === 'number' ? Math.min(iat, authTime * 1000) : iat,
   };
 }

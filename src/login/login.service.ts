@@ -245,16 +245,14 @@ export class LoginService {
       transport = 'cookie',
       remember,
       amr: before = [],
-      proofs = ['password'],
     }: SessionContext &
       Pick<LoginContext, 'transport' | 'remember'> & {
         amr?: readonly string[] | undefined;
-        proofs?: readonly string[] | undefined;
       } = {},
   ): Promise<CookieValue> {
     // Past the cutoff, also for a storage that does not know it.
     const authenticatedAt = later(this.clock.now(), user.tokensInvalidatedAfter);
-    const amr = joinedProofs(before, proofs);
+    const amr = joinedProofs(before, ['password']);
     const opening = { ip, userAgent, authenticatedAt, aal: aalOf(amr), amr, remember };
     return transport === 'bearer' ? this.bearer.open(user, null, opening) : this.scheme.open(user, null, opening);
   }

@@ -2,11 +2,12 @@ import { Inject, Injectable } from '@nestjs/common';
 import { asAuthError, AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { LoginService, type CompletedLogin, type LoginContext, type TokenTransport } from './login.service.js';
-import { PendingLogins, type HeldLogin } from './pending-logins.js';
+import { PendingLogins, type HeldLogin, type PendingLogin } from './pending-logins.js';
 import { SECOND_FACTORS, type SecondFactor } from './second-factor.js';
 
 /** What a client presents to complete a pending login. */
@@ -40,6 +41,7 @@ export class SecondFactorLoginService {
     private readonly logins: LoginService,
     private readonly users: UserDirectory,
     private readonly limits: RateLimitService,
+    private readonly transaction: AuthTransaction,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
     @Inject(SECOND_FACTORS) private readonly factors: readonly SecondFactor[],
@@ -69,10 +71,19 @@ export class SecondFactorLoginService {
     if (!decision.allowed) throw rateLimited(decision);
     const { ip = null } = context;
     const factors = [...held.proofs, method];
+    const { transport, remember, authenticatedAt, tokensInvalidatedAfter, username: login } = held;
+    const { presentedBy, ...rest } = context;
+    const presented = presentedBy?.(transport) ?? rest.presented ?? [];
+    const begun = { ...rest, presented, transport, remember, authenticatedAt, tokensInvalidatedAfter, login };
+    let completed: CompletedLogin | PendingLogin;
     try {
       const factor = await this.factorOf(user, method, held.proofs);
       if (!factor || !(await factor.verify(user, response, { ip }))) throw refused();
-      if (!(await this.pending.complete(token, challenges))) throw refused();
+      // Together: after a fault the login is still pending.
+      completed = await this.transaction.run(async () => {
+        if (!(await this.pending.complete(token, challenges))) throw refused();
+        return this.logins.begin(user, factors, begun);
+      });
     } catch (error) {
       const fault = asAuthError(error, 'A second factor');
       if (fault.code !== 'SECOND_FACTOR_REFUSED') await this.limits.refund(decision).catch(() => false);
@@ -80,11 +91,6 @@ export class SecondFactorLoginService {
       this.events.emit({ type: 'login.failed', at: this.clock.now(), reason: reasonOf(fault), ...attempt });
       throw fault;
     }
-    const { transport, remember, authenticatedAt, tokensInvalidatedAfter, username: login } = held;
-    const { presentedBy, ...rest } = context;
-    const presented = presentedBy?.(transport) ?? rest.presented ?? [];
-    const begun = { ...rest, presented, transport, remember, authenticatedAt, tokensInvalidatedAfter, login };
-    const completed = await this.logins.begin(user, factors, begun);
     if (completed.status !== 'authenticated') throw refused();
     await this.limits.clear('2fa_attempt', held.username).catch(() => false);
     return { ...completed, transport };
@@ -93,6 +99,7 @@ export class SecondFactorLoginService {
   /**
    * Asks the factor for what the user needs, such as a code by mail. Nothing tells whether it was sent.
    *
+   * @throws {AuthError} `RATE_LIMITED` after `email_send` requests of the user (default 3 in 10 minutes).
    * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a token that cannot be used, and a method that the user does not have.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
    */
@@ -105,7 +112,12 @@ export class SecondFactorLoginService {
     try {
       const factor = held && user && (await this.factorOf(user, method, held.proofs));
       if (!factor) throw refused();
-      await factor.request(user, { ip });
+      // By the id: whoever asks for an account with the address of the user does not use up the user's codes.
+      const sent = await this.limits.consumeOrThrow('email_send', `2fa ${user.id}`);
+      await factor.request(user, { ip }).catch(async (error: unknown) => {
+        await this.limits.refund(sent).catch(() => false);
+        throw error;
+      });
     } catch (error) {
       throw asAuthError(error, 'A second factor');
     }

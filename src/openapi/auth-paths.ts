@@ -328,7 +328,15 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     status: 202,
     done: 'If there was something to send, it is on its way.',
     answer: 'AuthDone',
-    errors: ['AuthSecondFactorRefused', 'AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthUnavailable'],
+    limited: true,
+    errors: [
+      'AuthSecondFactorRefused',
+      'AuthCrossOrigin',
+      'AuthBodyTooLarge',
+      'AuthInvalidInput',
+      'AuthRateLimited',
+      'AuthUnavailable',
+    ],
   },
   verifySecondFactor: {
     id: 'authVerifySecondFactor',

@@ -136,8 +136,7 @@ export class PasswordChangeService {
       const account = await this.users.findById(userId);
       await this.newPasswords.accept(next, { userId, email: account?.email }, 'newPassword');
       const hash = await this.hasher.hash(next, { ip: context.ip });
-      // To choose a password proves nothing.
-      return await this.replace(userId, stored, hash, context, []);
+      return await this.replace(userId, stored, hash, context, { isProved: false });
     } catch (error) {
       throw asAuthError(error, 'The user directory');
     }
@@ -170,24 +169,26 @@ export class PasswordChangeService {
     verified: string,
     hash: string,
     { keep, ...context }: PasswordChangeContext,
-    proofs: readonly string[] = ['password'],
+    { isProved = true }: { isProved?: boolean } = {},
   ): Promise<ChangedPassword> {
     const { joinsTransactions } = this.sessions;
     const isClaimedFirst = keep !== undefined && (joinsTransactions || isSelfContained(keep));
-    const renewing = { ...context, remember: keep?.remembered, amr: keep?.amr, proofs };
+    // To choose a password proves nothing, and a session that takes the place of another is a fresh one.
+    const isRenewed = keep !== undefined && isProved;
+    const renewing = { ...context, remember: keep?.remembered, amr: keep?.amr };
     const changed = await this.transaction.run(async () => {
       // First: it locks the user's sessions, so that one that has ended meanwhile is noticed.
       if (keep && !(await (isClaimedFirst ? this.claim(keep) : this.isAfterCutoff(keep)))) throw sessionNotFound();
       const user = (await this.passwords.write(userId, hash, verified)) ?? refuse();
       const at = this.clock.now();
-      const credential = keep && joinsTransactions ? await this.logins.renew(user, renewing) : null;
+      const credential = isRenewed && joinsTransactions ? await this.logins.renew(user, renewing) : null;
       this.events.emitAfterTransaction({ type: 'password.changed', at, userId: user.id, ip: context.ip ?? null });
       return { user, credential };
     });
     if (joinsTransactions) return changed;
     const claimed = isClaimedFirst || (keep !== undefined && (await this.claim(keep)));
     await this.passwords.endOthers(userId);
-    return claimed ? { ...changed, credential: await this.logins.renew(changed.user, renewing) } : changed;
+    return claimed && isRenewed ? { ...changed, credential: await this.logins.renew(changed.user, renewing) } : changed;
   }
 
   private async isKeepable(keep: Session, userId: string): Promise<boolean> {

@@ -3,3 +3,5 @@ export { signInAs } from './sign-in-as.js';
 export { startEmbeddedPostgres } from './embedded-postgres.js';
 export type { EmbeddedPostgres, EmbeddedPostgresOptions } from './embedded-postgres.js';
 export { MemoryMailer } from './memory-mailer.js';
+export { flowContract } from './flow-contract.js';
+export type { FlowContractOptions, FlowRule } from './flow-contract.js';

@@ -89,12 +89,16 @@ async function rangeOf(prefix: string, { fetch, url, timeout }: BreachCheckSetti
 function isIn(answer: string, suffix: string): boolean {
   if (typeof answer !== 'string' || answer.length > MAX_ANSWER) throw new BreachFault('malformed');
   let isKnown = false;
+  let isEmpty = true;
   for (const line of answer.split('\n')) {
     const text = line.trim();
     if (text === '') continue;
     const [, digest, count] = LINE.exec(text) ?? [];
     if (digest === undefined) throw new BreachFault('malformed');
+    isEmpty = false;
     if (digest.toUpperCase() === suffix && Number(count) > 0) isKnown = true;
   }
+  // Every prefix has some, and padding.
+  if (isEmpty) throw new BreachFault('malformed');
   return isKnown;
 }

@@ -271,7 +271,6 @@ describe('F33: leaked passwords', () => {
     ['is refused in lower case, with line feeds only', `${OTHER}:3\n${suffix.toLowerCase()}:1`, ['breached']],
     ['is accepted if the list has others only', `${OTHER}:3\r\n`, []],
     ['is accepted if its line is padding', `${OTHER}:3\r\n${suffix}:0\r\n`, []],
-    ['is accepted if the list is empty', '', []],
   ])('F33: %s', async (_, body, rules) => {
     answer = (response) => response.end(body);
     const { gate, heard } = checking();
@@ -311,6 +310,7 @@ describe('F33: leaked passwords', () => {
       ['answers 204', 'status', (response) => response.writeHead(204).end()],
       ['answers a login page of the network', 'malformed', (response) => response.end('<html>Log in</html>')],
       ['cuts its answer off in a line', 'malformed', (response) => response.end(`${OTHER}:3\r\n${suffix.slice(9)}`)],
+      ['answers nothing', 'malformed', (response) => response.end('')],
       ['answers lines without counts', 'malformed', (response) => response.end(`${suffix}\r\n`)],
       ['answers counts that are none', 'malformed', (response) => response.end(`${suffix}:-1\r\n`)],
       ['answers megabytes', 'malformed', (response) => response.end(`${OTHER}:3\r\n`.repeat(50_000))],

@@ -277,6 +277,16 @@ describe.each(PLATFORMS)('the second factor on %s', (platform) => {
     expect(pins.requested).toEqual([ada.id]);
   });
 
+  it('F16: three codes of one user, over challenges, and of one address no more than mail_ip', async () => {
+    const send = ({ token, challenge }: { token: string; challenge: string }) =>
+      post('/auth/2fa/send', { token, method: 'pin' }, challenge);
+    for (let i = 0; i < 3; i++) await send(await pending()).expect(202);
+    pins.requested.length = 0;
+    await send(await pending()).expect(429);
+    expect(pins.requested).toEqual([]);
+    await verify(await pending()).expect(200);
+  });
+
   it('F22: a factor that has a fault is 503: nobody is logged in, and nothing is counted or spent', async () => {
     const held = await pending();
     pins.fails = true;

@@ -189,7 +189,11 @@ describe('H40: users of the host’s own', () => {
     expect(refused).toMatchObject({ status: 1, out: '' });
     expect(refused.err).toContain('--config');
     expect(await live()).toBe(4);
-    expect(await latchkey([...revoke, ...configured()])).toMatchObject({ status: 0, out: '4 sessions ended.\n' });
+    expect(await latchkey([...revoke, ...configured()])).toMatchObject({
+      err: '',
+      status: 0,
+      out: '4 sessions ended.\n',
+    });
     expect(await live()).toBe(0);
   }, 60_000);
 
@@ -316,6 +320,23 @@ describe('latchkey sessions and cleanup', () => {
     const all = await latchkey(['sessions', 'revoke', '--user', ada.id, '--json'], env());
     expect(json(all)).toEqual({ userId: ada.id, revoked: 2 });
     await until(async () => !(await lookup(two)) && !(await lookup(three)));
+  });
+
+  it('revoke: also with a configuration whose flows mail; what has no row ends by the cutoff', async () => {
+    const flows = `{ registration: {}, emailChange: {}, passwordReset: {} }`;
+    const pages = `{ registration: '/a', password_reset: '/b', email_change: '/c', email_changed: '/d' }`;
+    const config = configFile(
+      `{ secrets: ['${SECRET}'], baseUrl: 'https://app.example.com', mailer: class { async send() {} }, ` +
+        `mail: { pages: ${pages} }, flows: ${flows} }`,
+    );
+    undo.push(config.remove);
+    const before = Date.now();
+    const ran = await latchkey(['sessions', 'revoke', '--user', ada.id, '--config', config.path], env());
+    expect(ran).toEqual({ status: 0, out: '0 sessions ended.\n', err: '' });
+    const [{ cutoff }] = (await db.query(
+      `SELECT date_part('epoch', tokens_invalidated_after) * 1000 AS cutoff FROM users WHERE id = '${ada.id}'`,
+    )) as [{ cutoff: number }];
+    expect(cutoff).toBeGreaterThanOrEqual(before);
   });
 
   it('nobody of that name: one line, exit 1', async () => {

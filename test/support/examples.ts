@@ -82,6 +82,7 @@ declare const secondFactors: import('nestjs-latchkey/engine').SecondFactorLoginS
 declare const challenges: readonly string[], code: string;
 declare const serialNumberOf: (userId: string) => Promise<string | null>;
 declare const claimCode: (userId: string, code: string) => Promise<boolean>;
+declare const test: (title: string, run: () => Promise<void>) => void;
 declare const emailChanges: import('nestjs-latchkey/engine').EmailChangeService;
 declare const tokens: EphemeralTokenService;
 declare const transaction: AuthTransaction;

@@ -4,6 +4,7 @@ import {
   AuthEvents,
   CurrentUser,
   days,
+  hours,
   HttpSessions,
   minutes,
   PostgresUserDirectory,
@@ -224,6 +225,15 @@ describe.each(PLATFORMS)('moving in with the sessions of another system, on %s',
     await get(bob.cookie).expect(401); // older than session.absoluteLifetime
   });
 
+  it('a short absolute lifetime takes a session of unknown age over too, and not as a fresh one', async () => {
+    const [, ada] = await express();
+    const session = { ttl: hours(1), extendBelow: minutes(30), absoluteLifetime: hours(12) };
+    await start(expressSessions({ secret: OLD_SECRET }), { session });
+    await get(pair(ours(await get(ada.cookie).expect(200))!)).expect(200);
+    const [taken] = await t!.app.get(SessionService).listForUser(importedUserId('1'));
+    expect(Date.now() - taken!.authenticatedAt).toBeGreaterThan(hours(5));
+  });
+
   it('after its end nothing of it runs, not even a query, and the application boots as before', async () => {
     const [, ada] = await express();
     await start(expressSessions({ secret: OLD_SECRET }), {}, minutes(5));
@@ -260,6 +270,11 @@ describe.each(PLATFORMS)('moving in with the sessions of another system, on %s',
     expect(await count('users')).toBe(0);
     expect(JSON.parse((await run()).out)).toMatchObject({ dryRun: false, imported: 4, present: 0, ...counts });
     expect(JSON.parse((await run()).out)).toMatchObject({ imported: 0, present: 4, disabled: 0 });
+    // As the id of somebody else in another system would be.
+    await db.query(`UPDATE users SET email = 'zoe@example.com' WHERE id = $1`, [importedUserId(bob.id)]);
+    expect(await run()).toMatchObject({ status: 1, out: expect.stringContaining('another address here') });
+    expect(JSON.parse((await run('--addresses-changed')).out)).toMatchObject({ imported: 0, present: 4 });
+    await db.query(`UPDATE users SET email = 'bob@example.com' WHERE id = $1`, [importedUserId(bob.id)]);
     expect(await count('users')).toBe(4);
 
     await start(betterAuthSessions({ secret: OLD_SECRET, table: 'old.session' }), {
@@ -301,6 +316,9 @@ describe.each(PLATFORMS)('moving in with the sessions of another system, on %s',
     expect(tokens.size).toBe(1);
     expect(await count('sessions')).toBe(1);
     expect((await whoami([...tokens][0]!).expect(200)).body).toEqual({ id: importedUserId('ada') });
+    // The token may have been a refreshed one, which proves nothing.
+    const [exchanged] = await t!.app.get(SessionService).listForUser(importedUserId('ada'));
+    expect(Date.now() - exchanged!.authenticatedAt).toBeGreaterThan(hours(20));
     for (const token of [ada, nobody, foreign, forged, { token: 'x' }]) await exchange(token).expect(401);
     // Logged out with it before it was exchanged.
     await request(t!.url).post('/auth/logout').set('Authorization', `Bearer ${bob.token}`).expect(200);

@@ -5,7 +5,8 @@ import { epochSeconds, instant, toEpochSeconds } from '../../postgres/epoch-seco
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import { sqlState, sqlStateOrCause } from '../../postgres/store-error.js';
 import { quoted, quotedTable, SchemaNames } from '../../schema/schema-names.js';
-import { checkedEmail } from '../../user/email-address.js';
+import { checkedEmail, mailboxOf } from '../../user/email-address.js';
+import { normalizeLogin } from '../../user/login-name.js';
 import { NO_PASSWORD, UserDirectory } from '../../user/user.directory.js';
 import { withAuth } from '../auth-context.js';
 import { required, type Answer, type Command, type Option, type Values } from '../command.js';
@@ -38,6 +39,7 @@ const BATCH = 1_000;
 const NAMED = 10;
 
 const OPTIONS: Readonly<Record<string, Option>> = {
+  'addresses-changed': { type: 'boolean', help: 'Accounts with another address here are still the same people' },
   'dry-run': { type: 'boolean', help: 'Says what would be done, and changes nothing' },
   ...DATABASE_OPTIONS,
   ...CONFIG_OPTION,
@@ -157,7 +159,7 @@ async function importFrom(values: Values, system: OldSystem): Promise<Answer> {
     let sessionsLeft: number | null = null;
     try {
       await auth.get(PreparedStatements).transaction(async () => {
-        found = await copy(auth, users, system);
+        found = await copy(auth, users, system, values.flag('addresses-changed'));
         sessionsLeft = await countSessions(auth, system);
         refuse(found, values);
         if (isDryRun) throw new DryRun();
@@ -174,6 +176,7 @@ async function copy(
   auth: INestApplicationContext,
   users: PostgresUserDirectory,
   { accounts }: OldSystem,
+  addressesChanged: boolean,
 ): Promise<Imported> {
   const statements = auth.get(PreparedStatements);
   const now = toEpochSeconds(auth.get(Clock).now());
@@ -218,19 +221,21 @@ async function copy(
         usable.map(({ address }) => address),
         usable.map(({ hash }) => hash ?? NO_PASSWORD),
         usable.map(({ created_at }) => created_at),
-        usable.map(({ is_verified }) => is_verified),
+        // Not an address that is spelled with other letters here: nobody has proved that one.
+        usable.map(({ is_verified, email }) => is_verified && mailboxOf(email!) !== null),
         usable.map(({ is_disabled }) => is_disabled),
         now,
       ],
     );
     const created = new Set(inserted.map(({ id }) => id));
     const rest = known.filter(({ newId }) => !created.has(newId));
-    const present = new Set(
+    const present = new Map(
       (
-        await ask<{ id: string }>(`SELECT id::text AS id FROM ${table} WHERE id = ANY ($1::uuid[])`, [
-          rest.map(({ newId }) => newId),
-        ])
-      ).map(({ id }) => id),
+        await ask<{ id: string; email: string }>(
+          `SELECT id::text AS id, email::text AS email FROM ${table} WHERE id = ANY ($1::uuid[])`,
+          [rest.map(({ newId }) => newId)],
+        )
+      ).map(({ id, email }) => [id, email]),
     );
     const added = known.filter(({ newId }) => created.has(newId));
     all.imported += added.length;
@@ -238,8 +243,14 @@ async function copy(
     all.withoutPassword += added.filter(({ hash }) => hash === null).length;
     all.present += present.size;
     for (const { id, newId, address } of rest) {
-      if (present.has(newId)) continue;
-      const why = address === null ? 'its address is not one mailbox' : `${address} is another account's here`;
+      const here = present.get(newId);
+      if (here !== undefined && (addressesChanged || address === null || normalizeLogin(here) === address)) continue;
+      // As where two systems have the same ids: whoever logs in to one would be somebody of the other.
+      const other =
+        here === undefined
+          ? `${address} is another account's here`
+          : 'its id is that of another address here: with --addresses-changed they are the same people';
+      const why = address === null ? 'its address is not one mailbox' : other;
       all.conflicts.push(`${JSON.stringify(id)}: ${why}`);
     }
   }
@@ -280,7 +291,9 @@ function told(counts: Omit<Imported, 'conflicts'>, sessionsLeft: number | null, 
   return [
     `${isDryRun ? 'Would import' : 'Imported'} ${imported} of ${accounts} accounts; ${present} were here before.`,
     `Of those, ${disabled} are disabled, and ${withoutPassword} have no password.`,
-    ...(withSecondFactor > 0 ? [`${withSecondFactor} accounts have lost their second factor.`] : []),
+    ...(withSecondFactor > 0
+      ? [`${withSecondFactor} accounts of the old system have a second factor, which was not copied.`]
+      : []),
     ...(sessionsLeft === null ? [] : [`Sessions left to take over (legacySessions): ${sessionsLeft}.`]),
   ].join('\n');
 }

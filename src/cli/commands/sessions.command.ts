@@ -1,6 +1,10 @@
+import type { INestApplicationContext } from '@nestjs/common';
+import { isAuthError } from '../../auth.errors.js';
+import { TokenRevocationService } from '../../revocation/token-revocation.service.js';
 import { formatInstant } from '../../common/instant.js';
 import { SessionService, type ListedSession } from '../../session/session.service.js';
 import { JwtSessionService } from '../../jwt-session/jwt-session.service.js';
+import { UserDirectory } from '../../user/user.directory.js';
 import { withAuth } from '../auth-context.js';
 import { required, type Command, type Option } from '../command.js';
 import { DATABASE_OPTIONS } from '../database.js';
@@ -51,8 +55,8 @@ export const revokeSessions: Command = {
   options: { ...OPTIONS, handle: { type: 'string', value: '<handle>', help: 'Only this one of them' } },
   notes: `${NOTES}
 
-JWTs are ended with a --config that has jwt.registry on. Other JWTs, and signed cookies, have no session to end: disable
-the account (users disable), or call TokenRevocationService.revokeAllForUser.`,
+Without --handle this is a sign-out everywhere: JWTs, signed cookies and mailed links end too. A UserDirectory of your own
+has to override invalidateTokens() for that, and --config has to name it.`,
   run: (values) => {
     const user = required(values, 'user');
     const handle = values.text('handle');
@@ -61,7 +65,9 @@ the account (users disable), or call TokenRevocationService.revokeAllForUser.`,
       const service = auth.get(SessionService);
       const jwts = auth.get(JwtSessionService);
       if (handle === undefined) {
-        return ended(id, (await service.revokeAllForUser(id)) + (await jwts.revokeAllForUser(id)));
+        const count = (await service.revokeAllForUser(id)) + (await jwts.revokeAllForUser(id));
+        await endStateless(auth, id);
+        return ended(id, count);
       }
       if ((await service.revokeByHandle(id, handle)) || (await jwts.revokeByHandle(id, handle))) return ended(id, 1);
       throw new CommandFailure(
@@ -71,6 +77,17 @@ the account (users disable), or call TokenRevocationService.revokeAllForUser.`,
     });
   },
 };
+
+/** Also what has no row here: JWTs, signed cookies, and sessions of the system before that are still to come. */
+async function endStateless(auth: INestApplicationContext, userId: string): Promise<void> {
+  // In plain JavaScript a directory may extend nothing.
+  if (typeof auth.get(UserDirectory).invalidateTokens !== 'function') return;
+  try {
+    await auth.get(TokenRevocationService).moveCutoff(userId);
+  } catch (error) {
+    if (!isAuthError(error, 'UNSUPPORTED')) throw error;
+  }
+}
 
 const ended = (userId: string, revoked: number) => ({
   data: { userId, revoked },

@@ -48,7 +48,7 @@ export function betterAuthSessions({
     async find(value, { now, query }): Promise<LegacySession | null> {
       const token = betterAuthToken(value, keys);
       if (token === null) return null;
-      const text = `SELECT "userId"::text AS user_id, ${epochSeconds('"createdAt"')} AS created_at
+      const text = `SELECT "userId"::text AS user_id, ${epochSeconds('"createdAt"::timestamptz')} AS created_at
         FROM ${table} s WHERE ${live}`;
       const [row] = await query<{ user_id: string; created_at: number }>(text, [token, toEpochSeconds(now)]);
       return row ? { userId: row.user_id, authenticatedAt: fromEpochSeconds(row.created_at) } : null;

@@ -7,6 +7,7 @@ import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
+import { RateLimit } from '../rate-limit.decorator.js';
 import { SessionGuard } from '../session.guard.js';
 
 const NO_STORE = ['Cache-Control', 'no-store'] as const;
@@ -30,6 +31,7 @@ export class SecondFactorController {
   /** Asks for what the user needs for the proof, such as a code by mail. */
   @Public()
   @TakesBody()
+  @RateLimit({ event: 'mail_ip' })
   @Post('2fa/send')
   @HttpCode(202)
   @Header(...NO_STORE)

@@ -11,7 +11,7 @@ import {
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, NO_LOGIN_LIMITS, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
-import { cookieOf, tokenOf } from '../../support/cookies.js';
+import { cookieOf } from '../../support/cookies.js';
 
 const NEXT = 'a better passphrase';
 const WRONG = 'not the passphrase';
@@ -169,10 +169,8 @@ describe.each(PLATFORMS)('POST change-password on %s', (platform) => {
 
     it('F40: gets its first one in a fresh session, and then has it', async () => {
       const own = await signIn();
-      const answer = await set(own).expect(200);
-      await session(own).expect(401);
-      await session({ Cookie: cookieOf(answer) }).expect(200);
-      await logIn(NEXT).expect(200);
+      await set(own).expect(200);
+      const answer = await logIn(NEXT).expect(200);
       expect(await kinds()).toEqual(['password_changed']);
       await set({ Cookie: cookieOf(answer) }).expect(422);
     });
@@ -195,12 +193,13 @@ describe.each(PLATFORMS)('POST change-password on %s', (platform) => {
       await set(fresh).expect(200);
     });
 
-    it('F40: to choose a password proves nothing: the session has the proofs that it had', async () => {
-      const answer = await set({
-        Cookie: await signInAs(t.app, ada.id, { proofs: ['passkey-presence'] }),
-      }).expect(200);
-      const { session: now } = (await t.app.get(SessionService).lookup(tokenOf(answer)))!;
-      expect([now.userId, now.amr, now.aal]).toEqual([ada.id, ['passkey-presence'], 1]);
+    it('F82: to choose a password proves nothing: no session takes the place of this one, which would be a fresh one', async () => {
+      const [own, other] = [await signIn(), await signIn()];
+      const answer = await set(own).expect(200);
+      expect(answer.body).toEqual({ user: { id: ada.id, email: ada.email }, expiresAt: null });
+      expect(answer.get('Set-Cookie')![0]).toMatch(/^__Host-session=;.*Max-Age=0/);
+      for (const cookie of [own, other]) await session(cookie).expect(401);
+      expect(await t.app.get(SessionService).listForUser(ada.id)).toEqual([]);
     });
 
     it('F40: nor by any password: none is the current one', async () => {

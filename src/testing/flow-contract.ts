@@ -1,0 +1,326 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import type { INestApplication } from '@nestjs/common';
+import { ApplicationConfig } from '@nestjs/core';
+import { AuthConfig } from '../config/auth-config.js';
+import type { FlowName } from '../config/flow-settings.js';
+import type { Mail, MailKind } from '../mail/mail.js';
+import { PasswordHasher } from '../user/password-hasher.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { MemoryMailer } from './memory-mailer.js';
+import { signInAs } from './sign-in-as.js';
+
+/** A rule that a flow keeps, as a test for your own test runner. */
+export interface FlowRule {
+  /** With the code by which docs/requirements.md names it. */
+  readonly title: string;
+  /** Rejects, and says what was wrong, if the application does not keep the rule. */
+  readonly run: () => Promise<void>;
+}
+
+export interface FlowContractOptions {
+  /** The flows that the application has. */
+  flows: readonly FlowName[];
+  /** An address that no account has. Default: random ones at `example.com`. */
+  email?: () => string;
+  /** A password that your policy accepts, and no account has. Default: 24 random characters. */
+  password?: () => string;
+}
+
+/**
+ * The rules of the flows, to be run against your own configuration: your directory, your policy, your guards and
+ * interceptors. The application must be listening, and its `mailer` be `MemoryMailer`. The rules make accounts of their
+ * own, and send some twenty requests, so they stay below the default limits once.
+ *
+ * @example
+ * ```ts
+ * for (const { title, run } of flowContract(() => app, { flows: ['registration', 'passwordReset'] })) test(title, run);
+ * ```
+ */
+export function flowContract(
+  app: () => INestApplication,
+  { flows, email = randomAddress, password = randomPassword }: FlowContractOptions,
+): FlowRule[] {
+  return flows.flatMap((flow) =>
+    RULES[flow].map(([title, rule]) => ({ title, run: () => rule(new Contract(app(), email, password)) })),
+  );
+}
+
+const randomAddress = () => `contract-${randomBytes(9).toString('hex')}@example.com`;
+const randomPassword = () => randomBytes(18).toString('base64url');
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  readonly body: Record<string, unknown>;
+  readonly headers: Headers;
+}
+
+/** One browser: it keeps the cookies that are set. */
+class Browser {
+  private readonly cookies = new Map<string, string>();
+
+  constructor(private readonly base: string) {}
+
+  has(name: string): boolean {
+    return (this.cookies.get(name) ?? '') !== '';
+  }
+
+  /** Sends it with the cookies, or with this Cookie header in place of them. */
+  async send(method: string, path: string, body?: object, cookie?: string): Promise<Answer> {
+    const own = [...this.cookies].filter(([, value]) => value !== '').map(([name, value]) => `${name}=${value}`);
+    const headers = {
+      ...(body && { 'Content-Type': 'application/json' }),
+      Cookie: cookie ?? own.join('; '),
+    };
+    const answer = await fetch(`${this.base}/${path}`, {
+      method,
+      headers,
+      ...(body && { body: JSON.stringify(body) }),
+    });
+    for (const set of answer.headers.getSetCookie()) {
+      const [pair] = set.split(';', 1) as [string];
+      this.cookies.set(pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1));
+    }
+    const text = await answer.text();
+    return { status: answer.status, text, body: jsonOf(text), headers: answer.headers };
+  }
+
+  post(path: string, body: object, cookie?: string): Promise<Answer> {
+    return this.send('POST', path, body, cookie);
+  }
+}
+
+function jsonOf(text: string): Record<string, unknown> {
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
+}
+
+/** The application, and what the rules do with it. */
+class Contract {
+  readonly users: UserDirectory;
+  private readonly config: AuthConfig;
+
+  constructor(
+    private readonly app: INestApplication,
+    readonly email: () => string,
+    readonly password: () => string,
+  ) {
+    this.users = app.get(UserDirectory, { strict: false });
+    this.config = app.get(AuthConfig, { strict: false });
+  }
+
+  async browser(): Promise<Browser> {
+    const prefix = this.app.get(ApplicationConfig, { strict: false }).getGlobalPrefix();
+    const path = [prefix, this.config.routes?.path ?? ''].map((part) => part.replaceAll(/^\/+|\/+$/g, ''));
+    const url = (await this.app.getUrl()).replace('[::1]', 'localhost');
+    return new Browser([url, ...path.filter((part) => part !== '')].join('/'));
+  }
+
+  get sessionCookie(): string {
+    return this.config.cookieName;
+  }
+
+  /** An account with this password. */
+  async account(password: string): Promise<AuthUser> {
+    const passwordHash = await this.app.get(PasswordHasher, { strict: false }).hash(password);
+    const user = await this.users.register({ email: this.email(), passwordHash, emailVerifiedAt: Date.now() });
+    assert(user, 'register() of the UserDirectory says that a new address is taken');
+    return user;
+  }
+
+  logIn(user: AuthUser, age = 0): Promise<string> {
+    const context = age === 0 ? {} : { authenticatedAt: Date.now() - age };
+    return signInAs(this.app, user.id, context);
+  }
+
+  async isLive(cookie: string): Promise<boolean> {
+    const { status } = await (await this.browser()).send('GET', 'session', undefined, cookie);
+    assert([200, 401].includes(status), `GET session answered ${status}`);
+    return status === 200;
+  }
+
+  /** The last mail of this kind to this address, once all have been sent. */
+  async mail<Kind extends MailKind>(kind: Kind, address: string): Promise<Mail<Kind>> {
+    const mails = (await MemoryMailer.of(this.app)).to(address);
+    const mail = mails.findLast((one) => one.kind === kind);
+    assert(mail, `there is no mail of kind ${kind} to the address; there are: ${mails.map((one) => one.kind).join()}`);
+    return mail as Mail<Kind>;
+  }
+
+  async mails(address: string): Promise<number> {
+    return (await MemoryMailer.of(this.app)).to(address).length;
+  }
+}
+
+type Rule = readonly [title: string, rule: (contract: Contract) => Promise<void>];
+
+const isSame = (one: Answer, other: Answer, what: string) => {
+  const shown = ({ status, text, headers }: Answer) => [status, text, [...headers.keys()].toSorted()];
+  assert.deepEqual(shown(one), shown(other), `${what} is answered otherwise`);
+};
+const is = ({ status, body }: Answer, expected: number, code?: string) => {
+  assert.deepEqual([status, code && body['code']], [expected, code], `the answer is ${status} ${String(body['code'])}`);
+};
+const DAY = 86_400_000;
+
+const RULES: Readonly<Record<FlowName, readonly Rule[]>> = {
+  registration: [
+    [
+      'F28, F32: there is no account before the mailbox is proved, and then it has no role',
+      async (c) => {
+        const [browser, email, password] = [await c.browser(), c.email(), c.password()];
+        is(await browser.post('register', { email, password }), 202);
+        const { token } = await c.mail('registration', email);
+        assert.equal(await c.users.findByLogin(email), null, 'there is an account before the link was used');
+        is(await browser.post('register/confirm', { token }), 200);
+        const user = await c.users.findByLogin(email);
+        assert(user, 'there is no account after the link was used');
+        assert.deepEqual(user.roles ?? [], [], 'the new account has roles');
+        is(await browser.post('register/confirm', { token }), 400, 'INVALID_LINK');
+      },
+    ],
+    [
+      'F29: from another browser the link needs the password again',
+      async (c) => {
+        const [email, password] = [c.email(), c.password()];
+        is(await (await c.browser()).post('register', { email, password }), 202);
+        const [{ token }, other] = [await c.mail('registration', email), await c.browser()];
+        is(await other.post('register/confirm', { token }), 422, 'INVALID_INPUT');
+        is(await other.post('register/confirm', { token, password: c.password() }), 401, 'INVALID_CREDENTIALS');
+        assert.equal(await c.users.findByLogin(email), null, 'a wrong password has opened the account');
+      },
+    ],
+    [
+      'F30: a taken address is answered as a free one, and its owner is told',
+      async (c) => {
+        const [owner, browser] = [await c.account(c.password()), await c.browser()];
+        const password = c.password();
+        const taken = await browser.post('register', { email: owner.email, password });
+        isSame(taken, await (await c.browser()).post('register', { email: c.email(), password }), 'a taken address');
+        await c.mail('already_registered', owner.email);
+      },
+    ],
+    [
+      'F31: of several confirmations at once one opens the account',
+      async (c) => {
+        const [browser, email] = [await c.browser(), c.email()];
+        is(await browser.post('register', { email, password: c.password() }), 202);
+        const { token } = await c.mail('registration', email);
+        const answers = await Promise.all([1, 2, 3, 4].map(() => browser.post('register/confirm', { token })));
+        assert.equal(
+          answers.filter(({ status }) => status === 200).length,
+          1,
+          'not exactly one confirmation succeeded',
+        );
+      },
+    ],
+    [
+      'F21: a field that is not expected is refused and named',
+      async (c) => {
+        const body = { email: c.email(), password: c.password(), roles: ['admin'] };
+        const refused = await (await c.browser()).post('register', body);
+        is(refused, 422, 'INVALID_INPUT');
+        assert.deepEqual(Object.keys(Object(refused.body['fields']) as object), ['roles']);
+      },
+    ],
+  ],
+  passwordReset: [
+    [
+      'F14: an unknown address is answered as a known one',
+      async (c) => {
+        const [owner, browser] = [await c.account(c.password()), await c.browser()];
+        const known = await browser.post('forgot-password', { email: owner.email });
+        is(known, 202);
+        isSame(known, await browser.post('forgot-password', { email: c.email() }), 'an unknown address');
+        await c.mail('password_reset', owner.email);
+      },
+    ],
+    [
+      'F35, F36: a link works once, ends every session and opens none',
+      async (c) => {
+        const [owner, browser, password] = [await c.account(c.password()), await c.browser(), c.password()];
+        const session = await c.logIn(owner);
+        is(await browser.post('forgot-password', { email: owner.email }), 202);
+        const { token } = await c.mail('password_reset', owner.email);
+        is(await browser.post('reset-password', { token, password }), 200);
+        assert(!browser.has(c.sessionCookie), 'a reset has opened a session');
+        assert(!(await c.isLive(session)), 'a session has outlived the reset');
+        is(await browser.post('reset-password', { token, password: c.password() }), 400, 'INVALID_LINK');
+        assert(await c.users.verifyCredentials(owner.email, password), 'the new password does not log in');
+      },
+    ],
+  ],
+  passwordChange: [
+    [
+      'F39: a changed password ends the other sessions and the own token',
+      async (c) => {
+        const [currentPassword, newPassword, browser] = [c.password(), c.password(), await c.browser()];
+        const user = await c.account(currentPassword);
+        const [own, other] = [await c.logIn(user), await c.logIn(user)];
+        is(await browser.post('change-password', { currentPassword: newPassword, newPassword }, own), 401);
+        assert(await c.isLive(own), 'a wrong password has ended the session');
+        is(await browser.post('change-password', { currentPassword, newPassword }, own), 200);
+        assert(browser.has(c.sessionCookie), 'the session has no new token');
+        for (const cookie of [own, other]) assert(!(await c.isLive(cookie)), 'an old token is still good');
+      },
+    ],
+  ],
+  emailChange: [
+    [
+      'F42: a change of address needs a fresh session',
+      async (c) => {
+        const [user, browser, email] = [await c.account(c.password()), await c.browser(), c.email()];
+        is(await browser.post('change-email', { email }, await c.logIn(user, DAY)), 401, 'STEP_UP_REQUIRED');
+        assert.equal(await c.mails(email), 0, 'a mail went out');
+      },
+    ],
+    [
+      'F43, F45, F46: an address takes effect when it has answered, and the old one can take it back',
+      async (c) => {
+        const [user, email] = [await c.account(c.password()), c.email()];
+        const session = await c.logIn(user);
+        is(await (await c.browser()).post('change-email', { email }, session), 202);
+        const { token } = await c.mail('email_change', email);
+        assert.equal(await c.users.findByLogin(email), null, 'the address is in use before it has answered');
+        const clean = await c.browser();
+        is(await clean.post('confirm-email-change', { token }), 200);
+        assert(!clean.has(c.sessionCookie), 'confirming has opened a session');
+        assert.equal((await c.users.findByLogin(email))?.id, user.id, 'the account does not have the new address');
+        const undo = await c.mail('email_changed', user.email);
+        is(await clean.post('revert-email-change', { token: undo.token }), 200);
+        assert.equal((await c.users.findByLogin(user.email))?.id, user.id, 'the account does not have the old address');
+        assert(!(await c.isLive(session)), 'a session has outlived the revert');
+      },
+    ],
+  ],
+  accountDeletion: [
+    [
+      'F42: a deletion needs a fresh session, and ends every session',
+      async (c) => {
+        const [user, browser] = [await c.account(c.password()), await c.browser()];
+        const stale = await c.logIn(user, DAY);
+        is(await browser.send('DELETE', 'account', undefined, stale), 401, 'STEP_UP_REQUIRED');
+        is(await browser.send('DELETE', 'account', undefined, await c.logIn(user)), 200);
+        assert.equal(await c.users.findById(user.id), null, 'the account is still there');
+        assert(!(await c.isLive(stale)), 'a session has outlived the account');
+      },
+    ],
+  ],
+  stepUp: [
+    [
+      'F83, F84: only the own password steps up, and the old token does not follow',
+      async (c) => {
+        const [password, browser] = [c.password(), await c.browser()];
+        const session = await c.logIn(await c.account(password), DAY);
+        is(await browser.post('step-up', { method: 'password', password: c.password() }, session), 401);
+        is(await browser.post('step-up', { method: 'password', password }, session), 200);
+        assert(browser.has(c.sessionCookie), 'the session has no new token');
+        assert(!(await c.isLive(session)), 'the old token is still good');
+      },
+    ],
+  ],
+};

@@ -1,0 +1,39 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Clock, UserDirectory, type NewAccount } from 'nestjs-latchkey';
+import { RegistrationService, SystemClock } from 'nestjs-latchkey/engine';
+import { flowContract } from 'nestjs-latchkey/testing';
+import { PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
+import { MAIL } from '../../support/flows.js';
+
+const FLOWS = ['registration', 'passwordReset', 'passwordChange', 'emailChange', 'accountDeletion', 'stepUp'] as const;
+
+describe.each(PLATFORMS)('the contract of the flows on %s', (platform) => {
+  let t: TestApp;
+  beforeAll(async () => {
+    t = await startTestApp({
+      platform,
+      auth: { ...MAIL, flows: [...FLOWS], rateLimits: undefined },
+      configure: (app) => void app.setGlobalPrefix('api'),
+      override: (builder) => builder.overrideProvider(Clock).useClass(SystemClock),
+    });
+  });
+  afterAll(() => t?.close());
+
+  it.each(flowContract(() => t.app, { flows: FLOWS }))('$title', ({ run }) => run());
+
+  it('finds what is broken (negative control)', async () => {
+    const { register } = RegistrationService.prototype;
+    RegistrationService.prototype.register = async function (email, request) {
+      const account: NewAccount = { email, passwordHash: '!', emailVerifiedAt: null };
+      const started = await register.call(this, email, request);
+      await t.app.get(UserDirectory).register(account);
+      return started;
+    };
+    try {
+      const [rule] = flowContract(() => t.app, { flows: ['registration'] });
+      await expect(rule!.run()).rejects.toThrow(/mail|account/);
+    } finally {
+      RegistrationService.prototype.register = register;
+    }
+  });
+});
