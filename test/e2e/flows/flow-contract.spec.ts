@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Clock, UserDirectory, type NewAccount } from 'nestjs-latchkey';
 import { RegistrationService, SystemClock } from 'nestjs-latchkey/engine';
 import { flowContract } from 'nestjs-latchkey/testing';
@@ -22,18 +22,17 @@ describe.each(PLATFORMS)('the contract of the flows on %s', (platform) => {
   it.each(flowContract(() => t.app, { flows: FLOWS }))('$title', ({ run }) => run());
 
   it('finds what is broken (negative control)', async () => {
-    const { register } = RegistrationService.prototype;
-    RegistrationService.prototype.register = async function (email, request) {
+    const registration = t.app.get(RegistrationService);
+    const register = registration.register.bind(registration);
+    const broken = jest.spyOn(registration, 'register').mockImplementation(async (email, request) => {
       const account: NewAccount = { email, passwordHash: '!', emailVerifiedAt: null };
-      const started = await register.call(this, email, request);
+      const started = await register(email, request);
       await t.app.get(UserDirectory).register(account);
       return started;
-    };
-    try {
-      const [rule] = flowContract(() => t.app, { flows: ['registration'] });
-      await expect(rule!.run()).rejects.toThrow(/mail|account/);
-    } finally {
-      RegistrationService.prototype.register = register;
-    }
+    });
+    const [rule] = flowContract(() => t.app, { flows: ['registration'] });
+    await expect(rule!.run()).rejects.toThrow(/mail|account/);
+    expect(broken).toHaveBeenCalledTimes(1);
+    broken.mockRestore();
   });
 });
