@@ -18,7 +18,7 @@ import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { closeAll, createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf } from '../support/cookies.js';
-import { reusesHeard } from '../support/heard.js';
+import { reusesHeard, until } from '../support/heard.js';
 import { ageRotations } from '../support/stored.js';
 
 declare module 'nestjs-latchkey' {
