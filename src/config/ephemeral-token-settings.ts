@@ -11,6 +11,8 @@ export interface FirstFactor {
 
 /** What has been proved of a login that waits for another factor, and how its client will keep the session. */
 export interface PendingProofs {
+  /** The id of the account. */
+  readonly userId: string;
   /** The methods: see `Session.amr`. */
   readonly proofs: readonly string[];
   readonly transport: 'cookie' | 'bearer';
@@ -59,7 +61,7 @@ export interface EphemeralTokenFields {
    */
   register: { email: string; passwordHash?: string; codeHash?: string };
   /** The mailed link to a new address, for the account that still has the old one. */
-  email_change: { username: string; from: string; to: string };
+  email_change: { username: string; account: string; from: string; to: string };
   /**
    * The link to the old address `from` that takes a change of address back. It belongs to the account with this id,
    * whatever that is called by now, and outlives its password. `changedAt` is epoch ms.

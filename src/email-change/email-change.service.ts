@@ -79,7 +79,7 @@ export class EmailChangeService {
       if (!change) throw invalidLink();
       const { from, to } = change;
       const user = await this.users.findByLogin(from);
-      if (!isActive(user)) throw invalidLink();
+      if (!isActive(user) || user.id !== change.account) throw invalidLink();
       const changedAt = this.next(user);
       const changed = await this.set(user, to, changedAt);
       await this.tokens.revokeAllForLogin(from);
@@ -154,27 +154,43 @@ export class EmailChangeService {
     if (cutoff !== undefined && !(user && hasCutoff(user, cutoff))) return null;
     if (!isActive(user)) return null;
     const from = normalizeLogin(user.email);
+    // Another program may have stored an address that is somebody else's in our spelling: the link would be theirs.
+    if ((await this.users.findByLogin(from))?.id !== user.id) return null;
     // The account's, and that of the mailbox that gets it.
     const { allowed, decisions } = await this.limits.consumeAll([
       { event: 'email_send', subject: userId },
       { event: 'email_send', subject: to },
     ]);
     if (!allowed) return null;
-    const token = await this.tokens.issue('email_change', { username: from, from, to });
-    const { ttl } = this.config.ephemeralTokens.get('email_change')!;
-    const onUnsent = async () => {
-      await this.tokens.revoke('email_change', token);
-      for (const decision of decisions) await this.limits.refund(decision);
+    const refund = async (some = decisions) => {
+      for (const decision of some) await this.limits.refund(decision).catch(() => false);
     };
-    // A token counts from the cutoff that is read with it: whoever was thrown out since must not profit.
-    const now = await this.users.findById(userId);
-    if (cutoff !== undefined && !(now && hasCutoff(now, cutoff))) {
-      await onUnsent();
-      return null;
+    try {
+      const token = await this.tokens.issue('email_change', { username: from, account: user.id, from, to });
+      const onUnsent = async () => {
+        try {
+          await this.tokens.revoke('email_change', token);
+        } finally {
+          await refund();
+        }
+      };
+      // A token counts from the cutoff that is read with it: whoever was thrown out since must not profit.
+      const now = await this.users.findById(userId);
+      if (cutoff !== undefined && !(now && hasCutoff(now, cutoff))) {
+        await onUnsent();
+        return null;
+      }
+      // Only now, so that a taken address costs its asker quota and voids the earlier link as a free one does.
+      if ((await this.users.findByLogin(to)) !== null) {
+        await refund(decisions.filter(({ subject }) => subject === to));
+        return null;
+      }
+      const { ttl } = this.config.ephemeralTokens.get('email_change')!;
+      return { kind: 'email_change', to, userId, facts: { token, validFor: ttl }, onUnsent };
+    } catch (error) {
+      await refund();
+      throw error;
     }
-    // Only now, so that a taken address costs quota and voids the earlier link as a free one does.
-    if ((await this.users.findByLogin(to)) !== null) return null;
-    return { kind: 'email_change', to, userId, facts: { token, validFor: ttl }, onUnsent };
   }
 
   /** No quota: whoever has the link to revert is the owner, and this is the only way back in. */

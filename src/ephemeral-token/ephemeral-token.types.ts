@@ -101,6 +101,7 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
   [
     'email_change',
     new Map([
+      ['account', { isValid: isText }],
       ['from', { isValid: isText }],
       ['to', { isValid: isText }],
     ]),
@@ -245,10 +246,10 @@ function isFirstFactor(value: unknown): value is FirstFactor {
 }
 
 function isPendingProofs(value: unknown): boolean {
-  const { proofs, transport, remember } = (value ?? {}) as Record<string, unknown>;
+  const { userId, proofs, transport, remember } = (value ?? {}) as Record<string, unknown>;
   const areProofs = Array.isArray(proofs) && proofs.every(isText);
   const isTransport = transport === 'cookie' || transport === 'bearer';
-  return areProofs && isTransport && (remember === undefined || typeof remember === 'boolean');
+  return isText(userId) && areProofs && isTransport && (remember === undefined || typeof remember === 'boolean');
 }
 
 function isText(value: unknown): value is string {

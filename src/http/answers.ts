@@ -100,7 +100,9 @@ export const ReplacementAnswer = z.object({
   expiresAt: z.iso
     .datetime()
     .nullable()
-    .describe('When the new session ends, unless its use extends it; null if this one had been ended meanwhile.'),
+    .describe(
+      'When the new session ends, unless its use extends it; null if there is none: this one had been ended meanwhile, or it was a first password.',
+    ),
   token: z
     .string()
     .optional()
@@ -184,5 +186,5 @@ export function errorAnswer(code: AuthErrorCode, ...others: AuthErrorCode[]) {
     return { status, schema: body.extend({ fields: expected }) };
   const rules = z.array(z.string()).optional().describe('Which rules a weak password breaks, such as `too_short`.');
   if (others.includes('WEAK_PASSWORD')) return { status, schema: body.extend({ fields: expected, rules }) };
-  return { status, schema: others.includes('STEP_UP_REQUIRED') ? body.extend(StepUpFacts) : body };
+  return { status, schema: [code, ...others].includes('STEP_UP_REQUIRED') ? body.extend(StepUpFacts) : body };
 }

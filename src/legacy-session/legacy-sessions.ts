@@ -142,11 +142,15 @@ export class LegacySessions implements OnModuleInit {
     return isRenewal ? Math.min(authenticatedAt, unknown) : authenticatedAt;
   }
 
-  private isAcceptable({ authenticatedAt }: LegacySession, { tokensInvalidatedAfter }: AuthUser): boolean {
+  private isAcceptable(
+    { authenticatedAt, isRenewal = false }: LegacySession,
+    { tokensInvalidatedAfter }: AuthUser,
+  ): boolean {
     const cutoff = tokensInvalidatedAfter ?? null;
-    // It may be from before the cutoff, so it has to count as from before.
-    if (authenticatedAt === null) return cutoff === null && this.unknownAge < this.absoluteLifetime;
-    return !isBeforeCutoff(authenticatedAt, cutoff) && this.clock.now() < authenticatedAt + this.absoluteLifetime;
+    if (authenticatedAt !== null && this.clock.now() >= authenticatedAt + this.absoluteLifetime) return false;
+    // The login may be from before the cutoff, so it has to count as from before.
+    if (authenticatedAt === null || isRenewal) return cutoff === null && this.unknownAge < this.absoluteLifetime;
+    return !isBeforeCutoff(authenticatedAt, cutoff);
   }
 
   private async check(source: LegacySessionSource): Promise<void> {

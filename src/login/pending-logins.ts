@@ -54,7 +54,7 @@ export class PendingLogins {
   /** Holds the login of this user if something is due after these proofs; `null` if nothing is. */
   async hold(
     user: AuthUser,
-    { proofs, transport, remember }: PendingProofs,
+    { proofs, transport, remember }: Omit<PendingProofs, 'userId'>,
     authenticatedAt: number,
   ): Promise<PendingLogin | null> {
     const methods = await this.dueFor(user, proofs);
@@ -64,7 +64,7 @@ export class PendingLogins {
     const token = await this.tokens.issue('pre_auth', {
       username: normalizeLogin(user.email),
       firstFactor: { authenticatedAt, tokensInvalidatedAfter: user.tokensInvalidatedAfter ?? null },
-      proved: { proofs, transport, ...(remember === undefined ? {} : { remember }) },
+      proved: { userId: user.id, proofs, transport, ...(remember === undefined ? {} : { remember }) },
       ...(challenge === null ? {} : { challengeId: sha256Hex(challenge) }),
     });
     return {

@@ -114,19 +114,21 @@ export class SecondFactorLoginService {
       if (!factor) throw refused();
       // By the id: whoever asks for an account with the address of the user does not use up the user's codes.
       const sent = await this.limits.consumeOrThrow('email_send', `2fa ${user.id}`);
-      await factor.request(user, { ip }).catch(async (error: unknown) => {
+      try {
+        await factor.request(user, { ip });
+      } catch (error) {
         await this.limits.refund(sent).catch(() => false);
         throw error;
-      });
+      }
     } catch (error) {
       throw asAuthError(error, 'A second factor');
     }
   }
 
   /** The account, if it is as it was at the first factor. */
-  private async ownerOf({ username, tokensInvalidatedAfter }: HeldLogin): Promise<AuthUser | null> {
+  private async ownerOf({ username, userId, tokensInvalidatedAfter }: HeldLogin): Promise<AuthUser | null> {
     const user = await this.users.findByLogin(username);
-    return isActive(user) && hasCutoff(user, tokensInvalidatedAfter) ? user : null;
+    return isActive(user) && user.id === userId && hasCutoff(user, tokensInvalidatedAfter) ? user : null;
   }
 
   /** The factor of this method, if the user has it and it is not the first one. */

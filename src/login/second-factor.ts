@@ -33,7 +33,7 @@ export abstract class SecondFactor {
   /** Its name in `Session.amr`, such as `totp`; `aalOf` says what it is worth. */
   abstract readonly method: string;
 
-  /** Whether this user has it. Asked at every login. */
+  /** Whether this user has it. Asked at every login, also within a transaction that holds a connection: be quick. */
   abstract isEnrolled(user: AuthUser): Promise<boolean>;
 
   /**

@@ -35,7 +35,8 @@ interface Waiting {
  * Sends mail after the answer, so that neither its speed nor its failure tells whether there was one to send (OWASP ASVS
  * 6.3.8).
  *
- * - At most `mail.concurrency` are sent at once and `mail.queue` wait; further ones are dropped.
+ * - At most `mail.concurrency` are sent at once and `mail.queue` wait; further ones are dropped. A finished mail, which is
+ *   a notice, takes the place of work that waits: a flood of requests keeps no owner from hearing what has happened.
  * - A mail that is not sent (dropped, refused, or not taken within `mail.timeout`) calls its `onUnsent`, once, and emits
  *   `mail.failed`. It is not tried again: what it brought is void, and the user asks again.
  * - A shutdown sends what is waiting, for `mail.shutdownTimeout`; then it gives up the rest in the same way. A process
@@ -136,7 +137,14 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
 
   private enqueue(posted: Posted): void {
     if (this.closed) return this.drop(posted, 'shutdown');
-    if (this.#waiting.length >= this.settings.queue + this.free) return this.drop(posted, 'queue_full');
+    if (this.#waiting.length >= this.settings.queue + this.free) {
+      // A finished mail is a notice to an owner; work that finds out whether there is one may come from anybody.
+      const isNotice = typeof posted !== 'function';
+      const at = isNotice ? this.#waiting.findLastIndex((one) => typeof one.posted === 'function') : -1;
+      const [displaced] = at < 0 ? [] : this.#waiting.splice(at, 1);
+      if (!displaced) return this.drop(posted, 'queue_full');
+      displaced.run(() => this.drop(displaced.posted, 'queue_full'));
+    }
     this.#waiting.push({ posted, run: AsyncLocalStorage.snapshot() });
     // Not within the request's turn, whatever the mailer does before it waits.
     setImmediate(() => this.sendNext());

@@ -305,7 +305,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     takes: 'AuthLink',
     done: 'The account has its old address.',
     answer: 'AuthDone',
-    errors: LINK_ERRORS,
+    errors: LINK_ERRORS.map((name) => (name === 'AuthUnavailable' ? 'AuthPasswordUnavailable' : name)),
   },
   deleteAccount: {
     id: 'authDeleteAccount',
@@ -361,7 +361,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     id: 'authChangePassword',
     summary: 'Change the password',
     description:
-      'Proves the current password, ends every other session and token of the account, and replaces this session. An account without a password gets its first one if its user has logged in lately.',
+      'Proves the current password, ends every other session and token of the account, and replaces this session. A first password ends this session too. An account without a password gets its first one if its user has logged in lately.',
     session: 'needed',
     cookie: 'set',
     takes: 'AuthPasswordChange',
@@ -372,7 +372,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'AuthCrossOrigin',
       'AuthSessionNotFound',
       'AuthBodyTooLarge',
-      'AuthInvalidInput',
+      'AuthWeakPassword',
       'AuthRateLimited',
       'AuthUnsupported',
       'AuthPasswordUnavailable',
@@ -399,10 +399,10 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
     done: 'The session is fresh.',
     answer: 'AuthStepUp',
     errors: [
-      'AuthInvalidCredentials',
+      'AuthProofRefused',
       'AuthCrossOrigin',
       'AuthBodyTooLarge',
-      'AuthWeakPassword',
+      'AuthInvalidInput',
       'AuthRateLimited',
       'AuthLoginUnavailable',
     ],
@@ -467,6 +467,10 @@ function errorsOf({ takesJwts }: RouteFacts) {
     AuthUnauthenticated: {
       ...errorAnswer('UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
       description: 'No live session came with the request.',
+    },
+    AuthProofRefused: {
+      ...errorAnswer('INVALID_CREDENTIALS', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
+      description: 'The password is wrong, or no live session came with the request.',
     },
     AuthNotFresh: {
       ...errorAnswer('STEP_UP_REQUIRED', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
@@ -697,7 +701,12 @@ function errorHeadersOf(name: ErrorName, described: Description, facts: RouteFac
     }),
   };
 }
-const WITHOUT_SESSION: ReadonlySet<ErrorName> = new Set(['AuthUnauthenticated', 'AuthNotFresh', 'AuthPasswordRefused']);
+const WITHOUT_SESSION: ReadonlySet<ErrorName> = new Set([
+  'AuthUnauthenticated',
+  'AuthNotFresh',
+  'AuthProofRefused',
+  'AuthPasswordRefused',
+]);
 const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set([...WITHOUT_SESSION, 'AuthInvalidCredentials']);
 /** RFC 9470: what is asked for stands beside the scheme. */
 const ASKS_FOR_MORE: ReadonlySet<ErrorName> = new Set(['AuthNotFresh', 'AuthPasswordRefused']);

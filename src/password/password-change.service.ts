@@ -33,7 +33,8 @@ export interface ChangedPassword {
   /** The account after the change. */
   readonly user: AuthUser;
   /**
-   * The new value of the kept session's cookie, or its new bearer token, shown only this once. `null` without `keep`.
+   * The new value of the kept session's cookie, or its new bearer token, shown only this once. `null` without `keep`, and
+   * after a first password, which ends that session too: its user logs in.
    */
   readonly credential: CookieValue | null;
 }
@@ -50,7 +51,7 @@ export interface ChangedPassword {
  *   transport: 'bearer',
  *   ip,
  * });
- * return { token: credential!.value }; // the old token is refused from now on
+ * return { token: credential?.value ?? null }; // the old token is refused from now on
  * ```
  */
 @Injectable()
@@ -73,7 +74,7 @@ export class PasswordChangeService {
 
   /**
    * Sets the password to `next` if `current` is the right one. Then every session, JWT and signed cookie of the user
-   * ends. In place of `keep` there is a new session with a full lifetime and a new handle, since its user has just
+   * ends. In place of `keep`, unless it was a first password, there is a new session with a full lifetime and a new handle, since its user has just
    * proved who they are; its old token is refused at once. Of concurrent calls with the same `current` exactly one
    * succeeds. Emits `password.changed`, and tells the owner by mail.
    *

@@ -95,6 +95,7 @@ describe.each(PLATFORMS)('the document of %s, password flows', (platform) => {
     expect(await send(RESET, { token, password: PASSWORD })).toBe('200');
     expect(await send(CHANGE, change, await logIn())).toBe('200');
     const again = await logIn();
+    expect(await send(CHANGE, { ...change, newPassword: 'short' }, again)).toBe('422 WEAK_PASSWORD');
     while ((await send(CHANGE, { ...change, currentPassword: 'wrong' }, again)) !== '429 RATE_LIMITED');
 
     const { id: newcomer } = await createUser(t.app);

@@ -107,6 +107,31 @@ describe('Outbox', () => {
     expect(unsent).toEqual([6, 7]);
   });
 
+  it('F46: a notice takes the place of work that waits, the last first, and of nothing else', async () => {
+    const { outbox, mailer, told, post } = await start({ concurrency: 1, queue: 2 });
+    post(1);
+    await until(() => mailer.held.length === 1);
+    const asked: number[] = [];
+    for (const n of [1, 2]) {
+      outbox.post(async () => {
+        asked.push(n);
+        return null;
+      });
+    }
+    post(2);
+    post(3);
+    post(4);
+    await until(() => told.length === 3);
+    expect(told).toEqual(Array(3).fill(expect.objectContaining({ type: 'mail.failed', reason: 'queue_full' })));
+    while (outbox.state.sending > 0) {
+      await until(() => mailer.held.length > 0 || outbox.state.sending === 0);
+      mailer.held.splice(0).forEach(({ resolve }) => resolve());
+    }
+    await outbox.idle();
+    expect(asked).toEqual([]);
+    expect(told.slice(3)).toEqual(Array(3).fill(expect.objectContaining({ type: 'mail.sent' })));
+  });
+
   it('F15: a mail that the mailer refuses is taken back once, and the others go on', async () => {
     const { outbox, mailer, told, unsent, post } = await start();
     post(1);

@@ -244,7 +244,7 @@ async function copy(
     all.present += present.size;
     for (const { id, newId, address } of rest) {
       const here = present.get(newId);
-      if (here !== undefined && (addressesChanged || address === null || normalizeLogin(here) === address)) continue;
+      if (here !== undefined && (addressesChanged || normalizeLogin(here) === address)) continue;
       // As where two systems have the same ids: whoever logs in to one would be somebody of the other.
       const other =
         here === undefined

@@ -1,5 +1,6 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { isAuthError } from '../../auth.errors.js';
+import { AuthConfig } from '../../config/auth-config.js';
 import { TokenRevocationService } from '../../revocation/token-revocation.service.js';
 import { formatInstant } from '../../common/instant.js';
 import { SessionService, type ListedSession } from '../../session/session.service.js';
@@ -66,7 +67,7 @@ has to override invalidateTokens() for that, and --config has to name it.`,
       const jwts = auth.get(JwtSessionService);
       if (handle === undefined) {
         const count = (await service.revokeAllForUser(id)) + (await jwts.revokeAllForUser(id));
-        await endStateless(auth, id);
+        await endStateless(auth, id, count > 0);
         return ended(id, count);
       }
       if ((await service.revokeByHandle(id, handle)) || (await jwts.revokeByHandle(id, handle))) return ended(id, 1);
@@ -79,13 +80,15 @@ has to override invalidateTokens() for that, and --config has to name it.`,
 };
 
 /** Also what has no row here: JWTs, signed cookies, and sessions of the system before that are still to come. */
-async function endStateless(auth: INestApplicationContext, userId: string): Promise<void> {
+async function endStateless(auth: INestApplicationContext, userId: string, isTold: boolean): Promise<void> {
+  const { hasStatelessSessions } = auth.get(AuthConfig);
   // In plain JavaScript a directory may extend nothing.
-  if (typeof auth.get(UserDirectory).invalidateTokens !== 'function') return;
+  if (typeof auth.get(UserDirectory).invalidateTokens !== 'function' && !hasStatelessSessions) return;
   try {
-    await auth.get(TokenRevocationService).moveCutoff(userId);
+    const revocation = auth.get(TokenRevocationService);
+    await (isTold ? revocation.moveCutoff(userId) : revocation.revokeAllForUser(userId));
   } catch (error) {
-    if (!isAuthError(error, 'UNSUPPORTED')) throw error;
+    if (hasStatelessSessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
   }
 }
 

@@ -207,6 +207,16 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
     expect(await addressOf(ada)).toBe(next);
   });
 
+  it('F17: an address of another program that is somebody else’s in our spelling moves nobody', async () => {
+    const [eve] = await t.db.query<{ id: string }>(
+      `INSERT INTO users (email, password_hash) VALUES ($1, '!') RETURNING id`,
+      [ada.email.replace('a', 'ａ')],
+    );
+    await post('change-email', { email: next }, await signInAs(t.app, eve!.id)).expect(202);
+    expect(await newMails(t.app)).toEqual([]);
+    expect(await addressOf(ada)).toBe(ada.email);
+  });
+
   it('F46: the takeover: a stolen session moves the account, and the revert throws the attacker out', async () => {
     const stolen = await signInAs(t.app, ada.id);
     const mailbox = `eve${accounts}@evil.example`;

@@ -429,6 +429,7 @@ describe.each(PLATFORMS)('password reset on %s', (platform) => {
     const exchange = await tokens.issue('oidc_exchange', { username: ada.email });
     const change = await tokens.issue('email_change', {
       username: ada.email,
+      account: '7',
       from: ada.email,
       to: 'new@example.com',
     });

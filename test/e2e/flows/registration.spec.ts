@@ -419,7 +419,7 @@ describe.each(PLATFORMS)('registration on %s', (platform) => {
       password_reset: await tokens.issue('password_reset', { username }),
       pre_auth: await tokens.issue('pre_auth', { username }),
       oidc_exchange: await tokens.issue('oidc_exchange', { username }),
-      email_change: await tokens.issue('email_change', { username, from: username, to: email }),
+      email_change: await tokens.issue('email_change', { username, account: '7', from: username, to: email }),
     } as const;
     for (const [type, other] of Object.entries(others)) {
       expectRefused(await own.confirm({ token: other, password: PASSWORD }));
