@@ -9,6 +9,7 @@
  */
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { compileFunction } from 'node:vm';
 import ts from 'typescript';
 
 const TARGET = 'dist/commonjs';
@@ -25,7 +26,12 @@ for (const module of modules) {
   const code = withoutDocumentation(readFileSync(join('dist', module), 'utf8'));
   writeFileSync(join('dist', module), code);
   // Nobody requires the command line.
-  if (!module.startsWith('cli/')) write(join(TARGET, module), asCommonJs(code));
+  if (!module.startsWith('cli/')) {
+    const commonJs = asCommonJs(code);
+    // As Node and Jest wrap it: a name such as `require` at the top of a module does not pass.
+    compileFunction(commonJs, ['exports', 'require', 'module', '__filename', '__dirname'], { filename: module });
+    write(join(TARGET, module), commonJs);
+  }
 }
 for (const declaration of declarations) {
   const target = join(TARGET, declaration.slice('dist/'.length));

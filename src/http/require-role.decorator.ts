@@ -1,6 +1,6 @@
 import { AuthError } from '../auth.errors.js';
 import { isRole } from '../user/roles.js';
-import { require } from './requirement.js';
+import { asks } from './requirement.js';
 
 /**
  * For users who have one of these roles; everybody else who is logged in gets `FORBIDDEN` (403). The roles are those of
@@ -27,7 +27,7 @@ export function RequireRole(...roles: readonly [string, ...string[]]): MethodDec
   if (roles.length === 0 || !roles.every(isRole)) {
     throw new TypeError("RequireRole needs names of roles such as 'admin', of a-z, 0-9, :, _ and -.");
   }
-  return require(({ user }) =>
+  return asks(({ user }) =>
     roles.some((role) => user.roles?.includes(role))
       ? null
       : new AuthError('FORBIDDEN', `The user needs the role ${roles.join(' or ')}.`, { roles }),

@@ -20,7 +20,7 @@ export interface RequiredAt {
 }
 
 /** @internal One more requirement of a handler or class. */
-export function require(requirement: Requirement): MethodDecorator & ClassDecorator {
+export function asks(requirement: Requirement): MethodDecorator & ClassDecorator {
   return (target: object, key?: string | symbol, descriptor?: PropertyDescriptor) => {
     const marked = (descriptor?.value ?? target) as object;
     const others = (Reflect.getMetadata(REQUIREMENTS, marked) as Requirement[] | undefined) ?? [];
