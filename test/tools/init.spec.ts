@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { latchkeyProcess } from '../support/command.js';
+import { until } from '../support/heard.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 const call = promisify(execFile);
@@ -72,7 +73,15 @@ async function started(application: string, env: Record<string, string>): Promis
     child.stderr!.on('data', hear);
     child.once('exit', () => fail(new Error(said)));
   });
-  return `http://127.0.0.1:${port}`;
+  const url = `http://127.0.0.1:${port}`;
+  // Nest says so before the port is open.
+  await until(() =>
+    fetch(url).then(
+      () => true,
+      () => false,
+    ),
+  );
+  return url;
 }
 
 async function database(): Promise<TestDatabase> {
