@@ -62,8 +62,11 @@ export { AuthTransaction } from './postgres/auth-transaction.js';
 export { AuthEvents } from './events/auth-events.js';
 export type { AuthEventListener } from './events/auth-events.js';
 export type {
+  AccountDeleted,
   AccountRegistered,
   AuthEvent,
+  EmailChanged,
+  EmailReverted,
   EmailVerified,
   LoggedOut,
   LoginFailed,
@@ -77,6 +80,8 @@ export type {
   BreachCheckFault,
   RateLimitReached,
   RevocationReason,
+  RoleChanged,
+  SessionImported,
   SessionCreated,
   SessionExtended,
   SessionReuseDetected,

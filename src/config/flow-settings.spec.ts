@@ -23,7 +23,7 @@ describe('the option flows', () => {
     const options = { secrets: ['x'.repeat(32)], baseUrl, mail, flows: written };
     const config = AuthConfig.from(options, { mailer: SomeMailer, flows });
     expect(config.flows).toEqual({
-      registration: { routes: true, legacyVerified: false },
+      registration: { routes: true },
       passwordChange: { routes: true },
       freshness: minutes(15),
     });

@@ -12,13 +12,7 @@ export class FlowSettings {
 }
 
 /** `POST register`, `POST register/confirm` and `POST register/resend`. Needs `mailer`. */
-export class RegistrationSettings extends FlowSettings {
-  /**
-   * Whether an account of another program, whose `email_verified_at` is null, counts as one whose owner has proved the
-   * mailbox. Default false.
-   */
-  legacyVerified: boolean = false;
-}
+export class RegistrationSettings extends FlowSettings {}
 
 /** `POST forgot-password` and `POST reset-password`. Needs `mailer`. */
 export class PasswordResetSettings extends FlowSettings {

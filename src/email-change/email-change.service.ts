@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
+import { asAuthError, AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { later } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
@@ -119,7 +119,7 @@ export class EmailChangeService {
       const had = await this.users.findPasswordHash(user.id);
       const before = await this.set(user, normalizeLogin(undo.from), this.next(user));
       await this.users.setPasswordHash(user.id, had === NO_PASSWORD ? NO_PASSWORD : useless);
-      await this.moveCutoff(user.id);
+      await this.revocation.endStateless(user.id, { isTold: false });
       if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(user.id);
       for (const login of [user.email, before.email]) await this.tokens.revokeAllForLogin(login);
       // Not the earlier ones: a thief who moves the account twice gets the later one, and must not void the owner's.
@@ -198,15 +198,6 @@ export class EmailChangeService {
     const token = await this.tokens.issue('password_reset', { username: normalizeLogin(user.email) });
     const { ttl } = this.config.ephemeralTokens.get('password_reset')!;
     return { kind: 'password_reset', to: user.email, userId: user.id, facts: { token, validFor: ttl } };
-  }
-
-  /** A directory without cutoffs can only end what is stored: enough, unless there are stateless sessions. */
-  private async moveCutoff(userId: string): Promise<void> {
-    try {
-      await this.revocation.revokeAllForUser(userId);
-    } catch (error) {
-      if (this.config.hasStatelessSessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
-    }
   }
 }
 

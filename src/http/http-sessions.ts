@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { AuthError, isAuthError } from '../auth.errors.js';
+import { AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { FirstFactor } from '../config/ephemeral-token-settings.js';
@@ -351,7 +351,7 @@ export class HttpSessions {
   async endAll(request: HttpRequest, response: object, userId: string): Promise<number> {
     // First, since our own directory deletes the sessions with the cutoff, and does not say how many.
     const ended = await this.sessions.revokeAllForUser(userId);
-    await this.moveCutoff(userId, ended > 0);
+    await this.revocation.endStateless(userId, { isTold: ended > 0 });
     this.emitLogout(request, { userId, handle: null });
     await this.legacy.end(request);
     this.clear(request, response);
@@ -407,15 +407,6 @@ export class HttpSessions {
       );
     }
     return this.logins.begin(user, proofs, { ...context, login: name, authenticatedAt, tokensInvalidatedAfter });
-  }
-
-  /** A directory without cutoffs can only end what is stored: enough, unless there are stateless sessions. */
-  private async moveCutoff(userId: string, isTold: boolean): Promise<void> {
-    try {
-      await (isTold ? this.revocation.moveCutoff(userId) : this.revocation.revokeAllForUser(userId));
-    } catch (error) {
-      if (this.config.hasStatelessSessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
-    }
   }
 
   private context(request: HttpRequest): Pick<LoginContext, 'ip' | 'userAgent'> {

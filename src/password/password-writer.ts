@@ -1,7 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
-import { AuthConfig } from '../config/auth-config.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
@@ -20,7 +18,6 @@ export class PasswordWriter {
     private readonly sessions: SessionStore,
     private readonly revocation: TokenRevocationService,
     private readonly notices: OwnerNotices,
-    private readonly config: AuthConfig,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
   ) {}
@@ -32,7 +29,7 @@ export class PasswordWriter {
   async write(userId: string, hash: string, replaces: string): Promise<AuthUser | null> {
     if (!(await this.users.setPasswordHash(userId, hash, { replaces }))) return null;
     // After that, so that a login with the old password in between ends too.
-    await this.moveCutoff(userId);
+    await this.revocation.endStateless(userId, { isTold: true });
     // Our own directory has ended and told of them by then.
     if (this.sessions.joinsTransactions) await this.endStored(userId);
     const user = await this.users.findById(userId);
@@ -51,14 +48,5 @@ export class PasswordWriter {
     if (count === 0) return;
     const of = { userId, handle: null, reason: 'password_changed', count } as const;
     this.events.emitAfterTransaction({ type: 'session.revoked', at: this.clock.now(), ...of });
-  }
-
-  /** A directory without cutoffs can only end what is stored: enough, unless there are stateless sessions. */
-  private async moveCutoff(userId: string): Promise<void> {
-    try {
-      await this.revocation.moveCutoff(userId);
-    } catch (error) {
-      if (this.config.hasStatelessSessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
-    }
   }
 }

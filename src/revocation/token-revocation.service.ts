@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { AuthError } from '../auth.errors.js';
+import { AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import { isActive, isBeforeCutoff } from '../user/account.js';
@@ -37,6 +38,7 @@ export class TokenRevocationService {
     private readonly users: UserDirectory,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
+    private readonly config: AuthConfig,
   ) {}
 
   /**
@@ -91,6 +93,22 @@ export class TokenRevocationService {
     const found = await this.users.invalidateTokens(checkedUserId(userId), this.clock.now());
     if (!this.users.publishesChanges) await this.channel.publish({ users: [userId] });
     return found;
+  }
+
+  /**
+   * Ends what has no row, for a caller that ends the stored sessions too. A directory without cutoffs is enough then,
+   * unless there are stateless sessions. `isTold`: the caller has emitted the event, which otherwise is done here.
+   *
+   * @throws {AuthError} `UNSUPPORTED` with signed cookies or JWT sessions, if your `UserDirectory` does not override
+   *   `invalidateTokens`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async endStateless(userId: string, { isTold }: { isTold: boolean }): Promise<void> {
+    try {
+      await (isTold ? this.moveCutoff(userId) : this.revokeAllForUser(userId));
+    } catch (error) {
+      if (this.config.hasStatelessSessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
+    }
   }
 
   /**

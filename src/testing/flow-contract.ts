@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { INestApplication } from '@nestjs/common';
 import { ApplicationConfig } from '@nestjs/core';
+import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { FlowName } from '../config/flow-settings.js';
 import type { Mail, MailKind } from '../mail/mail.js';
@@ -120,6 +121,10 @@ class Contract {
     return new Browser([url, ...path.filter((part) => part !== '')].join('/'));
   }
 
+  private get now(): number {
+    return this.app.get(Clock, { strict: false }).now();
+  }
+
   get sessionCookie(): string {
     return this.config.cookieName;
   }
@@ -127,13 +132,13 @@ class Contract {
   /** An account with this password. */
   async account(password: string): Promise<AuthUser> {
     const passwordHash = await this.app.get(PasswordHasher, { strict: false }).hash(password);
-    const user = await this.users.register({ email: this.email(), passwordHash, emailVerifiedAt: Date.now() });
+    const user = await this.users.register({ email: this.email(), passwordHash, emailVerifiedAt: this.now });
     assert(user, 'register() of the UserDirectory says that a new address is taken');
     return user;
   }
 
   logIn(user: AuthUser, age = 0): Promise<string> {
-    const context = age === 0 ? {} : { authenticatedAt: Date.now() - age };
+    const context = age === 0 ? {} : { authenticatedAt: this.now - age };
     return signInAs(this.app, user.id, context);
   }
 

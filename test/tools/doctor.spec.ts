@@ -148,8 +148,6 @@ describe('latchkey doctor', () => {
       ['PASS', 'before there is an account'],
       ['PASS', 'by mail'],
     ]);
-    const legacy = { ...mailed.extras, flows: { registration: { legacyVerified: true } } };
-    expect(await ofFlows({ ...mailed, extras: legacy })).toContainEqual(['DEVIATION', 'not those of earlier accounts']);
     expect(await ofFlows({ extras: { flows: ['passwordChange'] } })).toEqual([['DEVIATION', 'from nobody']]);
   });
 

@@ -1,5 +1,3 @@
-import type { INestApplicationContext } from '@nestjs/common';
-import { isAuthError } from '../../auth.errors.js';
 import { AuthConfig } from '../../config/auth-config.js';
 import { TokenRevocationService } from '../../revocation/token-revocation.service.js';
 import { formatInstant } from '../../common/instant.js';
@@ -67,7 +65,12 @@ has to override invalidateTokens() for that, and --config has to name it.`,
       const jwts = auth.get(JwtSessionService);
       if (handle === undefined) {
         const count = (await service.revokeAllForUser(id)) + (await jwts.revokeAllForUser(id));
-        await endStateless(auth, id, count > 0);
+        // In plain JavaScript a directory may extend nothing: enough, if there is nothing that only it could end.
+        const isKept = typeof auth.get(UserDirectory).invalidateTokens === 'function';
+        if (isKept || auth.get(AuthConfig).hasStatelessSessions) {
+          // Also sessions of the system before that are still to come.
+          await auth.get(TokenRevocationService).endStateless(id, { isTold: count > 0 });
+        }
         return ended(id, count);
       }
       if ((await service.revokeByHandle(id, handle)) || (await jwts.revokeByHandle(id, handle))) return ended(id, 1);
@@ -78,19 +81,6 @@ has to override invalidateTokens() for that, and --config has to name it.`,
     });
   },
 };
-
-/** Also what has no row here: JWTs, signed cookies, and sessions of the system before that are still to come. */
-async function endStateless(auth: INestApplicationContext, userId: string, isTold: boolean): Promise<void> {
-  const { hasStatelessSessions } = auth.get(AuthConfig);
-  // In plain JavaScript a directory may extend nothing.
-  if (typeof auth.get(UserDirectory).invalidateTokens !== 'function' && !hasStatelessSessions) return;
-  try {
-    const revocation = auth.get(TokenRevocationService);
-    await (isTold ? revocation.moveCutoff(userId) : revocation.revokeAllForUser(userId));
-  } catch (error) {
-    if (hasStatelessSessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
-  }
-}
 
 const ended = (userId: string, revoked: number) => ({
   data: { userId, revoked },

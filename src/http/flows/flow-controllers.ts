@@ -27,7 +27,7 @@ export type FlowHandler =
   | keyof StepUpController;
 
 /** The classes that have the routes of these flows. */
-export function flowControllersOf(flows: readonly FlowName[]): Type[] {
+function flowControllersOf(flows: readonly FlowName[]): Type[] {
   return flows.flatMap((flow) => CONTROLLERS[flow] ?? []);
 }
 

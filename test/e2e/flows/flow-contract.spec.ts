@@ -7,14 +7,18 @@ import { MAIL } from '../../support/flows.js';
 
 const FLOWS = ['registration', 'passwordReset', 'passwordChange', 'emailChange', 'accountDeletion', 'stepUp'] as const;
 
-describe.each(PLATFORMS)('the contract of the flows on %s', (platform) => {
+describe.each([
+  ...PLATFORMS.map((platform) => [platform, 'a running clock'] as const),
+  ['express', 'a frozen clock'] as const,
+])('the contract of the flows on %s with %s', (platform, clock) => {
   let t: TestApp;
   beforeAll(async () => {
     t = await startTestApp({
       platform,
       auth: { ...MAIL, flows: [...FLOWS], rateLimits: undefined },
       configure: (app) => void app.setGlobalPrefix('api'),
-      override: (builder) => builder.overrideProvider(Clock).useClass(SystemClock),
+      override: (builder) =>
+        clock === 'a frozen clock' ? builder : builder.overrideProvider(Clock).useClass(SystemClock),
     });
   });
   afterAll(() => t?.close());
