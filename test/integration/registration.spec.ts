@@ -12,7 +12,8 @@ import {
 import { RegistrationService } from 'nestjs-latchkey/engine';
 import { MemoryMailer } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { createUser, PASSWORD, SECRET, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD, SECRET, startTestApp } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { startOwnPostgres } from '../support/own-postgres.js';
 import { startRacers, type Racers } from '../support/racers.js';
 import { accountOf, kindsTo, mailTo, newAddress, REGISTRATION } from '../support/registration.js';
@@ -24,13 +25,11 @@ const outcome = (work: Promise<unknown>): Promise<string> =>
     (error: unknown) => (error instanceof AuthError ? error.code : Promise.reject(error as Error)),
   );
 
-let t: TestApp;
+const t = sharedTestApp({ auth: REGISTRATION });
 let registration: RegistrationService;
-beforeAll(async () => {
-  t = await startTestApp({ auth: REGISTRATION });
+beforeAll(() => {
   registration = t.app.get(RegistrationService);
 });
-afterAll(() => t?.close());
 
 describe('F31: two processes', () => {
   let racers: Racers;
