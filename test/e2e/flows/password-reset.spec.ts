@@ -744,5 +744,5 @@ describe('password reset, configured otherwise', () => {
     } finally {
       await racers.stop();
     }
-  });
+  }, 60_000);
 });
