@@ -25,7 +25,8 @@ export default defineConfig({
         }
       });
       // A wide table scrolls by itself, also for those who have only a keyboard.
-      md.renderer.rules['table_open'] = () => '<div class="table" tabindex="0" role="group" aria-label="Table"><table>\n';
+      md.renderer.rules['table_open'] = () =>
+        '<div class="table" tabindex="0" role="group" aria-label="Table"><table>\n';
       md.renderer.rules['table_close'] = () => '</table></div>\n';
     },
   },
@@ -37,7 +38,7 @@ export default defineConfig({
       { text: 'GitHub', link: 'https://github.com/nestjs-latchkey/nestjs-latchkey' },
     ],
     sidebar: {
-      '/api/': apiSidebarOf(new URL('../api', import.meta.url).pathname, ENTRIES),
+      '/api/': apiSidebarOf(ENTRIES),
       '/': readSidebar(),
     },
     outline: [2, 3],

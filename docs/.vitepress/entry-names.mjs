@@ -12,7 +12,8 @@ const NAMES = new Map([
 export function load({ converter }) {
   converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
     for (const entry of project.children ?? []) {
-      if (!NAMES.has(entry.name)) throw new Error(`docs/.vitepress/entry-names.mjs does not know the entry ${entry.name}.`);
+      if (!NAMES.has(entry.name))
+        throw new Error(`docs/.vitepress/entry-names.mjs does not know the entry ${entry.name}.`);
       entry.name = NAMES.get(entry.name);
     }
   });

@@ -1,25 +1,16 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 
 export interface SidebarItem {
   text: string;
   link?: string;
   items?: SidebarItem[];
+  /** There, so that it can be opened and closed. */
   collapsed?: boolean;
 }
 
-/** What typedoc calls its folders, in the order of the sidebar. */
-const KINDS = {
-  classes: 'Classes',
-  functions: 'Functions',
-  variables: 'Values',
-  interfaces: 'Interfaces',
-  'type-aliases': 'Types',
-};
-
 /**
- * The sidebar is the list of docs/README.md: a heading is a group, a list item a page. Further links before the first
- * comma-free text, as "Recipes: one, two", are pages below it.
+ * The sidebar is the list of docs/README.md: a heading is a group, the first link of a list item a page, and its other
+ * links the pages below that.
  */
 export function sidebarOf(index: string): SidebarItem[] {
   const groups = index.split(/^## /m).slice(1);
@@ -45,19 +36,9 @@ function pathOf(page: string): string {
   return `/${page.replace(/(?:README|index)\.md$/, '').replace(/\.md$/, '')}`;
 }
 
-/** The sidebar of what typedoc has written into a folder, which need not be there. */
-export function apiSidebarOf(folder: string, entries: readonly string[]): SidebarItem[] {
-  return entries.map((entry) => ({
-    text: entry,
-    link: `/api/${entry}/`,
-    collapsed: true,
-    items: Object.entries(KINDS).flatMap(([kind, text]) => {
-      const files = join(folder, entry, kind);
-      if (!existsSync(files)) return [];
-      const names = readdirSync(files).map((file) => file.replace(/\.md$/, ''));
-      return [{ text, items: names.toSorted().map((name) => ({ text: name, link: `/api/${entry}/${kind}/${name}` })) }];
-    }),
-  }));
+/** The sidebar of what typedoc writes: its entries. All names are on their pages, and the search has them. */
+export function apiSidebarOf(entries: readonly string[]): SidebarItem[] {
+  return entries.map((entry) => ({ text: entry, link: `/api/${entry}/` }));
 }
 
 /** Every address that a sidebar leads to. */
