@@ -30,7 +30,7 @@ const here = (line) =>
 
 try {
   for (const [, comment, language, block] of text.matchAll(
-    /(?:^<!-- (.+) -->\n\n)?^```(sh|js|console)\n(.*?)^```/gms,
+    /(?:^<!-- ([^\n]+) -->\n\n)?^```(sh|js|console)\n(.*?)^```/gms,
   )) {
     if (language === 'js') writeFileSync(join(folder, comment), here(block));
     else if (language === 'console') block.split(/^\$ /m).slice(1).forEach(compare);

@@ -14,6 +14,7 @@ export default defineConfig({
   srcExclude: ['README.md'],
   rewrites: { 'recipes/README.md': 'recipes/index.md' },
   ignoreDeadLinks: false,
+  head: [['link', { rel: 'icon', href: 'data:,' }]],
   markdown: {
     // Both reach WCAG AA on the background of a block.
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
