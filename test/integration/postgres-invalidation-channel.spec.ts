@@ -49,9 +49,14 @@ describe('PostgresInvalidationChannel', () => {
 
   it('H36: idle_session_timeout does not end the listening connection', async () => {
     const db = await createTestDatabase();
-    await db.query(`ALTER DATABASE ${new URL(db.url).pathname.slice(1)} SET idle_session_timeout = '200ms'`);
     const own = await startTestApp({ url: db.url, auth: { cache: { enabled: true } } });
     const listeners = () => db.query<{ pid: number }>(LISTENERS);
+    // The pool of the application has its connections: only the next listening one begins with this limit.
+    await db.query(`ALTER DATABASE ${new URL(db.url).pathname.slice(1)} SET idle_session_timeout = '200ms'`);
+    const [first] = await listeners();
+    await db.query('SELECT pg_terminate_backend($1)', [first!.pid]);
+    await until(async () => (await listeners()).some(({ pid }) => pid !== first!.pid));
+    await until(() => own.app.get(InvalidationChannel).isCurrent);
     const before = await listeners();
     // Another idle connection is ended meanwhile, one after the other.
     for (let i = 0; i < 2; i++) {
