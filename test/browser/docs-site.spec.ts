@@ -155,7 +155,7 @@ describe('documentation site in a browser', () => {
       return found;
     });
     expect(problems).toEqual([]);
-  }, 240_000);
+  }, 400_000);
 
   it('W1: a page of the API: nothing overflows on a phone; one in eight looked at as those of ours, in turn', async () => {
     const api = files.filter(isApi);
@@ -167,7 +167,7 @@ describe('documentation site in a browser', () => {
       return (await overflow(tab)).map((problem) => `${file}: ${problem}`);
     });
     expect(problems).toEqual([]);
-  }, 240_000);
+  }, 400_000);
 
   it('W1: the search finds a word without a network, and it and the menu of a phone are as readable', async () => {
     const { tab, problems } = await open();
