@@ -49,6 +49,8 @@ export async function checkFault(t: TestApp, fault: Fault): Promise<void> {
   t.clock.advance(days(25));
   const [during, afterwards] = await Promise.all(visitors.map((visits) => visits()));
   expect(missingRoutes(t, during!.all)).toEqual([]);
+  // Negative control: it does know the routes of the flows.
+  expect(missingRoutes(t, [])).toEqual(expect.arrayContaining(['POST login', 'POST register', 'DELETE account']));
   const limits = t.app.get(RateLimitService);
   const counted = async () => (await limits.check('email_send', '127.0.0.1')).remaining;
   const before = await counted();
