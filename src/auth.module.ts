@@ -6,7 +6,7 @@ import {
   type Provider,
   type Type,
 } from '@nestjs/common';
-import { APP_FILTER, HttpAdapterHost } from '@nestjs/core';
+import { APP_FILTER, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import {
@@ -145,6 +145,7 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
   constructor(
     private readonly config: AuthConfig,
     private readonly adapterHost: HttpAdapterHost,
+    private readonly modules: ModulesContainer,
   ) {
     super();
   }
@@ -197,11 +198,7 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
   configure(): void {
     const { httpAdapter } = this.adapterHost;
     if (this.config.routes) {
-      mountBodyRules(httpAdapter, this.config.routes.path, [
-        AuthController,
-        SecondFactorController,
-        ...FLOW_CONTROLLERS,
-      ]);
+      mountBodyRules(httpAdapter, this.modules, [AuthController, SecondFactorController, ...FLOW_CONTROLLERS]);
     }
     mountCookieParser(httpAdapter);
   }

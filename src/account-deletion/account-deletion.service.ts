@@ -53,7 +53,8 @@ export class AccountDeletionService {
       if (!isOurs) return false;
       // JWTs and signed cookies are answered from the memory of users.
       if (!this.users.publishesChanges) await this.channel.publish({ users: [userId] });
-      for (const key of [normalizeLogin(user.email), userId]) await this.tokens.revokeAllForLogin(key);
+      await this.tokens.revokeAllForLogin(normalizeLogin(user.email));
+      await this.tokens.revokeAllForAccount(userId);
       this.notices.tell(user, 'account_deleted', {});
       this.events.emitAfterTransaction({ type: 'account.deleted', at: this.clock.now(), userId });
       return true;

@@ -39,6 +39,11 @@ export function siteOfAddress(text: string | null | undefined): string | null {
   return address instanceof ipaddr.IPv6 ? networkOf(address, IPV6_SITE_PREFIX) : null;
 }
 
+/** The address with its /48 in place of an IPv6 address: for a limit that is for whole sites. `null` for none. */
+export function networkSubjectOf(text: string | null | undefined): string | null {
+  return siteOfAddress(text) ?? canonicalAddress(text);
+}
+
 /**
  * The networks of an address from wide to narrow, for sharing a scarce resource: for IPv6 those of a provider, a site
  * and a client, for IPv4 the /24 and the address. All clients without an address are one source.

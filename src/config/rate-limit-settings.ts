@@ -32,12 +32,25 @@ export interface RateLimitEvents {
   register_confirm: true;
   /** Requests from one address, of all flows that mail something. */
   mail_ip: true;
+  /** What `mail_ip`, `register_ip` and `password_reset_ip` count from one IPv6 /48, in addition to each /64 in it. */
+  mail_network: true;
   password_reset_send: true;
   password_reset_ip: true;
   password_change: true;
 }
 
 export type RateLimitEvent = Extract<keyof RateLimitEvents, string>;
+
+/**
+ * What is counted for the IPv6 /48 of an address beside the address itself: a provider gives a home or a server a /48 or
+ * a /56, which would be 65,536 or 256 buckets, each with the whole limit.
+ */
+export const NETWORK_EVENTS: Readonly<Partial<Record<string, RateLimitEvent>>> = {
+  login_ip: 'login_network',
+  mail_ip: 'mail_network',
+  register_ip: 'mail_network',
+  password_reset_ip: 'mail_network',
+};
 
 export interface RateLimitPolicy {
   /** The most events in any `window`; one more is refused. */
@@ -70,6 +83,7 @@ export class RateLimitSettings {
     register_ip: { limit: 10, window: hours(1) },
     register_confirm: { limit: 5, window: minutes(15) },
     mail_ip: { limit: 20, window: minutes(15) },
+    mail_network: { limit: 200, window: minutes(15) },
     password_reset_send: { limit: 3, window: minutes(15) },
     password_reset_ip: { limit: 10, window: minutes(15) },
     password_change: { limit: 5, window: minutes(15) },

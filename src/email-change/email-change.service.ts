@@ -91,6 +91,8 @@ export class EmailChangeService {
         to: user.email,
         userId: user.id,
         facts: { token: undo, validFor: ttl },
+        // The only way back: nobody can ask for it again.
+        retries: true,
       });
       this.events.emitAfterTransaction({ type: 'email.changed', at: this.clock.now(), userId: user.id });
       return changed;
@@ -123,7 +125,7 @@ export class EmailChangeService {
       if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(user.id);
       for (const login of [user.email, before.email]) await this.tokens.revokeAllForLogin(login);
       // Not the earlier ones: a thief who moves the account twice gets the later one, and must not void the owner's.
-      await this.tokens.revokeAllForLogin(user.id, { since: undo.changedAt });
+      await this.tokens.revokeAllForAccount(user.id, { since: undo.changedAt });
       this.notices.tell({ id: user.id, email: user.email }, 'email_reverted', {});
       if (had !== NO_PASSWORD) this.outbox.post(() => this.resetMail(before));
       this.events.emitAfterTransaction({ type: 'email.reverted', at: this.clock.now(), userId: user.id });
@@ -197,7 +199,7 @@ export class EmailChangeService {
   private async resetMail(user: AuthUser): Promise<MailDraft> {
     const token = await this.tokens.issue('password_reset', { username: normalizeLogin(user.email) });
     const { ttl } = this.config.ephemeralTokens.get('password_reset')!;
-    return { kind: 'password_reset', to: user.email, userId: user.id, facts: { token, validFor: ttl } };
+    return { kind: 'password_reset', to: user.email, userId: user.id, facts: { token, validFor: ttl }, retries: true };
   }
 }
 

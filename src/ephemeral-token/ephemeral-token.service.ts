@@ -15,6 +15,7 @@ import { normalizeLogin } from '../user/login-name.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { EphemeralTokenStore, type EphemeralTokenKey } from './ephemeral-token.store.js';
 import {
+  accountIdKey,
   accountKey,
   ephemeralTokenHash,
   newEphemeralToken,
@@ -165,6 +166,16 @@ export class EphemeralTokenService {
    */
   revokeAllForLogin(username: string, { since }: { since?: number } = {}): Promise<number> {
     return this.store.deleteByLogin(accountKey(username), since);
+  }
+
+  /**
+   * As `revokeAllForLogin`, for the tokens that belong to the account with this id and not to its login name, such as
+   * `email_revert`.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  revokeAllForAccount(userId: string, { since }: { since?: number } = {}): Promise<number> {
+    return this.store.deleteByLogin(accountIdKey(userId), since);
   }
 
   private key(type: string, token: unknown, value: string | null | undefined): EphemeralTokenKey | null {

@@ -147,6 +147,14 @@ export function accountKey(login: string): string {
   return columnKey(normalizeLogin(login), MAX_USERNAME_LENGTH);
 }
 
+/**
+ * The key of the account with this id, for tokens that outlive its login name. No login name has it, so that somebody who
+ * takes the id of another account for a name does not share its tokens: what `columnKey` hashes begins with a quote.
+ */
+export function accountIdKey(id: string): string {
+  return `sha256:${sha256Hex(`account ${id}`)}`;
+}
+
 /** The binding to compare with the row, or `null` if no row can match. */
 export function presentedBinding(
   type: string,
@@ -184,7 +192,7 @@ export function toColumns(type: string, rule: EphemeralTokenRule, fields: object
     const mistake = mistakeIn(column, value);
     if (mistake) mistakes[field] = mistake;
     else if (column === 'providerId') columns.providerId = value as number;
-    else if (column === 'username') columns.username = accountKey(value as string);
+    else if (column === 'username') columns.username = keyOf(field, value as string);
     else columns[column] = value as string;
   }
   if (type === 'slicer_download' && !mistakes['resource'] && !/^[^:]+:./s.test(columns.nonce ?? '')) {
@@ -254,6 +262,10 @@ function isPendingProofs(value: unknown): boolean {
 
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && !NO_JSONB.test(JSON.stringify(value));
+}
+
+function keyOf(field: string, value: string): string {
+  return field === 'account' ? accountIdKey(value) : accountKey(value);
 }
 
 function mistakeIn(column: Column, value: unknown): string | null {

@@ -1,8 +1,9 @@
-import { SetMetadata, type Type } from '@nestjs/common';
-import { PATH_METADATA } from '@nestjs/common/constants.js';
-import type { HttpAdapterHost } from '@nestjs/core';
+import { SetMetadata, type RequestMethod, type Type } from '@nestjs/common';
+import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
+import type { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import type { NextFunction, Request, Response } from 'express';
 import { AuthError } from '../auth.errors.js';
+import { routePlaceOf } from './route-place.js';
 
 /**
  * Handles bodies that the adapter cannot parse, on our routes, before Nest calls a handler. A route that takes a body
@@ -11,10 +12,10 @@ import { AuthError } from '../auth.errors.js';
  */
 export function mountBodyRules(
   adapter: HttpAdapterHost['httpAdapter'],
-  path: string,
+  modules: ModulesContainer,
   controllers: readonly Type[],
 ): void {
-  if (adapter.getType() === 'express') adapter.use(expressBodyErrors(path, controllers));
+  if (adapter.getType() === 'express') adapter.use(expressBodyErrors(modules, controllers));
   if (adapter.getType() === 'fastify') addFastifyHook(adapter.getInstance<FastifyLike>());
 }
 
@@ -43,32 +44,51 @@ function notJson(): AuthError {
   return new AuthError('INVALID_INPUT', 'The body is not JSON.', { fields });
 }
 
-function expressBodyErrors(path: string, controllers: readonly Type[]) {
-  const mounted = path.replaceAll(/^\/+|\/+$/g, '').replaceAll(/[^\w/-]/g, '.');
-  const routes = controllers.flatMap(routesOf);
-  const below = (body: 'taken' | 'ignored') => {
-    const paths = routes.filter((route) => route.body === body).map((route) => route.path);
-    return new RegExp(`/${mounted}/(${paths.join('|')})/?$`, 'i');
-  };
-  const takesBody = below('taken');
-  const takesNone = below('ignored');
+function expressBodyErrors(modules: ModulesContainer, controllers: readonly Type[]) {
+  // Not before the first of these errors: by then every controller is mounted.
+  let paths: Record<'taken' | 'ignored', RegExp> | undefined;
   // Four parameters make it an error handler.
   return (error: unknown, request: Request, _response: Response, next: NextFunction): void => {
     // body-parser's errors have a type; errors of other middleware are not about the body.
-    const isOfBody = typeof (error as { type?: unknown } | null)?.type === 'string';
-    const asked = isOfBody ? decoded(request.originalUrl.split('?')[0]!) : '';
-    if (isOfBody && takesNone.test(asked)) next();
-    else next(isUnreadable(error) && takesBody.test(asked) ? notJson() : error);
+    if (typeof (error as { type?: unknown } | null)?.type !== 'string') return next(error);
+    paths ??= { taken: pathsThat('taken', modules, controllers), ignored: pathsThat('ignored', modules, controllers) };
+    const asked = decoded(request.originalUrl.split('?')[0]!);
+    if (paths.ignored.test(asked)) next();
+    else next(isUnreadable(error) && paths.taken.test(asked) ? notJson() : error);
   };
 }
 
-/** The marked handlers of a controller; their paths as regular expressions. */
-function routesOf({ prototype }: Type): { path: string; body: unknown }[] {
-  const handlers = Object.getOwnPropertyNames(prototype).map((name) => Reflect.get(prototype, name) as object);
+/** The whole paths of our handlers that do this with their bodies: one of the application that ends like it is not ours. */
+function pathsThat(body: 'taken' | 'ignored', modules: ModulesContainer, controllers: readonly Type[]): RegExp {
+  const paths = [...modules.values()].flatMap((module) =>
+    [...module.controllers.values()].flatMap(({ metatype }) => {
+      if (typeof metatype !== 'function' || !controllers.some((ours) => metatype.prototype instanceof ours)) return [];
+      const { paths, place } = routePlaceOf(metatype as Type, module, modules);
+      return routesOf(metatype as Type)
+        .filter((route) => route.body === body)
+        .flatMap(({ path, method }) => paths.create({ ...place, methodPath: path }, method));
+    }),
+  );
+  return new RegExp(`^(?:${paths.map(patternOf).join('|') || '(?!)'})/?$`, 'i');
+}
+
+const patternOf = (path: string): string =>
+  path
+    .replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
+    .replaceAll(/:\w+/g, '[^/]+')
+    .replace(/\/$/, '');
+
+/** The marked handlers of a controller, those that it inherits among them. */
+function routesOf(controller: Type): { path: string; method: RequestMethod; body: unknown }[] {
+  const { prototype } = Object.getPrototypeOf(controller) as Type;
+  const handlers = Object.getOwnPropertyNames(prototype).map((name) =>
+    Object(Reflect.get(controller.prototype as object, name)),
+  ) as object[];
   return handlers.flatMap((handler) => {
-    const path = Reflect.getMetadata(PATH_METADATA, Object(handler)) as string | undefined;
-    const config = Reflect.getMetadata(FASTIFY_ROUTE_CONFIG, Object(handler)) as FastifyRoute['config'];
-    return path === undefined ? [] : [{ path: path.replaceAll(/:\w+/g, '[^/]+'), body: config?.[BODY] }];
+    const path = Reflect.getMetadata(PATH_METADATA, handler) as string | undefined;
+    const method = Reflect.getMetadata(METHOD_METADATA, handler) as RequestMethod;
+    const config = Reflect.getMetadata(FASTIFY_ROUTE_CONFIG, handler) as FastifyRoute['config'];
+    return path === undefined ? [] : [{ path, method, body: config?.[BODY] }];
   });
 }
 

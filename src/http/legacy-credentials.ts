@@ -9,10 +9,14 @@ import { ClientIp } from './client-ip.js';
 import { bearerOf } from './credentials.js';
 import { cookieValues, SessionCookie } from './session-cookie.js';
 
+/** How many different values of one old cookie are looked at: a browser has one, or a few for its paths. */
+const MOST = 5;
+
 /** The credentials of the old system in a request: see `LegacySessions`. Without `legacySessions` there are none. */
 @Injectable()
 export class LegacyCredentials {
   private readonly isSecure: boolean;
+  private readonly isSentEverywhere: boolean;
 
   constructor(
     private readonly legacy: LegacySessions,
@@ -21,11 +25,12 @@ export class LegacyCredentials {
     config: AuthConfig,
   ) {
     this.isSecure = config.cookie.secure;
+    this.isSentEverywhere = config.cookie.sameSite === 'none';
   }
 
   /** Opens a session of ours for the old cookie; `null` without one, or if there are two, of which one may be foreign. */
   async openByCookie(request: AuthRequest): Promise<CompletedLogin | null> {
-    if (this.legacy.sources.length === 0) return null;
+    if (this.legacy.sources.length === 0 || !this.takesOurCookie(request)) return null;
     const cookies = this.presented(request).filter(({ source }) => source.cookies.length > 0);
     return cookies.length === 1 ? this.open(request, cookies[0]!, 'cookie') : null;
   }
@@ -69,8 +74,17 @@ export class LegacyCredentials {
     return sources.flatMap((source) => {
       const sent = source.cookies.flatMap(({ name }) => cookieValues(header, name));
       if (source.cookies.length === 0 && bearer !== null) sent.push(bearer);
-      return sent.map((credential) => ({ source, credential }));
+      return [...new Set(sent)].slice(0, MOST).map((credential) => ({ source, credential }));
     });
+  }
+
+  /**
+   * Whether the browser would keep the cookie of ours that takes the place of the old one. An old cookie with
+   * `SameSite=None` also comes with what a foreign page embeds or fetches: exchanged there, it would be gone and ours lost.
+   */
+  private takesOurCookie(request: AuthRequest): boolean {
+    if (this.isSentEverywhere || headerOf(request, 'sec-fetch-site') !== 'cross-site') return true;
+    return headerOf(request, 'sec-fetch-mode') === 'navigate' && headerOf(request, 'sec-fetch-dest') === 'document';
   }
 
   private clear({ name, domain, path = '/' }: LegacyCookie): string {

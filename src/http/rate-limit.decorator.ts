@@ -9,7 +9,9 @@ import { RATE_LIMITS, type RateLimitBy, type RateLimitRule } from './rate-limit.
  * several ways. Several decorators on one handler are decided together, in one round trip: all are counted or none. The
  * count is exact across processes.
  *
- * - `by: 'ip'` (default): the client's address, see `trustedProxies`.
+ * - `by: 'ip'` (default): the client's address, see `trustedProxies`; an IPv6 address by its /64.
+ * - `by: 'network'`: the /48 of an IPv6 address, an IPv4 address itself. Put it beside `'ip'` with another event and a
+ *   higher limit: who has a /48 has 65,536 times the limit of `'ip'`. The module's own events do it by themselves.
  * - `by: 'user'`: the login name of the current user; the address if nobody is logged in.
  * - `by: (request) => string`: any text, such as `request.body.email`; for anything but a string (the client left it
  *   out) the address is used.

@@ -2,12 +2,15 @@ import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/com
 import { HttpAdapterHost, Reflector } from '@nestjs/core';
 import { asAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import { networkSubjectOf, siteOfAddress } from '../common/ip-address.js';
+import { NETWORK_EVENTS } from '../config/rate-limit-settings.js';
 import { secondsUntil } from '../rate-limit/rate-limit.policy.js';
 import {
   rateLimited,
   RateLimitService,
   type RateLimitDecision,
   type RateLimitResult,
+  type RateLimitTarget,
 } from '../rate-limit/rate-limit.service.js';
 import { authOf, requestOf, responseOf, type AuthRequest } from './auth-request.js';
 import { ClientIp } from './client-ip.js';
@@ -38,9 +41,7 @@ export class RateLimitGuard implements CanActivate {
     const rules = this.reflector.get<RateLimitRule[] | undefined>(RATE_LIMITS, context.getHandler());
     if (!rules) return true;
     const request = requestOf(context);
-    const verdict = await this.inTurn(request, () =>
-      this.decide(rules.map(({ event, by }) => ({ event, subject: this.subject(by, request) }))),
-    );
+    const verdict = await this.inTurn(request, () => this.decide(rules.flatMap((rule) => this.targets(rule, request))));
     const response = responseOf(context);
     if (response) this.answer(response, verdict);
     if (verdict.allowed) return true;
@@ -67,8 +68,17 @@ export class RateLimitGuard implements CanActivate {
     }
   }
 
+  /** A bucket of an address has one of its site beside it; those of several rules on one handler are one. */
+  private targets({ event, by }: RateLimitRule, request: AuthRequest | null): RateLimitTarget[] {
+    const target = { event, subject: this.subject(by, request) };
+    const network = by === 'ip' ? NETWORK_EVENTS[event] : undefined;
+    const site = network === undefined ? null : siteOfAddress(target.subject);
+    return site === null ? [target] : [target, { event: network!, subject: site }];
+  }
+
   private subject(by: RateLimitRule['by'], request: AuthRequest | null): string | null {
     if (!request) return null;
+    if (by === 'network') return networkSubjectOf(this.clientIp.of(request));
     const chosen = typeof by === 'function' ? by(request) : by === 'user' ? authOf(request)?.user.email : undefined;
     // Leaving a field out, or sending something other than text, must not bypass the limit.
     return typeof chosen === 'string' ? chosen : this.clientIp.of(request);

@@ -2,7 +2,8 @@ import type { RateLimitEvent } from '../config/rate-limit-settings.js';
 import type { AuthRequest } from './auth-request.js';
 
 /** Whose requests a limit counts together. */
-export type RateLimitBy<Request = AuthRequest> = 'ip' | 'user' | ((request: Request) => string | null | undefined);
+export type RateLimitBy<Request = AuthRequest> =
+  'ip' | 'network' | 'user' | ((request: Request) => string | null | undefined);
 
 export interface RateLimitRule {
   readonly event: RateLimitEvent;

@@ -8,6 +8,7 @@ import type { TokenPayload } from '../jwt/jwt-payload.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import { isSelfContained, type AuthenticatedSession, type EndedSession, type Session } from '../session/session.js';
 import { SessionService } from '../session/session.service.js';
+import { isBeforeCutoff } from '../user/account.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { proofClaims, proofOf } from './jwt-assurance.js';
 import type { AuthenticateOptions, CookieValue, ElevatedSession, OpeningContext } from './session-scheme.js';
@@ -54,6 +55,8 @@ export class BearerSessions {
         credential: { value: elevated.token, expiresAt: elevated.session.expiresAt },
       };
     }
+    // As `userOf` decides it; `confirmLogin` asks whether the account still has this cutoff.
+    if (isBeforeCutoff(session.createdAt, user.tokensInvalidatedAfter)) return null;
     const { token, payload } = this.encode(user, context);
     if (!(await this.jwts.elevate(user, payload, session, context))) return null;
     return { session: this.sessionOf(payload, user), credential: { value: token, expiresAt: payload.exp } };

@@ -135,5 +135,10 @@ export type MailDraft<Kind extends MailKind = MailKind> = {
      * a mail that does not come, and gives back the quota.
      */
     readonly onUnsent?: () => Promise<unknown>;
+    /**
+     * Whether it is tried again, for hours, while the mailer fails: for what nobody can ask for a second time. Only then
+     * is it unsent. Default false.
+     */
+    readonly retries?: boolean;
   };
 }[Kind];

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Injectable, type BeforeApplicationShutdown, type OnApplicationShutdown } from '@nestjs/common';
 import { Clock } from '../common/clock.js';
+import { hours, minutes, seconds, type Duration } from '../common/duration.js';
 import { SampledLogger } from '../common/sampled-logger.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { MailSettings } from '../config/mail-settings.js';
@@ -17,6 +18,8 @@ export type Posted = MailDraft | (() => Promise<MailDraft | null>);
 export interface OutboxState {
   /** Mails that wait for their turn. */
   readonly waiting: number;
+  /** Mails that have failed, and wait for their next try. */
+  readonly retrying: number;
   /** Mails that are being sent. */
   readonly sending: number;
   /** The mailer has failed or timed out three times in a row. */
@@ -25,10 +28,23 @@ export interface OutboxState {
 
 const FAILING_AFTER = 3;
 
+/** How long after each failure a mail with `retries` is tried again; after that many it is given up. */
+const RETRY_AFTER: readonly Duration[] = [seconds(10), minutes(1), minutes(10), hours(1), hours(6)];
+/** A clock that a test moves is looked at as often. */
+const LONGEST_TIMER = minutes(1);
+const TRIED_AGAIN: ReadonlySet<MailFailureReason> = new Set(['refused', 'timeout', 'queue_full']);
+
 /** In the context (`AsyncLocalStorage`) of whoever posted it, not of the request that made room for it. */
 interface Waiting {
   readonly posted: Posted;
   readonly run: <T>(work: () => T) => T;
+  /** How often it has failed. */
+  readonly failures: number;
+}
+
+interface Retry extends Waiting {
+  /** When its next try is due: epoch ms. */
+  readonly at: number;
 }
 
 /**
@@ -38,8 +54,9 @@ interface Waiting {
  * - At most `mail.concurrency` are sent at once and `mail.queue` wait; further ones are dropped. A finished mail, which is
  *   a notice, takes the place of work that waits: a flood of requests keeps no owner from hearing what has happened.
  * - A mail that is not sent (dropped, refused, or not taken within `mail.timeout`) calls its `onUnsent`, once, and emits
- *   `mail.failed`. It is not tried again: what it brought is void, and the user asks again.
- * - A shutdown sends what is waiting, for `mail.shutdownTimeout`; then it gives up the rest in the same way. A process
+ *   `mail.failed`. It is not tried again: what it brought is void, and the user asks again. One with `retries`, which
+ *   nobody can ask for again, is tried five more times within seven hours, and is unsent after the last.
+ * - A shutdown sends what is waiting, also for its next try, for `mail.shutdownTimeout`; then it gives up the rest. A process
  *   that is killed loses its mails, and their tokens expire.
  *
  * Mails of one account may arrive in another order than they were posted in.
@@ -60,10 +77,13 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
   private readonly logger = new SampledLogger();
   // Not shown by an inspection of the application: their tokens are secrets.
   readonly #waiting: Waiting[] = [];
+  #retries: Retry[] = [];
   readonly #sending = new Set<Promise<void>>();
   readonly #givingUp = new Set<(reason: MailFailureReason) => void>();
   private closed = false;
   private failures = 0;
+  private draining = false;
+  private retryTimer: NodeJS.Timeout | undefined;
   private readonly baseUrl: string;
   private readonly settings: Readonly<MailSettings>;
 
@@ -87,20 +107,22 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
     this.statements.afterTransaction((outcome) => {
       if (outcome === 'undone') return;
       // Better one notice too many, if it is not known how the transaction ended.
-      this.enqueue(mail);
+      this.enqueue({ posted: mail, run: AsyncLocalStorage.snapshot(), failures: 0 });
     });
   }
 
   get state(): OutboxState {
     return {
       waiting: this.#waiting.length,
+      retrying: this.#retries.length,
       sending: this.#sending.size,
       failing: this.failures >= FAILING_AFTER,
     };
   }
 
-  /** Resolves when every mail posted so far has been sent or given up. */
+  /** Resolves when every mail posted so far has been sent or given up, or waits for a try that is not due yet. */
   async idle(): Promise<void> {
+    this.retryDue();
     this.sendNext();
     while (this.#sending.size > 0) await Promise.all(this.#sending);
   }
@@ -118,6 +140,7 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
   /** Sends for `mail.shutdownTimeout`, and takes back the rest within as long again. */
   private async drain(): Promise<void> {
     const { shutdownTimeout } = this.settings;
+    this.draining = true;
     const timers: NodeJS.Timeout[] = [];
     const over = new Promise<void>((resolve) => {
       timers.push(
@@ -131,21 +154,22 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
 
   private giveUp(): void {
     this.closed = true;
-    for (const { posted, run } of this.#waiting.splice(0)) run(() => this.drop(posted, 'shutdown'));
+    for (const one of this.#waiting.splice(0)) one.run(() => this.drop(one, 'shutdown'));
     for (const giveUp of this.#givingUp) giveUp('shutdown');
   }
 
-  private enqueue(posted: Posted): void {
-    if (this.closed) return this.drop(posted, 'shutdown');
+  private enqueue(one: Waiting): void {
+    const { posted } = one;
+    if (this.closed) return this.drop(one, 'shutdown');
     if (this.#waiting.length >= this.settings.queue + this.free) {
       // A finished mail is a notice to an owner; work that finds out whether there is one may come from anybody.
       const isNotice = typeof posted !== 'function';
-      const at = isNotice ? this.#waiting.findLastIndex((one) => typeof one.posted === 'function') : -1;
+      const at = isNotice ? this.#waiting.findLastIndex((other) => typeof other.posted === 'function') : -1;
       const [displaced] = at < 0 ? [] : this.#waiting.splice(at, 1);
-      if (!displaced) return this.drop(posted, 'queue_full');
-      displaced.run(() => this.drop(displaced.posted, 'queue_full'));
+      if (!displaced) return this.drop(one, 'queue_full');
+      displaced.run(() => this.drop(displaced, 'queue_full'));
     }
-    this.#waiting.push({ posted, run: AsyncLocalStorage.snapshot() });
+    this.#waiting.push(one);
     // Not within the request's turn, whatever the mailer does before it waits.
     setImmediate(() => this.sendNext());
   }
@@ -156,9 +180,38 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
 
   private sendNext(): void {
     while (this.free > 0 && this.#waiting.length > 0) {
-      const { posted, run } = this.#waiting.shift()!;
-      this.track(run(() => this.deliver(posted)));
+      const one = this.#waiting.shift()!;
+      this.track(one.run(() => this.deliver(one)));
     }
+  }
+
+  /** Puts it off; false if there is no next try, or no room for it. */
+  private tryAgain(one: Waiting, draft: MailDraft, reason: MailFailureReason): boolean {
+    const after = RETRY_AFTER[one.failures];
+    const isMeant = draft.retries === true && TRIED_AGAIN.has(reason) && !this.draining;
+    if (!isMeant || after === undefined || this.#retries.length >= this.settings.queue) return false;
+    const failures = one.failures + 1;
+    this.#retries.push({ posted: draft, run: one.run, failures, at: this.clock.now() + after });
+    this.awaitRetry();
+    return true;
+  }
+
+  /** Those whose time has come; all of them when there will be no later. */
+  private retryDue(): void {
+    const now = this.clock.now();
+    const isDue = ({ at }: Retry) => this.draining || now >= at;
+    const due = this.#retries.filter(isDue);
+    this.#retries = this.#retries.filter((retry) => !isDue(retry));
+    for (const retry of due) this.enqueue(retry);
+    this.awaitRetry();
+  }
+
+  private awaitRetry(): void {
+    clearTimeout(this.retryTimer);
+    if (this.#retries.length === 0) return;
+    const next = Math.min(...this.#retries.map(({ at }) => at)) - this.clock.now();
+    this.retryTimer = setTimeout(() => this.retryDue(), Math.min(Math.max(next, 1), LONGEST_TIMER));
+    this.retryTimer.unref();
   }
 
   private track(work: Promise<void>): void {
@@ -171,14 +224,15 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
     this.#sending.add(done);
   }
 
-  private async deliver(posted: Posted): Promise<void> {
+  private async deliver(one: Waiting): Promise<void> {
+    const { posted } = one;
     let draft: MailDraft | null;
     try {
       draft = typeof posted === 'function' ? await this.prepared(posted) : posted;
     } catch (error) {
-      return this.failed(null, reasonOf(error, 'fault'), error);
+      return this.failed(one, null, reasonOf(error, 'fault'), error);
     }
-    if (draft) await this.send(draft);
+    if (draft) await this.send(one, draft);
   }
 
   /** A draft that comes too late is taken back: nobody will send it. */
@@ -192,19 +246,19 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
     });
   }
 
-  private async send(draft: MailDraft): Promise<void> {
+  private async send(one: Waiting, draft: MailDraft): Promise<void> {
     let mail: Mail | null;
     try {
       const missing = missingSetting(draft, this.settings);
       if (missing !== null) {
         this.logger.error(missing);
-        return this.failed(draft, 'fault');
+        return this.failed(one, draft, 'fault');
       }
       mail = composeMail(draft, this.baseUrl, this.settings);
     } catch (error) {
-      return this.failed(draft, 'fault', error);
+      return this.failed(one, draft, 'fault', error);
     }
-    if (!mail) return this.failed(draft, 'address');
+    if (!mail) return this.failed(one, draft, 'address');
     const giveUp = new AbortController();
     try {
       const sending = this.mailer.send(mail, giveUp.signal);
@@ -215,7 +269,7 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
       });
     } catch (error) {
       this.failures++;
-      return this.failed(draft, reasonOf(error, 'refused'), error);
+      return this.failed(one, draft, reasonOf(error, 'refused'), error);
     }
     this.failures = 0;
     const { kind, userId = null } = draft;
@@ -242,13 +296,20 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
     }
   }
 
-  private drop(posted: Posted, reason: MailFailureReason): void {
-    this.track(this.failed(typeof posted === 'function' ? null : posted, reason));
+  private drop(one: Waiting, reason: MailFailureReason): void {
+    this.track(this.failed(one, typeof one.posted === 'function' ? null : one.posted, reason));
   }
 
-  private async failed(draft: MailDraft | null, reason: MailFailureReason, error?: unknown): Promise<void> {
+  private async failed(
+    one: Waiting,
+    draft: MailDraft | null,
+    reason: MailFailureReason,
+    error?: unknown,
+  ): Promise<void> {
     const { kind = null, userId = null } = draft ?? {};
-    this.log(kind ?? '', reason, error);
+    const isTriedAgain = draft !== null && this.tryAgain(one, draft, reason);
+    this.log(kind ?? '', reason, error, isTriedAgain ? ' It is tried again.' : '');
+    if (isTriedAgain) return;
     if (draft) await this.takeBack(draft);
     this.events.emit({ type: 'mail.failed', at: this.clock.now(), kind, userId, reason });
   }
@@ -269,11 +330,11 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
   }
 
   /** Without the error's message, which comes from the mailer and may contain the mail. */
-  private log(kind: string, reason: MailFailureReason, error?: unknown): void {
+  private log(kind: string, reason: MailFailureReason, error?: unknown, then = ''): void {
     const { name, code } = Object(error ?? {}) as { name?: unknown; code?: unknown };
     const cause = [name, code].filter((word) => typeof word === 'string' && /^\w{1,40}$/.test(word)).join(' ');
     const what = kind === '' ? 'A mail' : `A mail of kind ${kind}`;
-    this.logger.warn(`${what} was not sent: ${REASONS[reason]}${cause && ` (${cause})`}.`);
+    this.logger.warn(`${what} was not sent: ${REASONS[reason]}${cause && ` (${cause})`}.${then}`);
   }
 }
 

@@ -1,17 +1,10 @@
-import {
-  RequestMethod,
-  VERSION_NEUTRAL,
-  VersioningType,
-  type Type,
-  type ControllerOptions,
-  type VersioningOptions,
-} from '@nestjs/common';
-import { METHOD_METADATA, MODULE_PATH, PATH_METADATA, VERSION_METADATA } from '@nestjs/common/constants.js';
-import { ApplicationConfig, type ModulesContainer } from '@nestjs/core';
-import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
+import { RequestMethod, VERSION_NEUTRAL, VersioningType, type Type, type VersioningOptions } from '@nestjs/common';
+import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
+import type { ModulesContainer } from '@nestjs/core';
 import { AuthController } from '../http/auth.controller.js';
 import { SecondFactorController } from '../http/flows/second-factor.controller.js';
 import { FLOW_CONTROLLERS, type FlowHandler } from '../http/flows/flow-controllers.js';
+import { routePlaceOf, type Version } from '../http/route-place.js';
 
 /** The name of a handler of ours; no two controllers have one of the same name. */
 export type Handler = keyof AuthController | keyof SecondFactorController | FlowHandler;
@@ -57,20 +50,8 @@ function routesOf(
   modules: ModulesContainer,
   ignoreGlobalPrefix: boolean,
 ): MountedRoute[] {
-  const config = module.providers.get(ApplicationConfig)!.instance as ApplicationConfig;
-  const paths = new RoutePathFactory(config);
-  const versioningOptions = config.getVersioning();
-  const version: Version | undefined = versionOf(controller, versioningOptions);
-  const place: Parameters<RoutePathFactory['create']>[0] = {
-    ctrlPath: metadataOf<string>(PATH_METADATA, controller),
-    modulePath:
-      metadataOf<string>(`${MODULE_PATH}${modules.applicationId}`, module.metatype) ??
-      metadataOf<string>(MODULE_PATH, module.metatype),
-    globalPrefix: ignoreGlobalPrefix ? '' : slashed(config.getGlobalPrefix()),
-    controllerVersion: version,
-    versioningOptions,
-  };
-  const versionHeader = versionHeaderOf(version, versioningOptions);
+  const { paths, place, version, versioning } = routePlaceOf(controller, module, modules, { ignoreGlobalPrefix });
+  const versionHeader = versionHeaderOf(version, versioning);
   const prototype = controller.prototype as Record<string, unknown>;
   return HANDLERS.flatMap((handler) => {
     const methodPath = metadataOf<string>(PATH_METADATA, Object(prototype[handler]));
@@ -97,12 +78,6 @@ const HANDLERS = CONTROLLERS.flatMap(({ prototype }) =>
   ),
 ) as Handler[];
 
-type Version = NonNullable<ControllerOptions['version']>;
-
-function versionOf(controller: Type, options: VersioningOptions | undefined): Version | undefined {
-  return metadataOf<Version>(VERSION_METADATA, controller) ?? options?.defaultVersion;
-}
-
 /** The other types of versioning stand in the path, or in what OpenAPI cannot say (RFC 9110 `Accept`). */
 function versionHeaderOf(
   version: Version | undefined,
@@ -117,8 +92,4 @@ function versionHeaderOf(
 
 function metadataOf<T>(key: string, target: unknown): T | undefined {
   return Reflect.getMetadata(key, target as object) as T | undefined;
-}
-
-function slashed(prefix: string): string {
-  return prefix === '' || prefix.startsWith('/') ? prefix : `/${prefix}`;
 }

@@ -6,6 +6,7 @@ import { lifetimesOf } from '../config/session-settings.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import type { AuthEvent, RevocationReason } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { isBeforeCutoff } from '../user/account.js';
 import { checkedUserId } from '../user/checked-user-id.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { printableContext } from './printable-context.js';
@@ -253,11 +254,13 @@ export class SessionService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async elevate(
-    current: Pick<Session, 'id' | 'userId' | 'remembered'>,
+    current: Pick<Session, 'id' | 'userId' | 'remembered' | 'authenticatedAt'>,
     context: SessionContext & Omit<Authentication, 'remember'>,
   ): Promise<IssuedSession | null> {
     const { id: replaces, userId, remembered } = current;
     const { authenticatedAt, user, aal, amr } = context;
+    // The statement below asks whether the account still has this cutoff: one that a storage still has is over.
+    if (isBeforeCutoff(current.authenticatedAt, user?.tokensInvalidatedAfter)) return null;
     const { maxPerUser, rotationGrace } = this.config.session;
     const { ttl, absoluteLifetime } = lifetimesOf({ remembered }, this.config.session);
     const now = this.clock.now();

@@ -24,7 +24,8 @@ try {
   const app = await NestFactory.create(DemoModule, { logger: ['error', 'warn'] });
   const users = app.get(PostgresUserDirectory);
   if (!(await users.findByLogin(ADA.email))) await users.create(ADA.email, ADA.password);
-  await app.listen(port);
+  // Its mail is open to whoever reaches it.
+  await app.listen(port, process.env['HOST'] ?? '127.0.0.1');
 
   let stopping: Promise<void> | undefined; // Ctrl-C arrives twice: from the terminal, and from npm
   const stop = () => (stopping ??= app.close().then(() => postgres?.stop()));

@@ -55,13 +55,22 @@ class ThingsController {
   }
 }
 
+@Public()
+@Controller('shop/auth')
+class ShopController {
+  @Post(['login', 'logout'])
+  act() {
+    return { done: true };
+  }
+}
+
 describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
   let t: TestApp;
   let ada: AuthUser;
   let bob: AuthUser;
 
   beforeAll(async () => {
-    t = await startTestApp({ platform, controllers: [ThingsController] });
+    t = await startTestApp({ platform, controllers: [ThingsController, ShopController] });
     ada = await createUser(t.app, 'ada@example.com');
     bob = await createUser(t.app, 'bob@example.com');
   });
@@ -181,6 +190,15 @@ describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
         }
       },
     );
+
+    it('a path of the application that ends like one of ours keeps its own answer', async () => {
+      const send = (path: string) => http().post(path).set('Content-Type', 'application/json').send('{"a":');
+      await send('/auth/login').expect(422);
+      await send('/auth/logout').expect(200);
+      await send('/shop/auth/login').expect(400);
+      // Its handler is not called without the body that it needs.
+      await send('/shop/auth/logout').expect(400);
+    });
 
     it('… however the path is spelled', async () => {
       const answer = await http()

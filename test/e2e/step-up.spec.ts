@@ -314,6 +314,25 @@ describe.each(PLATFORMS)('step-up on %s', (platform) => {
     }
   });
 
+  it('F84: a session that a cutoff has ended is not revived by a proof whose account is read after it', async () => {
+    const cookie = await signIn();
+    const { session } = (await t.app.get(SessionService).lookup(cookie.slice(cookie.indexOf('=') + 1)))!;
+    t.clock.advance(1);
+    // As another program does it, which knows no sessions.
+    await t.db.query('UPDATE users SET tokens_invalidated_after = to_timestamp($2) WHERE id = $1', [
+      ada.id,
+      t.clock.now() / 1000,
+    ]);
+    t.clock.advance(1);
+    const user = (await t.app.get(PostgresUserDirectory).findById(ada.id))!;
+    expect(await t.app.get(LoginService).elevate(user, session, ['totp'])).toBeNull();
+    expect(await t.app.get(SessionService).listForUser(ada.id)).toEqual([]);
+    // Negative control: a login after it can be elevated.
+    const later = await signIn();
+    const live = (await t.app.get(SessionService).lookup(later.slice(later.indexOf('=') + 1)))!;
+    expect(await t.app.get(LoginService).elevate(user, live.session, ['totp'])).not.toBeNull();
+  });
+
   it.each<[string, (session: Session) => Promise<unknown>]>([
     ['was revoked', ({ id }) => t.app.get(SessionService).revoke(id)],
     [
@@ -616,6 +635,27 @@ describe.each([false, true])('step-up with a JWT, registry: %s', (registry) => {
     );
     expect((await Promise.all(elevations)).filter((one) => one !== null)).toHaveLength(1);
     await get(body.token, '/vault').expect(401);
+  });
+
+  it('F84: a JWT that a cutoff has ended is not revived by a proof whose account is read after it', async () => {
+    const { jti, iat, exp } = t.app.get(JwtCodecService).decode(await issue());
+    const current = { id: jti, handle: jti, userId: ada.id, createdAt: iat, authenticatedAt: iat, expiresAt: exp };
+    t.clock.advance(1);
+    await t.app.get(PostgresUserDirectory).invalidateTokens(ada.id, t.clock.now());
+    t.clock.advance(1);
+    const user = (await t.app.get(PostgresUserDirectory).findById(ada.id))!;
+    const session = { ...current, absoluteExpiresAt: exp, aal: 1, amr: ['password'] } as unknown as Session;
+    expect(await t.app.get(LoginService).elevate(user, session, ['totp'], { transport: 'bearer' })).toBeNull();
+  });
+
+  it('F84: a logout ends the JWT that was sent, and a step-up gives another: log out with that one', async () => {
+    const old = await issue();
+    const { token } = (await stepUp(old).expect(200)).body as { token: string };
+    const logout = (jwt: string) => request(t.url).post('/auth/logout').set('Authorization', `Bearer ${jwt}`);
+    await logout(old).expect(200);
+    await get(token, '/vault').expect(200);
+    await logout(token).expect(200);
+    await get(token, '/vault').expect(401);
   });
 
   it('F84: a JWT that was logged out meanwhile stays so', async () => {

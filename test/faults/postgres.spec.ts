@@ -10,6 +10,7 @@ import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { withClient } from '../support/test-server.js';
 import { checkFault, faultsOf, type Fault } from './check-fault.js';
 import { startPostgresPair } from './postgres-pair.js';
+import { WITH_FLOWS } from './flow-routes.js';
 import { PagesController } from './public-routes.js';
 
 const TIMEOUT = 1_000;
@@ -47,7 +48,7 @@ async function start(server: string, proxy: TcpProxy, [, platform, options]: (ty
     url: url.href,
     platform,
     controllers: [PagesController],
-    auth: { database: { timeout: TIMEOUT }, jwt: { sessions: true }, ...options(url.href) },
+    auth: { database: { timeout: TIMEOUT }, ...WITH_FLOWS, jwt: { sessions: true }, ...options(url.href) },
   });
   cleanups.push(() => t.close());
   return t;

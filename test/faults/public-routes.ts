@@ -9,9 +9,12 @@ import {
   SessionService,
   type AuthUser,
 } from 'nestjs-latchkey';
+import { ModulesContainer } from '@nestjs/core';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
+import { mountedRoutes } from '../../src/openapi/mounted-routes.js';
 import { createUser, PASSWORD, type TestApp } from '../support/app.js';
+import { flowVisitsOf } from './flow-routes.js';
 
 @Controller()
 export class PagesController {
@@ -41,7 +44,7 @@ export class PagesController {
 }
 
 /** What a request comes with. */
-type Credential = 'none' | 'live' | 'ended' | 'password' | 'wrong password';
+type Credential = 'none' | 'live' | 'ended' | 'password' | 'wrong password' | 'once';
 
 export interface Visit {
   readonly name: string;
@@ -53,7 +56,9 @@ export interface Visit {
   /** Whether something is written for it. */
   readonly writes?: boolean;
   send(): request.Test;
-  /** For one that ends what it comes with, or opens a session: what must hold once this was answered 200. */
+  /** For one that can be done once (`once`): whether it has, although its answer was lost. */
+  readonly happened?: () => Promise<boolean>;
+  /** For one that ends what it comes with, opens a session or mails: what must hold once it got its healthy answer. */
   readonly done?: (answer: request.Response) => Promise<boolean>;
 }
 
@@ -79,7 +84,18 @@ export async function visitorsOf(t: TestApp, name: string): Promise<() => Promis
   const other = await sessions.create(owner.id);
   const ended = (await sessions.create(owner.id)).token;
   await request(t.url).post('/auth/logout').set('Cookie', cookies.ended).set('Authorization', `Bearer ${ended}`);
-  return () => visitsOf(t, owner, { cookies, bearer, other, ended });
+  return async () => {
+    const visits = await visitsOf(t, owner, { cookies, bearer, other, ended });
+    return { ...visits, all: [...visits.all, ...(await flowVisitsOf(t, name))] };
+  };
+}
+
+/** The public routes of ours that none of these visits: every route of a flow has to be here. */
+export function missingRoutes({ app }: TestApp, visits: readonly Visit[]): string[] {
+  const mounted = mountedRoutes(app.get(ModulesContainer), { ignoreGlobalPrefix: false });
+  const visited = new Set(visits.map(({ name }) => name.split(',')[0]));
+  const names = mounted.map(({ method, path }) => `${method.toUpperCase()} ${path.replace('/auth/', '')}`);
+  return names.map((name) => name.replaceAll(/\{(\w+)\}/g, ':$1')).filter((name) => !visited.has(name));
 }
 
 interface Credentials {

@@ -8,6 +8,7 @@ import { engineFor } from '../support/redis-engine.js';
 import { startRedis, type RedisServer } from '../support/redis-server.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { checkFault, faultsOf, type Fault } from './check-fault.js';
+import { WITH_FLOWS } from './flow-routes.js';
 import { PagesController } from './public-routes.js';
 
 /** What is answered is on the disk. */
@@ -76,6 +77,7 @@ describe.each(PLATFORMS)('Redis, on %s', (platform) => {
         platform,
         controllers: [PagesController],
         auth: {
+          ...WITH_FLOWS,
           jwt: { sessions: true },
           engine: engineFor(db.url, [`redis://127.0.0.1:${proxy.port}`], { timeout: 600 }),
         },

@@ -386,6 +386,18 @@ describe('the account', () => {
     expect(await rows()).toHaveLength(1);
   });
 
+  it('F46: whoever has the id of another account for a login name does not share its tokens', async () => {
+    const undo = await tokens.issue('email_revert', { account: ada.email, from: 'old@example.com', changedAt: 1 });
+    const reset = await tokens.issue('password_reset', { username: ada.email });
+    expect(await tokens.revokeAllForLogin(ada.email)).toBe(1);
+    expect(await tokens.peek('email_revert', undo)).not.toBeNull();
+    const again = await tokens.issue('password_reset', { username: ada.email });
+    expect(await tokens.revokeAllForAccount(ada.email)).toBe(1);
+    expect(await tokens.peek('password_reset', reset)).toBeNull();
+    expect(await tokens.peek('password_reset', again)).not.toBeNull();
+    expect(await tokens.peek('email_revert', undo)).toBeNull();
+  });
+
   it('F46: the id of an account comes back as it was, whatever its letters and length', async () => {
     for (const account of ['01JDXK6Q3WZV8Y', `Ｉd ${'x'.repeat(200)}`]) {
       const fields = { account, from: 'old@example.com', changedAt: 1.001 };

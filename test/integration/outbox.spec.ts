@@ -6,6 +6,7 @@ import {
   AuthTransaction,
   hours,
   Mailer,
+  minutes,
   seconds,
   type AuthEvent,
   type AuthOptions,
@@ -96,7 +97,7 @@ describe('Outbox', () => {
     await until(() => mailer.held.length === 2);
     expect(unsent).toEqual([6, 7]);
     expect(told).toEqual([failed('queue_full'), failed('queue_full')]);
-    expect(outbox.state).toEqual({ waiting: 3, sending: 2, failing: false });
+    expect(outbox.state).toEqual({ waiting: 3, retrying: 0, sending: 2, failing: false });
     while (outbox.state.sending > 0) {
       await until(() => mailer.held.length > 0 || outbox.state.sending === 0);
       mailer.held.splice(0).forEach(({ resolve }) => resolve());
@@ -143,6 +144,70 @@ describe('Outbox', () => {
     expect(unsent).toEqual([1]);
     expect(told).toContainEqual(failed('refused'));
     expect(told).toContainEqual(sent);
+  });
+
+  it('F46: what nobody can ask for again is tried again: five times, each later, and is unsent after the last', async () => {
+    const { outbox, mailer, told, unsent } = await start();
+    const fail = async () => {
+      await until(() => mailer.held.length === 1);
+      mailer.take().reject(new Error('451 try later'));
+      await outbox.idle();
+    };
+    outbox.post(draft(1, { retries: true, onUnsent: async () => void unsent.push(1) }));
+    await fail();
+    for (const wait of [seconds(10), minutes(1), minutes(10), hours(1), hours(6)]) {
+      expect([told, unsent, outbox.state.retrying]).toEqual([[], [], 1]);
+      t.clock.advance(wait - 1);
+      await outbox.idle();
+      expect(mailer.held).toEqual([]);
+      t.clock.advance(1);
+      void outbox.idle();
+      await fail();
+    }
+    expect([told, unsent, outbox.state.retrying]).toEqual([[failed('refused')], [1], 0]);
+  });
+
+  it('F46: it goes with a later try, once, and then nothing is left of it', async () => {
+    const { outbox, mailer, told } = await start({ timeout: 50 });
+    outbox.post(draft(1, { retries: true }));
+    // Not taken in time, which may have been sent all the same.
+    await until(() => outbox.state.retrying === 1);
+    mailer.take();
+    t.clock.advance(seconds(10));
+    void outbox.idle();
+    await until(() => mailer.held.length === 1);
+    mailer.take().resolve();
+    await outbox.idle();
+    expect([told, outbox.state.retrying]).toEqual([[sent], 0]);
+  });
+
+  it('F46: a shutdown is the last try', async () => {
+    const { outbox, mailer, told } = await start({ shutdownTimeout: seconds(5) });
+    outbox.post(draft(1, { retries: true }));
+    await until(() => mailer.held.length === 1);
+    mailer.take().reject(new Error('451 try later'));
+    await outbox.idle();
+    const closing = t.app.close();
+    await until(() => mailer.held.length === 1);
+    mailer.take().reject(new Error('451 try later'));
+    await closing;
+    expect(told).toEqual([failed('refused')]);
+  });
+
+  it('F46: one for which there is no place in the queue is tried again', async () => {
+    const { outbox, mailer, told } = await start({ concurrency: 1, queue: 1 });
+    for (const n of [1, 2, 3]) outbox.post(draft(n, { retries: true }));
+    expect(outbox.state).toMatchObject({ waiting: 2, retrying: 1 });
+    while (outbox.state.sending + outbox.state.waiting > 0) {
+      await until(() => mailer.held.length > 0 || outbox.state.sending === 0);
+      mailer.held.splice(0).forEach(({ resolve }) => resolve());
+    }
+    t.clock.advance(seconds(10));
+    void outbox.idle();
+    await until(() => mailer.held.length === 1);
+    mailer.take().resolve();
+    await outbox.idle();
+    expect(told.filter(({ type }) => type === 'mail.sent')).toHaveLength(3);
   });
 
   it('F15: a mailer that hangs is given up after mail.timeout, and told so', async () => {

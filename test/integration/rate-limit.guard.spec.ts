@@ -11,11 +11,19 @@ declare module 'nestjs-latchkey' {
     read_limited: true;
     share_mail: true;
     door: true;
+    site: true;
   }
 }
 
 @Controller()
 class LimitedController {
+  @Public()
+  @RateLimit({ event: 'site', by: 'network' })
+  @Get('site')
+  site() {
+    return { ok: true };
+  }
+
   @Public()
   @RateLimit({ event: 'read_limited' })
   @Get('limited')
@@ -62,6 +70,7 @@ describe.each(PLATFORMS)('@RateLimit on %s', (platform) => {
           read_limited: { limit: 2, window: minutes(1) },
           share_mail: { limit: 1, window: seconds(30) },
           door: { limit: 1, window: seconds(30) },
+          site: { limit: 1, window: seconds(30) },
         },
       },
     },
@@ -152,6 +161,15 @@ describe.each(PLATFORMS)('@RateLimit on %s', (platform) => {
     await get('/door').set('X-Door', 'front').expect(200);
     await get('/door').set('X-Door', 'back').expect(200);
     await get('/door').set('X-Door', 'FRONT').expect(429);
+  });
+
+  it('by network: an IPv6 /48 is one subject, and an IPv4 address its own', async () => {
+    await get('/site', '2001:db8:1:1::1').expect(200);
+    await get('/site', '2001:db8:1:2::1').expect(429);
+    await get('/site', '2001:db8:2:1::1').expect(200);
+    await get('/site', '203.0.113.1').expect(200);
+    await get('/site', '::ffff:203.0.113.1').expect(429);
+    await get('/site', '203.0.113.2').expect(200);
   });
 
   it('what the client leaves out is no way around: it is limited by address', async () => {

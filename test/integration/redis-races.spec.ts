@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { EphemeralTokenService, SessionService, type AuthUser } from 'nestjs-latchkey';
-import { RateLimitStore, RegistrationService } from 'nestjs-latchkey/engine';
+import { EphemeralTokenService, PostgresUserDirectory, SessionService, type AuthUser } from 'nestjs-latchkey';
+import { EmailChangeService, RateLimitStore, RegistrationService } from 'nestjs-latchkey/engine';
 import type { Bucket } from '../../src/rate-limit/rate-limit.policy.js';
 import { createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
 import { startRacers, type Racers } from '../support/racers.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { movedAccount } from '../support/flows.js';
 import { engineFor } from '../support/redis-engine.js';
 import { accountOf, mailTo, newAddress, REGISTRATION } from '../support/registration.js';
 import { DEPLOYMENTS } from '../support/redis-server.js';
@@ -17,7 +18,10 @@ describe.each(DEPLOYMENTS)('processes that race on %s', (_name, startServers) =>
   let racers: Racers;
   beforeAll(async () => {
     [db, servers] = await Promise.all([createTestDatabase(), startServers()]);
-    t = await startTestApp({ url: db.url, auth: { ...REGISTRATION, engine: engineFor(db.url, servers.urls) } });
+    t = await startTestApp({
+      url: db.url,
+      auth: { ...REGISTRATION, flows: { registration: {}, emailChange: {} }, engine: engineFor(db.url, servers.urls) },
+    });
     ada = await createUser(t.app, 'ada@example.com');
     // The other processes have the time of day.
     t.clock.advance(Date.now() - t.clock.now());
@@ -63,6 +67,34 @@ describe.each(DEPLOYMENTS)('processes that race on %s', (_name, startServers) =>
         sessions.revoke(found.id),
       ]);
       expect(again.length).toBeLessThanOrEqual(1);
+      expect(await sessions.listForUser(ada.id)).toEqual([]);
+    }
+  });
+
+  it.each([1, 2, 3, 4, 5])(
+    'F46: a step-up while the owner takes a change of address back leaves nothing (%i)',
+    async () => {
+      const sessions = t.app.get(SessionService);
+      const { user, undo } = await movedAccount(t.app);
+      const { session } = await sessions.create(user.id);
+      const [elevated] = await Promise.all([
+        racers.run({ kind: 'elevate', times: 10, session }),
+        t.app.get(EmailChangeService).revert(undo),
+      ]);
+      for (const token of elevated) expect(await sessions.lookup(token as string)).toBeNull();
+      expect(await sessions.listForUser(user.id)).toEqual([]);
+    },
+  );
+
+  it('F84: nor does one while a cutoff is set', async () => {
+    const sessions = t.app.get(SessionService);
+    const users = t.app.get(PostgresUserDirectory);
+    for (let round = 0; round < 10; round++) {
+      const { session } = await sessions.create(ada.id);
+      await Promise.all([
+        racers.run({ kind: 'elevate', times: 10, session }),
+        users.invalidateTokens(ada.id, Date.now()),
+      ]);
       expect(await sessions.listForUser(ada.id)).toEqual([]);
     }
   });

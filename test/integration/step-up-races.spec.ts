@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { SessionService, type AuthUser } from 'nestjs-latchkey';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { PostgresUserDirectory, SessionService, type AuthUser } from 'nestjs-latchkey';
+import { EmailChangeService } from 'nestjs-latchkey/engine';
+import { createUser, NO_LOGIN_LIMITS, startTestApp, type TestApp } from '../support/app.js';
+import { MAIL, movedAccount } from '../support/flows.js';
 import { startRacers, type Racers } from '../support/racers.js';
 
 describe('step-ups that race in two processes', () => {
@@ -9,7 +11,7 @@ describe('step-ups that race in two processes', () => {
   let sessions: SessionService;
   let racers: Racers;
   beforeAll(async () => {
-    t = await startTestApp();
+    t = await startTestApp({ auth: { ...MAIL, flows: { emailChange: {} }, rateLimits: NO_LOGIN_LIMITS } });
     // The other processes have the time of day.
     t.clock.advance(Date.now() - t.clock.now());
     ada = await createUser(t.app);
@@ -35,6 +37,11 @@ describe('step-ups that race in two processes', () => {
   });
 
   it.each<[string, (id: string) => Promise<unknown>]>([
+    ['a cutoff is set', () => t.app.get(PostgresUserDirectory).invalidateTokens(ada.id, Date.now())],
+    [
+      'a cutoff is set by another program',
+      () => t.db.query('UPDATE users SET tokens_invalidated_after = clock_timestamp()'),
+    ],
     ['the session ends', (id) => sessions.revoke(id)],
     ['all of the user end', () => sessions.revokeAllForUser(ada.id)],
   ])('F84: while %s: nothing is left, whichever is first', async (_, end) => {
@@ -43,6 +50,20 @@ describe('step-ups that race in two processes', () => {
       const [elevated] = await Promise.all([racers.run({ kind: 'elevate', times: 10, session }), end(session.id)]);
       expect(elevated.length).toBeLessThanOrEqual(1);
       expect(await sessions.listForUser(ada.id)).toEqual([]);
+    }
+  });
+
+  it('F46: while the owner takes a change of address back: the thief has nothing left, whichever is first', async () => {
+    for (let round = 0; round < 5; round++) {
+      const { user, undo } = await movedAccount(t.app);
+      const { session } = await sessions.create(user.id);
+      const [elevated] = await Promise.all([
+        racers.run({ kind: 'elevate', times: 10, session }),
+        t.app.get(EmailChangeService).revert(undo),
+      ]);
+      expect(elevated.length).toBeLessThanOrEqual(1);
+      expect(await sessions.listForUser(user.id)).toEqual([]);
+      for (const token of elevated) expect(await sessions.lookup(token as string)).toBeNull();
     }
   });
 });

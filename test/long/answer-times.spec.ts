@@ -19,9 +19,17 @@ beforeAll(async () => {
       password: {},
       baseUrl: 'https://app.example.com',
       mailer: MemoryMailer,
-      mail: { pages: { password_reset: '/reset-password' } },
-      flows: { passwordReset: {} },
-      rateLimits: { policies: { password_reset_ip: unlimited, password_reset_send: unlimited, mail_ip: unlimited } },
+      mail: { pages: { password_reset: '/reset-password', registration: '/confirm' } },
+      flows: { passwordReset: {}, registration: {} },
+      rateLimits: {
+        policies: {
+          password_reset_ip: unlimited,
+          password_reset_send: unlimited,
+          mail_ip: unlimited,
+          register_ip: unlimited,
+          email_send: unlimited,
+        },
+      },
     },
   });
   const tokens = t.app.get(EphemeralTokenService);
@@ -61,6 +69,8 @@ const quantile = (times: readonly number[], part: number) =>
 
 it.each([
   ['forgot-password', 202, (kind: string) => ({ email: emailOf(kind) })],
+  ['register', 202, (kind: string) => ({ email: emailOf(kind) })],
+  ['register/resend', 202, (kind: string) => ({ email: emailOf(kind) })],
   ['reset-password', 400, (kind: string) => ({ token: links.get(kind)!, password: 'a brand new password' })],
 ] as const)(
   'F14: %s takes as long for every kind of account',

@@ -1,6 +1,15 @@
 import { Injectable, type INestApplication } from '@nestjs/common';
-import { seconds, type AuthModuleExtras, type AuthOptions, type Mail } from 'nestjs-latchkey';
+import {
+  PostgresUserDirectory,
+  seconds,
+  type AuthModuleExtras,
+  type AuthOptions,
+  type AuthUser,
+  type Mail,
+} from 'nestjs-latchkey';
+import { EmailChangeService } from 'nestjs-latchkey/engine';
 import { MemoryMailer } from 'nestjs-latchkey/testing';
+import { createUser } from './app.js';
 
 export const BASE_URL = 'https://app.example.com';
 
@@ -27,6 +36,16 @@ export const MAIL = {
     timeout: seconds(2),
   },
 } satisfies Partial<AuthOptions> & AuthModuleExtras;
+
+/** An account that has been moved to another address, and the token by which its owner takes that back. */
+export async function movedAccount(app: INestApplication): Promise<{ user: AuthUser; undo: string }> {
+  const changes = app.get(EmailChangeService);
+  const { id } = await createUser(app);
+  changes.request({ id }, `moved-${id}@example.com`);
+  await changes.confirm((await MemoryMailer.of(app)).last('email_change').token);
+  const undo = (await MemoryMailer.of(app)).last('email_changed').token;
+  return { user: (await app.get(PostgresUserDirectory).findById(id))!, undo };
+}
 
 /** The mails of this application that were sent since it was asked last. */
 export async function newMails(app: INestApplication): Promise<MemoryMailer['sent']> {

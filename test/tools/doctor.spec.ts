@@ -151,6 +151,25 @@ describe('latchkey doctor', () => {
     expect(await ofFlows({ extras: { flows: ['passwordChange'] } })).toEqual([['DEVIATION', 'from nobody']]);
   });
 
+  it('A6: each requirement on passwords and recovery that a flow touches has a row', async () => {
+    const pages = { registration: '/confirm', password_reset: '/reset', email_change: '/new', email_changed: '/old' };
+    const flows = { registration: {}, passwordReset: {}, passwordChange: {}, emailChange: {} };
+    const planted = (more: object = {}) => ({
+      options: { baseUrl: 'https://app.example.com', mail: { pages }, ...more },
+      extras: { mailer: MemoryMailer, flows },
+    });
+    const rowsOf = async (of: Planted) =>
+      (await examined(of)).checklist.filter(({ source }) => source.startsWith('A6.'));
+    const required =
+      'A6.1.1 A6.2.1 A6.2.2 A6.2.3 A6.2.4 A6.2.12 A6.3.1 A6.3.4 A6.3.6 A6.3.7 A6.3.8 A6.4.1 A6.4.2 A6.4.3';
+    const sources = (await rowsOf(planted())).map(({ source }) => source);
+    expect(sources).toEqual(expect.arrayContaining([...required.split(' '), 'A6.5.5', 'A6.6.3']));
+    expect((await rowsOf(planted())).filter(({ status }) => status !== 'PASS')).toEqual([]);
+    const generous = { policies: { password_change: { limit: 5_000 }, mail_ip: { limit: 5_000 } } };
+    const deviations = (await rowsOf(planted({ rateLimits: generous }))).filter(({ status }) => status !== 'PASS');
+    expect(deviations.map(({ id }) => id).toSorted()).toEqual(['F16', 'F39']);
+  });
+
   it.each(PLANTED)('%s: %s', async (code, _, planted) => {
     const { findings } = await examined(planted);
     expect(findings.map((found) => found.code)).toEqual([code]);

@@ -263,15 +263,53 @@ function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Ro
   ];
 }
 
-function flowRows({ flows, ephemeralTokens, mail }: AuthConfig): Row[] {
+function flowRows({ flows, ephemeralTokens, mail, password, rateLimits }: AuthConfig): Row[] {
   const link = ephemeralTokens.get('register')!;
   const changes = [flows.passwordReset, flows.passwordChange, flows.emailChange, flows.accountDeletion];
+  const asks = [flows.registration, flows.passwordReset, flows.emailChange].some((flow) => flow !== undefined);
+  const { mail_ip: address, mail_network: network, password_change: guesses } = rateLimits.policies;
+  const perWindow = ({ limit, window }: { limit: number; window: number }) => `${limit} in ${spelled(window)}`;
+  const ofPasswords: Row[] = [
+    ['F33', 'A6.2.4', 'Common passwords', 'refused, and so are your address and site in them'],
+    ['F33', 'A6.2.12', 'Leaked passwords', password.breachCheck ? 'refused' : 'not looked for (password.breachCheck)'],
+  ];
+  const ofChange: Row[] = [
+    ['F39', 'A6.2.2', 'Users change their passwords', 'POST change-password'],
+    [
+      'F39',
+      'A6.2.3',
+      'The current password is asked for',
+      `${perWindow(guesses!)}; a first password needs a fresh session`,
+      guesses!.limit > 100 && 'more than 100 guesses',
+    ],
+  ];
+  const ofReset: Row[] = [
+    ['F36', 'A6.4.3', 'A reset keeps the second factor', 'it opens no session and touches no factor'],
+    ['F45', 'A6.4.2', 'Hints and secret questions', 'none'],
+  ];
   const ofRegistration: Row[] = [
     ['E10', 'A6.4.1', 'Mailed registration', spelled(link.ttl), link.ttl > hours(24) && 'at most 24 h'],
     ['E10', 'A6.4.1', 'Mailboxes are proven', 'before there is an account'],
   ];
   return [
+    ['F11', 'A6.3.4', 'Every way in asks for the same factors', 'sessions begin in LoginService only'],
+    ['F54', 'A6.3.6', 'A mailed code or link is a second factor', 'no'],
     ...(flows.registration ? ofRegistration : []),
+    ...(flows.registration || flows.passwordReset || flows.passwordChange ? ofPasswords : []),
+    ...(flows.passwordChange ? ofChange : []),
+    ...(flows.passwordReset ? ofReset : []),
+    ...(asks
+      ? ([
+          ['F14', 'A6.3.8', 'Answers tell who has an account', 'no; mails are sent after the answer'],
+          [
+            'F16',
+            'A6.3.1',
+            'Requests for mails',
+            `${perWindow(address!)} of an address, ${perWindow(network!)} of an IPv6 /48`,
+            address!.limit > 1_000 && 'more than 1,000 of an address',
+          ],
+        ] satisfies Row[])
+      : []),
     ...(changes.some((flow) => flow !== undefined)
       ? ([
           [
