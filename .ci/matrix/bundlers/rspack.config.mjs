@@ -1,0 +1,4 @@
+export default (options) => ({
+  ...options,
+  externals: [/^@node-rs\/argon2/],
+});

@@ -1,0 +1,4 @@
+module.exports = (options) => ({
+  ...options,
+  externals: [/^@node-rs\/argon2/],
+});
