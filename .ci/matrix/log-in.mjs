@@ -22,7 +22,7 @@ async function freePort() {
 
 async function start(command) {
   const port = await freePort();
-  const env = { ...process.env, PORT: port };
+  const env = { ...process.env, PORT: port, port }; // the second application of a monorepo reads it in lower case
   // A group of its own, so that whatever it starts ends with it.
   const application = spawn('bash', ['-c', command], { env, detached: true, stdio: ['ignore', 'inherit', 'inherit'] });
   const url = `http://127.0.0.1:${port}`;
@@ -44,7 +44,7 @@ try {
   const { error, status } = spawnSync(
     'node_modules/.bin/nestjs-latchkey',
     ['users', 'create', '--email', user.email],
-    { input: user.password, stdio: ['pipe', 'inherit', 'inherit'], cwd: process.env['ROW'] },
+    { input: user.password, stdio: ['pipe', 'inherit', 'inherit'] },
   );
   if (error) throw error;
   expect(status, 0, 'users create');

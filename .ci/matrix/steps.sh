@@ -47,3 +47,39 @@ alone() { # package or scope...: the built application with nothing but these be
   for package in "$@"; do cp -r "node_modules/$package" alone/node_modules/; done
   if [ "$(npm pkg get type)" = '"module"' ]; then echo '{ "type": "module" }' >alone/package.json; fi
 }
+
+resolution() { # name, module, moduleResolution: a configuration of the type checks
+  cat >"tsconfig.$1.json" <<JSON
+{
+  "compilerOptions": {
+    "module": "$2", "moduleResolution": "$3", "target": "ES2022", "lib": ["ES2023"], "types": ["node"], "strict": true,
+    "skipLibCheck": false, "esModuleInterop": true, "experimentalDecorators": true, "emitDecoratorMetadata": true,
+    "rootDir": ".", "outDir": "out-$1"
+  },
+  "include": ["src/main.ts", "types/*.ts"]
+}
+JSON
+}
+
+consumer() { # one of consumers/, [install or oldest]: the package in a program that looks at more than a login
+  cp -r "$PROJECT/.ci/matrix/consumers/$1/." .
+  case ${2:-} in
+    install) npm install --no-save "$TARBALL" ;;
+    # Some of the first releases name peers that they do not have.
+    oldest) mv oldest.json package.json; npm install --no-save --legacy-peer-deps "$TARBALL" ;;
+  esac
+  test ! -e node_modules/nestjs-latchkey/src
+  if [ -f tsconfig.json ]; then npx tsc; fi
+  timeout 120 node "$(node -p "require('./package.json').main")"
+  # The command that it brings, which the application's own copy of everything runs.
+  local command=node_modules/.bin/nestjs-latchkey
+  test "$(head -n 1 "$command")" = '#!/usr/bin/env node' && test -x "$command"
+  "$command" secret | grep -qE '^[A-Za-z0-9_-]{64}$'
+  echo "export default { secrets: ['$(npx --no-install latchkey secret)'], routes: { path: 'auth' } };" >auth.options.mjs
+  npx --no-install nestjs-latchkey doctor --config auth.options.mjs | grep -q '^0 failed, 0 warnings\.$'
+  # The first program of the README is what a newcomer copies: it compiles against what we publish.
+  if [ -f tsconfig.json ]; then
+    cp "$PROJECT/test/app/app.module.ts" .
+    npx tsc
+  fi
+}

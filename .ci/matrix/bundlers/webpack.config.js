@@ -1,4 +1,5 @@
 module.exports = (options) => ({
   ...options,
-  externals: [/^@node-rs\/argon2/],
+  externals: [],
+  module: { ...options.module, rules: [...options.module.rules, { test: /\.node$/, loader: 'node-loader' }] },
 });
