@@ -41,11 +41,10 @@ async function start(command) {
 const applications = [];
 try {
   for (const command of process.argv.slice(2)) applications.push(await start(command));
-  const { error, status } = spawnSync(
-    'node_modules/.bin/nestjs-latchkey',
-    ['users', 'create', '--email', user.email],
-    { input: user.password, stdio: ['pipe', 'inherit', 'inherit'] },
-  );
+  const { error, status } = spawnSync('node_modules/.bin/nestjs-latchkey', ['users', 'create', '--email', user.email], {
+    input: user.password,
+    stdio: ['pipe', 'inherit', 'inherit'],
+  });
   if (error) throw error;
   expect(status, 0, 'users create');
   const [{ url }] = applications;

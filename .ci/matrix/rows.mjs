@@ -25,7 +25,7 @@ export const rows = [
       npm run build; npm test; npm run test:e2e
       log_in 'npm run start:prod'
       # For the rows after it.
-      npm install --no-save @nestjs/platform-fastify@${nest} @swc/cli @swc/core redis \
+      npm install --no-save @nestjs/platform-fastify@${nest} @swc/cli @swc/core @types/pg redis \
         ${nest === 12 ? '@rspack/core webpack-node-externals tsconfig-paths-webpack-plugin' : ''}`,
   })),
   ...both((nest) => ({
@@ -56,7 +56,7 @@ export const rows = [
     does: `Nest ${nest}, TypeORM 0.3`,
     run: `
       copy nest-${nest}
-      npm install typeorm@0.3
+      npm install typeorm@0.3 @nestjs/platform-fastify@${nest}
       npm run build
       log_in 'npm run start:prod'`,
   })),
@@ -120,6 +120,7 @@ export const rows = [
       copy nest-11
       npm install --no-save node-loader
       cp "$PROJECT/.ci/matrix/bundlers/webpack.config.js" .
+      give_driver
       npx nest build --webpack
       alone
       log_in "cd '$ROW/alone' && node main"`,
@@ -140,8 +141,9 @@ export const rows = [
     run: `
       share nest-12
       cp "$PROJECT/.ci/matrix/bundlers/rspack.config.mjs" .
+      give_driver
       npx nest build --builder rspack --rspackPath rspack.config.mjs
-      alone '@node-rs'
+      alone @node-rs
       log_in "cd '$ROW/alone' && node main"`,
   },
   ...both((nest) => ({

@@ -95,7 +95,12 @@ async function report(row) {
   } else {
     failed.push(row.name);
     console.log(`FAILED  ${row.name} (${took}): ${result.code}`);
-    console.log(readFileSync(join(work, `${row.name}.log`), 'utf8').split('\n').slice(-80).join('\n'));
+    console.log(
+      readFileSync(join(work, `${row.name}.log`), 'utf8')
+        .split('\n')
+        .slice(-80)
+        .join('\n'),
+    );
   }
 }
 

@@ -30,7 +30,7 @@ application() { # our application, in place of the CLI's
 
 without_endings() { # a CommonJS application writes its imports without them
   if [ "$(npm pkg get type)" != '"module"' ]; then
-    find src test -name '*.ts' -exec sed -i -E "s#(from '(\.|supertest/).*)\.js'#\1'#" {} +
+    find src test apps libs -name '*.ts' -exec sed -i -E "s#(from '(\.|supertest/).*)\.js'#\1'#" {} + 2>/dev/null || true
   fi
 }
 
@@ -40,6 +40,10 @@ fastify() {
 }
 
 log_in() { node "$PROJECT/.ci/matrix/log-in.mjs" "$@"; }
+
+give_driver() { # to TypeORM, which looks for it in a way that no bundler sees
+  sed -i -e "1i import pg from 'pg';" -e "s/type: 'postgres',/type: 'postgres', driver: pg,/" src/app.module.ts
+}
 
 alone() { # package or scope...: the built application with nothing but these beside it
   mkdir -p alone/node_modules
