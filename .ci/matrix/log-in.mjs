@@ -30,7 +30,7 @@ async function start(command) {
     if (application.exitCode !== null) throw new Error(`${command}: exit code ${application.exitCode}`);
     try {
       await fetch(url);
-      return { url, stop: () => process.kill(-application.pid) };
+      return { url, stop: () => process.kill(-Number(application.pid)) };
     } catch (error) {
       if (Date.now() > deadline) throw error;
       await setTimeout(100);

@@ -59,7 +59,7 @@ async function run({ name, run }) {
   const started = Date.now();
   // A group of its own, so that nothing of it is left when it takes too long.
   const row = spawn('bash', ['-c', script], { cwd: folder, env, detached: true, stdio: ['ignore', log, log] });
-  const end = () => process.kill(-row.pid);
+  const end = () => process.kill(-Number(row.pid));
   const timeout = setTimeout(end, TIMEOUT_MS);
   process.once('exit', end);
   const code = await new Promise((resolve) => row.once('exit', (code, signal) => resolve(code ?? signal)));
