@@ -101,7 +101,8 @@ function asCommonJs(code) {
     if (ts.isMetaProperty(node)) edits.push(replaced(node.parent, '__filename'));
     if (node.kind === ts.SyntaxKind.ImportKeyword && ts.isCallExpression(node.parent)) {
       const [name] = node.parent.arguments;
-      edits.push(replaced(node.parent, `Promise.resolve().then(() => require(${name.getText()}))`));
+      // It throws where `import` rejects, which is the same in an async function; and a bundler sees the `try` around it.
+      edits.push(replaced(node.parent, `Promise.resolve(require(${name.getText()}))`));
     }
     ts.forEachChild(node, visit);
   };

@@ -185,6 +185,9 @@ function authIn(context: ExecutionContext): RequestAuth | null {
   return accessOf(context) === 'public' ? null : authOf(requestOf(context));
 }
 
+/** Written out, since what the compiler infers names a type of the Nest that we are built with, which Nest 11 does not have. */
+type ParameterDecoratorOf<Data> = ReturnType<typeof createParamDecorator<Data>>;
+
 /**
  * The user of the request, or one field of it, for a parameter of a handler. It makes no difference how the credentials
  * were sent. `null` if nobody is logged in, which happens only on `@Public()` and `@OptionalAuth()` handlers.
@@ -197,10 +200,12 @@ function authIn(context: ExecutionContext): RequestAuth | null {
  * }
  * ```
  */
-export const CurrentUser = createParamDecorator((field: keyof AuthUser | undefined, context: ExecutionContext) => {
-  const user = currentUser(context);
-  return field && user ? user[field] : user;
-});
+export const CurrentUser: ParameterDecoratorOf<keyof AuthUser | undefined> = createParamDecorator(
+  (field: keyof AuthUser | undefined, context: ExecutionContext) => {
+    const user = currentUser(context);
+    return field && user ? user[field] : user;
+  },
+);
 
 /**
  * The session of the request, for a parameter of a handler; `null` if nobody is logged in.
@@ -213,8 +218,8 @@ export const CurrentUser = createParamDecorator((field: keyof AuthUser | undefin
  * }
  * ```
  */
-export const CurrentSession = createParamDecorator((_: undefined, context: ExecutionContext) =>
-  currentSession(context),
+export const CurrentSession: ParameterDecoratorOf<undefined> = createParamDecorator(
+  (_: undefined, context: ExecutionContext) => currentSession(context),
 );
 
 /** Only the handler's or class's own metadata: extending a public class does not make the subclass public. */

@@ -62,9 +62,10 @@ export class AuthMetrics {
   }
 
   /** Uses the SDK registered now: register yours before the application starts (`node --import`). */
-  static async load(api: () => Promise<unknown> = () => import('@opentelemetry/api')): Promise<AuthMetrics> {
+  static async load(api?: () => Promise<unknown>): Promise<AuthMetrics> {
     try {
-      const telemetry = (await api()) as OpenTelemetry;
+      // Within `try`, and in no function of its own: only so does a bundler that cannot find it go on.
+      const telemetry = (await (api ? api() : import('@opentelemetry/api'))) as OpenTelemetry;
       const meter = telemetry.metrics.getMeter('nestjs-latchkey');
       // Without an SDK, the API returns the same no-op meter to everyone.
       return meter === telemetry.createNoopMeter() ? AuthMetrics.OFF : new AuthMetrics(meter);

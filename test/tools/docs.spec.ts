@@ -132,6 +132,21 @@ describe('documentation', () => {
     }
   });
 
+  it('the table of environments is the matrix of CI, and its configurations are the tested ones', async () => {
+    const matrix = '../../.ci/matrix/rows.mjs';
+    const { rows } = (await import(matrix)) as { rows: { name: string; does: string; after?: string[] }[] };
+    const text = page('docs/environments.md');
+    const shown = [...text.matchAll(/^\| `([\w.-]+)` +\| (.+?) +\|$/gm)].map(([, name, does]) => ({ name, does }));
+    const tested = rows.filter(({ does }) => !does.startsWith('Nothing of ours'));
+    expect(shown).toEqual(tested.map(({ name, does }) => ({ name, does })));
+    const names = rows.map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+    expect(names).toEqual(expect.arrayContaining(rows.flatMap(({ after = [] }) => after)));
+    const configurations = [...text.matchAll(/^<!-- (\S+) -->\n\n```js\n(.*?)^```/gms)];
+    expect(configurations).toHaveLength(2);
+    for (const [, path, code] of configurations) expect(code).toBe(page(path!));
+  });
+
   it('the table of errors is the one of the code', async () => {
     const answers = [...page('src/auth.errors.ts').matchAll(/^ {2}([A-Z_]+): \{ status: (\d+)/gm)].map(
       ([, code, status]) => [code, status],

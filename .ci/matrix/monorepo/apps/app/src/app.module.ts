@@ -1,0 +1,5 @@
+import { AccountsModule } from '@app/auth';
+import { Module } from '@nestjs/common';
+
+@Module({ imports: [AccountsModule] })
+export class AppModule {}
