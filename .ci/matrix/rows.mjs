@@ -25,7 +25,7 @@ export const rows = [
       npm run build; npm test; npm run test:e2e
       log_in 'npm run start:prod'
       # For the rows after it.
-      npm install --no-save @nestjs/platform-fastify@${nest} @swc/cli @swc/core @types/pg redis \
+      npm install --no-save @nestjs/platform-fastify@${nest} @swc/cli @swc/core redis \
         ${nest === 12 ? '@rspack/core webpack-node-externals tsconfig-paths-webpack-plugin' : ''}`,
   })),
   ...both((nest) => ({
@@ -112,7 +112,7 @@ export const rows = [
     does: 'Nest 11, `nest build --webpack` with `externals: []`: the bundle is all there is, [as below](#bundlers)',
     run: `
       copy nest-11
-      npm install --no-save node-loader
+      npm install --no-save node-loader @types/pg
       cp "$PROJECT/.ci/matrix/bundlers/webpack.config.js" .
       give_driver
       npx nest build --webpack
