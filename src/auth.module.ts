@@ -20,6 +20,8 @@ import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
 import { PostgresJwtSessionStore } from './engines/postgres/postgres-jwt-session.store.js';
 import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
+import { PostgresBackupCodeStore } from './engines/postgres/postgres-backup-code.store.js';
+import { PostgresTotpStore } from './engines/postgres/postgres-totp.store.js';
 import { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
 import { FieldResolverCheck } from './http/field-resolver-check.js';
 import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
@@ -112,6 +114,10 @@ import { RateLimitStore } from './rate-limit/rate-limit.store.js';
 import { SessionService } from './session/session.service.js';
 import { SessionStore } from './session/session.store.js';
 import { StepUpService } from './step-up/step-up.service.js';
+import { BackupCodeFactor } from './two-factor/backup-code.factor.js';
+import { BackupCodeStore } from './two-factor/backup-code.store.js';
+import { TotpFactor } from './two-factor/totp.factor.js';
+import { TotpStore } from './two-factor/totp.store.js';
 import { TwoFactorService } from './two-factor/two-factor.service.js';
 import { BreachedPasswords } from './user/breached-passwords.js';
 import { DefaultPasswordPolicy } from './user/default-password-policy.js';
@@ -413,14 +419,18 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
 }
 
 /** What a flow needs beside what there is anyway. */
-const FLOW_SERVICES: Readonly<Record<FlowName, readonly Type[]>> = {
+const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   registration: [RegistrationService],
   passwordReset: [PasswordResetService],
   passwordChange: [],
   emailChange: [EmailChangeService],
   accountDeletion: [AccountDeletionService],
   stepUp: [StepUpService],
-  twoFactor: [TwoFactorService],
+  twoFactor: [
+    { provide: TotpStore, useClass: PostgresTotpStore },
+    { provide: BackupCodeStore, useClass: PostgresBackupCodeStore },
+    TwoFactorService,
+  ],
 };
 
 /** A second factor that a flow brings, and whether the settings have it. */
@@ -431,7 +441,10 @@ interface FlowFactor {
 
 /** In the order in which users are asked for them. */
 const FLOW_FACTORS: Readonly<Partial<Record<FlowName, readonly FlowFactor[]>>> = {
-  twoFactor: [],
+  twoFactor: [
+    { factor: TotpFactor, isOn: ({ twoFactor }) => twoFactor?.totp !== undefined },
+    { factor: BackupCodeFactor, isOn: ({ twoFactor }) => twoFactor?.backupCodes !== undefined },
+  ],
 };
 
 /** By which a directory of the application's own is injected, beside its own class. */

@@ -92,8 +92,7 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
       ['proved', { isValid: isPendingProofs, optional: true }],
     ]),
   ],
-  [
-    'totp_setup', new Map([['sealedSecret', { isValid: isText }]])],
+  ['totp_setup', new Map([['sealedSecret', { isValid: isText }]])],
   [
     'register',
     new Map([

@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { asAuthError, AuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { AuthEvents } from '../events/auth-events.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';
 import { normalizeLogin } from '../user/login-name.js';
@@ -37,6 +39,8 @@ export class FactorProofs {
     private readonly factors: EnrolledFactors,
     private readonly limits: RateLimitService,
     private readonly transaction: AuthTransaction,
+    private readonly clock: Clock,
+    private readonly events: AuthEvents,
   ) {}
 
   /**
@@ -51,6 +55,7 @@ export class FactorProofs {
   prove<T>(user: AuthUser, { method, response }: FactorResponseOf, context: FactorContext, work: ProofWork<T>) {
     return this.judge(
       user,
+      { method, ip: context.ip },
       async () => {
         const factor = await this.factors.find(user, method);
         return factor ? factor.verify(user, response, context) : false;
@@ -62,6 +67,7 @@ export class FactorProofs {
   /** As `prove`, for a response to something that is not enrolled yet. */
   async judge<T>(
     user: AuthUser,
+    { method: factor, ip }: { readonly method: string; readonly ip: string | null },
     verify: () => Promise<boolean | FactorClaim>,
     { work, isJoined = true }: ProofWork<T>,
   ): Promise<T> {
@@ -75,14 +81,16 @@ export class FactorProofs {
       const claim = async () => {
         if (verified !== true && !(await verified())) throw refusedFactor();
       };
-      if (!isJoined) await claim();
+      if (!isJoined) await this.transaction.run(claim);
       done = isJoined ? await this.transaction.run(() => claim().then(work)) : await work();
     } catch (error) {
       const fault = asAuthError(error, 'A second factor');
       // Best effort, here and below: if it fails, one attempt too many is counted.
       if (fault.code !== 'SECOND_FACTOR_REFUSED') await this.limits.refund(decision).catch(() => false);
+      else this.events.emit({ type: 'factor.refused', at: this.clock.now(), userId: user.id, factor, ip });
       throw fault;
     }
+    this.events.emitAfterTransaction({ type: 'factor.used', at: this.clock.now(), userId: user.id, factor, ip });
     await this.limits.clear('2fa_attempt', subject).catch(() => false);
     return done;
   }

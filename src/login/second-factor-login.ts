@@ -4,20 +4,41 @@ import { Clock } from '../common/clock.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { EnrolledFactors } from './enrolled-factors.js';
 import { FactorProofs, refusedFactor } from './factor-proofs.js';
 import { LoginService, type CompletedLogin, type LoginContext, type TokenTransport } from './login.service.js';
 import { PendingLogins, type HeldLogin } from './pending-logins.js';
 
-/** What a client presents to complete a pending login. */
-export interface FactorResponse {
+/** A pending login, as its client presents it. */
+export interface PresentedLogin {
   /** `PendingLogin.token`. */
   readonly token: string;
   /** The values of the challenge cookie that came along. Default: none. */
   readonly challenges?: readonly string[];
+}
+
+/** What a client presents to complete a pending login. */
+export interface FactorResponse extends PresentedLogin {
   /** The method of the factor, such as `totp`. */
   readonly method: string;
   /** The code, or what the method asks for. */
   readonly response: string;
+}
+
+/** Where the last step of a login comes from. */
+export type HeldLoginContext = Omit<
+  LoginContext,
+  'transport' | 'remember' | 'authenticatedAt' | 'tokensInvalidatedAfter' | 'login'
+> & {
+  /** The tokens that the client presented, by transport. */
+  presentedBy?: (transport: TokenTransport) => readonly string[];
+};
+
+/** A pending login whose user must enrol a factor. */
+export interface EnrollingLogin {
+  readonly login: PresentedLogin;
+  readonly held: HeldLogin;
+  readonly user: AuthUser;
 }
 
 /** A completed login, and how its client keeps the session: as it was asked for with the first factor. */
@@ -39,6 +60,7 @@ export class SecondFactorLoginService {
     private readonly logins: LoginService,
     private readonly users: UserDirectory,
     private readonly proofs: FactorProofs,
+    private readonly factors: EnrolledFactors,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
   ) {}
@@ -55,40 +77,62 @@ export class SecondFactorLoginService {
    */
   async complete(
     { token, challenges = [], method, response }: FactorResponse,
-    context: Omit<LoginContext, 'transport' | 'remember' | 'authenticatedAt' | 'tokensInvalidatedAfter' | 'login'> & {
-      /** The tokens that the client presented, by transport. */
-      presentedBy?: (transport: TokenTransport) => readonly string[];
-    } = {},
+    context: HeldLoginContext = {},
   ): Promise<SecondFactorLogin> {
     const held = await this.pending.find(token, challenges);
     const user = held && (await this.ownerOf(held));
     if (!held || !user) throw refusedFactor();
     const { ip = null } = context;
-    const factors = [...held.proofs, method];
-    const { transport, remember, authenticatedAt, tokensInvalidatedAfter, username: login } = held;
-    const { presentedBy, ...rest } = context;
-    const presented = presentedBy?.(transport) ?? rest.presented ?? [];
-    const begun = { ...rest, presented, transport, remember, authenticatedAt, tokensInvalidatedAfter, login };
-    const work = async () => {
-      if (!(await this.pending.complete(token, challenges))) throw refusedFactor();
-      const completed = await this.logins.begin(user, factors, begun);
-      if (completed.status !== 'authenticated') throw refusedFactor();
-      return completed;
-    };
     try {
       // The first factor is not asked for again.
-      if (held.proofs.includes(method)) throw refusedFactor();
-      const completed = await this.proofs.prove(user, { method, response }, { ip }, { work });
-      return { ...completed, transport };
+      if (held.mustEnrol || held.proofs.includes(method)) throw refusedFactor();
+      const work = () => this.finish({ login: { token, challenges }, held, user }, method, context);
+      return await this.proofs.prove(user, { method, response }, { ip }, { work });
     } catch (error) {
       const fault = asAuthError(error, 'A second factor');
       const { code: reason } = fault;
       if (reason !== 'RATE_LIMITED') {
-        const attempt = { login: held.username, ip, factors };
+        const attempt = { login: held.username, ip, factors: [...held.proofs, method] };
         this.events.emit({ type: 'login.failed', at: this.clock.now(), reason, ...attempt });
       }
       throw fault;
     }
+  }
+
+  /**
+   * A pending login whose user must enrol a factor, and still has none.
+   *
+   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for any other.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or a factor did not answer.
+   */
+  async enrolling(login: PresentedLogin): Promise<EnrollingLogin> {
+    const held = await this.pending.find(login.token, login.challenges ?? []);
+    const user = held?.mustEnrol && (await this.ownerOf(held));
+    if (!user || (await this.factors.methodsOf(user)).length > 0) throw refusedFactor();
+    return { login, held, user };
+  }
+
+  /**
+   * Completes a pending login whose last factor has been proved, by this method. Call it in the transaction that has spent
+   * the proof. Of concurrent calls with one token exactly one opens a session.
+   *
+   * @throws {AuthError} `SECOND_FACTOR_REFUSED` if the login is over by now.
+   * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or changed since the first factor.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async finish(
+    { login: { token, challenges = [] }, held, user }: EnrollingLogin,
+    method: string,
+    context: HeldLoginContext,
+  ): Promise<SecondFactorLogin> {
+    const { transport, remember, authenticatedAt, tokensInvalidatedAfter, username: login } = held;
+    const { presentedBy, ...rest } = context;
+    const presented = presentedBy?.(transport) ?? rest.presented ?? [];
+    const begun = { ...rest, presented, transport, remember, authenticatedAt, tokensInvalidatedAfter, login };
+    if (!(await this.pending.complete(token, challenges))) throw refusedFactor();
+    const completed = await this.logins.begin(user, [...held.proofs, method], begun);
+    if (completed.status !== 'authenticated') throw refusedFactor();
+    return { ...completed, transport };
   }
 
   /**

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import {
   CurrentAnswer,
   DoneAnswer,
+  EnrolmentRequiredAnswer,
   errorAnswer,
   LoginAnswer,
   LogoutAllAnswer,
@@ -438,8 +439,9 @@ const SCHEMAS = {
   AuthLogin: LoginAnswer,
   AuthToken: TokenAnswer,
   AuthSecondFactorDue: SecondFactorDueAnswer,
-  AuthLoginStep: z.discriminatedUnion('status', [LoginAnswer, SecondFactorDueAnswer]),
-  AuthTokenStep: z.discriminatedUnion('status', [TokenAnswer, SecondFactorDueAnswer]),
+  AuthEnrolmentRequired: EnrolmentRequiredAnswer,
+  AuthLoginStep: z.discriminatedUnion('status', [LoginAnswer, SecondFactorDueAnswer, EnrolmentRequiredAnswer]),
+  AuthTokenStep: z.discriminatedUnion('status', [TokenAnswer, SecondFactorDueAnswer, EnrolmentRequiredAnswer]),
   AuthSecondFactorDone: SecondFactorDoneAnswer,
   AuthCurrent: CurrentAnswer,
   AuthDone: DoneAnswer,
@@ -480,6 +482,11 @@ function errorsOf({ takesJwts, asksSecondFactor }: RouteFacts) {
         ...(takesJwts ? ofJwts : []),
       ),
       description: 'The password or code is wrong, or no live session came with the request.',
+    },
+    AuthEnrolmentRefused: {
+      ...errorAnswer('SECOND_FACTOR_REFUSED', 'STEP_UP_REQUIRED', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
+      description:
+        'The code is wrong or the login is over, no live session came with the request, or it does not prove enough.',
     },
     AuthFactorRefused: {
       ...errorAnswer('SECOND_FACTOR_REFUSED', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
@@ -608,7 +615,7 @@ function partsOf({ listsKinds, asksSecondFactor }: RouteFacts): readonly SchemaN
     'AuthUser',
     'AuthSession',
     ...(listsKinds ? (['AuthSessionOfKind'] as const) : []),
-    ...(asksSecondFactor ? (['AuthLogin', 'AuthToken', 'AuthSecondFactorDue'] as const) : []),
+    ...(asksSecondFactor ? (['AuthLogin', 'AuthToken', 'AuthSecondFactorDue', 'AuthEnrolmentRequired'] as const) : []),
   ];
 }
 
@@ -719,11 +726,12 @@ const WITHOUT_SESSION: ReadonlySet<ErrorName> = new Set([
   'AuthNotFresh',
   'AuthProofRefused',
   'AuthFactorRefused',
+  'AuthEnrolmentRefused',
   'AuthPasswordRefused',
 ]);
 const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set([...WITHOUT_SESSION, 'AuthInvalidCredentials']);
 /** RFC 9470: what is asked for stands beside the scheme. */
-const ASKS_FOR_MORE: ReadonlySet<ErrorName> = new Set(['AuthNotFresh', 'AuthPasswordRefused']);
+const ASKS_FOR_MORE: ReadonlySet<ErrorName> = new Set(['AuthNotFresh', 'AuthPasswordRefused', 'AuthEnrolmentRefused']);
 const UNLIMITED: ReadonlySet<ErrorName> = new Set(['AuthCrossOrigin', 'AuthBodyTooLarge']);
 const HASHES: ReadonlySet<ErrorName> = new Set(['AuthLoginUnavailable', 'AuthPasswordUnavailable']);
 

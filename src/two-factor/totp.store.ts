@@ -25,8 +25,11 @@ export abstract class TotpStore {
    */
   abstract fail(userId: string, secret: string, limit: number, now: number): Promise<boolean>;
 
-  /** Sets the user's secret in place of the one before; `step` counts as used. */
-  abstract put(userId: string, secret: string, step: number, now: number): Promise<void>;
+  /**
+   * Sets the user's secret in place of the one before; `step` counts as used. False, with nothing changed, if it was to be
+   * the first and there is one.
+   */
+  abstract put(userId: string, secret: string, step: number, at: { isFirst: boolean; now: number }): Promise<boolean>;
 
   /** Makes a disabled secret usable again. */
   abstract enable(userId: string): Promise<void>;

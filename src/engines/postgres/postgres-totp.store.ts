@@ -26,7 +26,7 @@ const totpStatements = ({ totp }: SchemaNames) => {
       `INSERT INTO ${totp} AS t (user_id, secret, last_step, confirmed_at, created_at)
         VALUES ($1, $2, $3::bigint, ${instant('$4')}, ${instant('$4')})
         ON CONFLICT (user_id) DO UPDATE SET secret = excluded.secret, last_step = excluded.last_step, failures = 0,
-          disabled_at = NULL, confirmed_at = excluded.confirmed_at`,
+          disabled_at = NULL, confirmed_at = excluded.confirmed_at WHERE NOT $5::boolean`,
     ),
     enable: statement('enable', `UPDATE ${totp} SET failures = 0, disabled_at = NULL WHERE user_id = $1`),
     remove: statement('remove', `DELETE FROM ${totp} WHERE user_id = $1`),
@@ -67,8 +67,14 @@ export class PostgresTotpStore extends TotpStore implements OnModuleInit {
     return rows[0]?.disabled ?? false;
   }
 
-  override async put(userId: string, secret: string, step: number, now: number): Promise<void> {
-    await this.statements.run(this.sql.put, [userId, secret, step, toEpochSeconds(now)]);
+  override async put(
+    userId: string,
+    secret: string,
+    step: number,
+    { isFirst, now }: { isFirst: boolean; now: number },
+  ): Promise<boolean> {
+    const values = [userId, secret, step, toEpochSeconds(now), isFirst];
+    return (await this.statements.run(this.sql.put, values)).rowCount > 0;
   }
 
   override async enable(userId: string): Promise<void> {
