@@ -32,7 +32,7 @@ const backupCodeStatements = ({ backupCodes }: SchemaNames) => {
       'insert',
       `INSERT INTO ${backupCodes} (user_id, selector, code_hash, created_at)
         SELECT $1, c.selector, c.hash, ${instant('$4')}
-          FROM pg_catalog.unnest($2::text[], $3::text[]) AS c (selector, hash)`,
+          FROM ROWS FROM (pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[])) AS c (selector, hash)`,
     ),
   };
 };
