@@ -1,8 +1,4 @@
-import { ChangedFactorsAnswer, TotpSetupAnswer, TwoFactorAnswer } from '../http/answers.js';
-import { StepUpRequestBody } from '../http/flows/step-up.controller.js';
-import { NoFieldsBody, TotpEnableBody, TotpSetupBody } from '../http/flows/two-factor.controller.js';
-
-// What `auth-paths.ts` says about second factors.
+import type { Description } from './description.js';
 
 const REFUSALS = [
   'AuthCrossOrigin',
@@ -20,7 +16,7 @@ const REFUSALS_OF_HASHES = [
   'AuthPasswordUnavailable',
 ] as const;
 
-export const TWO_FACTOR_DESCRIPTIONS = {
+export const twoFactorPaths = {
   twoFactorState: {
     id: 'authTwoFactorState',
     summary: 'The second factors of the user',
@@ -90,17 +86,4 @@ export const TWO_FACTOR_DESCRIPTIONS = {
     limited: true,
     errors: ['AuthFactorRefused', ...REFUSALS],
   },
-} as const;
-
-export const TWO_FACTOR_BODIES = {
-  AuthTotpSetup: () => TotpSetupBody,
-  AuthTotpProof: () => TotpEnableBody,
-  AuthNoFields: () => NoFieldsBody,
-  AuthStepUpRequest: () => StepUpRequestBody,
-};
-
-export const TWO_FACTOR_SCHEMAS = {
-  AuthTwoFactor: TwoFactorAnswer,
-  AuthTotpSecret: TotpSetupAnswer,
-  AuthChangedFactors: ChangedFactorsAnswer,
-};
+} satisfies Record<string, Description>;
