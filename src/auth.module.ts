@@ -20,6 +20,8 @@ import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
 import { PostgresJwtSessionStore } from './engines/postgres/postgres-jwt-session.store.js';
 import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
+import { PostgresBackupCodeStore } from './engines/postgres/postgres-backup-code.store.js';
+import { PostgresTotpStore } from './engines/postgres/postgres-totp.store.js';
 import { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
 import { FieldResolverCheck } from './http/field-resolver-check.js';
 import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
@@ -27,7 +29,10 @@ import { HttpSessions } from './http/http-sessions.js';
 import { RequestAuthenticator } from './http/request-authenticator.js';
 import { DatabaseSessionScheme } from './login/database-session.scheme.js';
 import { PendingLogins } from './login/pending-logins.js';
+import { EnrolledFactors } from './login/enrolled-factors.js';
+import { FactorProofs } from './login/factor-proofs.js';
 import { SECOND_FACTORS, type SecondFactor } from './login/second-factor.js';
+import { StepUpMethods } from './login/step-up-methods.js';
 import { SecondFactorLoginService } from './login/second-factor-login.js';
 import { LegacyCredentials } from './http/legacy-credentials.js';
 import { LegacySessions } from './legacy-session/legacy-sessions.js';
@@ -47,7 +52,7 @@ import { Clock, SystemClock } from './common/clock.js';
 import { Hidden } from './common/hidden.js';
 import { AuthConfig } from './config/auth-config.js';
 import type { AuthOptions } from './config/auth-options.js';
-import { FLOW_NAMES, flowNamesOf, routedFlowsOf, type FlowName } from './config/flow-settings.js';
+import { FLOW_NAMES, flowNamesOf, routedFlowsOf, type CheckedFlows, type FlowName } from './config/flow-settings.js';
 import { KeyRing } from './crypto/key-ring.js';
 import { AuthTransaction } from './postgres/auth-transaction.js';
 import { PreparedStatements } from './postgres/prepared-statements.js';
@@ -109,6 +114,11 @@ import { RateLimitStore } from './rate-limit/rate-limit.store.js';
 import { SessionService } from './session/session.service.js';
 import { SessionStore } from './session/session.store.js';
 import { StepUpService } from './step-up/step-up.service.js';
+import { BackupCodeFactor } from './two-factor/backup-code.factor.js';
+import { BackupCodeStore } from './two-factor/backup-code.store.js';
+import { TotpFactor } from './two-factor/totp.factor.js';
+import { TotpStore } from './two-factor/totp.store.js';
+import { TwoFactorService } from './two-factor/two-factor.service.js';
 import { BreachedPasswords } from './user/breached-passwords.js';
 import { DefaultPasswordPolicy } from './user/default-password-policy.js';
 import { NewPasswords } from './user/new-passwords.js';
@@ -227,6 +237,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
   // As above.
   const policy = typeof passwordPolicy === 'function' ? passwordPolicy : DefaultPasswordPolicy;
   const named = flowNamesOf(flows);
+  const flowFactors = named.flatMap((flow) => FLOW_FACTORS[flow] ?? []);
   const services: Provider[] = [
     { provide: Clock, useClass: SystemClock },
     {
@@ -345,8 +356,17 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     LoginBackoff,
     LoginLimits,
     KnownDevices,
+    ...flowFactors.map(({ factor }) => factor),
     ...secondFactors,
-    { provide: SECOND_FACTORS, useFactory: (...factors: SecondFactor[]) => factors, inject: [...secondFactors] },
+    {
+      provide: SECOND_FACTORS,
+      useFactory: ({ flows: settings }: AuthConfig, ...factors: SecondFactor[]) =>
+        factors.filter((_, i) => flowFactors[i]?.isOn(settings) ?? true),
+      inject: [AuthConfig, ...flowFactors.map(({ factor }) => factor), ...secondFactors],
+    },
+    EnrolledFactors,
+    FactorProofs,
+    StepUpMethods,
     PendingLogins,
     LoginService,
     SecondFactorLoginService,
@@ -380,7 +400,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     controllers: routes
       ? [
           authControllerAt(routes),
-          ...mountedAt(routes.path, secondFactors.length > 0 ? [SecondFactorController] : []),
+          ...mountedAt(routes.path, secondFactors.length + flowFactors.length > 0 ? [SecondFactorController] : []),
           ...flowControllersAt(routes.path, routedFlowsOf(flows)),
         ]
       : [],
@@ -396,13 +416,32 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
 }
 
 /** What a flow needs beside what there is anyway. */
-const FLOW_SERVICES: Readonly<Record<FlowName, readonly Type[]>> = {
+const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   registration: [RegistrationService],
   passwordReset: [PasswordResetService],
   passwordChange: [],
   emailChange: [EmailChangeService],
   accountDeletion: [AccountDeletionService],
   stepUp: [StepUpService],
+  twoFactor: [
+    { provide: TotpStore, useClass: PostgresTotpStore },
+    { provide: BackupCodeStore, useClass: PostgresBackupCodeStore },
+    TwoFactorService,
+  ],
+};
+
+/** A second factor that a flow brings, and whether the settings have it. */
+interface FlowFactor {
+  readonly factor: Type<SecondFactor>;
+  readonly isOn: (flows: CheckedFlows) => boolean;
+}
+
+/** In the order in which users are asked for them. */
+const FLOW_FACTORS: Readonly<Partial<Record<FlowName, readonly FlowFactor[]>>> = {
+  twoFactor: [
+    { factor: TotpFactor, isOn: ({ twoFactor }) => twoFactor?.totp !== undefined },
+    { factor: BackupCodeFactor, isOn: ({ twoFactor }) => twoFactor?.backupCodes !== undefined },
+  ],
 };
 
 /** By which a directory of the application's own is injected, beside its own class. */

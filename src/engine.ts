@@ -112,8 +112,12 @@ export { PasswordAttemptEntity } from './schema/entities/password-attempt.entity
 export { RateLimitEventEntity } from './schema/entities/rate-limit-event.entity.js';
 export { RevokedTokenEntity } from './schema/entities/revoked-token.entity.js';
 export { SessionEntity } from './schema/entities/session.entity.js';
+export { BackupCodeEntity } from './schema/entities/backup-code.entity.js';
+export { TotpEntity } from './schema/entities/totp.entity.js';
 export { UserEntity } from './schema/entities/user.entity.js';
 
+export { PostgresBackupCodeStore } from './engines/postgres/postgres-backup-code.store.js';
+export { PostgresTotpStore } from './engines/postgres/postgres-totp.store.js';
 export { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 export { postgresEngine } from './engines/postgres/postgres-engine.js';
 export { PostgresEphemeralTokenStore } from './engines/postgres/postgres-ephemeral-token.store.js';
@@ -141,7 +145,10 @@ export { NO_PASSWORD } from './user/user.directory.js';
 export { AccountDeletionService } from './account-deletion/account-deletion.service.js';
 export { EmailChangeService } from './email-change/email-change.service.js';
 export { OwnerNotices } from './mail/owner-notices.js';
-export { SecondFactor, type FactorContext } from './login/second-factor.js';
+export { BackupCodeStore, type StoredBackupCode } from './two-factor/backup-code.store.js';
+export { TotpStore, type StoredTotp } from './two-factor/totp.store.js';
+export { TwoFactorService } from './two-factor/two-factor.service.js';
+export { SecondFactor, type FactorClaim, type FactorContext } from './login/second-factor.js';
 export { dueFactors, type DueFactors } from './login/due-factors.js';
 export type { PendingLogin } from './login/pending-logins.js';
 export { SecondFactorLoginService, type FactorResponse, type SecondFactorLogin } from './login/second-factor-login.js';

@@ -16,6 +16,8 @@ export interface PendingProofs {
   /** The methods: see `Session.amr`. */
   readonly proofs: readonly string[];
   readonly transport: 'cookie' | 'bearer';
+  /** Whether the account has no factor, and must enrol one to complete the login. Default false. */
+  readonly mustEnrol?: boolean;
   /** Whether the login asked to be remembered. */
   readonly remember?: boolean | undefined;
 }
@@ -67,6 +69,11 @@ export interface EphemeralTokenFields {
    * whatever that is called by now, and outlives its password. `changedAt` is epoch ms.
    */
   email_revert: { account: string; from: string; changedAt: number };
+  /**
+   * A secret that was shown to be put into an authenticator, and that no code has proved yet. `challengeId` is the name of
+   * the session, or pending login, that asked.
+   */
+  totp_setup: { username: string; challengeId: string; sealedSecret: string };
   /** One download of one resource, `type:id`. */
   slicer_download: { resource: `${string}:${string}` };
 }
@@ -97,6 +104,7 @@ export class EphemeralTokenSettings {
   readonly register: EphemeralTokenRule = { ttl: hours(24), onePerUser: true };
   readonly email_change: EphemeralTokenRule = { ttl: hours(1), onePerUser: true };
   readonly email_revert: EphemeralTokenRule = { ttl: days(7) };
+  readonly totp_setup: EphemeralTokenRule = { ttl: minutes(10), onePerUser: true, binding: 'challengeId' };
   readonly slicer_download: EphemeralTokenRule = { ttl: minutes(5), binding: 'resource' };
 }
 

@@ -34,6 +34,12 @@ export class TableSettings {
   /** Consecutive failures of passwords. Default `auth_password_attempts`. */
   passwordAttempts: string = 'auth_password_attempts';
 
+  /** The secrets of authenticator apps. Default `auth_totp`. */
+  totp: string = 'auth_totp';
+
+  /** Default `auth_backup_codes`. */
+  backupCodes: string = 'auth_backup_codes';
+
   /** Default `auth_audit_events`. */
   auditEvents: string = 'auth_audit_events';
 }

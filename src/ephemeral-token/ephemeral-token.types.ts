@@ -77,6 +77,7 @@ const COLUMNS = new Map<string, readonly FieldColumn[]>([
   ['register', [at('email', 'username')]],
   ['email_change', [USERNAME]],
   ['email_revert', [at('account', 'username')]],
+  ['totp_setup', [USERNAME, at('challengeId', 'challengeId')]],
 ]);
 interface PayloadField {
   readonly isValid: (value: unknown) => boolean;
@@ -91,6 +92,7 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
       ['proved', { isValid: isPendingProofs, optional: true }],
     ]),
   ],
+  ['totp_setup', new Map([['sealedSecret', { isValid: isText }]])],
   [
     'register',
     new Map([
@@ -254,10 +256,11 @@ function isFirstFactor(value: unknown): value is FirstFactor {
 }
 
 function isPendingProofs(value: unknown): boolean {
-  const { userId, proofs, transport, remember } = (value ?? {}) as Record<string, unknown>;
+  const { userId, proofs, transport, remember, mustEnrol } = (value ?? {}) as Record<string, unknown>;
   const areProofs = Array.isArray(proofs) && proofs.every(isText);
   const isTransport = transport === 'cookie' || transport === 'bearer';
-  return isText(userId) && areProofs && isTransport && (remember === undefined || typeof remember === 'boolean');
+  const areFlags = [remember, mustEnrol].every((flag) => flag === undefined || typeof flag === 'boolean');
+  return isText(userId) && areProofs && isTransport && areFlags;
 }
 
 function isText(value: unknown): value is string {

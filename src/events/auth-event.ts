@@ -18,6 +18,11 @@ export type AuthEvent =
   | EmailReverted
   | AccountDeleted
   | RoleChanged
+  | FactorAdded
+  | FactorRemoved
+  | FactorUsed
+  | FactorRefused
+  | FactorDisabled
   | StepUpSucceeded
   | StepUpRefused
   | LoggedOut
@@ -127,6 +132,35 @@ export interface RoleChanged extends EventBase<'role.changed'> {
   readonly userId: string;
   /** The roles that it has from now on. */
   readonly roles: readonly string[];
+}
+
+interface OfFactor {
+  readonly userId: string;
+  /** The method, such as `totp`. */
+  readonly factor: string;
+  /** The client's address, if known. */
+  readonly ip: string | null;
+}
+
+/** A user has another second factor, or new backup codes. With a `mailer` the owner has been told. */
+export interface FactorAdded extends EventBase<'factor.added'>, OfFactor {}
+
+/** A user has one second factor less. With a `mailer` the owner has been told. */
+export interface FactorRemoved extends EventBase<'factor.removed'>, OfFactor {}
+
+/** A second factor has been proved, at a login, a step-up or its enrolment. */
+export interface FactorUsed extends EventBase<'factor.used'>, OfFactor {}
+
+/** A response to a second factor was wrong, or the user does not have the factor. */
+export interface FactorRefused extends EventBase<'factor.refused'>, OfFactor {}
+
+/**
+ * A second factor has been answered wrongly so many times in a row that it is disabled; others are not. With a `mailer`
+ * the owner has been told.
+ */
+export interface FactorDisabled extends EventBase<'factor.disabled'>, OfFactor {
+  /** In a row. */
+  readonly failures: number;
 }
 
 interface StepUpAttempt extends OfSession {

@@ -78,13 +78,32 @@ export const SecondFactorDueAnswer = z.object({
 });
 export type SecondFactorDueAnswer = z.infer<typeof SecondFactorDueAnswer>;
 
-export function dueAnswer({ token, methods, expiresAt }: DueSecondFactor): SecondFactorDueAnswer {
+/** In place of a `LoginAnswer`, if the user must enrol a factor first. */
+export const EnrolmentRequiredAnswer = z.object({
+  status: z.literal('enrolment_required'),
+  token: z.string().describe('For enrolling a factor. It opens nothing else, and is shown only this once.'),
+  expiresAt: instant('Until when the login can be completed.'),
+});
+export type EnrolmentRequiredAnswer = z.infer<typeof EnrolmentRequiredAnswer>;
+
+export function dueAnswer({
+  status,
+  token,
+  methods,
+  expiresAt,
+}: DueSecondFactor): PendingAnswer {
+  if (status === 'enrolment_required') return { status, token, expiresAt: iso(expiresAt) };
   return { status: 'second_factor', token, methods: [...methods], expiresAt: iso(expiresAt) };
 }
 
+/** What a login answers that is not finished. */
+export type PendingAnswer = SecondFactorDueAnswer | EnrolmentRequiredAnswer;
+
 /** What a login by cookie answers, finished or not. */
-export function loginAnswer(login: StartedSession | DueSecondFactor): LoginAnswer | SecondFactorDueAnswer {
-  if (login.status === 'second_factor') return dueAnswer(login);
+export function loginAnswer(
+  login: StartedSession | DueSecondFactor,
+): LoginAnswer | PendingAnswer {
+  if (login.status !== 'authenticated') return dueAnswer(login);
   return { status: 'authenticated', user: shown(login.user), expiresAt: iso(login.expiresAt) };
 }
 
@@ -112,6 +131,43 @@ export type ReplacementAnswer = z.infer<typeof ReplacementAnswer>;
 
 export function replacementAnswer({ user, expiresAt, token }: Replacement): ReplacementAnswer {
   return { user: shown(user), expiresAt: expiresAt === null ? null : iso(expiresAt), ...(token && { token }) };
+}
+
+export const TwoFactorAnswer = z.object({
+  methods: z.array(z.string()).describe('The methods of the second factors that the user has.'),
+  totpDisabled: z.boolean().describe('Whether too many wrong codes have disabled the authenticator app.'),
+  backupCodesLeft: z.int().min(0).describe('How many backup codes have not been used.'),
+});
+export type TwoFactorAnswer = z.infer<typeof TwoFactorAnswer>;
+
+export const TotpSetupAnswer = z.object({
+  secret: z.string().describe('The secret in base32, for typing. It is shown only this once.'),
+  uri: z.string().describe('The same as an `otpauth:` address, for a link on a phone.'),
+  qr: z.string().describe('The same as the SVG of a QR code.'),
+});
+export type TotpSetupAnswer = z.infer<typeof TotpSetupAnswer>;
+
+export const ChangedFactorsAnswer = z.object({
+  status: z.literal('authenticated'),
+  user: UserAnswer,
+  expiresAt: instant('When the session ends, unless its use extends it.'),
+  backupCodes: z.array(z.string()).describe('The new backup codes, shown only this once; empty if none were made.'),
+  token: z
+    .string()
+    .optional()
+    .describe(
+      'The new bearer token, if one was sent or asked for. It is shown only this once; the old one is refused.',
+    ),
+  tokenType: z.literal('Bearer').optional(),
+});
+export type ChangedFactorsAnswer = z.infer<typeof ChangedFactorsAnswer>;
+
+export function changedFactorsAnswer(
+  { user, expiresAt, token }: { user: AuthUser; expiresAt: number; token?: string | undefined },
+  backupCodes: readonly string[],
+): ChangedFactorsAnswer {
+  const answer = { user: shown(user), expiresAt: iso(expiresAt), backupCodes: [...backupCodes] };
+  return { status: 'authenticated', ...answer, ...(token && { token, tokenType: 'Bearer' }) };
 }
 
 export const StepUpStateAnswer = z.object({

@@ -29,7 +29,7 @@ import {
   loginAnswer,
   type LoginAnswer,
   type LogoutAllAnswer,
-  type SecondFactorDueAnswer,
+  type PendingAnswer,
   type SessionListAnswer,
   shown,
   type TokenAnswer,
@@ -68,7 +68,7 @@ export class AuthController {
     @Req() request: AuthRequest,
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
-  ): Promise<LoginAnswer | SecondFactorDueAnswer> {
+  ): Promise<LoginAnswer | PendingAnswer> {
     const { email, password, remember } = this.parse(body);
     const login = await this.http.start(request, response, this.passwords.attempt(email, password), { remember });
     return loginAnswer(login);
@@ -80,10 +80,10 @@ export class AuthController {
   @Post('token')
   @HttpCode(200)
   @Header(...NO_STORE)
-  async token(@Req() request: AuthRequest, @Body() body: unknown): Promise<TokenAnswer | SecondFactorDueAnswer> {
+  async token(@Req() request: AuthRequest, @Body() body: unknown): Promise<TokenAnswer | PendingAnswer> {
     const { email, password, remember } = this.parse(body);
     const login = await this.http.issueToken(request, this.passwords.attempt(email, password), { remember });
-    if (login.status === 'second_factor') return dueAnswer(login);
+    if (login.status !== 'authenticated') return dueAnswer(login);
     const { user, token, expiresAt, status } = login;
     return { status, token, tokenType: 'Bearer', user: shown(user), expiresAt: iso(expiresAt) };
   }

@@ -8,7 +8,12 @@ import { AuthEvents } from '../events/auth-events.js';
 import { BearerSessions } from '../login/bearer-sessions.js';
 import { LoginService, type CompletedLogin, type LoginAttempt, type LoginContext } from '../login/login.service.js';
 import type { PendingLogin } from '../login/pending-logins.js';
-import { SecondFactorLoginService, type FactorResponse } from '../login/second-factor-login.js';
+import {
+  SecondFactorLoginService,
+  type FactorResponse,
+  type HeldLoginContext,
+  type SecondFactorLogin,
+} from '../login/second-factor-login.js';
 import { SessionScheme, type CookieValue } from '../login/session-scheme.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
@@ -163,7 +168,7 @@ export class HttpSessions {
     const presented = this.cookie.values(headerOf(request, 'cookie'));
     const devices = this.deviceCookie.values(headerOf(request, 'cookie'));
     const outcome = await work({ ...this.context(request), presented, devices });
-    if (outcome.status === 'second_factor') return this.due(request, response, outcome);
+    if (outcome.status !== 'authenticated') return this.due(request, response, outcome);
     const { user, credential, device } = outcome;
     // Or it would be taken over after the logout, and perhaps be somebody else's.
     await this.legacy.end(request).catch(ignore); // the login stands
@@ -192,7 +197,7 @@ export class HttpSessions {
     const presented = bearer === null ? [] : [bearer];
     const context = { ...this.context(request), transport: 'bearer', presented, remember } as const;
     const outcome = await this.logIn(login, context);
-    if (outcome.status === 'second_factor') return withoutChallenge(outcome);
+    if (outcome.status !== 'authenticated') return withoutChallenge(outcome);
     const { user, credential } = outcome;
     await this.legacy.end(request).catch(ignore); // the login stands
     return { status: 'authenticated', user, token: credential.value, expiresAt: credential.expiresAt };
@@ -209,22 +214,41 @@ export class HttpSessions {
    * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has begun all the
    *   same.
    */
-  async completeSecondFactor(
+  completeSecondFactor(
     request: HttpRequest,
     response: object,
     factor: Omit<FactorResponse, 'challenges'>,
   ): Promise<StartedSession & { token?: string }> {
-    const cookies = headerOf(request, 'cookie');
-    const challenges = this.flowCookie.values(SECOND_FACTOR, cookies);
-    const bearer = bearerOf(request);
-    const { user, credential, device, transport } = await this.secondFactors.complete(
-      { ...factor, challenges },
-      {
-        ...this.context(request),
-        devices: this.deviceCookie.values(cookies),
-        presentedBy: (by) => (by === 'cookie' ? this.cookie.values(cookies) : bearer === null ? [] : [bearer]),
-      },
+    return this.completeHeld(request, response, (challenges, context) =>
+      this.secondFactors.complete({ ...factor, challenges }, context),
     );
+  }
+
+  /** The values of the cookie that ties held logins to this browser. */
+  challengesOf(request: HttpRequest): readonly string[] {
+    return this.flowCookie.values(SECOND_FACTOR, headerOf(request, 'cookie'));
+  }
+
+  /**
+   * As `completeSecondFactor`, for a flow that completes the held login itself: `work` is told which challenges and
+   * sessions the request has sent.
+   *
+   * @throws whatever `work` throws.
+   * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has begun all the
+   *   same.
+   */
+  async completeHeld(
+    request: HttpRequest,
+    response: object,
+    work: (challenges: readonly string[], context: HeldLoginContext) => Promise<SecondFactorLogin>,
+  ): Promise<StartedSession & { token?: string }> {
+    const cookies = headerOf(request, 'cookie');
+    const bearer = bearerOf(request);
+    const { user, credential, device, transport } = await work(this.challengesOf(request), {
+      ...this.context(request),
+      devices: this.deviceCookie.values(cookies),
+      presentedBy: (by) => (by === 'cookie' ? this.cookie.values(cookies) : bearer === null ? [] : [bearer]),
+    });
     await this.legacy.end(request).catch(ignore); // the login stands
     forgetAuth(request);
     const started = { status: 'authenticated', user, expiresAt: credential.expiresAt } as const;
@@ -241,8 +265,7 @@ export class HttpSessions {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
    */
   requestSecondFactor(request: HttpRequest, factor: Omit<FactorResponse, 'challenges' | 'response'>): Promise<void> {
-    const challenges = this.flowCookie.values(SECOND_FACTOR, headerOf(request, 'cookie'));
-    return this.secondFactors.request({ ...factor, challenges }, this.context(request));
+    return this.secondFactors.request({ ...factor, challenges: this.challengesOf(request) }, this.context(request));
   }
 
   /**

@@ -123,7 +123,7 @@ export class LegacySessions implements OnModuleInit {
         if (!(await source.consume(credential, this.context()))) return null;
         const login = await this.logins.begin(user, [PROOF], { ...context, authenticatedAt });
         // Thrown, so that nothing is consumed: its user has a second factor, which the old session may not have asked for.
-        if (login.status === 'second_factor') throw new AuthError('INVALID_CREDENTIALS', 'A second factor is due.', {});
+        if (login.status !== 'authenticated') throw new AuthError('INVALID_CREDENTIALS', 'A second factor is due.', {});
         const [at, userId, ip] = [this.clock.now(), user.id, context.ip ?? null];
         this.events.emitAfterTransaction({ type: 'session.imported', at, userId, ip, source: source.name });
         return login;

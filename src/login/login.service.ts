@@ -231,7 +231,7 @@ export class LoginService {
 
   /**
    * A new session in place of one that has just ended, for a user who has just proved again who they are: a full
-   * lifetime and a new handle. Pass on whether the old one was remembered, and its proofs: the password is added to them.
+   * lifetime and a new handle. Pass on whether the old one was remembered, and its proofs (`amr`), to which `proofs` are added, by default the password.
    * Call it in the transaction that ended the old one.
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or changed since `user` was read.
@@ -245,14 +245,16 @@ export class LoginService {
       transport = 'cookie',
       remember,
       amr: before = [],
+      proofs = ['password'],
     }: SessionContext &
       Pick<LoginContext, 'transport' | 'remember'> & {
         amr?: readonly string[] | undefined;
+        proofs?: readonly string[];
       } = {},
   ): Promise<CookieValue> {
     // Past the cutoff, also for a storage that does not know it.
     const authenticatedAt = later(this.clock.now(), user.tokensInvalidatedAfter);
-    const amr = joinedProofs(before, ['password']);
+    const amr = joinedProofs(before, proofs);
     const opening = { ip, userAgent, authenticatedAt, aal: aalOf(amr), amr, remember };
     return transport === 'bearer' ? this.bearer.open(user, null, opening) : this.scheme.open(user, null, opening);
   }

@@ -1,5 +1,5 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { asAuthError } from '../auth.errors.js';
+import { Injectable } from '@nestjs/common';
+import { AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { FirstFactor, PendingProofs } from '../config/ephemeral-token-settings.js';
@@ -8,13 +8,14 @@ import { randomToken } from '../crypto/random.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
 import { normalizeLogin } from '../user/login-name.js';
 import type { AuthUser } from '../user/user.directory.js';
+import { aalOf } from './assurance.js';
 import { dueFactors } from './due-factors.js';
+import { EnrolledFactors } from './enrolled-factors.js';
 import type { CookieValue } from './session-scheme.js';
-import { SECOND_FACTORS, type SecondFactor } from './second-factor.js';
 
-/** A login of which a factor is still due. It opens nothing but its own completion. */
+/** A login of which a factor is still due, or that must enrol one first. It opens nothing but its own completion. */
 export interface PendingLogin {
-  readonly status: 'second_factor';
+  readonly status: 'second_factor' | 'enrolment_required';
   /** Completes the login, once, together with the right response. It is shown only this once. */
   readonly token: string;
   /**
@@ -22,7 +23,7 @@ export interface PendingLogin {
    * elsewhere. `null` for a client without cookies.
    */
   readonly challenge: CookieValue | null;
-  /** The methods of which one is due. */
+  /** The methods of which one is due; empty if the user must enrol one. */
   readonly methods: readonly string[];
   /** Epoch ms. */
   readonly expiresAt: number;
@@ -45,10 +46,10 @@ export class PendingLogins {
   constructor(
     private readonly tokens: EphemeralTokenService,
     private readonly clock: Clock,
-    @Inject(SECOND_FACTORS) private readonly factors: readonly SecondFactor[],
-    { ephemeralTokens }: AuthConfig,
+    private readonly factors: EnrolledFactors,
+    private readonly config: AuthConfig,
   ) {
-    this.ttl = ephemeralTokens.get('pre_auth')!.ttl;
+    this.ttl = config.ephemeralTokens.get('pre_auth')!.ttl;
   }
 
   /** Holds the login of this user if something is due after these proofs; `null` if nothing is. */
@@ -57,21 +58,29 @@ export class PendingLogins {
     { proofs, transport, remember }: Omit<PendingProofs, 'userId'>,
     authenticatedAt: number,
   ): Promise<PendingLogin | null> {
-    const methods = await this.dueFor(user, proofs);
-    if (methods === 'nothing') return null;
+    const enrolled = await this.factors.methodsOf(user);
+    const due = dueFactors(proofs, enrolled);
+    const mustEnrol = enrolled.length === 0 && aalOf(proofs) === 1 && this.isRequired(user);
+    if (due === 'nothing' && !mustEnrol) return null;
     const challenge = transport === 'cookie' ? randomToken().toString('base64url') : null;
     const expiresAt = this.clock.now() + this.ttl;
     const token = await this.tokens.issue('pre_auth', {
       username: normalizeLogin(user.email),
       firstFactor: { authenticatedAt, tokensInvalidatedAfter: user.tokensInvalidatedAfter ?? null },
-      proved: { userId: user.id, proofs, transport, ...(remember === undefined ? {} : { remember }) },
+      proved: {
+        userId: user.id,
+        proofs,
+        transport,
+        ...(remember === undefined ? {} : { remember }),
+        ...(mustEnrol && { mustEnrol }),
+      },
       ...(challenge === null ? {} : { challengeId: sha256Hex(challenge) }),
     });
     return {
-      status: 'second_factor',
+      status: mustEnrol ? 'enrolment_required' : 'second_factor',
       token,
       challenge: challenge === null ? null : { value: challenge, expiresAt },
-      methods,
+      methods: due === 'nothing' ? [] : due,
       expiresAt,
     };
   }
@@ -94,16 +103,12 @@ export class PendingLogins {
     return false;
   }
 
-  private async dueFor(user: AuthUser, proofs: readonly string[]): Promise<'nothing' | readonly string[]> {
-    if (this.factors.length === 0) return 'nothing';
-    try {
-      const enrolled = await Promise.all(
-        this.factors.map(async (factor) => ((await factor.isEnrolled(user)) ? [factor.method] : [])),
-      );
-      return dueFactors(proofs, enrolled.flat());
-    } catch (error) {
-      throw asAuthError(error, 'A second factor');
-    }
+  /** Whether this user must have a second factor. What the application's function throws is a fault. */
+  private isRequired(user: AuthUser): boolean {
+    const isRequired: unknown = this.config.flows.twoFactor?.required?.(user) ?? false;
+    if (typeof isRequired === 'boolean') return isRequired;
+    const mistake = 'flows.twoFactor.required must return true or false, and no promise of it.';
+    throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
   }
 }
 

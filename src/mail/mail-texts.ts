@@ -106,6 +106,13 @@ export const MAIL_TEXTS: Readonly<Partial<MailTexts>> = Object.freeze({
       `Your login at ${site} was changed`,
       `Your account at ${site} no longer has this way to prove that it is you: ${quoted(factor)}.`,
     ),
+  factor_disabled: ({ site, factor }) => ({
+    subject: `A way to log in to ${site} no longer works`,
+    text: paragraphs(
+      `Somebody has tried so many wrong codes for your account at ${site} that this way to prove that it is you no longer works: ${quoted(factor)}.`,
+      'Whoever did that knows your password: change it. Log in with a backup code, or another way that you have.',
+    ),
+  }),
   backup_codes_replaced: ({ site }) =>
     notice(
       `You have new backup codes for ${site}`,

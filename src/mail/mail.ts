@@ -73,6 +73,8 @@ export interface MailFacts {
   factor_added: { readonly factor: string };
   /** It has one less. */
   factor_removed: { readonly factor: string };
+  /** It was answered wrongly so many times in a row that it no longer works. */
+  factor_disabled: { readonly factor: string };
   /** There are new backup codes, and the earlier ones are void. */
   backup_codes_replaced: Record<never, never>;
   /** An authenticator may have been copied. `name` is the one that its user gave it. */

@@ -7,6 +7,7 @@ const COUNTERS = {
   'latchkey.logins': 'Logins: succeeded, or failed with the reason',
   'latchkey.rate_limit.reached': 'Subjects that reached a rate limit, by event; each counted once until the limit ends',
   'latchkey.ephemeral_tokens': 'Single-use tokens, by type: consumed or refused',
+  'latchkey.second_factors': 'Second factors, by method: added, removed, used, refused or disabled',
   'latchkey.mails': 'Mails, by kind: sent, or failed with the reason',
   'latchkey.events': 'Events of AuthEvents, by type',
 } as const;

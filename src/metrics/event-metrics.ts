@@ -13,6 +13,10 @@ const token =
   (result: string) =>
   (event: AnyEvent): Counted => ['latchkey.ephemeral_tokens', { type: word(event['tokenType']), result }];
 
+const factor =
+  (result: string) =>
+  (event: AnyEvent): Counted => ['latchkey.second_factors', { factor: word(event['factor']), result }];
+
 /** Events that have a counter of their own besides `latchkey.events`. */
 const COUNTED: Readonly<Record<string, (event: AnyEvent) => Counted>> = {
   'session.created': change('created'),
@@ -26,6 +30,11 @@ const COUNTED: Readonly<Record<string, (event: AnyEvent) => Counted>> = {
   'session.imported': ({ source }) => ['latchkey.session.changes', { change: 'imported', source: word(source) }],
   'login.succeeded': () => ['latchkey.logins', { result: 'succeeded' }],
   'login.failed': ({ reason }) => ['latchkey.logins', { result: 'failed', reason: word(reason) }],
+  'factor.added': factor('added'),
+  'factor.removed': factor('removed'),
+  'factor.used': factor('used'),
+  'factor.refused': factor('refused'),
+  'factor.disabled': factor('disabled'),
   'token.consumed': token('consumed'),
   'token.refused': token('refused'),
   'mail.sent': ({ kind }) => ['latchkey.mails', { kind: word(kind), result: 'sent' }],

@@ -63,7 +63,7 @@ function partsOf({ listsKinds, asksSecondFactor }: RouteFacts): readonly SchemaN
     'AuthUser',
     'AuthSession',
     ...(listsKinds ? (['AuthSessionOfKind'] as const) : []),
-    ...(asksSecondFactor ? (['AuthLogin', 'AuthToken', 'AuthSecondFactorDue'] as const) : []),
+    ...(asksSecondFactor ? (['AuthLogin', 'AuthToken', 'AuthSecondFactorDue', 'AuthEnrolmentRequired'] as const) : []),
   ];
 }
 

@@ -109,11 +109,13 @@ const WITHOUT_SESSION: ReadonlySet<ErrorName> = new Set([
   'AuthUnauthenticated',
   'AuthNotFresh',
   'AuthProofRefused',
+  'AuthFactorRefused',
+  'AuthEnrolmentRefused',
   'AuthPasswordRefused',
 ]);
 const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set([...WITHOUT_SESSION, 'AuthInvalidCredentials']);
 /** RFC 9470: what is asked for stands beside the scheme. */
-const ASKS_FOR_MORE: ReadonlySet<ErrorName> = new Set(['AuthNotFresh', 'AuthPasswordRefused']);
+const ASKS_FOR_MORE: ReadonlySet<ErrorName> = new Set(['AuthNotFresh', 'AuthPasswordRefused', 'AuthEnrolmentRefused']);
 const UNLIMITED: ReadonlySet<ErrorName> = new Set(['AuthCrossOrigin', 'AuthBodyTooLarge']);
 const HASHES: ReadonlySet<ErrorName> = new Set(['AuthLoginUnavailable', 'AuthPasswordUnavailable']);
 

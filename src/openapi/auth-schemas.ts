@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import {
+  ChangedFactorsAnswer,
   CurrentAnswer,
   DoneAnswer,
+  EnrolmentRequiredAnswer,
   LoginAnswer,
   LogoutAllAnswer,
   ReplacementAnswer,
@@ -14,6 +16,8 @@ import {
   SessionOfKindAnswer,
   SessionOfKindListAnswer,
   TokenAnswer,
+  TotpSetupAnswer,
+  TwoFactorAnswer,
   UserAnswer,
 } from '../http/answers.js';
 import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller.js';
@@ -24,7 +28,8 @@ import {
   RegistrationConfirmationBody,
   RegistrationResendBody,
 } from '../http/flows/registration.controller.js';
-import { StepUpBody } from '../http/flows/step-up.controller.js';
+import { StepUpBody, StepUpRequestBody } from '../http/flows/step-up.controller.js';
+import { NoFieldsBody, TotpEnableBody, TotpSetupBody } from '../http/flows/two-factor.controller.js';
 import { ForgottenPasswordBody, PasswordResetBody } from '../http/flows/password-reset.controller.js';
 import { loginBodySchema } from '../http/login-body.js';
 import type { RouteFacts } from './route-facts.js';
@@ -43,6 +48,10 @@ export const BODIES = {
   AuthStepUpProof: () => StepUpBody,
   AuthEmailChange: () => EmailChangeBody,
   AuthLink: () => LinkBody,
+  AuthStepUpRequest: () => StepUpRequestBody,
+  AuthTotpSetup: () => TotpSetupBody,
+  AuthTotpProof: () => TotpEnableBody,
+  AuthNoFields: () => NoFieldsBody,
 };
 export type BodyName = keyof typeof BODIES;
 
@@ -56,8 +65,9 @@ export const SCHEMAS = {
   AuthLogin: LoginAnswer,
   AuthToken: TokenAnswer,
   AuthSecondFactorDue: SecondFactorDueAnswer,
-  AuthLoginStep: z.discriminatedUnion('status', [LoginAnswer, SecondFactorDueAnswer]),
-  AuthTokenStep: z.discriminatedUnion('status', [TokenAnswer, SecondFactorDueAnswer]),
+  AuthEnrolmentRequired: EnrolmentRequiredAnswer,
+  AuthLoginStep: z.discriminatedUnion('status', [LoginAnswer, SecondFactorDueAnswer, EnrolmentRequiredAnswer]),
+  AuthTokenStep: z.discriminatedUnion('status', [TokenAnswer, SecondFactorDueAnswer, EnrolmentRequiredAnswer]),
   AuthSecondFactorDone: SecondFactorDoneAnswer,
   AuthCurrent: CurrentAnswer,
   AuthDone: DoneAnswer,
@@ -65,5 +75,8 @@ export const SCHEMAS = {
   AuthStepUpState: StepUpStateAnswer,
   AuthStepUp: StepUpAnswer,
   AuthLoggedOutEverywhere: LogoutAllAnswer,
+  AuthTwoFactor: TwoFactorAnswer,
+  AuthTotpSecret: TotpSetupAnswer,
+  AuthChangedFactors: ChangedFactorsAnswer,
 };
 export type SchemaName = keyof typeof SCHEMAS;

@@ -2,6 +2,7 @@ import type { MigrationInterface } from 'typeorm';
 import { OptionChecker } from '../config/option-checker.js';
 import { checkTables, TableSettings } from '../config/table-settings.js';
 import { AuditEventEntity } from './entities/audit-event.entity.js';
+import { BackupCodeEntity, backupCodeEntityFor } from './entities/backup-code.entity.js';
 import { entityOnTable } from './entities/entity-on-table.js';
 import { EphemeralTokenEntity } from './entities/ephemeral-token.entity.js';
 import { JwtSessionEntity, jwtSessionEntityFor } from './entities/jwt-session.entity.js';
@@ -9,6 +10,7 @@ import { PasswordAttemptEntity } from './entities/password-attempt.entity.js';
 import { RateLimitEventEntity } from './entities/rate-limit-event.entity.js';
 import { RevokedTokenEntity } from './entities/revoked-token.entity.js';
 import { SessionEntity, sessionEntityFor } from './entities/session.entity.js';
+import { TotpEntity, totpEntityFor } from './entities/totp.entity.js';
 import { UserEntity } from './entities/user.entity.js';
 import type { AuthSchemaSettings } from './migrations/auth-migration.js';
 import { addAccountFields } from './migrations/add-account-fields.js';
@@ -22,6 +24,7 @@ import { createPasswordAttempts } from './migrations/create-password-attempts.js
 import { createRateLimits } from './migrations/create-rate-limits.js';
 import { createRevokedTokens } from './migrations/create-revoked-tokens.js';
 import { createSessions } from './migrations/create-sessions.js';
+import { createTwoFactor } from './migrations/create-two-factor.js';
 import { createUsers } from './migrations/create-users.js';
 import { rememberSessions } from './migrations/remember-sessions.js';
 import { timeRotations } from './migrations/time-rotations.js';
@@ -85,6 +88,8 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
   const users = entityOnTable(UserEntity, tables.users);
   const session = userId === undefined ? SessionEntity : sessionEntityFor(userId);
   const jwtSession = userId === undefined ? JwtSessionEntity : jwtSessionEntityFor(userId);
+  const totp = userId === undefined ? TotpEntity : totpEntityFor(userId);
+  const backupCode = userId === undefined ? BackupCodeEntity : backupCodeEntityFor(userId);
   return [
     ...(userId === undefined ? [users] : []),
     entityOnTable(session, tables.sessions, new Map([[UserEntity, users]])),
@@ -93,6 +98,8 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
     entityOnTable(RevokedTokenEntity, tables.revokedTokens),
     entityOnTable(jwtSession, tables.jwtSessions, new Map([[UserEntity, users]])),
     entityOnTable(PasswordAttemptEntity, tables.passwordAttempts),
+    entityOnTable(totp, tables.totp, new Map([[UserEntity, users]])),
+    entityOnTable(backupCode, tables.backupCodes, new Map([[UserEntity, users]])),
     entityOnTable(AuditEventEntity, tables.auditEvents),
   ];
 }
@@ -114,6 +121,7 @@ function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterfa
     timeRotations(settings),
     addAssurance(settings),
     ...(settings.userId === undefined ? [addAccountFields(settings)] : []),
+    createTwoFactor(settings),
   ];
 }
 

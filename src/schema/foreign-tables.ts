@@ -44,6 +44,22 @@ const REQUIRED: Readonly<Record<TableKey, Readonly<Record<string, readonly strin
     user_agent: TEXT,
   },
   passwordAttempts: { user_id: TEXT, failures: ['int4'], is_judged: ['bool'], known_places: ['_text'] },
+  totp: {
+    user_id: [],
+    secret: TEXT,
+    last_step: ['int8'],
+    failures: ['int4'],
+    disabled_at: ['timestamptz'],
+    confirmed_at: ['timestamptz'],
+    created_at: ['timestamptz'],
+  },
+  backupCodes: {
+    user_id: [],
+    selector: TEXT,
+    code_hash: TEXT,
+    used_at: ['timestamptz'],
+    created_at: ['timestamptz'],
+  },
   auditEvents: {
     id: ['int8'],
     type: TEXT,
@@ -82,6 +98,9 @@ const ADDED: Readonly<Partial<Record<TableKey, Readonly<Record<string, readonly 
   ephemeralTokens: { user_id: TEXT, payload: ['jsonb'] },
   jwtSessions: { aal: ['int2'], amr: ['_text'] },
 };
+
+/** Those whose `user_id` has the type of the users' ids. */
+const OF_USERS: ReadonlySet<TableKey> = new Set(['sessions', 'jwtSessions', 'totp', 'backupCodes']);
 
 const USER_ID: Readonly<Record<UserIdType, readonly string[]>> = {
   uuid: ['uuid'],
@@ -153,7 +172,7 @@ function mistakesOf(
   columns: readonly Column[],
   userId: UserIdType | undefined,
 ): string[] {
-  const isOfUser = key === 'sessions' || key === 'jwtSessions';
+  const isOfUser = OF_USERS.has(key);
   const wanted = { ...REQUIRED[key], ...(isOfUser ? { user_id: USER_ID[userId ?? 'uuid'] } : {}) };
   const faults: string[] = [];
   const refuse = (fault: string) => faults.push(fault);

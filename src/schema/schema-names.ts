@@ -12,6 +12,8 @@ export class SchemaNames {
   readonly revokedTokens: string;
   readonly jwtSessions: string;
   readonly passwordAttempts: string;
+  readonly totp: string;
+  readonly backupCodes: string;
   readonly auditEvents: string;
   readonly invalidationKey: string;
 
@@ -26,6 +28,8 @@ export class SchemaNames {
     this.revokedTokens = this.qualified(tables.revokedTokens);
     this.jwtSessions = this.qualified(tables.jwtSessions);
     this.passwordAttempts = this.qualified(tables.passwordAttempts);
+    this.totp = this.qualified(tables.totp);
+    this.backupCodes = this.qualified(tables.backupCodes);
     this.auditEvents = this.qualified(tables.auditEvents);
     this.invalidationKey = this.qualified(INVALIDATION_KEY);
   }

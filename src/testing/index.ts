@@ -1,4 +1,5 @@
 export { FrozenClock } from './frozen-clock.js';
+export { totpOf } from './totp-of.js';
 export { signInAs } from './sign-in-as.js';
 export { startEmbeddedPostgres } from './embedded-postgres.js';
 export type { EmbeddedPostgres, EmbeddedPostgresOptions } from './embedded-postgres.js';

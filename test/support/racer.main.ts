@@ -1,7 +1,8 @@
 import { getDataSourceToken } from '@nestjs/typeorm';
-import { EphemeralTokenService, isAuthError, RateLimitService, UserDirectory } from 'nestjs-latchkey';
-import { LoginService, PasswordResetService, RegistrationService } from 'nestjs-latchkey/engine';
+import { AuthTransaction, EphemeralTokenService, isAuthError, RateLimitService, UserDirectory } from 'nestjs-latchkey';
+import { LoginService, PasswordResetService, RegistrationService, type SecondFactor } from 'nestjs-latchkey/engine';
 import type { DataSource } from 'typeorm';
+import { SECOND_FACTORS } from '../../src/login/second-factor.js';
 import { startAuthProcess } from './history/auth-process.js';
 import type { Task } from './racers.js';
 import { REGISTRATION } from './registration.js';
@@ -14,7 +15,7 @@ const app = await startAuthProcess(
     rateLimits: { policies: { '2fa_attempt': { limit: 5 } } },
     // The tests' rows are of a clock that stands still, long ago.
     cleanup: { enabled: false },
-    flows: { registration: {}, passwordReset: {} },
+    flows: { registration: {}, passwordReset: {}, twoFactor: { totp: {}, backupCodes: {} } },
   },
   25,
 );
@@ -23,6 +24,8 @@ const limits = app.get(RateLimitService);
 const resets = app.get(PasswordResetService);
 const registration = app.get(RegistrationService);
 const logins = app.get(LoginService);
+const factors = app.get<SecondFactor[]>(SECOND_FACTORS);
+const transaction = app.get(AuthTransaction);
 const users = app.get(UserDirectory);
 const dataSource = app.get<DataSource>(getDataSourceToken());
 
@@ -58,6 +61,13 @@ const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>>
   elevate: async ({ session }) => {
     const user = await users.findById(session!.userId);
     return (await logins.elevate(user!, session!, ['totp']))?.credential.value ?? null;
+  },
+  /** True if it counted. */
+  factor: async ({ subject, factor }) => {
+    const user = await users.findById(subject!);
+    const one = factors.find(({ method }) => method === factor!.method)!;
+    const verified = await one.verify(user!, factor!.response, { ip: null });
+    return (verified && (verified === true || (await transaction.run(verified)))) || null;
   },
   /** Negative controls: what the guarantees above are about. */
   'read then delete': async (task) => {

@@ -13,6 +13,7 @@ export interface Task {
     | 'limit'
     | 'both'
     | 'elevate'
+    | 'factor'
     | 'read then delete'
     | 'count then insert';
   times: number;
@@ -22,6 +23,8 @@ export interface Task {
   binding?: string | null;
   subject?: string;
   session?: Session;
+  /** A response to the second factor of this method. */
+  factor?: { method: 'totp' | 'backup-code'; response: string };
 }
 
 export interface Racers {

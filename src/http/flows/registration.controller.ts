@@ -1,7 +1,7 @@
 import { Body, Header, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/common';
 import { z } from 'zod';
 import { RegistrationService, type StartedRegistration } from '../../registration/registration.service.js';
-import { loginAnswer, type DoneAnswer, type LoginAnswer, type SecondFactorDueAnswer } from '../answers.js';
+import { loginAnswer, type DoneAnswer, type LoginAnswer, type PendingAnswer } from '../answers.js';
 import { headerOf, type AuthRequest } from '../auth-request.js';
 import { Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
@@ -99,7 +99,7 @@ export class RegistrationController {
     @Req() request: AuthRequest,
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
-  ): Promise<LoginAnswer | SecondFactorDueAnswer> {
+  ): Promise<LoginAnswer | PendingAnswer> {
     const proof = parseBody(RegistrationConfirmationBody, body, 'the end of a registration');
     const browsers = this.browsersOf(request);
     const login = await this.http.open(request, response, (context) =>
