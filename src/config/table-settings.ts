@@ -34,6 +34,9 @@ export class TableSettings {
   /** Consecutive failures of passwords. Default `auth_password_attempts`. */
   passwordAttempts: string = 'auth_password_attempts';
 
+  /** Users who are mailed a code as their second step. Default `auth_email_factors`. */
+  emailFactors: string = 'auth_email_factors';
+
   /** Default `auth_audit_events`. */
   auditEvents: string = 'auth_audit_events';
 }

@@ -2,6 +2,7 @@ import type { MigrationInterface } from 'typeorm';
 import { OptionChecker } from '../config/option-checker.js';
 import { checkTables, TableSettings } from '../config/table-settings.js';
 import { AuditEventEntity } from './entities/audit-event.entity.js';
+import { EmailFactorEntity, emailFactorEntityFor } from './entities/email-factor.entity.js';
 import { entityOnTable } from './entities/entity-on-table.js';
 import { EphemeralTokenEntity } from './entities/ephemeral-token.entity.js';
 import { JwtSessionEntity, jwtSessionEntityFor } from './entities/jwt-session.entity.js';
@@ -15,6 +16,7 @@ import { addAccountFields } from './migrations/add-account-fields.js';
 import { addAssurance } from './migrations/add-assurance.js';
 import { addSessionData } from './migrations/add-session-data.js';
 import { createAuditEvents } from './migrations/create-audit-events.js';
+import { createEmailFactors } from './migrations/create-email-factors.js';
 import { createEphemeralTokens } from './migrations/create-ephemeral-tokens.js';
 import { createInvalidationKey } from './migrations/create-invalidation-key.js';
 import { createJwtSessions } from './migrations/create-jwt-sessions.js';
@@ -85,6 +87,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
   const users = entityOnTable(UserEntity, tables.users);
   const session = userId === undefined ? SessionEntity : sessionEntityFor(userId);
   const jwtSession = userId === undefined ? JwtSessionEntity : jwtSessionEntityFor(userId);
+  const emailFactor = userId === undefined ? EmailFactorEntity : emailFactorEntityFor(userId);
   return [
     ...(userId === undefined ? [users] : []),
     entityOnTable(session, tables.sessions, new Map([[UserEntity, users]])),
@@ -93,6 +96,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
     entityOnTable(RevokedTokenEntity, tables.revokedTokens),
     entityOnTable(jwtSession, tables.jwtSessions, new Map([[UserEntity, users]])),
     entityOnTable(PasswordAttemptEntity, tables.passwordAttempts),
+    entityOnTable(emailFactor, tables.emailFactors, new Map([[UserEntity, users]])),
     entityOnTable(AuditEventEntity, tables.auditEvents),
   ];
 }
@@ -114,6 +118,7 @@ function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterfa
     timeRotations(settings),
     addAssurance(settings),
     ...(settings.userId === undefined ? [addAccountFields(settings)] : []),
+    createEmailFactors(settings),
   ];
 }
 

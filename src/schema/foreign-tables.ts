@@ -44,6 +44,7 @@ const REQUIRED: Readonly<Record<TableKey, Readonly<Record<string, readonly strin
     user_agent: TEXT,
   },
   passwordAttempts: { user_id: TEXT, failures: ['int4'], is_judged: ['bool'], known_places: ['_text'] },
+  emailFactors: { user_id: [], enabled_at: ['timestamptz'], failures: ['int4'] },
   auditEvents: {
     id: ['int8'],
     type: TEXT,
@@ -153,7 +154,7 @@ function mistakesOf(
   columns: readonly Column[],
   userId: UserIdType | undefined,
 ): string[] {
-  const isOfUser = key === 'sessions' || key === 'jwtSessions';
+  const isOfUser = key === 'sessions' || key === 'jwtSessions' || key === 'emailFactors';
   const wanted = { ...REQUIRED[key], ...(isOfUser ? { user_id: USER_ID[userId ?? 'uuid'] } : {}) };
   const faults: string[] = [];
   const refuse = (fault: string) => faults.push(fault);
