@@ -57,10 +57,10 @@ export interface EphemeralTokenFields {
   /** The mailed code of a login or a step-up; `codeHash` as above. The token stands for the attempt that it is for. */
   login_code: { username: string; codeHash: string };
   /**
-   * A browser in which the second step of this account's logins is left out. `trustedAt` is when that was proved there
-   * last, in epoch ms: a token that takes the place of another one keeps it.
+   * A browser in which the second step of the logins of the account with this id is left out. `trustedAt` is when that was
+   * proved there, in epoch ms: a token that takes the place of another one keeps it.
    */
-  trusted_browser: { username: string; trustedAt: number };
+  trusted_browser: { username: string; account: string; trustedAt: number };
   /**
    * The mailed link of a registration. It belongs to the address: there is no account yet. `passwordHash` is missing if
    * no password has been chosen yet. `codeHash` is the SHA-256 of the token and the mailed code together, so that it

@@ -102,7 +102,13 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
       ['codeHash', { isValid: isText, optional: true }],
     ]),
   ],
-  ['trusted_browser', new Map([['trustedAt', { isValid: Number.isFinite }]])],
+  [
+    'trusted_browser',
+    new Map<string, PayloadField>([
+      ['account', { isValid: isText }],
+      ['trustedAt', { isValid: Number.isFinite }],
+    ]),
+  ],
   [
     'email_change',
     new Map([

@@ -18,6 +18,8 @@ export type AuthEvent =
   | EmailReverted
   | AccountDeleted
   | RoleChanged
+  | BrowserTrusted
+  | BrowserUntrusted
   | StepUpSucceeded
   | StepUpRefused
   | LoggedOut
@@ -127,6 +129,20 @@ export interface RoleChanged extends EventBase<'role.changed'> {
   readonly userId: string;
   /** The roles that it has from now on. */
   readonly roles: readonly string[];
+}
+
+/** The logins of an account go without their second step in this browser from now on, for a while. */
+export interface BrowserTrusted extends EventBase<'browser.trusted'> {
+  readonly userId: string;
+  /** The client's address, if known. */
+  readonly ip: string | null;
+}
+
+/** An account trusts none of these browsers any more. One that ended with the account's tokens is not told of. */
+export interface BrowserUntrusted extends EventBase<'browser.untrusted'> {
+  readonly userId: string;
+  /** How many there were. */
+  readonly count: number;
 }
 
 interface StepUpAttempt extends OfSession {
