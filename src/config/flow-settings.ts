@@ -1,15 +1,8 @@
 import { minutes, type Duration } from '../common/duration.js';
 import type { LinkedMailKind } from '../mail/mail.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
-
-/** What every flow can be told. */
-export class FlowSettings {
-  /**
-   * Whether its routes are mounted below `routes.path`. Default true. Without them its service can be injected all the
-   * same. With `forRootAsync` it is written beside the factory.
-   */
-  routes: boolean = true;
-}
+import { checkTwoFactor, TwoFactorSettings } from './two-factor-settings.js';
+import { FlowSettings } from './every-flow-settings.js';
 
 /** `POST register`, `POST register/confirm` and `POST register/resend`. Needs `mailer`. */
 export class RegistrationSettings extends FlowSettings {}
@@ -42,6 +35,7 @@ const SETTINGS = {
   emailChange: EmailChangeSettings,
   accountDeletion: AccountDeletionSettings,
   stepUp: StepUpSettings,
+  twoFactor: TwoFactorSettings,
 } as const;
 
 /** The name of a flow. */
@@ -91,7 +85,16 @@ const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
   emailChange: ['setEmail', 'findPasswordHash', 'setPasswordHash'],
   accountDeletion: ['delete'],
   stepUp: [],
+  twoFactor: [],
 };
+
+/** The flows whose settings are more than flags. */
+const CHECKS: Readonly<Partial<Record<FlowName, (check: OptionChecker, label: string, settings: never) => object>>> = {
+  twoFactor: checkTwoFactor,
+};
+
+/** The flows that ask how the user of a session was authenticated, which a signed cookie does not say. */
+const NEED_ROWS: readonly FlowName[] = ['stepUp', 'twoFactor'];
 
 /** The names among what stands beside the factory; mistakes are those of `checkFlows`. */
 export function flowNamesOf(named: unknown): FlowName[] {
@@ -155,7 +158,13 @@ function settingsOf(
   );
   const given = check.settings<FlowSettings>(label, new SETTINGS[name](), beside as Partial<FlowSettings> | undefined);
   const settings = check.settings(label, given, returned as Partial<FlowSettings> | undefined);
-  for (const [key, value] of Object.entries(settings)) check.flag(`${label}.${key}`, value);
+  const checkOwn = CHECKS[name];
+  if (checkOwn) {
+    check.flag(`${label}.routes`, settings.routes);
+    Object.assign(settings, checkOwn(check, label, settings as never));
+  } else {
+    for (const [key, value] of Object.entries(settings)) check.flag(`${label}.${key}`, value);
+  }
   check.that(
     needs.hasMailer || LINKS[name] === undefined,
     `${label} needs mailer: a class that extends Mailer, and baseUrl, with which every link begins.`,
@@ -167,7 +176,7 @@ function settingsOf(
     );
   }
   check.that(
-    !(needs.hasSignedCookies && name === 'stepUp'),
+    !(needs.hasSignedCookies && NEED_ROWS.includes(name)),
     `${label} needs session: { scheme: 'database' }: a signed cookie does not say how its user was authenticated.`,
   );
   for (const operation of OPERATIONS[name]) {

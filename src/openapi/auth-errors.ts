@@ -21,7 +21,7 @@ export const LINK_ERRORS = [
 ] as const;
 
 /** The errors of the routes, each with the codes that occur there. */
-export function errorsOf({ takesJwts }: RouteFacts) {
+export function errorsOf({ takesJwts, asksSecondFactor }: RouteFacts) {
   const ofJwts = ['INVALID_TOKEN', 'TOKEN_REVOKED', 'ACCOUNT_INACTIVE', 'TOKENS_INVALIDATED'] as const;
   return {
     AuthInvalidCredentials: {
@@ -42,8 +42,17 @@ export function errorsOf({ takesJwts }: RouteFacts) {
       description: 'No live session came with the request.',
     },
     AuthProofRefused: {
-      ...errorAnswer('INVALID_CREDENTIALS', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
-      description: 'The password is wrong, or no live session came with the request.',
+      ...errorAnswer(
+        'INVALID_CREDENTIALS',
+        ...(asksSecondFactor ? (['SECOND_FACTOR_REFUSED'] as const) : []),
+        'UNAUTHENTICATED',
+        ...(takesJwts ? ofJwts : []),
+      ),
+      description: 'The password or code is wrong, or no live session came with the request.',
+    },
+    AuthFactorRefused: {
+      ...errorAnswer('SECOND_FACTOR_REFUSED', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
+      description: 'The user does not have the method, the code is wrong, or no live session came with the request.',
     },
     AuthNotFresh: {
       ...errorAnswer('STEP_UP_REQUIRED', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),

@@ -6,6 +6,7 @@ import { registrationPaths } from './registration-paths.js';
 import { secondFactorPaths } from './second-factor-paths.js';
 import { sessionPaths } from './session-paths.js';
 import { stepUpPaths } from './step-up-paths.js';
+import { twoFactorPaths } from './two-factor-paths.js';
 
 /** By handler, so that a route without a description does not compile. */
 export const authPaths: Readonly<Record<Handler, Description>> = {
@@ -15,4 +16,5 @@ export const authPaths: Readonly<Record<Handler, Description>> = {
   ...accountPaths,
   ...secondFactorPaths,
   ...stepUpPaths,
+  ...twoFactorPaths,
 };

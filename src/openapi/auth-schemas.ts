@@ -14,6 +14,7 @@ import {
   SessionOfKindAnswer,
   SessionOfKindListAnswer,
   TokenAnswer,
+  TwoFactorAnswer,
   UserAnswer,
 } from '../http/answers.js';
 import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller.js';
@@ -24,7 +25,7 @@ import {
   RegistrationConfirmationBody,
   RegistrationResendBody,
 } from '../http/flows/registration.controller.js';
-import { StepUpBody } from '../http/flows/step-up.controller.js';
+import { StepUpBody, StepUpRequestBody } from '../http/flows/step-up.controller.js';
 import { ForgottenPasswordBody, PasswordResetBody } from '../http/flows/password-reset.controller.js';
 import { loginBodySchema } from '../http/login-body.js';
 import type { RouteFacts } from './route-facts.js';
@@ -41,6 +42,7 @@ export const BODIES = {
   AuthRegistrationResend: () => RegistrationResendBody,
   AuthRegistrationConfirmation: () => RegistrationConfirmationBody,
   AuthStepUpProof: () => StepUpBody,
+  AuthStepUpRequest: () => StepUpRequestBody,
   AuthEmailChange: () => EmailChangeBody,
   AuthLink: () => LinkBody,
 };
@@ -64,6 +66,7 @@ export const SCHEMAS = {
   AuthReplacement: ReplacementAnswer,
   AuthStepUpState: StepUpStateAnswer,
   AuthStepUp: StepUpAnswer,
+  AuthTwoFactor: TwoFactorAnswer,
   AuthLoggedOutEverywhere: LogoutAllAnswer,
 };
 export type SchemaName = keyof typeof SCHEMAS;

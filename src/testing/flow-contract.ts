@@ -315,6 +315,7 @@ const RULES: Readonly<Record<FlowName, readonly Rule[]>> = {
       },
     ],
   ],
+  twoFactor: [],
   stepUp: [
     [
       'F83, F84: only the own password steps up, and the old token does not follow',

@@ -6,6 +6,7 @@ import { PasswordChangeController } from './password-change.controller.js';
 import { RegistrationController } from './registration.controller.js';
 import { StepUpController } from './step-up.controller.js';
 import { PasswordResetController } from './password-reset.controller.js';
+import { TwoFactorController } from './two-factor.controller.js';
 
 /** The routes of each flow. */
 const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
@@ -15,6 +16,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
   emailChange: EmailChangeController,
   accountDeletion: AccountDeletionController,
   stepUp: StepUpController,
+  twoFactor: TwoFactorController,
 };
 
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
@@ -24,7 +26,8 @@ export type FlowHandler =
   | keyof PasswordChangeController
   | keyof EmailChangeController
   | keyof AccountDeletionController
-  | keyof StepUpController;
+  | keyof StepUpController
+  | keyof TwoFactorController;
 
 /** The classes that have the routes of these flows. */
 function flowControllersOf(flows: readonly FlowName[]): Type[] {
