@@ -22,6 +22,9 @@ export type AuthEvent =
   | BrowserUntrusted
   | StepUpSucceeded
   | StepUpRefused
+  | FactorAdded
+  | FactorRemoved
+  | FactorDisabled
   | LoggedOut
   | SessionCreated
   | SessionImported
@@ -163,6 +166,26 @@ export interface StepUpRefused extends EventBase<'step_up.refused'>, StepUpAttem
   /** `INVALID_CREDENTIALS`, or why the proof was not judged. */
   readonly reason: AuthErrorCode;
 }
+
+interface OfFactor {
+  readonly userId: string;
+  /** Its method, such as `passkey`. */
+  readonly factor: string;
+  /** The client's address, if known. */
+  readonly ip: string | null;
+}
+
+/** An account has another way to prove who it is. With a `mailer` the owner has been told. */
+export interface FactorAdded extends EventBase<'factor.added'>, OfFactor {}
+
+/** It has one less. With a `mailer` the owner has been told. */
+export interface FactorRemoved extends EventBase<'factor.removed'>, OfFactor {}
+
+/**
+ * A factor has had so many wrong codes in a row that it proves nothing any more; others do. Its owner turns it off and on
+ * again. With a `mailer` the owner has been told.
+ */
+export interface FactorDisabled extends EventBase<'factor.disabled'>, OfFactor {}
 
 /** A user has ended their own session, through the routes of this module or `HttpSessions`. */
 export interface LoggedOut extends EventBase<'logout'> {

@@ -10,6 +10,7 @@ import { LoginService, type CompletedLogin, type LoginAttempt, type LoginContext
 import type { PendingLogin } from '../login/pending-logins.js';
 import { SecondFactorLoginService, type FactorResponse } from '../login/second-factor-login.js';
 import { SessionScheme, type CookieValue } from '../login/session-scheme.js';
+import { TrustedBrowsers, type TrustedBrowserValue } from '../login/trusted-browsers.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
 import { SessionService, type RotationOptions } from '../session/session.service.js';
@@ -31,6 +32,7 @@ import { FlowCookie } from './flow-cookie.js';
 import { LegacyCredentials } from './legacy-credentials.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 import { SessionCookie } from './session-cookie.js';
+import { TrustedBrowserCookie } from './trusted-browser-cookie.js';
 
 /** A session that has just been opened. */
 export interface StartedSession {
@@ -114,6 +116,8 @@ export class HttpSessions {
     private readonly cookie: SessionCookie,
     private readonly deviceCookie: DeviceCookie,
     private readonly flowCookie: FlowCookie,
+    private readonly trustedCookie: TrustedBrowserCookie,
+    private readonly trusted: TrustedBrowsers,
     private readonly secondFactors: SecondFactorLoginService,
     private readonly writer: CookieWriter,
     private readonly legacy: LegacyCredentials,
@@ -162,9 +166,11 @@ export class HttpSessions {
   ): Promise<StartedSession | DueSecondFactor> {
     const presented = this.cookie.values(headerOf(request, 'cookie'));
     const devices = this.deviceCookie.values(headerOf(request, 'cookie'));
-    const outcome = await work({ ...this.context(request), presented, devices });
+    const trustedBrowsers = this.trustedCookie.values(headerOf(request, 'cookie'));
+    const outcome = await work({ ...this.context(request), presented, devices, trustedBrowsers });
     if (outcome.status === 'second_factor') return this.due(request, response, outcome);
     const { user, credential, device } = outcome;
+    this.trust(request, response, outcome.trustedBrowser);
     // Or it would be taken over after the logout, and perhaps be somebody else's.
     await this.legacy.end(request).catch(ignore); // the login stands
     this.writer.set(response, credential, device, this.legacy.clearing(request));
@@ -217,11 +223,12 @@ export class HttpSessions {
     const cookies = headerOf(request, 'cookie');
     const challenges = this.flowCookie.values(SECOND_FACTOR, cookies);
     const bearer = bearerOf(request);
-    const { user, credential, device, transport } = await this.secondFactors.complete(
+    const { user, credential, device, transport, trustedBrowser } = await this.secondFactors.complete(
       { ...factor, challenges },
       {
         ...this.context(request),
         devices: this.deviceCookie.values(cookies),
+        trustedBrowsers: this.trustedCookie.values(cookies),
         presentedBy: (by) => (by === 'cookie' ? this.cookie.values(cookies) : bearer === null ? [] : [bearer]),
       },
     );
@@ -231,7 +238,20 @@ export class HttpSessions {
     if (transport === 'bearer') return { ...started, token: credential.value };
     this.writer.set(response, credential, device, this.legacy.clearing(request));
     this.writer.add(response, this.flowCookie.clear(SECOND_FACTOR));
+    this.trust(request, response, trustedBrowser);
     return started;
+  }
+
+  /**
+   * The browsers in which the user is not asked for a second factor are forgotten, and the cookie of this one is removed.
+   * Returns how many there were.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async forgetTrustedBrowsers(response: object, userId: string): Promise<number> {
+    const forgotten = await this.trusted.forget(userId);
+    this.writer.add(response, this.trustedCookie.clear());
+    return forgotten;
   }
 
   /**
@@ -352,6 +372,7 @@ export class HttpSessions {
     // First, since our own directory deletes the sessions with the cutoff, and does not say how many.
     const ended = await this.sessions.revokeAllForUser(userId);
     await this.revocation.endStateless(userId, { isTold: ended > 0 });
+    await this.trusted.forget(userId);
     this.emitLogout(request, { userId, handle: null });
     await this.legacy.end(request);
     this.clear(request, response);
@@ -389,6 +410,10 @@ export class HttpSessions {
       this.writer.add(response, this.flowCookie.add(SECOND_FACTOR, challenge, headerOf(request, 'cookie')));
     }
     return withoutChallenge(login);
+  }
+
+  private trust(request: HttpRequest, response: object, value: TrustedBrowserValue | null | undefined): void {
+    if (value) this.writer.add(response, this.trustedCookie.set(value, headerOf(request, 'cookie')));
   }
 
   private logIn(

@@ -50,14 +50,16 @@ export class PendingLogins {
     this.ttl = ephemeralTokens.get('pre_auth')!.ttl;
   }
 
-  /** Holds the login of this user if something is due after these proofs; `null` if nothing is. */
+  /**
+   * Holds the login of this user if something is due after these proofs, and its browser is not trusted; otherwise `null`.
+   */
   async hold(
     user: AuthUser,
-    { proofs, transport, remember }: Omit<PendingProofs, 'userId'>,
+    { proofs, transport, remember, isTrusted }: Omit<PendingProofs, 'userId'> & { isTrusted: boolean },
     authenticatedAt: number,
   ): Promise<PendingLogin | null> {
     const methods = dueFactors(proofs, await this.factors.methodsOf(user));
-    if (methods === 'nothing') return null;
+    if (methods === 'nothing' || isTrusted) return null;
     const challenge = transport === 'cookie' ? randomToken().toString('base64url') : null;
     const expiresAt = this.clock.now() + this.ttl;
     const token = await this.tokens.issue('pre_auth', {

@@ -1,12 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { asAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import { sha256Hex } from '../crypto/hash.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { FactorProofs, refusedFactor } from './factor-proofs.js';
 import { LoginService, type CompletedLogin, type LoginContext, type TokenTransport } from './login.service.js';
 import { PendingLogins, type HeldLogin } from './pending-logins.js';
+import type { FactorOccasion } from './second-factor.js';
+import { TrustedBrowsers } from './trusted-browsers.js';
 
 /** What a client presents to complete a pending login. */
 export interface FactorResponse {
@@ -18,6 +21,8 @@ export interface FactorResponse {
   readonly method: string;
   /** The code, or what the method asks for. */
   readonly response: string;
+  /** Whether the user wants not to be asked again in this browser: see `TrustedBrowsers`. Default false. */
+  readonly trustBrowser?: boolean | undefined;
 }
 
 /** A completed login, and how its client keeps the session: as it was asked for with the first factor. */
@@ -39,6 +44,7 @@ export class SecondFactorLoginService {
     private readonly logins: LoginService,
     private readonly users: UserDirectory,
     private readonly proofs: FactorProofs,
+    private readonly trusted: TrustedBrowsers,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
   ) {}
@@ -54,7 +60,7 @@ export class SecondFactorLoginService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer; nothing is counted or spent.
    */
   async complete(
-    { token, challenges = [], method, response }: FactorResponse,
+    { token, challenges = [], method, response, trustBrowser = false }: FactorResponse,
     context: Omit<LoginContext, 'transport' | 'remember' | 'authenticatedAt' | 'tokensInvalidatedAfter' | 'login'> & {
       /** The tokens that the client presented, by transport. */
       presentedBy?: (transport: TokenTransport) => readonly string[];
@@ -66,19 +72,21 @@ export class SecondFactorLoginService {
     const { ip = null } = context;
     const factors = [...held.proofs, method];
     const { transport, remember, authenticatedAt, tokensInvalidatedAfter, username: login } = held;
-    const { presentedBy, ...rest } = context;
+    const { presentedBy, trustedBrowsers = [], ...rest } = context;
     const presented = presentedBy?.(transport) ?? rest.presented ?? [];
     const begun = { ...rest, presented, transport, remember, authenticatedAt, tokensInvalidatedAfter, login };
     const work = async () => {
       if (!(await this.pending.complete(token, challenges))) throw refusedFactor();
       const completed = await this.logins.begin(user, factors, begun);
       if (completed.status !== 'authenticated') throw refusedFactor();
-      return completed;
+      if (!trustBrowser || transport !== 'cookie') return completed;
+      // In the transaction that has opened the session: whatever ends the account's access from now on ends it too.
+      return { ...completed, trustedBrowser: await this.trusted.trust(user, trustedBrowsers, ip) };
     };
     try {
       // The first factor is not asked for again.
       if (held.proofs.includes(method)) throw refusedFactor();
-      const completed = await this.proofs.prove(user, { method, response }, { ip }, { work });
+      const completed = await this.proofs.prove(user, { method, response }, { ip, occasion: occasionOf(token) }, { work });
       return { ...completed, transport };
     } catch (error) {
       const fault = asAuthError(error, 'A second factor');
@@ -105,7 +113,7 @@ export class SecondFactorLoginService {
     const held = await this.pending.find(token, challenges);
     const user = held && (await this.ownerOf(held));
     if (!held || !user || held.proofs.includes(method)) throw refusedFactor();
-    await this.proofs.request(user, method, { ip });
+    await this.proofs.request(user, method, { ip, occasion: occasionOf(token) });
   }
 
   /** The account, if it is as it was at the first factor. */
@@ -113,4 +121,8 @@ export class SecondFactorLoginService {
     const user = await this.users.findByLogin(username);
     return isActive(user) && user.id === userId && hasCutoff(user, tokensInvalidatedAfter) ? user : null;
   }
+}
+
+function occasionOf(token: string): FactorOccasion {
+  return { purpose: 'second_factor', boundTo: sha256Hex(token) };
 }

@@ -4,7 +4,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { normalizeLogin } from '../user/login-name.js';
-import type { AuthUser } from '../user/user.directory.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import type { CookieValue } from './session-scheme.js';
 
 /** A browser in which an account is not asked for its second factor. */
@@ -39,6 +39,7 @@ export class TrustedBrowsers {
 
   constructor(
     private readonly tokens: EphemeralTokenService,
+    private readonly users: UserDirectory,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
     { flows }: AuthConfig,
@@ -92,9 +93,11 @@ export class TrustedBrowsers {
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  async forget(user: AuthUser): Promise<number> {
-    const count = await this.tokens.revokeOfType('trusted_browser', user.email);
-    const event = { type: 'browser.untrusted', at: this.clock.now(), userId: user.id, count } as const;
+  async forget(userId: string): Promise<number> {
+    if (this.lifetime === null) return 0;
+    const user = await this.users.findById(userId);
+    const count = user ? await this.tokens.revokeOfType('trusted_browser', user.email) : 0;
+    const event = { type: 'browser.untrusted', at: this.clock.now(), userId, count } as const;
     if (count > 0) this.events.emitAfterTransaction(event);
     return count;
   }
