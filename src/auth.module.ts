@@ -18,6 +18,7 @@ import {
 } from './auth.module-definition.js';
 import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
+import { PostgresEmailFactorStore } from './engines/postgres/postgres-email-factor.store.js';
 import { PostgresJwtSessionStore } from './engines/postgres/postgres-jwt-session.store.js';
 import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
 import { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
@@ -30,6 +31,7 @@ import { PendingLogins } from './login/pending-logins.js';
 import { EnrolledFactors } from './login/enrolled-factors.js';
 import { FactorProofs } from './login/factor-proofs.js';
 import { SECOND_FACTORS, type SecondFactor } from './login/second-factor.js';
+import { TrustedBrowsers } from './login/trusted-browsers.js';
 import { StepUpMethods } from './login/step-up-methods.js';
 import { SecondFactorLoginService } from './login/second-factor-login.js';
 import { LegacyCredentials } from './http/legacy-credentials.js';
@@ -78,6 +80,7 @@ import { RateLimitGuard } from './http/rate-limit.guard.js';
 import { DeviceCookie } from './http/device-cookie.js';
 import { FlowCookie } from './http/flow-cookie.js';
 import { SessionCookie } from './http/session-cookie.js';
+import { TrustedBrowserCookie } from './http/trusted-browser-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
 import { mountBodyRules } from './http/body-parse-errors.js';
 import { AuthHealthIndicator } from './health/auth-health.indicator.js';
@@ -112,6 +115,10 @@ import { RateLimitStore } from './rate-limit/rate-limit.store.js';
 import { SessionService } from './session/session.service.js';
 import { SessionStore } from './session/session.store.js';
 import { StepUpService } from './step-up/step-up.service.js';
+import { EmailCodeFactor } from './two-factor/email-code-factor.js';
+import { EmailCodeService } from './two-factor/email-code.service.js';
+import { EmailFactorStore } from './two-factor/email-factor.store.js';
+import { MailedCodes } from './two-factor/mailed-codes.js';
 import { TwoFactorService } from './two-factor/two-factor.service.js';
 import { BreachedPasswords } from './user/breached-passwords.js';
 import { DefaultPasswordPolicy } from './user/default-password-policy.js';
@@ -364,6 +371,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     EnrolledFactors,
     FactorProofs,
     StepUpMethods,
+    TrustedBrowsers,
     PendingLogins,
     LoginService,
     SecondFactorLoginService,
@@ -377,6 +385,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     SessionCookie,
     DeviceCookie,
     FlowCookie,
+    TrustedBrowserCookie,
     CookieWriter,
     AuthErrorFilter,
     LegacyCredentials,
@@ -413,14 +422,19 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
 }
 
 /** What a flow needs beside what there is anyway. */
-const FLOW_SERVICES: Readonly<Record<FlowName, readonly Type[]>> = {
+const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   registration: [RegistrationService],
   passwordReset: [PasswordResetService],
   passwordChange: [],
   emailChange: [EmailChangeService],
   accountDeletion: [AccountDeletionService],
   stepUp: [StepUpService],
-  twoFactor: [TwoFactorService],
+  twoFactor: [
+    TwoFactorService,
+    MailedCodes,
+    EmailCodeService,
+    { provide: EmailFactorStore, useClass: PostgresEmailFactorStore },
+  ],
 };
 
 /** A second factor that a flow brings, and whether the settings have it. */
@@ -431,7 +445,7 @@ interface FlowFactor {
 
 /** In the order in which users are asked for them. */
 const FLOW_FACTORS: Readonly<Partial<Record<FlowName, readonly FlowFactor[]>>> = {
-  twoFactor: [],
+  twoFactor: [{ factor: EmailCodeFactor, isOn: ({ twoFactor }) => twoFactor?.emailCode !== undefined }],
 };
 
 /** By which a directory of the application's own is injected, beside its own class. */

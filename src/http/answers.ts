@@ -116,6 +116,7 @@ export function replacementAnswer({ user, expiresAt, token }: Replacement): Repl
 
 export const TwoFactorAnswer = z.object({
   methods: z.array(z.string()).describe('The methods of the second factors that the user has.'),
+  trustedBrowsers: z.int().min(0).describe('How many browsers the second step is left out in.'),
 });
 export type TwoFactorAnswer = z.infer<typeof TwoFactorAnswer>;
 

@@ -106,6 +106,13 @@ export const MAIL_TEXTS: Readonly<Partial<MailTexts>> = Object.freeze({
       `Your login at ${site} was changed`,
       `Your account at ${site} no longer has this way to prove that it is you: ${quoted(factor)}.`,
     ),
+  factor_disabled: ({ site, factor }) => ({
+    subject: `A second step of your login at ${site} no longer works`,
+    text: paragraphs(
+      `Somebody has tried so many wrong codes for your account at ${site} that this way to prove that it is you no longer works: ${quoted(factor)}.`,
+      'If it was not you, somebody may know your password: change it. Other ways to log in still work.',
+    ),
+  }),
   backup_codes_replaced: ({ site }) =>
     notice(
       `You have new backup codes for ${site}`,

@@ -73,6 +73,8 @@ export interface MailFacts {
   factor_added: { readonly factor: string };
   /** It has one less. */
   factor_removed: { readonly factor: string };
+  /** So many wrong codes in a row that it proves nothing any more. */
+  factor_disabled: { readonly factor: string };
   /** There are new backup codes, and the earlier ones are void. */
   backup_codes_replaced: Record<never, never>;
   /** An authenticator may have been copied. `name` is the one that its user gave it. */

@@ -17,6 +17,7 @@ import {
   TwoFactorAnswer,
   UserAnswer,
 } from '../http/answers.js';
+import { EmailCodeBody } from '../http/flows/email-code.controller.js';
 import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller.js';
 import { SecondFactorBody, SecondFactorRequestBody } from '../http/flows/second-factor.controller.js';
 import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
@@ -44,6 +45,7 @@ export const BODIES = {
   AuthStepUpProof: () => StepUpBody,
   AuthStepUpRequest: () => StepUpRequestBody,
   AuthEmailChange: () => EmailChangeBody,
+  AuthEmailCode: () => EmailCodeBody,
   AuthLink: () => LinkBody,
 };
 export type BodyName = keyof typeof BODIES;

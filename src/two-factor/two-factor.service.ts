@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { TrustedBrowsers } from '../login/trusted-browsers.js';
 import { EnrolledFactors } from '../login/enrolled-factors.js';
 import type { AuthUser } from '../user/user.directory.js';
 
@@ -6,12 +7,17 @@ import type { AuthUser } from '../user/user.directory.js';
 export interface TwoFactorStatus {
   /** The methods that the user is asked for. */
   readonly methods: readonly string[];
+  /** How many browsers the second step is left out in. */
+  readonly trustedBrowsers: number;
 }
 
 /** Second factors: who has which, and how they get and lose them. */
 @Injectable()
 export class TwoFactorService {
-  constructor(private readonly factors: EnrolledFactors) {}
+  constructor(
+    private readonly factors: EnrolledFactors,
+    private readonly trusted: TrustedBrowsers,
+  ) {}
 
   /**
    * What this user has.
@@ -19,6 +25,6 @@ export class TwoFactorService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or a factor did not answer.
    */
   async statusOf(user: AuthUser): Promise<TwoFactorStatus> {
-    return { methods: await this.factors.methodsOf(user) };
+    return { methods: await this.factors.methodsOf(user), trustedBrowsers: await this.trusted.count(user) };
   }
 }

@@ -15,7 +15,7 @@ export class TwoFactorController {
   @Get('2fa')
   @Header('Cache-Control', 'no-store')
   async twoFactorState(@CurrentUser() user: AuthUser): Promise<TwoFactorAnswer> {
-    const { methods } = await this.twoFactor.statusOf(user);
-    return { methods: [...methods] };
+    const { methods, ...more } = await this.twoFactor.statusOf(user);
+    return { methods: [...methods], ...more };
   }
 }
