@@ -33,6 +33,7 @@ const EVERY: { [Kind in MailKind]: MailDraft<Kind>['facts'] } = {
   email_code_setup: { code: '123456', validFor: minutes(10) },
   factor_added: { factor: 'totp' },
   factor_removed: { factor: 'totp' },
+  factor_disabled: { factor: 'totp' },
   backup_codes_replaced: {},
   passkey_clone_suspected: { name: 'My phone' },
   identity_linked: { provider: 'Google' },
