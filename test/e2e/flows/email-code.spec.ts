@@ -13,6 +13,7 @@ import {
 } from 'nestjs-latchkey';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
+import { MailedCodes } from '../../../src/two-factor/mailed-codes.js';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
 import { MAIL } from '../../support/flows.js';
 import { CodeBrowser, codeTo, MAILED_CODES, mailCodesTo, SESSION } from '../../support/mailed-codes.js';
@@ -47,7 +48,7 @@ describe.each(PLATFORMS)('codes by mail on %s', (platform) => {
   let browser: CodeBrowser;
   const heard: AuthEvent[] = [];
   beforeAll(async () => {
-    const auth = { ...MAILED_CODES, mailer: TestMailer, mail: { ...MAIL.mail, timeout: seconds(1) } };
+    const auth = { ...MAILED_CODES, mailer: TestMailer, mail: { ...MAIL.mail, timeout: seconds(0.2) } };
     t = await startTestApp({ platform, controllers: [SafeController], auth });
     second = await startTestApp({ platform, url: t.db.url, auth });
     mailer = t.app.get(TestMailer);
@@ -197,6 +198,19 @@ describe.each(PLATFORMS)('codes by mail on %s', (platform) => {
       );
       expect(statuses.filter((status) => status === 200)).toHaveLength(1);
       expect(statuses.every((status) => [200, 401, 429].includes(status))).toBe(true);
+    });
+
+    it('F24, F53: of 50 that have judged the same code, over two pools, exactly one spends it', async () => {
+      const [here, there] = [t.app.get(MailedCodes), second.app.get(MailedCodes)];
+      const of = { type: 'login_code', user: ada, attempt: 'a login' } as const;
+      await here.send(of, null, async () => undefined);
+      const code = await codeTo(t, ada);
+      const claims = await Promise.all(
+        Array.from({ length: 50 }, (_, i) => (i % 2 ? here : there).judge(of, code, null)),
+      );
+      const spent = await Promise.all(claims.map(async (claim) => claim !== false && claim()));
+      expect(claims.every((claim) => claim !== false)).toBe(true);
+      expect(spent.filter(Boolean)).toHaveLength(1);
     });
 
     it('F25: a new password in between: the right code is refused', async () => {
