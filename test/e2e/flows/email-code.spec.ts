@@ -213,10 +213,18 @@ describe.each(PLATFORMS)('codes by mail on %s', (platform) => {
       expect(spent.filter(Boolean)).toHaveLength(1);
     });
 
-    it('F25: a new password in between: the right code is refused', async () => {
+    it.each<[string, (users: PostgresUserDirectory) => Promise<unknown>]>([
+      ['a new password', (users) => users.setPassword(ada.id, 'a better passphrase')],
+      ['disabled, and enabled again', (users) => users.disable(ada.id).then(() => users.enable(ada.id))],
+      ['signed out everywhere', (users) => users.invalidateTokens(ada.id, t.clock.now())],
+    ])('H16, F25: %s between the steps: the right code is refused', async (_, meanwhile) => {
+      // The first step on a machine whose clock is ahead of that of the machine which then ends the access.
+      t.clock.advance(seconds(30));
       const { token, code } = await browser.asked(ada);
-      await t.app.get(PostgresUserDirectory).setPassword(ada.id, 'a better passphrase');
-      expect((await browser.verify(token, code)).status).toBe(401);
+      t.clock.advance(-seconds(30));
+      await meanwhile(t.app.get(PostgresUserDirectory));
+      const answer = await browser.verify(token, code);
+      expect([answer.status, answer.get('Set-Cookie')]).toEqual([401, undefined]);
     });
 
     it('F16: three codes in ten minutes, over logins', async () => {
@@ -397,6 +405,22 @@ describe.each(PLATFORMS)('codes by mail on %s', (platform) => {
       for (let i = 0; i < 3; i++) expect((await here.post('2fa/email/enable', {})).status).toBe(202);
       expect((await here.post('2fa/email/enable', {})).status).toBe(429);
     });
+  });
+});
+
+describe('where the application has a login of its own', () => {
+  it("R10: the module's, which asks for the password first, can be left out", async () => {
+    const t = await startTestApp({ auth: { routes: { path: 'auth', login: false } } });
+    try {
+      const { email } = await createUser(t.app);
+      for (const path of ['/auth/login', '/auth/token']) {
+        await request(t.url).post(path).send({ email, password: PASSWORD }).expect(404);
+      }
+      await request(t.url).get('/auth/session').expect(401);
+      await request(t.url).post('/auth/logout').expect(200);
+    } finally {
+      await t.close();
+    }
   });
 });
 

@@ -103,7 +103,8 @@ describe.each(PLATFORMS)('trusted browsers on %s', (platform) => {
   it('F56: after any first factor, also a login of the application itself', async () => {
     await trusting(ada);
     const cookie = `${TRUSTED}=${browser.cookie(TRUSTED)}`;
-    const own = (headers: Record<string, string>) => request(t.url).post('/own/saml').set(headers).send({ email: ada.email });
+    const own = (headers: Record<string, string>) =>
+      request(t.url).post('/own/saml').set(headers).send({ email: ada.email });
     expect((await own({})).body.status).toBe('second_factor');
     expect((await own({ Cookie: cookie })).body.status).toBe('authenticated');
   });
