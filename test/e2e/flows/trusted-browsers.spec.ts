@@ -234,15 +234,15 @@ describe.each(PLATFORMS)('trusted browsers on %s', (platform) => {
     ],
     ['a wish to trust none', () => browser.send('delete', '2fa/trusted-browsers')],
   ])('F56: after %s the browser is asked again', async (what, change) => {
-    const value = await trusting(ada);
-    await trusting(bob, browser);
-    await browser.logIn(ada, { trustBrowser: true });
+    await trusting(ada);
+    await trusting(bob);
+    // From here on the session is hers.
+    expect(await statusOf(ada)).toBe('authenticated');
     const latest = browser.cookie(TRUSTED)!;
     await change();
     t.clock.advance(1);
     const password = what.includes('password') ? NEW_PASSWORD : PASSWORD;
-    for (const stolen of [value, latest])
-      expect(await statusOf(ada, withCookie(stolen), password)).toBe('second_factor');
+    expect(await statusOf(ada, withCookie(latest), password)).toBe('second_factor');
     // Nobody else is.
     expect(await statusOf(bob, withCookie(latest))).toBe('authenticated');
   });
