@@ -84,7 +84,8 @@ export class TrustedBrowsers {
     const earlier = await this.find(user, values);
     if (earlier) await this.tokens.revoke('trusted_browser', earlier.value);
     const trusted = await this.issue(user, this.clock.now(), earlier ? [earlier.value] : []);
-    if (trusted) this.events.emitAfterTransaction({ type: 'browser.trusted', at: this.clock.now(), userId: user.id, ip });
+    if (trusted)
+      this.events.emitAfterTransaction({ type: 'browser.trusted', at: this.clock.now(), userId: user.id, ip });
     return trusted;
   }
 

@@ -257,7 +257,7 @@ describe.each(PLATFORMS)('codes by mail on %s', (platform) => {
 
     it('F15: a mail that fails late does not void the code that was mailed after it', async () => {
       const token = await browser.pending(ada);
-      let fail = (_: Error): void => undefined;
+      let fail: (error: Error) => void = () => undefined;
       mailer.instead = () => new Promise((_, reject) => (fail = reject));
       await browser.ask(token);
       await new Promise(setImmediate);
