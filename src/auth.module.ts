@@ -18,6 +18,7 @@ import {
 } from './auth.module-definition.js';
 import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
+import { PostgresEmailFactorStore } from './engines/postgres/postgres-email-factor.store.js';
 import { PostgresJwtSessionStore } from './engines/postgres/postgres-jwt-session.store.js';
 import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
 import { PostgresBackupCodeStore } from './engines/postgres/postgres-backup-code.store.js';
@@ -32,6 +33,7 @@ import { PendingLogins } from './login/pending-logins.js';
 import { EnrolledFactors } from './login/enrolled-factors.js';
 import { FactorProofs } from './login/factor-proofs.js';
 import { SECOND_FACTORS, type SecondFactor } from './login/second-factor.js';
+import { TrustedBrowsers } from './login/trusted-browsers.js';
 import { StepUpMethods } from './login/step-up-methods.js';
 import { SecondFactorLoginService } from './login/second-factor-login.js';
 import { LegacyCredentials } from './http/legacy-credentials.js';
@@ -80,6 +82,7 @@ import { RateLimitGuard } from './http/rate-limit.guard.js';
 import { DeviceCookie } from './http/device-cookie.js';
 import { FlowCookie } from './http/flow-cookie.js';
 import { SessionCookie } from './http/session-cookie.js';
+import { TrustedBrowserCookie } from './http/trusted-browser-cookie.js';
 import { SessionGuard } from './http/session.guard.js';
 import { mountBodyRules } from './http/body-parse-errors.js';
 import { AuthHealthIndicator } from './health/auth-health.indicator.js';
@@ -118,6 +121,10 @@ import { BackupCodeFactor } from './two-factor/backup-code.factor.js';
 import { BackupCodeStore } from './two-factor/backup-code.store.js';
 import { TotpFactor } from './two-factor/totp.factor.js';
 import { TotpStore } from './two-factor/totp.store.js';
+import { EmailCodeFactor } from './two-factor/email-code-factor.js';
+import { EmailCodeService } from './two-factor/email-code.service.js';
+import { EmailFactorStore } from './two-factor/email-factor.store.js';
+import { MailedCodes } from './two-factor/mailed-codes.js';
 import { TwoFactorService } from './two-factor/two-factor.service.js';
 import { BreachedPasswords } from './user/breached-passwords.js';
 import { DefaultPasswordPolicy } from './user/default-password-policy.js';
@@ -367,6 +374,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     EnrolledFactors,
     FactorProofs,
     StepUpMethods,
+    TrustedBrowsers,
     PendingLogins,
     LoginService,
     SecondFactorLoginService,
@@ -380,6 +388,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     SessionCookie,
     DeviceCookie,
     FlowCookie,
+    TrustedBrowserCookie,
     CookieWriter,
     AuthErrorFilter,
     LegacyCredentials,
@@ -427,6 +436,9 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
     { provide: TotpStore, useClass: PostgresTotpStore },
     { provide: BackupCodeStore, useClass: PostgresBackupCodeStore },
     TwoFactorService,
+    MailedCodes,
+    EmailCodeService,
+    { provide: EmailFactorStore, useClass: PostgresEmailFactorStore },
   ],
 };
 
@@ -440,6 +452,7 @@ interface FlowFactor {
 const FLOW_FACTORS: Readonly<Partial<Record<FlowName, readonly FlowFactor[]>>> = {
   twoFactor: [
     { factor: TotpFactor, isOn: ({ twoFactor }) => twoFactor?.totp !== undefined },
+    { factor: EmailCodeFactor, isOn: ({ twoFactor }) => twoFactor?.emailCode !== undefined },
     { factor: BackupCodeFactor, isOn: ({ twoFactor }) => twoFactor?.backupCodes !== undefined },
   ],
 };

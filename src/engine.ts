@@ -148,7 +148,14 @@ export { OwnerNotices } from './mail/owner-notices.js';
 export { BackupCodeStore, type StoredBackupCode } from './two-factor/backup-code.store.js';
 export { TotpStore, type StoredTotp } from './two-factor/totp.store.js';
 export { TwoFactorService } from './two-factor/two-factor.service.js';
-export { SecondFactor, type FactorClaim, type FactorContext } from './login/second-factor.js';
+export {
+  SecondFactor,
+  type FactorClaim,
+  type FactorContext,
+  type FactorOccasion,
+  type FactorRequest,
+} from './login/second-factor.js';
 export { dueFactors, type DueFactors } from './login/due-factors.js';
 export type { PendingLogin } from './login/pending-logins.js';
+export { EmailCodeService, type EmailCodeOwner } from './two-factor/email-code.service.js';
 export { SecondFactorLoginService, type FactorResponse, type SecondFactorLogin } from './login/second-factor-login.js';

@@ -38,7 +38,13 @@ export type {
   RegistrationSettings,
   StepUpSettings,
 } from './config/flow-settings.js';
-export type { BackupCodeSettings, RequiredUser, TotpSettings, TwoFactorSettings } from './config/two-factor-settings.js';
+export type {
+  BackupCodeSettings,
+  EmailCodeSettings,
+  RequiredUser,
+  TotpSettings,
+  TwoFactorSettings,
+} from './config/two-factor-settings.js';
 export type { FlowSettings } from './config/every-flow-settings.js';
 export type { MailPages, MailSettings } from './config/mail-settings.js';
 export type { JwtSettings } from './config/jwt-settings.js';
@@ -81,6 +87,11 @@ export type {
   BreachCheckFault,
   RateLimitReached,
   RevocationReason,
+  BrowserTrusted,
+  BrowserUntrusted,
+  FactorAdded,
+  FactorDisabled,
+  FactorRemoved,
   RoleChanged,
   SessionImported,
   SessionCreated,

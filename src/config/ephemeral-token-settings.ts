@@ -56,6 +56,13 @@ export interface EphemeralTokenFields {
    * is `await passwordHasher.hash(code)`, compared with `passwordHasher.matches` (OWASP ASVS 6.5.2).
    */
   email_otp_setup: { username: string; codeHash: string };
+  /** The mailed code of a login or a step-up; `codeHash` as above. The token stands for the attempt that it is for. */
+  login_code: { username: string; codeHash: string };
+  /**
+   * A browser in which the second step of the logins of the account with this id is left out. `trustedAt` is when that was
+   * proved there, in epoch ms: a token that takes the place of another one keeps it.
+   */
+  trusted_browser: { username: string; account: string; trustedAt: number };
   /**
    * The mailed link of a registration. It belongs to the address: there is no account yet. `passwordHash` is missing if
    * no password has been chosen yet. `codeHash` is the SHA-256 of the token and the mailed code together, so that it
@@ -100,6 +107,9 @@ export class EphemeralTokenSettings {
   readonly password_reset: EphemeralTokenRule = { ttl: hours(1), onePerUser: true };
   /** OWASP ASVS 6.5.5: an out-of-band code lives at most 10 minutes. */
   readonly email_otp_setup: EphemeralTokenRule = { ttl: minutes(10), onePerUser: true };
+  readonly login_code: EphemeralTokenRule = { ttl: minutes(10), onePerUser: true };
+  /** At most: `flows.twoFactor.trustedBrowsers` says how long it is. */
+  readonly trusted_browser: EphemeralTokenRule = { ttl: days(30) };
   /** OWASP ASVS 6.4.1. */
   readonly register: EphemeralTokenRule = { ttl: hours(24), onePerUser: true };
   readonly email_change: EphemeralTokenRule = { ttl: hours(1), onePerUser: true };

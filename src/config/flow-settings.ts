@@ -89,7 +89,9 @@ const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
 };
 
 /** The flows whose settings are more than flags. */
-const CHECKS: Readonly<Partial<Record<FlowName, (check: OptionChecker, label: string, settings: never) => object>>> = {
+const CHECKS: Readonly<
+  Partial<Record<FlowName, (check: OptionChecker, label: string, settings: never, needs: FlowNeeds) => object>>
+> = {
   twoFactor: checkTwoFactor,
 };
 
@@ -161,7 +163,7 @@ function settingsOf(
   const checkOwn = CHECKS[name];
   if (checkOwn) {
     check.flag(`${label}.routes`, settings.routes);
-    Object.assign(settings, checkOwn(check, label, settings as never));
+    Object.assign(settings, checkOwn(check, label, settings as never, needs));
   } else {
     for (const [key, value] of Object.entries(settings)) check.flag(`${label}.${key}`, value);
   }

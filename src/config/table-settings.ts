@@ -40,6 +40,9 @@ export class TableSettings {
   /** Default `auth_backup_codes`. */
   backupCodes: string = 'auth_backup_codes';
 
+  /** Users who are mailed a code as their second step. Default `auth_email_factors`. */
+  emailFactors: string = 'auth_email_factors';
+
   /** Default `auth_audit_events`. */
   auditEvents: string = 'auth_audit_events';
 }

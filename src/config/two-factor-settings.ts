@@ -1,3 +1,4 @@
+import { days, type Duration } from '../common/duration.js';
 import { FlowSettings } from './every-flow-settings.js';
 import type { OptionChecker } from './option-checker.js';
 
@@ -15,6 +16,9 @@ export class BackupCodeSettings {
   /** How many there are at a time: 4 to 20. Default 10. */
   count: number = 10;
 }
+
+/** Codes by mail. They prove a mailbox and no second factor: see `aalOf`. */
+export class EmailCodeSettings {}
 
 /** An account, as far as `required` is told of it; an `AuthUser`. */
 export interface RequiredUser {
@@ -35,6 +39,19 @@ export class TwoFactorSettings extends FlowSettings {
   backupCodes: Partial<BackupCodeSettings> | undefined = undefined;
 
   /**
+   * `POST 2fa/email/enable`, `POST 2fa/email/enable/confirm` and `POST 2fa/email/disable`: a code by mail as the second
+   * step. It never raises the assurance of a session (NIST SP 800-63B-4, section 3.1.3.1). Needs `mailer`. Default: none.
+   */
+  emailCode: EmailCodeSettings | undefined = undefined;
+
+  /**
+   * `trustBrowser` of `POST 2fa/verify`, and `DELETE 2fa/trusted-browsers`: for how long the logins of an account go
+   * without their second step in a browser in which it was proved, in milliseconds. At most a year. Default: the second
+   * step is asked for every time.
+   */
+  trustedBrowsers: Duration | undefined = undefined;
+
+  /**
    * Who must have a second factor. Whoever has none is logged in once they have enrolled one. Asked at every login, with
    * the account as the `UserDirectory` has it. Default: nobody.
    */
@@ -48,8 +65,9 @@ const ISSUER = /^[^:\p{C}]{1,64}$/u;
 export function checkTwoFactor(
   check: OptionChecker,
   label: string,
-  { totp, backupCodes, required }: TwoFactorSettings,
-): Pick<TwoFactorSettings, 'totp' | 'backupCodes'> {
+  { totp, backupCodes, emailCode, trustedBrowsers, required }: TwoFactorSettings,
+  { hasMailer }: { readonly hasMailer: boolean },
+): Pick<TwoFactorSettings, 'totp' | 'backupCodes' | 'emailCode'> {
   check.that(
     required === undefined || typeof required === 'function',
     `${label}.required must be a function of the user that returns true or false, such as (user) => user.roles.includes('admin').`,
@@ -60,14 +78,28 @@ export function checkTwoFactor(
       backupCodes === undefined
         ? undefined
         : check.settings(`${label}.backupCodes`, new BackupCodeSettings(), backupCodes),
+    emailCode:
+      emailCode === undefined ? undefined : check.settings(`${label}.emailCode`, new EmailCodeSettings(), emailCode),
   };
+  check.that(
+    hasMailer || emailCode === undefined,
+    `${label}.emailCode needs mailer: a class that extends Mailer, and baseUrl.`,
+  );
+  if (trustedBrowsers !== undefined) {
+    check.duration(`${label}.trustedBrowsers`, trustedBrowsers);
+    check.that(!(trustedBrowsers > days(365)), `${label}.trustedBrowsers must be a year at most, such as days(30).`);
+  }
   const { issuer } = checked.totp ?? {};
   check.that(
     issuer === undefined || (typeof issuer === 'string' && ISSUER.test(issuer)),
     `${label}.totp.issuer must be 1 to 64 visible characters, none of them a colon: the name of your site.`,
   );
   if (checked.backupCodes) check.integer(`${label}.backupCodes.count`, checked.backupCodes.count, 4, 20);
-  return { totp: frozen(checked.totp), backupCodes: frozen(checked.backupCodes) };
+  return {
+    totp: frozen(checked.totp),
+    backupCodes: frozen(checked.backupCodes),
+    emailCode: frozen(checked.emailCode),
+  };
 }
 
 const frozen = <Settings>(settings: Settings): Settings => Object.freeze(settings);

@@ -178,6 +178,24 @@ export class EphemeralTokenService {
     return this.store.deleteByLogin(accountIdKey(userId), since);
   }
 
+  /**
+   * Voids every token of this account and type. Returns the number voided.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  revokeOfType(type: EphemeralTokenType, username: string): Promise<number> {
+    return this.store.deleteOfType(accountKey(username), type);
+  }
+
+  /**
+   * How many tokens of this account and type can be used.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  countOfType(type: EphemeralTokenType, { email, tokensInvalidatedAfter = null }: AuthUser): Promise<number> {
+    return this.store.countOfType(accountKey(email), type, this.clock.now(), tokensInvalidatedAfter);
+  }
+
   private key(type: string, token: unknown, value: string | null | undefined): EphemeralTokenKey | null {
     const binding = presentedBinding(type, this.rule(type), value);
     const hash = ephemeralTokenHash(type, token);

@@ -40,6 +40,12 @@ export abstract class EphemeralTokenStore {
    */
   abstract deleteByLogin(username: string, since?: number): Promise<number>;
 
+  /** Deletes every token of this account key and type. Returns the number deleted. */
+  abstract deleteOfType(username: string, type: string): Promise<number>;
+
+  /** How many tokens of this account key and type are live at `now` and were created after `cutoff` (both epoch ms). */
+  abstract countOfType(username: string, type: string, now: number, cutoff: number | null): Promise<number>;
+
   /** Deletes at most `limit` tokens that had expired at `now`, the oldest first. Returns the number deleted. */
   abstract deleteExpired(now: number, limit: number): Promise<number>;
 }

@@ -73,6 +73,8 @@ const COLUMNS = new Map<string, readonly FieldColumn[]>([
   ['oidc_exchange', [USERNAME]],
   ['password_reset', [USERNAME]],
   ['email_otp_setup', [USERNAME, at('codeHash', 'nonce')]],
+  ['login_code', [USERNAME, at('codeHash', 'nonce')]],
+  ['trusted_browser', [USERNAME]],
   ['slicer_download', [at('resource', 'nonce')]],
   ['register', [at('email', 'username')]],
   ['email_change', [USERNAME]],
@@ -83,6 +85,8 @@ interface PayloadField {
   readonly isValid: (value: unknown) => boolean;
   readonly optional?: boolean;
 }
+/** The types of a mailed code. Presented with the hash of one, a token is that of this code and of no later one. */
+const OF_CODES: ReadonlySet<string> = new Set(['email_otp_setup', 'login_code']);
 /** Fields of built-in types for which bambuddy has no column. */
 const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
   [
@@ -98,6 +102,13 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
     new Map([
       ['passwordHash', { isValid: isText, optional: true }],
       ['codeHash', { isValid: isText, optional: true }],
+    ]),
+  ],
+  [
+    'trusted_browser',
+    new Map<string, PayloadField>([
+      ['account', { isValid: isText }],
+      ['trustedAt', { isValid: Number.isFinite }],
     ]),
   ],
   [
@@ -167,6 +178,7 @@ export function presentedBinding(
   if (type === 'slicer_download') {
     return value ? { column: 'nonce', value, optional: false } : null;
   }
+  if (OF_CODES.has(type) && value) return { column: 'nonce', value, optional: false };
   const ours = COLUMNS.has(type);
   const key = typeof value === 'string' && !ours ? columnKey(value, MAX_TEXT_LENGTH) : (value ?? null);
   return { column: 'challengeId', value: key, optional: ours || rule.binding === undefined };

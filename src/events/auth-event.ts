@@ -23,8 +23,13 @@ export type AuthEvent =
   | FactorUsed
   | FactorRefused
   | FactorDisabled
+  | BrowserTrusted
+  | BrowserUntrusted
   | StepUpSucceeded
   | StepUpRefused
+  | FactorAdded
+  | FactorRemoved
+  | FactorDisabled
   | LoggedOut
   | SessionCreated
   | SessionImported
@@ -163,6 +168,20 @@ export interface FactorDisabled extends EventBase<'factor.disabled'>, OfFactor {
   readonly failures: number;
 }
 
+/** The logins of an account go without their second step in this browser from now on, for a while. */
+export interface BrowserTrusted extends EventBase<'browser.trusted'> {
+  readonly userId: string;
+  /** The client's address, if known. */
+  readonly ip: string | null;
+}
+
+/** An account trusts none of these browsers any more. One that ended with the account's tokens is not told of. */
+export interface BrowserUntrusted extends EventBase<'browser.untrusted'> {
+  readonly userId: string;
+  /** How many there were. */
+  readonly count: number;
+}
+
 interface StepUpAttempt extends OfSession {
   /** The client's address, if known. */
   readonly ip: string | null;
@@ -181,6 +200,26 @@ export interface StepUpRefused extends EventBase<'step_up.refused'>, StepUpAttem
   /** `INVALID_CREDENTIALS`, or why the proof was not judged. */
   readonly reason: AuthErrorCode;
 }
+
+interface OfFactor {
+  readonly userId: string;
+  /** Its method, such as `passkey`. */
+  readonly factor: string;
+  /** The client's address, if known. */
+  readonly ip: string | null;
+}
+
+/** An account has another way to prove who it is. With a `mailer` the owner has been told. */
+export interface FactorAdded extends EventBase<'factor.added'>, OfFactor {}
+
+/** It has one less. With a `mailer` the owner has been told. */
+export interface FactorRemoved extends EventBase<'factor.removed'>, OfFactor {}
+
+/**
+ * A factor has had so many wrong codes in a row that it proves nothing any more; others do. Its owner turns it off and on
+ * again. With a `mailer` the owner has been told.
+ */
+export interface FactorDisabled extends EventBase<'factor.disabled'>, OfFactor {}
 
 /** A user has ended their own session, through the routes of this module or `HttpSessions`. */
 export interface LoggedOut extends EventBase<'logout'> {

@@ -86,12 +86,7 @@ export const EnrolmentRequiredAnswer = z.object({
 });
 export type EnrolmentRequiredAnswer = z.infer<typeof EnrolmentRequiredAnswer>;
 
-export function dueAnswer({
-  status,
-  token,
-  methods,
-  expiresAt,
-}: DueSecondFactor): PendingAnswer {
+export function dueAnswer({ status, token, methods, expiresAt }: DueSecondFactor): PendingAnswer {
   if (status === 'enrolment_required') return { status, token, expiresAt: iso(expiresAt) };
   return { status: 'second_factor', token, methods: [...methods], expiresAt: iso(expiresAt) };
 }
@@ -100,9 +95,7 @@ export function dueAnswer({
 export type PendingAnswer = SecondFactorDueAnswer | EnrolmentRequiredAnswer;
 
 /** What a login by cookie answers, finished or not. */
-export function loginAnswer(
-  login: StartedSession | DueSecondFactor,
-): LoginAnswer | PendingAnswer {
+export function loginAnswer(login: StartedSession | DueSecondFactor): LoginAnswer | PendingAnswer {
   if (login.status !== 'authenticated') return dueAnswer(login);
   return { status: 'authenticated', user: shown(login.user), expiresAt: iso(login.expiresAt) };
 }
@@ -137,6 +130,7 @@ export const TwoFactorAnswer = z.object({
   methods: z.array(z.string()).describe('The methods of the second factors that the user has.'),
   totpDisabled: z.boolean().describe('Whether too many wrong codes have disabled the authenticator app.'),
   backupCodesLeft: z.int().min(0).describe('How many backup codes have not been used.'),
+  trustedBrowsers: z.int().min(0).describe('How many browsers the second step is left out in.'),
 });
 export type TwoFactorAnswer = z.infer<typeof TwoFactorAnswer>;
 

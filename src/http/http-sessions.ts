@@ -15,6 +15,7 @@ import {
   type SecondFactorLogin,
 } from '../login/second-factor-login.js';
 import { SessionScheme, type CookieValue } from '../login/session-scheme.js';
+import { TrustedBrowsers, type TrustedBrowserValue } from '../login/trusted-browsers.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
 import { SessionService, type RotationOptions } from '../session/session.service.js';
@@ -36,6 +37,7 @@ import { FlowCookie } from './flow-cookie.js';
 import { LegacyCredentials } from './legacy-credentials.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 import { SessionCookie } from './session-cookie.js';
+import { TrustedBrowserCookie } from './trusted-browser-cookie.js';
 
 /** A session that has just been opened. */
 export interface StartedSession {
@@ -119,6 +121,8 @@ export class HttpSessions {
     private readonly cookie: SessionCookie,
     private readonly deviceCookie: DeviceCookie,
     private readonly flowCookie: FlowCookie,
+    private readonly trustedCookie: TrustedBrowserCookie,
+    private readonly trusted: TrustedBrowsers,
     private readonly secondFactors: SecondFactorLoginService,
     private readonly writer: CookieWriter,
     private readonly legacy: LegacyCredentials,
@@ -167,9 +171,11 @@ export class HttpSessions {
   ): Promise<StartedSession | DueSecondFactor> {
     const presented = this.cookie.values(headerOf(request, 'cookie'));
     const devices = this.deviceCookie.values(headerOf(request, 'cookie'));
-    const outcome = await work({ ...this.context(request), presented, devices });
+    const trustedBrowsers = this.trustedCookie.values(headerOf(request, 'cookie'));
+    const outcome = await work({ ...this.context(request), presented, devices, trustedBrowsers });
     if (outcome.status !== 'authenticated') return this.due(request, response, outcome);
     const { user, credential, device } = outcome;
+    this.trust(request, response, outcome.trustedBrowser);
     // Or it would be taken over after the logout, and perhaps be somebody else's.
     await this.legacy.end(request).catch(ignore); // the login stands
     this.writer.set(response, credential, device, this.legacy.clearing(request));
@@ -244,9 +250,10 @@ export class HttpSessions {
   ): Promise<StartedSession & { token?: string }> {
     const cookies = headerOf(request, 'cookie');
     const bearer = bearerOf(request);
-    const { user, credential, device, transport } = await work(this.challengesOf(request), {
+    const { user, credential, device, transport, trustedBrowser } = await work(this.challengesOf(request), {
       ...this.context(request),
       devices: this.deviceCookie.values(cookies),
+      trustedBrowsers: this.trustedCookie.values(cookies),
       presentedBy: (by) => (by === 'cookie' ? this.cookie.values(cookies) : bearer === null ? [] : [bearer]),
     });
     await this.legacy.end(request).catch(ignore); // the login stands
@@ -255,7 +262,20 @@ export class HttpSessions {
     if (transport === 'bearer') return { ...started, token: credential.value };
     this.writer.set(response, credential, device, this.legacy.clearing(request));
     this.writer.add(response, this.flowCookie.clear(SECOND_FACTOR));
+    this.trust(request, response, trustedBrowser);
     return started;
+  }
+
+  /**
+   * The browsers in which the user is not asked for a second factor are forgotten, and the cookie of this one is removed.
+   * Returns how many there were.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async forgetTrustedBrowsers(response: object, userId: string): Promise<number> {
+    const forgotten = await this.trusted.forget(userId);
+    this.writer.add(response, this.trustedCookie.clear());
+    return forgotten;
   }
 
   /**
@@ -375,6 +395,7 @@ export class HttpSessions {
     // First, since our own directory deletes the sessions with the cutoff, and does not say how many.
     const ended = await this.sessions.revokeAllForUser(userId);
     await this.revocation.endStateless(userId, { isTold: ended > 0 });
+    await this.trusted.forget(userId);
     this.emitLogout(request, { userId, handle: null });
     await this.legacy.end(request);
     this.clear(request, response);
@@ -412,6 +433,10 @@ export class HttpSessions {
       this.writer.add(response, this.flowCookie.add(SECOND_FACTOR, challenge, headerOf(request, 'cookie')));
     }
     return withoutChallenge(login);
+  }
+
+  private trust(request: HttpRequest, response: object, value: TrustedBrowserValue | null | undefined): void {
+    if (value) this.writer.add(response, this.trustedCookie.set(value, headerOf(request, 'cookie')));
   }
 
   private logIn(

@@ -109,7 +109,7 @@ export class FactorProofs {
       // By the id: whoever asks for an account with the address of the user does not use up the user's codes.
       const sent = await this.limits.consumeOrThrow('email_send', `2fa ${user.id}`);
       try {
-        await factor.request(user, context);
+        await factor.request(user, { ...context, refund: () => this.limits.refund(sent) });
       } catch (error) {
         await this.limits.refund(sent).catch(() => false);
         throw error;

@@ -12,6 +12,7 @@ import { BearerSessions } from './bearer-sessions.js';
 import { KnownDevices } from './known-devices.js';
 import { LoginLimits } from './login-limits.js';
 import { PendingLogins, type PendingLogin } from './pending-logins.js';
+import { TrustedBrowsers, type TrustedBrowserValue } from './trusted-browsers.js';
 import { SessionScheme, type CookieValue, type ElevatedSession } from './session-scheme.js';
 
 /** How the client keeps its session: in our cookie, or as a bearer token it stores itself. */
@@ -30,6 +31,8 @@ export interface LoginContext extends SessionContext {
   remember?: boolean | undefined;
   /** The values of the device cookie that the client presented: see `KnownDevices`. */
   devices?: readonly string[];
+  /** The values of the cookie of trusted browsers that the client presented: see `TrustedBrowsers`. */
+  trustedBrowsers?: readonly string[];
   /** The name that was typed, for the events; default: the account's address. */
   login?: string;
   /** Epoch ms: when the proof began, before a password was read. Default: now. */
@@ -62,6 +65,8 @@ export interface CompletedLogin {
   readonly credential: CookieValue;
   /** The value of the device cookie to set: see `KnownDevices`. `null` for clients without cookies. */
   readonly device: CookieValue | null;
+  /** The value of the cookie of trusted browsers to set, if there is another one. */
+  readonly trustedBrowser?: TrustedBrowserValue | null;
 }
 
 /**
@@ -87,6 +92,7 @@ export class LoginService {
     private readonly limits: LoginLimits,
     private readonly devices: KnownDevices,
     private readonly pending: PendingLogins,
+    private readonly trusted: TrustedBrowsers,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
   ) {}
@@ -154,7 +160,9 @@ export class LoginService {
     }
     const { transport = 'cookie', ip = null, userAgent = null, login = user.email, remember } = context;
     const authenticatedAt = context.authenticatedAt ?? this.clock.now();
-    const pending = await this.pending.hold(user, { proofs: amr, transport, remember }, authenticatedAt);
+    const browser = transport === 'cookie' ? await this.trusted.find(user, context.trustedBrowsers ?? []) : null;
+    const proved = { proofs: amr, transport, remember, isTrusted: browser !== null };
+    const pending = await this.pending.hold(user, proved, authenticatedAt);
     if (pending) return pending;
     const opening = { ip, userAgent, authenticatedAt, aal: aalOf(amr), amr, remember };
     const [presented = null, ...others] = context.presented ?? [];
@@ -176,7 +184,9 @@ export class LoginService {
         factors: [...proofs],
       });
       const device = transport === 'bearer' ? null : this.devices.issue(login, this.knownDevice(login, context));
-      return { status: 'authenticated', user, credential, device };
+      // The login stands: if this fails, the second step is due again next time.
+      const trustedBrowser = browser && (await this.trusted.rotate(user, browser).catch(() => null));
+      return { status: 'authenticated', user, credential, device, ...(trustedBrowser && { trustedBrowser }) };
     } catch (error) {
       if (!isAuthError(error, 'USER_NOT_FOUND')) throw error;
       throw new AuthError('INVALID_CREDENTIALS', 'The account was deleted while this login was under way.', {});

@@ -52,16 +52,18 @@ export class PendingLogins {
     this.ttl = config.ephemeralTokens.get('pre_auth')!.ttl;
   }
 
-  /** Holds the login of this user if something is due after these proofs; `null` if nothing is. */
+  /**
+   * Holds the login of this user if something is due after these proofs, and its browser is not trusted; otherwise `null`.
+   */
   async hold(
     user: AuthUser,
-    { proofs, transport, remember }: Omit<PendingProofs, 'userId'>,
+    { proofs, transport, remember, isTrusted }: Omit<PendingProofs, 'userId'> & { isTrusted: boolean },
     authenticatedAt: number,
   ): Promise<PendingLogin | null> {
     const enrolled = await this.factors.methodsOf(user);
     const due = dueFactors(proofs, enrolled);
     const mustEnrol = enrolled.length === 0 && aalOf(proofs) === 1 && this.isRequired(user);
-    if (due === 'nothing' && !mustEnrol) return null;
+    if ((due === 'nothing' || isTrusted) && !mustEnrol) return null;
     const challenge = transport === 'cookie' ? randomToken().toString('base64url') : null;
     const expiresAt = this.clock.now() + this.ttl;
     const token = await this.tokens.issue('pre_auth', {

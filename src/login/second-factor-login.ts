@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { asAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import { sha256Hex } from '../crypto/hash.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
@@ -8,6 +9,8 @@ import { EnrolledFactors } from './enrolled-factors.js';
 import { FactorProofs, refusedFactor } from './factor-proofs.js';
 import { LoginService, type CompletedLogin, type LoginContext, type TokenTransport } from './login.service.js';
 import { PendingLogins, type HeldLogin } from './pending-logins.js';
+import type { FactorOccasion } from './second-factor.js';
+import { TrustedBrowsers } from './trusted-browsers.js';
 
 /** A pending login, as its client presents it. */
 export interface PresentedLogin {
@@ -23,6 +26,8 @@ export interface FactorResponse extends PresentedLogin {
   readonly method: string;
   /** The code, or what the method asks for. */
   readonly response: string;
+  /** Whether the user wants not to be asked again in this browser: see `TrustedBrowsers`. Default false. */
+  readonly trustBrowser?: boolean | undefined;
 }
 
 /** Where the last step of a login comes from. */
@@ -61,6 +66,7 @@ export class SecondFactorLoginService {
     private readonly users: UserDirectory,
     private readonly proofs: FactorProofs,
     private readonly factors: EnrolledFactors,
+    private readonly trusted: TrustedBrowsers,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
   ) {}
@@ -76,7 +82,7 @@ export class SecondFactorLoginService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer; nothing is counted or spent.
    */
   async complete(
-    { token, challenges = [], method, response }: FactorResponse,
+    { token, challenges = [], method, response, trustBrowser = false }: FactorResponse,
     context: HeldLoginContext = {},
   ): Promise<SecondFactorLogin> {
     const held = await this.pending.find(token, challenges);
@@ -86,8 +92,14 @@ export class SecondFactorLoginService {
     try {
       // The first factor is not asked for again.
       if (held.mustEnrol || held.proofs.includes(method)) throw refusedFactor();
-      const work = () => this.finish({ login: { token, challenges }, held, user }, method, context);
-      return await this.proofs.prove(user, { method, response }, { ip }, { work });
+      const work = async () => {
+        const completed = await this.finish({ login: { token, challenges }, held, user }, method, context);
+        if (!trustBrowser || completed.transport !== 'cookie') return completed;
+        // In the transaction that has opened the session: whatever ends the account's access from now on ends it too.
+        const trustedBrowser = await this.trusted.trust(user, context.trustedBrowsers ?? [], ip);
+        return { ...completed, trustedBrowser };
+      };
+      return await this.proofs.prove(user, { method, response }, { ip, occasion: occasionOf(token) }, { work });
     } catch (error) {
       const fault = asAuthError(error, 'A second factor');
       const { code: reason } = fault;
@@ -126,7 +138,8 @@ export class SecondFactorLoginService {
     context: HeldLoginContext,
   ): Promise<SecondFactorLogin> {
     const { transport, remember, authenticatedAt, tokensInvalidatedAfter, username: login } = held;
-    const { presentedBy, ...rest } = context;
+    // The second factor has been proved: there is nothing to leave out.
+    const { presentedBy, trustedBrowsers: _trustedBrowsers, ...rest } = context;
     const presented = presentedBy?.(transport) ?? rest.presented ?? [];
     const begun = { ...rest, presented, transport, remember, authenticatedAt, tokensInvalidatedAfter, login };
     if (!(await this.pending.complete(token, challenges))) throw refusedFactor();
@@ -149,7 +162,7 @@ export class SecondFactorLoginService {
     const held = await this.pending.find(token, challenges);
     const user = held && (await this.ownerOf(held));
     if (!held || !user || held.proofs.includes(method)) throw refusedFactor();
-    await this.proofs.request(user, method, { ip });
+    await this.proofs.request(user, method, { ip, occasion: occasionOf(token) });
   }
 
   /** The account, if it is as it was at the first factor. */
@@ -157,4 +170,8 @@ export class SecondFactorLoginService {
     const user = await this.users.findByLogin(username);
     return isActive(user) && user.id === userId && hasCutoff(user, tokensInvalidatedAfter) ? user : null;
   }
+}
+
+function occasionOf(token: string): FactorOccasion {
+  return { purpose: 'second_factor', boundTo: sha256Hex(token) };
 }

@@ -1,9 +1,24 @@
 import type { AuthUser } from '../user/user.directory.js';
 
+/** What a proof is for: to complete a login, or to step up a session. */
+export interface FactorOccasion {
+  readonly purpose: 'second_factor' | 'step_up';
+  /** The login or session, and no other: what a challenge is bound to. It authenticates nobody. */
+  readonly boundTo: string;
+}
+
 /** Where a proof comes from. */
 export interface FactorContext {
   /** The client's address, if known. */
   readonly ip: string | null;
+  /** Missing at an enrolment. */
+  readonly occasion?: FactorOccasion;
+}
+
+/** Where a request for what a proof needs comes from. */
+export interface FactorRequest extends FactorContext {
+  /** Gives back the quota, if it turns out after the answer that nothing was sent. */
+  readonly refund: () => Promise<unknown>;
 }
 
 /**
@@ -50,7 +65,7 @@ export abstract class SecondFactor {
   abstract verify(user: AuthUser, response: string, context: FactorContext): Promise<boolean | FactorClaim>;
 
   /** The client asks for what the user needs for the proof, such as a code by mail. Default: there is nothing to do. */
-  async request(_user: AuthUser, _context: FactorContext): Promise<void> {}
+  async request(_user: AuthUser, _context: FactorRequest): Promise<void> {}
 }
 
 /** The token by which the factors are injected: those of the flows, then the classes given to the module. */

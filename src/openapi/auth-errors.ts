@@ -63,6 +63,11 @@ export function errorsOf({ takesJwts, asksSecondFactor }: RouteFacts) {
       ...errorAnswer('STEP_UP_REQUIRED', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
       description: 'No live session came with the request, or its user has not proved lately who they are.',
     },
+    AuthFactorNotChanged: {
+      ...errorAnswer('SECOND_FACTOR_REFUSED', 'STEP_UP_REQUIRED', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
+      description:
+        'The code is wrong, no live session came with the request, or its user has not proved lately who they are.',
+    },
     AuthPasswordRefused: {
       ...errorAnswer('INVALID_CREDENTIALS', 'STEP_UP_REQUIRED', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
       description:

@@ -1,5 +1,6 @@
 import { accountPaths } from './account-paths.js';
 import type { Description } from './description.js';
+import { emailCodePaths } from './email-code-paths.js';
 import type { Handler } from './mounted-routes.js';
 import { passwordPaths } from './password-paths.js';
 import { registrationPaths } from './registration-paths.js';
@@ -17,4 +18,5 @@ export const authPaths: Readonly<Record<Handler, Description>> = {
   ...secondFactorPaths,
   ...stepUpPaths,
   ...twoFactorPaths,
+  ...emailCodePaths,
 };

@@ -20,6 +20,7 @@ import {
   TwoFactorAnswer,
   UserAnswer,
 } from '../http/answers.js';
+import { EmailCodeBody } from '../http/flows/email-code.controller.js';
 import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller.js';
 import { SecondFactorBody, SecondFactorRequestBody } from '../http/flows/second-factor.controller.js';
 import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
@@ -46,9 +47,10 @@ export const BODIES = {
   AuthRegistrationResend: () => RegistrationResendBody,
   AuthRegistrationConfirmation: () => RegistrationConfirmationBody,
   AuthStepUpProof: () => StepUpBody,
-  AuthEmailChange: () => EmailChangeBody,
-  AuthLink: () => LinkBody,
   AuthStepUpRequest: () => StepUpRequestBody,
+  AuthEmailChange: () => EmailChangeBody,
+  AuthEmailCode: () => EmailCodeBody,
+  AuthLink: () => LinkBody,
   AuthTotpSetup: () => TotpSetupBody,
   AuthTotpProof: () => TotpEnableBody,
   AuthNoFields: () => NoFieldsBody,

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../common/clock.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { TrustedBrowsers } from '../login/trusted-browsers.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import { SessionStore } from '../session/session.store.js';
@@ -17,6 +18,7 @@ export class PasswordWriter {
     private readonly users: UserDirectory,
     private readonly sessions: SessionStore,
     private readonly revocation: TokenRevocationService,
+    private readonly trusted: TrustedBrowsers,
     private readonly notices: OwnerNotices,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
@@ -32,6 +34,8 @@ export class PasswordWriter {
     await this.revocation.endStateless(userId, { isTold: true });
     // Our own directory has ended and told of them by then.
     if (this.sessions.joinsTransactions) await this.endStored(userId);
+    // Also where the directory has no cutoffs.
+    await this.trusted.forget(userId);
     const user = await this.users.findById(userId);
     if (!isActive(user)) return null;
     this.notices.tell(user, 'password_changed', {});

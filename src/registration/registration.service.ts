@@ -6,6 +6,7 @@ import type { EphemeralTokenFields } from '../config/ephemeral-token-settings.js
 import { sha256Hex } from '../crypto/hash.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import { SealedText } from '../crypto/sealed-text.js';
+import { newUserCode } from '../crypto/user-code.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
 import { newEphemeralToken } from '../ephemeral-token/ephemeral-token.types.js';
 import { AuthEvents } from '../events/auth-events.js';
@@ -21,7 +22,7 @@ import { PasswordHasher } from '../user/password-hasher.js';
 import { NewPasswords } from '../user/new-passwords.js';
 import { invalidPassword } from '../user/password-policy.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
-import { isRegistrationCode, newRegistrationCode, registrationCodeHash } from './registration-code.js';
+import { isRegistrationCode, registrationCodeHash } from './registration-code.js';
 
 /** What a request for an account comes with. */
 export interface RegistrationRequest {
@@ -191,7 +192,7 @@ export class RegistrationService {
   ): Promise<MailDraft> {
     const owner = await this.users.findByLogin(email);
     if (owner) return { kind: 'already_registered', to: owner.email, userId: owner.id, facts: {}, onUnsent: refund };
-    const code = newRegistrationCode();
+    const code = newUserCode();
     const chosen = await passwordHash();
     const fields = { email, passwordHash: chosen, codeHash: registrationCodeHash(token, code) };
     await this.tokens.issue('register', fields, { token });

@@ -3,6 +3,7 @@ import { OptionChecker } from '../config/option-checker.js';
 import { checkTables, TableSettings } from '../config/table-settings.js';
 import { AuditEventEntity } from './entities/audit-event.entity.js';
 import { BackupCodeEntity, backupCodeEntityFor } from './entities/backup-code.entity.js';
+import { EmailFactorEntity, emailFactorEntityFor } from './entities/email-factor.entity.js';
 import { entityOnTable } from './entities/entity-on-table.js';
 import { EphemeralTokenEntity } from './entities/ephemeral-token.entity.js';
 import { JwtSessionEntity, jwtSessionEntityFor } from './entities/jwt-session.entity.js';
@@ -17,6 +18,7 @@ import { addAccountFields } from './migrations/add-account-fields.js';
 import { addAssurance } from './migrations/add-assurance.js';
 import { addSessionData } from './migrations/add-session-data.js';
 import { createAuditEvents } from './migrations/create-audit-events.js';
+import { createEmailFactors } from './migrations/create-email-factors.js';
 import { createEphemeralTokens } from './migrations/create-ephemeral-tokens.js';
 import { createInvalidationKey } from './migrations/create-invalidation-key.js';
 import { createJwtSessions } from './migrations/create-jwt-sessions.js';
@@ -90,6 +92,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
   const jwtSession = userId === undefined ? JwtSessionEntity : jwtSessionEntityFor(userId);
   const totp = userId === undefined ? TotpEntity : totpEntityFor(userId);
   const backupCode = userId === undefined ? BackupCodeEntity : backupCodeEntityFor(userId);
+  const emailFactor = userId === undefined ? EmailFactorEntity : emailFactorEntityFor(userId);
   return [
     ...(userId === undefined ? [users] : []),
     entityOnTable(session, tables.sessions, new Map([[UserEntity, users]])),
@@ -100,6 +103,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
     entityOnTable(PasswordAttemptEntity, tables.passwordAttempts),
     entityOnTable(totp, tables.totp, new Map([[UserEntity, users]])),
     entityOnTable(backupCode, tables.backupCodes, new Map([[UserEntity, users]])),
+    entityOnTable(emailFactor, tables.emailFactors, new Map([[UserEntity, users]])),
     entityOnTable(AuditEventEntity, tables.auditEvents),
   ];
 }
@@ -122,6 +126,7 @@ function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterfa
     addAssurance(settings),
     ...(settings.userId === undefined ? [addAccountFields(settings)] : []),
     createTwoFactor(settings),
+    createEmailFactors(settings),
   ];
 }
 

@@ -60,6 +60,7 @@ const REQUIRED: Readonly<Record<TableKey, Readonly<Record<string, readonly strin
     used_at: ['timestamptz'],
     created_at: ['timestamptz'],
   },
+  emailFactors: { user_id: [], enabled_at: ['timestamptz'], failures: ['int4'] },
   auditEvents: {
     id: ['int8'],
     type: TEXT,

@@ -14,6 +14,7 @@ export class SchemaNames {
   readonly passwordAttempts: string;
   readonly totp: string;
   readonly backupCodes: string;
+  readonly emailFactors: string;
   readonly auditEvents: string;
   readonly invalidationKey: string;
 
@@ -30,6 +31,7 @@ export class SchemaNames {
     this.passwordAttempts = this.qualified(tables.passwordAttempts);
     this.totp = this.qualified(tables.totp);
     this.backupCodes = this.qualified(tables.backupCodes);
+    this.emailFactors = this.qualified(tables.emailFactors);
     this.auditEvents = this.qualified(tables.auditEvents);
     this.invalidationKey = this.qualified(INVALIDATION_KEY);
   }

@@ -7,6 +7,7 @@ import { FactorProofs } from '../login/factor-proofs.js';
 import { LoginService, type TokenTransport } from '../login/login.service.js';
 import { PasswordLogin } from '../login/password-login.js';
 import type { CookieValue } from '../login/session-scheme.js';
+import type { FactorOccasion } from '../login/second-factor.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
 import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';
 import type { SessionContext } from '../session/session.service.js';
@@ -135,7 +136,12 @@ export class StepUpService {
       const work = () => this.elevate(user, session, method, { ...context, authenticatedAt });
       // Another storage does not take part in the transaction: were it rolled back, the session would have lost its token.
       const isJoined = this.sessions.joinsTransactions || isSelfContained(session);
-      return await this.factors.prove(user, { method, response }, { ip }, { work, isJoined });
+      return await this.factors.prove(
+        user,
+        { method, response },
+        { ip, occasion: occasionOf(session) },
+        { work, isJoined },
+      );
     } catch (error) {
       const fault = asAuthError(error, 'A second factor');
       if (fault.code !== 'RATE_LIMITED') {
@@ -155,7 +161,7 @@ export class StepUpService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
    */
   async request(session: Session, method: StepUpMethod, { ip = null }: StepUpContext = {}): Promise<void> {
-    await this.factors.request(await this.ownerOf(session), method, { ip });
+    await this.factors.request(await this.ownerOf(session), method, { ip, occasion: occasionOf(session) });
   }
 
   private async elevate(
@@ -187,6 +193,10 @@ export class StepUpService {
     if (!isActive(account)) throw ended();
     return this.passwords.verify(normalizeLogin(account.email), password, { ip });
   }
+}
+
+function occasionOf({ handle: boundTo }: Session): FactorOccasion {
+  return { purpose: 'step_up', boundTo };
 }
 
 function ended(): AuthError {

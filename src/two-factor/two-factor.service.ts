@@ -10,6 +10,7 @@ import { randomToken } from '../crypto/random.js';
 import { SealedText } from '../crypto/sealed-text.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { TrustedBrowsers } from '../login/trusted-browsers.js';
 import { joinedProofs } from '../login/assurance.js';
 import { EnrolledFactors } from '../login/enrolled-factors.js';
 import { FactorProofs, refusedFactor } from '../login/factor-proofs.js';
@@ -45,6 +46,8 @@ export interface TwoFactorStatus {
   /** Whether too many wrong codes have disabled the authenticator app. */
   readonly isTotpDisabled: boolean;
   readonly backupCodesLeft: number;
+  /** How many browsers the second step is left out in. */
+  readonly trustedBrowsers: number;
 }
 
 /** A secret for an authenticator app, shown only this once. */
@@ -92,6 +95,7 @@ export class TwoFactorService {
   constructor(
     private readonly users: UserDirectory,
     private readonly factors: EnrolledFactors,
+    private readonly trusted: TrustedBrowsers,
     private readonly totp: TotpFactor,
     private readonly totps: TotpStore,
     private readonly backupCodes: BackupCodeFactor,
@@ -119,12 +123,13 @@ export class TwoFactorService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or a factor did not answer.
    */
   async statusOf(user: AuthUser): Promise<TwoFactorStatus> {
-    const [methods, totp, backupCodesLeft] = [
-      await this.factors.methodsOf(user),
-      await this.totps.find(user.id),
-      await this.backupCodes.countUnused(user.id),
-    ];
-    return { methods, isTotpDisabled: totp?.isDisabled ?? false, backupCodesLeft };
+    const totp = await this.totps.find(user.id);
+    return {
+      methods: await this.factors.methodsOf(user),
+      isTotpDisabled: totp?.isDisabled ?? false,
+      backupCodesLeft: await this.backupCodes.countUnused(user.id),
+      trustedBrowsers: await this.trusted.count(user),
+    };
   }
 
   /**
@@ -225,6 +230,7 @@ export class TwoFactorService {
         if (left.every((method) => method === this.backupCodes.method)) {
           await this.backupCodes.replace(user.id, { stored: [] });
         }
+        await this.trusted.forget(user.id);
         if (isRemoved) this.tell(user, 'removed', this.totp.method, context);
       },
       () => this.replaced(user, session, context),
@@ -247,6 +253,7 @@ export class TwoFactorService {
       session,
       async () => {
         await this.backupCodes.replace(user.id, codes);
+        await this.trusted.forget(user.id);
         const of = { userId: user.id, factor: this.backupCodes.method, ip: context.ip ?? null };
         this.events.emitAfterTransaction({ type: 'factor.added', at: this.clock.now(), ...of });
         this.notices.tell(user, 'backup_codes_replaced', {});
@@ -290,6 +297,7 @@ export class TwoFactorService {
         if (!(await this.tokens.consume('totp_setup', token, boundTo))) return false;
         if (!(await this.totp.put(user.id, secret, step, { isFirst }))) return false;
         await this.backupCodes.replace(user.id, codes);
+        await this.trusted.forget(user.id);
         this.tell(user, 'added', this.totp.method, { ip });
         return true;
       };

@@ -1,6 +1,6 @@
 /* oxlint-disable no-console */
 import { Controller, Get, Injectable, Module, type DynamicModule } from '@nestjs/common';
-import { AuthModule, Mailer, Public, type Mail } from 'nestjs-latchkey';
+import { AuthModule, days, Mailer, Public, type Mail } from 'nestjs-latchkey';
 import { AppModule, NotesController } from './app.module.js';
 import { RecipesModule } from './recipes/recipes.module.js';
 
@@ -34,7 +34,7 @@ export class DemoMailController {
 /** The README's own: TypeORM takes a second one of the same name for a mistake. */
 const [database] = Reflect.getMetadata('imports', AppModule) as DynamicModule[];
 
-/** The README's program with the flows, and the recipes, which send mail. */
+/** The README's program with the flows, which send mail, and the recipes. */
 @Module({
   imports: [
     database!,
@@ -44,7 +44,7 @@ const [database] = Reflect.getMetadata('imports', AppModule) as DynamicModule[];
       baseUrl: process.env['BASE_URL'] ?? `http://localhost:${process.env['PORT'] ?? 3000}`,
       mailer: DemoMailer,
       mail: { site: 'Notes', pages: { password_reset: '/reset-password', registration: '/confirm' } },
-      flows: { registration: {}, passwordReset: {} },
+      flows: { registration: {}, passwordReset: {}, twoFactor: { emailCode: {}, trustedBrowsers: days(30) } },
     }),
     RecipesModule,
   ],

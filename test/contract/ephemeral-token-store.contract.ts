@@ -160,6 +160,22 @@ export function ephemeralTokenStoreContract(name: string, start: () => Promise<E
       expect(await current().store.find(keyOf(earlier))).toEqual(earlier);
     });
 
+    it('deletes and counts what belongs to a user, of one type', async () => {
+      await inserted();
+      await inserted({ createdAt: NOW + 1, expiresAt: NOW + minutes(6) });
+      const others = [await inserted({ type: 'pre_auth' }), await inserted({ username: 'bob@example.com' })];
+      const count = (now: number, cutoff: number | null = null) =>
+        current().store.countOfType('ada@example.com', 'password_reset', now, cutoff);
+      expect(await count(NOW)).toBe(2);
+      expect(await count(NOW + minutes(5))).toBe(1);
+      expect(await count(NOW, NOW)).toBe(1);
+      expect(await count(NOW, NOW - 1)).toBe(2);
+      expect(await current().store.deleteOfType('ada@example.com', 'password_reset')).toBe(2);
+      expect(await current().store.deleteOfType('ada@example.com', 'password_reset')).toBe(0);
+      expect(await count(NOW)).toBe(0);
+      for (const other of others) expect(await current().store.find(keyOf(other))).toEqual(other);
+    });
+
     it('deletes what is over, the oldest first, no more than asked', async () => {
       for (const age of [3, 1, 2]) await inserted({ expiresAt: NOW - age });
       const exact = await inserted({ expiresAt: NOW });

@@ -47,6 +47,7 @@ const FLOWS = {
   emailChange: {},
   accountDeletion: {},
   stepUp: {},
+  twoFactor: {},
 } satisfies Record<FlowName, object>;
 
 const unlimited = { limit: 100_000 };

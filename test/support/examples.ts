@@ -43,6 +43,7 @@ import {
 } from '@nestjs/common';
 import {
   aalOf, AuthErrorFilter, bcryptPasswords, betterAuthSessions, CleanupService, DefaultPasswordPolicy, dueFactors,
+  EmailCodeService,
   expressSessions, importedUserId, LoginService, NewPasswords, normalizeLogin, Outbox, PasswordChangeService,
   passportJwt, SecondFactor, StepUpService, TokenError, WithoutExtension, type BcryptLibrary, type LegacyPasswords,
 } from 'nestjs-latchkey/engine';
@@ -65,6 +66,7 @@ declare const bcrypt: BcryptLibrary;
 declare const cleanup: CleanupService;
 declare const codec: JwtCodecService;
 declare const dataSource: DataSource;
+declare const emailCodes: EmailCodeService;
 declare const hasher: PasswordHasher;
 declare const limits: RateLimitService;
 declare const logins: LoginService;

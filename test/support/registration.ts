@@ -33,15 +33,24 @@ export const FLOW_COOKIE = '__Host-session-register';
 export class Browser {
   private cookies: Record<string, string> = {};
 
-  constructor(private readonly t: Pick<TestApp, 'app' | 'url'>) {}
+  constructor(protected readonly t: Pick<TestApp, 'app' | 'url'>) {}
 
-  async post(path: string, body: object | string, headers: Record<string, string> = {}): Promise<Response> {
+  post(path: string, body: object | string, headers: Record<string, string> = {}): Promise<Response> {
+    return this.send('post', path, body, headers);
+  }
+
+  async send(
+    method: 'get' | 'post' | 'delete',
+    path: string,
+    body?: object | string,
+    headers: Record<string, string> = {},
+  ): Promise<Response> {
     const cookie = Object.entries(this.cookies)
       .filter(([, value]) => value !== '')
       .map(([name, value]) => `${name}=${value}`)
       .join('; ');
     const answer = await request(this.t.url)
-      .post(`/auth/${path}`)
+      [method](`/auth/${path}`)
       .set(headers)
       .set(cookie ? { Cookie: cookie } : {})
       .send(body);
@@ -51,6 +60,10 @@ export class Browser {
 
   cookie(name: string): string | undefined {
     return this.cookies[name];
+  }
+
+  setCookie(name: string, value: string): void {
+    this.cookies[name] = value;
   }
 
   /** Asks for an account; the mail that came of it. */

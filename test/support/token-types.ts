@@ -19,6 +19,8 @@ export const BUILT_IN: { [Type in BuiltIn]: Example<Type> } = {
   oidc_exchange: [{ username: ADA }, undefined, minutes(2)],
   password_reset: [{ username: ADA }, undefined, hours(1)],
   email_otp_setup: [{ username: ADA, codeHash: '$argon2id$…' }, undefined, minutes(10)],
+  login_code: [{ username: ADA, codeHash: '$argon2id$…' }, undefined, minutes(10)],
+  trusted_browser: [{ username: ADA, account: '7', trustedAt: 1 }, undefined, days(30)],
   slicer_download: [{ resource: 'archive:5' }, 'archive:5', minutes(5)],
   register: [{ email: 'new@example.com', passwordHash: '$argon2id$…' }, undefined, hours(24)],
   email_change: [{ username: ADA, account: '7', from: ADA, to: 'new@example.com' }, undefined, hours(1)],

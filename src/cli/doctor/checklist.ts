@@ -310,6 +310,7 @@ function flowRows({ flows, ephemeralTokens, mail, password, rateLimits }: AuthCo
           ],
         ] satisfies Row[])
       : []),
+    ...(flows.twoFactor?.emailCode ? mailedCodeRows(ephemeralTokens.get('login_code')!.ttl) : []),
     ...(changes.some((flow) => flow !== undefined)
       ? ([
           [
@@ -321,6 +322,14 @@ function flowRows({ flows, ephemeralTokens, mail, password, rateLimits }: AuthCo
           ],
         ] as const satisfies readonly Row[])
       : []),
+  ];
+}
+
+function mailedCodeRows(ttl: number): Row[] {
+  return [
+    ['F53', 'A6.5.5', 'Mailed codes', spelled(ttl), ttl > minutes(10) && 'at most 10 min'],
+    ['F53', 'A6.5.2', 'Mailed codes are stored', 'argon2id'],
+    ['F54', 'N3.1.3.1', 'A mailed code proves', 'a mailbox, no second factor'],
   ];
 }
 

@@ -66,6 +66,15 @@ function tokenStatements(names: SchemaNames) {
       name: 'latchkey_token_delete_by_user',
       text: `DELETE FROM ${ephemeralTokens} WHERE username = $1 AND created_at >= coalesce(${instant('$2')}, '-infinity')`,
     },
+    deleteOfType: {
+      name: 'latchkey_token_delete_of_type',
+      text: `DELETE FROM ${ephemeralTokens} WHERE username = $1 AND token_type = $2`,
+    },
+    countOfType: {
+      name: 'latchkey_token_count_of_type',
+      text: `SELECT pg_catalog.count(*)::integer AS live FROM ${ephemeralTokens} WHERE username = $1 AND token_type = $2
+    AND expires_at > ${instant('$3')} AND created_at > coalesce(${instant('$4')}, '-infinity')`,
+    },
     /** Skips rows that are being consumed, so that it neither waits nor deadlocks. */
     deleteExpired: {
       name: 'latchkey_token_delete_expired',
@@ -137,6 +146,15 @@ export class PostgresEphemeralTokenStore extends EphemeralTokenStore implements 
   override async deleteByLogin(username: string, since?: number): Promise<number> {
     const values = [username, since === undefined ? null : toEpochSeconds(since)];
     return (await this.statements.run(this.sql.deleteByLogin, values)).rowCount;
+  }
+
+  override async deleteOfType(username: string, type: string): Promise<number> {
+    return (await this.statements.run(this.sql.deleteOfType, [username, type])).rowCount;
+  }
+
+  override async countOfType(username: string, type: string, now: number, cutoff: number | null): Promise<number> {
+    const values = [username, type, toEpochSeconds(now), cutoff === null ? null : toEpochSeconds(cutoff)];
+    return (await this.statements.run<{ live: number }>(this.sql.countOfType, values)).rows[0]!.live;
   }
 
   override async deleteExpired(now: number, limit: number): Promise<number> {

@@ -6,7 +6,7 @@ import type { EphemeralTokenRow } from '../../ephemeral-token/ephemeral-token.ty
 import { RedisConnection } from './redis-connection.js';
 import { word } from './redis-session.row.js';
 import { formatToken, isUsable, parseToken } from './redis-ephemeral-token.row.js';
-import { CLEAR, INSERT, REMOVE, SETTLE, TAKE } from './token-scripts.js';
+import { CLEAR, CLEAR_TYPE, INSERT, REMOVE, SETTLE, TAKE } from './token-scripts.js';
 
 /** How much longer expired entries are kept, in milliseconds, for processes whose clock is slow. */
 const KEPT_AFTER_END = 60_000;
@@ -85,6 +85,21 @@ export class RedisEphemeralTokenStore extends EphemeralTokenStore {
     const gone = await this.script(CLEAR, `user:${username}`, [String(since ?? '')]);
     this.forget(gone);
     return gone.length;
+  }
+
+  override async deleteOfType(username: string, type: string): Promise<number> {
+    const gone = await this.script(CLEAR_TYPE, `user:${username}`, [word(type)]);
+    this.forget(gone);
+    return gone.length;
+  }
+
+  override async countOfType(username: string, type: string, now: number, cutoff: number | null): Promise<number> {
+    const rows = await this.redis.run('token', (redis) => redis.hGetAll(this.keyOf(`user:${username}`)));
+    return Object.values(rows).filter((text) => {
+      const row = parseToken(text);
+      const isLive = row.type === type && !row.held && row.expiresAt > now;
+      return isLive && row.createdAt > (cutoff ?? Number.NEGATIVE_INFINITY);
+    }).length;
   }
 
   /** Reads every token. Not needed in operation, since Redis deletes expired ones by itself. */

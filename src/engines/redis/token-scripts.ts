@@ -89,6 +89,17 @@ export const SETTLE = script(`
 
 export const REMOVE = script(`return redis.call('HDEL', key, ARGV[1])`);
 
+/** Deletes those of the type `ARGV[1]`. Returns their ids. */
+export const CLEAR_TYPE = script(`
+  local gone = {}
+  for _, row in ipairs(readAll()) do
+    if row.type == ARGV[1] then
+      redis.call('HDEL', key, row.id)
+      gone[#gone + 1] = row.id
+    end
+  end
+  return gone`);
+
 /** Deletes all, or those created at `ARGV[1]` or later. Returns their ids. */
 export const CLEAR = script(`
   local since, gone = tonumber(ARGV[1]), {}

@@ -2,21 +2,23 @@ import { Controller, type Type } from '@nestjs/common';
 import type { FlowName } from '../../config/flow-settings.js';
 import { AccountDeletionController } from './account-deletion.controller.js';
 import { EmailChangeController } from './email-change.controller.js';
+import { EmailCodeController } from './email-code.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
 import { RegistrationController } from './registration.controller.js';
 import { StepUpController } from './step-up.controller.js';
 import { PasswordResetController } from './password-reset.controller.js';
+import { TrustedBrowserController } from './trusted-browser.controller.js';
 import { TwoFactorController } from './two-factor.controller.js';
 
 /** The routes of each flow. */
-const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
+const CONTROLLERS: Readonly<Partial<Record<FlowName, Type | readonly Type[]>>> = {
   passwordReset: PasswordResetController,
   registration: RegistrationController,
   passwordChange: PasswordChangeController,
   emailChange: EmailChangeController,
   accountDeletion: AccountDeletionController,
   stepUp: StepUpController,
-  twoFactor: TwoFactorController,
+  twoFactor: [TwoFactorController, EmailCodeController, TrustedBrowserController],
 };
 
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
@@ -27,7 +29,9 @@ export type FlowHandler =
   | keyof EmailChangeController
   | keyof AccountDeletionController
   | keyof StepUpController
-  | keyof TwoFactorController;
+  | keyof TwoFactorController
+  | keyof EmailCodeController
+  | keyof TrustedBrowserController;
 
 /** The classes that have the routes of these flows. */
 function flowControllersOf(flows: readonly FlowName[]): Type[] {
@@ -35,7 +39,7 @@ function flowControllersOf(flows: readonly FlowName[]): Type[] {
 }
 
 /** The controllers of all flows, named or not. */
-export const FLOW_CONTROLLERS = Object.values(CONTROLLERS);
+export const FLOW_CONTROLLERS: readonly Type[] = Object.values(CONTROLLERS).flat();
 
 /** The routes of these flows below `path`: classes of their own for every module instance, as `authControllerAt`. */
 export function flowControllersAt(path: string, flows: readonly FlowName[]): Type[] {

@@ -1,5 +1,7 @@
 import { Body, Header, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/common';
 import { z } from 'zod';
+import { AuthError } from '../../auth.errors.js';
+import { AuthConfig } from '../../config/auth-config.js';
 import { iso, shown, type DoneAnswer, type LoginAnswer, type TokenAnswer } from '../answers.js';
 import type { AuthRequest } from '../auth-request.js';
 import { Public } from '../auth.decorators.js';
@@ -21,12 +23,19 @@ export const SecondFactorRequestBody = z.strictObject({
 });
 export const SecondFactorBody = SecondFactorRequestBody.extend({
   code: codeField,
+  trustBrowser: z
+    .boolean('must be true or false')
+    .optional()
+    .describe('Whether to leave the second step out in this browser for a while, where that is offered.'),
 });
 
 /** The second step of a login: see `secondFactors`. */
 @UseGuards(OriginGuard, SessionGuard)
 export class SecondFactorController {
-  constructor(private readonly http: HttpSessions) {}
+  constructor(
+    private readonly http: HttpSessions,
+    private readonly config: AuthConfig,
+  ) {}
 
   /** Asks for what the user needs for the proof, such as a code by mail. */
   @Public()
@@ -51,9 +60,16 @@ export class SecondFactorController {
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
   ): Promise<LoginAnswer | TokenAnswer> {
-    const { token, method, code } = parseBody(SecondFactorBody, body, 'a second step');
-    const started = await this.http.completeSecondFactor(request, response, { token, method, response: code });
+    const { code, ...rest } = parseBody(SecondFactorBody, body, 'a second step');
+    if (rest.trustBrowser !== undefined) this.requireTrust();
+    const started = await this.http.completeSecondFactor(request, response, { ...rest, response: code });
     const answer = { status: 'authenticated', user: shown(started.user), expiresAt: iso(started.expiresAt) } as const;
     return started.token === undefined ? answer : { ...answer, token: started.token, tokenType: 'Bearer' };
+  }
+
+  private requireTrust(): void {
+    if (this.config.flows.twoFactor?.trustedBrowsers !== undefined) return;
+    const fields = { trustBrowser: 'is not offered here: see flows.twoFactor.trustedBrowsers' };
+    throw new AuthError('INVALID_INPUT', 'This application trusts no browsers.', { fields });
   }
 }

@@ -47,8 +47,8 @@ export class TwoFactorController {
   @Get('2fa')
   @Header(...NO_STORE)
   async twoFactorState(@CurrentUser() user: AuthUser): Promise<TwoFactorAnswer> {
-    const { methods, isTotpDisabled, backupCodesLeft } = await this.twoFactor.statusOf(user);
-    return { methods: [...methods], totpDisabled: isTotpDisabled, backupCodesLeft };
+    const { methods, isTotpDisabled, ...counts } = await this.twoFactor.statusOf(user);
+    return { methods: [...methods], totpDisabled: isTotpDisabled, ...counts };
   }
 
   /** A secret for an authenticator app, for the session, or for a login that must enrol a factor. */

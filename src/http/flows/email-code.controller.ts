@@ -1,0 +1,83 @@
+import { Body, Header, HttpCode, NotFoundException, Post, Req, UseGuards } from '@nestjs/common';
+import { z } from 'zod';
+import { AuthConfig } from '../../config/auth-config.js';
+import type { Session } from '../../session/session.js';
+import { EmailCodeService } from '../../two-factor/email-code.service.js';
+import type { AuthUser } from '../../user/user.directory.js';
+import type { DoneAnswer } from '../answers.js';
+import type { AuthRequest } from '../auth-request.js';
+import { CurrentSession, CurrentUser } from '../auth.decorators.js';
+import { parseBody } from '../body.js';
+import { TakesBody, TakesNoBody } from '../body-parse-errors.js';
+import { ClientIp } from '../client-ip.js';
+import { codeField } from '../fields.js';
+import { OriginGuard } from '../origin.guard.js';
+import { RateLimit } from '../rate-limit.decorator.js';
+import { SessionGuard } from '../session.guard.js';
+
+const NO_STORE = ['Cache-Control', 'no-store'] as const;
+
+export const EmailCodeBody = z.strictObject({ code: codeField });
+
+/** `flows.twoFactor.emailCode`. */
+@UseGuards(OriginGuard, SessionGuard)
+export class EmailCodeController {
+  constructor(
+    private readonly emailCodes: EmailCodeService,
+    private readonly clientIp: ClientIp,
+    private readonly config: AuthConfig,
+  ) {}
+
+  /** Mails a code to the address of the account. */
+  @TakesNoBody()
+  @RateLimit({ event: 'mail_ip' })
+  @Post('2fa/email/enable')
+  @HttpCode(202)
+  @Header(...NO_STORE)
+  async startEmailCodes(
+    @CurrentUser() user: AuthUser,
+    @CurrentSession() session: Session,
+    @Req() request: AuthRequest,
+  ): Promise<DoneAnswer> {
+    this.requireOffered();
+    await this.emailCodes.start({ user, session, ip: this.clientIp.of(request) });
+    return { message: 'A code is on its way.' };
+  }
+
+  /** Turns codes by mail on as the second step, and ends the user's other sessions. */
+  @TakesBody()
+  @Post('2fa/email/enable/confirm')
+  @HttpCode(200)
+  @Header(...NO_STORE)
+  async enableEmailCodes(
+    @CurrentUser() user: AuthUser,
+    @CurrentSession() session: Session,
+    @Req() request: AuthRequest,
+    @Body() body: unknown,
+  ): Promise<DoneAnswer> {
+    this.requireOffered();
+    const { code } = parseBody(EmailCodeBody, body, 'a mailed code');
+    await this.emailCodes.enable({ user, session, ip: this.clientIp.of(request) }, code);
+    return { message: 'Codes by mail are on.' };
+  }
+
+  /** Turns them off, and ends the user's other sessions. */
+  @TakesNoBody()
+  @Post('2fa/email/disable')
+  @HttpCode(200)
+  @Header(...NO_STORE)
+  async disableEmailCodes(
+    @CurrentUser() user: AuthUser,
+    @CurrentSession() session: Session,
+    @Req() request: AuthRequest,
+  ): Promise<DoneAnswer> {
+    this.requireOffered();
+    await this.emailCodes.disable({ user, session, ip: this.clientIp.of(request) });
+    return { message: 'Codes by mail are off.' };
+  }
+
+  /** The flow may be named beside a factory that then leaves this out. */
+  private requireOffered(): void {
+    if (this.config.flows.twoFactor?.emailCode === undefined) throw new NotFoundException();
+  }
+}

@@ -1,0 +1,55 @@
+import type { Description } from './description.js';
+
+/** Codes by mail, and trusted browsers. */
+export const emailCodePaths = {
+  startEmailCodes: {
+    id: 'authStartEmailCodes',
+    summary: 'Ask for a code by mail, to turn such codes on',
+    description: 'The code counts in this session, for ten minutes; a new one voids it.',
+    session: 'needed',
+    cookie: 'renewed',
+    status: 202,
+    done: 'The code is on its way.',
+    answer: 'AuthDone',
+    limited: true,
+    errors: ['AuthNotFresh', 'AuthCrossOrigin', 'AuthRateLimited', 'AuthPasswordUnavailable'],
+  },
+  enableEmailCodes: {
+    id: 'authEnableEmailCodes',
+    summary: 'Turn codes by mail on as the second step',
+    description: "The user's other sessions and trusted browsers end.",
+    session: 'needed',
+    cookie: 'renewed',
+    takes: 'AuthEmailCode',
+    done: 'Codes by mail are on.',
+    answer: 'AuthDone',
+    errors: [
+      'AuthFactorNotChanged',
+      'AuthCrossOrigin',
+      'AuthBodyTooLarge',
+      'AuthInvalidInput',
+      'AuthRateLimited',
+      'AuthPasswordUnavailable',
+    ],
+  },
+  disableEmailCodes: {
+    id: 'authDisableEmailCodes',
+    summary: 'Turn codes by mail off',
+    description: "The user's other sessions and trusted browsers end.",
+    session: 'needed',
+    cookie: 'renewed',
+    done: 'Codes by mail are off.',
+    answer: 'AuthDone',
+    errors: ['AuthNotFresh', 'AuthCrossOrigin', 'AuthUnavailable'],
+  },
+  forgetTrustedBrowsers: {
+    id: 'authForgetTrustedBrowsers',
+    summary: 'Trust no browser any more',
+    description: 'The second step is due in every browser from now on.',
+    session: 'needed',
+    cookie: 'renewed',
+    done: 'No browser is trusted.',
+    answer: 'AuthDone',
+    errors: ['AuthUnauthenticated', 'AuthCrossOrigin', 'AuthUnavailable'],
+  },
+} satisfies Record<string, Description>;
