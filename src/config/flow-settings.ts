@@ -1,15 +1,10 @@
 import { minutes, type Duration } from '../common/duration.js';
 import type { LinkedMailKind } from '../mail/mail.js';
+import { FlowSettings } from './flow-defaults.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
+import { checkPasskeys, PasskeySettings } from './passkey-settings.js';
 
-/** What every flow can be told. */
-export class FlowSettings {
-  /**
-   * Whether its routes are mounted below `routes.path`. Default true. Without them its service can be injected all the
-   * same. With `forRootAsync` it is written beside the factory.
-   */
-  routes: boolean = true;
-}
+export { FlowSettings };
 
 /** `POST register`, `POST register/confirm` and `POST register/resend`. Needs `mailer`. */
 export class RegistrationSettings extends FlowSettings {}
@@ -42,6 +37,7 @@ const SETTINGS = {
   emailChange: EmailChangeSettings,
   accountDeletion: AccountDeletionSettings,
   stepUp: StepUpSettings,
+  passkeys: PasskeySettings,
 } as const;
 
 /** The name of a flow. */
@@ -74,7 +70,15 @@ export interface FlowNeeds {
   /** Whether the user directory lacks this operation. */
   readonly lacks: (operation: string) => boolean;
   readonly hasSignedCookies: boolean;
+  readonly baseUrl: string | undefined;
+  /** The optional packages that are asked for and not installed. */
+  readonly missing: readonly string[];
 }
+
+/** The optional package that a flow is built on: it is asked for when the application starts. */
+export const FLOW_PACKAGES: Readonly<Partial<Record<FlowName, string>>> = { passkeys: '@simplewebauthn/server' };
+/** The flows for sessions that say how their user was authenticated, which a signed cookie does not. */
+const NEEDS_ROWS: ReadonlySet<FlowName> = new Set(['stepUp', 'passkeys']);
 
 /** The flows that mail a link, and the kinds of those mails. */
 const LINKS: Readonly<Partial<Record<FlowName, readonly LinkedMailKind[]>>> = {
@@ -91,6 +95,7 @@ const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
   emailChange: ['setEmail', 'findPasswordHash', 'setPasswordHash'],
   accountDeletion: ['delete'],
   stepUp: [],
+  passkeys: [],
 };
 
 /** The names among what stands beside the factory; mistakes are those of `checkFlows`. */
@@ -155,7 +160,15 @@ function settingsOf(
   );
   const given = check.settings<FlowSettings>(label, new SETTINGS[name](), beside as Partial<FlowSettings> | undefined);
   const settings = check.settings(label, given, returned as Partial<FlowSettings> | undefined);
-  for (const [key, value] of Object.entries(settings)) check.flag(`${label}.${key}`, value);
+  for (const [key, value] of Object.entries(settings)) {
+    if (!(settings instanceof PasskeySettings) || key === 'routes') check.flag(`${label}.${key}`, value);
+  }
+  if (settings instanceof PasskeySettings) checkPasskeys(check, settings, needs.baseUrl);
+  const needed = FLOW_PACKAGES[name];
+  check.that(
+    needed === undefined || !needs.missing.includes(needed),
+    `${label} needs the package ${needed}, which is not installed: npm install ${needed}`,
+  );
   check.that(
     needs.hasMailer || LINKS[name] === undefined,
     `${label} needs mailer: a class that extends Mailer, and baseUrl, with which every link begins.`,
@@ -167,7 +180,7 @@ function settingsOf(
     );
   }
   check.that(
-    !(needs.hasSignedCookies && name === 'stepUp'),
+    !(needs.hasSignedCookies && NEEDS_ROWS.has(name)),
     `${label} needs session: { scheme: 'database' }: a signed cookie does not say how its user was authenticated.`,
   );
   for (const operation of OPERATIONS[name]) {

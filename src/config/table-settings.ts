@@ -34,6 +34,9 @@ export class TableSettings {
   /** Consecutive failures of passwords. Default `auth_password_attempts`. */
   passwordAttempts: string = 'auth_password_attempts';
 
+  /** The public keys of passkeys, with `flows.passkeys`. Default `auth_passkeys`. */
+  passkeys: string = 'auth_passkeys';
+
   /** Default `auth_audit_events`. */
   auditEvents: string = 'auth_audit_events';
 }

@@ -5,6 +5,7 @@ import { AuditEventEntity } from './entities/audit-event.entity.js';
 import { entityOnTable } from './entities/entity-on-table.js';
 import { EphemeralTokenEntity } from './entities/ephemeral-token.entity.js';
 import { JwtSessionEntity, jwtSessionEntityFor } from './entities/jwt-session.entity.js';
+import { PasskeyEntity, passkeyEntityFor } from './entities/passkey.entity.js';
 import { PasswordAttemptEntity } from './entities/password-attempt.entity.js';
 import { RateLimitEventEntity } from './entities/rate-limit-event.entity.js';
 import { RevokedTokenEntity } from './entities/revoked-token.entity.js';
@@ -18,6 +19,7 @@ import { createAuditEvents } from './migrations/create-audit-events.js';
 import { createEphemeralTokens } from './migrations/create-ephemeral-tokens.js';
 import { createInvalidationKey } from './migrations/create-invalidation-key.js';
 import { createJwtSessions } from './migrations/create-jwt-sessions.js';
+import { createPasskeys } from './migrations/create-passkeys.js';
 import { createPasswordAttempts } from './migrations/create-password-attempts.js';
 import { createRateLimits } from './migrations/create-rate-limits.js';
 import { createRevokedTokens } from './migrations/create-revoked-tokens.js';
@@ -85,6 +87,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
   const users = entityOnTable(UserEntity, tables.users);
   const session = userId === undefined ? SessionEntity : sessionEntityFor(userId);
   const jwtSession = userId === undefined ? JwtSessionEntity : jwtSessionEntityFor(userId);
+  const passkey = userId === undefined ? PasskeyEntity : passkeyEntityFor(userId);
   return [
     ...(userId === undefined ? [users] : []),
     entityOnTable(session, tables.sessions, new Map([[UserEntity, users]])),
@@ -93,6 +96,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
     entityOnTable(RevokedTokenEntity, tables.revokedTokens),
     entityOnTable(jwtSession, tables.jwtSessions, new Map([[UserEntity, users]])),
     entityOnTable(PasswordAttemptEntity, tables.passwordAttempts),
+    entityOnTable(passkey, tables.passkeys, new Map([[UserEntity, users]])),
     entityOnTable(AuditEventEntity, tables.auditEvents),
   ];
 }
@@ -114,6 +118,7 @@ function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterfa
     timeRotations(settings),
     addAssurance(settings),
     ...(settings.userId === undefined ? [addAccountFields(settings)] : []),
+    createPasskeys(settings),
   ];
 }
 

@@ -44,6 +44,22 @@ const REQUIRED: Readonly<Record<TableKey, Readonly<Record<string, readonly strin
     user_agent: TEXT,
   },
   passwordAttempts: { user_id: TEXT, failures: ['int4'], is_judged: ['bool'], known_places: ['_text'] },
+  passkeys: {
+    id: ['uuid'],
+    user_id: [],
+    user_handle: TEXT,
+    credential_id: TEXT,
+    public_key: ['bytea'],
+    sign_count: INTEGER,
+    aaguid: ['uuid'],
+    transports: ['_text'],
+    multi_device: ['bool'],
+    backed_up: ['bool'],
+    name: TEXT,
+    created_at: ['timestamptz'],
+    last_used_at: ['timestamptz'],
+    clone_suspected_at: ['timestamptz'],
+  },
   auditEvents: {
     id: ['int8'],
     type: TEXT,
@@ -153,7 +169,7 @@ function mistakesOf(
   columns: readonly Column[],
   userId: UserIdType | undefined,
 ): string[] {
-  const isOfUser = key === 'sessions' || key === 'jwtSessions';
+  const isOfUser = key === 'sessions' || key === 'jwtSessions' || key === 'passkeys';
   const wanted = { ...REQUIRED[key], ...(isOfUser ? { user_id: USER_ID[userId ?? 'uuid'] } : {}) };
   const faults: string[] = [];
   const refuse = (fault: string) => faults.push(fault);
