@@ -19,6 +19,7 @@ import {
 import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
 import { PostgresJwtSessionStore } from './engines/postgres/postgres-jwt-session.store.js';
+import { PostgresPasskeyStore } from './engines/postgres/postgres-passkey.store.js';
 import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
 import { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
 import { FieldResolverCheck } from './http/field-resolver-check.js';
@@ -35,6 +36,11 @@ import { LoginService } from './login/login.service.js';
 import { PasswordAttempts } from './login/password-attempts.js';
 import { PasswordAttemptStore } from './login/password-attempt.store.js';
 import { PasswordLogin } from './login/password-login.js';
+import { PasskeyAssertions } from './passkey/passkey-assertions.js';
+import { PasskeyLoginService } from './passkey/passkey-login.service.js';
+import { PasskeyService } from './passkey/passkey.service.js';
+import { PasskeyStore } from './passkey/passkey.store.js';
+import { WebAuthn } from './passkey/webauthn.js';
 import { PasswordChangeService } from './password/password-change.service.js';
 import { PasswordResetService } from './password/password-reset.service.js';
 import { PasswordWriter } from './password/password-writer.js';
@@ -47,7 +53,7 @@ import { Clock, SystemClock } from './common/clock.js';
 import { Hidden } from './common/hidden.js';
 import { AuthConfig } from './config/auth-config.js';
 import type { AuthOptions } from './config/auth-options.js';
-import { FLOW_NAMES, flowNamesOf, routedFlowsOf, type FlowName } from './config/flow-settings.js';
+import { FLOW_NAMES, FLOW_PACKAGES, flowNamesOf, routedFlowsOf, type FlowName } from './config/flow-settings.js';
 import { KeyRing } from './crypto/key-ring.js';
 import { AuthTransaction } from './postgres/auth-transaction.js';
 import { PreparedStatements } from './postgres/prepared-statements.js';
@@ -234,12 +240,13 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     { provide: Clock, useClass: SystemClock },
     {
       provide: AuthConfig,
-      useFactory: (options: Hidden<AuthOptions>) =>
+      useFactory: async (options: Hidden<AuthOptions>) =>
         AuthConfig.from(options.reveal(), {
           routes,
           mailer,
           flows,
           passwordPolicy,
+          missing: await missingPackages(named),
           lacks: (operation) => lacks(users, operation),
         }),
       inject: [AUTH_OPTIONS],
@@ -399,13 +406,33 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
 }
 
 /** What a flow needs beside what there is anyway. */
-const FLOW_SERVICES: Readonly<Record<FlowName, readonly Type[]>> = {
+const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   registration: [RegistrationService],
   passwordReset: [PasswordResetService],
   passwordChange: [],
   emailChange: [EmailChangeService],
   accountDeletion: [AccountDeletionService],
   stepUp: [StepUpService],
+  passkeys: [
+    // After the configuration has found it.
+    { provide: WebAuthn, useFactory: () => WebAuthn.load(), inject: [AuthConfig] },
+    { provide: PasskeyStore, useClass: PostgresPasskeyStore },
+    PasskeyAssertions,
+    PasskeyService,
+    PasskeyLoginService,
+  ],
+};
+
+/** The optional packages that these flows are built on and that are not installed. */
+async function missingPackages(flows: readonly FlowName[]): Promise<string[]> {
+  const needed = flows.flatMap((flow) => FLOW_PACKAGES[flow] ?? []);
+  const found = await Promise.all(needed.map((name) => PACKAGES[name]!()));
+  return needed.filter((_, i) => !found[i]);
+}
+
+/** How to find out whether each is there. */
+const PACKAGES: Readonly<Record<string, () => Promise<unknown>>> = {
+  '@simplewebauthn/server': () => WebAuthn.load(),
 };
 
 /** By which a directory of the application's own is injected, beside its own class. */

@@ -20,6 +20,10 @@ export type AuthEvent =
   | RoleChanged
   | StepUpSucceeded
   | StepUpRefused
+  | FactorAdded
+  | FactorRemoved
+  | FactorUsed
+  | PasskeyCloneSuspected
   | LoggedOut
   | SessionCreated
   | SessionImported
@@ -146,6 +150,33 @@ export interface StepUpSucceeded extends EventBase<'step_up.succeeded'>, StepUpA
 export interface StepUpRefused extends EventBase<'step_up.refused'>, StepUpAttempt {
   /** `INVALID_CREDENTIALS`, or why the proof was not judged. */
   readonly reason: AuthErrorCode;
+}
+
+interface OfFactor {
+  readonly userId: string;
+  /** Its method, such as `passkey`. */
+  readonly factor: string;
+  /** The client's address, if known. */
+  readonly ip: string | null;
+}
+
+/** An account has another way to prove who it is. With a `mailer` the owner has been told. */
+export interface FactorAdded extends EventBase<'factor.added'>, OfFactor {}
+
+/** It has one less. With a `mailer` the owner has been told. */
+export interface FactorRemoved extends EventBase<'factor.removed'>, OfFactor {}
+
+/** A factor has proved its user, at a login or a step-up. */
+export interface FactorUsed extends EventBase<'factor.used'>, OfFactor {}
+
+/**
+ * The counter of a passkey was not above the one before, so there may be a copy of its authenticator. It proved nothing,
+ * and with a `mailer` the owner has been told. The passkey stays.
+ */
+export interface PasskeyCloneSuspected extends EventBase<'passkey.clone_suspected'> {
+  readonly userId: string;
+  /** Its public name. */
+  readonly passkeyId: string;
 }
 
 /** A user has ended their own session, through the routes of this module or `HttpSessions`. */

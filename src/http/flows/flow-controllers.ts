@@ -3,6 +3,7 @@ import type { FlowName } from '../../config/flow-settings.js';
 import { AccountDeletionController } from './account-deletion.controller.js';
 import { EmailChangeController } from './email-change.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
+import { PasskeyController } from './passkey.controller.js';
 import { RegistrationController } from './registration.controller.js';
 import { StepUpController } from './step-up.controller.js';
 import { PasswordResetController } from './password-reset.controller.js';
@@ -15,6 +16,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
   emailChange: EmailChangeController,
   accountDeletion: AccountDeletionController,
   stepUp: StepUpController,
+  passkeys: PasskeyController,
 };
 
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
@@ -24,7 +26,8 @@ export type FlowHandler =
   | keyof PasswordChangeController
   | keyof EmailChangeController
   | keyof AccountDeletionController
-  | keyof StepUpController;
+  | keyof StepUpController
+  | keyof PasskeyController;
 
 /** The classes that have the routes of these flows. */
 function flowControllersOf(flows: readonly FlowName[]): Type[] {
