@@ -28,7 +28,10 @@ import { HttpSessions } from './http/http-sessions.js';
 import { RequestAuthenticator } from './http/request-authenticator.js';
 import { DatabaseSessionScheme } from './login/database-session.scheme.js';
 import { PendingLogins } from './login/pending-logins.js';
+import { EnrolledFactors } from './login/enrolled-factors.js';
+import { FactorProofs } from './login/factor-proofs.js';
 import { SECOND_FACTORS, type SecondFactor } from './login/second-factor.js';
+import { StepUpMethods } from './login/step-up-methods.js';
 import { SecondFactorLoginService } from './login/second-factor-login.js';
 import { LegacyCredentials } from './http/legacy-credentials.js';
 import { LegacySessions } from './legacy-session/legacy-sessions.js';
@@ -53,7 +56,14 @@ import { Clock, SystemClock } from './common/clock.js';
 import { Hidden } from './common/hidden.js';
 import { AuthConfig } from './config/auth-config.js';
 import type { AuthOptions } from './config/auth-options.js';
-import { FLOW_NAMES, FLOW_PACKAGES, flowNamesOf, routedFlowsOf, type FlowName } from './config/flow-settings.js';
+import {
+  FLOW_NAMES,
+  FLOW_PACKAGES,
+  flowNamesOf,
+  routedFlowsOf,
+  type CheckedFlows,
+  type FlowName,
+} from './config/flow-settings.js';
 import { KeyRing } from './crypto/key-ring.js';
 import { AuthTransaction } from './postgres/auth-transaction.js';
 import { PreparedStatements } from './postgres/prepared-statements.js';
@@ -115,6 +125,7 @@ import { RateLimitStore } from './rate-limit/rate-limit.store.js';
 import { SessionService } from './session/session.service.js';
 import { SessionStore } from './session/session.store.js';
 import { StepUpService } from './step-up/step-up.service.js';
+import { TwoFactorService } from './two-factor/two-factor.service.js';
 import { BreachedPasswords } from './user/breached-passwords.js';
 import { DefaultPasswordPolicy } from './user/default-password-policy.js';
 import { NewPasswords } from './user/new-passwords.js';
@@ -236,6 +247,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
   // As above.
   const policy = typeof passwordPolicy === 'function' ? passwordPolicy : DefaultPasswordPolicy;
   const named = flowNamesOf(flows);
+  const flowFactors = named.flatMap((flow) => FLOW_FACTORS[flow] ?? []);
   const services: Provider[] = [
     { provide: Clock, useClass: SystemClock },
     {
@@ -355,8 +367,17 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     LoginBackoff,
     LoginLimits,
     KnownDevices,
+    ...flowFactors.map(({ factor }) => factor),
     ...secondFactors,
-    { provide: SECOND_FACTORS, useFactory: (...factors: SecondFactor[]) => factors, inject: [...secondFactors] },
+    {
+      provide: SECOND_FACTORS,
+      useFactory: ({ flows: settings }: AuthConfig, ...factors: SecondFactor[]) =>
+        factors.filter((_, i) => flowFactors[i]?.isOn(settings) ?? true),
+      inject: [AuthConfig, ...flowFactors.map(({ factor }) => factor), ...secondFactors],
+    },
+    EnrolledFactors,
+    FactorProofs,
+    StepUpMethods,
     PendingLogins,
     LoginService,
     SecondFactorLoginService,
@@ -390,7 +411,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     controllers: routes
       ? [
           authControllerAt(routes),
-          ...mountedAt(routes.path, secondFactors.length > 0 ? [SecondFactorController] : []),
+          ...mountedAt(routes.path, secondFactors.length + flowFactors.length > 0 ? [SecondFactorController] : []),
           ...flowControllersAt(routes.path, routedFlowsOf(flows)),
         ]
       : [],
@@ -421,6 +442,18 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
     PasskeyService,
     PasskeyLoginService,
   ],
+  twoFactor: [TwoFactorService],
+};
+
+/** A second factor that a flow brings, and whether the settings have it. */
+interface FlowFactor {
+  readonly factor: Type<SecondFactor>;
+  readonly isOn: (flows: CheckedFlows) => boolean;
+}
+
+/** In the order in which users are asked for them. */
+const FLOW_FACTORS: Readonly<Partial<Record<FlowName, readonly FlowFactor[]>>> = {
+  twoFactor: [],
 };
 
 /** The optional packages that these flows are built on and that are not installed. */

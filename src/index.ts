@@ -32,13 +32,15 @@ export type {
   EmailChangeSettings,
   FlowName,
   FlowOptions,
-  FlowSettings,
   NamedFlows,
   PasswordChangeSettings,
   PasswordResetSettings,
   RegistrationSettings,
   StepUpSettings,
 } from './config/flow-settings.js';
+export type { PasskeySettings } from './config/passkey-settings.js';
+export type { BackupCodeSettings, RequiredUser, TotpSettings, TwoFactorSettings } from './config/two-factor-settings.js';
+export type { FlowSettings } from './config/every-flow-settings.js';
 export type { MailPages, MailSettings } from './config/mail-settings.js';
 export type { JwtSettings } from './config/jwt-settings.js';
 export type { LegacySessionSettings } from './config/legacy-session-settings.js';

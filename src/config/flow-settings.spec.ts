@@ -29,6 +29,16 @@ describe('the option flows', () => {
     });
   });
 
+  it('takes the factors of a flow, also from the factory, with their defaults', () => {
+    const required = () => true;
+    const written = { flows: { twoFactor: { totp: { issuer: 'Notes' }, backupCodes: {}, required } } };
+    const { twoFactor } = AuthConfig.from({ secrets: ['x'.repeat(32)], ...written }, { flows: ['twoFactor'] }).flows;
+    expect(twoFactor).toEqual({ routes: true, totp: { issuer: 'Notes' }, backupCodes: { count: 10 }, required });
+    expect(AuthConfig.from({ secrets: ['x'.repeat(32)] }, { flows: { twoFactor: {} } }).flows.twoFactor).toEqual({
+      routes: true,
+    });
+  });
+
   it('a flow without routes keeps its name', () => {
     const flows = { registration: { routes: false }, passwordChange: {} };
     expect(flowNamesOf(flows)).toEqual(['registration', 'passwordChange']);
@@ -64,6 +74,38 @@ describe('the option flows', () => {
       { session: { scheme: 'signed-cookie' } },
       { flows: ['stepUp'] },
       /flows\.stepUp needs session: \{ scheme: 'database' \}/,
+    ],
+    [
+      'second factors with signed cookies',
+      { session: { scheme: 'signed-cookie' } },
+      { flows: { twoFactor: { totp: {} } } },
+      /flows\.twoFactor needs session: \{ scheme: 'database' \}/,
+    ],
+    ['a factor that there is not', {}, { flows: { twoFactor: { sms: {} } } }, /flows\.twoFactor\.sms is not an option/],
+    ['true for a factor', {}, { flows: { twoFactor: { totp: true } } }, /flows\.twoFactor\.totp must be an object/],
+    [
+      'a setting that a factor does not have',
+      {},
+      { flows: { twoFactor: { totp: { digits: 8 } } } },
+      /flows\.twoFactor\.totp\.digits is not an option/,
+    ],
+    [
+      'an issuer with a colon',
+      {},
+      { flows: { twoFactor: { totp: { issuer: 'a:b' } } } },
+      /flows\.twoFactor\.totp\.issuer must be 1 to 64/,
+    ],
+    [
+      'two backup codes',
+      {},
+      { flows: { twoFactor: { backupCodes: { count: 2 } } } },
+      /flows\.twoFactor\.backupCodes\.count must be a whole number from 4 to 20/,
+    ],
+    [
+      'roles in place of a function',
+      {},
+      { flows: { twoFactor: { totp: {}, required: ['admin'] } } },
+      /flows\.twoFactor\.required must be a function of the user/,
     ],
     ['a freshness of two days', {}, { flows: { freshness: minutes(2 * 24 * 60) } }, /flows\.freshness must be a day/],
     [

@@ -1,10 +1,9 @@
 import { minutes, type Duration } from '../common/duration.js';
 import type { LinkedMailKind } from '../mail/mail.js';
-import { FlowSettings } from './flow-defaults.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
 import { checkPasskeys, PasskeySettings } from './passkey-settings.js';
-
-export { FlowSettings };
+import { checkTwoFactor, TwoFactorSettings } from './two-factor-settings.js';
+import { FlowSettings } from './every-flow-settings.js';
 
 /** `POST register`, `POST register/confirm` and `POST register/resend`. Needs `mailer`. */
 export class RegistrationSettings extends FlowSettings {}
@@ -37,6 +36,7 @@ const SETTINGS = {
   emailChange: EmailChangeSettings,
   accountDeletion: AccountDeletionSettings,
   stepUp: StepUpSettings,
+  twoFactor: TwoFactorSettings,
   passkeys: PasskeySettings,
 } as const;
 
@@ -77,8 +77,6 @@ export interface FlowNeeds {
 
 /** The optional package that a flow is built on: it is asked for when the application starts. */
 export const FLOW_PACKAGES: Readonly<Partial<Record<FlowName, string>>> = { passkeys: '@simplewebauthn/server' };
-/** The flows for sessions that say how their user was authenticated, which a signed cookie does not. */
-const NEEDS_ROWS: ReadonlySet<FlowName> = new Set(['stepUp', 'passkeys']);
 
 /** The flows that mail a link, and the kinds of those mails. */
 const LINKS: Readonly<Partial<Record<FlowName, readonly LinkedMailKind[]>>> = {
@@ -95,8 +93,20 @@ const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
   emailChange: ['setEmail', 'findPasswordHash', 'setPasswordHash'],
   accountDeletion: ['delete'],
   stepUp: [],
+  twoFactor: [],
   passkeys: [],
 };
+
+/** The flows whose settings are more than flags. */
+const CHECKS: Readonly<
+  Partial<Record<FlowName, (check: OptionChecker, label: string, settings: never, needs: FlowNeeds) => object>>
+> = {
+  twoFactor: checkTwoFactor,
+  passkeys: checkPasskeys,
+};
+
+/** The flows that ask how the user of a session was authenticated, which a signed cookie does not say. */
+const NEED_ROWS: readonly FlowName[] = ['stepUp', 'twoFactor', 'passkeys'];
 
 /** The names among what stands beside the factory; mistakes are those of `checkFlows`. */
 export function flowNamesOf(named: unknown): FlowName[] {
@@ -160,10 +170,13 @@ function settingsOf(
   );
   const given = check.settings<FlowSettings>(label, new SETTINGS[name](), beside as Partial<FlowSettings> | undefined);
   const settings = check.settings(label, given, returned as Partial<FlowSettings> | undefined);
-  for (const [key, value] of Object.entries(settings)) {
-    if (!(settings instanceof PasskeySettings) || key === 'routes') check.flag(`${label}.${key}`, value);
+  const checkOwn = CHECKS[name];
+  if (checkOwn) {
+    check.flag(`${label}.routes`, settings.routes);
+    Object.assign(settings, checkOwn(check, label, settings as never, needs));
+  } else {
+    for (const [key, value] of Object.entries(settings)) check.flag(`${label}.${key}`, value);
   }
-  if (settings instanceof PasskeySettings) checkPasskeys(check, settings, needs.baseUrl);
   const needed = FLOW_PACKAGES[name];
   check.that(
     needed === undefined || !needs.missing.includes(needed),
@@ -180,7 +193,7 @@ function settingsOf(
     );
   }
   check.that(
-    !(needs.hasSignedCookies && NEEDS_ROWS.has(name)),
+    !(needs.hasSignedCookies && NEED_ROWS.includes(name)),
     `${label} needs session: { scheme: 'database' }: a signed cookie does not say how its user was authenticated.`,
   );
   for (const operation of OPERATIONS[name]) {

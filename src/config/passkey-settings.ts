@@ -1,4 +1,4 @@
-import { FlowSettings } from './flow-defaults.js';
+import { FlowSettings } from './every-flow-settings.js';
 import type { OptionChecker } from './option-checker.js';
 
 /**
@@ -32,22 +32,18 @@ const ADDRESS = /^[\d.]+$/;
 const APP = /^android:apk-key-hash:[\w-]{43}$/;
 const MAX_NAME = 64;
 
-/** What the settings and `baseUrl` say. Mistakes are those of `checkPasskeys`. */
-export function relyingPartyOf(
-  { rpName: name, rpId, origins }: Readonly<PasskeySettings>,
-  baseUrl: string | undefined,
-): RelyingParty {
-  const base = baseUrl !== undefined && URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
-  return { name, id: rpId ?? base?.hostname ?? '', origins: origins ?? (base ? [base.origin] : []) };
+/** What checked settings say. */
+export function relyingPartyOf({ rpName: name, rpId, origins }: Readonly<PasskeySettings>): RelyingParty {
+  return { name, id: rpId!, origins: origins! };
 }
 
+/** Where the passkeys belong to, written or by `baseUrl`. */
 export function checkPasskeys(
   check: OptionChecker,
-  settings: Readonly<PasskeySettings>,
-  baseUrl: string | undefined,
-): void {
-  const label = 'flows.passkeys';
-  const { rpName, rpId, origins } = settings;
+  label: string,
+  { rpName, rpId, origins }: Readonly<PasskeySettings>,
+  { baseUrl }: { readonly baseUrl: string | undefined },
+): Pick<PasskeySettings, 'rpId' | 'origins'> {
   check.that(
     typeof rpName === 'string' && rpName.trim() !== '' && [...rpName].length <= MAX_NAME,
     `${label}.rpName must be the name of your application, at most ${MAX_NAME} characters: browsers show it.`,
@@ -65,19 +61,21 @@ export function checkPasskeys(
     areOrigins,
     `${label}.origins must be a list such as ['https://app.example.com']: without a path, and https except for localhost.`,
   );
-  if (!areOrigins || (rpId !== undefined && !isDomain(rpId))) return;
-  const party = relyingPartyOf(settings, baseUrl);
-  if (party.id === '') return;
+  // Of another one it is a mistake already.
+  const base = URL.canParse(baseUrl ?? '') ? new URL(baseUrl!) : undefined;
+  const resolved = { rpId: rpId ?? base?.hostname, origins: origins ?? (base && [base.origin]) };
+  if (!areOrigins || !isDomain(rpId ?? 'localhost') || resolved.rpId === undefined) return resolved;
   check.that(
-    isDomain(party.id),
+    isDomain(resolved.rpId),
     `${label}.rpId: the host of baseUrl is an address, to which no passkey can belong. Use a name, such as localhost.`,
   );
-  for (const origin of party.origins) {
+  for (const origin of resolved.origins ?? []) {
     check.that(
-      isWithin(origin, party.id),
-      `${label}.origins: '${origin}' is not within the domain '${party.id}', so no browser would use its passkeys there.`,
+      isWithin(origin, resolved.rpId),
+      `${label}.origins: '${origin}' is not within the domain '${resolved.rpId}', so no browser would use its passkeys there.`,
     );
   }
+  return { ...resolved, origins: resolved.origins && Object.freeze([...resolved.origins]) };
 }
 
 const isDomain = (value: unknown): boolean => typeof value === 'string' && DOMAIN.test(value) && !ADDRESS.test(value);

@@ -114,6 +114,11 @@ export function replacementAnswer({ user, expiresAt, token }: Replacement): Repl
   return { user: shown(user), expiresAt: expiresAt === null ? null : iso(expiresAt), ...(token && { token }) };
 }
 
+export const TwoFactorAnswer = z.object({
+  methods: z.array(z.string()).describe('The methods of the second factors that the user has.'),
+});
+export type TwoFactorAnswer = z.infer<typeof TwoFactorAnswer>;
+
 export const StepUpStateAnswer = z.object({
   aal,
   amr,

@@ -7,7 +7,7 @@ import { PASSWORD_LENGTH, passwordLength } from '../user/password-hasher.js';
 
 const LOGIN = `must be a string of 1 to ${MAX_LOGIN_LENGTH} characters, none of them invisible`;
 const EMAIL = `must be one e-mail address of at most ${MAX_LOGIN_LENGTH} characters`;
-const PASSWORD = `must be a string of 1 to ${PASSWORD_LENGTH.max} characters`;
+export const PASSWORD = `must be a string of 1 to ${PASSWORD_LENGTH.max} characters`;
 const NEW_PASSWORD = 'must be a string';
 const TOKEN = 'must be the token from the link';
 /** More than any address in any spelling: what is longer costs no normalization. */
@@ -64,3 +64,8 @@ export const nameField = (what: string) =>
 
 /** A mailed token. Whether it is one of ours is not a question of form: all that cannot be used is `INVALID_LINK`. */
 export const tokenField = z.string(TOKEN).max(1_024, TOKEN).describe('The token from the mailed link.');
+
+export const CODE = 'must be a string of 1 to 256 characters';
+
+/** The response to a second factor. Whether it is right is no question of form. */
+export const codeField = z.string(CODE).min(1, CODE).max(256, CODE).describe('The code, or what the method asks for.');

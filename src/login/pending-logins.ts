@@ -1,5 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { asAuthError } from '../auth.errors.js';
+import { Injectable } from '@nestjs/common';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { FirstFactor, PendingProofs } from '../config/ephemeral-token-settings.js';
@@ -9,8 +8,8 @@ import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.servic
 import { normalizeLogin } from '../user/login-name.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { dueFactors } from './due-factors.js';
+import { EnrolledFactors } from './enrolled-factors.js';
 import type { CookieValue } from './session-scheme.js';
-import { SECOND_FACTORS, type SecondFactor } from './second-factor.js';
 
 /** A login of which a factor is still due. It opens nothing but its own completion. */
 export interface PendingLogin {
@@ -45,7 +44,7 @@ export class PendingLogins {
   constructor(
     private readonly tokens: EphemeralTokenService,
     private readonly clock: Clock,
-    @Inject(SECOND_FACTORS) private readonly factors: readonly SecondFactor[],
+    private readonly factors: EnrolledFactors,
     { ephemeralTokens }: AuthConfig,
   ) {
     this.ttl = ephemeralTokens.get('pre_auth')!.ttl;
@@ -57,7 +56,7 @@ export class PendingLogins {
     { proofs, transport, remember }: Omit<PendingProofs, 'userId'>,
     authenticatedAt: number,
   ): Promise<PendingLogin | null> {
-    const methods = await this.dueFor(user, proofs);
+    const methods = dueFactors(proofs, await this.factors.methodsOf(user));
     if (methods === 'nothing') return null;
     const challenge = transport === 'cookie' ? randomToken().toString('base64url') : null;
     const expiresAt = this.clock.now() + this.ttl;
@@ -92,18 +91,6 @@ export class PendingLogins {
       if ((await this.tokens.consume('pre_auth', token, binding)) !== null) return true;
     }
     return false;
-  }
-
-  private async dueFor(user: AuthUser, proofs: readonly string[]): Promise<'nothing' | readonly string[]> {
-    if (this.factors.length === 0) return 'nothing';
-    try {
-      const enrolled = await Promise.all(
-        this.factors.map(async (factor) => ((await factor.isEnrolled(user)) ? [factor.method] : [])),
-      );
-      return dueFactors(proofs, enrolled.flat());
-    } catch (error) {
-      throw asAuthError(error, 'A second factor');
-    }
   }
 }
 

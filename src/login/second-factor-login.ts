@@ -1,14 +1,12 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { asAuthError, AuthError } from '../auth.errors.js';
+import { Injectable } from '@nestjs/common';
+import { asAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthEvents } from '../events/auth-events.js';
-import { AuthTransaction } from '../postgres/auth-transaction.js';
-import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { FactorProofs, refusedFactor } from './factor-proofs.js';
 import { LoginService, type CompletedLogin, type LoginContext, type TokenTransport } from './login.service.js';
-import { PendingLogins, type HeldLogin, type PendingLogin } from './pending-logins.js';
-import { SECOND_FACTORS, type SecondFactor } from './second-factor.js';
+import { PendingLogins, type HeldLogin } from './pending-logins.js';
 
 /** What a client presents to complete a pending login. */
 export interface FactorResponse {
@@ -40,11 +38,9 @@ export class SecondFactorLoginService {
     private readonly pending: PendingLogins,
     private readonly logins: LoginService,
     private readonly users: UserDirectory,
-    private readonly limits: RateLimitService,
-    private readonly transaction: AuthTransaction,
+    private readonly proofs: FactorProofs,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
-    @Inject(SECOND_FACTORS) private readonly factors: readonly SecondFactor[],
   ) {}
 
   /**
@@ -66,34 +62,33 @@ export class SecondFactorLoginService {
   ): Promise<SecondFactorLogin> {
     const held = await this.pending.find(token, challenges);
     const user = held && (await this.ownerOf(held));
-    if (!held || !user) throw refused();
-    const decision = await this.limits.consume('2fa_attempt', held.username);
-    if (!decision.allowed) throw rateLimited(decision);
+    if (!held || !user) throw refusedFactor();
     const { ip = null } = context;
     const factors = [...held.proofs, method];
     const { transport, remember, authenticatedAt, tokensInvalidatedAfter, username: login } = held;
     const { presentedBy, ...rest } = context;
     const presented = presentedBy?.(transport) ?? rest.presented ?? [];
     const begun = { ...rest, presented, transport, remember, authenticatedAt, tokensInvalidatedAfter, login };
-    let completed: CompletedLogin | PendingLogin;
+    const work = async () => {
+      if (!(await this.pending.complete(token, challenges))) throw refusedFactor();
+      const completed = await this.logins.begin(user, factors, begun);
+      if (completed.status !== 'authenticated') throw refusedFactor();
+      return completed;
+    };
     try {
-      const factor = await this.factorOf(user, method, held.proofs);
-      if (!factor || !(await factor.verify(user, response, { ip }))) throw refused();
-      // Together: after a fault the login is still pending.
-      completed = await this.transaction.run(async () => {
-        if (!(await this.pending.complete(token, challenges))) throw refused();
-        return this.logins.begin(user, factors, begun);
-      });
+      // The first factor is not asked for again.
+      if (held.proofs.includes(method)) throw refusedFactor();
+      const completed = await this.proofs.prove(user, { method, response }, { ip }, { work });
+      return { ...completed, transport };
     } catch (error) {
       const fault = asAuthError(error, 'A second factor');
-      if (fault.code !== 'SECOND_FACTOR_REFUSED') await this.limits.refund(decision).catch(() => false);
-      const attempt = { login: held.username, ip, factors };
-      this.events.emit({ type: 'login.failed', at: this.clock.now(), reason: reasonOf(fault), ...attempt });
+      const { code: reason } = fault;
+      if (reason !== 'RATE_LIMITED') {
+        const attempt = { login: held.username, ip, factors };
+        this.events.emit({ type: 'login.failed', at: this.clock.now(), reason, ...attempt });
+      }
       throw fault;
     }
-    if (completed.status !== 'authenticated') throw refused();
-    await this.limits.clear('2fa_attempt', held.username).catch(() => false);
-    return { ...completed, transport };
   }
 
   /**
@@ -109,20 +104,8 @@ export class SecondFactorLoginService {
   ): Promise<void> {
     const held = await this.pending.find(token, challenges);
     const user = held && (await this.ownerOf(held));
-    try {
-      const factor = held && user && (await this.factorOf(user, method, held.proofs));
-      if (!factor) throw refused();
-      // By the id: whoever asks for an account with the address of the user does not use up the user's codes.
-      const sent = await this.limits.consumeOrThrow('email_send', `2fa ${user.id}`);
-      try {
-        await factor.request(user, { ip });
-      } catch (error) {
-        await this.limits.refund(sent).catch(() => false);
-        throw error;
-      }
-    } catch (error) {
-      throw asAuthError(error, 'A second factor');
-    }
+    if (!held || !user || held.proofs.includes(method)) throw refusedFactor();
+    await this.proofs.request(user, method, { ip });
   }
 
   /** The account, if it is as it was at the first factor. */
@@ -130,18 +113,4 @@ export class SecondFactorLoginService {
     const user = await this.users.findByLogin(username);
     return isActive(user) && user.id === userId && hasCutoff(user, tokensInvalidatedAfter) ? user : null;
   }
-
-  /** The factor of this method, if the user has it and it is not the first one. */
-  private async factorOf(user: AuthUser, method: string, proofs: readonly string[]): Promise<SecondFactor | null> {
-    const factor = this.factors.find((one) => one.method === method);
-    return factor && !proofs.includes(method) && (await factor.isEnrolled(user)) ? factor : null;
-  }
-}
-
-function reasonOf({ code }: AuthError) {
-  return code === 'RATE_LIMITED' ? 'UNKNOWN' : code;
-}
-
-function refused(): AuthError {
-  return new AuthError('SECOND_FACTOR_REFUSED', 'The login is over, or its second factor was not proved.', {});
 }

@@ -7,6 +7,12 @@ export interface FactorContext {
 }
 
 /**
+ * Spends a response that is right, in one conditional statement: true for at most one of parallel calls. It is called in
+ * the transaction that opens the session, so that after a fault the response can be used again.
+ */
+export type FactorClaim = () => Promise<boolean>;
+
+/**
  * Another way in which a user proves who they are, after the first: a code of an authenticator, a passkey, one of your
  * own. Give the classes to `AuthModule.forRoot({ secondFactors })`. A user who has one is asked for it after every first
  * factor, whichever that was: `LoginService` opens no session before.
@@ -38,13 +44,14 @@ export abstract class SecondFactor {
 
   /**
    * Whether this response proves it now. It must count once: of parallel calls with the same response at most one returns
-   * true. Wrong ones are counted by the caller, in `2fa_attempt`.
+   * true. Where that is a statement in the module's database, return it as a `FactorClaim` instead. Wrong ones are counted
+   * by the caller, in `2fa_attempt`.
    */
-  abstract verify(user: AuthUser, response: string, context: FactorContext): Promise<boolean>;
+  abstract verify(user: AuthUser, response: string, context: FactorContext): Promise<boolean | FactorClaim>;
 
   /** The client asks for what the user needs for the proof, such as a code by mail. Default: there is nothing to do. */
   async request(_user: AuthUser, _context: FactorContext): Promise<void> {}
 }
 
-/** The token by which the classes given to the module are injected. */
+/** The token by which the factors are injected: those of the flows, then the classes given to the module. */
 export const SECOND_FACTORS = Symbol('nestjs-latchkey.second-factors');

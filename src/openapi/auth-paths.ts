@@ -29,6 +29,7 @@ import { StepUpBody } from '../http/flows/step-up.controller.js';
 import { ForgottenPasswordBody, PasswordResetBody } from '../http/flows/password-reset.controller.js';
 import { loginBodySchema } from '../http/login-body.js';
 import type { Handler, MountedRoute } from './mounted-routes.js';
+import { TWO_FACTOR_BODIES, TWO_FACTOR_DESCRIPTIONS, TWO_FACTOR_SCHEMAS } from './two-factor-paths.js';
 
 /** What the configuration decides about the routes. */
 export interface RouteFacts {
@@ -407,6 +408,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
       'AuthLoginUnavailable',
     ],
   },
+  ...TWO_FACTOR_DESCRIPTIONS,
 };
 
 /** The bodies that routes take. */
@@ -423,6 +425,7 @@ const BODIES = {
   AuthStepUpProof: () => StepUpBody,
   AuthEmailChange: () => EmailChangeBody,
   AuthLink: () => LinkBody,
+  ...TWO_FACTOR_BODIES,
 };
 type BodyName = keyof typeof BODIES;
 
@@ -444,11 +447,12 @@ const SCHEMAS = {
   AuthStepUpState: StepUpStateAnswer,
   AuthStepUp: StepUpAnswer,
   AuthLoggedOutEverywhere: LogoutAllAnswer,
+  ...TWO_FACTOR_SCHEMAS,
 };
 type SchemaName = keyof typeof SCHEMAS;
 
 /** The errors of the routes, each with the codes that occur there. */
-function errorsOf({ takesJwts }: RouteFacts) {
+function errorsOf({ takesJwts, asksSecondFactor }: RouteFacts) {
   const ofJwts = ['INVALID_TOKEN', 'TOKEN_REVOKED', 'ACCOUNT_INACTIVE', 'TOKENS_INVALIDATED'] as const;
   return {
     AuthInvalidCredentials: {
@@ -469,8 +473,17 @@ function errorsOf({ takesJwts }: RouteFacts) {
       description: 'No live session came with the request.',
     },
     AuthProofRefused: {
-      ...errorAnswer('INVALID_CREDENTIALS', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
-      description: 'The password is wrong, or no live session came with the request.',
+      ...errorAnswer(
+        'INVALID_CREDENTIALS',
+        ...(asksSecondFactor ? (['SECOND_FACTOR_REFUSED'] as const) : []),
+        'UNAUTHENTICATED',
+        ...(takesJwts ? ofJwts : []),
+      ),
+      description: 'The password or code is wrong, or no live session came with the request.',
+    },
+    AuthFactorRefused: {
+      ...errorAnswer('SECOND_FACTOR_REFUSED', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
+      description: 'The user does not have the method, the code is wrong, or no live session came with the request.',
     },
     AuthNotFresh: {
       ...errorAnswer('STEP_UP_REQUIRED', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
@@ -705,6 +718,7 @@ const WITHOUT_SESSION: ReadonlySet<ErrorName> = new Set([
   'AuthUnauthenticated',
   'AuthNotFresh',
   'AuthProofRefused',
+  'AuthFactorRefused',
   'AuthPasswordRefused',
 ]);
 const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set([...WITHOUT_SESSION, 'AuthInvalidCredentials']);

@@ -49,10 +49,10 @@ export class PasskeyAssertions {
     private readonly notices: OwnerNotices,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
-    { ephemeralTokens, flows, baseUrl }: AuthConfig,
+    { ephemeralTokens, flows }: AuthConfig,
   ) {
     this.ttl = ephemeralTokens.get('passkey_assert')!.ttl;
-    this.party = relyingPartyOf(flows.passkeys!, baseUrl);
+    this.party = relyingPartyOf(flows.passkeys!);
   }
 
   /** A challenge for this purpose. Without `allowed`, the options are the same for everybody but for the challenge. */

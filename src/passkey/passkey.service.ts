@@ -69,10 +69,10 @@ export class PasskeyService {
     private readonly transaction: AuthTransaction,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
-    { ephemeralTokens, flows, baseUrl }: AuthConfig,
+    { ephemeralTokens, flows }: AuthConfig,
   ) {
     this.ttl = ephemeralTokens.get('passkey_register')!.ttl;
-    this.party = relyingPartyOf(flows.passkeys!, baseUrl);
+    this.party = relyingPartyOf(flows.passkeys!);
   }
 
   /**

@@ -1,20 +1,23 @@
 import { Injectable } from '@nestjs/common';
-import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
+import { asAuthError, AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthEvents } from '../events/auth-events.js';
-import { isSatisfiedBy, type LackingAssurance } from '../login/assurance.js';
+import type { LackingAssurance } from '../login/assurance.js';
+import { FactorProofs } from '../login/factor-proofs.js';
 import { LoginService, type TokenTransport } from '../login/login.service.js';
 import { PasswordLogin } from '../login/password-login.js';
 import type { CookieValue } from '../login/session-scheme.js';
+import { StepUpMethods } from '../login/step-up-methods.js';
 import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';
 import type { SessionContext } from '../session/session.service.js';
-import type { Session } from '../session/session.js';
+import { isSelfContained, type Session } from '../session/session.js';
+import { SessionStore } from '../session/session.store.js';
 import { isActive } from '../user/account.js';
 import { normalizeLogin } from '../user/login-name.js';
-import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 
-/** A method by which the user of a session can prove again who they are. */
-export type StepUpMethod = 'password';
+/** A method by which the user of a session can prove again who they are: `password`, or that of a second factor. */
+export type StepUpMethod = string;
 
 /** Where a step-up comes from. */
 export interface StepUpContext extends SessionContext {
@@ -52,6 +55,9 @@ export class StepUpService {
     private readonly passwords: PasswordLogin,
     private readonly limits: RateLimitService,
     private readonly logins: LoginService,
+    private readonly methods: StepUpMethods,
+    private readonly factors: FactorProofs,
+    private readonly sessions: SessionStore,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
   ) {}
@@ -59,14 +65,10 @@ export class StepUpService {
   /**
    * The methods that this user has; with `lacking`, those of which one is enough for a session with these proofs.
    *
-   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or a factor did not answer.
    */
-  async methodsOf(
-    { userId, amr }: Pick<Session, 'userId' | 'amr'>,
-    lacking: LackingAssurance = {},
-  ): Promise<StepUpMethod[]> {
-    const isEnough = isSatisfiedBy('password', amr, lacking);
-    return isEnough && (await this.hasPassword(userId)) ? ['password'] : [];
+  methodsOf(session: Pick<Session, 'userId' | 'amr'>, lacking: LackingAssurance = {}): Promise<StepUpMethod[]> {
+    return this.methods.of(session, lacking);
   }
 
   /**
@@ -91,14 +93,10 @@ export class StepUpService {
     try {
       const authenticatedAt = this.clock.now();
       const user = await this.verify(userId, password, ip);
-      const elevated = await this.logins.elevate(user, session, attempt.factors, { ...context, authenticatedAt });
-      if (!elevated) throw ended();
+      const stepped = await this.elevate(user, session, 'password', { ...context, authenticatedAt });
       // Best effort, here and below: if it fails, one attempt too many is counted.
       await this.limits.refund(decision).catch(() => false);
-      const { aal } = elevated.session;
-      const of = { ...attempt, handle: elevated.session.handle };
-      this.events.emitAfterTransaction({ type: 'step_up.succeeded', at: this.clock.now(), ...of, aal });
-      return { user, ...elevated };
+      return stepped;
     } catch (error) {
       const fault = asAuthError(error, 'The user directory');
       if (fault.code !== 'INVALID_CREDENTIALS') await this.limits.refund(decision).catch(() => false);
@@ -107,21 +105,87 @@ export class StepUpService {
     }
   }
 
+  /**
+   * A step-up by a second factor that the session's user has. Wrong responses count in `2fa_attempt` together with those
+   * of logins; a trusted browser is of no use here. Of concurrent calls with one response exactly one succeeds. Emits
+   * `step_up.succeeded` or `step_up.refused`.
+   *
+   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a method that the user does not have and a wrong response alike. The
+   *   session goes on as it was.
+   * @throws {AuthError} `UNAUTHENTICATED` if the session has ended, or has got another token meanwhile.
+   * @throws {AuthError} `RATE_LIMITED` after `2fa_attempt` wrong ones (default 5 in 15 minutes).
+   * @throws {AuthError} `INVALID_CONFIG` for a signed cookie.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer; nothing is counted.
+   *
+   * @example
+   * ```ts
+   * const { session, credential } = await stepUps.byFactor(current, 'totp', code, { transport: 'bearer', ip });
+   * ```
+   */
+  async byFactor(
+    session: Session,
+    method: StepUpMethod,
+    response: string,
+    context: StepUpContext = {},
+  ): Promise<SteppedUp> {
+    const { ip = null } = context;
+    try {
+      const user = await this.ownerOf(session);
+      const authenticatedAt = this.clock.now();
+      const work = () => this.elevate(user, session, method, { ...context, authenticatedAt });
+      // Another storage does not take part in the transaction: were it rolled back, the session would have lost its token.
+      const isJoined = this.sessions.joinsTransactions || isSelfContained(session);
+      return await this.factors.prove(user, { method, response }, { ip }, { work, isJoined });
+    } catch (error) {
+      const fault = asAuthError(error, 'A second factor');
+      if (fault.code !== 'RATE_LIMITED') {
+        const attempt = { userId: session.userId, handle: session.handle, ip, factors: [method] };
+        this.events.emit({ type: 'step_up.refused', at: this.clock.now(), ...attempt, reason: fault.code });
+      }
+      throw fault;
+    }
+  }
+
+  /**
+   * Asks the factor of this method for what the session's user needs, such as a code by mail.
+   *
+   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a method that the user does not have.
+   * @throws {AuthError} `UNAUTHENTICATED` if the account is gone.
+   * @throws {AuthError} `RATE_LIMITED` after `email_send` requests of the user (default 3 in 10 minutes).
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
+   */
+  async request(session: Session, method: StepUpMethod, { ip = null }: StepUpContext = {}): Promise<void> {
+    await this.factors.request(await this.ownerOf(session), method, { ip });
+  }
+
+  private async elevate(
+    user: AuthUser,
+    session: Session,
+    method: StepUpMethod,
+    context: StepUpContext & { authenticatedAt: number },
+  ): Promise<SteppedUp> {
+    const elevated = await this.logins.elevate(user, session, [method], context);
+    if (!elevated) throw ended();
+    const { aal, handle, userId } = elevated.session;
+    const attempt = { userId, handle, ip: context.ip ?? null, factors: [method] };
+    this.events.emitAfterTransaction({ type: 'step_up.succeeded', at: this.clock.now(), ...attempt, aal });
+    return { user, ...elevated };
+  }
+
+  private async ownerOf({ userId }: Session): Promise<AuthUser> {
+    try {
+      const account = await this.users.findById(userId);
+      if (isActive(account)) return account;
+    } catch (error) {
+      throw asAuthError(error, 'The user directory');
+    }
+    throw ended();
+  }
+
   private async verify(userId: string, password: string, ip: string | null): Promise<AuthUser> {
     const account = await this.users.findById(userId);
     if (!isActive(account)) throw ended();
     return this.passwords.verify(normalizeLogin(account.email), password, { ip });
-  }
-
-  private async hasPassword(userId: string): Promise<boolean> {
-    try {
-      const hash = await this.users.findPasswordHash(userId);
-      return hash !== null && hash !== NO_PASSWORD;
-    } catch (error) {
-      // A directory that tells no hashes verifies passwords all the same.
-      if (isAuthError(error, 'UNSUPPORTED')) return true;
-      throw asAuthError(error, 'The user directory');
-    }
   }
 }
 

@@ -315,6 +315,8 @@ const RULES: Readonly<Record<FlowName, readonly Rule[]>> = {
       },
     ],
   ],
+  twoFactor: [],
+  passkeys: [],
   stepUp: [
     [
       'F83, F84: only the own password steps up, and the old token does not follow',

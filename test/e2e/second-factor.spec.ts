@@ -296,6 +296,59 @@ describe.each(PLATFORMS)('the second factor on %s', (platform) => {
     await verify(held).expect(200);
   });
 
+  describe('inside a session', () => {
+    const open = (proofs = ['password', 'pin']) => signInAs(t.app, ada.id, { proofs });
+    const stepUp = (cookie: string, code = CODE, method = 'pin') => post('/auth/step-up', { method, code }, cookie);
+
+    it('confirms who is asking: the session is fresh, and has a new token', async () => {
+      const cookie = await open();
+      t.clock.advance(minutes(20));
+      const { body } = await request(t.url).get('/auth/step-up').set('Cookie', cookie).expect(200);
+      expect(body.methods).toEqual(['password', 'pin']);
+      const answer = await stepUp(cookie).expect(200);
+      expect(answer.body).toMatchObject({ amr: ['password', 'pin'], aal: 1 });
+      expect(answer.body.authenticatedAt).toBe(new Date(t.clock.now()).toISOString());
+      // F84
+      await session(cookie).expect(401);
+      await session(cookiesOf(answer)[0]!).expect(200);
+    });
+
+    it('F12, F51: wrong codes count together with those of the login', async () => {
+      const cookie = await open();
+      for (let i = 0; i < 3; i++) {
+        expect((await stepUp(cookie, '000000').expect(401)).body.code).toBe('SECOND_FACTOR_REFUSED');
+      }
+      for (let i = 0; i < 2; i++) await verify(await pending(), '000000').expect(401);
+      await stepUp(cookie).expect(429);
+      await verify(await pending()).expect(429);
+      await session(cookie).expect(200);
+    });
+
+    it('F83: a method that the user does not have is refused, and the session goes on', async () => {
+      const cookie = await open();
+      await stepUp(cookie, CODE, 'key').expect(401);
+      await session(cookie).expect(200);
+    });
+
+    it('F22: a fault is 503, and nothing is counted', async () => {
+      const cookie = await open();
+      pins.fails = true;
+      for (let i = 0; i < 6; i++) await stepUp(cookie).expect(503);
+      pins.fails = false;
+      await stepUp(cookie).expect(200);
+    });
+
+    it('F16: asks for what the user needs, three times in ten minutes', async () => {
+      const cookie = await open();
+      const send = (method = 'pin') => post('/auth/step-up/send', { method }, cookie);
+      pins.requested.length = 0;
+      await send('key').expect(401);
+      for (let i = 0; i < 3; i++) await send().expect(202);
+      await send().expect(429);
+      expect(pins.requested).toEqual([ada.id, ada.id, ada.id]);
+    });
+  });
+
   it('F21: closed bodies', async () => {
     const { token, challenge } = await pending();
     const body = { token, method: 'pin', code: CODE };

@@ -483,8 +483,11 @@ describe.each(PLATFORMS)('step-up on %s', (platform) => {
     const cookie = await signIn();
     const post = (body: object) => request(t.url).post('/auth/step-up').set('Cookie', cookie).send(body);
     expect((await post({ method: 'totp', password: PASSWORD }).expect(422)).body.fields).toEqual({
-      method: 'must be password',
+      code: 'must be a string of 1 to 256 characters',
+      password: 'is not a field here',
     });
+    const refused = await post({ method: 'totp', code: '123456' }).expect(401);
+    expect(refused.body.code).toBe('SECOND_FACTOR_REFUSED');
     for (const more of [{ aal: 2 }, { amr: ['passkey'] }, { userId: ada.id }]) {
       const { body } = await post({ method: 'password', password: PASSWORD, ...more }).expect(422);
       expect(body.fields).toEqual({ [Object.keys(more)[0]!]: 'is not a field here' });

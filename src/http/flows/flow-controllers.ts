@@ -7,6 +7,7 @@ import { PasskeyController } from './passkey.controller.js';
 import { RegistrationController } from './registration.controller.js';
 import { StepUpController } from './step-up.controller.js';
 import { PasswordResetController } from './password-reset.controller.js';
+import { TwoFactorController } from './two-factor.controller.js';
 
 /** The routes of each flow. */
 const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
@@ -16,6 +17,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
   emailChange: EmailChangeController,
   accountDeletion: AccountDeletionController,
   stepUp: StepUpController,
+  twoFactor: TwoFactorController,
   passkeys: PasskeyController,
 };
 
@@ -27,6 +29,7 @@ export type FlowHandler =
   | keyof EmailChangeController
   | keyof AccountDeletionController
   | keyof StepUpController
+  | keyof TwoFactorController
   | keyof PasskeyController;
 
 /** The classes that have the routes of these flows. */

@@ -5,6 +5,7 @@ import type { AuthRequest } from '../auth-request.js';
 import { Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
+import { codeField } from '../fields.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
 import { RateLimit } from '../rate-limit.decorator.js';
@@ -13,14 +14,13 @@ import { SessionGuard } from '../session.guard.js';
 const NO_STORE = ['Cache-Control', 'no-store'] as const;
 const TOKEN = 'must be the token of the first step';
 const METHOD = 'must be one of the methods of the first step';
-const CODE = 'must be a string of 1 to 256 characters';
 
 export const SecondFactorRequestBody = z.strictObject({
   token: z.string(TOKEN).max(256, TOKEN).describe('The token of the first step.'),
   method: z.string(METHOD).min(1, METHOD).max(64, METHOD).describe('Which of the methods it is.'),
 });
 export const SecondFactorBody = SecondFactorRequestBody.extend({
-  code: z.string(CODE).min(1, CODE).max(256, CODE).describe('The code, or what the method asks for.'),
+  code: codeField,
 });
 
 /** The second step of a login: see `secondFactors`. */

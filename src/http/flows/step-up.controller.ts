@@ -2,19 +2,37 @@ import { Body, Get, Header, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/
 import { z } from 'zod';
 import type { Session } from '../../session/session.js';
 import { StepUpService, type SteppedUp } from '../../step-up/step-up.service.js';
-import { iso, type StepUpAnswer, type StepUpStateAnswer } from '../answers.js';
+import { iso, type DoneAnswer, type StepUpAnswer, type StepUpStateAnswer } from '../answers.js';
 import type { AuthRequest } from '../auth-request.js';
 import { CurrentSession } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
-import { passwordField } from '../fields.js';
+import { ClientIp } from '../client-ip.js';
+import { CODE, codeField, PASSWORD, passwordField } from '../fields.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
+import { RateLimit } from '../rate-limit.decorator.js';
 import { SessionGuard } from '../session.guard.js';
 
-export const StepUpBody = z.strictObject({
-  method: z.literal('password', 'must be password').describe('How the user proves who they are.'),
-  password: passwordField('The password of the account.'),
+const METHOD = 'must be one of the methods that the user has';
+const methodField = z.string(METHOD).min(1, METHOD).max(64, METHOD);
+
+export const StepUpBody = z
+  .strictObject({
+    method: methodField.describe('How the user proves who they are: `password`, or the method of a second factor.'),
+    password: passwordField('The password of the account, if that is the method.').optional(),
+    code: codeField.optional(),
+  })
+  .superRefine(({ method, password, code }, context) => {
+    const [needed, other] = method === 'password' ? (['password', 'code'] as const) : (['code', 'password'] as const);
+    const given = { password, code };
+    const needs = needed === 'code' ? CODE : PASSWORD;
+    if (given[needed] === undefined) context.addIssue({ code: 'custom', path: [needed], message: needs });
+    if (given[other] !== undefined) context.addIssue({ code: 'custom', path: [other], message: 'is not a field here' });
+  });
+
+export const StepUpRequestBody = z.strictObject({
+  method: methodField.describe('The method of the second factor.'),
 });
 
 /** `flows.stepUp`. */
@@ -23,6 +41,7 @@ export class StepUpController {
   constructor(
     private readonly stepUps: StepUpService,
     private readonly http: HttpSessions,
+    private readonly clientIp: ClientIp,
   ) {}
 
   /** What the session has proved, and the methods by which its user can prove more. */
@@ -45,15 +64,33 @@ export class StepUpController {
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
   ): Promise<StepUpAnswer> {
-    const { password } = parseBody(StepUpBody, body, 'a step-up');
+    const { method, password, code } = parseBody(StepUpBody, body, 'a step-up');
     let stepped: SteppedUp | undefined;
-    const { token } = await this.http.replace(
-      request,
-      response,
-      async (context) => (stepped = await this.stepUps.byPassword(session, password, context)),
-    );
+    const { token } = await this.http.replace(request, response, async (context) => {
+      stepped =
+        method === 'password'
+          ? await this.stepUps.byPassword(session, password!, context)
+          : await this.stepUps.byFactor(session, method, code!, context);
+      return stepped;
+    });
     const { aal, amr, authenticatedAt } = stepped!.session;
     const expiresAt = iso(stepped!.credential.expiresAt);
     return { aal, amr: [...amr], authenticatedAt: iso(authenticatedAt), expiresAt, ...(token && { token }) };
+  }
+
+  /** Asks for what the user needs for the proof, such as a code by mail. */
+  @TakesBody()
+  @RateLimit({ event: 'mail_ip' })
+  @Post('step-up/send')
+  @HttpCode(202)
+  @Header('Cache-Control', 'no-store')
+  async sendStepUp(
+    @CurrentSession() session: Session,
+    @Req() request: AuthRequest,
+    @Body() body: unknown,
+  ): Promise<DoneAnswer> {
+    const { method } = parseBody(StepUpRequestBody, body, 'a step-up');
+    await this.stepUps.request(session, method, { ip: this.clientIp.of(request) });
+    return { message: 'What you need is on its way.' };
   }
 }

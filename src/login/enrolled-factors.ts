@@ -1,0 +1,43 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { asAuthError } from '../auth.errors.js';
+import type { AuthUser } from '../user/user.directory.js';
+import { SECOND_FACTORS, type SecondFactor } from './second-factor.js';
+
+/** The second factors that a user has, of those of the flows and of the application's own. */
+@Injectable()
+export class EnrolledFactors {
+  constructor(@Inject(SECOND_FACTORS) private readonly factors: readonly SecondFactor[]) {}
+
+  /** Whether there is no factor that anybody could have. */
+  get isEmpty(): boolean {
+    return this.factors.length === 0;
+  }
+
+  /**
+   * The factors of this user, in the order in which the user is asked for them.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if a factor did not answer.
+   */
+  async of(user: AuthUser): Promise<readonly SecondFactor[]> {
+    if (this.isEmpty) return [];
+    try {
+      const enrolled = await Promise.all(this.factors.map((factor) => factor.isEnrolled(user)));
+      return this.factors.filter((_, i) => enrolled[i]);
+    } catch (error) {
+      throw asAuthError(error, 'A second factor');
+    }
+  }
+
+  /** Their methods. */
+  async methodsOf(user: AuthUser): Promise<string[]> {
+    return (await this.of(user)).map(({ method }) => method);
+  }
+
+  /**
+   * The factor of this method, if the user has it. A fault of it is thrown as it is.
+   */
+  async find(user: AuthUser, method: string): Promise<SecondFactor | null> {
+    const factor = this.factors.find((one) => one.method === method);
+    return factor && (await factor.isEnrolled(user)) ? factor : null;
+  }
+}

@@ -1,0 +1,46 @@
+import { TwoFactorAnswer } from '../http/answers.js';
+import { StepUpRequestBody } from '../http/flows/step-up.controller.js';
+
+// What `auth-paths.ts` says about second factors.
+
+const REFUSALS = [
+  'AuthCrossOrigin',
+  'AuthBodyTooLarge',
+  'AuthInvalidInput',
+  'AuthRateLimited',
+  'AuthUnavailable',
+] as const;
+
+export const TWO_FACTOR_DESCRIPTIONS = {
+  twoFactorState: {
+    id: 'authTwoFactorState',
+    summary: 'The second factors of the user',
+    description: 'Which ones the user has. No secret is among it.',
+    session: 'needed',
+    cookie: 'renewed',
+    done: 'The second factors.',
+    answer: 'AuthTwoFactor',
+    errors: ['AuthUnauthenticated', 'AuthUnavailable'],
+  },
+  sendStepUp: {
+    id: 'authSendStepUp',
+    summary: 'Ask for what a step-up needs',
+    description: 'Such as a code by mail.',
+    session: 'needed',
+    cookie: 'renewed',
+    takes: 'AuthStepUpRequest',
+    status: 202,
+    done: 'If there was something to send, it is on its way.',
+    answer: 'AuthDone',
+    limited: true,
+    errors: ['AuthFactorRefused', ...REFUSALS],
+  },
+} as const;
+
+export const TWO_FACTOR_BODIES = {
+  AuthStepUpRequest: () => StepUpRequestBody,
+};
+
+export const TWO_FACTOR_SCHEMAS = {
+  AuthTwoFactor: TwoFactorAnswer,
+};
