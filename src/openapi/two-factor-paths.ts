@@ -1,17 +1,6 @@
-import { TwoFactorAnswer } from '../http/answers.js';
-import { StepUpRequestBody } from '../http/flows/step-up.controller.js';
+import type { Description } from './description.js';
 
-// What `auth-paths.ts` says about second factors.
-
-const REFUSALS = [
-  'AuthCrossOrigin',
-  'AuthBodyTooLarge',
-  'AuthInvalidInput',
-  'AuthRateLimited',
-  'AuthUnavailable',
-] as const;
-
-export const TWO_FACTOR_DESCRIPTIONS = {
+export const twoFactorPaths = {
   twoFactorState: {
     id: 'authTwoFactorState',
     summary: 'The second factors of the user',
@@ -33,14 +22,13 @@ export const TWO_FACTOR_DESCRIPTIONS = {
     done: 'If there was something to send, it is on its way.',
     answer: 'AuthDone',
     limited: true,
-    errors: ['AuthFactorRefused', ...REFUSALS],
+    errors: [
+      'AuthFactorRefused',
+      'AuthCrossOrigin',
+      'AuthBodyTooLarge',
+      'AuthInvalidInput',
+      'AuthRateLimited',
+      'AuthUnavailable',
+    ],
   },
-} as const;
-
-export const TWO_FACTOR_BODIES = {
-  AuthStepUpRequest: () => StepUpRequestBody,
-};
-
-export const TWO_FACTOR_SCHEMAS = {
-  AuthTwoFactor: TwoFactorAnswer,
-};
+} satisfies Record<string, Description>;

@@ -1,0 +1,92 @@
+import { z } from 'zod';
+import {
+  CurrentAnswer,
+  DoneAnswer,
+  LoginAnswer,
+  LogoutAllAnswer,
+  ReplacementAnswer,
+  StepUpAnswer,
+  StepUpStateAnswer,
+  SecondFactorDoneAnswer,
+  SecondFactorDueAnswer,
+  SessionAnswer,
+  SessionListAnswer,
+  SessionOfKindAnswer,
+  SessionOfKindListAnswer,
+  TokenAnswer,
+  TwoFactorAnswer,
+  UserAnswer,
+} from '../http/answers.js';
+import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller.js';
+import { SecondFactorBody, SecondFactorRequestBody } from '../http/flows/second-factor.controller.js';
+import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
+import {
+  RegistrationBody,
+  RegistrationConfirmationBody,
+  RegistrationResendBody,
+} from '../http/flows/registration.controller.js';
+import {
+  HeldLoginBody,
+  PasskeyBody,
+  PasskeyLoginBody,
+  PasskeyNameBody,
+} from '../http/flows/passkey.controller.js';
+import { StepUpBody, StepUpRequestBody } from '../http/flows/step-up.controller.js';
+import { ForgottenPasswordBody, PasswordResetBody } from '../http/flows/password-reset.controller.js';
+import { loginBodySchema } from '../http/login-body.js';
+import {
+  PasskeyAnswer,
+  PasskeyCreationAnswer,
+  PasskeyListAnswer,
+  PasskeyRequestAnswer,
+} from '../http/passkey-answers.js';
+import type { RouteFacts } from './route-facts.js';
+
+/** The bodies that routes take. */
+export const BODIES = {
+  AuthCredentials: (facts: RouteFacts) => loginBodySchema(facts),
+  AuthForgottenPassword: () => ForgottenPasswordBody,
+  AuthPasswordReset: () => PasswordResetBody,
+  AuthSecondFactor: () => SecondFactorBody,
+  AuthSecondFactorRequest: () => SecondFactorRequestBody,
+  AuthPasswordChange: () => PasswordChangeBody,
+  AuthRegistration: () => RegistrationBody,
+  AuthRegistrationResend: () => RegistrationResendBody,
+  AuthRegistrationConfirmation: () => RegistrationConfirmationBody,
+  AuthStepUpProof: () => StepUpBody,
+  AuthEmailChange: () => EmailChangeBody,
+  AuthLink: () => LinkBody,
+  AuthStepUpRequest: () => StepUpRequestBody,
+  AuthNewPasskey: () => PasskeyBody,
+  AuthPasskeyName: () => PasskeyNameBody,
+  AuthPasskeyProof: () => PasskeyLoginBody,
+  AuthHeldLogin: () => HeldLoginBody,
+};
+export type BodyName = keyof typeof BODIES;
+
+/** The answers of routes, and what they are made of. */
+export const SCHEMAS = {
+  AuthUser: UserAnswer,
+  AuthSession: SessionAnswer,
+  AuthSessions: SessionListAnswer,
+  AuthSessionOfKind: SessionOfKindAnswer,
+  AuthSessionsOfKind: SessionOfKindListAnswer,
+  AuthLogin: LoginAnswer,
+  AuthToken: TokenAnswer,
+  AuthSecondFactorDue: SecondFactorDueAnswer,
+  AuthLoginStep: z.discriminatedUnion('status', [LoginAnswer, SecondFactorDueAnswer]),
+  AuthTokenStep: z.discriminatedUnion('status', [TokenAnswer, SecondFactorDueAnswer]),
+  AuthSecondFactorDone: SecondFactorDoneAnswer,
+  AuthCurrent: CurrentAnswer,
+  AuthDone: DoneAnswer,
+  AuthReplacement: ReplacementAnswer,
+  AuthStepUpState: StepUpStateAnswer,
+  AuthStepUp: StepUpAnswer,
+  AuthLoggedOutEverywhere: LogoutAllAnswer,
+  AuthTwoFactor: TwoFactorAnswer,
+  AuthPasskey: PasskeyAnswer,
+  AuthPasskeys: PasskeyListAnswer,
+  AuthPasskeyCreation: PasskeyCreationAnswer,
+  AuthPasskeyRequest: PasskeyRequestAnswer,
+};
+export type SchemaName = keyof typeof SCHEMAS;
