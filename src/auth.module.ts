@@ -40,6 +40,7 @@ import { PasswordAttempts } from './login/password-attempts.js';
 import { PasswordAttemptStore } from './login/password-attempt.store.js';
 import { PasswordLogin } from './login/password-login.js';
 import { PasskeyAssertions } from './passkey/passkey-assertions.js';
+import { PasskeyFactor } from './passkey/passkey-factor.js';
 import { PasskeyLoginService } from './passkey/passkey-login.service.js';
 import { PasskeyService } from './passkey/passkey.service.js';
 import { PasskeyStore } from './passkey/passkey.store.js';
@@ -454,6 +455,7 @@ interface FlowFactor {
 /** In the order in which users are asked for them. */
 const FLOW_FACTORS: Readonly<Partial<Record<FlowName, readonly FlowFactor[]>>> = {
   twoFactor: [],
+  passkeys: [{ factor: PasskeyFactor, isOn: ({ passkeys }) => passkeys !== undefined }],
 };
 
 /** The optional packages that these flows are built on and that are not installed. */

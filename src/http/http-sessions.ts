@@ -8,7 +8,7 @@ import { AuthEvents } from '../events/auth-events.js';
 import { BearerSessions } from '../login/bearer-sessions.js';
 import { LoginService, type CompletedLogin, type LoginAttempt, type LoginContext } from '../login/login.service.js';
 import type { PendingLogin } from '../login/pending-logins.js';
-import { SecondFactorLoginService, type FactorResponse } from '../login/second-factor-login.js';
+import { SecondFactorLoginService, type FactorResponse, type OccasionOf } from '../login/second-factor-login.js';
 import { SessionScheme, type CookieValue } from '../login/session-scheme.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
@@ -232,6 +232,21 @@ export class HttpSessions {
     this.writer.set(response, credential, device, this.legacy.clearing(request));
     this.writer.add(response, this.flowCookie.clear(SECOND_FACTOR));
     return started;
+  }
+
+  /**
+   * The user of a held login and what its challenge is bound to, for a factor that has to ask something before, as a
+   * passkey does.
+   *
+   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a token that cannot be used, and a method that the user does not have.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
+   */
+  secondFactorOccasion(
+    request: HttpRequest,
+    factor: Omit<FactorResponse, 'challenges' | 'response'>,
+  ): Promise<OccasionOf> {
+    const challenges = this.flowCookie.values(SECOND_FACTOR, headerOf(request, 'cookie'));
+    return this.secondFactors.occasion({ ...factor, challenges });
   }
 
   /**

@@ -1,12 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { asAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import { sha256Hex } from '../crypto/hash.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { FactorProofs, refusedFactor } from './factor-proofs.js';
 import { LoginService, type CompletedLogin, type LoginContext, type TokenTransport } from './login.service.js';
 import { PendingLogins, type HeldLogin } from './pending-logins.js';
+import type { FactorOccasion } from './second-factor.js';
 
 /** What a client presents to complete a pending login. */
 export interface FactorResponse {
@@ -18,6 +20,12 @@ export interface FactorResponse {
   readonly method: string;
   /** The code, or what the method asks for. */
   readonly response: string;
+}
+
+/** Who is to prove something, and for what. */
+export interface OccasionOf {
+  readonly user: AuthUser;
+  readonly occasion: FactorOccasion;
 }
 
 /** A completed login, and how its client keeps the session: as it was asked for with the first factor. */
@@ -69,16 +77,16 @@ export class SecondFactorLoginService {
     const { presentedBy, ...rest } = context;
     const presented = presentedBy?.(transport) ?? rest.presented ?? [];
     const begun = { ...rest, presented, transport, remember, authenticatedAt, tokensInvalidatedAfter, login };
-    const work = async () => {
+    const work = async (proves = method) => {
       if (!(await this.pending.complete(token, challenges))) throw refusedFactor();
-      const completed = await this.logins.begin(user, factors, begun);
+      const completed = await this.logins.begin(user, [...held.proofs, proves], begun);
       if (completed.status !== 'authenticated') throw refusedFactor();
       return completed;
     };
     try {
       // The first factor is not asked for again.
       if (held.proofs.includes(method)) throw refusedFactor();
-      const completed = await this.proofs.prove(user, { method, response }, { ip }, { work });
+      const completed = await this.proofs.prove(user, { method, response }, { ip, occasion: occasionOf(token) }, { work });
       return { ...completed, transport };
     } catch (error) {
       const fault = asAuthError(error, 'A second factor');
@@ -108,9 +116,27 @@ export class SecondFactorLoginService {
     await this.proofs.request(user, method, { ip });
   }
 
+  /**
+   * The user of a held login and what its challenge is bound to, for a factor that has to ask something before.
+   *
+   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a token that cannot be used, and a method that the user does not have.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
+   */
+  async occasion({ token, challenges = [], method }: Omit<FactorResponse, 'response'>): Promise<OccasionOf> {
+    const held = await this.pending.find(token, challenges);
+    const user = held && (await this.ownerOf(held));
+    if (!held || !user || held.proofs.includes(method)) throw refusedFactor();
+    await this.proofs.require(user, method);
+    return { user, occasion: occasionOf(token) };
+  }
+
   /** The account, if it is as it was at the first factor. */
   private async ownerOf({ username, userId, tokensInvalidatedAfter }: HeldLogin): Promise<AuthUser | null> {
     const user = await this.users.findByLogin(username);
     return isActive(user) && user.id === userId && hasCutoff(user, tokensInvalidatedAfter) ? user : null;
   }
+}
+
+function occasionOf(token: string): FactorOccasion {
+  return { purpose: 'second_factor', boundTo: sha256Hex(token) };
 }

@@ -1,16 +1,30 @@
 import type { AuthUser } from '../user/user.directory.js';
 
+/** What a proof is for: to complete a login, or to step up a session. */
+export interface FactorOccasion {
+  readonly purpose: 'second_factor' | 'step_up';
+  /** The login or session, and no other: what a challenge is bound to. It authenticates nobody. */
+  readonly boundTo: string;
+}
+
 /** Where a proof comes from. */
 export interface FactorContext {
   /** The client's address, if known. */
   readonly ip: string | null;
+  /** Missing at an enrolment. */
+  readonly occasion?: FactorOccasion;
 }
 
 /**
  * Spends a response that is right, in one conditional statement: true for at most one of parallel calls. It is called in
- * the transaction that opens the session, so that after a fault the response can be used again.
+ * the transaction that opens the session, so that after a fault the response can be used again. What it writes and then
+ * returns false is committed.
  */
-export type FactorClaim = () => Promise<boolean>;
+export interface FactorClaim {
+  (): Promise<boolean>;
+  /** The proof's name in `Session.amr`, if the response decides it. Default: the factor's `method`. */
+  readonly proves?: string;
+}
 
 /**
  * Another way in which a user proves who they are, after the first: a code of an authenticator, a passkey, one of your

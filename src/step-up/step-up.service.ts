@@ -7,6 +7,8 @@ import { FactorProofs } from '../login/factor-proofs.js';
 import { LoginService, type TokenTransport } from '../login/login.service.js';
 import { PasswordLogin } from '../login/password-login.js';
 import type { CookieValue } from '../login/session-scheme.js';
+import type { FactorOccasion } from '../login/second-factor.js';
+import type { OccasionOf } from '../login/second-factor-login.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
 import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';
 import type { SessionContext } from '../session/session.service.js';
@@ -132,10 +134,10 @@ export class StepUpService {
     try {
       const user = await this.ownerOf(session);
       const authenticatedAt = this.clock.now();
-      const work = () => this.elevate(user, session, method, { ...context, authenticatedAt });
+      const work = (proves = method) => this.elevate(user, session, proves, { ...context, authenticatedAt });
       // Another storage does not take part in the transaction: were it rolled back, the session would have lost its token.
       const isJoined = this.sessions.joinsTransactions || isSelfContained(session);
-      return await this.factors.prove(user, { method, response }, { ip }, { work, isJoined });
+      return await this.factors.prove(user, { method, response }, { ip, occasion: occasionOf(session) }, { work, isJoined });
     } catch (error) {
       const fault = asAuthError(error, 'A second factor');
       if (fault.code !== 'RATE_LIMITED') {
@@ -156,6 +158,19 @@ export class StepUpService {
    */
   async request(session: Session, method: StepUpMethod, { ip = null }: StepUpContext = {}): Promise<void> {
     await this.factors.request(await this.ownerOf(session), method, { ip });
+  }
+
+  /**
+   * The user of a session and what its challenge is bound to, for a factor that has to ask something before.
+   *
+   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a method that the user does not have.
+   * @throws {AuthError} `UNAUTHENTICATED` if the account is gone.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
+   */
+  async occasion(session: Session, method: StepUpMethod): Promise<OccasionOf> {
+    const user = await this.ownerOf(session);
+    await this.factors.require(user, method);
+    return { user, occasion: occasionOf(session) };
   }
 
   private async elevate(
@@ -187,6 +202,10 @@ export class StepUpService {
     if (!isActive(account)) throw ended();
     return this.passwords.verify(normalizeLogin(account.email), password, { ip });
   }
+}
+
+function occasionOf({ handle: boundTo }: Session): FactorOccasion {
+  return { purpose: 'step_up', boundTo };
 }
 
 function ended(): AuthError {

@@ -6,6 +6,7 @@ import { PasswordChangeController } from './password-change.controller.js';
 import { PasskeyController } from './passkey.controller.js';
 import { RegistrationController } from './registration.controller.js';
 import { StepUpController } from './step-up.controller.js';
+import { StepUpPasskeyController } from './step-up-passkey.controller.js';
 import { PasswordResetController } from './password-reset.controller.js';
 import { TwoFactorController } from './two-factor.controller.js';
 
@@ -21,6 +22,11 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
   passkeys: PasskeyController,
 };
 
+/** The routes that need several flows. */
+const JOINT_CONTROLLERS: readonly { readonly flows: readonly FlowName[]; readonly controller: Type }[] = [
+  { flows: ['stepUp', 'passkeys'], controller: StepUpPasskeyController },
+];
+
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
 export type FlowHandler =
   | keyof PasswordResetController
@@ -30,15 +36,20 @@ export type FlowHandler =
   | keyof AccountDeletionController
   | keyof StepUpController
   | keyof TwoFactorController
-  | keyof PasskeyController;
+  | keyof PasskeyController
+  | keyof StepUpPasskeyController;
 
 /** The classes that have the routes of these flows. */
 function flowControllersOf(flows: readonly FlowName[]): Type[] {
-  return flows.flatMap((flow) => CONTROLLERS[flow] ?? []);
+  const joint = JOINT_CONTROLLERS.filter((one) => one.flows.every((flow) => flows.includes(flow)));
+  return [...flows.flatMap((flow) => CONTROLLERS[flow] ?? []), ...joint.map(({ controller }) => controller)];
 }
 
 /** The controllers of all flows, named or not. */
-export const FLOW_CONTROLLERS = Object.values(CONTROLLERS);
+export const FLOW_CONTROLLERS = [
+  ...Object.values(CONTROLLERS),
+  ...JOINT_CONTROLLERS.map(({ controller }) => controller),
+];
 
 /** The routes of these flows below `path`: classes of their own for every module instance, as `authControllerAt`. */
 export function flowControllersAt(path: string, flows: readonly FlowName[]): Type[] {

@@ -1,6 +1,7 @@
 import { Body, Delete, Get, Header, HttpCode, Param, Patch, Post, Req, Res, UseGuards } from '@nestjs/common';
 import { z } from 'zod';
 import type { PasskeyCreationOptions, PasskeyRequestOptions } from '../../passkey/ceremony-options.js';
+import { PasskeyFactor } from '../../passkey/passkey-factor.js';
 import { PasskeyLoginService } from '../../passkey/passkey-login.service.js';
 import { PasskeyAssertionSchema, PasskeyRegistrationSchema } from '../../passkey/passkey-responses.js';
 import { PasskeyService } from '../../passkey/passkey.service.js';
@@ -30,6 +31,12 @@ export const PasskeyNameBody = z.strictObject({ name: nameField('What its user c
 
 export const PasskeyLoginBody = z.strictObject({ response: PasskeyAssertionSchema });
 
+const TOKEN = 'must be the token of the first step';
+
+export const HeldLoginBody = z.strictObject({
+  token: z.string(TOKEN).max(256, TOKEN).describe('The token of the first step.'),
+});
+
 const NO_STORE = ['Cache-Control', 'no-store'] as const;
 const FLOW = 'passkey';
 
@@ -39,6 +46,7 @@ export class PasskeyController {
   constructor(
     private readonly passkeys: PasskeyService,
     private readonly logins: PasskeyLoginService,
+    private readonly factor: PasskeyFactor,
     private readonly http: HttpSessions,
     private readonly clientIp: ClientIp,
     private readonly cookie: FlowCookie,
@@ -117,6 +125,18 @@ export class PasskeyController {
     const { options, browser } = await this.logins.start();
     this.writer.add(response, this.cookie.add(FLOW, browser, headerOf(request, 'cookie')));
     return options;
+  }
+
+  /** What the browser needs for the second step of a login. */
+  @Public()
+  @TakesBody()
+  @RateLimit({ event: 'passkey_ip' })
+  @Post('2fa/passkey/options')
+  @HttpCode(200)
+  @Header(...NO_STORE)
+  async secondFactorPasskeyOptions(@Req() request: AuthRequest, @Body() body: unknown): Promise<PasskeyRequestOptions> {
+    const { token } = parseBody(HeldLoginBody, body, 'a second step');
+    return this.factor.options(await this.http.secondFactorOccasion(request, { token, method: this.factor.method }));
   }
 
   /** Opens the session of the passkey's account, and sets the cookie. */
