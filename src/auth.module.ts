@@ -86,6 +86,7 @@ import { LoginLimits } from './login/login-limits.js';
 import { Handshakes } from './http/handshakes.js';
 import { SessionConnections } from './http/session-connections.js';
 import { SessionLiveness } from './http/session-liveness.js';
+import { mountPasskeyEndpoints } from './http/passkey-endpoints.js';
 import { OriginGuard } from './http/origin.guard.js';
 import { mountCookieParser } from './http/mount-cookie-parser.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
@@ -222,6 +223,8 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
       ]);
     }
     mountCookieParser(httpAdapter);
+    const { page, origins } = this.config.flows.passkeys ?? {};
+    if (page !== undefined) mountPasskeyEndpoints(httpAdapter, new URL(page, this.config.baseUrl ?? origins![0]).href);
   }
 }
 

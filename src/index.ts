@@ -39,7 +39,12 @@ export type {
   StepUpSettings,
 } from './config/flow-settings.js';
 export type { PasskeySettings } from './config/passkey-settings.js';
-export type { BackupCodeSettings, RequiredUser, TotpSettings, TwoFactorSettings } from './config/two-factor-settings.js';
+export type {
+  BackupCodeSettings,
+  RequiredUser,
+  TotpSettings,
+  TwoFactorSettings,
+} from './config/two-factor-settings.js';
 export type { FlowSettings } from './config/every-flow-settings.js';
 export type { MailPages, MailSettings } from './config/mail-settings.js';
 export type { JwtSettings } from './config/jwt-settings.js';
@@ -68,6 +73,10 @@ export type {
   AccountRegistered,
   AuthEvent,
   EmailChanged,
+  FactorAdded,
+  FactorRemoved,
+  FactorUsed,
+  PasskeyCloneSuspected,
   EmailReverted,
   EmailVerified,
   LoggedOut,

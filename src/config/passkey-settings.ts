@@ -1,3 +1,4 @@
+import { isLocalPath } from '../common/local-path.js';
 import { FlowSettings } from './every-flow-settings.js';
 import type { OptionChecker } from './option-checker.js';
 
@@ -18,6 +19,11 @@ export class PasskeySettings extends FlowSettings {
    * `android:apk-key-hash:…`. Default: that of `baseUrl`.
    */
   origins: readonly string[] | undefined = undefined;
+  /**
+   * The path of your page on which users add and remove passkeys. Password managers learn it from
+   * `/.well-known/passkey-endpoints`. Default: none, and that address is not answered.
+   */
+  page: string | undefined = undefined;
 }
 
 /** The relying party (WebAuthn Level 3, section 4). */
@@ -41,7 +47,7 @@ export function relyingPartyOf({ rpName: name, rpId, origins }: Readonly<Passkey
 export function checkPasskeys(
   check: OptionChecker,
   label: string,
-  { rpName, rpId, origins }: Readonly<PasskeySettings>,
+  { rpName, rpId, origins, page }: Readonly<PasskeySettings>,
   { baseUrl }: { readonly baseUrl: string | undefined },
 ): Pick<PasskeySettings, 'rpId' | 'origins'> {
   check.that(
@@ -60,6 +66,10 @@ export function checkPasskeys(
   check.that(
     areOrigins,
     `${label}.origins must be a list such as ['https://app.example.com']: without a path, and https except for localhost.`,
+  );
+  check.that(
+    page === undefined || isLocalPath(page),
+    `${label}.page must be a path of this application such as '/account/passkeys', not an address elsewhere.`,
   );
   // Of another one it is a mistake already.
   const base = URL.canParse(baseUrl ?? '') ? new URL(baseUrl!) : undefined;

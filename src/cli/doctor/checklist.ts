@@ -265,12 +265,25 @@ function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Ro
 
 function flowRows({ flows, ephemeralTokens, mail }: AuthConfig): Row[] {
   const link = ephemeralTokens.get('register')!;
-  const changes = [flows.passwordReset, flows.passwordChange, flows.emailChange, flows.accountDeletion];
+  const changes = [flows.passkeys, flows.passwordReset, flows.passwordChange, flows.emailChange, flows.accountDeletion];
   const ofRegistration: Row[] = [
     ['E10', 'A6.4.1', 'Mailed registration', spelled(link.ttl), link.ttl > hours(24) && 'at most 24 h'],
     ['E10', 'A6.4.1', 'Mailboxes are proven', 'before there is an account'],
   ];
+  const { passkeys } = flows;
+  const ofPasskeys: Row[] = passkeys
+    ? [
+        [
+          'F72',
+          'A6.3.3',
+          'A phishing-resistant factor',
+          `passkeys of ${passkeys.rpId}, used at ${passkeys.origins!.join(', ')}`,
+        ],
+        ['F72', 'N2.2.2', 'Logins by passkey', 'the user is verified'],
+      ]
+    : [];
   return [
+    ...ofPasskeys,
     ...(flows.registration ? ofRegistration : []),
     ...(changes.some((flow) => flow !== undefined)
       ? ([
