@@ -123,6 +123,11 @@ describe('architecture', () => {
     expect(strays).toEqual([]);
   });
 
+  it('only passkey/webauthn.ts knows @simplewebauthn/server', () => {
+    const knows = imports.filter(({ to }) => to.startsWith('@simplewebauthn/'));
+    expect([...new Set(knows.map(({ from }) => from))]).toEqual(['passkey/webauthn.ts']);
+  });
+
   it('nobody inside imports the barrel', () => {
     expect(inside.filter(({ to }) => /(^|\/)index\.ts$/.test(to))).toEqual([]);
   });

@@ -86,7 +86,12 @@ export class SecondFactorLoginService {
     try {
       // The first factor is not asked for again.
       if (held.proofs.includes(method)) throw refusedFactor();
-      const completed = await this.proofs.prove(user, { method, response }, { ip, occasion: occasionOf(token) }, { work });
+      const completed = await this.proofs.prove(
+        user,
+        { method, response },
+        { ip, occasion: occasionOf(token) },
+        { work },
+      );
       return { ...completed, transport };
     } catch (error) {
       const fault = asAuthError(error, 'A second factor');

@@ -25,12 +25,7 @@ import {
   RegistrationConfirmationBody,
   RegistrationResendBody,
 } from '../http/flows/registration.controller.js';
-import {
-  HeldLoginBody,
-  PasskeyBody,
-  PasskeyLoginBody,
-  PasskeyNameBody,
-} from '../http/flows/passkey.controller.js';
+import { HeldLoginBody, PasskeyBody, PasskeyLoginBody, PasskeyNameBody } from '../http/flows/passkey.controller.js';
 import { StepUpBody, StepUpRequestBody } from '../http/flows/step-up.controller.js';
 import { ForgottenPasswordBody, PasswordResetBody } from '../http/flows/password-reset.controller.js';
 import { loginBodySchema } from '../http/login-body.js';

@@ -56,7 +56,11 @@ export class PasskeyAssertions {
   }
 
   /** A challenge for this purpose. Without `allowed`, the options are the same for everybody but for the challenge. */
-  async ask(purpose: PasskeyPurpose, boundTo: string, allowed?: readonly StoredPasskey[]): Promise<PasskeyRequestOptions> {
+  async ask(
+    purpose: PasskeyPurpose,
+    boundTo: string,
+    allowed?: readonly StoredPasskey[],
+  ): Promise<PasskeyRequestOptions> {
     const challenge = await this.tokens.issue('passkey_assert', { purpose, challengeId: boundTo });
     return requestOptions(this.party, { challenge, timeout: this.ttl, ...(allowed && { allowed }) });
   }

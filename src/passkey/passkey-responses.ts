@@ -4,7 +4,11 @@ import { z } from 'zod';
 // and there will be more of them.
 
 const TEXT = 'must be what PublicKeyCredential.toJSON() has returned';
-const bytes = (max: number) => z.string(TEXT).max(max, TEXT).regex(/^[\w-]+$/, TEXT);
+const bytes = (max: number) =>
+  z
+    .string(TEXT)
+    .max(max, TEXT)
+    .regex(/^[\w-]+$/, TEXT);
 const id = bytes(1_364);
 const clientDataJSON = bytes(8_192);
 

@@ -79,7 +79,9 @@ export class WebAuthn {
   private constructor(private readonly library: SimpleWebAuthn) {}
 
   /** `null` if the optional package is not installed. What else keeps it from being loaded is thrown. */
-  static async load(library: () => Promise<unknown> = () => import('@simplewebauthn/server')): Promise<WebAuthn | null> {
+  static async load(
+    library: () => Promise<unknown> = () => import('@simplewebauthn/server'),
+  ): Promise<WebAuthn | null> {
     try {
       return new WebAuthn((await library()) as SimpleWebAuthn);
     } catch (error) {

@@ -137,7 +137,12 @@ export class StepUpService {
       const work = (proves = method) => this.elevate(user, session, proves, { ...context, authenticatedAt });
       // Another storage does not take part in the transaction: were it rolled back, the session would have lost its token.
       const isJoined = this.sessions.joinsTransactions || isSelfContained(session);
-      return await this.factors.prove(user, { method, response }, { ip, occasion: occasionOf(session) }, { work, isJoined });
+      return await this.factors.prove(
+        user,
+        { method, response },
+        { ip, occasion: occasionOf(session) },
+        { work, isJoined },
+      );
     } catch (error) {
       const fault = asAuthError(error, 'A second factor');
       if (fault.code !== 'RATE_LIMITED') {

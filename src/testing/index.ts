@@ -6,8 +6,4 @@ export { MemoryMailer } from './memory-mailer.js';
 export { flowContract } from './flow-contract.js';
 export type { FlowContractOptions, FlowRule } from './flow-contract.js';
 export { VirtualAuthenticator } from './virtual-authenticator.js';
-export type {
-  DevToolsSession,
-  VirtualAuthenticatorOptions,
-  VirtualCredential,
-} from './virtual-authenticator.js';
+export type { DevToolsSession, VirtualAuthenticatorOptions, VirtualCredential } from './virtual-authenticator.js';

@@ -26,7 +26,10 @@ export class PasskeyClient {
   constructor(private readonly t: TestApp) {}
 
   post(path: string, body: object = {}, cookies: readonly string[] = []) {
-    return request(this.t.url).post(`/auth/${path}`).set('Cookie', [...cookies]).send(body);
+    return request(this.t.url)
+      .post(`/auth/${path}`)
+      .set('Cookie', [...cookies])
+      .send(body);
   }
 
   /** A session of this user that has proved as much as it can, just now. */
@@ -37,7 +40,10 @@ export class PasskeyClient {
   /** A passkey of this user, which a new authenticator holds. */
   async register(
     user: AuthUser,
-    { authenticator = new SoftwareAuthenticator(ORIGIN), name }: { authenticator?: SoftwareAuthenticator; name?: string } = {},
+    {
+      authenticator = new SoftwareAuthenticator(ORIGIN),
+      name,
+    }: { authenticator?: SoftwareAuthenticator; name?: string } = {},
   ): Promise<{ authenticator: SoftwareAuthenticator; id: string }> {
     const cookie = await this.signIn(user);
     const { body: options } = await this.post('passkeys/options', {}, [cookie]).expect(200);

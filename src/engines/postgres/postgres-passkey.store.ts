@@ -95,7 +95,14 @@ export class PostgresPasskeyStore extends PasskeyStore implements OnModuleInit {
   override async add(passkey: NewPasskey, max: number): Promise<'added' | 'full' | 'refused'> {
     const { id, userId, userHandle, credentialId, publicKey, signCount, aaguid, transports } = passkey;
     const key = [id, userId, userHandle, credentialId, Buffer.from(publicKey), signCount, aaguid, [...transports]];
-    const values = [...key, passkey.multiDevice, passkey.backedUp, passkey.name, toEpochSeconds(passkey.createdAt), max];
+    const values = [
+      ...key,
+      passkey.multiDevice,
+      passkey.backedUp,
+      passkey.name,
+      toEpochSeconds(passkey.createdAt),
+      max,
+    ];
     try {
       return await this.statements.transaction(async () => {
         await this.lockWaysIn(userId);
