@@ -146,7 +146,7 @@ export class WebAuthn {
     );
     if (!verified) throw new PasskeyRefusal('Its signature is not valid.');
     const { newCounter, userVerified, credentialBackedUp } = info;
-    return { signCount: checkedCount(newCounter), userVerified: userVerified === true, backedUp: credentialBackedUp };
+    return { signCount: checkedCount(newCounter), userVerified, backedUp: credentialBackedUp };
   }
 }
 
