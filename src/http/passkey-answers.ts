@@ -12,12 +12,14 @@ const challenge = z.string().describe('43 characters, which can be used once.');
 const timeout = z.int().describe('In milliseconds.');
 
 export const PasskeyAnswer = z.object({
-  id: z.uuid().describe('The public name of the passkey: the one to rename or remove it by. It authenticates nobody.'),
+  id: z
+    .string()
+    .describe('The public name of the passkey: the one to rename or remove it by. It authenticates nobody.'),
   name: z.string().describe('What its user calls it.'),
   createdAt: instant('When it was added.'),
   lastUsedAt: instant('When it was last used.').nullable(),
   cloneSuspectedAt: instant('When a use of it last suggested that there is a copy of it.').nullable(),
-  aaguid: z.uuid().nullable().describe('The model of its authenticator, if known.'),
+  aaguid: z.string().nullable().describe('The model of its authenticator, if known.'),
   transports: z.array(z.string()).describe('How a browser reaches it, such as internal or usb.'),
   multiDevice: z.boolean().describe('Whether it can be synced to other devices.'),
   backedUp: z.boolean().describe('Whether it has been synced.'),
