@@ -67,7 +67,8 @@ describe.each(PLATFORMS)('passkeys on %s', (platform) => {
 
   describe('adding', () => {
     it('makes one with the options, tells the owner, and shows it in the list', async () => {
-      const { body: options } = await client.post('passkeys/options', {}, [cookie]).expect(200);
+      const own = await client.signIn(ada);
+      const { body: options } = await client.post('passkeys/options', {}, [own]).expect(200);
       expect(options).toEqual({
         rp: { name: 'Notes', id: 'app.example.com' },
         user: { id: expect.stringMatching(/^[\w-]{86}$/), name: ada.email, displayName: ada.email },
@@ -79,7 +80,7 @@ describe.each(PLATFORMS)('passkeys on %s', (platform) => {
         attestation: 'none',
       });
       const response = new SoftwareAuthenticator(ORIGIN).register(options);
-      const added = await client.post('passkeys', { response, name: ' Laptop ' }, [cookie]).expect(201);
+      const added = await client.post('passkeys', { response, name: ' Laptop ' }, [own]).expect(201);
       const shown = {
         id: expect.any(String),
         name: 'Laptop',
@@ -98,7 +99,7 @@ describe.each(PLATFORMS)('passkeys on %s', (platform) => {
       );
       expect(await mails()).toEqual([['factor_added', ada.email]]);
       // F70: the challenge is spent.
-      await client.post('passkeys', { response }, [cookie]).expect(400);
+      await client.post('passkeys', { response }, [own]).expect(400);
     });
 
     it('gives all passkeys of a user one handle, and asks authenticators that have one already for none', async () => {
@@ -260,6 +261,7 @@ describe.each(PLATFORMS)('passkeys on %s', (platform) => {
 
     it.each(Object.entries(LIES))('F71: opens nothing and writes nothing if %s is wrong', async (name, lie) => {
       const { authenticator } = await client.register(ada);
+      heard.length = 0;
       const before = await t.db.query('SELECT count(*) FROM sessions');
       const kept = await stored(authenticator);
       const refused = await client.logIn(authenticator, lie);
