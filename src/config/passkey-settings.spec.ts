@@ -28,7 +28,7 @@ describe('flows.passkeys', () => {
     expect(config.flows.passkeys).toMatchObject({ rpName, ...expected });
   });
 
-  it.each<[RegExp, object, object?]>([
+  const WRONG: readonly [RegExp, object, object?][] = [
     [/rpName must be the name/, { rpName: ' ' }],
     [/needs baseUrl/, {}, {}],
     [/needs baseUrl/, { rpId: 'example.com' }, {}],
@@ -43,9 +43,13 @@ describe('flows.passkeys', () => {
     [/page must be a path/, { page: 'https://elsewhere.example' }],
     [/routes must be true or false/, { routes: 1 }],
     [/colour is not an option/, { colour: 'red' }],
-  ])('says %s for %j', (expected, passkeys, options) => {
-    expect(mistakes(passkeys, options)).toEqual([expect.stringMatching(expected)]);
-  });
+  ];
+  it.each(WRONG.map(([expected, passkeys, options = { baseUrl }]) => [expected, passkeys, options] as const))(
+    'says %s for %j',
+    (expected, passkeys, options) => {
+      expect(mistakes(passkeys, options)).toEqual([expect.stringMatching(expected)]);
+    },
+  );
 
   it('needs the package, stored sessions and a name, each with its remedy, in one list', () => {
     const options = { baseUrl, session: { scheme: 'signed-cookie' } };
