@@ -19,6 +19,11 @@ export interface VirtualCredential {
 export interface VirtualAuthenticatorOptions {
   /** Whether it verifies its user, as with a fingerprint. Default true; `setUserVerified` changes what it says. */
   readonly userVerified?: boolean;
+  /**
+   * Whether it can verify its user at all; a key without a PIN cannot, and then its touch is enough where the user need
+   * not be verified. Default true: if it can and does not, the browser gives up (`NotAllowedError`).
+   */
+  readonly hasUserVerification?: boolean;
   /** `internal` is that of the device, `usb` a key. Default `internal`. */
   readonly transport?: 'internal' | 'usb';
 }
@@ -45,15 +50,15 @@ export class VirtualAuthenticator {
   /** Adds one to the page of this session. It is gone with the session, or by `remove`. */
   static async enable(
     session: DevToolsSession,
-    { userVerified = true, transport = 'internal' }: VirtualAuthenticatorOptions = {},
+    { userVerified = true, hasUserVerification = true, transport = 'internal' }: VirtualAuthenticatorOptions = {},
   ): Promise<VirtualAuthenticator> {
     await session.send('WebAuthn.enable', { enableUI: false });
     const options = {
       protocol: 'ctap2',
       transport,
       hasResidentKey: true,
-      hasUserVerification: true,
-      isUserVerified: userVerified,
+      hasUserVerification,
+      isUserVerified: userVerified && hasUserVerification,
       automaticPresenceSimulation: true,
     };
     const { authenticatorId } = Object(await session.send('WebAuthn.addVirtualAuthenticator', { options })) as {
@@ -62,7 +67,7 @@ export class VirtualAuthenticator {
     return new VirtualAuthenticator(session, authenticatorId);
   }
 
-  /** Whether it verifies its user from now on: without it, it proves only that somebody has touched it. */
+  /** Whether it verifies its user from now on, as with a wrong finger. */
   async setUserVerified(isUserVerified: boolean): Promise<void> {
     await this.send('WebAuthn.setUserVerified', { isUserVerified });
   }
