@@ -51,6 +51,8 @@ export default {
       testPathIgnorePatterns: ['many-instances'],
       globals: { LATCHKEY_VARIANT: 'cached' },
     }),
+    // In a real browser: Debian's Chromium.
+    project('browser', ['test/browser/*.spec.ts'], POSTGRES),
     project('redis', ['test/integration/redis-*.spec.ts'], { ...POSTGRES_AND_REDIS, globals: { LATCHKEY_LONG: true } }),
     // And on Redis: one line of the module's options, and nothing else moves.
     ...['redis', 'redis-cluster'].map((variant) =>

@@ -48,6 +48,17 @@ export interface AuthErrorFacts {
   WEAK_PASSWORD: { fields: Readonly<Record<string, string>>; rules: readonly string[] };
   /** The user has no session with this handle. Another user's handle gets the same answer. */
   SESSION_NOT_FOUND: Record<never, never>;
+  /**
+   * A passkey that cannot be added: the options that it answers are unknown, used, expired or another session's, its
+   * answer is not valid, or it is registered already.
+   */
+  PASSKEY_REFUSED: Record<never, never>;
+  /** The user has as many passkeys as an account may have. */
+  PASSKEY_LIMIT: { limit: number };
+  /** The user has no passkey with this id. Another user's gets the same answer. */
+  PASSKEY_NOT_FOUND: Record<never, never>;
+  /** To remove this would leave an account to which nobody can log in. */
+  LAST_LOGIN_METHOD: Record<never, never>;
   /** A session would hold more data than it may; nothing was changed. `limit` is in bytes. */
   SESSION_DATA_TOO_LARGE: { limit: number };
   /** A service was given the id or login name of an account that does not exist, or cannot be used. */
@@ -118,6 +129,10 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   TOKENS_INVALIDATED: { status: 401, message: 'The session has ended. Log in again.' },
   CROSS_ORIGIN_REQUEST: { status: 403, message: 'Requests from this origin are not accepted.' },
   FORBIDDEN: { status: 403, message: 'You may not do this.' },
+  PASSKEY_REFUSED: { status: 400, message: 'The passkey could not be added. Try again.' },
+  PASSKEY_LIMIT: { status: 409, message: 'You have as many passkeys as an account can have.' },
+  PASSKEY_NOT_FOUND: { status: 404, message: 'You have no such passkey.' },
+  LAST_LOGIN_METHOD: { status: 409, message: 'It is the only way to log in to your account.' },
   SESSION_NOT_FOUND: { status: 404, message: 'You have no such session.' },
   USER_NOT_FOUND: { status: 404, message: 'There is no such user.' },
   SESSION_DATA_TOO_LARGE: { status: 422, message: 'That is more than your session can hold.' },

@@ -20,6 +20,7 @@ import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
 import { PostgresEmailFactorStore } from './engines/postgres/postgres-email-factor.store.js';
 import { PostgresJwtSessionStore } from './engines/postgres/postgres-jwt-session.store.js';
+import { PostgresPasskeyStore } from './engines/postgres/postgres-passkey.store.js';
 import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
 import { PostgresBackupCodeStore } from './engines/postgres/postgres-backup-code.store.js';
 import { PostgresTotpStore } from './engines/postgres/postgres-totp.store.js';
@@ -42,6 +43,12 @@ import { LoginService } from './login/login.service.js';
 import { PasswordAttempts } from './login/password-attempts.js';
 import { PasswordAttemptStore } from './login/password-attempt.store.js';
 import { PasswordLogin } from './login/password-login.js';
+import { PasskeyAssertions } from './passkey/passkey-assertions.js';
+import { PasskeyFactor } from './passkey/passkey-factor.js';
+import { PasskeyLoginService } from './passkey/passkey-login.service.js';
+import { PasskeyService } from './passkey/passkey.service.js';
+import { PasskeyStore } from './passkey/passkey.store.js';
+import { WebAuthn } from './passkey/webauthn.js';
 import { PasswordChangeService } from './password/password-change.service.js';
 import { PasswordResetService } from './password/password-reset.service.js';
 import { PasswordWriter } from './password/password-writer.js';
@@ -54,7 +61,14 @@ import { Clock, SystemClock } from './common/clock.js';
 import { Hidden } from './common/hidden.js';
 import { AuthConfig } from './config/auth-config.js';
 import type { AuthOptions } from './config/auth-options.js';
-import { FLOW_NAMES, flowNamesOf, routedFlowsOf, type CheckedFlows, type FlowName } from './config/flow-settings.js';
+import {
+  FLOW_NAMES,
+  FLOW_PACKAGES,
+  flowNamesOf,
+  routedFlowsOf,
+  type CheckedFlows,
+  type FlowName,
+} from './config/flow-settings.js';
 import { KeyRing } from './crypto/key-ring.js';
 import { AuthTransaction } from './postgres/auth-transaction.js';
 import { PreparedStatements } from './postgres/prepared-statements.js';
@@ -76,6 +90,7 @@ import { LoginLimits } from './login/login-limits.js';
 import { Handshakes } from './http/handshakes.js';
 import { SessionConnections } from './http/session-connections.js';
 import { SessionLiveness } from './http/session-liveness.js';
+import { mountPasskeyEndpoints } from './http/passkey-endpoints.js';
 import { OriginGuard } from './http/origin.guard.js';
 import { mountCookieParser } from './http/mount-cookie-parser.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
@@ -218,6 +233,8 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
       mountBodyRules(httpAdapter, this.modules, [AuthController, SecondFactorController, ...FLOW_CONTROLLERS]);
     }
     mountCookieParser(httpAdapter);
+    const { page, origins } = this.config.flows.passkeys ?? {};
+    if (page !== undefined) mountPasskeyEndpoints(httpAdapter, new URL(page, this.config.baseUrl ?? origins![0]).href);
   }
 }
 
@@ -249,12 +266,13 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     { provide: Clock, useClass: SystemClock },
     {
       provide: AuthConfig,
-      useFactory: (options: Hidden<AuthOptions>) =>
+      useFactory: async (options: Hidden<AuthOptions>) =>
         AuthConfig.from(options.reveal(), {
           routes,
           mailer,
           flows,
           passwordPolicy,
+          missing: await missingPackages(named),
           lacks: (operation) => lacks(users, operation),
         }),
       inject: [AUTH_OPTIONS],
@@ -432,6 +450,14 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   emailChange: [EmailChangeService],
   accountDeletion: [AccountDeletionService],
   stepUp: [StepUpService],
+  passkeys: [
+    // After the configuration has found it.
+    { provide: WebAuthn, useFactory: () => WebAuthn.load(), inject: [AuthConfig] },
+    { provide: PasskeyStore, useClass: PostgresPasskeyStore },
+    PasskeyAssertions,
+    PasskeyService,
+    PasskeyLoginService,
+  ],
   twoFactor: [
     { provide: TotpStore, useClass: PostgresTotpStore },
     { provide: BackupCodeStore, useClass: PostgresBackupCodeStore },
@@ -455,6 +481,19 @@ const FLOW_FACTORS: Readonly<Partial<Record<FlowName, readonly FlowFactor[]>>> =
     { factor: EmailCodeFactor, isOn: ({ twoFactor }) => twoFactor?.emailCode !== undefined },
     { factor: BackupCodeFactor, isOn: ({ twoFactor }) => twoFactor?.backupCodes !== undefined },
   ],
+  passkeys: [{ factor: PasskeyFactor, isOn: ({ passkeys }) => passkeys !== undefined }],
+};
+
+/** The optional packages that these flows are built on and that are not installed. */
+async function missingPackages(flows: readonly FlowName[]): Promise<string[]> {
+  const needed = flows.flatMap((flow) => FLOW_PACKAGES[flow] ?? []);
+  const found = await Promise.all(needed.map((name) => PACKAGES[name]!()));
+  return needed.filter((_, i) => !found[i]);
+}
+
+/** How to find out whether each is there. */
+const PACKAGES: Readonly<Record<string, () => Promise<unknown>>> = {
+  '@simplewebauthn/server': () => WebAuthn.load(),
 };
 
 /** By which a directory of the application's own is injected, beside its own class. */

@@ -38,6 +38,7 @@ export type {
   RegistrationSettings,
   StepUpSettings,
 } from './config/flow-settings.js';
+export type { PasskeySettings } from './config/passkey-settings.js';
 export type {
   BackupCodeSettings,
   EmailCodeSettings,
@@ -73,6 +74,7 @@ export type {
   AccountRegistered,
   AuthEvent,
   EmailChanged,
+  PasskeyCloneSuspected,
   EmailReverted,
   EmailVerified,
   LoggedOut,
@@ -91,7 +93,9 @@ export type {
   BrowserUntrusted,
   FactorAdded,
   FactorDisabled,
+  FactorRefused,
   FactorRemoved,
+  FactorUsed,
   RoleChanged,
   SessionImported,
   SessionCreated,

@@ -26,7 +26,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['login'],
   ['legacy-session'],
   // The flows, which never import each other.
-  ['password', 'registration', 'email-change', 'account-deletion', 'step-up', 'two-factor'],
+  ['password', 'registration', 'email-change', 'account-deletion', 'step-up', 'two-factor', 'passkey'],
   ['auth.engine.ts'],
   ['schema'],
   ['engines/postgres'],
@@ -121,6 +121,11 @@ describe('architecture', () => {
       ({ from, to }) => (to === 'redis' || to.startsWith('engines/redis/')) && !from.startsWith('engines/redis/'),
     );
     expect(strays).toEqual([]);
+  });
+
+  it('only passkey/webauthn.ts knows @simplewebauthn/server', () => {
+    const knows = imports.filter(({ to }) => to.startsWith('@simplewebauthn/'));
+    expect([...new Set(knows.map(({ from }) => from))]).toEqual(['passkey/webauthn.ts']);
   });
 
   it('nobody inside imports the barrel', () => {

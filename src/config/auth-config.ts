@@ -50,6 +50,8 @@ export interface Extras {
   readonly mailer?: unknown;
   readonly flows?: unknown;
   readonly passwordPolicy?: unknown;
+  /** The optional packages that the flows ask for and that are not installed. */
+  readonly missing?: readonly string[];
   /** Whether the user directory lacks this operation. Default: it has all. */
   readonly lacks?: (operation: string) => boolean;
 }
@@ -95,7 +97,7 @@ export class AuthConfig {
   /** Throws one `INVALID_CONFIG` that lists every mistake, each with its remedy. The options are left untouched. */
   static from(
     options: AuthOptions,
-    { routes, mailer, flows, passwordPolicy, lacks = () => false }: Extras = {},
+    { routes, mailer, flows, passwordPolicy, missing = [], lacks = () => false }: Extras = {},
   ): AuthConfig {
     const check = new OptionChecker();
     check.keys('', options, OPTIONS);
@@ -126,6 +128,8 @@ export class AuthConfig {
         pages: Object(options?.mail?.pages),
         lacks,
         hasSignedCookies: options?.session?.scheme === 'signed-cookie',
+        baseUrl: options?.baseUrl,
+        missing,
       }),
     };
     check.that(

@@ -22,6 +22,9 @@ export interface PendingProofs {
   readonly remember?: boolean | undefined;
 }
 
+/** What a passkey is used for. */
+export type PasskeyPurpose = 'login' | 'second_factor' | 'step_up';
+
 /**
  * The types of single-use tokens, and the fields of each. Add your own by module augmentation, and give each a rule in
  * `ephemeralTokens`.
@@ -81,6 +84,16 @@ export interface EphemeralTokenFields {
    * the session, or pending login, that asked.
    */
   totp_setup: { username: string; challengeId: string; sealedSecret: string };
+  /**
+   * The challenge of a passkey to be registered: the token is what the browser signs. `challengeId` is the handle of the
+   * session, `userHandle` what the authenticator will call the account.
+   */
+  passkey_register: { username: string; challengeId: string; userHandle: string };
+  /**
+   * The challenge of a passkey to be used, for nothing but `purpose`. `challengeId` is the browser's, the held login's or
+   * the session's.
+   */
+  passkey_assert: { purpose: PasskeyPurpose; challengeId: string };
   /** One download of one resource, `type:id`. */
   slicer_download: { resource: `${string}:${string}` };
 }
@@ -115,6 +128,8 @@ export class EphemeralTokenSettings {
   readonly email_change: EphemeralTokenRule = { ttl: hours(1), onePerUser: true };
   readonly email_revert: EphemeralTokenRule = { ttl: days(7) };
   readonly totp_setup: EphemeralTokenRule = { ttl: minutes(10), onePerUser: true, binding: 'challengeId' };
+  readonly passkey_register: EphemeralTokenRule = { ttl: minutes(5), onePerUser: true, binding: 'challengeId' };
+  readonly passkey_assert: EphemeralTokenRule = { ttl: minutes(5), binding: 'challengeId' };
   readonly slicer_download: EphemeralTokenRule = { ttl: minutes(5), binding: 'resource' };
 }
 

@@ -1,6 +1,7 @@
 import { minutes, type Duration } from '../common/duration.js';
 import type { LinkedMailKind } from '../mail/mail.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
+import { checkPasskeys, PasskeySettings } from './passkey-settings.js';
 import { checkTwoFactor, TwoFactorSettings } from './two-factor-settings.js';
 import { FlowSettings } from './every-flow-settings.js';
 
@@ -36,6 +37,7 @@ const SETTINGS = {
   accountDeletion: AccountDeletionSettings,
   stepUp: StepUpSettings,
   twoFactor: TwoFactorSettings,
+  passkeys: PasskeySettings,
 } as const;
 
 /** The name of a flow. */
@@ -68,7 +70,13 @@ export interface FlowNeeds {
   /** Whether the user directory lacks this operation. */
   readonly lacks: (operation: string) => boolean;
   readonly hasSignedCookies: boolean;
+  readonly baseUrl: string | undefined;
+  /** The optional packages that are asked for and not installed. */
+  readonly missing: readonly string[];
 }
+
+/** The optional package that a flow is built on: it is asked for when the application starts. */
+export const FLOW_PACKAGES: Readonly<Partial<Record<FlowName, string>>> = { passkeys: '@simplewebauthn/server' };
 
 /** The flows that mail a link, and the kinds of those mails. */
 const LINKS: Readonly<Partial<Record<FlowName, readonly LinkedMailKind[]>>> = {
@@ -86,6 +94,7 @@ const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
   accountDeletion: ['delete'],
   stepUp: [],
   twoFactor: [],
+  passkeys: [],
 };
 
 /** The flows whose settings are more than flags. */
@@ -93,10 +102,11 @@ const CHECKS: Readonly<
   Partial<Record<FlowName, (check: OptionChecker, label: string, settings: never, needs: FlowNeeds) => object>>
 > = {
   twoFactor: checkTwoFactor,
+  passkeys: checkPasskeys,
 };
 
 /** The flows that ask how the user of a session was authenticated, which a signed cookie does not say. */
-const NEED_ROWS: readonly FlowName[] = ['stepUp', 'twoFactor'];
+const NEED_ROWS: readonly FlowName[] = ['stepUp', 'twoFactor', 'passkeys'];
 
 /** The names among what stands beside the factory; mistakes are those of `checkFlows`. */
 export function flowNamesOf(named: unknown): FlowName[] {
@@ -167,6 +177,11 @@ function settingsOf(
   } else {
     for (const [key, value] of Object.entries(settings)) check.flag(`${label}.${key}`, value);
   }
+  const needed = FLOW_PACKAGES[name];
+  check.that(
+    needed === undefined || !needs.missing.includes(needed),
+    `${label} needs the package ${needed}, which is not installed: npm install ${needed}`,
+  );
   check.that(
     needs.hasMailer || LINKS[name] === undefined,
     `${label} needs mailer: a class that extends Mailer, and baseUrl, with which every link begins.`,

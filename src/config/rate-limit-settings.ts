@@ -37,6 +37,8 @@ export interface RateLimitEvents {
   password_reset_send: true;
   password_reset_ip: true;
   password_change: true;
+  /** Requests about logins by passkey from one address. */
+  passkey_ip: true;
 }
 
 export type RateLimitEvent = Extract<keyof RateLimitEvents, string>;
@@ -87,6 +89,7 @@ export class RateLimitSettings {
     password_reset_send: { limit: 3, window: minutes(15) },
     password_reset_ip: { limit: 10, window: minutes(15) },
     password_change: { limit: 5, window: minutes(15) },
+    passkey_ip: { limit: 30, window: minutes(15) },
   };
   backoff: BackoffSettings = new BackoffSettings();
   /**

@@ -43,6 +43,9 @@ export class TableSettings {
   /** Users who are mailed a code as their second step. Default `auth_email_factors`. */
   emailFactors: string = 'auth_email_factors';
 
+  /** The public keys of passkeys, with `flows.passkeys`. Default `auth_passkeys`. */
+  passkeys: string = 'auth_passkeys';
+
   /** Default `auth_audit_events`. */
   auditEvents: string = 'auth_audit_events';
 }

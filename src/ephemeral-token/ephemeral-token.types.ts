@@ -5,6 +5,7 @@ import type {
   EphemeralTokenRule,
   EphemeralTokenType,
   FirstFactor,
+  PasskeyPurpose,
 } from '../config/ephemeral-token-settings.js';
 import { columnKey, sha256Hex } from '../crypto/hash.js';
 import { INVISIBLE, normalizeLogin } from '../user/login-name.js';
@@ -64,6 +65,7 @@ interface FieldColumn {
 }
 const at = (field: string, column: Column): FieldColumn => ({ field, column, optional: false });
 const USERNAME = at('username', 'username');
+const REQUIRED_CHALLENGE = at('challengeId', 'challengeId');
 const CHALLENGE: FieldColumn = { field: 'challengeId', column: 'challengeId', optional: true };
 
 /** The columns of bambuddy that hold the fields of the built-in types. */
@@ -80,6 +82,8 @@ const COLUMNS = new Map<string, readonly FieldColumn[]>([
   ['email_change', [USERNAME]],
   ['email_revert', [at('account', 'username')]],
   ['totp_setup', [USERNAME, at('challengeId', 'challengeId')]],
+  ['passkey_register', [USERNAME, REQUIRED_CHALLENGE]],
+  ['passkey_assert', [REQUIRED_CHALLENGE]],
 ]);
 interface PayloadField {
   readonly isValid: (value: unknown) => boolean;
@@ -119,6 +123,8 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
       ['to', { isValid: isText }],
     ]),
   ],
+  ['passkey_register', new Map([['userHandle', { isValid: isText }]])],
+  ['passkey_assert', new Map([['purpose', { isValid: isPasskeyPurpose }]])],
   [
     'email_revert',
     new Map<string, PayloadField>([
@@ -273,6 +279,10 @@ function isPendingProofs(value: unknown): boolean {
   const isTransport = transport === 'cookie' || transport === 'bearer';
   const areFlags = [remember, mustEnrol].every((flag) => flag === undefined || typeof flag === 'boolean');
   return isText(userId) && areProofs && isTransport && areFlags;
+}
+
+function isPasskeyPurpose(value: unknown): value is PasskeyPurpose {
+  return value === 'login' || value === 'second_factor' || value === 'step_up';
 }
 
 function isText(value: unknown): value is string {

@@ -27,9 +27,7 @@ export type AuthEvent =
   | BrowserUntrusted
   | StepUpSucceeded
   | StepUpRefused
-  | FactorAdded
-  | FactorRemoved
-  | FactorDisabled
+  | PasskeyCloneSuspected
   | LoggedOut
   | SessionCreated
   | SessionImported
@@ -201,25 +199,15 @@ export interface StepUpRefused extends EventBase<'step_up.refused'>, StepUpAttem
   readonly reason: AuthErrorCode;
 }
 
-interface OfFactor {
-  readonly userId: string;
-  /** Its method, such as `passkey`. */
-  readonly factor: string;
-  /** The client's address, if known. */
-  readonly ip: string | null;
-}
-
-/** An account has another way to prove who it is. With a `mailer` the owner has been told. */
-export interface FactorAdded extends EventBase<'factor.added'>, OfFactor {}
-
-/** It has one less. With a `mailer` the owner has been told. */
-export interface FactorRemoved extends EventBase<'factor.removed'>, OfFactor {}
-
 /**
- * A factor has had so many wrong codes in a row that it proves nothing any more; others do. Its owner turns it off and on
- * again. With a `mailer` the owner has been told.
+ * The counter of a passkey was not above the one before, so there may be a copy of its authenticator. It proved nothing,
+ * and with a `mailer` the owner has been told. The passkey stays.
  */
-export interface FactorDisabled extends EventBase<'factor.disabled'>, OfFactor {}
+export interface PasskeyCloneSuspected extends EventBase<'passkey.clone_suspected'> {
+  readonly userId: string;
+  /** Its public name. */
+  readonly passkeyId: string;
+}
 
 /** A user has ended their own session, through the routes of this module or `HttpSessions`. */
 export interface LoggedOut extends EventBase<'logout'> {

@@ -50,6 +50,18 @@ export const newPasswordField = (what: string) =>
     .string(NEW_PASSWORD)
     .describe(`${what} It must not be too short, too long or easy to guess; any characters may be used.`);
 
+const MAX_NAME_LENGTH = 100;
+const NAME = `must be a name of 1 to ${MAX_NAME_LENGTH} characters, none of them invisible`;
+
+/** A name that a user gives to something of theirs. */
+export const nameField = (what: string) =>
+  z
+    .string(NAME)
+    .max(4 * MAX_NAME_LENGTH, NAME)
+    .transform((name) => name.normalize('NFC').trim())
+    .refine((name) => name !== '' && [...name].length <= MAX_NAME_LENGTH && !INVISIBLE.test(name), NAME)
+    .describe(`${what} It ${NAME}.`);
+
 /** A mailed token. Whether it is one of ours is not a question of form: all that cannot be used is `INVALID_LINK`. */
 export const tokenField = z.string(TOKEN).max(1_024, TOKEN).describe('The token from the mailed link.');
 

@@ -12,6 +12,7 @@ import {
   SecondFactorLoginService,
   type FactorResponse,
   type HeldLoginContext,
+  type OccasionOf,
   type SecondFactorLogin,
 } from '../login/second-factor-login.js';
 import { SessionScheme, type CookieValue } from '../login/session-scheme.js';
@@ -276,6 +277,21 @@ export class HttpSessions {
     const forgotten = await this.trusted.forget(userId);
     this.writer.add(response, this.trustedCookie.clear());
     return forgotten;
+  }
+
+  /**
+   * The user of a held login and what its challenge is bound to, for a factor that has to ask something before, as a
+   * passkey does.
+   *
+   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a token that cannot be used, and a method that the user does not have.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
+   */
+  secondFactorOccasion(
+    request: HttpRequest,
+    factor: Omit<FactorResponse, 'challenges' | 'response'>,
+  ): Promise<OccasionOf> {
+    const challenges = this.flowCookie.values(SECOND_FACTOR, headerOf(request, 'cookie'));
+    return this.secondFactors.occasion({ ...factor, challenges });
   }
 
   /**

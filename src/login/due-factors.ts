@@ -16,7 +16,8 @@ export type DueFactors = 'nothing' | readonly string[];
  */
 export function dueFactors(proofs: readonly string[], enrolled: readonly string[]): DueFactors {
   if (aalOf(proofs) === 2) return 'nothing';
-  const hasProvedTwo = proofs.length > 1 && enrolled.some((method) => proofs.includes(method));
-  const methods = enrolled.filter((method) => !proofs.includes(method));
+  const isProved = (method: string) => proofs.includes(method) || proofs.includes(`${method}-presence`);
+  const hasProvedTwo = proofs.length > 1 && enrolled.some(isProved);
+  const methods = enrolled.filter((method) => !isProved(method));
   return hasProvedTwo || methods.length === 0 ? 'nothing' : methods;
 }

@@ -22,7 +22,8 @@ export class EnrolledFactors {
     if (this.isEmpty) return [];
     try {
       const enrolled = await Promise.all(this.factors.map((factor) => factor.isEnrolled(user)));
-      return this.factors.filter((_, i) => enrolled[i]);
+      const factors = this.factors.filter((_, i) => enrolled[i]);
+      return factors.every(({ isFallback }) => isFallback) ? [] : factors;
     } catch (error) {
       throw asAuthError(error, 'A second factor');
     }

@@ -19,8 +19,11 @@ export interface FactorResponseOf {
 
 /** What is to be done with a proof, and when. */
 export interface ProofWork<T> {
-  /** Done once the response is right. If it throws, the response is not spent. */
-  readonly work: () => Promise<T>;
+  /**
+   * Done once the response is right, with the proof's name in `Session.amr` if the response decides it. If it throws, the
+   * response is not spent.
+   */
+  readonly work: (proves?: string) => Promise<T>;
   /**
    * Whether the response is spent in the transaction of `work`; otherwise before it, for work that no rollback takes
    * back. Default true.
@@ -75,14 +78,13 @@ export class FactorProofs {
     const decision = await this.limits.consume('2fa_attempt', subject);
     if (!decision.allowed) throw rateLimited(decision);
     let done: T;
+    let used: string;
     try {
       const verified = await verify();
-      if (verified === false) throw refusedFactor();
-      const claim = async () => {
-        if (verified !== true && !(await verified())) throw refusedFactor();
-      };
-      if (!isJoined) await this.transaction.run(claim);
-      done = isJoined ? await this.transaction.run(() => claim().then(work)) : await work();
+      const claimed = isJoined ? await this.workOn(verified, work) : await this.workAfter(verified, work);
+      if (!claimed) throw refusedFactor();
+      done = claimed.done;
+      used = claimed.proves ?? factor;
     } catch (error) {
       const fault = asAuthError(error, 'A second factor');
       // Best effort, here and below: if it fails, one attempt too many is counted.
@@ -90,9 +92,29 @@ export class FactorProofs {
       else this.events.emit({ type: 'factor.refused', at: this.clock.now(), userId: user.id, factor, ip });
       throw fault;
     }
-    this.events.emitAfterTransaction({ type: 'factor.used', at: this.clock.now(), userId: user.id, factor, ip });
+    this.events.emitAfterTransaction({ type: 'factor.used', at: this.clock.now(), userId: user.id, factor: used, ip });
     await this.limits.clear('2fa_attempt', subject).catch(() => false);
     return done;
+  }
+
+  /** `null` if the response proved nothing, which is committed: a factor may have noted why. */
+  private workOn<T>(verified: boolean | FactorClaim, work: ProofWork<T>['work']): Promise<DoneWork<T> | null> {
+    return this.transaction.run(async () => ((await isClaimed(verified)) ? doneWith(verified, work) : null));
+  }
+
+  private async workAfter<T>(verified: boolean | FactorClaim, work: ProofWork<T>['work']): Promise<DoneWork<T> | null> {
+    return (await this.transaction.run(() => isClaimed(verified))) ? doneWith(verified, work) : null;
+  }
+
+  /**
+   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a method that the user does not have.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the factor did not answer.
+   */
+  async require(user: AuthUser, method: string): Promise<void> {
+    const factor = await this.factors.find(user, method).catch((error: unknown) => {
+      throw asAuthError(error, 'A second factor');
+    });
+    if (!factor) throw refusedFactor();
   }
 
   /**
@@ -118,6 +140,21 @@ export class FactorProofs {
       throw asAuthError(error, 'A second factor');
     }
   }
+}
+
+interface DoneWork<T> {
+  readonly done: T;
+  /** What the response has proved, if it decides that. */
+  readonly proves: string | undefined;
+}
+
+async function doneWith<T>(verified: boolean | FactorClaim, work: ProofWork<T>['work']): Promise<DoneWork<T>> {
+  const proves = typeof verified === 'function' ? verified.proves : undefined;
+  return { done: await work(proves), proves };
+}
+
+async function isClaimed(verified: boolean | FactorClaim): Promise<boolean> {
+  return typeof verified === 'boolean' ? verified : verified();
 }
 
 /** The response proved nothing. */

@@ -46,6 +46,12 @@ export interface EnrollingLogin {
   readonly user: AuthUser;
 }
 
+/** Who is to prove something, and for what. */
+export interface OccasionOf {
+  readonly user: AuthUser;
+  readonly occasion: FactorOccasion;
+}
+
 /** A completed login, and how its client keeps the session: as it was asked for with the first factor. */
 export type SecondFactorLogin = CompletedLogin & { readonly transport: TokenTransport };
 
@@ -92,8 +98,8 @@ export class SecondFactorLoginService {
     try {
       // The first factor is not asked for again.
       if (held.mustEnrol || held.proofs.includes(method)) throw refusedFactor();
-      const work = async () => {
-        const completed = await this.finish({ login: { token, challenges }, held, user }, method, context);
+      const work = async (proves = method) => {
+        const completed = await this.finish({ login: { token, challenges }, held, user }, proves, context);
         if (!trustBrowser || completed.transport !== 'cookie') return completed;
         // In the transaction that has opened the session: whatever ends the account's access from now on ends it too.
         const trustedBrowser = await this.trusted.trust(user, context.trustedBrowsers ?? [], ip);
@@ -163,6 +169,20 @@ export class SecondFactorLoginService {
     const user = held && (await this.ownerOf(held));
     if (!held || !user || held.proofs.includes(method)) throw refusedFactor();
     await this.proofs.request(user, method, { ip, occasion: occasionOf(token) });
+  }
+
+  /**
+   * The user of a held login and what its challenge is bound to, for a factor that has to ask something before.
+   *
+   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a token that cannot be used, and a method that the user does not have.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
+   */
+  async occasion({ token, challenges = [], method }: Omit<FactorResponse, 'response'>): Promise<OccasionOf> {
+    const held = await this.pending.find(token, challenges);
+    const user = held && (await this.ownerOf(held));
+    if (!held || !user || held.proofs.includes(method)) throw refusedFactor();
+    await this.proofs.require(user, method);
+    return { user, occasion: occasionOf(token) };
   }
 
   /** The account, if it is as it was at the first factor. */

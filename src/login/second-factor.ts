@@ -23,9 +23,14 @@ export interface FactorRequest extends FactorContext {
 
 /**
  * Spends a response that is right, in one conditional statement: true for at most one of parallel calls. It is called in
- * the transaction that opens the session, so that after a fault the response can be used again.
+ * the transaction that opens the session, so that after a fault the response can be used again. What it writes and then
+ * returns false is committed.
  */
-export type FactorClaim = () => Promise<boolean>;
+export interface FactorClaim {
+  (): Promise<boolean>;
+  /** The proof's name in `Session.amr`, if the response decides it. Default: the factor's `method`. */
+  readonly proves?: string;
+}
 
 /**
  * Another way in which a user proves who they are, after the first: a code of an authenticator, a passkey, one of your
@@ -53,6 +58,9 @@ export type FactorClaim = () => Promise<boolean>;
 export abstract class SecondFactor {
   /** Its name in `Session.amr`, such as `totp`; `aalOf` says what it is worth. */
   abstract readonly method: string;
+
+  /** Whether it only stands in for another factor, as backup codes do: a user who has no other has none. Default false. */
+  readonly isFallback: boolean = false;
 
   /** Whether this user has it. Asked at every login, also within a transaction that holds a connection: be quick. */
   abstract isEnrolled(user: AuthUser): Promise<boolean>;

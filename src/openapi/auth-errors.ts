@@ -77,6 +77,19 @@ export function errorsOf({ takesJwts, asksSecondFactor }: RouteFacts) {
       ...errorAnswer('CROSS_ORIGIN_REQUEST'),
       description: 'A page of another origin sent the request.',
     },
+    AuthPasskeyRefused: {
+      ...errorAnswer('PASSKEY_REFUSED'),
+      description: "The options that it answers are unknown, used, expired or another session's, or it is not valid.",
+    },
+    AuthPasskeyLimit: { ...errorAnswer('PASSKEY_LIMIT'), description: 'The user has as many as an account can have.' },
+    AuthPasskeyNotFound: {
+      ...errorAnswer('PASSKEY_NOT_FOUND'),
+      description: 'The user has no passkey with this id.',
+    },
+    AuthLastLoginMethod: {
+      ...errorAnswer('LAST_LOGIN_METHOD'),
+      description: 'Without it nobody could log in to the account.',
+    },
     AuthSessionNotFound: {
       ...errorAnswer('SESSION_NOT_FOUND'),
       description: 'The user has no session with this handle.',

@@ -113,7 +113,11 @@ const WITHOUT_SESSION: ReadonlySet<ErrorName> = new Set([
   'AuthEnrolmentRefused',
   'AuthPasswordRefused',
 ]);
-const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set([...WITHOUT_SESSION, 'AuthInvalidCredentials']);
+const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set([
+  ...WITHOUT_SESSION,
+  'AuthInvalidCredentials',
+  'AuthSecondFactorRefused',
+]);
 /** RFC 9470: what is asked for stands beside the scheme. */
 const ASKS_FOR_MORE: ReadonlySet<ErrorName> = new Set(['AuthNotFresh', 'AuthPasswordRefused', 'AuthEnrolmentRefused']);
 const UNLIMITED: ReadonlySet<ErrorName> = new Set(['AuthCrossOrigin', 'AuthBodyTooLarge']);

@@ -2,6 +2,7 @@ import { accountPaths } from './account-paths.js';
 import type { Description } from './description.js';
 import { emailCodePaths } from './email-code-paths.js';
 import type { Handler } from './mounted-routes.js';
+import { passkeyPaths } from './passkey-paths.js';
 import { passwordPaths } from './password-paths.js';
 import { registrationPaths } from './registration-paths.js';
 import { secondFactorPaths } from './second-factor-paths.js';
@@ -19,4 +20,5 @@ export const authPaths: Readonly<Record<Handler, Description>> = {
   ...stepUpPaths,
   ...twoFactorPaths,
   ...emailCodePaths,
+  ...passkeyPaths,
 };

@@ -29,10 +29,17 @@ import {
   RegistrationConfirmationBody,
   RegistrationResendBody,
 } from '../http/flows/registration.controller.js';
+import { HeldLoginBody, PasskeyBody, PasskeyLoginBody, PasskeyNameBody } from '../http/flows/passkey.controller.js';
 import { StepUpBody, StepUpRequestBody } from '../http/flows/step-up.controller.js';
 import { NoFieldsBody, TotpEnableBody, TotpSetupBody } from '../http/flows/two-factor.controller.js';
 import { ForgottenPasswordBody, PasswordResetBody } from '../http/flows/password-reset.controller.js';
 import { loginBodySchema } from '../http/login-body.js';
+import {
+  PasskeyAnswer,
+  PasskeyCreationAnswer,
+  PasskeyListAnswer,
+  PasskeyRequestAnswer,
+} from '../http/passkey-answers.js';
 import type { RouteFacts } from './route-facts.js';
 
 /** The bodies that routes take. */
@@ -54,6 +61,10 @@ export const BODIES = {
   AuthTotpSetup: () => TotpSetupBody,
   AuthTotpProof: () => TotpEnableBody,
   AuthNoFields: () => NoFieldsBody,
+  AuthNewPasskey: () => PasskeyBody,
+  AuthPasskeyName: () => PasskeyNameBody,
+  AuthPasskeyProof: () => PasskeyLoginBody,
+  AuthHeldLogin: () => HeldLoginBody,
 };
 export type BodyName = keyof typeof BODIES;
 
@@ -80,5 +91,9 @@ export const SCHEMAS = {
   AuthTwoFactor: TwoFactorAnswer,
   AuthTotpSecret: TotpSetupAnswer,
   AuthChangedFactors: ChangedFactorsAnswer,
+  AuthPasskey: PasskeyAnswer,
+  AuthPasskeys: PasskeyListAnswer,
+  AuthPasskeyCreation: PasskeyCreationAnswer,
+  AuthPasskeyRequest: PasskeyRequestAnswer,
 };
 export type SchemaName = keyof typeof SCHEMAS;

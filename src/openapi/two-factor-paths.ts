@@ -1,13 +1,5 @@
 import type { Description } from './description.js';
 
-const REFUSALS = [
-  'AuthCrossOrigin',
-  'AuthBodyTooLarge',
-  'AuthInvalidInput',
-  'AuthRateLimited',
-  'AuthUnavailable',
-] as const;
-
 const REFUSALS_OF_HASHES = [
   'AuthCrossOrigin',
   'AuthBodyTooLarge',
@@ -84,6 +76,13 @@ export const twoFactorPaths = {
     done: 'If there was something to send, it is on its way.',
     answer: 'AuthDone',
     limited: true,
-    errors: ['AuthFactorRefused', ...REFUSALS],
+    errors: [
+      'AuthFactorRefused',
+      'AuthCrossOrigin',
+      'AuthBodyTooLarge',
+      'AuthInvalidInput',
+      'AuthRateLimited',
+      'AuthUnavailable',
+    ],
   },
 } satisfies Record<string, Description>;

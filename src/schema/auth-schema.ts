@@ -7,6 +7,7 @@ import { EmailFactorEntity, emailFactorEntityFor } from './entities/email-factor
 import { entityOnTable } from './entities/entity-on-table.js';
 import { EphemeralTokenEntity } from './entities/ephemeral-token.entity.js';
 import { JwtSessionEntity, jwtSessionEntityFor } from './entities/jwt-session.entity.js';
+import { PasskeyEntity, passkeyEntityFor } from './entities/passkey.entity.js';
 import { PasswordAttemptEntity } from './entities/password-attempt.entity.js';
 import { RateLimitEventEntity } from './entities/rate-limit-event.entity.js';
 import { RevokedTokenEntity } from './entities/revoked-token.entity.js';
@@ -22,6 +23,7 @@ import { createEmailFactors } from './migrations/create-email-factors.js';
 import { createEphemeralTokens } from './migrations/create-ephemeral-tokens.js';
 import { createInvalidationKey } from './migrations/create-invalidation-key.js';
 import { createJwtSessions } from './migrations/create-jwt-sessions.js';
+import { createPasskeys } from './migrations/create-passkeys.js';
 import { createPasswordAttempts } from './migrations/create-password-attempts.js';
 import { createRateLimits } from './migrations/create-rate-limits.js';
 import { createRevokedTokens } from './migrations/create-revoked-tokens.js';
@@ -93,6 +95,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
   const totp = userId === undefined ? TotpEntity : totpEntityFor(userId);
   const backupCode = userId === undefined ? BackupCodeEntity : backupCodeEntityFor(userId);
   const emailFactor = userId === undefined ? EmailFactorEntity : emailFactorEntityFor(userId);
+  const passkey = userId === undefined ? PasskeyEntity : passkeyEntityFor(userId);
   return [
     ...(userId === undefined ? [users] : []),
     entityOnTable(session, tables.sessions, new Map([[UserEntity, users]])),
@@ -104,6 +107,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
     entityOnTable(totp, tables.totp, new Map([[UserEntity, users]])),
     entityOnTable(backupCode, tables.backupCodes, new Map([[UserEntity, users]])),
     entityOnTable(emailFactor, tables.emailFactors, new Map([[UserEntity, users]])),
+    entityOnTable(passkey, tables.passkeys, new Map([[UserEntity, users]])),
     entityOnTable(AuditEventEntity, tables.auditEvents),
   ];
 }
@@ -127,6 +131,7 @@ function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterfa
     ...(settings.userId === undefined ? [addAccountFields(settings)] : []),
     createTwoFactor(settings),
     createEmailFactors(settings),
+    createPasskeys(settings),
   ];
 }
 

@@ -61,6 +61,22 @@ const REQUIRED: Readonly<Record<TableKey, Readonly<Record<string, readonly strin
     created_at: ['timestamptz'],
   },
   emailFactors: { user_id: [], enabled_at: ['timestamptz'], failures: ['int4'] },
+  passkeys: {
+    id: ['uuid'],
+    user_id: [],
+    user_handle: TEXT,
+    credential_id: TEXT,
+    public_key: ['bytea'],
+    sign_count: INTEGER,
+    aaguid: ['uuid'],
+    transports: ['_text'],
+    multi_device: ['bool'],
+    backed_up: ['bool'],
+    name: TEXT,
+    created_at: ['timestamptz'],
+    last_used_at: ['timestamptz'],
+    clone_suspected_at: ['timestamptz'],
+  },
   auditEvents: {
     id: ['int8'],
     type: TEXT,
@@ -101,7 +117,14 @@ const ADDED: Readonly<Partial<Record<TableKey, Readonly<Record<string, readonly 
 };
 
 /** Those whose `user_id` has the type of the users' ids. */
-const OF_USERS: ReadonlySet<TableKey> = new Set(['sessions', 'jwtSessions', 'totp', 'backupCodes']);
+const OF_USERS: ReadonlySet<TableKey> = new Set([
+  'sessions',
+  'jwtSessions',
+  'totp',
+  'backupCodes',
+  'emailFactors',
+  'passkeys',
+]);
 
 const USER_ID: Readonly<Record<UserIdType, readonly string[]>> = {
   uuid: ['uuid'],

@@ -15,6 +15,7 @@ export class SchemaNames {
   readonly totp: string;
   readonly backupCodes: string;
   readonly emailFactors: string;
+  readonly passkeys: string;
   readonly auditEvents: string;
   readonly invalidationKey: string;
 
@@ -32,6 +33,7 @@ export class SchemaNames {
     this.totp = this.qualified(tables.totp);
     this.backupCodes = this.qualified(tables.backupCodes);
     this.emailFactors = this.qualified(tables.emailFactors);
+    this.passkeys = this.qualified(tables.passkeys);
     this.auditEvents = this.qualified(tables.auditEvents);
     this.invalidationKey = this.qualified(INVALIDATION_KEY);
   }

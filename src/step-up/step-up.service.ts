@@ -8,6 +8,7 @@ import { LoginService, type TokenTransport } from '../login/login.service.js';
 import { PasswordLogin } from '../login/password-login.js';
 import type { CookieValue } from '../login/session-scheme.js';
 import type { FactorOccasion } from '../login/second-factor.js';
+import type { OccasionOf } from '../login/second-factor-login.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
 import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';
 import type { SessionContext } from '../session/session.service.js';
@@ -133,7 +134,7 @@ export class StepUpService {
     try {
       const user = await this.ownerOf(session);
       const authenticatedAt = this.clock.now();
-      const work = () => this.elevate(user, session, method, { ...context, authenticatedAt });
+      const work = (proves = method) => this.elevate(user, session, proves, { ...context, authenticatedAt });
       // Another storage does not take part in the transaction: were it rolled back, the session would have lost its token.
       const isJoined = this.sessions.joinsTransactions || isSelfContained(session);
       return await this.factors.prove(
@@ -162,6 +163,19 @@ export class StepUpService {
    */
   async request(session: Session, method: StepUpMethod, { ip = null }: StepUpContext = {}): Promise<void> {
     await this.factors.request(await this.ownerOf(session), method, { ip, occasion: occasionOf(session) });
+  }
+
+  /**
+   * The user of a session and what its challenge is bound to, for a factor that has to ask something before.
+   *
+   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a method that the user does not have.
+   * @throws {AuthError} `UNAUTHENTICATED` if the account is gone.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
+   */
+  async occasion(session: Session, method: StepUpMethod): Promise<OccasionOf> {
+    const user = await this.ownerOf(session);
+    await this.factors.require(user, method);
+    return { user, occasion: occasionOf(session) };
   }
 
   private async elevate(

@@ -316,6 +316,7 @@ const RULES: Readonly<Record<FlowName, readonly Rule[]>> = {
     ],
   ],
   twoFactor: [],
+  passkeys: [],
   stepUp: [
     [
       'F83, F84: only the own password steps up, and the old token does not follow',

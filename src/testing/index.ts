@@ -6,3 +6,5 @@ export type { EmbeddedPostgres, EmbeddedPostgresOptions } from './embedded-postg
 export { MemoryMailer } from './memory-mailer.js';
 export { flowContract } from './flow-contract.js';
 export type { FlowContractOptions, FlowRule } from './flow-contract.js';
+export { VirtualAuthenticator } from './virtual-authenticator.js';
+export type { DevToolsSession, VirtualAuthenticatorOptions, VirtualCredential } from './virtual-authenticator.js';

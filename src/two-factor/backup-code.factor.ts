@@ -18,6 +18,7 @@ export interface IssuedBackupCodes {
 @Injectable()
 export class BackupCodeFactor extends SecondFactor {
   readonly method = 'backup-code';
+  override readonly isFallback = true;
 
   constructor(
     private readonly store: BackupCodeStore,

@@ -48,6 +48,7 @@ const FLOWS = {
   accountDeletion: {},
   stepUp: {},
   twoFactor: {},
+  passkeys: { rpName: 'Notes' },
 } satisfies Record<FlowName, object>;
 
 const unlimited = { limit: 100_000 };

@@ -40,6 +40,8 @@ export interface TestAppOptions {
   platform?: Platform;
   /** Where the clock stands, in epoch ms. Default: that of `FrozenClock`. */
   startAt?: number;
+  /** The port to listen on, at localhost. Default: any. */
+  port?: number;
   /** Listens on this Unix socket instead of a port. */
   socketPath?: string;
   auth?: Partial<AuthOptions> & AuthModuleExtras;
@@ -122,7 +124,7 @@ async function listeningApp(
   });
   options.configure?.(app);
   try {
-    await (options.socketPath ? app.listen(options.socketPath) : app.listen(0, '127.0.0.1'));
+    await (options.socketPath ? app.listen(options.socketPath) : app.listen(options.port ?? 0, '127.0.0.1'));
   } catch (error) {
     // What did boot has connections, which keep this process alive.
     await app.close();

@@ -25,6 +25,8 @@ export const BUILT_IN: { [Type in BuiltIn]: Example<Type> } = {
   register: [{ email: 'new@example.com', passwordHash: '$argon2id$…' }, undefined, hours(24)],
   email_change: [{ username: ADA, account: '7', from: ADA, to: 'new@example.com' }, undefined, hours(1)],
   totp_setup: [{ username: ADA, challengeId: 'a session', sealedSecret: 'sealed' }, 'a session', minutes(10)],
+  passkey_register: [{ username: ADA, challengeId: 'a session', userHandle: 'h' }, 'a session', minutes(5)],
+  passkey_assert: [{ purpose: 'login', challengeId: 'a browser' }, 'a browser', minutes(5)],
   email_revert: [
     { account: '0b9d2c6e-0000-4000-8000-000000000000', from: 'old@example.com', changedAt: 1 },
     undefined,

@@ -265,7 +265,7 @@ function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Ro
 
 function flowRows({ flows, ephemeralTokens, mail, password, rateLimits }: AuthConfig): Row[] {
   const link = ephemeralTokens.get('register')!;
-  const changes = [flows.passwordReset, flows.passwordChange, flows.emailChange, flows.accountDeletion];
+  const changes = [flows.passkeys, flows.passwordReset, flows.passwordChange, flows.emailChange, flows.accountDeletion];
   const asks = [flows.registration, flows.passwordReset, flows.emailChange].some((flow) => flow !== undefined);
   const { mail_ip: address, mail_network: network, password_change: guesses } = rateLimits.policies;
   const perWindow = ({ limit, window }: { limit: number; window: number }) => `${limit} in ${spelled(window)}`;
@@ -291,9 +291,22 @@ function flowRows({ flows, ephemeralTokens, mail, password, rateLimits }: AuthCo
     ['E10', 'A6.4.1', 'Mailed registration', spelled(link.ttl), link.ttl > hours(24) && 'at most 24 h'],
     ['E10', 'A6.4.1', 'Mailboxes are proven', 'before there is an account'],
   ];
+  const { passkeys } = flows;
+  const ofPasskeys: Row[] = passkeys
+    ? [
+        [
+          'F72',
+          'A6.3.3',
+          'A phishing-resistant factor',
+          `passkeys of ${passkeys.rpId}, used at ${passkeys.origins!.join(', ')}`,
+        ],
+        ['F72', 'N2.2.2', 'Logins by passkey', 'the user is verified'],
+      ]
+    : [];
   return [
     ['F11', 'A6.3.4', 'Every way in asks for the same factors', 'sessions begin in LoginService only'],
     ['F54', 'A6.3.6', 'A mailed code or link is a second factor', 'no'],
+    ...ofPasskeys,
     ...(flows.registration ? ofRegistration : []),
     ...(flows.registration || flows.passwordReset || flows.passwordChange ? ofPasswords : []),
     ...(flows.passwordChange ? ofChange : []),

@@ -4,8 +4,10 @@ import { AccountDeletionController } from './account-deletion.controller.js';
 import { EmailChangeController } from './email-change.controller.js';
 import { EmailCodeController } from './email-code.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
+import { PasskeyController } from './passkey.controller.js';
 import { RegistrationController } from './registration.controller.js';
 import { StepUpController } from './step-up.controller.js';
+import { StepUpPasskeyController } from './step-up-passkey.controller.js';
 import { PasswordResetController } from './password-reset.controller.js';
 import { TrustedBrowserController } from './trusted-browser.controller.js';
 import { TwoFactorController } from './two-factor.controller.js';
@@ -19,7 +21,13 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type | readonly Type[]>>> =
   accountDeletion: AccountDeletionController,
   stepUp: StepUpController,
   twoFactor: [TwoFactorController, EmailCodeController, TrustedBrowserController],
+  passkeys: PasskeyController,
 };
+
+/** The routes that need several flows. */
+const JOINT_CONTROLLERS: readonly { readonly flows: readonly FlowName[]; readonly controller: Type }[] = [
+  { flows: ['stepUp', 'passkeys'], controller: StepUpPasskeyController },
+];
 
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
 export type FlowHandler =
@@ -31,15 +39,21 @@ export type FlowHandler =
   | keyof StepUpController
   | keyof TwoFactorController
   | keyof EmailCodeController
-  | keyof TrustedBrowserController;
+  | keyof TrustedBrowserController
+  | keyof PasskeyController
+  | keyof StepUpPasskeyController;
 
 /** The classes that have the routes of these flows. */
 function flowControllersOf(flows: readonly FlowName[]): Type[] {
-  return flows.flatMap((flow) => CONTROLLERS[flow] ?? []);
+  const joint = JOINT_CONTROLLERS.filter((one) => one.flows.every((flow) => flows.includes(flow)));
+  return [...flows.flatMap((flow) => CONTROLLERS[flow] ?? []), ...joint.map(({ controller }) => controller)];
 }
 
 /** The controllers of all flows, named or not. */
-export const FLOW_CONTROLLERS: readonly Type[] = Object.values(CONTROLLERS).flat();
+export const FLOW_CONTROLLERS: readonly Type[] = [
+  ...Object.values(CONTROLLERS).flat(),
+  ...JOINT_CONTROLLERS.map(({ controller }) => controller),
+];
 
 /** The routes of these flows below `path`: classes of their own for every module instance, as `authControllerAt`. */
 export function flowControllersAt(path: string, flows: readonly FlowName[]): Type[] {

@@ -2,12 +2,13 @@ import { Body, Header, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/commo
 import { z } from 'zod';
 import { AuthError } from '../../auth.errors.js';
 import { AuthConfig } from '../../config/auth-config.js';
+import { PasskeyAssertionSchema } from '../../passkey/passkey-responses.js';
 import { iso, shown, type DoneAnswer, type LoginAnswer, type TokenAnswer } from '../answers.js';
 import type { AuthRequest } from '../auth-request.js';
 import { Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
-import { codeField } from '../fields.js';
+import { CODE, codeField } from '../fields.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
 import { RateLimit } from '../rate-limit.decorator.js';
@@ -22,11 +23,15 @@ export const SecondFactorRequestBody = z.strictObject({
   method: z.string(METHOD).min(1, METHOD).max(64, METHOD).describe('Which of the methods it is.'),
 });
 export const SecondFactorBody = SecondFactorRequestBody.extend({
-  code: codeField,
+  code: codeField.optional(),
+  response: PasskeyAssertionSchema.optional(),
   trustBrowser: z
     .boolean('must be true or false')
     .optional()
     .describe('Whether to leave the second step out in this browser for a while, where that is offered.'),
+}).refine(({ code, response }) => (code === undefined) !== (response === undefined), {
+  error: `${CODE}, or else there must be a response of a passkey, not both`,
+  path: ['code'],
 });
 
 /** The second step of a login: see `secondFactors`. */
@@ -60,9 +65,10 @@ export class SecondFactorController {
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
   ): Promise<LoginAnswer | TokenAnswer> {
-    const { code, ...rest } = parseBody(SecondFactorBody, body, 'a second step');
+    const { code, response: passkey, ...rest } = parseBody(SecondFactorBody, body, 'a second step');
     if (rest.trustBrowser !== undefined) this.requireTrust();
-    const started = await this.http.completeSecondFactor(request, response, { ...rest, response: code });
+    const proof = code ?? JSON.stringify(passkey);
+    const started = await this.http.completeSecondFactor(request, response, { ...rest, response: proof });
     const answer = { status: 'authenticated', user: shown(started.user), expiresAt: iso(started.expiresAt) } as const;
     return started.token === undefined ? answer : { ...answer, token: started.token, tokenType: 'Bearer' };
   }

@@ -1,5 +1,6 @@
 import { Body, Get, Header, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/common';
 import { z } from 'zod';
+import { PasskeyAssertionSchema } from '../../passkey/passkey-responses.js';
 import type { Session } from '../../session/session.js';
 import { StepUpService, type SteppedUp } from '../../step-up/step-up.service.js';
 import { iso, type DoneAnswer, type StepUpAnswer, type StepUpStateAnswer } from '../answers.js';
@@ -22,13 +23,16 @@ export const StepUpBody = z
     method: methodField.describe('How the user proves who they are: `password`, or the method of a second factor.'),
     password: passwordField('The password of the account, if that is the method.').optional(),
     code: codeField.optional(),
+    response: PasskeyAssertionSchema.optional(),
   })
-  .superRefine(({ method, password, code }, context) => {
-    const [needed, other] = method === 'password' ? (['password', 'code'] as const) : (['code', 'password'] as const);
-    const given = { password, code };
+  .superRefine(({ method, ...given }, context) => {
+    const needed = method === 'password' ? 'password' : given.response === undefined ? 'code' : 'response';
     const needs = needed === 'code' ? CODE : PASSWORD;
     if (given[needed] === undefined) context.addIssue({ code: 'custom', path: [needed], message: needs });
-    if (given[other] !== undefined) context.addIssue({ code: 'custom', path: [other], message: 'is not a field here' });
+    for (const other of ['password', 'code', 'response'] as const) {
+      if (other === needed || given[other] === undefined) continue;
+      context.addIssue({ code: 'custom', path: [other], message: 'is not a field here' });
+    }
   });
 
 export const StepUpRequestBody = z.strictObject({
@@ -64,13 +68,13 @@ export class StepUpController {
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
   ): Promise<StepUpAnswer> {
-    const { method, password, code } = parseBody(StepUpBody, body, 'a step-up');
+    const { method, password, code, response: passkey } = parseBody(StepUpBody, body, 'a step-up');
     let stepped: SteppedUp | undefined;
     const { token } = await this.http.replace(request, response, async (context) => {
       stepped =
         method === 'password'
           ? await this.stepUps.byPassword(session, password!, context)
-          : await this.stepUps.byFactor(session, method, code!, context);
+          : await this.stepUps.byFactor(session, method, code ?? JSON.stringify(passkey), context);
       return stepped;
     });
     const { aal, amr, authenticatedAt } = stepped!.session;

@@ -1,0 +1,235 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { asAuthError, AuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { relyingPartyOf, type RelyingParty } from '../config/passkey-settings.js';
+import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
+import { AuthEvents } from '../events/auth-events.js';
+import { aalOf } from '../login/assurance.js';
+import { StepUpMethods } from '../login/step-up-methods.js';
+import { TrustedBrowsers } from '../login/trusted-browsers.js';
+import { OwnerNotices } from '../mail/owner-notices.js';
+import { AuthTransaction } from '../postgres/auth-transaction.js';
+import type { Session } from '../session/session.js';
+import { SessionService } from '../session/session.service.js';
+import { SessionStore } from '../session/session.store.js';
+import { normalizeLogin } from '../user/login-name.js';
+import type { AuthUser } from '../user/user.directory.js';
+import { creationOptions, type PasskeyCreationOptions } from './ceremony-options.js';
+import { PasskeyRefusal } from './passkey-refusal.js';
+import { PasskeyStore, type StoredPasskey } from './passkey.store.js';
+import { challengeOf, WebAuthn, type PasskeyRegistrationResponse, type RegisteredKey } from './webauthn.js';
+
+/** A passkey as its user sees it. Instants are epoch milliseconds. */
+export type Passkey = Pick<
+  StoredPasskey,
+  'id' | 'name' | 'createdAt' | 'lastUsedAt' | 'cloneSuspectedAt' | 'aaguid' | 'transports' | 'multiDevice' | 'backedUp'
+>;
+
+/** Whose passkeys are changed, and in which session. */
+export interface PasskeyOwner {
+  readonly user: AuthUser;
+  /** The live session of the request. */
+  readonly session: Session;
+  /** The client's address, if known. */
+  readonly ip?: string | null;
+}
+
+/** How many passkeys a user has at most. */
+export const MAX_PASSKEYS = 20;
+const DEFAULT_NAME = 'Passkey';
+const USER_HANDLE_BYTES = 64;
+const METHOD = 'passkey';
+
+/**
+ * The passkeys of an account: added, listed, renamed and removed by its owner. To add or remove one, the session must be
+ * fresh (`flows.freshness`) and have proved as much as the account can (OWASP ASVS 7.5.1): neither a stolen cookie nor a
+ * login that waits for its second factor adds one. With a `mailer` the owner is told.
+ *
+ * @example
+ * ```ts
+ * const options = await passkeys.creationOptions({ user, session: current });
+ * // The browser makes `response` of them.
+ * const { id, name } = await passkeys.register({ user, session: current }, response, { name: 'Laptop' });
+ * ```
+ */
+@Injectable()
+export class PasskeyService {
+  private readonly ttl: number;
+  private readonly party: RelyingParty;
+
+  constructor(
+    private readonly webauthn: WebAuthn,
+    private readonly passkeys: PasskeyStore,
+    private readonly tokens: EphemeralTokenService,
+    private readonly stepUps: StepUpMethods,
+    private readonly sessions: SessionService,
+    private readonly trusted: TrustedBrowsers,
+    private readonly store: SessionStore,
+    private readonly notices: OwnerNotices,
+    private readonly transaction: AuthTransaction,
+    private readonly clock: Clock,
+    private readonly events: AuthEvents,
+    { ephemeralTokens, flows }: AuthConfig,
+  ) {
+    this.ttl = ephemeralTokens.get('passkey_register')!.ttl;
+    this.party = relyingPartyOf(flows.passkeys!);
+  }
+
+  /**
+   * What the browser needs to make a passkey. They can be used once, for five minutes and in this session; those that
+   * were handed out before for this account are void.
+   *
+   * @throws {AuthError} `STEP_UP_REQUIRED` if the session is not fresh, or has proved less than the account can.
+   * @throws {AuthError} `PASSKEY_LIMIT` if the user has 20 of them.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async creationOptions({ user, session }: PasskeyOwner): Promise<PasskeyCreationOptions> {
+    await this.demand(session);
+    const others = await this.passkeys.listByUser(user.id);
+    if (others.length >= MAX_PASSKEYS) throw full();
+    const userHandle = others[0]?.userHandle ?? randomBytes(USER_HANDLE_BYTES).toString('base64url');
+    const username = normalizeLogin(user.email);
+    const challenge = await this.tokens.issue('passkey_register', {
+      username,
+      challengeId: session.handle,
+      userHandle,
+    });
+    return creationOptions(this.party, { userHandle, login: user.email }, { challenge, timeout: this.ttl, others });
+  }
+
+  /**
+   * Stores the passkey that the browser has made of the options, once. Emits `factor.added`, and tells the owner.
+   *
+   * @throws {AuthError} `STEP_UP_REQUIRED` as above.
+   * @throws {AuthError} `PASSKEY_REFUSED` if the response does not answer options of this session, or they were used or
+   *   have expired, or the passkey is registered already. Nothing is stored.
+   * @throws {AuthError} `PASSKEY_LIMIT` if the user has 20 of them, also with concurrent calls.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing is stored or spent.
+   */
+  async register(
+    { user, session, ip = null }: PasskeyOwner,
+    response: PasskeyRegistrationResponse,
+    { name = DEFAULT_NAME }: { name?: string | undefined } = {},
+  ): Promise<Passkey> {
+    await this.demand(session);
+    const challenge = challengeOf(response) ?? '';
+    const username = normalizeLogin(user.email);
+    const held = await this.tokens.peek('passkey_register', challenge, session.handle);
+    if (held?.username !== username) throw refused('Its challenge is unknown, spent, expired or of another session.');
+    const key = await this.verified(response, challenge);
+    const passkey = await this.transaction.run(async () => {
+      const spent = await this.tokens.consume('passkey_register', challenge, session.handle);
+      if (!spent) throw refused('Its challenge was used meanwhile.');
+      const at = this.clock.now();
+      const { userHandle } = spent;
+      const added = { ...key, id: randomUUID(), userId: user.id, userHandle, name, createdAt: at };
+      const outcome = await this.passkeys.add(added, MAX_PASSKEYS);
+      if (outcome === 'full') throw full();
+      if (outcome === 'refused') throw refused('It is registered already, or was made for another user handle.');
+      await this.trusted.forget(user.id);
+      this.notices.tell(user, 'factor_added', { factor: METHOD });
+      this.events.emitAfterTransaction({ type: 'factor.added', at, userId: user.id, factor: METHOD, ip });
+      return { ...added, lastUsedAt: null, cloneSuspectedAt: null };
+    });
+    return shown(passkey);
+  }
+
+  /**
+   * The user's passkeys, the oldest first.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async list(userId: string): Promise<Passkey[]> {
+    return (await this.passkeys.listByUser(userId)).map(shown);
+  }
+
+  /**
+   * Gives a passkey of the user another name, of at most 100 characters.
+   *
+   * @throws {AuthError} `PASSKEY_NOT_FOUND` if the user has no such passkey.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async rename(userId: string, id: string, name: string): Promise<void> {
+    if (!(await this.passkeys.rename(userId, id, name))) throw notFound();
+  }
+
+  /**
+   * Removes a passkey of the user, and ends the user's other stored sessions. Emits `factor.removed`, and tells the owner.
+   * The last passkey of an account without a password stays, unless you know of another way in (`hasOtherWayIn`): of
+   * concurrent removals one is refused.
+   *
+   * @throws {AuthError} `STEP_UP_REQUIRED` as above.
+   * @throws {AuthError} `PASSKEY_NOT_FOUND` if the user has no such passkey.
+   * @throws {AuthError} `LAST_LOGIN_METHOD` if nobody could log in to the account any more.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async remove(
+    { user, session, ip = null }: PasskeyOwner,
+    id: string,
+    { hasOtherWayIn = false }: { hasOtherWayIn?: boolean } = {},
+  ): Promise<void> {
+    await this.demand(session);
+    const { joinsTransactions } = this.store;
+    await this.transaction.run(async () => {
+      await this.passkeys.lockWaysIn(user.id);
+      const own = await this.passkeys.listByUser(user.id);
+      if (!own.some((passkey) => passkey.id === id)) throw notFound();
+      if (own.length === 1 && !hasOtherWayIn && !(await this.hasPassword(user.id))) throw last();
+      await this.passkeys.delete(user.id, id);
+      if (joinsTransactions) await this.endOthers(session);
+      await this.trusted.forget(user.id);
+      this.notices.tell(user, 'factor_removed', { factor: METHOD });
+      const at = this.clock.now();
+      this.events.emitAfterTransaction({ type: 'factor.removed', at, userId: user.id, factor: METHOD, ip });
+    });
+    if (!joinsTransactions) await this.endOthers(session);
+  }
+
+  /** As much as the account can prove, and lately: an account with one factor is not asked for two. */
+  private async demand(session: Session): Promise<void> {
+    const methods = await this.stepUps.of({ userId: session.userId, amr: [] });
+    await this.stepUps.demand(session, { aal: aalOf(methods) });
+  }
+
+  private async hasPassword(userId: string): Promise<boolean> {
+    return (await this.stepUps.of({ userId, amr: [] })).includes('password');
+  }
+
+  private async endOthers(session: Session): Promise<void> {
+    await this.sessions.revokeAllForUser(session.userId, { except: session });
+  }
+
+  private async verified(response: PasskeyRegistrationResponse, challenge: string): Promise<RegisteredKey> {
+    try {
+      return await this.webauthn.verifyRegistration(response, challenge, this.party);
+    } catch (error) {
+      if (error instanceof PasskeyRefusal) throw refused(error.message, error);
+      throw asAuthError(error, 'The verification of a passkey');
+    }
+  }
+}
+
+function shown(passkey: StoredPasskey): Passkey {
+  const { id, name, createdAt, lastUsedAt, cloneSuspectedAt, aaguid, transports, multiDevice, backedUp } = passkey;
+  return { id, name, createdAt, lastUsedAt, cloneSuspectedAt, aaguid, transports, multiDevice, backedUp };
+}
+
+function refused(why: string, cause?: Error): AuthError {
+  return new AuthError('PASSKEY_REFUSED', `The passkey was not added: ${why}`, {}, { cause });
+}
+
+function full(): AuthError {
+  const message = `The user has ${MAX_PASSKEYS} passkeys: let them remove one first.`;
+  return new AuthError('PASSKEY_LIMIT', message, { limit: MAX_PASSKEYS });
+}
+
+function notFound(): AuthError {
+  return new AuthError('PASSKEY_NOT_FOUND', 'The user has no passkey with this id: take it from the list.', {});
+}
+
+function last(): AuthError {
+  const message = 'Without this passkey nobody could log in to the account: let its user choose a password first.';
+  return new AuthError('LAST_LOGIN_METHOD', message, {});
+}
