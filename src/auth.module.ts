@@ -16,11 +16,16 @@ import {
   OPTIONS_TYPE,
   type AuthModuleExtras,
 } from './auth.module-definition.js';
+import { ApiKeyService } from './api-key/api-key.service.js';
+import { ApiKeyStore } from './api-key/api-key.store.js';
+import { CachedApiKeyStore } from './api-key/cached-api-key.store.js';
+import { PostgresApiKeyStore } from './engines/postgres/postgres-api-key.store.js';
 import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
 import { PostgresJwtSessionStore } from './engines/postgres/postgres-jwt-session.store.js';
 import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
 import { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
+import { ApiKeyAuthenticator } from './http/api-key-authenticator.js';
 import { FieldResolverCheck } from './http/field-resolver-check.js';
 import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
 import { HttpSessions } from './http/http-sessions.js';
@@ -338,6 +343,22 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
           : new DatabaseSessionScheme(sessions),
       inject: [AuthConfig, SessionService, SignedCookieSession, TokenRevocationService],
     },
+    PostgresApiKeyStore,
+    {
+      provide: ApiKeyStore,
+      useFactory: (
+        { cache: { enabled, maxSessions: max, ...cache }, flows }: AuthConfig,
+        store: PostgresApiKeyStore,
+        channel: InvalidationChannel,
+        statements: PreparedStatements,
+        clock: Clock,
+      ) => {
+        if (!enabled || max === 0 || !flows.apiKeys) return store;
+        const ttl = channel.mayLoseMessages ? Math.min(cache.ttl, cache.maxStaleness) : cache.ttl;
+        return new CachedApiKeyStore(store, { max, ttl }, channel, statements, clock);
+      },
+      inject: [AuthConfig, PostgresApiKeyStore, InvalidationChannel, PreparedStatements, Clock],
+    },
     { provide: JwtSessionStore, useClass: PostgresJwtSessionStore },
     JwtSessionService,
     BearerSessions,
@@ -406,6 +427,7 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Type[]>> = {
   emailChange: [EmailChangeService],
   accountDeletion: [AccountDeletionService],
   stepUp: [StepUpService],
+  apiKeys: [ApiKeyService, ApiKeyAuthenticator],
 };
 
 /** By which a directory of the application's own is injected, beside its own class. */

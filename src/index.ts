@@ -29,6 +29,8 @@ export type {
 } from './config/ephemeral-token-settings.js';
 export type {
   AccountDeletionSettings,
+  ApiKeyScopes,
+  ApiKeySettings,
   EmailChangeSettings,
   FlowName,
   FlowOptions,
@@ -64,6 +66,10 @@ export type { AuthEventListener } from './events/auth-events.js';
 export type {
   AccountDeleted,
   AccountRegistered,
+  ApiKeyCreated,
+  ApiKeyRefusal,
+  ApiKeyRefused,
+  ApiKeyRevoked,
   AuthEvent,
   EmailChanged,
   EmailReverted,

@@ -26,7 +26,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['login'],
   ['legacy-session'],
   // The flows, which never import each other.
-  ['password', 'registration', 'email-change', 'account-deletion', 'step-up'],
+  ['password', 'registration', 'email-change', 'account-deletion', 'step-up', 'api-key'],
   ['auth.engine.ts'],
   ['schema'],
   ['engines/postgres'],

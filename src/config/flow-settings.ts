@@ -35,6 +35,22 @@ export class AccountDeletionSettings extends FlowSettings {}
 /** `GET step-up` and `POST step-up`. */
 export class StepUpSettings extends FlowSettings {}
 
+/** The scopes that API keys can have, and for each the roles of which its owner needs one; none: everybody may. */
+export type ApiKeyScopes = readonly string[] | Readonly<Record<string, readonly string[]>>;
+
+/** `GET api-keys`, `POST api-keys` and `DELETE api-keys/:id`; and handlers with `@AllowApiKey(scope)` take keys. */
+export class ApiKeySettings extends FlowSettings {
+  /**
+   * The scopes, of which a key gets those that its owner chooses: `['notes:read']`, or `{ 'notes:read': [], 'users:read':
+   * ['admin'] }` where some are for owners with one of these roles. At most 100, each of 1 to 64 of `a-z 0-9 : _ -`.
+   * Required. A scope that is taken out of the list is taken out of every key.
+   */
+  scopes: ApiKeyScopes = [];
+
+  /** How many live keys a user can have. Default 50. */
+  maxPerUser: number = 50;
+}
+
 const SETTINGS = {
   registration: RegistrationSettings,
   passwordReset: PasswordResetSettings,
@@ -42,6 +58,7 @@ const SETTINGS = {
   emailChange: EmailChangeSettings,
   accountDeletion: AccountDeletionSettings,
   stepUp: StepUpSettings,
+  apiKeys: ApiKeySettings,
 } as const;
 
 /** The name of a flow. */
@@ -91,6 +108,8 @@ const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
   emailChange: ['setEmail', 'findPasswordHash', 'setPasswordHash'],
   accountDeletion: ['delete'],
   stepUp: [],
+  // Keys end with everything else of the account.
+  apiKeys: ['invalidateTokens'],
 };
 
 /** The names among what stands beside the factory; mistakes are those of `checkFlows`. */
@@ -155,7 +174,11 @@ function settingsOf(
   );
   const given = check.settings<FlowSettings>(label, new SETTINGS[name](), beside as Partial<FlowSettings> | undefined);
   const settings = check.settings(label, given, returned as Partial<FlowSettings> | undefined);
-  for (const [key, value] of Object.entries(settings)) check.flag(`${label}.${key}`, value);
+  for (const [key, value] of Object.entries(settings)) {
+    if (key === 'scopes') checkScopes(check, `${label}.${key}`, value);
+    else if (key === 'maxPerUser') check.integer(`${label}.${key}`, value as number, 1, 1_000);
+    else check.flag(`${label}.${key}`, value);
+  }
   check.that(
     needs.hasMailer || LINKS[name] === undefined,
     `${label} needs mailer: a class that extends Mailer, and baseUrl, with which every link begins.`,
@@ -174,4 +197,31 @@ function settingsOf(
     check.that(!needs.lacks(operation), `${label} needs ${operation}() of your UserDirectory: override it.`);
   }
   return Object.freeze(settings);
+}
+
+const MAX_SCOPES = 100;
+/** Of a scope, and of a role. */
+const NAME = /^[a-z0-9:_-]{1,64}$/;
+const isName = (value: unknown): boolean => typeof value === 'string' && NAME.test(value);
+
+function checkScopes(check: OptionChecker, label: string, scopes: unknown): void {
+  const names: readonly unknown[] | null = Array.isArray(scopes)
+    ? scopes
+    : isRecord(scopes)
+      ? Object.keys(scopes)
+      : null;
+  check.that(
+    names !== null &&
+      names.length > 0 &&
+      names.length <= MAX_SCOPES &&
+      new Set(names).size === names.length &&
+      names.every(isName),
+    `${label} must name 1 to ${MAX_SCOPES} scopes such as ['notes:read'], each once and of 1 to 64 of a-z, 0-9, :, _ and -.`,
+  );
+  for (const [scope, roles] of isRecord(scopes) ? Object.entries(scopes) : []) {
+    check.that(
+      Array.isArray(roles) && roles.every(isName),
+      `${label}['${scope}'] must list the roles of which its owner needs one, such as ['admin'], or be [] for everybody.`,
+    );
+  }
 }

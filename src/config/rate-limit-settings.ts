@@ -35,6 +35,8 @@ export interface RateLimitEvents {
   password_reset_send: true;
   password_reset_ip: true;
   password_change: true;
+  /** API keys from one address that were refused. One that is accepted is never limited. */
+  api_key_ip: true;
 }
 
 export type RateLimitEvent = Extract<keyof RateLimitEvents, string>;
@@ -73,6 +75,7 @@ export class RateLimitSettings {
     password_reset_send: { limit: 3, window: minutes(15) },
     password_reset_ip: { limit: 10, window: minutes(15) },
     password_change: { limit: 5, window: minutes(15) },
+    api_key_ip: { limit: 30, window: minutes(15) },
   };
   backoff: BackoffSettings = new BackoffSettings();
   /**

@@ -34,6 +34,9 @@ export class TableSettings {
   /** Consecutive failures of passwords. Default `auth_password_attempts`. */
   passwordAttempts: string = 'auth_password_attempts';
 
+  /** Default `auth_api_keys`. */
+  apiKeys: string = 'auth_api_keys';
+
   /** Default `auth_audit_events`. */
   auditEvents: string = 'auth_audit_events';
 }

@@ -9,7 +9,7 @@ import {
   type RateLimitDecision,
   type RateLimitResult,
 } from '../rate-limit/rate-limit.service.js';
-import { authOf, requestOf, responseOf, type AuthRequest } from './auth-request.js';
+import { apiKeyAuthOf, authOf, requestOf, responseOf, type AuthRequest } from './auth-request.js';
 import { ClientIp } from './client-ip.js';
 import { RATE_LIMITS, type RateLimitRule } from './rate-limit.rule.js';
 
@@ -69,7 +69,7 @@ export class RateLimitGuard implements CanActivate {
 
   private subject(by: RateLimitRule['by'], request: AuthRequest | null): string | null {
     if (!request) return null;
-    const chosen = typeof by === 'function' ? by(request) : by === 'user' ? authOf(request)?.user.email : undefined;
+    const chosen = typeof by === 'function' ? by(request) : by === 'user' ? userOf(request)?.email : undefined;
     // Leaving a field out, or sending something other than text, must not bypass the limit.
     return typeof chosen === 'string' ? chosen : this.clientIp.of(request);
   }
@@ -92,4 +92,5 @@ export class RateLimitGuard implements CanActivate {
   }
 }
 
+const userOf = (request: AuthRequest) => (authOf(request) ?? apiKeyAuthOf(request))?.user;
 const isOutage = ({ decisive }: RateLimitResult): boolean => decisive.why === 'store_unavailable';

@@ -28,6 +28,13 @@ import {
 import { StepUpBody } from '../http/flows/step-up.controller.js';
 import { ForgottenPasswordBody, PasswordResetBody } from '../http/flows/password-reset.controller.js';
 import { loginBodySchema } from '../http/login-body.js';
+import {
+  API_KEY_BODIES,
+  API_KEY_DESCRIPTIONS,
+  API_KEY_ERRORS,
+  API_KEY_SCHEMAS,
+  API_KEY_SCHEME,
+} from './api-key-paths.js';
 import type { Handler, MountedRoute } from './mounted-routes.js';
 
 /** What the configuration decides about the routes. */
@@ -37,6 +44,8 @@ export interface RouteFacts {
   readonly remembers: boolean;
   /** Whether a bearer token may be a JWT. */
   readonly takesJwts: boolean;
+  /** Whether handlers of the application may take API keys. */
+  readonly takesApiKeys: boolean;
   /** Whether a list of sessions has the kind of each. */
   readonly listsKinds: boolean;
   /** Whether the cookie is a signed one, which is announced by a header. */
@@ -105,6 +114,7 @@ const LINK_ERRORS = [
 
 /** By handler, so that a route without a description does not compile. */
 const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
+  ...API_KEY_DESCRIPTIONS,
   login: {
     id: 'authLogin',
     summary: 'Log in, with a cookie',
@@ -411,6 +421,7 @@ const DESCRIPTIONS: Readonly<Record<Handler, Description>> = {
 
 /** The bodies that routes take. */
 const BODIES = {
+  ...API_KEY_BODIES,
   AuthCredentials: (facts: RouteFacts) => loginBodySchema(facts),
   AuthForgottenPassword: () => ForgottenPasswordBody,
   AuthPasswordReset: () => PasswordResetBody,
@@ -427,6 +438,7 @@ const BODIES = {
 type BodyName = keyof typeof BODIES;
 
 const SCHEMAS = {
+  ...API_KEY_SCHEMAS,
   AuthUser: UserAnswer,
   AuthSession: SessionAnswer,
   AuthSessions: SessionListAnswer,
@@ -451,6 +463,7 @@ type SchemaName = keyof typeof SCHEMAS;
 function errorsOf({ takesJwts }: RouteFacts) {
   const ofJwts = ['INVALID_TOKEN', 'TOKEN_REVOKED', 'ACCOUNT_INACTIVE', 'TOKENS_INVALIDATED'] as const;
   return {
+    ...API_KEY_ERRORS,
     AuthInvalidCredentials: {
       ...errorAnswer('INVALID_CREDENTIALS'),
       description: 'Wrong password, unknown account or disabled account: all three look the same.',
@@ -540,7 +553,10 @@ export interface Names {
 }
 
 /** The security schemes by their names. */
-export function authSecuritySchemes({ cookieName, takesJwts }: RouteFacts, named: Naming): Record<string, object> {
+export function authSecuritySchemes(
+  { cookieName, takesJwts, takesApiKeys }: RouteFacts,
+  named: Naming,
+): Record<string, object> {
   return {
     [named(COOKIE)]: {
       type: 'apiKey',
@@ -554,6 +570,7 @@ export function authSecuritySchemes({ cookieName, takesJwts }: RouteFacts, named
       ...(takesJwts && { bearerFormat: 'JWT' }),
       description: 'The bearer token of a session. It counts if there is no live session in the cookie.',
     },
+    ...(takesApiKeys && { [named('authApiKey')]: API_KEY_SCHEME.authApiKey }),
   };
 }
 const COOKIE = 'authCookie';
@@ -590,8 +607,9 @@ export function authSchemas(
 }
 
 /** What answers are made of. */
-function partsOf({ listsKinds, asksSecondFactor }: RouteFacts): readonly SchemaName[] {
+function partsOf({ listsKinds, asksSecondFactor, takesApiKeys }: RouteFacts): readonly SchemaName[] {
   return [
+    ...(takesApiKeys ? (['AuthApiKey'] as const) : []),
     'AuthUser',
     'AuthSession',
     ...(listsKinds ? (['AuthSessionOfKind'] as const) : []),

@@ -1,6 +1,7 @@
 import type { MigrationInterface } from 'typeorm';
 import { OptionChecker } from '../config/option-checker.js';
 import { checkTables, TableSettings } from '../config/table-settings.js';
+import { ApiKeyEntity, apiKeyEntityFor } from './entities/api-key.entity.js';
 import { AuditEventEntity } from './entities/audit-event.entity.js';
 import { entityOnTable } from './entities/entity-on-table.js';
 import { EphemeralTokenEntity } from './entities/ephemeral-token.entity.js';
@@ -14,6 +15,7 @@ import type { AuthSchemaSettings } from './migrations/auth-migration.js';
 import { addAccountFields } from './migrations/add-account-fields.js';
 import { addAssurance } from './migrations/add-assurance.js';
 import { addSessionData } from './migrations/add-session-data.js';
+import { createApiKeys } from './migrations/create-api-keys.js';
 import { createAuditEvents } from './migrations/create-audit-events.js';
 import { createEphemeralTokens } from './migrations/create-ephemeral-tokens.js';
 import { createInvalidationKey } from './migrations/create-invalidation-key.js';
@@ -85,6 +87,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
   const users = entityOnTable(UserEntity, tables.users);
   const session = userId === undefined ? SessionEntity : sessionEntityFor(userId);
   const jwtSession = userId === undefined ? JwtSessionEntity : jwtSessionEntityFor(userId);
+  const apiKey = userId === undefined ? ApiKeyEntity : apiKeyEntityFor(userId);
   return [
     ...(userId === undefined ? [users] : []),
     entityOnTable(session, tables.sessions, new Map([[UserEntity, users]])),
@@ -94,6 +97,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
     entityOnTable(jwtSession, tables.jwtSessions, new Map([[UserEntity, users]])),
     entityOnTable(PasswordAttemptEntity, tables.passwordAttempts),
     entityOnTable(AuditEventEntity, tables.auditEvents),
+    entityOnTable(apiKey, tables.apiKeys, new Map([[UserEntity, users]])),
   ];
 }
 
@@ -114,6 +118,7 @@ function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterfa
     timeRotations(settings),
     addAssurance(settings),
     ...(settings.userId === undefined ? [addAccountFields(settings)] : []),
+    createApiKeys(settings),
   ];
 }
 

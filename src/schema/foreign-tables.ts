@@ -44,6 +44,18 @@ const REQUIRED: Readonly<Record<TableKey, Readonly<Record<string, readonly strin
     user_agent: TEXT,
   },
   passwordAttempts: { user_id: TEXT, failures: ['int4'], is_judged: ['bool'], known_places: ['_text'] },
+  apiKeys: {
+    id: ['uuid'],
+    user_id: [],
+    name: TEXT,
+    prefix: TEXT,
+    key_hash: TEXT,
+    scopes: ['_text'],
+    created_at: ['timestamptz'],
+    expires_at: ['timestamptz'],
+    last_used_at: ['timestamptz'],
+    revoked_at: ['timestamptz'],
+  },
   auditEvents: {
     id: ['int8'],
     type: TEXT,
@@ -153,7 +165,7 @@ function mistakesOf(
   columns: readonly Column[],
   userId: UserIdType | undefined,
 ): string[] {
-  const isOfUser = key === 'sessions' || key === 'jwtSessions';
+  const isOfUser = key === 'sessions' || key === 'jwtSessions' || key === 'apiKeys';
   const wanted = { ...REQUIRED[key], ...(isOfUser ? { user_id: USER_ID[userId ?? 'uuid'] } : {}) };
   const faults: string[] = [];
   const refuse = (fault: string) => faults.push(fault);

@@ -12,6 +12,7 @@ export class SchemaNames {
   readonly revokedTokens: string;
   readonly jwtSessions: string;
   readonly passwordAttempts: string;
+  readonly apiKeys: string;
   readonly auditEvents: string;
   readonly invalidationKey: string;
 
@@ -26,6 +27,7 @@ export class SchemaNames {
     this.revokedTokens = this.qualified(tables.revokedTokens);
     this.jwtSessions = this.qualified(tables.jwtSessions);
     this.passwordAttempts = this.qualified(tables.passwordAttempts);
+    this.apiKeys = this.qualified(tables.apiKeys);
     this.auditEvents = this.qualified(tables.auditEvents);
     this.invalidationKey = this.qualified(INVALIDATION_KEY);
   }

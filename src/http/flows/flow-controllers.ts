@@ -1,6 +1,7 @@
 import { Controller, type Type } from '@nestjs/common';
 import type { FlowName } from '../../config/flow-settings.js';
 import { AccountDeletionController } from './account-deletion.controller.js';
+import { ApiKeyController } from './api-key.controller.js';
 import { EmailChangeController } from './email-change.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
 import { RegistrationController } from './registration.controller.js';
@@ -15,6 +16,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type>>> = {
   emailChange: EmailChangeController,
   accountDeletion: AccountDeletionController,
   stepUp: StepUpController,
+  apiKeys: ApiKeyController,
 };
 
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
@@ -24,7 +26,8 @@ export type FlowHandler =
   | keyof PasswordChangeController
   | keyof EmailChangeController
   | keyof AccountDeletionController
-  | keyof StepUpController;
+  | keyof StepUpController
+  | keyof ApiKeyController;
 
 /** The classes that have the routes of these flows. */
 function flowControllersOf(flows: readonly FlowName[]): Type[] {
