@@ -155,12 +155,13 @@ describe('H42: the migrations', () => {
       'TimeRotations1763683200011',
       'AddAssurance1763683200012',
       'AddAccountFields1763683200013',
+      'CreateApiKeys1763683200019',
     ]);
-    expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(9);
+    expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(10);
   });
 
   it('H41: authSchemaFor has a return type of its own, which a user’s file can export', () => {
     const schema: AuthSchema = authSchemaFor({ userId: 'uuid' });
-    expect(schema.entities).toHaveLength(7);
+    expect(schema.entities).toHaveLength(8);
   });
 });
