@@ -74,6 +74,7 @@ declare const passwords: PasswordChangeService;
 declare const revocation: TokenRevocationService;
 declare const sessionService: SessionService;
 declare const stepUps: StepUpService;
+declare const apiKeys: import('nestjs-latchkey/engine').ApiKeyService;
 declare const jwtSessions: import('nestjs-latchkey/engine').JwtSessionService;
 declare const accountDeletion: import('nestjs-latchkey/engine').AccountDeletionService;
 declare const resets: import('nestjs-latchkey/engine').PasswordResetService;

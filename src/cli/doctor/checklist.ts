@@ -265,13 +265,18 @@ function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Ro
 
 function flowRows({ flows, ephemeralTokens, mail }: AuthConfig): Row[] {
   const link = ephemeralTokens.get('register')!;
-  const changes = [flows.passwordReset, flows.passwordChange, flows.emailChange, flows.accountDeletion];
+  const changes = [flows.passwordReset, flows.passwordChange, flows.emailChange, flows.accountDeletion, flows.apiKeys];
   const ofRegistration: Row[] = [
     ['E10', 'A6.4.1', 'Mailed registration', spelled(link.ttl), link.ttl > hours(24) && 'at most 24 h'],
     ['E10', 'A6.4.1', 'Mailboxes are proven', 'before there is an account'],
   ];
+  const ofKeys: Row[] = [
+    ['F80', 'A6.5.2', 'API keys', 'SHA-256 of 256 bits, 366 days at most'],
+    ['F78', 'A8.2.1', 'Reach of API keys', 'handlers with @AllowApiKey, within their scopes'],
+  ];
   return [
     ...(flows.registration ? ofRegistration : []),
+    ...(flows.apiKeys ? ofKeys : []),
     ...(changes.some((flow) => flow !== undefined)
       ? ([
           [
@@ -279,7 +284,7 @@ function flowRows({ flows, ephemeralTokens, mail }: AuthConfig): Row[] {
             'A6.3.7',
             'Owners hear of changes',
             mail ? 'by mail' : 'from nobody',
-            !mail && 'without a mailer nobody tells the owner of a new password or a deletion',
+            !mail && 'without a mailer nobody tells the owner of a new password, a new API key or a deletion',
           ],
         ] as const satisfies readonly Row[])
       : []),

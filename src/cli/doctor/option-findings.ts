@@ -15,6 +15,7 @@ const MAX_ATTEMPTS: Readonly<Record<string, number>> = {
   login_ip: 1_000,
   login_network: 10_000,
   password_reset_ip: 1_000,
+  api_key_ip: 1_000,
 };
 const MAX_MAILS = 100;
 /** OWASP password storage cheat sheet: these cost an attacker the same. */
