@@ -175,7 +175,7 @@ function settingsOf(
   const given = check.settings<FlowSettings>(label, new SETTINGS[name](), beside as Partial<FlowSettings> | undefined);
   const settings = check.settings(label, given, returned as Partial<FlowSettings> | undefined);
   for (const [key, value] of Object.entries(settings)) {
-    if (key === 'scopes') checkScopes(check, `${label}.${key}`, value);
+    if (key === 'scopes') Object.assign(settings, { scopes: checkedScopes(check, `${label}.${key}`, value) });
     else if (key === 'maxPerUser') check.integer(`${label}.${key}`, value as number, 1, 1_000);
     else check.flag(`${label}.${key}`, value);
   }
@@ -204,7 +204,8 @@ const MAX_SCOPES = 100;
 const NAME = /^[a-z0-9:_-]{1,64}$/;
 const isName = (value: unknown): boolean => typeof value === 'string' && NAME.test(value);
 
-function checkScopes(check: OptionChecker, label: string, scopes: unknown): void {
+/** A copy, as frozen as the rest of the configuration. */
+function checkedScopes(check: OptionChecker, label: string, scopes: unknown): ApiKeyScopes {
   const names: readonly unknown[] | null = Array.isArray(scopes)
     ? scopes
     : isRecord(scopes)
@@ -224,4 +225,9 @@ function checkScopes(check: OptionChecker, label: string, scopes: unknown): void
       `${label}['${scope}'] must list the roles of which its owner needs one, such as ['admin'], or be [] for everybody.`,
     );
   }
+  if (!isRecord(scopes)) return Object.freeze([...((names ?? []) as string[])]);
+  const copied = Object.entries(scopes).map(([scope, roles]) => {
+    return [scope, Object.freeze(Array.isArray(roles) ? [...(roles as string[])] : [])] as const;
+  });
+  return Object.freeze(Object.fromEntries(copied));
 }

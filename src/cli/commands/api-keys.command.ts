@@ -3,6 +3,7 @@ import type { ApiKey } from '../../api-key/api-key.js';
 import { ApiKeyStore } from '../../api-key/api-key.store.js';
 import { Clock } from '../../common/clock.js';
 import { formatInstant } from '../../common/instant.js';
+import { AuthEvents } from '../../events/auth-events.js';
 import { UserDirectory } from '../../user/user.directory.js';
 import { withAuth } from '../auth-context.js';
 import { required, type Command, type Option } from '../command.js';
@@ -54,8 +55,14 @@ Sessions go on; \`sessions revoke\` ends both.`,
       const userId = await idOf(auth, user);
       const store = auth.get(ApiKeyStore);
       const now = auth.get(Clock).now();
-      if (key === undefined) return ended(userId, (await store.revokeByUser(userId, now)).length);
+      const tell = (keyId: string) => auth.get(AuthEvents).emit({ type: 'api_key.revoked', at: now, userId, keyId });
+      if (key === undefined) {
+        const revoked = await store.revokeByUser(userId, now);
+        revoked.forEach(tell);
+        return ended(userId, revoked.length);
+      }
       const found = await store.revoke(userId, key, now);
+      if (found?.outcome === 'revoked') tell(key.toLowerCase());
       if (found) return ended(userId, found.outcome === 'revoked' ? 1 : 0);
       throw new CommandFailure(
         'API_KEY_NOT_FOUND',

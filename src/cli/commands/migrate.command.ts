@@ -85,9 +85,9 @@ async function revert(values: Values, { userId, tables }: AuthSchemaOptions, tab
     await dataSource.transaction(async ({ queryRunner }) => {
       await queryRunner!.query("SET LOCAL lock_timeout = '60s'");
       await queryRunner!.query(LOCK_IN_TRANSACTION);
-      const { users, sessions, jwtSessions, revokedTokens } = { ...new TableSettings(), ...tables };
+      const { users, sessions, jwtSessions, revokedTokens, apiKeys } = { ...new TableSettings(), ...tables };
       // Without what was revoked, tokens that have not expired would be valid again.
-      const kept = [sessions, jwtSessions, revokedTokens];
+      const kept = [sessions, jwtSessions, revokedTokens, apiKeys];
       for (const name of withUsers ? [users, ...kept] : kept) await refuseRows(queryRunner!, name);
       for (const migration of reverted) {
         await migration.down(queryRunner!);
