@@ -159,7 +159,7 @@ export const LogoutAllAnswer = DoneAnswer.extend({
 export type LogoutAllAnswer = z.infer<typeof LogoutAllAnswer>;
 
 export const ApiKeyAnswer = z.object({
-  id: z.uuid().describe('The public name of the key: the one to revoke it by. It authenticates nobody.'),
+  id: z.string().describe('The public name of the key: the one to revoke it by. It authenticates nobody.'),
   name: z.string().describe('What its owner calls it.'),
   prefix: z.string().describe('Its first characters.'),
   scopes: z.array(z.string()).describe('What it may do now.'),

@@ -2,8 +2,9 @@ import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import { Controller, Get, UseFilters } from '@nestjs/common';
 import { GraphQLModule, Query, Resolver } from '@nestjs/graphql';
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import {
+  AuthEvents,
   CurrentUser,
   days,
   minutes,
@@ -17,7 +18,7 @@ import { AllowApiKey, ApiKeyService, AuthErrorFilter, CleanupService, CurrentApi
 import { signInAs } from 'nestjs-latchkey/testing';
 import { io } from 'socket.io-client';
 import request from 'supertest';
-import { createUser, startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
+import { closeAll, createUser, startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
 import { until } from '../support/heard.js';
 
 const SCOPES = { 'notes:read': [], 'users:read': ['admin'] } as const;
@@ -43,9 +44,14 @@ afterEach(async () => {
   for (const step of undo.splice(0).toReversed()) await step();
 });
 
-async function start({ auth, ...options }: TestAppOptions = {}): Promise<TestApp> {
+const boot = ({ auth, ...options }: TestAppOptions = {}): Promise<TestApp> => {
   const flows = { apiKeys: { scopes: SCOPES, maxPerUser: 5 } };
-  const t = await startTestApp({ controllers: [NotesController], ...options, auth: { flows, ...auth } });
+  return startTestApp({ controllers: [NotesController], ...options, auth: { flows, ...auth } });
+};
+
+/** For one test. */
+async function start(options: TestAppOptions = {}): Promise<TestApp> {
+  const t = await boot(options);
   undo.push(() => t.close());
   return t;
 }
@@ -54,6 +60,13 @@ const status = async ({ url }: TestApp, key: string, path = '/notes') =>
   (await request(url).get(path).set('Authorization', `Bearer ${key}`)).status;
 
 describe('F79: in three processes with caches', () => {
+  const auth = { cache: { enabled: true, ttl: seconds(3_600) } };
+  const all: TestApp[] = [];
+  beforeAll(async () => {
+    for (let i = 0; i < 3; i++) all.push(await boot({ auth, url: all[0]?.db.url }));
+  }, 30_000);
+  afterAll(() => closeAll(...all.toReversed()));
+
   it.each<
     [string, number, (users: PostgresUserDirectory, id: string, keys: ApiKeyService, key: string) => Promise<unknown>]
   >([
@@ -62,9 +75,7 @@ describe('F79: in three processes with caches', () => {
     ['deleted', 401, (users, id) => users.delete(id)],
     ['without the key', 401, (_, id, keys, key) => keys.revoke({ id, email: '' }, key)],
   ])('an owner who is %s: every one of them refuses', async (_, expected, change) => {
-    const auth = { cache: { enabled: true, ttl: seconds(3_600) } };
-    const a = await start({ auth });
-    const all = [a, await start({ auth, url: a.db.url }), await start({ auth, url: a.db.url })];
+    const a = all[0]!;
     const users = a.app.get(PostgresUserDirectory);
     const { id } = await createUser(a.app);
     await users.setRoles(id, ['admin']);
@@ -83,7 +94,7 @@ describe('F79: in three processes with caches', () => {
   });
 
   it('a key in memory is over at the exact instant, and its use is recorded once a minute', async () => {
-    const t = await start({ auth: { cache: { enabled: true, ttl: seconds(3_600) } } });
+    const t = await start({ auth });
     const ada = await createUser(t.app);
     const { key } = await t.app.get(ApiKeyService).create(ada, { ...WANTED, expiresIn: minutes(2) });
     await until(async () => {
@@ -100,9 +111,15 @@ describe('F79: in three processes with caches', () => {
 });
 
 describe('F80: races', () => {
+  let a: TestApp;
+  let b: TestApp;
+  beforeAll(async () => {
+    a = await boot();
+    b = await boot({ url: a.db.url });
+  }, 30_000);
+  afterAll(() => closeAll(b, a));
+
   it('50 at once through two pools: no more than maxPerUser are made', async () => {
-    const a = await start();
-    const b = await start({ url: a.db.url });
     const ada = await createUser(a.app);
     const made = await Promise.allSettled(
       Array.from({ length: 50 }, (_, i) => (i % 2 ? a : b).app.get(ApiKeyService).create(ada, WANTED)),
@@ -114,12 +131,11 @@ describe('F80: races', () => {
     await b.app.get(ApiKeyService).revoke(ada, first!.id);
     await a.app.get(ApiKeyService).create(ada, WANTED);
     a.clock.advance(days(1));
+    b.clock.advance(days(1));
     await a.app.get(ApiKeyService).create(ada, WANTED); // those before have expired
   }, 30_000);
 
   it('F46: a key that is made while everything of the account ends: none is left, whichever is first', async () => {
-    const a = await start();
-    const b = await start({ url: a.db.url });
     for (let round = 0; round < 10; round++) {
       const ada = await createUser(a.app);
       const [made] = await Promise.all([
@@ -135,22 +151,18 @@ describe('F80: races', () => {
   }, 30_000);
 
   it('F46: a user as a cache knew them before everything was ended makes none', async () => {
-    const t = await start();
     const ada = await createUser(t.app);
-    await t.app.get(TokenRevocationService).revokeAllForUser(ada.id);
-    await expect(t.app.get(ApiKeyService).create(ada, WANTED)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
-    const now = (await t.app.get(PostgresUserDirectory).findById(ada.id))!;
+    await a.app.get(TokenRevocationService).revokeAllForUser(ada.id);
+    await expect(a.app.get(ApiKeyService).create(ada, WANTED)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    const now = (await a.app.get(PostgresUserDirectory).findById(ada.id))!;
     // In the same instant of a clock that stands still, and yet after it.
-    expect(await status(t, (await t.app.get(ApiKeyService).create(now, WANTED)).key)).toBe(200);
+    expect(await status(a, (await a.app.get(ApiKeyService).create(now, WANTED)).key)).toBe(200);
   });
 
   it('50 revocations at once: one tells of it', async () => {
-    const a = await start();
-    const b = await start({ url: a.db.url });
     const ada = await createUser(a.app);
     const { apiKey } = await a.app.get(ApiKeyService).create(ada, WANTED);
     const told: string[] = [];
-    const { AuthEvents } = await import('nestjs-latchkey');
     for (const t of [a, b]) t.app.get(AuthEvents).on(({ type }) => void told.push(type));
     const done = await Promise.all(
       Array.from({ length: 50 }, (_, i) => (i % 2 ? a : b).app.get(ApiKeyService).revoke(ada, apiKey.id)),
@@ -160,7 +172,6 @@ describe('F80: races', () => {
   });
 
   it('50 uses at once: one write', async () => {
-    const a = await start();
     const ada = await createUser(a.app);
     const { key, apiKey } = await a.app.get(ApiKeyService).create(ada, WANTED);
     await a.db.query('CREATE TABLE writes (id uuid)');
