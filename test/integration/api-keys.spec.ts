@@ -19,6 +19,7 @@ import { signInAs } from 'nestjs-latchkey/testing';
 import { io } from 'socket.io-client';
 import request from 'supertest';
 import { closeAll, createUser, startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
+import { latchkey } from '../support/command.js';
 import { until } from '../support/heard.js';
 
 const SCOPES = { 'notes:read': [], 'users:read': ['admin'] } as const;
@@ -151,7 +152,7 @@ describe('F80: races', () => {
   }, 30_000);
 
   it('F46: a user as a cache knew them before everything was ended makes none', async () => {
-    const ada = await createUser(t.app);
+    const ada = await createUser(a.app);
     await a.app.get(TokenRevocationService).revokeAllForUser(ada.id);
     await expect(a.app.get(ApiKeyService).create(ada, WANTED)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
     const now = (await a.app.get(PostgresUserDirectory).findById(ada.id))!;
@@ -220,6 +221,34 @@ describe('what is left', () => {
     expect(await status(t, key)).toBe(503);
     await t.db.query('ALTER TABLE away RENAME TO auth_api_keys');
     expect(await status(t, key)).toBe(200);
+  });
+});
+
+describe('the command', () => {
+  it('lists and revokes the keys of a user, in running processes too, and shows no key', async () => {
+    const t = await start();
+    const ada = await createUser(t.app);
+    // The command has the time of day.
+    t.clock.set(Date.now());
+    const keys = t.app.get(ApiKeyService);
+    const [one, other] = [await keys.create(ada, WANTED), await keys.create(ada, WANTED)];
+    const ask = async (...args: string[]) => {
+      const answer = await latchkey([...args, '--user', ada.email, '--json'], { DATABASE_URL: t.db.url });
+      return { status: answer.status, ...(JSON.parse(answer.out) as { apiKeys?: object[]; revoked?: number }) };
+    };
+    const listed = await ask('api-keys', 'list');
+    expect(listed.apiKeys).toHaveLength(2);
+    expect(JSON.stringify(listed)).not.toContain(one.key.slice(9));
+    expect(await ask('api-keys', 'revoke', '--id', one.apiKey.id)).toMatchObject({ status: 0, revoked: 1 });
+    expect(await status(t, one.key)).toBe(401);
+    expect(await status(t, other.key)).toBe(200);
+    expect(await ask('api-keys', 'revoke', '--id', 'x')).toMatchObject({
+      status: 1,
+      error: { code: 'API_KEY_NOT_FOUND' },
+    });
+    expect(await ask('api-keys', 'revoke')).toMatchObject({ status: 0, revoked: 1 });
+    expect(await status(t, other.key)).toBe(401);
+    expect((await ask('api-keys', 'list')).apiKeys).toEqual([]);
   });
 });
 
