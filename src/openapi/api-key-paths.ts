@@ -1,9 +1,6 @@
-import { ApiKeyAnswer, ApiKeyListAnswer, errorAnswer, NewApiKeyAnswer } from '../http/answers.js';
-import { ApiKeyBody } from '../http/flows/api-key.controller.js';
+import type { Description } from './description.js';
 
-// The part of `auth-paths.ts` that is about `flows.apiKeys`.
-
-export const API_KEY_DESCRIPTIONS = {
+export const apiKeyPaths = {
   listApiKeys: {
     id: 'authApiKeys',
     summary: "The user's API keys",
@@ -44,37 +41,4 @@ export const API_KEY_DESCRIPTIONS = {
     answer: 'AuthDone',
     errors: ['AuthUnauthenticated', 'AuthCrossOrigin', 'AuthApiKeyNotFound', 'AuthUnavailable'],
   },
-} as const;
-
-export const API_KEY_BODIES = { AuthApiKeyRequest: () => ApiKeyBody };
-
-export const API_KEY_SCHEMAS = {
-  AuthApiKey: ApiKeyAnswer,
-  AuthApiKeys: ApiKeyListAnswer,
-  AuthNewApiKey: NewApiKeyAnswer,
-};
-
-export const API_KEY_ERRORS = {
-  AuthApiKeyForbidden: {
-    ...errorAnswer('FORBIDDEN', 'CROSS_ORIGIN_REQUEST'),
-    description: 'The user lacks a role for one of the scopes, or a page of another origin sent the request.',
-  },
-  AuthTooManyApiKeys: {
-    ...errorAnswer('TOO_MANY_API_KEYS'),
-    description: 'The user has as many live keys as there may be.',
-  },
-  AuthApiKeyNotFound: {
-    ...errorAnswer('API_KEY_NOT_FOUND'),
-    description: 'The user has no key with this id.',
-  },
-};
-
-/** For handlers of the application with `@AllowApiKey`. */
-export const API_KEY_SCHEME = {
-  authApiKey: {
-    type: 'http',
-    scheme: 'bearer',
-    bearerFormat: 'lk_',
-    description: 'An API key of a user, for handlers that take keys with one of its scopes.',
-  },
-};
+} satisfies Record<string, Description>;

@@ -4,16 +4,11 @@ import { ModulesContainer } from '@nestjs/core';
 import { AuthError } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { UserDirectory } from '../user/user.directory.js';
-import {
-  AUTH_TAG,
-  authOperation,
-  authSchemas,
-  authSecuritySchemes,
-  type Naming,
-  type Operation,
-  type RouteFacts,
-} from './auth-paths.js';
+import { authSchemas, authSecuritySchemes } from './auth-components.js';
+import { AUTH_TAG, authOperation, type Operation } from './auth-operation.js';
 import { mountedRoutes, type MountedRoute } from './mounted-routes.js';
+import type { Naming } from './names.js';
+import type { RouteFacts } from './route-facts.js';
 
 /** The part of an OpenAPI document that is read here; the `OpenAPIObject` of `@nestjs/swagger` has it. */
 export interface OpenApiDocument {

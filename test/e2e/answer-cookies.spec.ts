@@ -1,11 +1,12 @@
 import { Controller, Get, Header, Post, Req, Res, Sse } from '@nestjs/common';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { CurrentUser, days, minutes, HttpSessions, Public, type AuthUser, type HttpRequest } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import type { ServerResponse } from 'node:http';
 import { of } from 'rxjs';
 import request, { type Response } from 'supertest';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 
 type AnyResponse = ServerResponse & { raw?: ServerResponse; hijack?: () => void };
 const rawOf = (response: AnyResponse): ServerResponse => response.raw ?? response;
@@ -107,16 +108,14 @@ const SCHEMES = ['database', 'signed-cookie'] as const;
 describe.each(PLATFORMS.flatMap((platform) => SCHEMES.map((scheme) => ({ platform, scheme }))))(
   'the cookies of an answer on $platform, scheme $scheme',
   ({ platform, scheme }) => {
-    let t: TestApp;
+    const t = sharedTestApp({ platform, controllers: [CookiesController], auth: { session: { scheme } } });
     let user: AuthUser;
     let start: number;
     beforeAll(async () => {
-      t = await startTestApp({ platform, controllers: [CookiesController], auth: { session: { scheme } } });
       user = await createUser(t.app, 'ada@example.com');
       t.app.get(CookiesController).user = user;
       start = t.clock.now();
     });
-    afterAll(() => t?.close());
     afterEach(() => t.clock.set(start));
 
     /** The cookie of a session that the next request renews. */

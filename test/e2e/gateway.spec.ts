@@ -1,11 +1,12 @@
 import { UseFilters } from '@nestjs/common';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { AuthErrorFilter } from 'nestjs-latchkey/engine';
 import { CurrentUser, Public, seconds, SessionService, type AuthUser } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
-import { io, type Socket } from 'socket.io-client';
-import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PLATFORMS } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
+import { answerTo, socketsTo } from '../support/socket-io.js';
 
 @UseFilters(AuthErrorFilter)
 @WebSocketGateway()
@@ -23,82 +24,64 @@ class NotesGateway {
 }
 
 describe.each(PLATFORMS)('a socket.io gateway behind the global guard, on %s', (platform) => {
-  let t: TestApp;
+  const t = sharedTestApp({ platform, providers: [NotesGateway] });
   let ada: AuthUser;
-  const sockets: Socket[] = [];
   beforeAll(async () => {
-    t = await startTestApp({ platform, providers: [NotesGateway] });
     ada = await createUser(t.app, 'ada@example.com');
   });
-  afterAll(() => t?.close());
-  afterEach(() => {
-    for (const socket of sockets.splice(0)) socket.disconnect();
-  });
 
-  const connect = (headers: Record<string, string> = {}, auth: Record<string, unknown> = {}) => {
-    const socket = io(t.url, { transports: ['websocket'], extraHeaders: headers, auth, forceNew: true });
-    sockets.push(socket);
-    return socket;
-  };
-  /** The answer to a message: its own event, or `exception`. */
-  const ask = (socket: Socket, message: string) =>
-    new Promise<{ event: string; data: unknown }>((answered) => {
-      for (const event of [message, 'exception']) {
-        socket.once(event, (data: unknown) => {
-          socket.removeAllListeners();
-          answered({ event, data });
-        });
-      }
-      socket.emit(message);
-    });
+  const connect = socketsTo(t);
 
   it('knows the user by the cookie of the handshake', async () => {
     const socket = connect({ Cookie: await signInAs(t.app, ada.id) });
-    expect(await ask(socket, 'me')).toEqual({ event: 'me', data: 'ada@example.com' });
+    expect(await answerTo(socket, 'me')).toEqual({ event: 'me', data: 'ada@example.com' });
   });
 
   it('refuses an anonymous message with our code, and serves a public one', async () => {
     const socket = connect();
-    expect(await ask(socket, 'me')).toMatchObject({
+    expect(await answerTo(socket, 'me')).toMatchObject({
       event: 'exception',
       data: { code: 'UNAUTHENTICATED', statusCode: 401 },
     });
-    expect(await ask(socket, 'open')).toEqual({ event: 'open', data: null });
+    expect(await answerTo(socket, 'open')).toEqual({ event: 'open', data: null });
   });
 
   it('refuses the next message after the session is revoked, and the public handler knows nobody', async () => {
     const { token, session } = await t.app.get(SessionService).create(ada.id);
     const socket = connect({ Authorization: `Bearer ${token}` });
-    expect(await ask(socket, 'me')).toEqual({ event: 'me', data: 'ada@example.com' });
+    expect(await answerTo(socket, 'me')).toEqual({ event: 'me', data: 'ada@example.com' });
     await t.app.get(SessionService).revoke(session.id);
-    expect(await ask(socket, 'me')).toMatchObject({ event: 'exception', data: { code: 'UNAUTHENTICATED' } });
-    expect(await ask(socket, 'open')).toEqual({ event: 'open', data: null });
+    expect(await answerTo(socket, 'me')).toMatchObject({ event: 'exception', data: { code: 'UNAUTHENTICATED' } });
+    expect(await answerTo(socket, 'open')).toEqual({ event: 'open', data: null });
   });
 
   it('a socket that outlives a rotation goes on for its grace, is refused after it, and logs no tab out', async () => {
     const sessions = t.app.get(SessionService);
     const { token, session } = await sessions.create(ada.id);
     const socket = connect({ Authorization: `Bearer ${token}` });
-    expect(await ask(socket, 'me')).toEqual({ event: 'me', data: 'ada@example.com' });
+    expect(await answerTo(socket, 'me')).toEqual({ event: 'me', data: 'ada@example.com' });
     const rotated = (await sessions.rotate(session, ada.id))!;
-    expect(await ask(socket, 'me')).toEqual({ event: 'me', data: 'ada@example.com' });
+    expect(await answerTo(socket, 'me')).toEqual({ event: 'me', data: 'ada@example.com' });
     t.clock.advance(seconds(30));
-    expect(await ask(socket, 'me')).toMatchObject({ event: 'exception', data: { code: 'UNAUTHENTICATED' } });
+    expect(await answerTo(socket, 'me')).toMatchObject({ event: 'exception', data: { code: 'UNAUTHENTICATED' } });
     expect(await sessions.lookup(rotated.token)).not.toBeNull();
   });
 
   it('F3: refuses messages over a handshake from a foreign page', async () => {
     const socket = connect({ Cookie: await signInAs(t.app, ada.id), Origin: 'https://evil.example' });
-    expect(await ask(socket, 'me')).toMatchObject({ event: 'exception', data: { code: 'CROSS_ORIGIN_REQUEST' } });
+    expect(await answerTo(socket, 'me')).toMatchObject({ event: 'exception', data: { code: 'CROSS_ORIGIN_REQUEST' } });
   });
 
   it('F3: a made-up token, which any page can send, opens no public handler to a foreign one', async () => {
     const socket = connect({ Origin: 'https://evil.example' }, { token: 'A'.repeat(43) });
-    expect(await ask(socket, 'open')).toMatchObject({ event: 'exception', data: { code: 'CROSS_ORIGIN_REQUEST' } });
-    expect(await ask(socket, 'me')).toMatchObject({ event: 'exception', data: { code: 'UNAUTHENTICATED' } });
+    expect(await answerTo(socket, 'open')).toMatchObject({
+      event: 'exception',
+      data: { code: 'CROSS_ORIGIN_REQUEST' },
+    });
+    expect(await answerTo(socket, 'me')).toMatchObject({ event: 'exception', data: { code: 'UNAUTHENTICATED' } });
     const { token } = await t.app.get(SessionService).create(ada.id);
     const owner = connect({ Origin: 'https://evil.example' }, { token });
-    expect(await ask(owner, 'me')).toEqual({ event: 'me', data: 'ada@example.com' });
+    expect(await answerTo(owner, 'me')).toEqual({ event: 'me', data: 'ada@example.com' });
   });
 
   it('50 messages at once on one socket: each knows its user', async () => {

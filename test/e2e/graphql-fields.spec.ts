@@ -1,10 +1,11 @@
-import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
+import type { ApolloDriverConfig } from '@nestjs/apollo';
 import { describe, expect, it } from '@jest/globals';
-import { GraphQLModule, Query, ResolveField, Resolver } from '@nestjs/graphql';
+import { Query, ResolveField, Resolver } from '@nestjs/graphql';
 import { Authenticated, CurrentUser, Public, RateLimit } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, startTestApp } from '../support/app.js';
+import { apollo } from '../support/graphql.js';
 
 class Note {
   readonly title = 'a title';
@@ -47,14 +48,7 @@ class LimitedResolver extends NoteQueries {
 const start = (resolver: new () => object, options: Partial<ApolloDriverConfig> = {}) =>
   startTestApp({
     providers: [resolver],
-    imports: [
-      GraphQLModule.forRoot<ApolloDriverConfig>({
-        driver: ApolloDriver,
-        typeDefs: 'type Note { title: String draft: String } type Query { note: Note }',
-        context: ({ req, res }: { req: object; res: object }) => ({ req, res }),
-        ...options,
-      }),
-    ],
+    imports: [apollo('type Note { title: String draft: String } type Query { note: Note }', options)],
   });
 
 describe('H1: the resolver of a GraphQL field', () => {

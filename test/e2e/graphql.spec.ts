@@ -1,11 +1,12 @@
-import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Context, GraphQLModule, Mutation, Query, Resolver } from '@nestjs/graphql';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { Context, Mutation, Query, Resolver } from '@nestjs/graphql';
 import { CurrentUser, HttpSessions, minutes, OptionalAuth, Public, RateLimit } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import type { Request, Response } from 'express';
 import request from 'supertest';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { createUser } from '../support/app.js';
+import { apollo } from '../support/graphql.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { hideSessions } from '../support/stored.js';
 import { redisUrls } from '../support/variant.js';
 
@@ -65,23 +66,18 @@ class MeResolver {
 }
 
 describe('GraphQL (Apollo on Express) behind the global guard', () => {
-  let t: TestApp;
+  const t = sharedTestApp({
+    providers: [MeResolver],
+    imports: [
+      apollo(
+        'type Query { me: String open: String who: String limited: String asked: String } type Mutation { change: String leave: String askAndLeave: String }',
+      ),
+    ],
+  });
   let cookie: string;
   beforeAll(async () => {
-    t = await startTestApp({
-      providers: [MeResolver],
-      imports: [
-        GraphQLModule.forRoot<ApolloDriverConfig>({
-          driver: ApolloDriver,
-          typeDefs:
-            'type Query { me: String open: String who: String limited: String asked: String } type Mutation { change: String leave: String askAndLeave: String }',
-          context: ({ req, res }: { req: object; res: object }) => ({ req, res }),
-        }),
-      ],
-    });
     cookie = await signInAs(t.app, (await createUser(t.app, 'ada@example.com')).id);
   });
-  afterAll(() => t?.close());
 
   const ask = (query: string, headers: Record<string, string> = {}) =>
     request(t.url).post('/graphql').set(headers).send({ query });

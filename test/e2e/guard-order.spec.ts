@@ -13,18 +13,11 @@ import {
 } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import {
-  currentSession,
-  currentUser,
-  OptionalAuth,
-  PostgresUserDirectory,
-  Public,
-  SessionGuard,
-  UserDirectory,
-} from 'nestjs-latchkey';
+import { currentSession, currentUser, PostgresUserDirectory, SessionGuard, UserDirectory } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PLATFORMS, startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
+import { OpenHandlers } from '../support/open-handlers.js';
 
 /** As a host writes it: whoever is logged in has to be an administrator. */
 @Injectable()
@@ -47,22 +40,10 @@ class LoggingInterceptor implements NestInterceptor {
 
 @UseInterceptors(LoggingInterceptor)
 @Controller()
-class ReportsController {
+class ReportsController extends OpenHandlers {
   @Get('reports')
   list() {
     return [];
-  }
-
-  @OptionalAuth()
-  @Get('home')
-  home() {
-    return {};
-  }
-
-  @Public()
-  @Get('about')
-  about() {
-    return {};
   }
 }
 
@@ -98,7 +79,7 @@ describe.each(PLATFORMS)('a guard of the host on %s', (platform) => {
     expect(await get('admin@example.com')).toBe(200);
     // Without a session ours refuses before it.
     expect((await request(url).get('/reports')).status).toBe(401);
-    expect((await request(url).get('/home')).status).toBe(200);
+    expect((await request(url).get('/optional')).status).toBe(200);
   });
 });
 
@@ -108,8 +89,8 @@ describe('the user outside of handlers', () => {
     const ada = await createUser(app, 'ada@example.com');
     const cookie = await signInAs(app, ada.id);
     await request(url).get('/reports').set('Cookie', cookie).expect(200);
-    await request(url).get('/home').expect(200);
-    await request(url).get('/about').set('Cookie', cookie).expect(200);
+    await request(url).get('/optional').expect(200);
+    await request(url).get('/public').set('Cookie', cookie).expect(200);
     expect(logged).toEqual([ada.email, expect.any(String), null, null, null, null]);
   });
 

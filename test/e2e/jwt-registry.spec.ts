@@ -1,5 +1,5 @@
 import { Controller, Get } from '@nestjs/common';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import {
   AuthEvents,
   CurrentSession,
@@ -14,7 +14,8 @@ import { AuthConfig, CleanupService, JwtSessionService } from 'nestjs-latchkey/e
 import { signInAs } from 'nestjs-latchkey/testing';
 import { Client } from 'pg';
 import request from 'supertest';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { until } from '../support/heard.js';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -29,18 +30,11 @@ class MeController {
 }
 
 describe.each(PLATFORMS)('listed session JWTs on %s', (platform) => {
-  let t: TestApp;
-  let codec: JwtCodecService;
-  let jwts: JwtSessionService;
+  const t = sharedTestApp({ platform, controllers: [MeController], auth: { jwt: auth.jwt } });
+  const codec = () => t.app.get(JwtCodecService);
+  const jwts = () => t.app.get(JwtSessionService);
   let ada: AuthUser;
 
-  beforeAll(async () => {
-    const { cache: _, ...uncached } = auth;
-    t = await startTestApp({ platform, controllers: [MeController], auth: uncached });
-    codec = t.app.get(JwtCodecService);
-    jwts = t.app.get(JwtSessionService);
-  });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     ada = await createUser(t.app);
     t.clock.advance(1000);
@@ -58,7 +52,7 @@ describe.each(PLATFORMS)('listed session JWTs on %s', (platform) => {
     return body as { handle: string; kind: string; current: boolean; userAgent: string | null }[];
   };
   const end = (token: string, handle: string) => request(t.url).delete(`/auth/sessions/${handle}`).set(bearer(token));
-  const handleOf = (token: string) => jwts.handleOf(codec.decode(token).jti);
+  const handleOf = (token: string) => jwts().handleOf(codec().decode(token).jti);
 
   it('H47: JWTs are listed beside stored sessions, by public handles, without jti or token', async () => {
     const first = await logIn();
@@ -76,7 +70,7 @@ describe.each(PLATFORMS)('listed session JWTs on %s', (platform) => {
     const text = JSON.stringify(sessions);
     for (const one of [first, token]) {
       expect(text).not.toContain(one);
-      expect(text).not.toContain(codec.decode(one).jti);
+      expect(text).not.toContain(codec().decode(one).jti);
     }
     const seen = await request(t.url).get('/auth/sessions').set('Cookie', cookie).expect(200);
     expect(seen.body.map(({ kind, current }: { kind: string; current: boolean }) => [kind, current])).toEqual([
@@ -95,7 +89,7 @@ describe.each(PLATFORMS)('listed session JWTs on %s', (platform) => {
     expect((await me(one).expect(401)).body.code).toBe('TOKEN_REVOKED');
     await me(two).expect(200);
     await end(two, handleOf(one)).expect(404);
-    await end(two, codec.decode(two).jti).expect(404);
+    await end(two, codec().decode(two).jti).expect(404);
     await end(two, handleOf(two)).expect(200);
     await me(two).expect(401);
   });
@@ -119,12 +113,12 @@ describe.each(PLATFORMS)('listed session JWTs on %s', (platform) => {
   });
 
   it('H47: logout, a cutoff, a disabled account, revoke and expiry take it from the list; the cleanup deletes it', async () => {
-    const listed = async () => (await jwts.listForUser(ada.id)).length;
+    const listed = async () => (await jwts().listForUser(ada.id)).length;
     const token = await logIn();
     expect(await listed()).toBe(1);
     await request(t.url).post('/auth/logout').set(bearer(token)).expect(200);
     expect(await listed()).toBe(0);
-    const { jti, exp } = codec.decode(await logIn());
+    const { jti, exp } = codec().decode(await logIn());
     await t.app.get(TokenRevocationService).revoke(jti, exp);
     expect(await listed()).toBe(0);
     const last = await logIn();
@@ -140,7 +134,7 @@ describe.each(PLATFORMS)('listed session JWTs on %s', (platform) => {
     await users.enable(ada.id);
     t.clock.advance(1);
     const kept = await logIn();
-    t.clock.set(codec.decode(kept).exp);
+    t.clock.set(codec().decode(kept).exp);
     expect(await listed()).toBe(0);
     t.clock.advance(t.app.get(AuthConfig).cleanup.leeway);
     expect((await t.app.get(CleanupService).runOnce()).jwtSessions).toBeGreaterThan(0);
@@ -150,7 +144,7 @@ describe.each(PLATFORMS)('listed session JWTs on %s', (platform) => {
   it('H47: a new password ends and hides them; a deleted account leaves no row', async () => {
     await logIn();
     await t.app.get(PostgresUserDirectory).setPassword(ada.id, PASSWORD);
-    expect(await jwts.listForUser(ada.id)).toEqual([]);
+    expect(await jwts().listForUser(ada.id)).toEqual([]);
     await t.db.query('DELETE FROM users WHERE id = $1', [ada.id]);
     expect(await t.db.query('SELECT 1 FROM auth_jwt_sessions WHERE user_id = $1', [ada.id])).toEqual([]);
   });
@@ -164,7 +158,7 @@ describe.each(PLATFORMS)('listed session JWTs on %s', (platform) => {
 
   it('H47: 40 logins at once leave 25, and the others are refused', async () => {
     const tokens = await Promise.all(Array.from({ length: 40 }, () => logIn()));
-    expect(await jwts.listForUser(ada.id)).toHaveLength(25);
+    expect(await jwts().listForUser(ada.id)).toHaveLength(25);
     const statuses = await Promise.all(tokens.map(async (token) => (await me(token)).status));
     expect(statuses.filter((status) => status === 200)).toHaveLength(25);
   });
@@ -207,7 +201,7 @@ describe.each(PLATFORMS)('listed session JWTs on %s', (platform) => {
       ),
       request(t.url).post('/auth/logout-all').set(bearer(leaving)).expect(200),
     ]);
-    const listed = (await jwts.listForUser(ada.id)).map(({ handle }) => handle);
+    const listed = (await jwts().listForUser(ada.id)).map(({ handle }) => handle);
     const valid: string[] = [];
     for (const token of tokens) if (token && (await me(token)).status === 200) valid.push(handleOf(token));
     expect(listed.toSorted()).toEqual(valid.toSorted());
@@ -247,7 +241,7 @@ describe.each(PLATFORMS)('listed session JWTs on %s', (platform) => {
     plain.clock.set(t.clock.now());
     const body = { email: ada.email, password: PASSWORD };
     const { token } = (await request(plain.url).post('/auth/token').send(body).expect(200)).body;
-    expect((await me(token, plain).expect(200)).body).toEqual({ handle: codec.decode(token).jti });
+    expect((await me(token, plain).expect(200)).body).toEqual({ handle: codec().decode(token).jti });
     expect(await t.db.query('SELECT 1 FROM auth_jwt_sessions WHERE user_id = $1', [ada.id])).toEqual([]);
     expect(await plain.app.get(JwtSessionService).listForUser(ada.id)).toEqual([]);
     await plain.close();

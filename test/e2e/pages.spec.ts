@@ -1,9 +1,10 @@
 import { Controller, Get, Post } from '@nestjs/common';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { OptionalAuth, RedirectIfAuthenticated } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PLATFORMS, startTestApp } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 
 @Controller()
 class PagesController {
@@ -33,13 +34,11 @@ class PagesController {
 const HTML = { Accept: 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8' };
 
 describe.each(PLATFORMS)('pages (T: 4.3, RequireAuth and RedirectIfAuthed) on %s', (platform) => {
-  let t: TestApp;
+  const t = sharedTestApp({ platform, controllers: [PagesController], auth: { loginPage: '/login' } });
   let cookie: string;
   beforeAll(async () => {
-    t = await startTestApp({ platform, controllers: [PagesController], auth: { loginPage: '/login' } });
     cookie = await signInAs(t.app, (await createUser(t.app, 'ada@example.com')).id);
   });
-  afterAll(() => t?.close());
 
   const get = (path: string, headers: Record<string, string> = {}) => request(t.url).get(path).set(headers);
 

@@ -1,13 +1,5 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import {
-  days,
-  hours,
-  AuthEvents,
-  PostgresUserDirectory,
-  type AuthEvent,
-  type AuthOptions,
-  type AuthUser,
-} from 'nestjs-latchkey';
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { days, hours, PostgresUserDirectory, type AuthOptions, type AuthUser } from 'nestjs-latchkey';
 import { AuditLog, LoginService, PasswordLogin } from 'nestjs-latchkey/engine';
 import request from 'supertest';
 import {
@@ -17,10 +9,9 @@ import {
   PASSWORD,
   PLATFORMS,
   type Platform,
-  startTestApp,
-  type TestApp,
   whileAway,
 } from '../support/app.js';
+import { eventsHeard, sharedTestApp } from '../support/shared-app.js';
 
 /** Of them a tenth is kept for known places. */
 const MOST = 20;
@@ -31,22 +22,17 @@ const ELSEWHERE = '203.0.113.7';
 
 /** An application whose only limit on passwords is that of failures in a row, and an account of its own for each test. */
 function startedOn(platform: Platform, password?: AuthOptions['password']) {
-  let t: TestApp;
-  let user: AuthUser;
-  const heard: AuthEvent[] = [];
-  beforeAll(async () => {
-    t = await startTestApp({
-      platform,
-      auth: {
-        rateLimits: NO_LOGIN_LIMITS,
-        trustedProxies: ['127.0.0.1'],
-        audit: { enabled: true },
-        ...(password && { password }),
-      },
-    });
-    t.app.get(AuthEvents).on((event) => void heard.push(event));
+  const t = sharedTestApp({
+    platform,
+    auth: {
+      rateLimits: NO_LOGIN_LIMITS,
+      trustedProxies: ['127.0.0.1'],
+      audit: { enabled: true },
+      ...(password && { password }),
+    },
   });
-  afterAll(() => t?.close());
+  const heard = eventsHeard(t);
+  let user: AuthUser;
   beforeEach(async () => {
     user = await createUser(t.app);
     heard.length = 0;

@@ -1,5 +1,4 @@
-import { Injectable } from '@nestjs/common';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   AuthTransaction,
   EphemeralTokenService,
@@ -9,44 +8,33 @@ import {
   SessionService,
   PostgresUserDirectory,
   type AuthUser,
-  type Mail,
 } from 'nestjs-latchkey';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { RecipesModule } from '../app/recipes/recipes.module.js';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../support/app.js';
+import { BASE_URL, FailingMailer } from '../support/flows.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { storedText } from '../support/stored.js';
 
-@Injectable()
-class TestMailer extends MemoryMailer {
-  /** What it does instead of keeping the mail. */
-  instead: ((mail: Mail) => Promise<void>) | undefined;
-  override send(mail: Mail): Promise<void> {
-    return this.instead ? this.instead(mail) : super.send(mail);
-  }
-}
-
-const BASE_URL = 'https://app.example.com';
-const MAIL = { baseUrl: BASE_URL, mailer: TestMailer, mail: { timeout: seconds(2) } };
+const MAIL = { baseUrl: BASE_URL, mailer: FailingMailer, mail: { timeout: seconds(2) } };
 
 const NEW_PASSWORD = 'a brand new password';
 
 describe.each(PLATFORMS)('recipes on %s', (platform) => {
-  let t: TestApp;
-  let mailer: TestMailer;
+  const t = sharedTestApp({
+    platform,
+    imports: [RecipesModule],
+    auth: { rateLimits: undefined, trustedProxies: ['127.0.0.1'], jwt: { sessions: true }, ...MAIL },
+  });
+  let mailer: FailingMailer;
   let ada: AuthUser;
   let accounts = 0;
   let from: string;
 
-  beforeAll(async () => {
-    t = await startTestApp({
-      platform,
-      imports: [RecipesModule],
-      auth: { rateLimits: undefined, trustedProxies: ['127.0.0.1'], jwt: { sessions: true }, ...MAIL },
-    });
-    mailer = t.app.get(TestMailer);
+  beforeAll(() => {
+    mailer = t.app.get(FailingMailer);
   });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.advance(minutes(20));
     from = `203.0.113.${++accounts}`;

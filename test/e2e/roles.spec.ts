@@ -1,18 +1,11 @@
 import { Controller, Get } from '@nestjs/common';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import {
-  AuthEvents,
-  CurrentUser,
-  OptionalAuth,
-  PostgresUserDirectory,
-  Public,
-  RequireRole,
-  seconds,
-  type AuthEvent,
-} from 'nestjs-latchkey';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { CurrentUser, PostgresUserDirectory, RequireRole, seconds } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { OpenHandlers } from '../support/open-handlers.js';
+import { eventsHeard, sharedTestApp } from '../support/shared-app.js';
 import { until } from '../support/heard.js';
 
 @Controller('reports')
@@ -29,9 +22,10 @@ class ReportsController {
   }
 }
 
+/** What is required wins over what a handler says, so that a slip does not open it. */
 @RequireRole('admin')
 @Controller('admin')
-class AdminController {
+class AdminController extends OpenHandlers {
   @Get()
   home() {
     return {};
@@ -42,19 +36,6 @@ class AdminController {
   bills() {
     return {};
   }
-
-  // What is required wins, so that a slip does not open it.
-  @Public()
-  @Get('public')
-  open() {
-    return {};
-  }
-
-  @OptionalAuth()
-  @Get('optional')
-  optional() {
-    return {};
-  }
 }
 
 @Controller('staff')
@@ -63,15 +44,12 @@ class StaffController extends AdminController {}
 const controllers = [ReportsController, AdminController, StaffController];
 
 describe.each(PLATFORMS)('roles on %s', (platform) => {
-  let t: TestApp;
+  const t = sharedTestApp({ platform, controllers });
+  const heard = eventsHeard(t);
   let users: PostgresUserDirectory;
-  const heard: AuthEvent[] = [];
-  beforeAll(async () => {
-    t = await startTestApp({ platform, controllers });
+  beforeAll(() => {
     users = t.app.get(PostgresUserDirectory);
-    t.app.get(AuthEvents).on((event) => void heard.push(event));
   });
-  afterAll(() => t?.close());
 
   const userWith = async (...roles: string[]) => {
     const { id } = await createUser(t.app);

@@ -1,5 +1,5 @@
 import { Controller, Get, Post, Res } from '@nestjs/common';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   AuthError,
   CurrentSession,
@@ -14,7 +14,8 @@ import {
 import { CookieWriter } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { cookieOf, tokenOf } from '../support/cookies.js';
 import { reusesHeard } from '../support/heard.js';
 import { expireSessionsAt, hideSessions } from '../support/stored.js';
@@ -46,19 +47,17 @@ class AdminController {
 }
 
 describe.each(PLATFORMS)('pain 3: a rotation in one tab and the requests of the others, on %s', (platform) => {
-  let t: TestApp;
+  const t = sharedTestApp({ platform, controllers: [AdminController] });
   let ada: AuthUser;
   let cookie: string;
   let start: number;
   let heard: AuthEvent[];
 
   beforeAll(async () => {
-    t = await startTestApp({ platform, controllers: [AdminController] });
     ada = await createUser(t.app, 'ada@example.com');
     heard = reusesHeard(t.app);
     start = t.clock.now();
   });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     cookie = await signInAs(t.app, ada.id);
     heard.length = 0;

@@ -1,20 +1,19 @@
 import { Body, Controller, Get, Injectable, Post, Req, Res } from '@nestjs/common';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import {
-  AuthEvents,
   HttpSessions,
   minutes,
   PostgresUserDirectory,
   Public,
   RateLimitService,
-  type AuthEvent,
   type AuthUser,
   type HttpRequest,
 } from 'nestjs-latchkey';
 import { LoginService, SecondFactor } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../support/app.js';
+import { eventsHeard, sharedTestApp } from '../support/shared-app.js';
 
 const CODE = '271828';
 
@@ -82,32 +81,25 @@ class OwnLoginController {
 const WAYS = ['/auth/login', '/auth/token', '/own/saml', '/own/saml-token', '/own/verified'] as const;
 
 describe.each(PLATFORMS)('the second factor on %s', (platform) => {
-  let t: TestApp;
-  let pins: PinFactor;
-  let keys: KeyFactor;
-  let ada: AuthUser;
-  const heard: AuthEvent[] = [];
-  beforeAll(async () => {
-    t = await startTestApp({
-      platform,
-      controllers: [OwnLoginController],
-      auth: {
-        secondFactors: [PinFactor, KeyFactor],
-        jwt: { sessions: true },
-        flows: { stepUp: {}, passwordChange: {}, accountDeletion: {} },
-        rateLimits: { backoff: { base: 0 }, policies: { login_ip: { limit: 1_000 } } },
-      },
-    });
-    pins = t.app.get(PinFactor);
-    keys = t.app.get(KeyFactor);
-    t.app.get(AuthEvents).on((event) => void heard.push(event));
+  const t = sharedTestApp({
+    platform,
+    controllers: [OwnLoginController],
+    auth: {
+      secondFactors: [PinFactor, KeyFactor],
+      jwt: { sessions: true },
+      flows: { stepUp: {}, passwordChange: {}, accountDeletion: {} },
+      rateLimits: { backoff: { base: 0 }, policies: { login_ip: { limit: 1_000 } } },
+    },
   });
-  afterAll(() => t?.close());
+  const heard = eventsHeard(t);
+  const pins = () => t.app.get(PinFactor);
+  const keys = () => t.app.get(KeyFactor);
+  let ada: AuthUser;
   beforeEach(async () => {
     t.clock.advance(minutes(20));
-    pins.fails = false;
+    pins().fails = false;
     ada = await createUser(t.app);
-    pins.enrolled.add(ada.id);
+    pins().enrolled.add(ada.id);
     heard.length = 0;
   });
 
@@ -138,7 +130,7 @@ describe.each(PLATFORMS)('the second factor on %s', (platform) => {
       await request(t.url).get('/own/notes').set('Authorization', `Bearer ${answer.body.token}`).expect(401);
       await request(t.url).get('/own/notes').set('Cookie', cookiesOf(answer)).expect(401);
       // And a user without a second factor does.
-      pins.enrolled.delete(ada.id);
+      pins().enrolled.delete(ada.id);
       expect((await first(way)).body).toMatchObject({ status: 'authenticated' });
     },
   );
@@ -205,7 +197,7 @@ describe.each(PLATFORMS)('the second factor on %s', (platform) => {
   });
 
   it('F12, R9: wrong codes count for the account, over methods, transports and challenges', async () => {
-    keys.enrolled.add(ada.id);
+    keys().enrolled.add(ada.id);
     const held = [await pending(), await pending('/auth/token'), await pending()];
     for (let i = 0; i < 5; i++) {
       const refused = await verify(held[i % 3]!, '000000', i % 2 ? 'pin' : 'key').expect(401);
@@ -216,7 +208,7 @@ describe.each(PLATFORMS)('the second factor on %s', (platform) => {
     await verify(held[1]!, CODE, 'key').expect(429);
     // Another account goes on.
     const bob = await createUser(t.app);
-    pins.enrolled.add(bob.id);
+    pins().enrolled.add(bob.id);
     const answer = await post('/auth/login', { email: bob.email, password: PASSWORD }).expect(200);
     await verify({ token: answer.body.token, challenge: challengeOf(answer) }).expect(200);
     t.clock.advance(minutes(15));
@@ -246,7 +238,7 @@ describe.each(PLATFORMS)('the second factor on %s', (platform) => {
     ['a sign-out everywhere', () => t.app.get(PostgresUserDirectory).invalidateTokens(ada.id, t.clock.now())],
     ['the account is disabled', () => t.app.get(PostgresUserDirectory).disable(ada.id)],
     ['the account is deleted', () => t.app.get(PostgresUserDirectory).delete(ada.id)],
-    ['the method is given up', async () => pins.enrolled.delete(ada.id)],
+    ['the method is given up', async () => pins().enrolled.delete(ada.id)],
   ])('F25: after %s in between the right code is refused', async (_, meanwhile) => {
     const held = await pending();
     await meanwhile();
@@ -270,29 +262,29 @@ describe.each(PLATFORMS)('the second factor on %s', (platform) => {
     const held = await pending();
     const send = (challenge: string, method = 'pin') =>
       post('/auth/2fa/send', { token: held.token, method }, challenge);
-    pins.requested.length = 0;
+    pins().requested.length = 0;
     await send(held.challenge).expect(202);
     await send('x=y').expect(401);
     await send(held.challenge, 'key').expect(401);
-    expect(pins.requested).toEqual([ada.id]);
+    expect(pins().requested).toEqual([ada.id]);
   });
 
   it('F16: three codes of one user, over challenges, and of one address no more than mail_ip', async () => {
     const send = ({ token, challenge }: { token: string; challenge: string }) =>
       post('/auth/2fa/send', { token, method: 'pin' }, challenge);
     for (let i = 0; i < 3; i++) await send(await pending()).expect(202);
-    pins.requested.length = 0;
+    pins().requested.length = 0;
     await send(await pending()).expect(429);
-    expect(pins.requested).toEqual([]);
+    expect(pins().requested).toEqual([]);
     await verify(await pending()).expect(200);
   });
 
   it('F22: a factor that has a fault is 503: nobody is logged in, and nothing is counted or spent', async () => {
     const held = await pending();
-    pins.fails = true;
+    pins().fails = true;
     for (let i = 0; i < 6; i++) await verify(held).expect(503);
     await first().expect(503);
-    pins.fails = false;
+    pins().fails = false;
     await verify(held).expect(200);
   });
 
@@ -309,10 +301,10 @@ describe.each(PLATFORMS)('the second factor on %s', (platform) => {
   });
 
   it('the wish to be remembered, and the session to end, survive the steps', async () => {
-    pins.enrolled.delete(ada.id);
+    pins().enrolled.delete(ada.id);
     const old = cookiesOf(await first())[0]!;
     await session(old).expect(200);
-    pins.enrolled.add(ada.id);
+    pins().enrolled.add(ada.id);
     const answer = await post('/auth/login', { email: ada.email, password: PASSWORD }, old).expect(200);
     await session(old).expect(200);
     await post(

@@ -1,5 +1,5 @@
 import { Controller, Get } from '@nestjs/common';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import {
   CurrentSession,
   CurrentUser,
@@ -19,7 +19,8 @@ import { AuthConfig } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { selfContainedLoginContract } from '../contract/self-contained-login.contract.js';
-import { createUser, PASSWORD, PLATFORMS, SECRET, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD, PLATFORMS, SECRET, startTestApp } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { VARIANT } from '../support/variant.js';
 
 @Controller()
@@ -37,19 +38,12 @@ class MeController {
 }
 
 describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
-  let t: TestApp;
-  let codec: JwtCodecService;
-  let revocation: TokenRevocationService;
-  let users: PostgresUserDirectory;
+  const t = sharedTestApp({ platform, controllers: [MeController], auth: { jwt: { sessions: true } } });
+  const codec = () => t.app.get(JwtCodecService);
+  const revocation = () => t.app.get(TokenRevocationService);
+  const users = () => t.app.get(PostgresUserDirectory);
   let ada: AuthUser;
 
-  beforeAll(async () => {
-    t = await startTestApp({ platform, controllers: [MeController], auth: { jwt: { sessions: true } } });
-    codec = t.app.get(JwtCodecService);
-    revocation = t.app.get(TokenRevocationService);
-    users = t.app.get(PostgresUserDirectory);
-  });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.advance(1);
     ada = await createUser(t.app);
@@ -68,7 +62,7 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
     expect(token.split('.')).toHaveLength(3);
     expect(Date.parse(expiresAt)).toBe(Math.trunc((t.clock.now() + hours(2)) / 1000) * 1000);
     t.queries.reset();
-    expect((await me(token).expect(200)).body).toEqual({ email: ada.email, handle: codec.decode(token).jti });
+    expect((await me(token).expect(200)).body).toEqual({ email: ada.email, handle: codec().decode(token).jti });
     expect(t.queries.statements).toHaveLength(1);
     expect(t.queries.writes).toEqual([]);
     await request(t.url).post('/auth/logout').set('Authorization', `Bearer ${token}`).expect(200);
@@ -85,7 +79,7 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
 
   it('expires at the exact instant', async () => {
     const { token } = await logIn();
-    const { exp } = codec.decode(token);
+    const { exp } = codec().decode(token);
     t.clock.set(exp - 0.001);
     await me(token).expect(200);
     t.clock.set(exp);
@@ -96,15 +90,15 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
     const { token } = await logIn();
     const opaque = await t.app.get(SessionService).create(ada.id);
     t.clock.advance(seconds(1));
-    expect(await revocation.revokeAllForUser(ada.id)).toBe(true);
+    expect(await revocation().revokeAllForUser(ada.id)).toBe(true);
     expect(await codeOf(token)).toBe('TOKENS_INVALIDATED');
     expect(await t.app.get(SessionService).lookup(opaque.token)).toBeNull();
   });
 
   it('T: change password -> old token 401; clock + 1 microsecond, login -> the new token works', async () => {
     const { token } = await logIn();
-    await users.setPassword(ada.id, PASSWORD);
-    const sameInstant = codec.encode(ada.id).token;
+    await users().setPassword(ada.id, PASSWORD);
+    const sameInstant = codec().encode(ada.id).token;
     t.clock.advance(0.001);
     const { token: next } = await logIn();
     expect(await codeOf(token)).toBe('TOKENS_INVALIDATED');
@@ -114,21 +108,21 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
 
   it('T: the account is disabled -> its token is 401 at once; deleted too; an unknown subject', async () => {
     const { token } = await logIn();
-    await users.disable(ada.id);
+    await users().disable(ada.id);
     expect(await codeOf(token)).toBe('ACCOUNT_INACTIVE');
     await t.db.query('DELETE FROM users WHERE id = $1', [ada.id]);
     expect(await codeOf(token)).toBe('ACCOUNT_INACTIVE');
-    expect(await codeOf(codec.encode('not a uuid').token)).toBe('ACCOUNT_INACTIVE');
+    expect(await codeOf(codec().encode('not a uuid').token)).toBe('ACCOUNT_INACTIVE');
   });
 
   it("the seed's order: token, blacklist, user active, cutoff", async () => {
     const { token } = await logIn();
-    const { jti, exp } = codec.decode(token);
-    await revocation.revokeAllForUser(ada.id);
+    const { jti, exp } = codec().decode(token);
+    await revocation().revokeAllForUser(ada.id);
     expect(await codeOf(token)).toBe('TOKENS_INVALIDATED');
-    await users.disable(ada.id);
+    await users().disable(ada.id);
     expect(await codeOf(token)).toBe('ACCOUNT_INACTIVE');
-    await revocation.revoke(jti, exp);
+    await revocation().revoke(jti, exp);
     expect(await codeOf(token)).toBe('TOKEN_REVOKED');
     t.clock.set(exp);
     expect(await codeOf(token)).toBe('INVALID_TOKEN');
@@ -136,35 +130,35 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
 
   it('T: the same jti revoked twice: no error; another jti is not revoked; expired entries are purged', async () => {
     const now = t.clock.now();
-    await revocation.revoke('one', now + minutes(1));
-    await revocation.revoke('one', now + minutes(1));
-    expect(await revocation.isRevoked('one')).toBe(true);
-    expect(await revocation.isRevoked('two')).toBe(false);
+    await revocation().revoke('one', now + minutes(1));
+    await revocation().revoke('one', now + minutes(1));
+    expect(await revocation().isRevoked('one')).toBe(true);
+    expect(await revocation().isRevoked('two')).toBe(false);
     const { leeway } = t.app.get(AuthConfig).cleanup;
     t.clock.advance(minutes(1) + leeway - 0.001);
     await t.app.get(CleanupService).runOnce();
-    expect(await revocation.isRevoked('one')).toBe(true);
+    expect(await revocation().isRevoked('one')).toBe(true);
     t.clock.advance(0.001);
     expect((await t.app.get(CleanupService).runOnce()).revokedTokens).toBeGreaterThan(0);
     expect(await t.db.query("SELECT 1 FROM revoked_tokens WHERE jti = 'one'")).toEqual([]);
-    await expect(revocation.revoke('x'.repeat(65), now)).rejects.toThrow(TypeError);
+    await expect(revocation().revoke('x'.repeat(65), now)).rejects.toThrow(TypeError);
   });
 
   it('100 parallel revocations of one jti are one', async () => {
-    await Promise.all(Array.from({ length: 100 }, () => revocation.revoke('parallel', t.clock.now() + 1000)));
+    await Promise.all(Array.from({ length: 100 }, () => revocation().revoke('parallel', t.clock.now() + 1000)));
     expect(await t.db.query(`SELECT jti FROM revoked_tokens WHERE jti = 'parallel'`)).toHaveLength(1);
   });
 
   it('R32: a JWT of another purpose, or in the cookie, authenticates nobody; nor the cookie token as a JWT', async () => {
     for (const purpose of ['password_reset', 'login_mfa'] as const) {
-      const { token } = codec.encode(ada.id, { purpose });
+      const { token } = codec().encode(ada.id, { purpose });
       t.queries.reset();
       expect(await codeOf(token)).toBe('INVALID_TOKEN');
       expect(t.queries.statements).toEqual([]);
     }
     const { token } = await logIn();
     await request(t.url).get('/me').set('Cookie', `__Host-session=${token}`).expect(401);
-    expect(() => codec.decode('A'.repeat(43))).toThrow('not a JWT');
+    expect(() => codec().decode('A'.repeat(43))).toThrow('not a JWT');
   });
 
   const enter = async () => ({ Authorization: `Bearer ${(await logIn()).token}` });
@@ -175,7 +169,7 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
     const { token } = await logIn();
     const bearer = { Authorization: `Bearer ${token}` };
     const { body } = await request(t.url).get('/auth/sessions').set(bearer).expect(200);
-    expect(body).toEqual([expect.objectContaining({ current: true, handle: codec.decode(token).jti })]);
+    expect(body).toEqual([expect.objectContaining({ current: true, handle: codec().decode(token).jti })]);
     await request(t.url).delete(`/auth/sessions/${body[0].handle}`).set(bearer).expect(200);
     expect(await codeOf(token)).toBe('TOKEN_REVOKED');
   });
@@ -193,7 +187,7 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
     const { token } = await logIn();
     const who = () => request(t.url).get('/who').set('Authorization', `Bearer ${token}`).expect(200);
     expect((await who()).body).toEqual({ email: ada.email });
-    await revocation.revokeAllForUser(ada.id);
+    await revocation().revokeAllForUser(ada.id);
     expect((await who()).body).toEqual({ email: null });
   });
 
@@ -217,7 +211,7 @@ describe.each(PLATFORMS)('session JWTs through the guard on %s', (platform) => {
   it('without `jwt: { sessions: true }` a JWT authenticates nobody, and costs no query', async () => {
     const plain = await startTestApp({ url: t.db.url, platform, controllers: [MeController] });
     plain.queries.reset();
-    const { token } = codec.encode(ada.id);
+    const { token } = codec().encode(ada.id);
     const answer = await request(plain.url).get('/me').set('Authorization', `Bearer ${token}`).expect(401);
     expect(answer.body.code).toBe('UNAUTHENTICATED');
     expect(plain.queries.statements).toEqual([]);

@@ -1,12 +1,11 @@
 import { createHash, createHmac } from 'node:crypto';
 import { deflateSync } from 'node:zlib';
 import { Controller, Get, Post, Res } from '@nestjs/common';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import {
   CurrentUser,
   days,
   hours,
-  Public,
   seconds,
   TokenRevocationService,
   PostgresUserDirectory,
@@ -16,23 +15,21 @@ import { LoginService, SessionCookie, SignedCookieSession } from 'nestjs-latchke
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { selfContainedLoginContract } from '../contract/self-contained-login.contract.js';
-import { createUser, PASSWORD, PLATFORMS, SECRET, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD, PLATFORMS, SECRET } from '../support/app.js';
+import { OpenHandlers } from '../support/open-handlers.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { cookieOf } from '../support/cookies.js';
 import { storedText } from '../support/stored.js';
 
 @Controller()
-class PagesController {
-  constructor(private readonly cookie: SessionCookie) {}
+class PagesController extends OpenHandlers {
+  constructor(private readonly cookie: SessionCookie) {
+    super();
+  }
 
   @Get('me')
   me(@CurrentUser('email') email: string) {
     return { email };
-  }
-
-  @Public()
-  @Get('open')
-  open() {
-    return {};
   }
 
   @Post('own-clear')
@@ -68,20 +65,16 @@ function pythonCookie(sub: string, issuedAt: number, ttl: number): string {
 }
 
 describe.each(PLATFORMS)("session: { scheme: 'signed-cookie' } on %s", (platform) => {
-  let t: TestApp;
+  const t = sharedTestApp({
+    platform,
+    controllers: [PagesController],
+    auth: {
+      session: { scheme: 'signed-cookie', ttl: hours(1), extendBelow: 0, absoluteLifetime: hours(3) },
+      cookie: { name: 'reflow_session', hostPrefix: false },
+    },
+  });
   let ada: AuthUser;
   let accounts = 0;
-  beforeAll(async () => {
-    t = await startTestApp({
-      platform,
-      controllers: [PagesController],
-      auth: {
-        session: { scheme: 'signed-cookie', ttl: hours(1), extendBelow: 0, absoluteLifetime: hours(3) },
-        cookie: { name: 'reflow_session', hostPrefix: false },
-      },
-    });
-  });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.set(Date.UTC(2025, 0, 1) + days(++accounts));
     ada = await createUser(t.app, `ada${accounts}@example.com`);
@@ -182,7 +175,7 @@ describe.each(PLATFORMS)("session: { scheme: 'signed-cookie' } on %s", (platform
   });
 
   it('T: a garbage cookie: 200 on a public route and no Set-Cookie; 401 and no query on a guarded one', async () => {
-    expect((await get('/open', 'reflow_session=garbage').expect(200)).headers['set-cookie']).toBeUndefined();
+    expect((await get('/public', 'reflow_session=garbage').expect(200)).headers['set-cookie']).toBeUndefined();
     t.queries.reset();
     const answer = await get('/me', 'reflow_session=garbage').expect(401);
     expect(answer.headers['set-cookie']).toBeUndefined();

@@ -1,7 +1,6 @@
 import { Controller, Delete, Get, Req, Res } from '@nestjs/common';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
-  AuthEvents,
   CurrentSession,
   CurrentUser,
   days,
@@ -9,17 +8,13 @@ import {
   HttpSessions,
   JwtCodecService,
   minutes,
-  OptionalAuth,
   PostgresUserDirectory,
-  Public,
   RequireAal,
   RequireAmr,
   RequireFresh,
   RequireRole,
   seconds,
   SessionService,
-  type AuthEvent,
-  type AuthOptions,
   type AuthUser,
   type HttpRequest,
   type Session,
@@ -27,7 +22,9 @@ import {
 import { LoginService } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../support/app.js';
+import { OpenHandlers } from '../support/open-handlers.js';
+import { eventsHeard, sharedTestApp } from '../support/shared-app.js';
 import { challengeIn } from '../support/challenge.js';
 import { cookieOf } from '../support/cookies.js';
 import { reusesDuring } from '../support/heard.js';
@@ -97,9 +94,10 @@ class VaultController {
   }
 }
 
+/** What is required wins over what a handler says, so that a slip does not open it. */
 @RequireFresh(hours(1))
 @Controller('admin')
-class AdminController {
+class AdminController extends OpenHandlers {
   @RequireFresh(minutes(5))
   @Get()
   home() {
@@ -108,19 +106,6 @@ class AdminController {
 
   @Get('hour')
   hour() {
-    return {};
-  }
-
-  // What is required wins, so that a slip does not open it.
-  @Public()
-  @Get('public')
-  open() {
-    return {};
-  }
-
-  @OptionalAuth()
-  @Get('optional')
-  optional() {
     return {};
   }
 }
@@ -133,15 +118,13 @@ const FLOWS = { flows: { stepUp: {}, passwordChange: {} } } as const;
 const WRONG = 'a wrong password';
 
 describe.each(PLATFORMS)('step-up on %s', (platform) => {
-  let t: TestApp;
-  let ada: AuthUser;
-  const heard: AuthEvent[] = [];
-  beforeAll(async () => {
-    const auth: Partial<AuthOptions> = { loginPage: '/login', session: { ttl: days(30), extendBelow: days(29) } };
-    t = await startTestApp({ platform, controllers, auth: { ...auth, ...FLOWS } });
-    t.app.get(AuthEvents).on((event) => void heard.push(event));
+  const t = sharedTestApp({
+    platform,
+    controllers,
+    auth: { loginPage: '/login', session: { ttl: days(30), extendBelow: days(29) }, ...FLOWS },
   });
-  afterAll(() => t?.close());
+  const heard = eventsHeard(t);
+  let ada: AuthUser;
   beforeEach(async () => {
     t.clock.advance(days(1));
     ada = await createUser(t.app);
@@ -547,12 +530,8 @@ describe('step-up by decorators', () => {
 });
 
 describe.each([false, true])('step-up with a JWT, registry: %s', (registry) => {
-  let t: TestApp;
+  const t = sharedTestApp({ controllers, auth: { jwt: { sessions: true, registry }, ...FLOWS } });
   let ada: AuthUser;
-  beforeAll(async () => {
-    t = await startTestApp({ controllers, auth: { jwt: { sessions: true, registry }, ...FLOWS } });
-  });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.advance(hours(1));
     ada = await createUser(t.app);

@@ -3,6 +3,7 @@ import { AuthError, days, EphemeralTokenService, RateLimitService } from 'nestjs
 import request from 'supertest';
 import { PASSWORD, type TestApp } from '../support/app.js';
 import { until } from '../support/heard.js';
+import type { TcpProxy } from '../support/tcp-proxy.js';
 import { namesOf, objectionTo, sendAll } from './answers.js';
 import { visitorsOf } from './public-routes.js';
 
@@ -24,6 +25,22 @@ export const restarted = (stop: () => Promise<unknown>, start: () => Promise<unk
   },
   end: async () => {},
 });
+
+/** What happens to any server, behind this proxy. */
+export const faultsOf = (
+  server: Record<'stop' | 'start', () => Promise<unknown>>,
+  proxy: TcpProxy,
+): readonly Fault[] => [
+  { name: 'slow', leaves: 'all', begin: async () => proxy.slow(25), end: async () => proxy.slow(0) },
+  { name: 'cut off', leaves: 'nothing', begin: async () => proxy.cut(), end: async () => proxy.heal() },
+  {
+    name: 'stopped',
+    leaves: 'nothing',
+    begin: async () => void (await server.stop()),
+    end: async () => void (await server.start()),
+  },
+  restarted(server.stop, server.start),
+];
 
 /** No answer is waited for longer: many times the deadline, so that it also holds on a busy machine. */
 const PROMPTLY = 10_000;

@@ -8,7 +8,7 @@ import { engineFor } from '../support/redis-engine.js';
 import { startRedis, type RedisServer } from '../support/redis-server.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { withClient } from '../support/test-server.js';
-import { checkFault, restarted, type Fault } from './check-fault.js';
+import { checkFault, faultsOf, type Fault } from './check-fault.js';
 import { startPostgresPair } from './postgres-pair.js';
 import { PagesController } from './public-routes.js';
 
@@ -79,13 +79,7 @@ const setReadOnly = async (server: string, value: 'on' | 'off') => {
 
 describe.each(WAYS)('PostgreSQL, %s', (...way) => {
   const faultOn = (proxy: TcpProxy): readonly Fault[] => [
-    { name: 'slow', leaves: 'all', begin: async () => proxy.slow(25), end: async () => proxy.slow(0) },
-    { name: 'cut off', leaves: 'nothing', begin: async () => proxy.cut(), end: async () => proxy.heal() },
-    { name: 'stopped', leaves: 'nothing', begin: () => postgres.stop(), end: () => postgres.start() },
-    restarted(
-      () => postgres.stop(),
-      () => postgres.start(),
-    ),
+    ...faultsOf({ stop: () => postgres.stop(), start: () => postgres.start() }, proxy),
     {
       name: 'read-only',
       leaves: 'reads',

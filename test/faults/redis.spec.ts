@@ -7,7 +7,7 @@ import { until } from '../support/heard.js';
 import { engineFor } from '../support/redis-engine.js';
 import { startRedis, type RedisServer } from '../support/redis-server.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
-import { checkFault, restarted, type Fault } from './check-fault.js';
+import { checkFault, faultsOf, type Fault } from './check-fault.js';
 import { PagesController } from './public-routes.js';
 
 /** What is answered is on the disk. */
@@ -40,14 +40,8 @@ const offset = async (server: RedisServer, field: string) =>
 
 describe.each(PLATFORMS)('Redis, on %s', (platform) => {
   const faultOn = (proxy: TcpProxy): readonly Fault[] => [
-    { name: 'slow', leaves: 'all', begin: async () => proxy.slow(25), end: async () => proxy.slow(0) },
-    { name: 'cut off', leaves: 'nothing', begin: async () => proxy.cut(), end: async () => proxy.heal() },
+    ...faultsOf({ stop: () => redis.kill(), start: () => redis.restart() }, proxy),
     { name: 'frozen', leaves: 'nothing', begin: async () => signal('SIGSTOP'), end: async () => signal('SIGCONT') },
-    { name: 'stopped', leaves: 'nothing', begin: () => redis.kill(), end: () => redis.restart() },
-    restarted(
-      () => redis.kill(),
-      () => redis.restart(),
-    ),
     {
       name: 'read-only',
       leaves: 'reads',

@@ -1,12 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { days, type Session } from 'nestjs-latchkey';
 import { SessionStore } from 'nestjs-latchkey/engine';
 import { AuthMetrics } from '../../src/metrics/auth-metrics.js';
 import { CountedSessionStore } from '../../src/metrics/counted-session.store.js';
 import { OpaqueTokens } from '../../src/session/opaque-tokens.js';
 import { sessionStoreContract } from '../contract/session-store.contract.js';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { createUser, startTestApp } from '../support/app.js';
+import { createTestDatabase } from '../support/database.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { countsOf } from '../support/session-stores.js';
 
 /** An SDK that keeps only the results of lookups, in order. */
@@ -42,18 +43,11 @@ sessionStoreContract('counted', async () => {
 describe('CountedSessionStore', () => {
   const results: string[] = [];
   const tokens = new OpaqueTokens();
-  let db: TestDatabase;
-  let t: TestApp;
+  const t = sharedTestApp({ auth: { cache: { enabled: true, channel: 'local' } } });
   let store: CountedSessionStore;
   let session: Session;
   beforeAll(async () => {
-    db = await createTestDatabase();
-    t = await startTestApp({ url: db.url, auth: { cache: { enabled: true, channel: 'local' } } });
     store = new CountedSessionStore(t.app.get(SessionStore), await meterOf(results));
-  });
-  afterAll(async () => {
-    await t?.close();
-    await db?.drop();
   });
   beforeEach(async () => {
     const { id: userId } = await createUser(t.app, `${tokens.issue()}@example.com`);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   AuthError,
   EphemeralTokenService,
@@ -12,8 +12,9 @@ import {
 import { CleanupService } from 'nestjs-latchkey/engine';
 import { AuthConfig, EphemeralTokenStore } from 'nestjs-latchkey/engine';
 import { sha256Hex } from '../../src/crypto/hash.js';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { ADA, BUILT_IN, type Example } from '../support/token-types.js';
+import { createUser } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
+import { ADA, BUILT_IN, twoResets, type Example } from '../support/token-types.js';
 
 declare module 'nestjs-latchkey' {
   interface EphemeralTokenFields {
@@ -29,25 +30,23 @@ const TYPES: { [Type in EphemeralTokenType]: Example<Type> } = {
 };
 const EVERY_TYPE = Object.entries(TYPES).map(([type, rest]) => [type as EphemeralTokenType, ...rest] as const);
 
-let t: TestApp;
+const t = sharedTestApp({
+  auth: {
+    ephemeralTokens: {
+      team_invite: { ttl: hours(1), onePerUser: true, binding: 'teamId' },
+      team_link: { ttl: hours(2) },
+    },
+  },
+});
 let tokens: EphemeralTokenService;
 let users: PostgresUserDirectory;
 let ada: AuthUser;
 beforeAll(async () => {
-  t = await startTestApp({
-    auth: {
-      ephemeralTokens: {
-        team_invite: { ttl: hours(1), onePerUser: true, binding: 'teamId' },
-        team_link: { ttl: hours(2) },
-      },
-    },
-  });
   tokens = t.app.get(EphemeralTokenService);
   users = t.app.get(PostgresUserDirectory);
   t.clock.set(Date.now());
   ada = await createUser(t.app, ADA);
 });
-afterAll(() => t?.close());
 beforeEach(async () => {
   t.clock.set(Date.now());
   await t.db.query('DELETE FROM auth_ephemeral_tokens');
@@ -297,29 +296,20 @@ describe('one outstanding', () => {
   });
 
   it('R39: success voids all others, also those that another program left', async () => {
-    const [first, second] = await twoOutstanding();
+    const [first, second] = await twoResets(t.db, () => issue('password_reset'));
     expect(await consume('password_reset', first)).not.toBeNull();
     expect(await consume('password_reset', second)).toBeNull();
     expect(await rows()).toEqual([]);
   });
 
   it('R39: a refused one voids nothing', async () => {
-    const [first, second] = await twoOutstanding();
+    const [first, second] = await twoResets(t.db, () => issue('password_reset'));
     await t.db.query('UPDATE auth_ephemeral_tokens SET expires_at = to_timestamp(0) WHERE token = $1', [
       sha256Hex(Buffer.from(first, 'base64url')),
     ]);
     expect(await consume('password_reset', first)).toBeNull();
     expect(await consume('password_reset', second)).not.toBeNull();
   });
-
-  /** As a program without our lock would leave them. */
-  async function twoOutstanding(): Promise<[string, string]> {
-    const first = await issue('password_reset');
-    await t.db.query("UPDATE auth_ephemeral_tokens SET token_type = 'aside'");
-    const second = await issue('password_reset');
-    await t.db.query("UPDATE auth_ephemeral_tokens SET token_type = 'password_reset'");
-    return [first, second];
-  }
 });
 
 describe('the account', () => {

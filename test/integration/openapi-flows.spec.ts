@@ -7,13 +7,11 @@ import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { MAIL } from '../support/flows.js';
 import { AnswerChecker, emptyDocument } from '../support/openapi.js';
-import { startOwnPostgres, type OwnPostgres } from '../support/own-postgres.js';
+import { createProxiedDatabase, type ProxiedDatabase } from '../support/tcp-proxy.js';
 
-let postgres: OwnPostgres;
-beforeAll(async () => {
-  postgres = await startOwnPostgres();
-}, 60_000);
-afterAll(() => postgres?.remove());
+let database: ProxiedDatabase;
+beforeAll(async () => void (database = await createProxiedDatabase()));
+afterAll(() => database?.drop());
 
 const NEXT = 'a better passphrase';
 const FORGOT = '/auth/forgot-password';
@@ -28,7 +26,7 @@ describe.each(PLATFORMS)('the document of %s, password flows', (platform) => {
   beforeAll(async () => {
     t = await startTestApp({
       platform,
-      url: postgres.server.url,
+      url: database.url,
       auth: {
         ...MAIL,
         flows: { passwordReset: {}, passwordChange: {}, emailChange: {} },
@@ -120,9 +118,9 @@ describe.each(PLATFORMS)('the document of %s, password flows', (platform) => {
     const withoutTables = await all().catch(String);
     for (const table of tables) await t.db.query(`ALTER TABLE gone_${table} RENAME TO ${table}`);
     expect(withoutTables).toEqual(Array(3).fill('503 SCHEMA_MISSING'));
-    await postgres.stop();
+    database.goAway();
     const withoutDatabase = await all().catch(String);
-    await postgres.start();
+    database.comeBack();
     expect(withoutDatabase).toEqual(Array(3).fill('503 STORE_UNAVAILABLE'));
 
     while ((await send(FORGOT, { email })) !== '429 RATE_LIMITED');

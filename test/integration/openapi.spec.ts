@@ -12,8 +12,8 @@ import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import request from 'supertest';
 import { PASSWORD, PLATFORMS, startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
 import { AnswerChecker, emptyDocument, operationsOf, type Document } from '../support/openapi.js';
-import { startOwnPostgres, type OwnPostgres } from '../support/own-postgres.js';
 import { FLOW_COOKIE, cookiesOf, mailTo, REGISTRATION } from '../support/registration.js';
+import { createProxiedDatabase, type ProxiedDatabase } from '../support/tcp-proxy.js';
 
 /** A directory of an application that cannot end what is stored nowhere. */
 @Injectable()
@@ -51,11 +51,9 @@ const CONFIGURATIONS: readonly Configuration[] = [
   { name: 'signed cookies', openapi: '3.0.3', auth: { session: { scheme: 'signed-cookie' } }, unseen: {} },
 ];
 
-let postgres: OwnPostgres;
-beforeAll(async () => {
-  postgres = await startOwnPostgres();
-}, 60_000);
-afterAll(() => postgres?.remove());
+let database: ProxiedDatabase;
+beforeAll(async () => void (database = await createProxiedDatabase()));
+afterAll(() => database?.drop());
 
 const CASES = PLATFORMS.flatMap((platform) => CONFIGURATIONS.map((configuration) => ({ platform, ...configuration })));
 
@@ -71,7 +69,7 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
       password: { memoryCost: 8, timeCost: 1, concurrency: 1, queue: 0 },
       ...auth,
     };
-    t = await startTestApp({ platform, url: postgres.server.url, auth: options });
+    t = await startTestApp({ platform, url: database.url, auth: options });
     for (const table of ['users', 'auth_rate_limit_events']) await t.db.query(`DELETE FROM ${table}`);
     document = withAuthPaths(emptyDocument(openapi), t.app);
     checker = new AnswerChecker(document);
@@ -192,9 +190,9 @@ describe.each(CASES)('the document of $platform, $name', ({ platform, openapi, a
     for (const table of tables) await t.db.query(`ALTER TABLE gone_${table} RENAME TO ${table}`);
     expect(withoutTables).toEqual(new Set(['503 SCHEMA_MISSING']));
 
-    await postgres.stop();
+    database.goAway();
     const withoutDatabase = await sendAll(ada.email, headers).catch(String);
-    await postgres.start();
+    database.comeBack();
     expect(withoutDatabase).toEqual(new Set(['503 STORE_UNAVAILABLE']));
 
     expect(checker.missing()).toEqual(Object.keys(unseen));

@@ -13,6 +13,7 @@ import {
 import { NO_PASSWORD, PasswordLogin, PasswordResetService } from 'nestjs-latchkey/engine';
 import { MemoryMailer } from 'nestjs-latchkey/testing';
 import { createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 const NEXT = 'a better passphrase';
@@ -29,13 +30,11 @@ async function mailedToken(t: TestApp, email: string): Promise<string> {
 }
 
 describe('PasswordResetService', () => {
-  let t: TestApp;
+  const t = sharedTestApp({ auth: FLOW });
   let resets: PasswordResetService;
-  beforeAll(async () => {
-    t = await startTestApp({ auth: FLOW });
+  beforeAll(() => {
     resets = t.app.get(PasswordResetService);
   });
-  afterAll(() => t?.close());
 
   it('returns the account as it is afterwards', async () => {
     const user = await createUser(t.app);

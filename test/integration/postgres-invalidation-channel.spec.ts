@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   AuthTransaction,
   seconds,
@@ -11,7 +11,8 @@ import {
 import { InvalidationChannel, MemorySessionCache, SessionCache, type Invalidation } from 'nestjs-latchkey/engine';
 import { DataSource } from 'typeorm';
 import { Client } from 'pg';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, startTestApp } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { heard, until } from '../support/heard.js';
 import { createTestDatabase } from '../support/database.js';
 
@@ -19,21 +20,19 @@ const LISTENERS = `SELECT pid FROM pg_stat_activity WHERE application_name = 'ne
   AND datname = current_database()`;
 
 describe('PostgresInvalidationChannel', () => {
-  let t: TestApp;
+  const t = sharedTestApp({ auth: { cache: { enabled: true, ttl: seconds(3600) } } });
   let channel: InvalidationChannel;
   let cache: MemorySessionCache;
   let sessions: SessionService;
   let ada: AuthUser;
   const told: Invalidation[] = [];
 
-  beforeAll(async () => {
-    t = await startTestApp({ auth: { cache: { enabled: true, ttl: seconds(3600) } } });
+  beforeAll(() => {
     channel = t.app.get(InvalidationChannel);
     cache = t.app.get(SessionCache) as MemorySessionCache;
     sessions = t.app.get(SessionService);
     channel.subscribe((invalidation) => told.push(invalidation));
   });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     ada = await createUser(t.app);
     told.length = 0;
@@ -50,9 +49,14 @@ describe('PostgresInvalidationChannel', () => {
 
   it('H36: idle_session_timeout does not end the listening connection', async () => {
     const db = await createTestDatabase();
-    await db.query(`ALTER DATABASE ${new URL(db.url).pathname.slice(1)} SET idle_session_timeout = '200ms'`);
     const own = await startTestApp({ url: db.url, auth: { cache: { enabled: true } } });
     const listeners = () => db.query<{ pid: number }>(LISTENERS);
+    // The pool of the application has its connections: only the next listening one begins with this limit.
+    await db.query(`ALTER DATABASE ${new URL(db.url).pathname.slice(1)} SET idle_session_timeout = '200ms'`);
+    const [first] = await listeners();
+    await db.query('SELECT pg_terminate_backend($1)', [first!.pid]);
+    await until(async () => (await listeners()).some(({ pid }) => pid !== first!.pid));
+    await until(() => own.app.get(InvalidationChannel).isCurrent);
     const before = await listeners();
     // Another idle connection is ended meanwhile, one after the other.
     for (let i = 0; i < 2; i++) {

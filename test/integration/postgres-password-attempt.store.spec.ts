@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { AuthTransaction, PostgresUserDirectory } from 'nestjs-latchkey';
 import { PasswordAttemptStore } from 'nestjs-latchkey/engine';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { createUser } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 
 const LIMITS = { limit: 100, reserved: 10 };
 const HOME = { digests: ['home'], isKnownDevice: false };
@@ -9,17 +10,12 @@ const ELSEWHERE = { digests: ['elsewhere'], isKnownDevice: false };
 const DEVICE = { digests: [], isKnownDevice: true };
 
 describe('PostgresPasswordAttemptStore', () => {
-  let t: TestApp;
-  let store: PasswordAttemptStore;
+  const t = sharedTestApp();
+  const store = () => t.app.get(PasswordAttemptStore);
   let subject: string;
-  beforeAll(async () => {
-    t = await startTestApp();
-    store = t.app.get(PasswordAttemptStore);
-  });
-  afterAll(() => t?.close());
   beforeEach(async () => void (subject = (await createUser(t.app)).id));
 
-  const count = (place = ELSEWHERE) => store.count(subject, place, LIMITS);
+  const count = (place = ELSEWHERE) => store().count(subject, place, LIMITS);
   const counted = async (times: number, place = ELSEWHERE) => {
     for (let i = 0; i < times; i++) await count(place);
   };
@@ -38,7 +34,7 @@ describe('PostgresPasswordAttemptStore', () => {
   });
 
   it('H14: with a known place, of 300 strangers at once 90 are judged, and of 30 from there 10', async () => {
-    await store.reset(subject, HOME);
+    await store().reset(subject, HOME);
     const judged = async (places: object[]) => {
       const all = await Promise.all(places.map((place) => count(place as typeof HOME)));
       return all.filter(({ isJudged }) => isJudged).length;
@@ -49,7 +45,7 @@ describe('PostgresPasswordAttemptStore', () => {
   });
 
   it('H14: also where the address of the login was unknown', async () => {
-    await store.reset(subject, { digests: [], isKnownDevice: false });
+    await store().reset(subject, { digests: [], isKnownDevice: false });
     await counted(95);
     expect(await count()).toEqual({ isJudged: false, failures: 90, limit: 90 });
     expect(await count(DEVICE)).toEqual({ isJudged: true, failures: 91, limit: 100 });
@@ -57,18 +53,18 @@ describe('PostgresPasswordAttemptStore', () => {
 
   it('H14: what is taken back can be used once more, and never becomes credit', async () => {
     await counted(100);
-    await store.refund(subject);
+    await store().refund(subject);
     expect((await Promise.all([count(), count()])).filter(({ isJudged }) => isJudged)).toHaveLength(1);
-    await store.reset(subject, HOME);
-    await store.refund(subject);
+    await store().reset(subject, HOME);
+    await store().refund(subject);
     expect(await count(HOME)).toMatchObject({ failures: 1 });
   });
 
   it('H14: the latest ten places are known, each once, under the current key', async () => {
-    for (let i = 0; i < 12; i++) await store.reset(subject, { digests: [`place ${i}`], isKnownDevice: false });
-    await store.reset(subject, { digests: ['new key', 'place 5'], isKnownDevice: false });
+    for (let i = 0; i < 12; i++) await store().reset(subject, { digests: [`place ${i}`], isKnownDevice: false });
+    await store().reset(subject, { digests: ['new key', 'place 5'], isKnownDevice: false });
     expect(await places()).toEqual(['new key', ...[11, 10, 9, 8, 7, 6, 4, 3, 2].map((i) => `place ${i}`)]);
-    await store.reset(subject, { digests: ['place 6'], isKnownDevice: false });
+    await store().reset(subject, { digests: ['place 6'], isKnownDevice: false });
     expect((await places())!.slice(0, 3)).toEqual(['place 6', 'new key', 'place 11']);
     expect(await places()).toHaveLength(10);
   });
@@ -113,7 +109,7 @@ describe('PostgresPasswordAttemptStore', () => {
 
   it('H14: forgets on request', async () => {
     await counted(3);
-    expect(await store.forget(subject)).toBe(true);
-    expect(await store.forget(subject)).toBe(false);
+    expect(await store().forget(subject)).toBe(true);
+    expect(await store().forget(subject)).toBe(false);
   });
 });

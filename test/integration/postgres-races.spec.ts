@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { EphemeralTokenService, type EphemeralTokenType } from 'nestjs-latchkey';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { startRacers, type Racers } from '../support/racers.js';
-import { ADA, BUILT_IN } from '../support/token-types.js';
+import { ADA, BUILT_IN, twoResets } from '../support/token-types.js';
 
 describe('processes that race', () => {
   let t: TestApp;
@@ -43,7 +43,7 @@ describe('processes that race', () => {
 
   it('R39: two different tokens consumed in two processes at once: exactly one wins, every time', async () => {
     for (let round = 0; round < 10; round++) {
-      const both = await twoOutstanding();
+      const both = await twoResets(t.db, () => issue('password_reset'));
       expect(await racers.run({ kind: 'consume', type: 'password_reset', tokens: both, times: 10 })).toEqual([
         { username: ADA },
       ]);
@@ -58,15 +58,6 @@ describe('processes that race', () => {
     }
     expect(most).toBeGreaterThan(1);
   });
-
-  /** As a program without our lock would leave them. */
-  async function twoOutstanding(): Promise<[string, string]> {
-    const first = await issue('password_reset');
-    await t.db.query("UPDATE auth_ephemeral_tokens SET token_type = 'aside'");
-    const second = await issue('password_reset');
-    await t.db.query("UPDATE auth_ephemeral_tokens SET token_type = 'password_reset'");
-    return [first, second];
-  }
 
   it('with limit 5, of 200 parallel attempts in two processes exactly 5 pass', async () => {
     for (let round = 0; round < 5; round++) {

@@ -1,17 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { PasswordHasher, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
 import { normalizeLogin } from 'nestjs-latchkey/engine';
-import { CHEAP_HASHES, createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
+import { CHEAP_HASHES, createUser, PASSWORD, startTestApp } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 
 describe('PostgresUserDirectory', () => {
-  let t: TestApp;
-  let users: PostgresUserDirectory;
+  const t = sharedTestApp();
+  const users = () => t.app.get(PostgresUserDirectory);
   let ada: AuthUser;
-  beforeAll(async () => {
-    t = await startTestApp();
-    users = t.app.get(PostgresUserDirectory);
-  });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     await t.db.query('DELETE FROM users');
     ada = await createUser(t.app, 'ada@example.com');
@@ -27,15 +23,15 @@ describe('PostgresUserDirectory', () => {
   });
 
   it('finds by id and by login, and answers null for what is not there', async () => {
-    expect(await users.findById(ada.id)).toMatchObject({ email: 'ada@example.com' });
-    expect(await users.findByLogin('ada@example.com')).toMatchObject({ id: ada.id });
-    expect(await users.findById('00000000-0000-4000-8000-000000000000')).toBeNull();
-    expect(await users.findById('nonsense')).toBeNull();
-    expect(await users.findByLogin('nobody@example.com')).toBeNull();
+    expect(await users().findById(ada.id)).toMatchObject({ email: 'ada@example.com' });
+    expect(await users().findByLogin('ada@example.com')).toMatchObject({ id: ada.id });
+    expect(await users().findById('00000000-0000-4000-8000-000000000000')).toBeNull();
+    expect(await users().findById('nonsense')).toBeNull();
+    expect(await users().findByLogin('nobody@example.com')).toBeNull();
   });
 
   it('never shows the hash', async () => {
-    for (const user of [await users.findById(ada.id), await users.verifyCredentials('ada@example.com', PASSWORD)]) {
+    for (const user of [await users().findById(ada.id), await users().verifyCredentials('ada@example.com', PASSWORD)]) {
       expect(JSON.stringify(user)).not.toContain('argon2');
     }
   });
@@ -54,18 +50,18 @@ describe('PostgresUserDirectory', () => {
 
     const hasher = other.app.get(PasswordHasher);
     const hash = hasher.hash.bind(hasher);
-    await users.setPassword(ada.id, PASSWORD); // outdated again, for `other`
+    await users().setPassword(ada.id, PASSWORD); // outdated again, for `other`
     hasher.hash = async (password) => {
-      await users.setPassword(ada.id, 'changed meanwhile');
+      await users().setPassword(ada.id, 'changed meanwhile');
       return hash(password);
     };
     await directory.verifyCredentials('ada@example.com', PASSWORD);
-    expect(await users.verifyCredentials('ada@example.com', 'changed meanwhile')).not.toBeNull();
+    expect(await users().verifyCredentials('ada@example.com', 'changed meanwhile')).not.toBeNull();
     await other.close();
   });
 
   it('R37: hashes once for a known, an unknown, a disabled and a passwordless account', async () => {
-    await createUser(t.app, 'off@example.com').then(({ id }) => users.disable(id));
+    await createUser(t.app, 'off@example.com').then(({ id }) => users().disable(id));
     await t.db.query(`INSERT INTO users (email, password_hash) VALUES ('oauth@example.com', '')`);
     const hasher = t.app.get(PasswordHasher);
     const matches = hasher.matches.bind(hasher);
@@ -75,11 +71,11 @@ describe('PostgresUserDirectory', () => {
       return matches(stored, password);
     };
     for (const login of ['ada@example.com', 'nobody@example.com', 'off@example.com', 'oauth@example.com']) {
-      expect(await users.verifyCredentials(login, 'wrong')).toBeNull();
+      expect(await users().verifyCredentials(login, 'wrong')).toBeNull();
     }
     expect(asked).toHaveLength(4);
-    expect(await users.verifyCredentials('off@example.com', PASSWORD)).toBeNull();
-    expect(await users.verifyCredentials('oauth@example.com', '')).toBeNull();
+    expect(await users().verifyCredentials('off@example.com', PASSWORD)).toBeNull();
+    expect(await users().verifyCredentials('oauth@example.com', '')).toBeNull();
     hasher.matches = matches;
   });
 
@@ -92,43 +88,45 @@ describe('PostgresUserDirectory', () => {
     ['1025 characters', 'x@example.com', 'x'.repeat(1025), 'password', 'WEAK_PASSWORD'],
     ['an address that is taken, in another spelling', ' ADA@example.com', PASSWORD, 'email'],
   ])('create refuses %s', async (_, email, password, field, code = 'INVALID_INPUT') => {
-    await expect(users.create(email, password)).rejects.toMatchObject({
+    await expect(users().create(email, password)).rejects.toMatchObject({
       code,
       facts: { fields: { [field]: expect.any(String) } },
     });
   });
 
   it('H19: an international domain is one account in every spelling, also where another program stored its letters', async () => {
-    const { id, email } = await users.create('user@пример.рф', PASSWORD);
+    const { id, email } = await users().create('user@пример.рф', PASSWORD);
     expect(email).toBe('user@xn--e1afmkfd.xn--p1ai');
-    await expect(users.create('user@xn--e1afmkfd.xn--p1ai', PASSWORD)).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    await expect(users().create('user@xn--e1afmkfd.xn--p1ai', PASSWORD)).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+    });
     await t.db.query('UPDATE users SET email = $1 WHERE id = $2', ['user@пример.рф', id]);
     for (const typed of ['user@пример.рф', 'USER@xn--e1afmkfd.xn--p1ai']) {
-      expect(await users.findByLogin(normalizeLogin(typed))).toMatchObject({ id });
-      expect(await users.verifyCredentials(normalizeLogin(typed), PASSWORD)).toMatchObject({ id });
-      await expect(users.create(typed, PASSWORD)).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+      expect(await users().findByLogin(normalizeLogin(typed))).toMatchObject({ id });
+      expect(await users().verifyCredentials(normalizeLogin(typed), PASSWORD)).toMatchObject({ id });
+      await expect(users().create(typed, PASSWORD)).rejects.toMatchObject({ code: 'INVALID_INPUT' });
     }
   });
 
   it('15 and 1024 characters are passwords, and every character counts', async () => {
     for (const password of ['zebra lamp 7342', 'ü'.repeat(1024)]) {
-      await users.setPassword(ada.id, password);
-      expect(await users.verifyCredentials('ada@example.com', password)).not.toBeNull();
-      expect(await users.verifyCredentials('ada@example.com', password.slice(0, -1))).toBeNull();
+      await users().setPassword(ada.id, password);
+      expect(await users().verifyCredentials('ada@example.com', password)).not.toBeNull();
+      expect(await users().verifyCredentials('ada@example.com', password.slice(0, -1))).toBeNull();
     }
   });
 
   it('says when there was nobody to change', async () => {
     const nobody = '00000000-0000-4000-8000-000000000000';
-    expect(await users.disable(nobody)).toBe(false);
-    expect(await users.enable(nobody)).toBe(false);
-    expect(await users.setPassword(nobody, PASSWORD)).toBe(false);
-    expect(await users.setPassword('nonsense', PASSWORD)).toBe(false);
+    expect(await users().disable(nobody)).toBe(false);
+    expect(await users().enable(nobody)).toBe(false);
+    expect(await users().setPassword(nobody, PASSWORD)).toBe(false);
+    expect(await users().setPassword('nonsense', PASSWORD)).toBe(false);
   });
 
   it('two accounts of one address at once: one of them', async () => {
     const results = await Promise.allSettled(
-      Array.from({ length: 5 }, () => users.create('new@example.com', PASSWORD)),
+      Array.from({ length: 5 }, () => users().create('new@example.com', PASSWORD)),
     );
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
   });

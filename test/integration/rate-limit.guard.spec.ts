@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Post } from '@nestjs/common';
 import { CurrentUser, minutes, OptionalAuth, Public, RateLimit, seconds, type AuthUser } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PLATFORMS } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 
 declare module 'nestjs-latchkey' {
   interface RateLimitEvents {
@@ -51,27 +52,25 @@ class LimitedController {
 }
 
 describe.each(PLATFORMS)('@RateLimit on %s', (platform) => {
-  let t: TestApp;
+  const t = sharedTestApp({
+    platform,
+    controllers: [LimitedController],
+    auth: {
+      trustedProxies: ['127.0.0.1'],
+      rateLimits: {
+        policies: {
+          read_limited: { limit: 2, window: minutes(1) },
+          share_mail: { limit: 1, window: seconds(30) },
+          door: { limit: 1, window: seconds(30) },
+        },
+      },
+    },
+  });
   let ada: AuthUser;
   let cookie: string;
   beforeAll(async () => {
-    t = await startTestApp({
-      platform,
-      controllers: [LimitedController],
-      auth: {
-        trustedProxies: ['127.0.0.1'],
-        rateLimits: {
-          policies: {
-            read_limited: { limit: 2, window: minutes(1) },
-            share_mail: { limit: 1, window: seconds(30) },
-            door: { limit: 1, window: seconds(30) },
-          },
-        },
-      },
-    });
     ada = await createUser(t.app, 'ada@example.com');
   });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.advance(minutes(60));
     await t.db.query('DELETE FROM auth_rate_limit_events');

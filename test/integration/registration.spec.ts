@@ -12,10 +12,11 @@ import {
 import { RegistrationService } from 'nestjs-latchkey/engine';
 import { MemoryMailer } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { createUser, PASSWORD, SECRET, startTestApp, type TestApp } from '../support/app.js';
-import { startOwnPostgres } from '../support/own-postgres.js';
+import { createUser, PASSWORD, SECRET, startTestApp } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { startRacers, type Racers } from '../support/racers.js';
 import { accountOf, kindsTo, mailTo, newAddress, REGISTRATION } from '../support/registration.js';
+import { createProxiedDatabase } from '../support/tcp-proxy.js';
 
 /** `ok`, or the code of the error. */
 const outcome = (work: Promise<unknown>): Promise<string> =>
@@ -24,13 +25,11 @@ const outcome = (work: Promise<unknown>): Promise<string> =>
     (error: unknown) => (error instanceof AuthError ? error.code : Promise.reject(error as Error)),
   );
 
-let t: TestApp;
+const t = sharedTestApp({ auth: REGISTRATION });
 let registration: RegistrationService;
-beforeAll(async () => {
-  t = await startTestApp({ auth: REGISTRATION });
+beforeAll(() => {
   registration = t.app.get(RegistrationService);
 });
-afterAll(() => t?.close());
 
 describe('F31: two processes', () => {
   let racers: Racers;
@@ -94,14 +93,14 @@ describe('F22: an outage', () => {
   });
 
   it('F22: while the database is away every step is STORE_UNAVAILABLE, and nothing is lost', async () => {
-    const postgres = await startOwnPostgres();
-    const away = await startTestApp({ url: postgres.server.url, auth: REGISTRATION });
+    const database = await createProxiedDatabase();
+    const away = await startTestApp({ url: database.url, auth: REGISTRATION });
     try {
       const service = away.app.get(RegistrationService);
       const email = newAddress();
       const { browser } = await service.register(email, { password: PASSWORD });
       const { token, code } = await mailTo(away, email);
-      await postgres.stop();
+      database.goAway();
       for (const work of [
         () => service.confirm({ token }, { browsers: [browser] }),
         () => service.confirm({ code }, { browsers: [browser] }),
@@ -113,11 +112,11 @@ describe('F22: an outage', () => {
         const { status, body } = await request(away.url).post(`/auth/${path}`).send({ email });
         expect([status, body.code]).toEqual([503, 'STORE_UNAVAILABLE']);
       }
-      await postgres.start();
+      database.comeBack();
       expect(await outcome(service.confirm({ code }, { browsers: [browser] }))).toBe('ok');
     } finally {
       await away.close();
-      await postgres.remove();
+      await database.drop();
     }
   }, 60_000);
 

@@ -1,10 +1,11 @@
 import { isIP } from 'node:net';
 import { Controller, Get, Headers, Post, Req, Res } from '@nestjs/common';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { CurrentUser, OptionalAuth, Public, SessionService } from 'nestjs-latchkey';
 import { ClientIp } from 'nestjs-latchkey/engine';
-import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PLATFORMS } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { hostileHeaders, SentHeaders, TRUSTED_ORIGIN } from '../support/hostile-headers.js';
 import { sendAll, type RawAnswer } from '../support/raw-http.js';
 
@@ -78,18 +79,16 @@ const CHANGE: Route = {
 const BY_HAND: Route = { ...GUARDED, target: 'GET /by-hand' };
 
 describe.each(PLATFORMS)('R19: hostile headers of every kind on %s', (platform) => {
-  let t: TestApp;
+  const t = sharedTestApp({
+    platform,
+    controllers: [RoutesController],
+    auth: { trustedProxies: ['127.0.0.1'], trustedOrigins: [TRUSTED_ORIGIN], cache: { enabled: true } },
+  });
   let token: string;
   beforeAll(async () => {
-    t = await startTestApp({
-      platform,
-      controllers: [RoutesController],
-      auth: { trustedProxies: ['127.0.0.1'], trustedOrigins: [TRUSTED_ORIGIN], cache: { enabled: true } },
-    });
     const ada = await createUser(t.app, 'ada@example.com');
     ({ token } = await t.app.get(SessionService).create(ada.id));
   });
-  afterAll(() => t?.close());
 
   /** What was not answered, with a 5xx, or with more than it may: with the seed, to be repeated. */
   async function tryAll(seeds: number, routes: readonly Route[]) {

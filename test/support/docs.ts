@@ -16,10 +16,11 @@ export interface Snippet {
   readonly source: string | undefined;
 }
 
-/** Every Markdown page that is kept by hand. */
+/** Every Markdown page that is kept by hand: not the API, which typedoc writes. */
 export function pages(): Page[] {
   const top = readdirSync('.').filter((name) => name.endsWith('.md'));
-  return [...top, ...filesIn('docs', /\.md$/), 'bench/README.md'].map((path) => ({ path, text: page(path) }));
+  const docs = filesIn('docs', /\.md$/).filter((path) => !/^docs\/(?:api|\.vitepress|node_modules)\//.test(path));
+  return [...top, ...docs, 'bench/README.md'].map((path) => ({ path, text: page(path) }));
 }
 
 export function page(path: string): string {

@@ -1,8 +1,17 @@
-import type { INestApplication } from '@nestjs/common';
-import { seconds, type AuthModuleExtras, type AuthOptions } from 'nestjs-latchkey';
+import { Injectable, type INestApplication } from '@nestjs/common';
+import { seconds, type AuthModuleExtras, type AuthOptions, type Mail } from 'nestjs-latchkey';
 import { MemoryMailer } from 'nestjs-latchkey/testing';
 
 export const BASE_URL = 'https://app.example.com';
+
+/** Keeps the mails, as long as no test says what it does instead. */
+@Injectable()
+export class FailingMailer extends MemoryMailer {
+  instead: ((mail: Mail) => Promise<void>) | undefined;
+  override send(mail: Mail): Promise<void> {
+    return this.instead ? this.instead(mail) : super.send(mail);
+  }
+}
 
 /** What flows need that mail something: a mailer that keeps the mails, and pages for their links. */
 export const MAIL = {

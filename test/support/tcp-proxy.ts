@@ -29,16 +29,28 @@ export interface ProxiedDatabase {
   readonly proxy: TcpProxy;
   /** Of the database through the proxy. */
   readonly url: string;
+  /** As if its server had stopped: connections are lost, and new ones end at once. */
+  goAway(): void;
+  comeBack(): void;
   drop(): Promise<void>;
 }
 
+/** Where nothing listens. */
+const NOWHERE = 1;
+
 export async function createProxiedDatabase(): Promise<ProxiedDatabase> {
   const db = await createTestDatabase();
-  const proxy = await startTcpProxy(Number(new URL(db.url).port));
+  const port = Number(new URL(db.url).port);
+  const proxy = await startTcpProxy(port);
   return {
     db,
     proxy,
     url: proxy.url(db.url),
+    goAway: () => {
+      proxy.redirect(NOWHERE);
+      proxy.reset();
+    },
+    comeBack: () => proxy.redirect(port),
     drop: async () => {
       await proxy.close();
       await db.drop();

@@ -1,4 +1,5 @@
 import { days, hours, minutes, type EphemeralTokenFields } from 'nestjs-latchkey';
+import type { TestDatabase } from './database.js';
 
 export const ADA = 'ada@example.com';
 
@@ -27,3 +28,12 @@ export const BUILT_IN: { [Type in BuiltIn]: Example<Type> } = {
     days(7),
   ],
 };
+
+/** Two resets of one account at once, as a program without our lock would leave them. */
+export async function twoResets(db: TestDatabase, issue: () => Promise<string>): Promise<[string, string]> {
+  const first = await issue();
+  await db.query("UPDATE auth_ephemeral_tokens SET token_type = 'aside'");
+  const second = await issue();
+  await db.query("UPDATE auth_ephemeral_tokens SET token_type = 'password_reset'");
+  return [first, second];
+}

@@ -1,10 +1,11 @@
 import { createHmac } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, describe, expect, it } from '@jest/globals';
 import { authSchemaFor, days, hours, minutes, UserDirectory, type AuthOptions, type AuthUser } from 'nestjs-latchkey';
 import request from 'supertest';
 import { createUser, PLATFORMS, startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
+import { cleanupsAfterEach } from '../support/cleanups.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { codeBlocks, page } from '../support/docs.js';
 
@@ -39,21 +40,22 @@ class ConfiguredUsers extends UserDirectory {
 }
 
 describe.each(PLATFORMS)('moving in, from the rows of the source system to a request, on %s', (platform) => {
-  let t: TestApp | undefined;
-  let db: TestDatabase | undefined;
-  afterEach(async () => {
-    await t?.close();
-    await db?.drop();
-    t = db = undefined;
-  });
+  const cleanups = cleanupsAfterEach();
+  let t: TestApp;
+  let db: TestDatabase;
   afterAll(() => rmSync(FOLDER, { recursive: true, force: true }));
 
+  const database = async (options?: { migrated: boolean }) => {
+    db = await createTestDatabase(options);
+    cleanups.push(() => db.drop());
+  };
   const start = async (options: TestAppOptions) => {
-    t = await startTestApp({ url: db!.url, platform, ...options });
+    t = await startTestApp({ url: db.url, platform, ...options });
+    cleanups.push(() => t.close());
     t.clock.set(T0);
     return t;
   };
-  const session = (headers: Record<string, string>) => request(t!.url).get('/auth/session').set(headers);
+  const session = (headers: Record<string, string>) => request(t.url).get('/auth/session').set(headers);
 
   it('H44: seed 000, itsdangerous cookies: alice stays logged in; disabled and removed users do not, nor does a logout come back', async () => {
     const { vectors: cookies } = vectors('itsdangerous') as {
@@ -62,7 +64,7 @@ describe.each(PLATFORMS)('moving in, from the rows of the source system to a req
     const [alice, juergen, removed] = ['identity-minimal', 'identity-non-ascii', 'identity-long-compressed'].map(
       (name) => cookies.find((vector) => vector.name === name)!,
     );
-    db = await createTestDatabase({ migrated: false });
+    await database({ migrated: false });
     const { options } = await said('000');
     const { entities, migrations } = authSchemaFor({ userId: 'text' });
     await start({
@@ -74,7 +76,7 @@ describe.each(PLATFORMS)('moving in, from the rows of the source system to a req
     await session(cookie(alice!.token)).expect(200);
     await session(cookie(juergen!.token)).expect(401);
     await session(cookie(removed!.token)).expect(401);
-    await request(t!.url).post('/auth/logout').set(cookie(alice!.token)).expect(200);
+    await request(t.url).post('/auth/logout').set(cookie(alice!.token)).expect(200);
     await session(cookie(alice!.token)).expect(401);
   });
 
@@ -89,7 +91,7 @@ describe.each(PLATFORMS)('moving in, from the rows of the source system to a req
         .join('.');
       return { Authorization: `Bearer ${signed}.${createHmac('sha256', key).update(signed).digest('base64url')}` };
     };
-    db = await createTestDatabase();
+    await database();
     await db.query('CREATE SCHEMA old');
     await db.query(`CREATE TABLE old.users (id varchar(36) PRIMARY KEY, email varchar(320) NOT NULL UNIQUE,
       hashed_password varchar(255), is_active boolean NOT NULL, tokens_invalidated_after timestamptz)`);
@@ -113,7 +115,7 @@ describe.each(PLATFORMS)('moving in, from the rows of the source system to a req
 
   it('H44: seed 002, a session table: sessions of any age go on, for 90 days; expired and deleted ones stay ended', async () => {
     const cookie = (byte: number) => ({ Cookie: `session=${Buffer.alloc(32, byte).toString('base64url')}` });
-    db = await createTestDatabase({ migrated: false });
+    await database({ migrated: false });
     await db.query('CREATE EXTENSION citext');
     await db.query(`CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email citext NOT NULL UNIQUE,
       password_hash text NOT NULL, created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now())`);
@@ -133,7 +135,7 @@ describe.each(PLATFORMS)('moving in, from the rows of the source system to a req
       );
     const { options, sql } = await said('002');
     await start({ auth: options });
-    t!.clock.set(now);
+    t.clock.set(now);
     await session(cookie(2)).expect(401); // what the SQL is for
     await db.query(sql);
     await session(cookie(1)).expect(200);
@@ -142,10 +144,10 @@ describe.each(PLATFORMS)('moving in, from the rows of the source system to a req
     await session(cookie(4)).expect(401);
 
     for (const day of [15, 40, 65, 85]) {
-      t!.clock.set(now + days(day));
+      t.clock.set(now + days(day));
       await session(cookie(2)).expect(200);
     }
-    t!.clock.set(now + days(91));
+    t.clock.set(now + days(91));
     await session(cookie(2)).expect(401);
   });
 
@@ -155,7 +157,7 @@ describe.each(PLATFORMS)('moving in, from the rows of the source system to a req
       valid: { secret: string; signed_token: string; signed_with_previous: string; db_token_hash: string }[];
     };
     const [live, expired, loggedOut] = valid;
-    db = await createTestDatabase();
+    await database();
     await db.query('CREATE SCHEMA old');
     await db.query(`CREATE TABLE old.sessions (id serial PRIMARY KEY, token_hash text NOT NULL UNIQUE,
       created_at text NOT NULL, expires_at text NOT NULL)`);
@@ -166,17 +168,17 @@ describe.each(PLATFORMS)('moving in, from the rows of the source system to a req
     );
     const { options, sql } = await said('004');
     await start({ auth: { ...options, secrets: [live!.secret, previous_secret] } });
-    await createUser(t!.app, 'admin@example.com');
+    await createUser(t.app, 'admin@example.com');
     await db.query(`SET TimeZone = 'Asia/Tokyo'; ${sql}`); // the texts are in UTC, wherever the server is
     const cookie = (token: string) => ({ Cookie: `bangui_session=${token}` });
-    t!.clock.set(T0);
+    t.clock.set(T0);
     await session(cookie(live!.signed_token)).expect(200);
     await session(cookie(live!.signed_with_previous)).expect(200);
     await session(cookie(expired!.signed_token)).expect(401);
     await session(cookie(loggedOut!.signed_token)).expect(401);
-    t!.clock.set(T0 + minutes(50) - 1);
+    t.clock.set(T0 + minutes(50) - 1);
     await session(cookie(live!.signed_token)).expect(200);
-    t!.clock.set(T0 + minutes(50));
+    t.clock.set(T0 + minutes(50));
     await session(cookie(live!.signed_token)).expect(401);
     expect(await db.query('SELECT count(*)::int AS n FROM sessions')).toEqual([{ n: 2 }]);
   });

@@ -1,6 +1,5 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
-  AuthEvents,
   days,
   EphemeralTokenService,
   hours,
@@ -9,34 +8,31 @@ import {
   PostgresUserDirectory,
   RateLimitService,
   seconds,
-  type AuthEvent,
   type AuthUser,
 } from 'nestjs-latchkey';
 import { EmailChangeService } from 'nestjs-latchkey/engine';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
+import { createUser, PASSWORD, PLATFORMS } from '../../support/app.js';
+import { eventsHeard, sharedTestApp } from '../../support/shared-app.js';
 import { MAIL, newMails } from '../../support/flows.js';
 
 const NEW_PASSWORD = 'a password that only Ada knows';
 
 describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => {
-  let t: TestApp;
+  const t = sharedTestApp({
+    platform,
+    auth: { ...MAIL, flows: { emailChange: {} }, jwt: { sessions: true }, rateLimits: { backoff: { base: 0 } } },
+  });
+  const heard = eventsHeard(t);
   let users: PostgresUserDirectory;
   let ada: AuthUser;
   let cookie: string;
   let next: string;
   let accounts = 0;
-  const heard: AuthEvent[] = [];
-  beforeAll(async () => {
-    t = await startTestApp({
-      platform,
-      auth: { ...MAIL, flows: { emailChange: {} }, jwt: { sessions: true }, rateLimits: { backoff: { base: 0 } } },
-    });
+  beforeAll(() => {
     users = t.app.get(PostgresUserDirectory);
-    t.app.get(AuthEvents).on((event) => void heard.push(event));
   });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.advance(hours(1));
     ada = await createUser(t.app, `ada${++accounts}@example.com`);

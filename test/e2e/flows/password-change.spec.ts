@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import {
   EphemeralTokenService,
   hours,
@@ -10,36 +10,31 @@ import {
 } from 'nestjs-latchkey';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { createUser, NO_LOGIN_LIMITS, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
+import { createUser, NO_LOGIN_LIMITS, PASSWORD, PLATFORMS, startTestApp } from '../../support/app.js';
+import { sharedTestApp } from '../../support/shared-app.js';
 import { cookieOf } from '../../support/cookies.js';
 
 const NEXT = 'a better passphrase';
 const WRONG = 'not the passphrase';
 
 describe.each(PLATFORMS)('POST change-password on %s', (platform) => {
-  let t: TestApp;
-  let mailer: MemoryMailer;
-  let users: PostgresUserDirectory;
+  const t = sharedTestApp({
+    platform,
+    auth: {
+      baseUrl: 'https://app.example.com',
+      mailer: MemoryMailer,
+      flows: { passwordChange: {} },
+      jwt: { sessions: true },
+    },
+  });
+  const mailer = () => t.app.get(MemoryMailer);
+  const users = () => t.app.get(PostgresUserDirectory);
   let ada: AuthUser;
 
-  beforeAll(async () => {
-    t = await startTestApp({
-      platform,
-      auth: {
-        baseUrl: 'https://app.example.com',
-        mailer: MemoryMailer,
-        flows: { passwordChange: {} },
-        jwt: { sessions: true },
-      },
-    });
-    mailer = t.app.get(MemoryMailer);
-    users = t.app.get(PostgresUserDirectory);
-  });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.advance(minutes(20));
     ada = await createUser(t.app);
-    mailer.sent.length = 0;
+    mailer().sent.length = 0;
   });
 
   type Headers = Record<string, string>;
@@ -142,8 +137,8 @@ describe.each(PLATFORMS)('POST change-password on %s', (platform) => {
     await change(own, WRONG).expect(401);
     await change(own).expect(200);
     expect(await kinds()).toEqual(['password_changed']);
-    expect(mailer.sent).toHaveLength(1);
-    for (const secret of [PASSWORD, NEXT]) expect(JSON.stringify(mailer.sent)).not.toContain(secret);
+    expect(mailer().sent).toHaveLength(1);
+    for (const secret of [PASSWORD, NEXT]) expect(JSON.stringify(mailer().sent)).not.toContain(secret);
   });
 
   it('F22: a fault is 503; neither the password nor a session has changed, and nobody is told', async () => {
@@ -187,7 +182,7 @@ describe.each(PLATFORMS)('POST change-password on %s', (platform) => {
         /^Bearer error="insufficient_user_authentication".* max_age="900"$/,
       );
       expect(refused.get('Set-Cookie')).toBeUndefined();
-      expect(await users.findPasswordHash(ada.id)).toBe('!');
+      expect(await users().findPasswordHash(ada.id)).toBe('!');
       expect(await kinds()).toEqual([]);
       t.clock.set(authenticatedAt + minutes(15) - 1);
       await set(fresh).expect(200);

@@ -1,0 +1,58 @@
+import type { Description } from './description.js';
+
+export const passwordPaths = {
+  forgotPassword: {
+    id: 'authForgotPassword',
+    summary: 'Ask for a new password',
+    description: 'Mails a link to the owner of the account. The answer is the same whatever the address is.',
+    session: 'none',
+    cookie: 'none',
+    limited: true,
+    takes: 'AuthForgottenPassword',
+    status: 202,
+    done: 'If there is such an account, a mail is on its way.',
+    answer: 'AuthDone',
+    errors: ['AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthRateLimited', 'AuthUnavailable'],
+  },
+  resetPassword: {
+    id: 'authResetPassword',
+    summary: 'Choose a new password by a mailed link',
+    description: 'Ends every session and token of the account. It opens no session: the user logs in.',
+    session: 'none',
+    cookie: 'none',
+    limited: true,
+    takes: 'AuthPasswordReset',
+    done: 'The password has been changed.',
+    answer: 'AuthDone',
+    errors: [
+      'AuthInvalidLink',
+      'AuthCrossOrigin',
+      'AuthBodyTooLarge',
+      'AuthWeakPassword',
+      'AuthRateLimited',
+      'AuthUnsupported',
+      'AuthPasswordUnavailable',
+    ],
+  },
+  changePassword: {
+    id: 'authChangePassword',
+    summary: 'Change the password',
+    description:
+      'Proves the current password, ends every other session and token of the account, and replaces this session. A first password ends this session too. An account without a password gets its first one if its user has logged in lately.',
+    session: 'needed',
+    cookie: 'set',
+    takes: 'AuthPasswordChange',
+    done: 'The password has been changed.',
+    answer: 'AuthReplacement',
+    errors: [
+      'AuthPasswordRefused',
+      'AuthCrossOrigin',
+      'AuthSessionNotFound',
+      'AuthBodyTooLarge',
+      'AuthWeakPassword',
+      'AuthRateLimited',
+      'AuthUnsupported',
+      'AuthPasswordUnavailable',
+    ],
+  },
+} satisfies Record<string, Description>;
