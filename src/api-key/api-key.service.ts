@@ -53,7 +53,7 @@ const SHORTEST: Duration = minutes(1);
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
- * API keys: a program acts for a user, within scopes and until a date (`flows.apiKeys`).
+ * API keys, by which a program acts for a user, within scopes and until a date (`flows.apiKeys`).
  *
  * - A key reaches handlers with `@AllowApiKey(scope)` and no others. It is no session: it is never fresh, its `aal` is never
  *   2, and it makes no keys.

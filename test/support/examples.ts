@@ -42,7 +42,8 @@ import {
   type ExecutionContext, type INestApplication, type OnModuleInit,
 } from '@nestjs/common';
 import {
-  aalOf, AuthErrorFilter, bcryptPasswords, betterAuthSessions, CleanupService, DefaultPasswordPolicy, dueFactors,
+  aalOf, AllowApiKey, type ApiKey, AuthErrorFilter, bcryptPasswords, betterAuthSessions, CleanupService, currentApiKey, CurrentApiKey,
+  DefaultPasswordPolicy, dueFactors,
   expressSessions, importedUserId, LoginService, NewPasswords, normalizeLogin, Outbox, PasswordChangeService,
   passportJwt, SecondFactor, StepUpService, TokenError, WithoutExtension, type BcryptLibrary, type LegacyPasswords,
 } from 'nestjs-latchkey/engine';
