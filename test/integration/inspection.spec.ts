@@ -46,8 +46,9 @@ const EVERYTHING: InspectOptions = {
 };
 /** Nest's own, which lead to everything in the application, the host's DataSource included. */
 const OF_NEST = ['ModuleRef', 'ApplicationConfig'];
-/** Made by TypeORM, by the host, or thrown; and a port that a provider has without extending it. */
-const HOLD_NO_SECRET = /Entity$|^AuthModule$|^(?:Auth|Token)Error$|^SystemClock$|^NoopSessionCache$|^CleanupProgress$/;
+/** Made by TypeORM, by the host, or thrown; a port that a provider has without extending it, and a browser's. */
+const HOLD_NO_SECRET =
+  /Entity$|^AuthModule$|^(?:Auth|Token)Error$|^SystemClock$|^NoopSessionCache$|^CleanupProgress$|^VirtualAuthenticator$/;
 
 let db: TestDatabase;
 let t: TestApp;
@@ -82,6 +83,8 @@ beforeAll(async () => {
         accountDeletion: {},
         stepUp: {},
         apiKeys: { scopes: ['notes:read'] },
+        twoFactor: { totp: {}, backupCodes: {}, emailCode: {}, trustedBrowsers: root.days(30) },
+        passkeys: { rpName: 'Notes' },
       },
       secondFactors: [NoFactor],
     },

@@ -155,14 +155,16 @@ describe('H42: the migrations', () => {
       'TimeRotations1763683200011',
       'AddAssurance1763683200012',
       'AddAccountFields1763683200013',
+      'CreateTwoFactor1763683200014',
+      'CreateEmailFactors1763683200015',
       'CreatePasskeys1763683200016',
-      'CreateApiKeys1763683200019',
+      'CreateApiKeys1763683200017',
     ]);
-    expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(10);
+    expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(13);
   });
 
   it('H41: authSchemaFor has a return type of its own, which a user’s file can export', () => {
     const schema: AuthSchema = authSchemaFor({ userId: 'uuid' });
-    expect(schema.entities).toHaveLength(8);
+    expect(schema.entities).toHaveLength(12);
   });
 });

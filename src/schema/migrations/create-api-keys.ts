@@ -70,7 +70,7 @@ export function createApiKeys(settings: AuthSchemaSettings): new () => Migration
   const { userId, tables } = settings;
   const name = tables.apiKeys;
   return migrationClass(settings, {
-    name: 'CreateApiKeys1763683200019',
+    name: 'CreateApiKeys1763683200017',
 
     async up(queryRunner, names) {
       await createOrAdopt(queryRunner, names, table(tables, names, userId));

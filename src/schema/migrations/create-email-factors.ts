@@ -25,7 +25,7 @@ const table = (
 export function createEmailFactors(settings: AuthSchemaSettings): new () => MigrationInterface {
   const { userId, tables } = settings;
   return migrationClass(settings, {
-    name: 'CreateEmailFactors1763683200018',
+    name: 'CreateEmailFactors1763683200015',
 
     async up(queryRunner, names) {
       await createOrAdopt(queryRunner, names, table(tables, names, userId));

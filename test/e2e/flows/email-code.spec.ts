@@ -431,7 +431,10 @@ describe('where codes by mail are not named', () => {
       const ada = await createUser(t.app);
       const cookie = await signInAs(t.app, ada.id);
       await request(t.url).post('/auth/2fa/email/enable').set('Cookie', cookie).expect(404);
-      await request(t.url).get('/auth/2fa').set('Cookie', cookie).expect(200, { methods: [], trustedBrowsers: 0 });
+      await request(t.url)
+        .get('/auth/2fa')
+        .set('Cookie', cookie)
+        .expect(200, { methods: [], totpDisabled: false, backupCodesLeft: 0, trustedBrowsers: 0 });
     } finally {
       await t.close();
     }

@@ -37,7 +37,12 @@ describe.each(PLATFORMS)('authenticator apps and backup codes on %s', (platform)
 
   it('is set up with a secret, its address and its QR code, and proved by a code', async () => {
     const cookie = await signInAs(t.app, ada.id);
-    expect(await state(cookie)).toEqual({ methods: [], totpDisabled: false, backupCodesLeft: 0 });
+    expect(await state(cookie)).toEqual({
+      methods: [],
+      totpDisabled: false,
+      backupCodesLeft: 0,
+      trustedBrowsers: 0,
+    });
     const setup = await post('2fa/totp/setup', cookie).expect(200);
     expect(setup.get('Cache-Control')).toBe('no-store');
     const { secret, uri, qr } = setup.body;
@@ -61,6 +66,7 @@ describe.each(PLATFORMS)('authenticator apps and backup codes on %s', (platform)
       methods: ['totp', 'backup-code'],
       totpDisabled: false,
       backupCodesLeft: 4,
+      trustedBrowsers: 0,
     });
     expect(told()).toEqual(['factor.added', 'factor.used']);
     expect((await newMails(t.app)).map(({ kind }) => kind)).toEqual(['factor_added']);
@@ -299,7 +305,12 @@ describe.each(PLATFORMS)('authenticator apps and backup codes on %s', (platform)
   it('the last factor takes the backup codes with it: nothing is asked any more', async () => {
     const enrolled = await enrol(t, ada);
     const disabled = await post('2fa/totp/disable', enrolled.cookie).expect(200);
-    expect(await state(cookiesIn(disabled))).toEqual({ methods: [], totpDisabled: false, backupCodesLeft: 0 });
+    expect(await state(cookiesIn(disabled))).toEqual({
+      methods: [],
+      totpDisabled: false,
+      backupCodesLeft: 0,
+      trustedBrowsers: 0,
+    });
     expect((await pendingLogin(t, ada)).body['status']).toBe('authenticated');
     expect(told()).toContain('factor.removed');
   });
