@@ -151,7 +151,7 @@ describe('latchkey doctor', () => {
     expect(await ofFlows({ extras: { flows: ['passwordChange'] } })).toEqual([['DEVIATION', 'from nobody']]);
   });
 
-  it('has a row for each requirement of ASVS 6 on passwords and recovery that a flow touches has a row', async () => {
+  it('each requirement of ASVS 6 on passwords and recovery that a flow touches has a row', async () => {
     const pages = { registration: '/confirm', password_reset: '/reset', email_change: '/new', email_changed: '/old' };
     const flows = { registration: {}, passwordReset: {}, passwordChange: {}, emailChange: {} };
     const planted = (more: object = {}) => ({
