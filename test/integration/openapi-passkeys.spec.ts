@@ -24,9 +24,8 @@ describe.each(PLATFORMS)('the document of %s, passkeys', (platform) => {
     cookies: readonly string[],
     body: object = {},
   ): Promise<Response> {
-    const asked = request(t.url)
-      [method](`/auth/${path}`)
-      .set('Cookie', [...cookies]);
+    const agent = request(t.url);
+    const asked = agent[method](`/auth/${path}`).set('Cookie', [...cookies]);
     const answer = await (method === 'get' || method === 'delete' ? asked : asked.send(body));
     expect(checker.mistakes(method, `/auth/${path}`, body, answer)).toEqual([]);
     return answer;

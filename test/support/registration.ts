@@ -49,8 +49,8 @@ export class Browser {
       .filter(([, value]) => value !== '')
       .map(([name, value]) => `${name}=${value}`)
       .join('; ');
-    const answer = await request(this.t.url)
-      [method](`/auth/${path}`)
+    const agent = request(this.t.url);
+    const answer = await agent[method](`/auth/${path}`)
       .set(headers)
       .set(cookie ? { Cookie: cookie } : {})
       .send(body);
