@@ -37,8 +37,11 @@ export interface AuthErrorFacts {
   TOKENS_INVALIDATED: Record<never, never>;
   /** A state-changing request that a browser sent from a foreign site. */
   CROSS_ORIGIN_REQUEST: { origin: string };
-  /** The user is logged in but may not do this: one of these roles is needed. */
-  FORBIDDEN: { roles: readonly string[] };
+  /**
+   * The user is logged in but may not do this: one of these roles is needed. With `scopes`, the request came with an API
+   * key that lacks one of them, or with one where a session is needed (none).
+   */
+  FORBIDDEN: { roles: readonly string[]; scopes?: readonly string[] };
   /** Input of the wrong shape. `fields` maps the field to what is expected of it, never to what was sent. */
   INVALID_INPUT: { fields: Readonly<Record<string, string>> };
   /**
@@ -59,6 +62,10 @@ export interface AuthErrorFacts {
   PASSKEY_NOT_FOUND: Record<never, never>;
   /** To remove this would leave an account to which nobody can log in. */
   LAST_LOGIN_METHOD: Record<never, never>;
+  /** The user has no API key with this id. Another user's id gets the same answer. */
+  API_KEY_NOT_FOUND: Record<never, never>;
+  /** The user has as many live API keys as there may be. */
+  TOO_MANY_API_KEYS: { limit: number };
   /** A session would hold more data than it may; nothing was changed. `limit` is in bytes. */
   SESSION_DATA_TOO_LARGE: { limit: number };
   /** A service was given the id or login name of an account that does not exist, or cannot be used. */
@@ -134,6 +141,8 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   PASSKEY_NOT_FOUND: { status: 404, message: 'You have no such passkey.' },
   LAST_LOGIN_METHOD: { status: 409, message: 'It is the only way to log in to your account.' },
   SESSION_NOT_FOUND: { status: 404, message: 'You have no such session.' },
+  API_KEY_NOT_FOUND: { status: 404, message: 'You have no such API key.' },
+  TOO_MANY_API_KEYS: { status: 409, message: 'You have too many API keys. Revoke one first.' },
   USER_NOT_FOUND: { status: 404, message: 'There is no such user.' },
   SESSION_DATA_TOO_LARGE: { status: 422, message: 'That is more than your session can hold.' },
   INVALID_INPUT: { status: 422, message: 'The request is not valid.' },

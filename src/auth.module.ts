@@ -16,6 +16,10 @@ import {
   OPTIONS_TYPE,
   type AuthModuleExtras,
 } from './auth.module-definition.js';
+import { ApiKeyService } from './api-key/api-key.service.js';
+import { ApiKeyStore } from './api-key/api-key.store.js';
+import { CachedApiKeyStore } from './api-key/cached-api-key.store.js';
+import { PostgresApiKeyStore } from './engines/postgres/postgres-api-key.store.js';
 import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
 import { PostgresEmailFactorStore } from './engines/postgres/postgres-email-factor.store.js';
@@ -25,6 +29,7 @@ import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-passwo
 import { PostgresBackupCodeStore } from './engines/postgres/postgres-backup-code.store.js';
 import { PostgresTotpStore } from './engines/postgres/postgres-totp.store.js';
 import { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
+import { ApiKeyAuthenticator } from './http/api-key-authenticator.js';
 import { FieldResolverCheck } from './http/field-resolver-check.js';
 import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
 import { HttpSessions } from './http/http-sessions.js';
@@ -371,6 +376,22 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
           : new DatabaseSessionScheme(sessions),
       inject: [AuthConfig, SessionService, SignedCookieSession, TokenRevocationService],
     },
+    PostgresApiKeyStore,
+    {
+      provide: ApiKeyStore,
+      useFactory: (
+        { cache: { enabled, maxSessions: max, ...cache }, flows }: AuthConfig,
+        store: PostgresApiKeyStore,
+        channel: InvalidationChannel,
+        statements: PreparedStatements,
+        clock: Clock,
+      ) => {
+        if (!enabled || max === 0 || !flows.apiKeys) return store;
+        const ttl = channel.mayLoseMessages ? Math.min(cache.ttl, cache.maxStaleness) : cache.ttl;
+        return new CachedApiKeyStore(store, { max, ttl }, channel, statements, clock);
+      },
+      inject: [AuthConfig, PostgresApiKeyStore, InvalidationChannel, PreparedStatements, Clock],
+    },
     { provide: JwtSessionStore, useClass: PostgresJwtSessionStore },
     JwtSessionService,
     BearerSessions,
@@ -450,6 +471,7 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   emailChange: [EmailChangeService],
   accountDeletion: [AccountDeletionService],
   stepUp: [StepUpService],
+  apiKeys: [ApiKeyService, ApiKeyAuthenticator],
   passkeys: [
     // After the configuration has found it.
     { provide: WebAuthn, useFactory: () => WebAuthn.load(), inject: [AuthConfig] },

@@ -7,6 +7,12 @@ export { SystemClock } from './common/clock.js';
 export { subjectOfAddress } from './common/ip-address.js';
 export { AuthConfig } from './config/auth-config.js';
 
+export { ApiKeyService } from './api-key/api-key.service.js';
+export type { ApiKeyContext, ApiKeyRequest, IssuedApiKey } from './api-key/api-key.service.js';
+export { ApiKeyStore } from './api-key/api-key.store.js';
+export type { LiveKeysAt, NewApiKey } from './api-key/api-key.store.js';
+export type { ApiKey, AuthenticatedApiKey, StoredApiKey } from './api-key/api-key.js';
+
 export { AuditStore } from './audit/audit.store.js';
 export { AuditLog } from './audit/audit-log.js';
 
@@ -105,6 +111,7 @@ export { PasswordResetService } from './password/password-reset.service.js';
 export { SessionScheme } from './login/session-scheme.js';
 export type { CookieValue, ElevatedSession, OpeningContext, AuthenticationResult } from './login/session-scheme.js';
 
+export { ApiKeyEntity } from './schema/entities/api-key.entity.js';
 export { AuditEventEntity } from './schema/entities/audit-event.entity.js';
 export { EphemeralTokenEntity } from './schema/entities/ephemeral-token.entity.js';
 export { JwtSessionEntity } from './schema/entities/jwt-session.entity.js';
@@ -119,6 +126,7 @@ export { UserEntity } from './schema/entities/user.entity.js';
 
 export { PostgresBackupCodeStore } from './engines/postgres/postgres-backup-code.store.js';
 export { PostgresTotpStore } from './engines/postgres/postgres-totp.store.js';
+export { PostgresApiKeyStore } from './engines/postgres/postgres-api-key.store.js';
 export { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 export { postgresEngine } from './engines/postgres/postgres-engine.js';
 export { PostgresEphemeralTokenStore } from './engines/postgres/postgres-ephemeral-token.store.js';
@@ -130,6 +138,7 @@ export { PostgresRateLimitStore } from './engines/postgres/postgres-rate-limit.s
 export { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
 export { PostgresSessionStore } from './engines/postgres/postgres-session.store.js';
 
+export { AllowApiKey, CurrentApiKey, currentApiKey } from './http/api-key.decorators.js';
 export { AuthErrorFilter } from './http/auth-error.filter.js';
 export { WithoutExtension } from './http/auth.decorators.js';
 export { ClientIp } from './http/client-ip.js';

@@ -38,6 +38,7 @@ export type {
   RegistrationSettings,
   StepUpSettings,
 } from './config/flow-settings.js';
+export type { ApiKeyScopes, ApiKeySettings } from './config/api-key-settings.js';
 export type { PasskeySettings } from './config/passkey-settings.js';
 export type {
   BackupCodeSettings,
@@ -72,6 +73,10 @@ export type { AuthEventListener } from './events/auth-events.js';
 export type {
   AccountDeleted,
   AccountRegistered,
+  ApiKeyCreated,
+  ApiKeyRefusal,
+  ApiKeyRefused,
+  ApiKeyRevoked,
   AuthEvent,
   EmailChanged,
   PasskeyCloneSuspected,

@@ -26,7 +26,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['login'],
   ['legacy-session'],
   // The flows, which never import each other.
-  ['password', 'registration', 'email-change', 'account-deletion', 'step-up', 'two-factor', 'passkey'],
+  ['password', 'registration', 'email-change', 'account-deletion', 'step-up', 'two-factor', 'passkey', 'api-key'],
   ['auth.engine.ts'],
   ['schema'],
   ['engines/postgres'],

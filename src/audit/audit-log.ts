@@ -22,7 +22,7 @@ const BATCH = 500;
  * events wait in memory. A shutdown writes what is waiting; a process that is killed loses the last quarter of a
  * second. If a connection breaks before a write is answered, its events may be written twice.
  *
- * When the queue is full, the newest events that anyone can cause without an account (a failed login, a refused token,
+ * When the queue is full, the newest events that anyone can cause without an account (a failed login, a refused token or key,
  * a reached limit, a mail) make room for the others: a flood never costs the record of what an owner or administrator did.
  */
 @Injectable()
@@ -151,6 +151,7 @@ export class AuditLog implements OnModuleInit, BeforeApplicationShutdown, OnAppl
 const ANONYMOUS = new Set<AuthEvent['type']>([
   'login.failed',
   'token.refused',
+  'api_key.refused',
   'rate_limit.reached',
   'mail.sent',
   'mail.failed',

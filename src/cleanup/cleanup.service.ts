@@ -1,8 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { AuthError, type AuthErrorCode } from '../auth.errors.js';
+import { ApiKeyStore } from '../api-key/api-key.store.js';
 import { AuditStore } from '../audit/audit.store.js';
 import { Clock } from '../common/clock.js';
+import { days } from '../common/duration.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { EphemeralTokenStore } from '../ephemeral-token/ephemeral-token.store.js';
 import { JwtSessionStore } from '../jwt-session/jwt-session.store.js';
@@ -20,6 +22,8 @@ export interface CleanupCounts {
   revokedTokens: number;
   /** With `jwt.registry`: what was listed about JWTs that have expired. */
   jwtSessions: number;
+  /** Keys that expired or were revoked 30 days ago. */
+  apiKeys: number;
   rateLimitEvents: number;
   auditEvents: number;
 }
@@ -47,7 +51,16 @@ export interface CleanupState {
 type Kind = readonly [name: keyof CleanupCounts | null, deleteDue: (instant: number, limit: number) => Promise<number>];
 
 const JITTER = 0.1;
-const EXPIRING_KINDS = new Set<Kind[0]>([null, 'sessions', 'ephemeralTokens', 'revokedTokens', 'jwtSessions']);
+const EXPIRING_KINDS = new Set<Kind[0]>([
+  null,
+  'sessions',
+  'ephemeralTokens',
+  'revokedTokens',
+  'jwtSessions',
+  'apiKeys',
+]);
+/** For so long the owner of a key can be told what became of it. */
+const API_KEYS_KEPT = days(30);
 
 /**
  * Deletes expired rows: sessions, single-use tokens, revoked JWTs, rate-limit events past every window, audit rows past
@@ -84,6 +97,7 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
     jwts: JwtSessionStore,
     limits: RateLimitStore,
     audit: AuditStore,
+    apiKeys: ApiKeyStore,
   ) {
     const window = longestWindow(config.rateLimits);
     const { rotationGrace } = config.session;
@@ -92,6 +106,7 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
       ['sessions', (instant, limit) => sessions.deleteExpired(instant, limit)],
       ['revokedTokens', (instant, limit) => revoked.deleteExpired(instant, limit)],
       ['jwtSessions', (instant, limit) => jwts.deleteExpired(instant, limit)],
+      ['apiKeys', (instant, limit) => apiKeys.deleteOver(instant - API_KEYS_KEPT, limit)],
       ['auditEvents', (instant, limit) => audit.deleteOlderThan(instant - config.audit.retention, limit)],
     ];
     if (!tokens.expiresByItself) {
@@ -159,6 +174,7 @@ export class CleanupService implements OnApplicationBootstrap, OnModuleDestroy {
       ephemeralTokens: 0,
       revokedTokens: 0,
       jwtSessions: 0,
+      apiKeys: 0,
       rateLimitEvents: 0,
       auditEvents: 0,
     };

@@ -1,5 +1,6 @@
 import { AuthError } from '../auth.errors.js';
 import { valuesOf, type Command, type Input } from './command.js';
+import { listApiKeys, revokeApiKeys } from './commands/api-keys.command.js';
 import { cleanup } from './commands/cleanup.command.js';
 import { doctor } from './commands/doctor.command.js';
 import { importBetterAuth, importExpressSession, importPassportJwt } from './commands/import.command.js';
@@ -28,6 +29,8 @@ export const COMMANDS: readonly Command[] = [
   importPassportJwt,
   listSessions,
   revokeSessions,
+  listApiKeys,
+  revokeApiKeys,
   doctor,
   cleanup,
   version,

@@ -39,6 +39,43 @@ describe('the option flows', () => {
     });
   });
 
+  it.each([
+    ['names', ['notes:read', 'notes:write']],
+    ['names with roles', { 'notes:read': [], 'users:read': ['admin'] }],
+  ])('F79: takes the scopes of API keys as %s, and freezes a copy', (_, scopes) => {
+    const config = AuthConfig.from({ secrets: ['x'.repeat(32)] }, { flows: { apiKeys: { scopes } } });
+    expect(config.flows.apiKeys).toEqual({ routes: true, scopes, maxPerUser: 50 });
+    expect(config.flows.apiKeys!.scopes).not.toBe(scopes);
+    for (const part of [config.flows.apiKeys!.scopes, ...Object.values(config.flows.apiKeys!.scopes)]) {
+      expect(Object.isFrozen(part)).toBe(true);
+    }
+  });
+
+  it.each<[string, unknown]>([
+    ['nothing', undefined],
+    ['an empty list', []],
+    ['an empty record', {}],
+    ['a text', 'notes:read'],
+    ['a name with a space', ['notes read']],
+    ['a name twice', ['notes:read', 'notes:read']],
+    ['101 names', Array.from({ length: 101 }, (__, i) => `scope${i}`)],
+    ['a number', [1]],
+    ['a role that is no list', { 'notes:read': 'admin' }],
+    ['a role that none can be', { 'notes:read': ['Admin'] }],
+  ])('F79: refuses %s as the scopes of API keys', (_, scopes) => {
+    expect(mistakes({}, { flows: { apiKeys: { scopes } } })).toEqual([
+      expect.stringMatching(/^flows\.apiKeys\.scopes.* must (name 1 to 100 scopes|list the roles)/),
+    ]);
+  });
+
+  it('F79: API keys need a directory that can end them, and a whole number of keys', () => {
+    const extras = { flows: { apiKeys: { scopes: ['notes:read'], maxPerUser: 0 } }, lacks: () => true };
+    expect(mistakes({}, extras)).toEqual([
+      expect.stringMatching(/^flows\.apiKeys\.maxPerUser must be a whole number/),
+      expect.stringMatching(/^flows\.apiKeys needs invalidateTokens\(\)/),
+    ]);
+  });
+
   it('a flow without routes keeps its name', () => {
     const flows = { registration: { routes: false }, passwordChange: {} };
     expect(flowNamesOf(flows)).toEqual(['registration', 'passwordChange']);

@@ -1,3 +1,4 @@
+import { ApiKeySettings, checkApiKeys } from './api-key-settings.js';
 import { minutes, type Duration } from '../common/duration.js';
 import type { LinkedMailKind } from '../mail/mail.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
@@ -38,6 +39,7 @@ const SETTINGS = {
   stepUp: StepUpSettings,
   twoFactor: TwoFactorSettings,
   passkeys: PasskeySettings,
+  apiKeys: ApiKeySettings,
 } as const;
 
 /** The name of a flow. */
@@ -95,6 +97,8 @@ const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
   stepUp: [],
   twoFactor: [],
   passkeys: [],
+  // Keys end with everything else of the account.
+  apiKeys: ['invalidateTokens'],
 };
 
 /** The flows whose settings are more than flags. */
@@ -103,6 +107,7 @@ const CHECKS: Readonly<
 > = {
   twoFactor: checkTwoFactor,
   passkeys: checkPasskeys,
+  apiKeys: checkApiKeys,
 };
 
 /** The flows that ask how the user of a session was authenticated, which a signed cookie does not say. */

@@ -46,6 +46,9 @@ export class TableSettings {
   /** The public keys of passkeys, with `flows.passkeys`. Default `auth_passkeys`. */
   passkeys: string = 'auth_passkeys';
 
+  /** Default `auth_api_keys`. */
+  apiKeys: string = 'auth_api_keys';
+
   /** Default `auth_audit_events`. */
   auditEvents: string = 'auth_audit_events';
 }

@@ -28,6 +28,9 @@ export type AuthEvent =
   | StepUpSucceeded
   | StepUpRefused
   | PasskeyCloneSuspected
+  | ApiKeyCreated
+  | ApiKeyRevoked
+  | ApiKeyRefused
   | LoggedOut
   | SessionCreated
   | SessionImported
@@ -208,6 +211,41 @@ export interface PasskeyCloneSuspected extends EventBase<'passkey.clone_suspecte
   /** Its public name. */
   readonly passkeyId: string;
 }
+
+interface OfApiKey {
+  readonly userId: string;
+  /** Public name of the key: `ApiKey.id`. */
+  readonly keyId: string;
+}
+
+/** A user has made an API key (`ApiKeyService`). With a `mailer` the owner has been told. */
+export interface ApiKeyCreated extends EventBase<'api_key.created'>, OfApiKey {
+  readonly scopes: readonly string[];
+  /** Epoch ms. */
+  readonly expiresAt: number;
+  /** The client's address, if known. */
+  readonly ip: string | null;
+}
+
+/** An API key was revoked before it expired. Those that end with everything of an account are not told one by one. */
+export interface ApiKeyRevoked extends EventBase<'api_key.revoked'>, OfApiKey {}
+
+/** A request with an API key was refused. One that a limit refuses is not emitted: `rate_limit.reached` is, once. */
+export interface ApiKeyRefused extends EventBase<'api_key.refused'> {
+  /** `null` if there is no such key. */
+  readonly userId: string | null;
+  readonly keyId: string | null;
+  readonly reason: ApiKeyRefusal;
+  /** The client's address, if known. */
+  readonly ip: string | null;
+}
+
+/**
+ * - `unknown`: there is no such key. `expired`, `revoked`: there was.
+ * - `owner`: the account is disabled, or everything of it was ended since the key was made.
+ * - `scope`: the key does not have the scope, or its owner lacks the role by now.
+ */
+export type ApiKeyRefusal = 'unknown' | 'expired' | 'revoked' | 'owner' | 'scope';
 
 /** A user has ended their own session, through the routes of this module or `HttpSessions`. */
 export interface LoggedOut extends EventBase<'logout'> {

@@ -208,6 +208,25 @@ export const LogoutAllAnswer = DoneAnswer.extend({
 });
 export type LogoutAllAnswer = z.infer<typeof LogoutAllAnswer>;
 
+export const ApiKeyAnswer = z.object({
+  id: z.string().describe('The public name of the key: the one to revoke it by. It authenticates nobody.'),
+  name: z.string().describe('What its owner calls it.'),
+  prefix: z.string().describe('Its first characters.'),
+  scopes: z.array(z.string()).describe('What it may do now.'),
+  createdAt: instant('When it was made.'),
+  expiresAt: instant('From when on it is refused.'),
+  lastUsedAt: z.iso.datetime().nullable().describe('When it was last used, as coarse as a minute; null if never.'),
+});
+export type ApiKeyAnswer = z.infer<typeof ApiKeyAnswer>;
+
+export const ApiKeyListAnswer = z.array(ApiKeyAnswer);
+export type ApiKeyListAnswer = z.infer<typeof ApiKeyListAnswer>;
+
+export const NewApiKeyAnswer = ApiKeyAnswer.extend({
+  key: z.string().describe('The key. It is shown only this once.'),
+});
+export type NewApiKeyAnswer = z.infer<typeof NewApiKeyAnswer>;
+
 export const iso = (instant: number): string => new Date(instant).toISOString();
 
 /** With `STEP_UP_REQUIRED`. */

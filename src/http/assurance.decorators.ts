@@ -1,5 +1,5 @@
 import { seconds, type Duration } from '../common/duration.js';
-import { asks } from './requirement.js';
+import { asksOfSession } from './requirement.js';
 
 /**
  * For users who have proved who they are within this time, by a login or a step-up; everybody else who is logged in gets
@@ -25,7 +25,7 @@ export function RequireFresh(within?: Duration): MethodDecorator & ClassDecorato
   if (within !== undefined && !(Number.isFinite(within) && within >= seconds(1))) {
     throw new TypeError('@RequireFresh needs a duration of a second or more: write it as minutes(5).');
   }
-  return asks(({ session }, { now, freshness }) => {
+  return asksOfSession((session, { now, freshness }) => {
     const maxAge = within ?? freshness;
     return now - session.authenticatedAt < maxAge ? null : { maxAge };
   });
@@ -50,7 +50,7 @@ export function RequireFresh(within?: Duration): MethodDecorator & ClassDecorato
  */
 export function RequireAal(aal: 2): MethodDecorator & ClassDecorator {
   if (aal !== 2) throw new TypeError('@RequireAal takes 2: every session has 1.');
-  return asks(({ session }) => (session.aal >= aal ? null : { aal }));
+  return asksOfSession((session) => (session.aal >= aal ? null : { aal }));
 }
 
 /**
@@ -70,5 +70,5 @@ export function RequireAal(aal: 2): MethodDecorator & ClassDecorator {
  */
 export function RequireAmr(...methods: readonly [string, ...string[]]): MethodDecorator & ClassDecorator {
   if (methods.length === 0) throw new TypeError("@RequireAmr needs the name of a method, such as 'passkey'.");
-  return asks(({ session }) => (methods.some((method) => session.amr.includes(method)) ? null : { amr: methods }));
+  return asksOfSession((session) => (methods.some((method) => session.amr.includes(method)) ? null : { amr: methods }));
 }

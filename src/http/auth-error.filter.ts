@@ -64,7 +64,7 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
     const page = this.pageFor(error, status, host.switchToHttp().getRequest<AuthRequest>());
     if (page?.by === 'htmx') adapter.setHeader(response, 'HX-Redirect', page.location);
     if (page?.by === 'browser') return adapter.redirect(response, 303, page.location);
-    if (status === 401) adapter.setHeader(response, 'WWW-Authenticate', challengeOf(error));
+    if (status === 401 || lacksScope(error)) adapter.setHeader(response, 'WWW-Authenticate', challengeOf(error));
     if (isAuthError(error, 'HASHER_OVERLOADED') || isAuthError(error, 'RATE_LIMITED')) {
       adapter.setHeader(response, 'Retry-After', String(error.facts.retryAfter));
     }
@@ -96,8 +96,13 @@ export class AuthErrorFilter implements ExceptionFilter<AuthError> {
 /** Those of 401 for which another login would not help. */
 const STAYS: ReadonlySet<AuthErrorCode> = new Set(['INVALID_CREDENTIALS', 'STEP_UP_REQUIRED']);
 
+/** RFC 6750, section 3.1: an API key without the scope of the handler. */
+const lacksScope = (error: AuthError): error is AuthError<'FORBIDDEN'> =>
+  isAuthError(error, 'FORBIDDEN') && (error.facts.scopes ?? []).length > 0;
+
 /** RFC 9470, section 3: each parameter only where that is what is lacking. */
 function challengeOf(error: AuthError): string {
+  if (lacksScope(error)) return `Bearer error="insufficient_scope", scope="${error.facts.scopes!.join(' ')}"`;
   if (!isAuthError(error, 'STEP_UP_REQUIRED')) return 'Bearer';
   const { aal, maxAge } = error.facts.required;
   const parameters = [

@@ -1,4 +1,5 @@
 import type { ExecutionContext } from '@nestjs/common';
+import type { AuthenticatedApiKey } from '../api-key/api-key.js';
 import type { AuthenticatedSession } from '../session/session.js';
 
 /** What an authenticated request carries for the decorators. */
@@ -166,6 +167,18 @@ export function attachAuth(request: AuthRequest, auth: RequestAuth | null): void
 export function forgetAuth(request: AuthRequest): void {
   request[AUTH] = undefined;
   lookups.delete(request);
+}
+
+const apiKeys = new WeakMap<object, AuthenticatedApiKey>();
+
+/** The API key that came with this request, or `null`. Which handlers it may reach is another question. */
+export function apiKeyAuthOf(request: AuthRequest | null): AuthenticatedApiKey | null {
+  return (request && apiKeys.get(request)) ?? null;
+}
+
+export function attachApiKey(request: AuthRequest, found: AuthenticatedApiKey | null): void {
+  if (found) apiKeys.set(request, found);
+  else apiKeys.delete(request);
 }
 
 type Lookup = Promise<RequestAuth | null>;

@@ -3,6 +3,7 @@ import { Reflector, type ReflectableDecorator } from '@nestjs/core';
 import { isLocalPath } from '../common/local-path.js';
 import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
+import { apiKeyIn, takesApiKeys } from './api-key.decorators.js';
 import { REQUIREMENTS, type Requirement } from './requirement.js';
 import { authOf, requestOf, type AuthRequest, type RequestAuth } from './auth-request.js';
 
@@ -154,7 +155,7 @@ export function isUse(context: ExecutionContext, request: AuthRequest): boolean 
  * ```
  */
 export function currentUser(context: ExecutionContext): AuthUser | null {
-  return authIn(context)?.user ?? null;
+  return (authIn(context) ?? apiKeyIn(context))?.user ?? null;
 }
 
 /**
@@ -208,7 +209,7 @@ export const CurrentUser: ParameterDecoratorOf<keyof AuthUser | undefined> = cre
 );
 
 /**
- * The session of the request, for a parameter of a handler; `null` if nobody is logged in.
+ * The session of the request, for a parameter of a handler; `null` if nobody is logged in, and for an API key.
  *
  * @example
  * ```ts
@@ -244,7 +245,10 @@ export function accessOf(context: ExecutionContext): Access {
     // Inherited: what a base class asks, its subclasses ask too.
     (target) => (Reflect.getMetadata(REQUIREMENTS, target) as Requirement[] | undefined) ?? [],
   );
-  const read = requirements.length > 0 ? requirements : (ownOf(AccessMetadata, context) ?? 'required');
+  const written = ownOf(AccessMetadata, context) ?? 'required';
+  // What is for keys is not for everybody.
+  const own = written === 'public' && takesApiKeys(handler) ? 'required' : written;
+  const read = requirements.length > 0 ? requirements : own;
   if (!known.has(handler)) known.set(handler, new WeakMap());
   known.get(handler)!.set(type, read);
   return read;

@@ -1,6 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { AuthError } from '../auth.errors.js';
+import { takesApiKeys } from './api-key.decorators.js';
 import { AccessMetadata } from './auth.decorators.js';
 import { RATE_LIMITS } from './rate-limit.rule.js';
 import { REQUIREMENTS } from './requirement.js';
@@ -11,7 +12,7 @@ const RESOLVES_FIELD = 'graphql:resolve_property';
 
 /**
  * Fails the boot with `INVALID_CONFIG` if a `@ResolveField()` has `@Authenticated()`, `@RequireRole()`,
- * `@RequireFresh()`, `@RequireAal()`, `@RequireAmr()` or `@RateLimit()` and Nest would ignore it: guards run for fields only with `fieldResolverEnhancers: ['guards']`.
+ * `@RequireFresh()`, `@RequireAal()`, `@RequireAmr()`, `@AllowApiKey()` or `@RateLimit()` and Nest would ignore it: guards run for fields only with `fieldResolverEnhancers: ['guards']`.
  */
 @Injectable()
 export class FieldResolverCheck implements OnModuleInit {
@@ -48,13 +49,14 @@ function ignoredDecorators(type: unknown): string[] {
       if (Reflect.getMetadata(RESOLVES_FIELD, method) !== true) return false;
       return (
         Reflect.getMetadata(AccessMetadata.KEY, method) === 'required' ||
+        takesApiKeys(method) ||
         [RATE_LIMITS, REQUIREMENTS].some((key) => Reflect.hasMetadata(key, method))
       );
     })
     .map(
       (name) =>
         `${(type as { name: string }).name}.${name} is the resolver of a field, for which Nest runs no guards: add ` +
-        "fieldResolverEnhancers: ['guards'] to the options of GraphQLModule, or its @Authenticated(), @Require…() and @RateLimit() have no " +
+        "fieldResolverEnhancers: ['guards'] to the options of GraphQLModule, or its @Authenticated(), @Require…(), @AllowApiKey() and @RateLimit() have no " +
         'effect.',
     );
 }

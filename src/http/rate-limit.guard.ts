@@ -12,7 +12,7 @@ import {
   type RateLimitResult,
   type RateLimitTarget,
 } from '../rate-limit/rate-limit.service.js';
-import { authOf, requestOf, responseOf, type AuthRequest } from './auth-request.js';
+import { apiKeyAuthOf, authOf, requestOf, responseOf, type AuthRequest } from './auth-request.js';
 import { ClientIp } from './client-ip.js';
 import { RATE_LIMITS, type RateLimitRule } from './rate-limit.rule.js';
 
@@ -79,7 +79,7 @@ export class RateLimitGuard implements CanActivate {
   private subject(by: RateLimitRule['by'], request: AuthRequest | null): string | null {
     if (!request) return null;
     if (by === 'network') return networkSubjectOf(this.clientIp.of(request));
-    const chosen = typeof by === 'function' ? by(request) : by === 'user' ? authOf(request)?.user.email : undefined;
+    const chosen = typeof by === 'function' ? by(request) : by === 'user' ? userOf(request)?.email : undefined;
     // Leaving a field out, or sending something other than text, must not bypass the limit.
     return typeof chosen === 'string' ? chosen : this.clientIp.of(request);
   }
@@ -102,4 +102,5 @@ export class RateLimitGuard implements CanActivate {
   }
 }
 
+const userOf = (request: AuthRequest) => (authOf(request) ?? apiKeyAuthOf(request))?.user;
 const isOutage = ({ decisive }: RateLimitResult): boolean => decisive.why === 'store_unavailable';

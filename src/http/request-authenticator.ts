@@ -1,7 +1,8 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable, Logger, Optional } from '@nestjs/common';
 import { asAuthError, AuthError, type AuthErrorCode } from '../auth.errors.js';
 import { BearerSessions } from '../login/bearer-sessions.js';
 import { SessionScheme, type AuthenticateOptions } from '../login/session-scheme.js';
+import { ApiKeyAuthenticator } from './api-key-authenticator.js';
 import { headerOf, type AuthRequest, type RequestAuth } from './auth-request.js';
 import { CookieWriter } from './cookie-writer.js';
 import { bearerOf, credentialsOf, type Credentials } from './credentials.js';
@@ -20,13 +21,20 @@ export class RequestAuthenticator {
     private readonly cookie: SessionCookie,
     private readonly writer: CookieWriter,
     private readonly legacy: LegacyCredentials,
+    @Optional() private readonly apiKeys?: ApiKeyAuthenticator,
   ) {}
+
+  /** The API key that came with the request, with `flows.apiKeys`. Such a request has no session. */
+  apiKeyOf(request: AuthRequest): string | null {
+    return this.apiKeys?.presentedBy(request) ?? null;
+  }
 
   /**
    * The request's credentials: see the function `credentialsOf`. If two cookies share our name, logs one warning and
-   * clears the extra one where possible.
+   * clears the extra one where possible. `null` for a request with an API key.
    */
   credentialsOf(request: AuthRequest, response: object | null): Credentials | null {
+    if (this.apiKeyOf(request) !== null) return null;
     const credentials = credentialsOf(request, this.cookie);
     if (!credentials && this.cookie.values(headerOf(request, 'cookie')).length > 1)
       this.handleDuplicateCookies(response);

@@ -16,10 +16,12 @@ import {
   type AuthRequest,
   type RequestAuth,
 } from './auth-request.js';
+import { ApiKeyAuthenticator } from './api-key-authenticator.js';
+import { apiKeyScopeOf } from './api-key.decorators.js';
 import { accessOf, isUse, needsSession, type Access } from './auth.decorators.js';
 import type { Session } from '../session/session.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
-import type { Requirement } from './requirement.js';
+import type { Caller, Requirement } from './requirement.js';
 
 /**
  * Lets requests with a live session through and throws `UNAUTHENTICATED` (401) for all others, unless the handler is
@@ -46,6 +48,7 @@ export class SessionGuard implements CanActivate {
     private readonly clock: Clock,
     private readonly config: AuthConfig,
     @Optional() private readonly stepUps?: StepUpService,
+    @Optional() private readonly apiKeys?: ApiKeyAuthenticator,
   ) {}
 
   /**
@@ -60,7 +63,8 @@ export class SessionGuard implements CanActivate {
    *   password since.
    * @throws {AuthError} `ALREADY_AUTHENTICATED` if the handler is `@RedirectIfAuthenticated()` and there is a live
    *   session.
-   * @throws {AuthError} `FORBIDDEN` if the user lacks a role that the handler requires.
+   * @throws {AuthError} `FORBIDDEN` if the user lacks a role that the handler requires, or the API key a scope.
+   * @throws {AuthError} `RATE_LIMITED` for an API key that is refused, after too many from this address.
    * @throws {AuthError} `STEP_UP_REQUIRED` if the session lacks a proof that the handler requires.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
@@ -73,6 +77,8 @@ export class SessionGuard implements CanActivate {
 
     const request = requestOf(context);
     if (!request) return this.admits(access, null);
+    const apiKey = this.apiKeys?.presentedBy(request) ?? null;
+    if (apiKey !== null) return this.judge(apiKey, context, request, access);
     const fromHandshake = isHandshake(context);
     // A second guard on the same request reuses the answer; not on a socket, whose handshake outlives many messages.
     const before = fromHandshake ? null : authOf(request);
@@ -92,6 +98,27 @@ export class SessionGuard implements CanActivate {
     });
     rememberLookup(context, request, lookup);
     return this.settle(lookup, request, access);
+  }
+
+  /** A request with an API key, which is nobody's session, whatever cookie it brings. */
+  private async judge(
+    apiKey: string,
+    context: ExecutionContext,
+    request: AuthRequest,
+    access: Access,
+  ): Promise<boolean> {
+    attachAuth(request, null);
+    const scope = apiKeyScopeOf(context);
+    if (scope === null) {
+      if (!needsSession(access)) return this.admits(access, null);
+      throw new AuthError('UNAUTHENTICATED', 'This handler takes no API keys: see @AllowApiKey.', {});
+    }
+    const found = await this.apiKeys!.authenticate(request, apiKey);
+    if (!found) return this.admits(access, null);
+    await this.apiKeys!.requireScope(request, found, scope);
+    return typeof access === 'object' && !('redirectTo' in access)
+      ? this.satisfies(access, { user: found.user, session: null })
+      : true;
   }
 
   private async settle(lookup: Promise<RequestAuth | null>, request: AuthRequest, access: Access): Promise<boolean> {
@@ -118,15 +145,15 @@ export class SessionGuard implements CanActivate {
   }
 
   /** Whoever may not do it at all is not asked to prove anything first. */
-  private satisfies(requirements: readonly Requirement[], auth: RequestAuth): true | Promise<never> {
+  private satisfies(requirements: readonly Requirement[], caller: Caller): true | Promise<never> {
     const at = { now: this.clock.now(), freshness: this.config.flows.freshness };
     let lacking: LackingAssurance | null = null;
     for (const requirement of requirements) {
-      const refusal = requirement(auth, at);
+      const refusal = requirement(caller, at);
       if (refusal instanceof AuthError) throw refusal;
       if (refusal) lacking = joinedLack(lacking, refusal);
     }
-    return lacking === null || this.askForMore(lacking, auth);
+    return lacking === null || this.askForMore(lacking, caller.session!);
   }
 
   /** All fields of a GraphQL request share its session, and each may be refused: they ask once. */
@@ -140,7 +167,7 @@ export class SessionGuard implements CanActivate {
     return asked;
   }
 
-  private async askForMore(lacking: LackingAssurance, { session }: RequestAuth): Promise<never> {
+  private async askForMore(lacking: LackingAssurance, session: Session): Promise<never> {
     const methods = await this.methodsFor(session, lacking);
     const { aal, maxAge, amr } = lacking;
     const required = {

@@ -8,7 +8,10 @@ import type { Naming } from './names.js';
 import type { RouteFacts } from './route-facts.js';
 
 /** The security schemes by their names. */
-export function authSecuritySchemes({ cookieName, takesJwts }: RouteFacts, named: Naming): Record<string, object> {
+export function authSecuritySchemes(
+  { cookieName, takesJwts, takesApiKeys }: RouteFacts,
+  named: Naming,
+): Record<string, object> {
   return {
     [named(COOKIE)]: {
       type: 'apiKey',
@@ -22,10 +25,20 @@ export function authSecuritySchemes({ cookieName, takesJwts }: RouteFacts, named
       ...(takesJwts && { bearerFormat: 'JWT' }),
       description: 'The bearer token of a session. It counts if there is no live session in the cookie.',
     },
+    // None of our routes takes one: for handlers of the application.
+    ...(takesApiKeys && {
+      [named(API_KEY)]: {
+        type: 'http',
+        scheme: 'bearer',
+        bearerFormat: 'lk_',
+        description: 'An API key of a user, for handlers that take keys with one of its scopes.',
+      },
+    }),
   };
 }
 export const COOKIE = 'authCookie';
 export const BEARER = 'authBearer';
+const API_KEY = 'authApiKey';
 
 /** The schemas of bodies and answers of these routes by their names, in the dialect of this version of OpenAPI. */
 export function authSchemas(
@@ -58,10 +71,11 @@ export function authSchemas(
 }
 
 /** What answers are made of. */
-function partsOf({ listsKinds, asksSecondFactor }: RouteFacts): readonly SchemaName[] {
+function partsOf({ listsKinds, asksSecondFactor, takesApiKeys }: RouteFacts): readonly SchemaName[] {
   return [
     'AuthUser',
     'AuthSession',
+    ...(takesApiKeys ? (['AuthApiKey'] as const) : []),
     ...(listsKinds ? (['AuthSessionOfKind'] as const) : []),
     ...(asksSecondFactor ? (['AuthLogin', 'AuthToken', 'AuthSecondFactorDue', 'AuthEnrolmentRequired'] as const) : []),
   ];

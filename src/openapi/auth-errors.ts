@@ -94,6 +94,18 @@ export function errorsOf({ takesJwts, asksSecondFactor }: RouteFacts) {
       ...errorAnswer('SESSION_NOT_FOUND'),
       description: 'The user has no session with this handle.',
     },
+    AuthApiKeyForbidden: {
+      ...errorAnswer('FORBIDDEN', 'CROSS_ORIGIN_REQUEST'),
+      description: 'The user lacks a role for one of the scopes, or a page of another origin sent the request.',
+    },
+    AuthTooManyApiKeys: {
+      ...errorAnswer('TOO_MANY_API_KEYS'),
+      description: 'The user has as many live keys as there may be.',
+    },
+    AuthApiKeyNotFound: {
+      ...errorAnswer('API_KEY_NOT_FOUND'),
+      description: 'The user has no key with this id.',
+    },
     // Of the HTTP adapter, before a handler is called.
     AuthBodyTooLarge: {
       status: 413,

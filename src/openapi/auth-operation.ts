@@ -139,6 +139,7 @@ function pathParameters({ path }: MountedRoute): object[] {
     in: 'path',
     required: true,
     ...(name === 'handle' && { description: 'The `handle` of a session, from the list of sessions.' }),
+    ...(name === 'id' && { description: 'The `id` from the list.' }),
     schema: TEXT,
   }));
 }

@@ -1,4 +1,5 @@
 import { accountPaths } from './account-paths.js';
+import { apiKeyPaths } from './api-key-paths.js';
 import type { Description } from './description.js';
 import { emailCodePaths } from './email-code-paths.js';
 import type { Handler } from './mounted-routes.js';
@@ -21,4 +22,5 @@ export const authPaths: Readonly<Record<Handler, Description>> = {
   ...twoFactorPaths,
   ...emailCodePaths,
   ...passkeyPaths,
+  ...apiKeyPaths,
 };

@@ -1,11 +1,14 @@
 import { z } from 'zod';
 import {
   ChangedFactorsAnswer,
+  ApiKeyAnswer,
+  ApiKeyListAnswer,
   CurrentAnswer,
   DoneAnswer,
   EnrolmentRequiredAnswer,
   LoginAnswer,
   LogoutAllAnswer,
+  NewApiKeyAnswer,
   ReplacementAnswer,
   StepUpAnswer,
   StepUpStateAnswer,
@@ -21,6 +24,7 @@ import {
   UserAnswer,
 } from '../http/answers.js';
 import { EmailCodeBody } from '../http/flows/email-code.controller.js';
+import { ApiKeyBody } from '../http/flows/api-key.controller.js';
 import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller.js';
 import { SecondFactorBody, SecondFactorRequestBody } from '../http/flows/second-factor.controller.js';
 import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
@@ -65,6 +69,7 @@ export const BODIES = {
   AuthPasskeyName: () => PasskeyNameBody,
   AuthPasskeyProof: () => PasskeyLoginBody,
   AuthHeldLogin: () => HeldLoginBody,
+  AuthApiKeyRequest: () => ApiKeyBody,
 };
 export type BodyName = keyof typeof BODIES;
 
@@ -95,5 +100,8 @@ export const SCHEMAS = {
   AuthPasskeys: PasskeyListAnswer,
   AuthPasskeyCreation: PasskeyCreationAnswer,
   AuthPasskeyRequest: PasskeyRequestAnswer,
+  AuthApiKey: ApiKeyAnswer,
+  AuthApiKeys: ApiKeyListAnswer,
+  AuthNewApiKey: NewApiKeyAnswer,
 };
 export type SchemaName = keyof typeof SCHEMAS;

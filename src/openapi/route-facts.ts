@@ -5,6 +5,8 @@ export interface RouteFacts {
   readonly remembers: boolean;
   /** Whether a bearer token may be a JWT. */
   readonly takesJwts: boolean;
+  /** Whether handlers of the application may take API keys. */
+  readonly takesApiKeys: boolean;
   /** Whether a list of sessions has the kind of each. */
   readonly listsKinds: boolean;
   /** Whether the cookie is a signed one, which is announced by a header. */

@@ -29,7 +29,7 @@ export interface AuthPathsOptions {
 
 /**
  * The document with the routes of this module: bodies, answers, error codes, headers and the security schemes
- * `authCookie` and `authBearer`, as the configuration of the application has them, under the tag `auth`. It takes the
+ * `authCookie` and `authBearer` (and `authApiKey` for your handlers that take API keys), as the configuration of the application has them, under the tag `auth`. It takes the
  * place of the operations without schemas that `@nestjs/swagger` finds for them; everything else of the document stays
  * as it is. Where the application has a schema, security scheme or operation id of the same name, ours gets the prefix
  * `Latchkey`. The document that is passed in is not changed, and passing in the result changes nothing.
@@ -104,6 +104,7 @@ function factsOf(modules: ModulesContainer): Omit<RouteFacts, 'asksSecondFactor'
     cookieName,
     remembers: session.remembered !== null,
     takesJwts: jwt.sessions,
+    takesApiKeys: config.flows.apiKeys !== undefined,
     listsKinds: jwt.registry,
     announcesCookie,
     clearsSiteData: routes?.clearSiteData === true,

@@ -1,6 +1,7 @@
 import type { MigrationInterface } from 'typeorm';
 import { OptionChecker } from '../config/option-checker.js';
 import { checkTables, TableSettings } from '../config/table-settings.js';
+import { ApiKeyEntity, apiKeyEntityFor } from './entities/api-key.entity.js';
 import { AuditEventEntity } from './entities/audit-event.entity.js';
 import { BackupCodeEntity, backupCodeEntityFor } from './entities/backup-code.entity.js';
 import { EmailFactorEntity, emailFactorEntityFor } from './entities/email-factor.entity.js';
@@ -18,6 +19,7 @@ import type { AuthSchemaSettings } from './migrations/auth-migration.js';
 import { addAccountFields } from './migrations/add-account-fields.js';
 import { addAssurance } from './migrations/add-assurance.js';
 import { addSessionData } from './migrations/add-session-data.js';
+import { createApiKeys } from './migrations/create-api-keys.js';
 import { createAuditEvents } from './migrations/create-audit-events.js';
 import { createEmailFactors } from './migrations/create-email-factors.js';
 import { createEphemeralTokens } from './migrations/create-ephemeral-tokens.js';
@@ -96,6 +98,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
   const backupCode = userId === undefined ? BackupCodeEntity : backupCodeEntityFor(userId);
   const emailFactor = userId === undefined ? EmailFactorEntity : emailFactorEntityFor(userId);
   const passkey = userId === undefined ? PasskeyEntity : passkeyEntityFor(userId);
+  const apiKey = userId === undefined ? ApiKeyEntity : apiKeyEntityFor(userId);
   return [
     ...(userId === undefined ? [users] : []),
     entityOnTable(session, tables.sessions, new Map([[UserEntity, users]])),
@@ -109,6 +112,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
     entityOnTable(emailFactor, tables.emailFactors, new Map([[UserEntity, users]])),
     entityOnTable(passkey, tables.passkeys, new Map([[UserEntity, users]])),
     entityOnTable(AuditEventEntity, tables.auditEvents),
+    entityOnTable(apiKey, tables.apiKeys, new Map([[UserEntity, users]])),
   ];
 }
 
@@ -132,6 +136,7 @@ function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterfa
     createTwoFactor(settings),
     createEmailFactors(settings),
     createPasskeys(settings),
+    createApiKeys(settings),
   ];
 }
 

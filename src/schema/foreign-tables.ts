@@ -77,6 +77,18 @@ const REQUIRED: Readonly<Record<TableKey, Readonly<Record<string, readonly strin
     last_used_at: ['timestamptz'],
     clone_suspected_at: ['timestamptz'],
   },
+  apiKeys: {
+    id: ['uuid'],
+    user_id: [],
+    name: TEXT,
+    prefix: TEXT,
+    key_hash: TEXT,
+    scopes: ['_text'],
+    created_at: ['timestamptz'],
+    expires_at: ['timestamptz'],
+    last_used_at: ['timestamptz'],
+    revoked_at: ['timestamptz'],
+  },
   auditEvents: {
     id: ['int8'],
     type: TEXT,
@@ -124,6 +136,7 @@ const OF_USERS: ReadonlySet<TableKey> = new Set([
   'backupCodes',
   'emailFactors',
   'passkeys',
+  'apiKeys',
 ]);
 
 const USER_ID: Readonly<Record<UserIdType, readonly string[]>> = {

@@ -16,6 +16,7 @@ export class SchemaNames {
   readonly backupCodes: string;
   readonly emailFactors: string;
   readonly passkeys: string;
+  readonly apiKeys: string;
   readonly auditEvents: string;
   readonly invalidationKey: string;
 
@@ -34,6 +35,7 @@ export class SchemaNames {
     this.backupCodes = this.qualified(tables.backupCodes);
     this.emailFactors = this.qualified(tables.emailFactors);
     this.passkeys = this.qualified(tables.passkeys);
+    this.apiKeys = this.qualified(tables.apiKeys);
     this.auditEvents = this.qualified(tables.auditEvents);
     this.invalidationKey = this.qualified(INVALIDATION_KEY);
   }

@@ -68,11 +68,12 @@ class Browser {
   }
 
   /** Sends it with the cookies, or with this Cookie header in place of them. */
-  async send(method: string, path: string, body?: object, cookie?: string): Promise<Answer> {
+  async send(method: string, path: string, body?: object, cookie?: string, more: object = {}): Promise<Answer> {
     const own = [...this.cookies].filter(([, value]) => value !== '').map(([name, value]) => `${name}=${value}`);
     const headers = {
       ...(body && { 'Content-Type': 'application/json' }),
       Cookie: cookie ?? own.join('; '),
+      ...more,
     };
     const answer = await fetch(`${this.base}/${path}`, {
       method,
@@ -125,6 +126,15 @@ class Contract {
     return this.app.get(Clock, { strict: false }).now();
   }
 
+  /** Those that everybody may have. */
+  get scopes(): readonly string[] {
+    const scopes = this.config.flows.apiKeys?.scopes ?? [];
+    if (Array.isArray(scopes)) return scopes as readonly string[];
+    return Object.entries(scopes).flatMap(([scope, roles]: [string, readonly string[]]) =>
+      roles.length === 0 ? scope : [],
+    );
+  }
+
   get sessionCookie(): string {
     return this.config.cookieName;
   }
@@ -173,6 +183,29 @@ const is = ({ status, body }: Answer, expected: number, code?: string) => {
 const DAY = 86_400_000;
 
 const RULES: Readonly<Record<FlowName, readonly Rule[]>> = {
+  apiKeys: [
+    [
+      'F80: an API key is made in a fresh session, and reaches none of the routes of accounts',
+      async (c) => {
+        const [user, browser] = [await c.account(c.password()), await c.browser()];
+        const body = { name: 'Contract', scopes: c.scopes.slice(0, 1), expiresIn: 60 };
+        is(await browser.post('api-keys', body, await c.logIn(user, DAY)), 401, 'STEP_UP_REQUIRED');
+        const session = await c.logIn(user);
+        const made = await browser.post('api-keys', body, session);
+        is(made, 201);
+        const key = String(made.body['key']);
+        assert.match(key, /^lk_[A-Za-z0-9_-]{43}$/, 'not an API key');
+        const listed = await browser.send('GET', 'api-keys', undefined, session);
+        assert(!listed.text.includes(key), 'a list shows the key');
+        const byKey = { Authorization: `Bearer ${key}` };
+        for (const path of ['session', 'sessions', 'api-keys']) {
+          is(await browser.send('GET', path, undefined, '', byKey), 401, 'UNAUTHENTICATED');
+        }
+        is(await browser.send('POST', 'api-keys', body, '', byKey), 401, 'UNAUTHENTICATED');
+        is(await browser.send('DELETE', `api-keys/${String(made.body['id'])}`, undefined, session), 200);
+      },
+    ],
+  ],
   registration: [
     [
       'F28, F32: there is no account before the mailbox is proved, and then it has no role',

@@ -49,6 +49,7 @@ const FLOWS = {
   stepUp: {},
   twoFactor: {},
   passkeys: { rpName: 'Notes' },
+  apiKeys: { scopes: ['notes:read'] },
 } satisfies Record<FlowName, object>;
 
 const unlimited = { limit: 100_000 };

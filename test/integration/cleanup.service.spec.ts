@@ -27,6 +27,7 @@ const NOTHING = {
   ephemeralTokens: 0,
   revokedTokens: 0,
   jwtSessions: 0,
+  apiKeys: 0,
   rateLimitEvents: 0,
   auditEvents: 0,
 };
@@ -80,6 +81,12 @@ describe('what a cleanup removes', () => {
       [ada.id, now / 1000, (now + days(30)) / 1000],
     );
 
+    await t.db.query(
+      `INSERT INTO auth_api_keys (user_id, name, prefix, key_hash, scopes, created_at, expires_at)
+        VALUES ($1, 'Backup', 'lk_', 'hash', '{}', to_timestamp($2) - interval '1 day', to_timestamp($2))`,
+      [ada.id, now / 1000],
+    );
+
     t.clock.set(now + days(30) + leeway - 0.01);
     expect(await cleanup.runOnce()).toMatchObject({ ...NOTHING, yielded: false });
     t.clock.advance(0.01);
@@ -89,6 +96,7 @@ describe('what a cleanup removes', () => {
       ephemeralTokens: 1,
       revokedTokens: 1,
       jwtSessions: 1,
+      apiKeys: 1,
       rateLimitEvents: 1,
       auditEvents: 1,
       tookMs: report.tookMs,

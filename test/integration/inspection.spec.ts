@@ -75,7 +75,14 @@ beforeAll(async () => {
       baseUrl: 'https://app.example.com',
       mailer: HangingMailer,
       mail: { ...MAIL.mail, concurrency: 1, shutdownTimeout: 1 },
-      flows: { registration: {}, passwordReset: {}, emailChange: {}, accountDeletion: {}, stepUp: {} },
+      flows: {
+        registration: {},
+        passwordReset: {},
+        emailChange: {},
+        accountDeletion: {},
+        stepUp: {},
+        apiKeys: { scopes: ['notes:read'] },
+      },
       secondFactors: [NoFactor],
     },
   });

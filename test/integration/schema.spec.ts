@@ -156,6 +156,7 @@ describe('H42: the migrations', () => {
       'AddAssurance1763683200012',
       'AddAccountFields1763683200013',
       'CreatePasskeys1763683200016',
+      'CreateApiKeys1763683200019',
     ]);
     expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(10);
   });

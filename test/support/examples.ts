@@ -42,8 +42,8 @@ import {
   type ExecutionContext, type INestApplication, type OnModuleInit,
 } from '@nestjs/common';
 import {
-  aalOf, AuthErrorFilter, bcryptPasswords, betterAuthSessions, CleanupService, DefaultPasswordPolicy, dueFactors,
-  EmailCodeService,
+  aalOf, AllowApiKey, type ApiKey, AuthErrorFilter, bcryptPasswords, betterAuthSessions, CleanupService, currentApiKey,
+  CurrentApiKey, DefaultPasswordPolicy, dueFactors, EmailCodeService,
   expressSessions, importedUserId, LoginService, NewPasswords, normalizeLogin, Outbox, PasswordChangeService,
   passportJwt, SecondFactor, StepUpService, TokenError, WithoutExtension, type BcryptLibrary, type LegacyPasswords,
 } from 'nestjs-latchkey/engine';
@@ -79,6 +79,7 @@ declare const stepUps: StepUpService;
 declare const twoFactor: import('nestjs-latchkey/engine').TwoFactorService;
 declare const clock: Clock, secret: string;
 declare const agent: ReturnType<typeof request.agent>;
+declare const apiKeys: import('nestjs-latchkey/engine').ApiKeyService;
 declare const jwtSessions: import('nestjs-latchkey/engine').JwtSessionService;
 declare const accountDeletion: import('nestjs-latchkey/engine').AccountDeletionService;
 declare const passkeys: import('nestjs-latchkey/engine').PasskeyService;

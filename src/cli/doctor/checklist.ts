@@ -265,7 +265,14 @@ function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Ro
 
 function flowRows({ flows, ephemeralTokens, mail, password, rateLimits }: AuthConfig): Row[] {
   const link = ephemeralTokens.get('register')!;
-  const changes = [flows.passkeys, flows.passwordReset, flows.passwordChange, flows.emailChange, flows.accountDeletion];
+  const changes = [
+    flows.passkeys,
+    flows.passwordReset,
+    flows.passwordChange,
+    flows.emailChange,
+    flows.accountDeletion,
+    flows.apiKeys,
+  ];
   const asks = [flows.registration, flows.passwordReset, flows.emailChange].some((flow) => flow !== undefined);
   const { mail_ip: address, mail_network: network, password_change: guesses } = rateLimits.policies;
   const perWindow = ({ limit, window }: { limit: number; window: number }) => `${limit} in ${spelled(window)}`;
@@ -303,6 +310,10 @@ function flowRows({ flows, ephemeralTokens, mail, password, rateLimits }: AuthCo
         ['F72', 'N2.2.2', 'Logins by passkey', 'the user is verified'],
       ]
     : [];
+  const ofKeys: Row[] = [
+    ['F80', 'A6.5.2', 'API keys', 'SHA-256 of 256 bits, 366 days at most'],
+    ['F78', 'A8.2.1', 'Reach of API keys', 'handlers with @AllowApiKey, within their scopes'],
+  ];
   return [
     ['F11', 'A6.3.4', 'Every way in asks for the same factors', 'sessions begin in LoginService only'],
     ['F54', 'A6.3.6', 'A mailed code or link is a second factor', 'no'],
@@ -324,6 +335,7 @@ function flowRows({ flows, ephemeralTokens, mail, password, rateLimits }: AuthCo
         ] satisfies Row[])
       : []),
     ...(flows.twoFactor?.emailCode ? mailedCodeRows(ephemeralTokens.get('login_code')!.ttl) : []),
+    ...(flows.apiKeys ? ofKeys : []),
     ...(changes.some((flow) => flow !== undefined)
       ? ([
           [
@@ -331,7 +343,7 @@ function flowRows({ flows, ephemeralTokens, mail, password, rateLimits }: AuthCo
             'A6.3.7',
             'Owners hear of changes',
             mail ? 'by mail' : 'from nobody',
-            !mail && 'without a mailer nobody tells the owner of a new password or a deletion',
+            !mail && 'without a mailer nobody tells the owner of a new password, a new API key or a deletion',
           ],
         ] as const satisfies readonly Row[])
       : []),

@@ -18,6 +18,7 @@ const MAX_ATTEMPTS: Readonly<Record<string, number>> = {
   register_ip: 1_000,
   mail_ip: 1_000,
   mail_network: 10_000,
+  api_key_ip: 1_000,
 };
 const MAX_MAILS = 100;
 /** OWASP password storage cheat sheet: these cost an attacker the same. */

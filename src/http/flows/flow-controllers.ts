@@ -1,6 +1,7 @@
 import { Controller, type Type } from '@nestjs/common';
 import type { FlowName } from '../../config/flow-settings.js';
 import { AccountDeletionController } from './account-deletion.controller.js';
+import { ApiKeyController } from './api-key.controller.js';
 import { EmailChangeController } from './email-change.controller.js';
 import { EmailCodeController } from './email-code.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
@@ -22,6 +23,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type | readonly Type[]>>> =
   stepUp: StepUpController,
   twoFactor: [TwoFactorController, EmailCodeController, TrustedBrowserController],
   passkeys: PasskeyController,
+  apiKeys: ApiKeyController,
 };
 
 /** The routes that need several flows. */
@@ -41,7 +43,8 @@ export type FlowHandler =
   | keyof EmailCodeController
   | keyof TrustedBrowserController
   | keyof PasskeyController
-  | keyof StepUpPasskeyController;
+  | keyof StepUpPasskeyController
+  | keyof ApiKeyController;
 
 /** The classes that have the routes of these flows. */
 function flowControllersOf(flows: readonly FlowName[]): Type[] {

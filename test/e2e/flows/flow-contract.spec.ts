@@ -1,11 +1,23 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { Clock, UserDirectory, type NewAccount } from 'nestjs-latchkey';
+import { Clock, UserDirectory, type FlowOptions, type NewAccount } from 'nestjs-latchkey';
 import { RegistrationService, SystemClock } from 'nestjs-latchkey/engine';
 import { flowContract } from 'nestjs-latchkey/testing';
 import { PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
 import { MAIL } from '../../support/flows.js';
 
-const FLOWS = ['registration', 'passwordReset', 'passwordChange', 'emailChange', 'accountDeletion', 'stepUp'] as const;
+const FLOWS = [
+  'registration',
+  'passwordReset',
+  'passwordChange',
+  'emailChange',
+  'accountDeletion',
+  'stepUp',
+  'apiKeys',
+] as const;
+const OPTIONS: FlowOptions = {
+  ...Object.fromEntries(FLOWS.map((flow) => [flow, {}])),
+  apiKeys: { scopes: { 'notes:admin': ['admin'], 'notes:read': [] } },
+};
 
 describe.each([
   ...PLATFORMS.map((platform) => [platform, 'a running clock'] as const),
@@ -15,7 +27,7 @@ describe.each([
   beforeAll(async () => {
     t = await startTestApp({
       platform,
-      auth: { ...MAIL, flows: [...FLOWS], rateLimits: undefined },
+      auth: { ...MAIL, flows: OPTIONS, rateLimits: undefined },
       configure: (app) => void app.setGlobalPrefix('api'),
       override: (builder) =>
         clock === 'a frozen clock' ? builder : builder.overrideProvider(Clock).useClass(SystemClock),
