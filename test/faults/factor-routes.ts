@@ -30,11 +30,10 @@ export async function factorVisitsOf(
   const backupCodes = app.get(BackupCodeFactor);
   const apiKeys = app.get(ApiKeyService);
   const account = (role: string) => createUser(app, `${name}-${role}@example.com`);
-  const send = (method: 'get' | 'post' | 'patch' | 'delete', path: string, cookie: string, body?: object) =>
-    request(t.url)
-      [method](`/auth/${path}`)
-      .set(cookie === '' ? {} : { Cookie: cookie })
-      .send(body);
+  const send = (method: 'get' | 'post' | 'patch' | 'delete', path: string, cookie: string, body?: object) => {
+    const asked = request(t.url)[method](`/auth/${path}`);
+    return asked.set(cookie === '' ? {} : { Cookie: cookie }).send(body);
+  };
   const isIn: Done = async (answer) => {
     const session = cookiesIn(answer)
       .split('; ')
