@@ -41,4 +41,20 @@ export class EnrolledFactors {
     const factor = this.factors.find((one) => one.method === method);
     return factor && (await factor.isEnrolled(user)) ? factor : null;
   }
+
+  /**
+   * Takes from the user what was enrolled at `since` (epoch ms) or later, as part of the transaction around it. Returns
+   * the methods of which something was.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if a factor did not answer.
+   */
+  async removeSince(user: AuthUser, since: number): Promise<string[]> {
+    const removed: string[] = [];
+    try {
+      for (const factor of this.factors) if (await factor.removeSince(user, since)) removed.push(factor.method);
+    } catch (error) {
+      throw asAuthError(error, 'A second factor');
+    }
+    return removed;
+  }
 }

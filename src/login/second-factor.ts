@@ -74,6 +74,15 @@ export abstract class SecondFactor {
 
   /** The client asks for what the user needs for the proof, such as a code by mail. Default: there is nothing to do. */
   async request(_user: AuthUser, _context: FactorRequest): Promise<void> {}
+
+  /**
+   * Takes from the user what was enrolled at `since` (epoch ms) or later, and leaves what is older: the owner of the
+   * account takes back what a thief has done. True if there was something. Part of the transaction around it, if it is a
+   * statement in the module's database. Default: nothing, false.
+   */
+  async removeSince(_user: AuthUser, _since: number): Promise<boolean> {
+    return false;
+  }
 }
 
 /** The token by which the factors are injected: those of the flows, then the classes given to the module. */

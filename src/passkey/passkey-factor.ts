@@ -57,6 +57,12 @@ export class PasskeyFactor extends SecondFactor {
     const proves = userVerified ? this.method : `${this.method}-presence`;
     return Object.assign(() => claim(), { proves });
   }
+
+  override async removeSince({ id }: AuthUser, since: number): Promise<boolean> {
+    // One that is being added has been added then, or is not yet.
+    await this.passkeys.lockWaysIn(id);
+    return this.passkeys.deleteSince(id, since);
+  }
 }
 
 function assertionIn(response: string): PasskeyAssertionResponse | null {

@@ -11,6 +11,7 @@ import { StepUpMethods } from '../login/step-up-methods.js';
 import { TrustedBrowsers } from '../login/trusted-browsers.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
+import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
 import { SessionService } from '../session/session.service.js';
 import { SessionStore } from '../session/session.store.js';
@@ -68,6 +69,7 @@ export class PasskeyService {
     private readonly trusted: TrustedBrowsers,
     private readonly store: SessionStore,
     private readonly notices: OwnerNotices,
+    private readonly revocation: TokenRevocationService,
     private readonly transaction: AuthTransaction,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
@@ -106,6 +108,7 @@ export class PasskeyService {
    * @throws {AuthError} `PASSKEY_REFUSED` if the response does not answer options of this session, or they were used or
    *   have expired, or the passkey is registered already. Nothing is stored.
    * @throws {AuthError} `PASSKEY_LIMIT` if the user has 20 of them, also with concurrent calls.
+   * @throws {AuthError} `UNAUTHENTICATED` if everything of the account has ended meanwhile.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing is stored or spent.
    */
   async register(
@@ -128,6 +131,7 @@ export class PasskeyService {
       const outcome = await this.passkeys.add(added, MAX_PASSKEYS);
       if (outcome === 'full') throw full();
       if (outcome === 'refused') throw refused('It is registered already, or was made for another user handle.');
+      await this.revocation.confirmOwner(user);
       await this.trusted.forget(user.id);
       this.notices.tell(user, 'factor_added', { factor: METHOD });
       this.events.emitAfterTransaction({ type: 'factor.added', at, userId: user.id, factor: METHOD, ip });

@@ -77,4 +77,7 @@ export abstract class PasskeyStore {
 
   /** False if the user has no such passkey. */
   abstract delete(userId: string, id: string): Promise<boolean>;
+
+  /** Removes the user's passkeys that were added at `since` or later; false if there were none. */
+  abstract deleteSince(userId: string, since: number): Promise<boolean>;
 }

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { AuthError, isAuthError } from '../auth.errors.js';
+import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { AuthEvents } from '../events/auth-events.js';
@@ -147,5 +147,20 @@ export class TokenRevocationService {
   async confirmLogin(user: AuthUser, instant: number): Promise<void> {
     if (await this.users.confirmLogin(user, instant)) return;
     throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
+  }
+
+  /**
+   * For a second factor that has just been written in the same transaction, for the account as it was when its session was
+   * found: either this sees what has ended everything since, or that sees the factor.
+   *
+   * @throws {AuthError} `UNAUTHENTICATED` if the account was disabled, or everything of it ended, since it was read.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async confirmOwner(user: AuthUser): Promise<void> {
+    const isOwner = await this.users.confirmLogin(user, this.clock.now()).catch((error: unknown) => {
+      throw asAuthError(error, 'The user directory');
+    });
+    if (isOwner) return;
+    throw new AuthError('UNAUTHENTICATED', 'The account was changed meanwhile: let its user log in again.', {});
   }
 }

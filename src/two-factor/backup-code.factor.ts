@@ -53,6 +53,10 @@ export class BackupCodeFactor extends SecondFactor {
     };
   }
 
+  override removeSince({ id }: AuthUser, since: number): Promise<boolean> {
+    return this.store.removeSince(id, since);
+  }
+
   /** Costs a slow hash for each: outside of transactions. Empty if there are no backup codes. */
   async issue(ip: string | null): Promise<IssuedBackupCodes> {
     const { count = 0 } = this.config.flows.twoFactor?.backupCodes ?? {};

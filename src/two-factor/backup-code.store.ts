@@ -19,4 +19,7 @@ export abstract class BackupCodeStore {
 
   /** Sets the codes of this user in place of those before, used or not; none for an empty list. */
   abstract replace(userId: string, codes: readonly StoredBackupCode[], now: number): Promise<void>;
+
+  /** Removes those that were made at `since` or later, used or not; false if there were none. */
+  abstract removeSince(userId: string, since: number): Promise<boolean>;
 }

@@ -68,6 +68,10 @@ export class EmailCodeFactor extends SecondFactor {
     await this.codes.send(codeOf(user, occasion), ip, refund);
   }
 
+  override removeSince({ id }: AuthUser, since: number): Promise<boolean> {
+    return this.store.disableSince(id, since);
+  }
+
   /** Once: no further code is judged. */
   private tellDisabled(user: AuthUser, ip: string | null): void {
     const of = { userId: user.id, factor: this.method, ip, failures: MAX_FAILURES };

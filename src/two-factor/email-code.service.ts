@@ -9,6 +9,7 @@ import { TrustedBrowsers } from '../login/trusted-browsers.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { RateLimitService } from '../rate-limit/rate-limit.service.js';
+import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
 import { SessionService } from '../session/session.service.js';
 import { SessionStore } from '../session/session.store.js';
@@ -49,6 +50,7 @@ export class EmailCodeService {
     private readonly sessions: SessionService,
     private readonly sessionStore: SessionStore,
     private readonly trusted: TrustedBrowsers,
+    private readonly revocation: TokenRevocationService,
     private readonly transaction: AuthTransaction,
     private readonly notices: OwnerNotices,
     private readonly clock: Clock,
@@ -82,6 +84,7 @@ export class EmailCodeService {
    * @throws {AuthError} `STEP_UP_REQUIRED` as above.
    * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a code that is wrong, spent, expired, replaced or of another session.
    * @throws {AuthError} `RATE_LIMITED` after `2fa_attempt` wrong ones (default 5 in 15 minutes), those of logins included.
+   * @throws {AuthError} `UNAUTHENTICATED` if everything of the account has ended meanwhile.
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; nothing is counted.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing is counted or spent.
    */
@@ -117,6 +120,7 @@ export class EmailCodeService {
     write: () => Promise<boolean>,
   ): Promise<void> {
     if (!(await write())) return;
+    if (how === 'added') await this.revocation.confirmOwner(user);
     if (this.sessionStore.joinsTransactions) await this.endOthers(session);
     await this.trusted.forget(user.id);
     this.notices.tell(user, `factor_${how}`, { factor: METHOD });

@@ -54,6 +54,11 @@ export class TotpFactor extends SecondFactor {
     return false;
   }
 
+  /** Also one in place of an older one, which is gone. */
+  override removeSince({ id }: AuthUser, since: number): Promise<boolean> {
+    return this.store.removeSince(id, since);
+  }
+
   /** Sets a proved secret (base32). False if `isFirst` and there is one by now. */
   put(userId: string, secret: string, step: number, { isFirst }: { isFirst: boolean }): Promise<boolean> {
     return this.store.put(userId, this.sealed.seal(secret, userId), step, { isFirst, now: this.clock.now() });

@@ -36,4 +36,7 @@ export abstract class TotpStore {
 
   /** False if there was none. */
   abstract remove(userId: string): Promise<boolean>;
+
+  /** Removes a secret that was proved at `since` or later; false if there was none. */
+  abstract removeSince(userId: string, since: number): Promise<boolean>;
 }

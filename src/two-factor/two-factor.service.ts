@@ -253,6 +253,7 @@ export class TwoFactorService {
       session,
       async () => {
         await this.backupCodes.replace(user.id, codes);
+        await this.revocation.confirmOwner(user);
         await this.trusted.forget(user.id);
         const of = { userId: user.id, factor: this.backupCodes.method, ip: context.ip ?? null };
         this.events.emitAfterTransaction({ type: 'factor.added', at: this.clock.now(), ...of });
@@ -297,6 +298,7 @@ export class TwoFactorService {
         if (!(await this.tokens.consume('totp_setup', token, boundTo))) return false;
         if (!(await this.totp.put(user.id, secret, step, { isFirst }))) return false;
         await this.backupCodes.replace(user.id, codes);
+        await this.revocation.confirmOwner(user);
         await this.trusted.forget(user.id);
         this.tell(user, 'added', this.totp.method, { ip });
         return true;

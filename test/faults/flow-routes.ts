@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import {
   AuthEvents,
+  days,
   EphemeralTokenService,
   PostgresUserDirectory,
   SessionService,
@@ -15,6 +16,7 @@ import type { FlowName } from '../../src/config/flow-settings.js';
 import { createUser, NO_LOGIN_LIMITS, PASSWORD, type TestApp } from '../support/app.js';
 import { MAIL } from '../support/flows.js';
 import { cookiesOf, FLOW_COOKIE } from '../support/registration.js';
+import { factorVisitsOf } from './factor-routes.js';
 import type { Visit } from './public-routes.js';
 
 const NEW_PASSWORD = 'another horse battery';
@@ -47,7 +49,13 @@ const FLOWS = {
   emailChange: {},
   accountDeletion: {},
   stepUp: {},
-  twoFactor: {},
+  twoFactor: {
+    totp: {},
+    backupCodes: { count: 4 },
+    emailCode: {},
+    trustedBrowsers: days(30),
+    required: ({ email }: { readonly email: string }) => email.includes('must-enrol'),
+  },
   passkeys: { rpName: 'Notes' },
   apiKeys: { scopes: ['notes:read'] },
 } satisfies Record<FlowName, object>;
@@ -64,9 +72,15 @@ export const WITH_FLOWS: Partial<AuthOptions> & AuthModuleExtras = {
     policies: {
       ...NO_LOGIN_LIMITS!.policies,
       ...Object.fromEntries(
-        ['register_ip', 'mail_ip', 'email_send', 'password_reset_ip', 'password_reset_send', '2fa_attempt'].map(
-          (event) => [event, unlimited],
-        ),
+        [
+          'register_ip',
+          'mail_ip',
+          'email_send',
+          'password_reset_ip',
+          'password_reset_send',
+          '2fa_attempt',
+          'passkey_ip',
+        ].map((event) => [event, unlimited]),
       ),
     },
   },
@@ -103,6 +117,8 @@ export async function flowVisitsOf(t: TestApp, name: string): Promise<Visit[]> {
   const proving = await account('factor');
   const pending = await post('login', { email: proving.email, password: PASSWORD });
   const asking = await account('factor-send');
+  const rising = await account('factor-rising');
+  const risingIn = await signInAs(app, rising.id, { proofs: ['password', 'pin'] });
   const toSend = await post('login', { email: asking.email, password: PASSWORD });
   const challengeOf = (answer: request.Response) =>
     answer
@@ -228,12 +244,18 @@ export async function flowVisitsOf(t: TestApp, name: string): Promise<Visit[]> {
       happened: async () => app.get(PinFactor).requested.has(asking.id),
       done: async () => app.get(PinFactor).requested.has(asking.id),
     },
+    {
+      ...mails('step-up/send', '', '', () => post('step-up/send', { method: 'pin' }, risingIn)),
+      happened: async () => app.get(PinFactor).requested.has(rising.id),
+      done: async () => app.get(PinFactor).requested.has(rising.id),
+    },
     once(
       'POST 2fa/verify',
       () => post('2fa/verify', { token: tokenOf(pending), method: 'pin', code: PIN }, challengeOf(pending)),
       async () => (await app.get(SessionService).listForUser(proving.id)).length > 0,
       async (answer) => isIn(sessionIn(answer)),
     ),
+    ...(await factorVisitsOf(t, name, mails)),
   ];
 }
 

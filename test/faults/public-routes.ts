@@ -10,6 +10,7 @@ import {
   type AuthUser,
 } from 'nestjs-latchkey';
 import { ModulesContainer } from '@nestjs/core';
+import { AllowApiKey } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { mountedRoutes } from '../../src/openapi/mounted-routes.js';
@@ -26,6 +27,12 @@ export class PagesController {
 
   @Get('guarded')
   guarded(@CurrentUser() user: AuthUser) {
+    return { id: user.id };
+  }
+
+  @AllowApiKey('notes:read')
+  @Get('by-key')
+  byKey(@CurrentUser() user: AuthUser) {
     return { id: user.id };
   }
 

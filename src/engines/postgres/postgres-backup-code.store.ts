@@ -28,6 +28,10 @@ const backupCodeStatements = ({ backupCodes }: SchemaNames) => {
       `SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('nestjs-latchkey:backup-codes:' || $1::text, 0::bigint))`,
     ),
     remove: statement('remove', `DELETE FROM ${backupCodes} WHERE user_id = $1`),
+    removeSince: statement(
+      'remove_since',
+      `DELETE FROM ${backupCodes} WHERE user_id = $1 AND created_at >= ${instant('$2')}`,
+    ),
     insert: statement(
       'insert',
       `INSERT INTO ${backupCodes} (user_id, selector, code_hash, created_at)
@@ -77,5 +81,9 @@ export class PostgresBackupCodeStore extends BackupCodeStore implements OnModule
       const columns = [codes.map(({ selector }) => selector), codes.map(({ hash }) => hash)];
       await this.statements.run(this.sql.insert, [userId, ...columns, toEpochSeconds(now)]);
     });
+  }
+
+  override async removeSince(userId: string, since: number): Promise<boolean> {
+    return (await this.statements.run(this.sql.removeSince, [userId, toEpochSeconds(since)])).rowCount > 0;
   }
 }

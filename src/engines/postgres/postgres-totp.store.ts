@@ -30,6 +30,10 @@ const totpStatements = ({ totp }: SchemaNames) => {
     ),
     enable: statement('enable', `UPDATE ${totp} SET failures = 0, disabled_at = NULL WHERE user_id = $1`),
     remove: statement('remove', `DELETE FROM ${totp} WHERE user_id = $1`),
+    removeSince: statement(
+      'remove_since',
+      `DELETE FROM ${totp} WHERE user_id = $1 AND confirmed_at >= ${instant('$2')}`,
+    ),
   };
 };
 
@@ -83,5 +87,9 @@ export class PostgresTotpStore extends TotpStore implements OnModuleInit {
 
   override async remove(userId: string): Promise<boolean> {
     return (await this.statements.run(this.sql.remove, [userId])).rowCount > 0;
+  }
+
+  override async removeSince(userId: string, since: number): Promise<boolean> {
+    return (await this.statements.run(this.sql.removeSince, [userId, toEpochSeconds(since)])).rowCount > 0;
   }
 }

@@ -1,0 +1,93 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { PostgresUserDirectory, SessionService, type AuthUser, type Session } from 'nestjs-latchkey';
+import { EmailCodeService, PasskeyService, TwoFactorService } from 'nestjs-latchkey/engine';
+import { totpOf } from 'nestjs-latchkey/testing';
+import { EnrolledFactors } from '../../src/login/enrolled-factors.js';
+import { createUser, NO_LOGIN_LIMITS } from '../support/app.js';
+import { SoftwareAuthenticator } from '../support/authenticator.js';
+import { BASE_URL, MAIL } from '../support/flows.js';
+import { until } from '../support/heard.js';
+import { codeTo } from '../support/mailed-codes.js';
+import { sharedTestApp } from '../support/shared-app.js';
+import { withClient } from '../support/test-server.js';
+
+/** What an enrolment does after its preparations. */
+type Enrolment = (user: AuthUser, session: Session) => Promise<() => Promise<unknown>>;
+
+describe('enrolments of second factors while everything of the account ends', () => {
+  const t = sharedTestApp({
+    auth: {
+      ...MAIL,
+      flows: {
+        passkeys: { rpName: 'Notes' },
+        twoFactor: { totp: {}, backupCodes: { count: 4 }, emailCode: {} },
+      },
+      rateLimits: NO_LOGIN_LIMITS,
+    },
+  });
+  let user: AuthUser;
+  let session: Session;
+  beforeEach(async () => {
+    const { id } = await createUser(t.app);
+    user = (await t.app.get(PostgresUserDirectory).findById(id))!;
+    const now = t.clock.now();
+    ({ session } = await t.app.get(SessionService).create(id, { aal: 1, amr: ['password'], authenticatedAt: now }));
+  });
+
+  const ENROLMENTS: readonly (readonly [string, Enrolment])[] = [
+    [
+      'a passkey',
+      async () => {
+        const options = await t.app.get(PasskeyService).creationOptions({ user, session });
+        const response = new SoftwareAuthenticator(BASE_URL).register(options);
+        return () => t.app.get(PasskeyService).register({ user, session }, response);
+      },
+    ],
+    [
+      'an authenticator app',
+      async () => {
+        const { secret } = await t.app.get(TwoFactorService).setUpTotp(session);
+        return () => t.app.get(TwoFactorService).enableTotp(session, totpOf(secret, t.clock));
+      },
+    ],
+    [
+      'codes by mail',
+      async () => {
+        await t.app.get(EmailCodeService).start({ user, session });
+        const code = await codeTo(t, user, 'email_code_setup');
+        return () => t.app.get(EmailCodeService).enable({ user, session }, code);
+      },
+    ],
+  ];
+  const methods = () => t.app.get(EnrolledFactors).methodsOf(user);
+
+  it.each(ENROLMENTS)(
+    'F46: %s: one that has spent its token before the cutoff is seen leaves nothing',
+    async (_, of) => {
+      const enrol = await of(user, session);
+      await withClient(t.db.url, async (client) => {
+        await client.query('BEGIN');
+        // The tokens stay, as those of another storage do until the transaction is over.
+        const cutoff = new Date(t.clock.now());
+        await client.query('UPDATE users SET tokens_invalidated_after = $2 WHERE id = $1', [user.id, cutoff]);
+        const outcome = enrol().then(
+          () => 'enrolled',
+          ({ code }: { code?: string }) => code,
+        );
+        await until(async () => {
+          const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+          return (await client.query(waiting)).rowCount === 1;
+        });
+        await client.query('COMMIT');
+        expect(await outcome).toBe('UNAUTHENTICATED');
+      });
+      expect(await methods()).toEqual([]);
+    },
+  );
+
+  it.each(ENROLMENTS)('control: %s is enrolled if nothing ends', async (_, of) => {
+    const enrol = await of(user, session);
+    await enrol();
+    expect(await methods()).not.toEqual([]);
+  });
+});
