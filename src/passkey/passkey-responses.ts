@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
-// What browsers make of a passkey. Members that are not named here are neither refused nor looked at: they are the
-// browser's, and there will be more of them.
+// What browsers make of a passkey. Members that are not named here are neither refused nor taken: they are the browser's,
+// and there will be more of them.
 
 const TEXT = 'must be what PublicKeyCredential.toJSON() has returned';
 const bytes = (max: number) =>
@@ -13,11 +13,11 @@ const id = bytes(1_364);
 const clientDataJSON = bytes(8_192);
 
 const credential = <Response extends z.ZodType>(response: Response) =>
-  z.looseObject({ id, rawId: id, type: z.literal('public-key', TEXT), response }, TEXT);
+  z.object({ id, rawId: id, type: z.literal('public-key', TEXT), response }, TEXT);
 
 /** Of `navigator.credentials.create`. */
 export const PasskeyRegistrationSchema = credential(
-  z.looseObject(
+  z.object(
     {
       clientDataJSON,
       attestationObject: bytes(65_536),
@@ -29,7 +29,7 @@ export const PasskeyRegistrationSchema = credential(
 
 /** Of `navigator.credentials.get`. */
 export const PasskeyAssertionSchema = credential(
-  z.looseObject(
+  z.object(
     {
       clientDataJSON,
       authenticatorData: bytes(8_192),

@@ -22,7 +22,7 @@ const ATTESTED = [
 ].join('');
 
 describe('WebAuthn', () => {
-  afterEach(() => jest.restoreAllMocks());
+  afterEach(() => void jest.restoreAllMocks());
 
   it('F71: asks no address that an attestation names: one that was not asked for is refused', async () => {
     const fetched = jest.spyOn(globalThis, 'fetch').mockRejectedValue(new Error('away'));
