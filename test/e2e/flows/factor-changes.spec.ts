@@ -15,7 +15,7 @@ describe.each(PLATFORMS)('changes of factors where there are several kinds, on %
   let client: PasskeyClient;
   beforeAll(async () => {
     const twoFactor = { totp: {}, backupCodes: { count: 4 }, emailCode: {}, trustedBrowsers: days(30) };
-    const flows = { ...PASSKEYS.flows, twoFactor };
+    const flows = { ...PASSKEYS.flows, twoFactor, emailChange: {} };
     t = await startTestApp({ platform, auth: { ...MAILED_CODES, baseUrl: PASSKEYS.baseUrl, flows } });
     client = new PasskeyClient(t);
   });
@@ -25,16 +25,22 @@ describe.each(PLATFORMS)('changes of factors where there are several kinds, on %
     ada = await createUser(t.app);
   });
 
-  it.each(['2fa/email/disable', '2fa/email/enable', '2fa/totp/setup', 'passkeys/options'])(
+  it.each<[string, object]>([
+    ['2fa/email/disable', {}],
+    ['2fa/email/enable', {}],
+    ['2fa/totp/setup', {}],
+    ['passkeys/options', {}],
+    ['change-email', { email: 'mallory@example.com' }],
+  ])(
     'F55, F56: a login that a trusted browser has shortened is not enough for %s: the code by mail is asked for first',
-    async (path) => {
+    async (path, body) => {
       await mailCodesTo(t, ada);
       const browser = new CodeBrowser(t);
       await browser.logIn(ada, { trustBrowser: true });
       const again = new CodeBrowser(t);
       again.setCookie(TRUSTED, browser.cookie(TRUSTED)!);
       expect((await again.first(ada)).body.status).toBe('authenticated');
-      const refused = await again.post(path, {});
+      const refused = await again.post(path, body);
       expect([refused.status, refused.body]).toEqual([
         401,
         expect.objectContaining({
@@ -46,7 +52,7 @@ describe.each(PLATFORMS)('changes of factors where there are several kinds, on %
       expect((await again.post('step-up/send', { method: 'email-code' })).status).toBe(202);
       const code = await codeTo(t, ada);
       expect((await again.post('step-up', { method: 'email-code', code })).status).toBe(200);
-      expect((await again.post(path, {})).status).toBeLessThan(300);
+      expect((await again.post(path, body)).status).toBeLessThan(300);
     },
   );
 
