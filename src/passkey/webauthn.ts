@@ -107,10 +107,11 @@ export class WebAuthn {
     party: RelyingParty,
   ): Promise<RegisteredKey> {
     requirePlace(response.response.clientDataJSON, party);
-    const { decodeAttestationObject, isoBase64URL } = this.library;
-    const format = await judged(() =>
-      decodeAttestationObject(isoBase64URL.toBuffer(response.response.attestationObject)).get('fmt'),
-    );
+    const { library } = this;
+    const format = await judged(() => {
+      const attestation = library.isoBase64URL.toBuffer(response.response.attestationObject);
+      return library.decodeAttestationObject(attestation).get('fmt');
+    });
     if (!ATTESTATIONS.has(format)) throw new PasskeyRefusal('It has an attestation, which was not asked for.');
     const { verified, registrationInfo: info } = await judged(() =>
       this.library.verifyRegistrationResponse({
