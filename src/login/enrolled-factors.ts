@@ -39,7 +39,9 @@ export class EnrolledFactors {
    */
   async find(user: AuthUser, method: string): Promise<SecondFactor | null> {
     const factor = this.factors.find((one) => one.method === method);
-    return factor && (await factor.isEnrolled(user)) ? factor : null;
+    if (!factor || !(await factor.isEnrolled(user))) return null;
+    // Where there is nothing left for it to stand in for, it proves nothing.
+    return factor.isFallback && (await this.of(user)).length === 0 ? null : factor;
   }
 
   /**

@@ -5,7 +5,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import type { Session } from '../session/session.js';
 import { isActive } from '../user/account.js';
 import { NO_PASSWORD, UserDirectory } from '../user/user.directory.js';
-import { isSatisfiedBy, type LackingAssurance } from './assurance.js';
+import { aalOf, isSatisfiedBy, type LackingAssurance } from './assurance.js';
 import { EnrolledFactors } from './enrolled-factors.js';
 
 /** The methods by which the user of a session can prove more: the password, and every second factor. */
@@ -29,28 +29,44 @@ export class StepUpMethods {
   }
 
   /**
-   * For what a stolen session must not do: its user must have proved who they are within `flows.freshness`, and by two
-   * factors with `aal: 2`.
+   * For what a stolen session must not do: its user must have proved who they are within `flows.freshness`, by two factors
+   * with `aal: 2`, and by one of the methods of `amr`.
    *
    * @throws {AuthError} `STEP_UP_REQUIRED` if the session lacks that.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or a factor did not answer.
    */
-  async demand(session: Session, { aal = 1 }: { aal?: 1 | 2 } = {}): Promise<void> {
+  async demand(
+    session: Session,
+    { aal = 1, amr }: { aal?: 1 | 2; amr?: readonly string[] | undefined } = {},
+  ): Promise<void> {
     const { freshness, stepUp } = this.config.flows;
     const isFresh = this.clock.now() - session.authenticatedAt < freshness;
-    if (isFresh && session.aal >= aal) return;
-    const lacking: LackingAssurance = {
+    const lacks = {
       ...(session.aal < aal && { aal }),
-      ...(!isFresh && { maxAge: freshness }),
+      ...(amr && !amr.some((method) => session.amr.includes(method)) && { amr }),
     };
-    const required = {
-      ...(session.aal < aal && { aal }),
-      ...(!isFresh && { maxAge: Math.floor(freshness / 1000) }),
-    };
+    if (isFresh && Object.keys(lacks).length === 0) return;
+    const lacking: LackingAssurance = { ...lacks, ...(!isFresh && { maxAge: freshness }) };
+    const required = { ...lacks, ...(!isFresh && { maxAge: Math.floor(freshness / 1000) }) };
     const methods = stepUp ? await this.of(session, lacking) : [];
     const message =
       'The session does not prove enough for this: let its user prove more by POST step-up, or log in again.';
     throw new AuthError('STEP_UP_REQUIRED', message, { required, methods });
+  }
+
+  /**
+   * For a change of what an account logs in with: its user must have proved as much as the account can, within
+   * `flows.freshness`. Where that is not two factors, as with codes by mail, one of its second factors is among it: a login
+   * in a trusted browser has left that out.
+   *
+   * @throws {AuthError} `STEP_UP_REQUIRED` if the session lacks that.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or a factor did not answer.
+   */
+  async demandMost(session: Session): Promise<void> {
+    const { userId } = session;
+    const aal = aalOf(await this.of({ userId, amr: [] }));
+    const factors = aal === 2 || session.aal === 2 ? [] : await this.factorsOf(userId);
+    await this.demand(session, { aal, amr: factors.length > 0 ? factors : undefined });
   }
 
   private async factorsOf(userId: string): Promise<readonly string[]> {

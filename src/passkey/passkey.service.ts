@@ -6,7 +6,6 @@ import { AuthConfig } from '../config/auth-config.js';
 import { relyingPartyOf, type RelyingParty } from '../config/passkey-settings.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
 import { AuthEvents } from '../events/auth-events.js';
-import { aalOf } from '../login/assurance.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
 import { TrustedBrowsers } from '../login/trusted-browsers.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
@@ -88,7 +87,7 @@ export class PasskeyService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async creationOptions({ user, session }: PasskeyOwner): Promise<PasskeyCreationOptions> {
-    await this.demand(session);
+    await this.stepUps.demandMost(session);
     const others = await this.passkeys.listByUser(user.id);
     if (others.length >= MAX_PASSKEYS) throw full();
     const userHandle = others[0]?.userHandle ?? randomBytes(USER_HANDLE_BYTES).toString('base64url');
@@ -116,7 +115,7 @@ export class PasskeyService {
     response: PasskeyRegistrationResponse,
     { name = DEFAULT_NAME }: { name?: string | undefined } = {},
   ): Promise<Passkey> {
-    await this.demand(session);
+    await this.stepUps.demandMost(session);
     const challenge = challengeOf(response) ?? '';
     const username = normalizeLogin(user.email);
     const held = await this.tokens.peek('passkey_register', challenge, session.handle);
@@ -174,7 +173,7 @@ export class PasskeyService {
     id: string,
     { hasOtherWayIn = false }: { hasOtherWayIn?: boolean } = {},
   ): Promise<void> {
-    await this.demand(session);
+    await this.stepUps.demandMost(session);
     const { joinsTransactions } = this.store;
     await this.transaction.run(async () => {
       await this.passkeys.lockWaysIn(user.id);
@@ -189,12 +188,6 @@ export class PasskeyService {
       this.events.emitAfterTransaction({ type: 'factor.removed', at, userId: user.id, factor: METHOD, ip });
     });
     if (!joinsTransactions) await this.endOthers(session);
-  }
-
-  /** As much as the account can prove, and lately: an account with one factor is not asked for two. */
-  private async demand(session: Session): Promise<void> {
-    const methods = await this.stepUps.of({ userId: session.userId, amr: [] });
-    await this.stepUps.demand(session, { aal: aalOf(methods) });
   }
 
   private async hasPassword(userId: string): Promise<boolean> {

@@ -49,9 +49,17 @@ const MAX_PUBLIC_KEY = 2_048;
 const CREDENTIAL_ID = /^[\w-]{1,1364}$/;
 const UNKNOWN_MODEL = '00000000-0000-0000-0000-000000000000';
 const MAX_SIGN_COUNT = 0xffff_ffff;
+/**
+ * What is left of an attestation where none is asked for (WebAuthn Level 3, section 5.1.3), and what authenticators send
+ * all the same. Not those with certificates that are verified: the library fetches the revocation lists that these name,
+ * of `android-key` before it knows the root, so whoever adds a passkey could have any address asked from here.
+ */
+const ATTESTATIONS: ReadonlySet<unknown> = new Set(['none', 'packed', 'fido-u2f']);
 
 /** What is used of `@simplewebauthn/server`; with its types every application would have to install it. */
 interface SimpleWebAuthn {
+  readonly isoBase64URL: { toBuffer(text: string): Uint8Array };
+  decodeAttestationObject(attestationObject: Uint8Array): { get(key: 'fmt'): unknown };
   verifyRegistrationResponse(options: object): Promise<{
     readonly verified: boolean;
     readonly registrationInfo?: {
@@ -80,7 +88,10 @@ export class WebAuthn {
 
   /** `null` if the optional package is not installed. What else keeps it from being loaded is thrown. */
   static async load(
-    library: () => Promise<unknown> = () => import('@simplewebauthn/server'),
+    library: () => Promise<unknown> = async () => ({
+      ...(await import('@simplewebauthn/server')),
+      ...(await import('@simplewebauthn/server/helpers')),
+    }),
   ): Promise<WebAuthn | null> {
     try {
       return new WebAuthn((await library()) as SimpleWebAuthn);
@@ -96,6 +107,12 @@ export class WebAuthn {
     party: RelyingParty,
   ): Promise<RegisteredKey> {
     requirePlace(response.response.clientDataJSON, party);
+    const { library } = this;
+    const format = await judged(() => {
+      const attestation = library.isoBase64URL.toBuffer(response.response.attestationObject);
+      return library.decodeAttestationObject(attestation).get('fmt');
+    });
+    if (!ATTESTATIONS.has(format)) throw new PasskeyRefusal('It has an attestation, which was not asked for.');
     const { verified, registrationInfo: info } = await judged(() =>
       this.library.verifyRegistrationResponse({
         response,
@@ -177,7 +194,7 @@ function clientDataOf(clientDataJSON: string): Record<string, unknown> {
 }
 
 /** Whatever the library throws is about what it was given: it asks nobody. */
-async function judged<T>(verify: () => Promise<T>): Promise<T> {
+async function judged<T>(verify: () => T | Promise<T>): Promise<T> {
   try {
     return await verify();
   } catch (error) {

@@ -2,7 +2,6 @@ import { Injectable } from '@nestjs/common';
 import { asAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthEvents } from '../events/auth-events.js';
-import { aalOf } from '../login/assurance.js';
 import { FactorProofs } from '../login/factor-proofs.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
 import { TrustedBrowsers } from '../login/trusted-browsers.js';
@@ -67,7 +66,7 @@ export class EmailCodeService {
    */
   async start(owner: EmailCodeOwner): Promise<void> {
     const { user, session, ip = null } = owner;
-    await this.demand(session);
+    await this.stepUps.demandMost(session);
     const sent = await this.limits.consumeOrThrow('email_send', `2fa ${user.id}`);
     const refund = () => this.limits.refund(sent);
     try {
@@ -90,7 +89,7 @@ export class EmailCodeService {
    */
   async enable(owner: EmailCodeOwner, code: string): Promise<void> {
     const { user, session, ip = null } = owner;
-    await this.demand(session);
+    await this.stepUps.demandMost(session);
     await this.proofs.judge(user, { method: METHOD, ip }, () => this.codes.judge(codeOf(owner), code, ip), {
       work: () => this.change(owner, 'added', () => this.store.enable(user.id, this.clock.now())),
     });
@@ -104,7 +103,7 @@ export class EmailCodeService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing has changed.
    */
   async disable(owner: EmailCodeOwner): Promise<void> {
-    await this.demand(owner.session);
+    await this.stepUps.demandMost(owner.session);
     await this.transaction.run(() => this.change(owner, 'removed', () => this.store.disable(owner.user.id)));
     await this.endOthersAfter(owner.session);
   }
@@ -135,12 +134,6 @@ export class EmailCodeService {
 
   private async endOthers(session: Session): Promise<void> {
     await this.sessions.revokeAllForUser(session.userId, { except: session });
-  }
-
-  /** As much as the account can prove, and lately: an account with one factor is not asked for two. */
-  private async demand(session: Session): Promise<void> {
-    const methods = await this.stepUps.of({ userId: session.userId, amr: [] });
-    await this.stepUps.demand(session, { aal: aalOf(methods) });
   }
 }
 

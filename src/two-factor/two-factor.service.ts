@@ -311,7 +311,7 @@ export class TwoFactorService {
   private async enrollerOf(session: Session): Promise<{ user: AuthUser; isFirst: boolean }> {
     const user = await this.ownerOf(session);
     const isFirst = (await this.factors.methodsOf(user)).length === 0;
-    await this.methods.demand(session, { aal: isFirst ? 1 : 2 });
+    await this.methods.demandMost(session);
     return { user, isFirst };
   }
 

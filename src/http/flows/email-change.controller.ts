@@ -2,9 +2,11 @@ import { Body, Header, HttpCode, Post, UseGuards } from '@nestjs/common';
 import { z } from 'zod';
 import { EmailChangeService } from '../../email-change/email-change.service.js';
 import type { AuthUser } from '../../user/user.directory.js';
+import { StepUpMethods } from '../../login/step-up-methods.js';
+import type { Session } from '../../session/session.js';
 import type { DoneAnswer } from '../answers.js';
 import { RequireFresh } from '../assurance.decorators.js';
-import { CurrentUser, Public } from '../auth.decorators.js';
+import { CurrentSession, CurrentUser, Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
 import { emailField, tokenField } from '../fields.js';
@@ -20,17 +22,29 @@ export const LinkBody = z.strictObject({ token: tokenField });
 /** `flows.emailChange`. */
 @UseGuards(OriginGuard, SessionGuard)
 export class EmailChangeController {
-  constructor(private readonly changes: EmailChangeService) {}
+  constructor(
+    private readonly changes: EmailChangeService,
+    private readonly stepUps: StepUpMethods,
+  ) {}
 
-  /** Mails a link to the new address, if it is free. The answer is the same either way. It needs a fresh session. */
+  /**
+   * Mails a link to the new address, if it is free. The answer is the same either way. It needs a fresh session that has
+   * proved as much as the account can: codes by mail would go to the new address.
+   */
   @RequireFresh()
   @TakesBody()
   @RateLimit({ event: 'mail_ip' })
   @Post('change-email')
   @HttpCode(202)
   @Header(...NO_STORE)
-  changeEmail(@CurrentUser() user: AuthUser, @Body() body: unknown): DoneAnswer {
-    this.changes.request(user, parseBody(EmailChangeBody, body, 'a change of address').email);
+  async changeEmail(
+    @CurrentUser() user: AuthUser,
+    @CurrentSession() session: Session,
+    @Body() body: unknown,
+  ): Promise<DoneAnswer> {
+    const { email } = parseBody(EmailChangeBody, body, 'a change of address');
+    await this.stepUps.demandMost(session);
+    this.changes.request(user, email);
     return { message: 'If the address is free, a mail with a link is on its way to it.' };
   }
 
