@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { METHOD } from '../login/assurance.js';
 import { checkedEmail } from '../user/email-address.js';
 import { INVISIBLE, MAX_LOGIN_LENGTH, normalizeLogin } from '../user/login-name.js';
 import { PASSWORD_LENGTH, passwordLength } from '../user/password-hasher.js';
@@ -32,6 +33,9 @@ export const emailField = z
     return z.NEVER;
   })
   .describe(`The e-mail address. It ${EMAIL}.`);
+
+/** The method of a factor, spelled as in `Session.amr`. */
+export const methodField = (what: string) => z.string(what).regex(METHOD, what);
 
 /**
  * A password as it is typed to be compared: one that is too short for a new account may still be an old account's, so the

@@ -30,7 +30,8 @@ export function joinedProofs(amr: readonly string[], more: readonly string[]): s
   return [...new Set([...amr, ...more])];
 }
 
-const METHOD = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$/;
+/** What the name of a proof looks like. */
+export const METHOD = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$/;
 const MAX_METHODS = 16;
 
 /** Each method once. Throws a `TypeError` for a name that cannot be stored. */

@@ -349,6 +349,8 @@ describe.each(PLATFORMS)('the second factor on %s', (platform) => {
       expect(Object.keys(refused.body.fields)).toEqual(Object.keys(extra));
     }
     await post('/auth/2fa/verify', { ...body, code: 7 }, challenge).expect(422);
+    // Else the audit could not store the refusal.
+    await post('/auth/2fa/verify', { ...body, method: 'pin\u0000' }, challenge).expect(422);
     await post('/auth/2fa/verify', body, challenge).set('Sec-Fetch-Site', 'cross-site').expect(403);
     await post('/auth/2fa/verify', body, challenge).expect(200);
   });

@@ -8,7 +8,7 @@ import type { AuthRequest } from '../auth-request.js';
 import { Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
-import { CODE, codeField } from '../fields.js';
+import { CODE, codeField, methodField } from '../fields.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
 import { RateLimit } from '../rate-limit.decorator.js';
@@ -20,7 +20,7 @@ const METHOD = 'must be one of the methods of the first step';
 
 export const SecondFactorRequestBody = z.strictObject({
   token: z.string(TOKEN).max(256, TOKEN).describe('The token of the first step.'),
-  method: z.string(METHOD).min(1, METHOD).max(64, METHOD).describe('Which of the methods it is.'),
+  method: methodField(METHOD).describe('Which of the methods it is.'),
 });
 export const SecondFactorBody = SecondFactorRequestBody.extend({
   code: codeField.optional(),

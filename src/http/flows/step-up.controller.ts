@@ -9,18 +9,19 @@ import { CurrentSession } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
 import { ClientIp } from '../client-ip.js';
-import { CODE, codeField, PASSWORD, passwordField } from '../fields.js';
+import { CODE, codeField, methodField, PASSWORD, passwordField } from '../fields.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
 import { RateLimit } from '../rate-limit.decorator.js';
 import { SessionGuard } from '../session.guard.js';
 
 const METHOD = 'must be one of the methods that the user has';
-const methodField = z.string(METHOD).min(1, METHOD).max(64, METHOD);
 
 export const StepUpBody = z
   .strictObject({
-    method: methodField.describe('How the user proves who they are: `password`, or the method of a second factor.'),
+    method: methodField(METHOD).describe(
+      'How the user proves who they are: `password`, or the method of a second factor.',
+    ),
     password: passwordField('The password of the account, if that is the method.').optional(),
     code: codeField.optional(),
     response: PasskeyAssertionSchema.optional(),
@@ -36,7 +37,7 @@ export const StepUpBody = z
   });
 
 export const StepUpRequestBody = z.strictObject({
-  method: methodField.describe('The method of the second factor.'),
+  method: methodField(METHOD).describe('The method of the second factor.'),
 });
 
 /** `flows.stepUp`. */
