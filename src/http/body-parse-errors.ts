@@ -49,13 +49,23 @@ function expressBodyErrors(modules: ModulesContainer, controllers: readonly Type
   let paths: Record<'taken' | 'ignored', RegExp> | undefined;
   // Four parameters make it an error handler.
   return (error: unknown, request: Request, _response: Response, next: NextFunction): void => {
-    // body-parser's errors have a type; errors of other middleware are not about the body.
-    if (typeof (error as { type?: unknown } | null)?.type !== 'string') return next(error);
+    if (!isOfBodyParser(error)) return next(error);
     paths ??= { taken: pathsThat('taken', modules, controllers), ignored: pathsThat('ignored', modules, controllers) };
-    const asked = decoded(request.originalUrl.split('?')[0]!);
+    const asked = decoded(pathOf(request.originalUrl));
     if (paths.ignored.test(asked)) next();
     else next(isUnreadable(error) && paths.taken.test(asked) ? notJson() : error);
   };
+}
+
+/** Its errors have a type, those of decompression a code of zlib; errors of other middleware are not about the body. */
+function isOfBodyParser(error: unknown): boolean {
+  const { type, code } = Object(error ?? {}) as { type?: unknown; code?: unknown };
+  return typeof type === 'string' || (typeof code === 'string' && code.startsWith('Z_'));
+}
+
+/** As the router reads it: the target may be a whole URL (RFC 9112 3.2.2), or have a fragment. */
+function pathOf(target: string): string {
+  return target.replace(/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i, '').split(/[?#]/, 1)[0]!;
 }
 
 /** The whole paths of our handlers that do this with their bodies: one of the application that ends like it is not ours. */

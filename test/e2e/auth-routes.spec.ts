@@ -18,6 +18,7 @@ import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { cookieOf, tokenOf } from '../support/cookies.js';
+import { sendAll } from '../support/raw-http.js';
 import { hideSessions } from '../support/stored.js';
 
 @Controller('things')
@@ -206,6 +207,20 @@ describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
         .set('Content-Type', 'application/json')
         .send('{"password":hunter2');
       expect(answer.text).not.toContain('hunter');
+    });
+
+    it('… and where the target of the request is a whole URL or has a fragment (RFC 9112 3.2.2)', async () => {
+      const body = Buffer.from('Content-Type: application/json\r\nContent-Length: 19\r\n\r\n{"password":hunter2');
+      for (const path of ['http://x/auth/login', '/auth/login#x', 'HTTP://x/auth/login?x']) {
+        const [answer] = await sendAll(t.url, [body], `POST ${path}`);
+        expect({ path, status: answer!.status }).toEqual({ path, status: 422 });
+        expect(answer!.body).not.toContain('hunter');
+      }
+      const cookie = await signInAs(t.app, ada.id);
+      const withCookie = Buffer.concat([Buffer.from(`Cookie: ${cookie}\r\n`), body]);
+      const [answer] = await sendAll(t.url, [withCookie], 'POST http://x/auth/logout');
+      expect(answer!.status).toBe(200);
+      await http().get('/things').set('Cookie', cookie).expect(401);
     });
 
     it('a cookie that came twice: both sessions end', async () => {
@@ -465,24 +480,29 @@ describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
     });
 
     it.each([
-      ['JSON and no body', 'application/json', undefined],
-      ['JSON and an empty chunked body', 'application/json', ''],
-      ['a body that is not JSON', 'application/json', '{"a'],
-      ['a body of another type', 'application/xml', '<a/>'],
-      ['a body', 'application/json', '{"a":1}'],
-    ])('H28: logout, logout-all and ending one session with %s: 200, and the session ends', async (_, type, body) => {
-      for (const route of ['logout', 'logout-all', 'sessions'] as const) {
-        const { token, session } = await t.app.get(SessionService).create(ada.id);
-        const request =
-          route === 'sessions' ? http().delete(`/auth/sessions/${session.handle}`) : http().post(`/auth/${route}`);
-        request.set('Cookie', `__Host-session=${token}`).set('Content-Type', type);
-        if (body === '') request.set('Transfer-Encoding', 'chunked');
-        const answer = await request.send(body);
-        expect({ route, status: answer.status }).toEqual({ route, status: 200 });
-        expect(await t.app.get(SessionService).lookup(token)).toBeNull();
-        t.clock.advance(1); // "sign out everywhere" ends what begins in the same microsecond
-      }
-    });
+      ['JSON and no body', 'application/json', undefined, undefined],
+      ['JSON and an empty chunked body', 'application/json', '', undefined],
+      ['a body that is not JSON', 'application/json', '{"a', undefined],
+      ['a body of another type', 'application/xml', '<a/>', undefined],
+      ['a body', 'application/json', '{"a":1}', undefined],
+      ['a body that is not compressed as it says', 'application/json', '{}', 'gzip'],
+    ])(
+      'H28: logout, logout-all and ending one session with %s: 200, and the session ends',
+      async (_, type, body, encoding) => {
+        for (const route of ['logout', 'logout-all', 'sessions'] as const) {
+          const { token, session } = await t.app.get(SessionService).create(ada.id);
+          const request =
+            route === 'sessions' ? http().delete(`/auth/sessions/${session.handle}`) : http().post(`/auth/${route}`);
+          request.set('Cookie', `__Host-session=${token}`).set('Content-Type', type);
+          if (body === '') request.set('Transfer-Encoding', 'chunked');
+          if (encoding) request.set('Content-Encoding', encoding);
+          const answer = await request.send(body);
+          expect({ route, status: answer.status }).toEqual({ route, status: 200 });
+          expect(await t.app.get(SessionService).lookup(token)).toBeNull();
+          t.clock.advance(1); // "sign out everywhere" ends what begins in the same microsecond
+        }
+      },
+    );
 
     it('R5: without the cookie, the bearer token is revoked; with both, both are', async () => {
       const sessions = t.app.get(SessionService);
