@@ -31,8 +31,18 @@ const AUTH: TestAppOptions['auth'] = {
 
 /** The fields and parameters that are no token of ours: what a person types or chooses, and what is read as no secret. */
 const NO_TOKENS = new Set([
-  ...['email', 'password', 'currentPassword', 'newPassword', 'code', 'method', 'name', 'remember', 'trustBrowser'],
-  ...['extend', 'scopes', 'expiresIn'],
+  'email',
+  'password',
+  'currentPassword',
+  'newPassword',
+  'code',
+  'method',
+  'name',
+  'remember',
+  'trustBrowser',
+  'extend',
+  'scopes',
+  'expiresIn',
 ]);
 
 const DOCS = 'docs/tokens.md';
