@@ -5,7 +5,17 @@ import { flowContract } from 'nestjs-latchkey/testing';
 import { PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
 import { MAIL } from '../../support/flows.js';
 
-const FLOWS = ['registration', 'passwordReset', 'passwordChange', 'emailChange', 'accountDeletion', 'stepUp'] as const;
+const SETTINGS = {
+  registration: {},
+  passwordReset: {},
+  passwordChange: {},
+  emailChange: {},
+  accountDeletion: {},
+  stepUp: {},
+  twoFactor: { totp: {} },
+  passkeys: { rpName: 'Notes' },
+};
+const FLOWS = Object.keys(SETTINGS) as (keyof typeof SETTINGS)[];
 
 describe.each([
   ...PLATFORMS.map((platform) => [platform, 'a running clock'] as const),
@@ -15,7 +25,7 @@ describe.each([
   beforeAll(async () => {
     t = await startTestApp({
       platform,
-      auth: { ...MAIL, flows: [...FLOWS], rateLimits: undefined },
+      auth: { ...MAIL, flows: SETTINGS, rateLimits: undefined },
       configure: (app) => void app.setGlobalPrefix('api'),
       override: (builder) =>
         clock === 'a frozen clock' ? builder : builder.overrideProvider(Clock).useClass(SystemClock),
