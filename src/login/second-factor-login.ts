@@ -167,7 +167,7 @@ export class SecondFactorLoginService {
   ): Promise<void> {
     const held = await this.pending.find(token, challenges);
     const user = held && (await this.ownerOf(held));
-    if (!held || !user || held.proofs.includes(method)) throw refusedFactor();
+    if (!held || !user || held.mustEnrol || held.proofs.includes(method)) throw refusedFactor();
     await this.proofs.request(user, method, { ip, occasion: occasionOf(token) });
   }
 
@@ -180,7 +180,7 @@ export class SecondFactorLoginService {
   async occasion({ token, challenges = [], method }: Omit<FactorResponse, 'response'>): Promise<OccasionOf> {
     const held = await this.pending.find(token, challenges);
     const user = held && (await this.ownerOf(held));
-    if (!held || !user || held.proofs.includes(method)) throw refusedFactor();
+    if (!held || !user || held.mustEnrol || held.proofs.includes(method)) throw refusedFactor();
     await this.proofs.require(user, method);
     return { user, occasion: occasionOf(token) };
   }

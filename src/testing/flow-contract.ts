@@ -10,6 +10,7 @@ import { PasswordHasher } from '../user/password-hasher.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { MemoryMailer } from './memory-mailer.js';
 import { signInAs } from './sign-in-as.js';
+import { totpOf } from './totp-of.js';
 
 /** A rule that a flow keeps, as a test for your own test runner. */
 export interface FlowRule {
@@ -133,6 +134,15 @@ class Contract {
     return Object.entries(scopes).flatMap(([scope, roles]: [string, readonly string[]]) =>
       roles.length === 0 ? scope : [],
     );
+  }
+
+  get offersTotp(): boolean {
+    return this.config.flows.twoFactor?.totp !== undefined;
+  }
+
+  /** The code of so many steps from now. */
+  totp(secret: string, steps = 0): string {
+    return totpOf(secret, { now: () => this.now + steps * 30_000 });
   }
 
   get sessionCookie(): string {
@@ -348,8 +358,59 @@ const RULES: Readonly<Record<FlowName, readonly Rule[]>> = {
       },
     ],
   ],
-  twoFactor: [],
-  passkeys: [],
+  twoFactor: [
+    [
+      'F48, F49, F11: an authenticator is asked for once a code has proved it, and a code counts once',
+      async (c) => {
+        if (!c.offersTotp) return;
+        const [password, browser] = [c.password(), await c.browser()];
+        const user = await c.account(password);
+        const session = await c.logIn(user);
+        const held = async () => {
+          const own = await c.browser();
+          const { body } = await own.post('login', { email: user.email, password });
+          return { own, status: body['status'], token: body['token'] };
+        };
+        const setup = await browser.post('2fa/totp/setup', {}, session);
+        is(setup, 200);
+        const secret = String(setup.body['secret']);
+        assert.notEqual((await held()).status, 'second_factor', 'a secret that nobody has proved is asked for');
+        const old = { code: c.totp(secret, -10) };
+        is(await browser.post('2fa/totp/enable', old, session), 401, 'SECOND_FACTOR_REFUSED');
+        const used = c.totp(secret);
+        is(await browser.post('2fa/totp/enable', { code: used }, session), 200);
+        const { own, status, token } = await held();
+        assert.equal(status, 'second_factor', 'the password alone logs in');
+        assert(!own.has(c.sessionCookie), 'there is a session before the second factor');
+        const method = 'totp';
+        is(await own.post('2fa/verify', { token, method, code: used }), 401, 'SECOND_FACTOR_REFUSED');
+        const code = c.totp(secret, 1);
+        is(await own.post('2fa/verify', { token, method, code }), 200);
+        assert(own.has(c.sessionCookie), 'a right code has opened no session');
+        const next = await held();
+        is(await next.own.post('2fa/verify', { token: next.token, method, code }), 401, 'SECOND_FACTOR_REFUSED');
+      },
+    ],
+  ],
+  passkeys: [
+    [
+      'F73: a passkey is added in a fresh session only',
+      async (c) => {
+        const [user, browser] = [await c.account(c.password()), await c.browser()];
+        is(await browser.post('passkeys/options', {}, await c.logIn(user, DAY)), 401, 'STEP_UP_REQUIRED');
+        is(await browser.post('passkeys/options', {}, await c.logIn(user)), 200);
+      },
+    ],
+    [
+      'F75: the options of a login name no passkey, and differ each time',
+      async (c) => {
+        const ask = async () => (await (await c.browser()).post('passkey-login/options', {})).body;
+        const [one, other] = [await ask(), await ask()];
+        assert.equal(one['allowCredentials'], undefined, 'the options name passkeys');
+        assert.notEqual(one['challenge'], other['challenge'], 'a challenge is given out twice');
+      },
+    ],
+  ],
   stepUp: [
     [
       'F83, F84: only the own password steps up, and the old token does not follow',

@@ -38,6 +38,24 @@ export function operationsOf({ paths }: Document): { path: string; method: strin
   );
 }
 
+/** The names of the fields of its body. */
+export function bodyFieldsOf(document: Document, { requestBody }: Operation): string[] {
+  const fields = (schema: Part): string[] => {
+    const target = schema.$ref === undefined ? schema : document.components!.schemas![schema.$ref.split('/').at(-1)!]!;
+    const { properties = {}, anyOf = [], oneOf = [], allOf = [] } = target as Part;
+    return [...Object.keys(properties), ...[...anyOf, ...oneOf, ...allOf].flatMap(fields)];
+  };
+  return [...new Set(Object.values(requestBody?.content ?? {}).flatMap(({ schema }) => fields(schema)))];
+}
+
+interface Part {
+  $ref?: string;
+  properties?: object;
+  anyOf?: Part[];
+  oneOf?: Part[];
+  allOf?: Part[];
+}
+
 /** Every `$ref` in it that leads nowhere. */
 export function danglingRefs(document: object): string[] {
   const refs = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map(([, ref]) => ref!);

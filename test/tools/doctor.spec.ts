@@ -215,6 +215,35 @@ describe('latchkey doctor', () => {
     expect(codesOf(await diagnose({ host: host({ options: { session } }), aal, now }))).toEqual([]);
   });
 
+  it.each([
+    [undefined, {}, []],
+    ['1', {}, []],
+    ['2', {}, ['F57', 'F72']],
+    ['2', { twoFactor: { totp: {} } }, ['F72']],
+    ['3', { passkeys: { rpName: 'Notes' } }, []],
+    ['2', { twoFactor: { totp: {}, trustedBrowsers: days(30) }, passkeys: { rpName: 'Notes' } }, ['F56']],
+  ] as const)('F57: --aal %s with the flows %j deviates in %j', async (aal, flows, deviations) => {
+    const planted = { options: { baseUrl: 'https://app.example.com' }, extras: { flows } };
+    const { checklist } = await diagnose({ host: host(planted), ...(aal && { aal }), now: () => Date.now() });
+    const ofFactors = checklist.filter(({ id, status }) => /^F(5[67]|72)$/.test(id) && status === 'DEVIATION');
+    expect(ofFactors.map(({ id }) => id)).toEqual(deviations);
+  });
+
+  it('F47-F57: each factor that there is has its rows', async () => {
+    const twoFactor = { totp: {}, backupCodes: {}, emailCode: {} };
+    const options = { baseUrl: 'https://app.example.com' };
+    const planted = { options, extras: { mailer: MemoryMailer, flows: { twoFactor } } };
+    const all = await diagnose({ host: host(planted), now: () => Date.now() });
+    const sources = new Set(
+      all.checklist.filter(({ id }) => /^F(4[7-9]|5[1-7])$/.test(id)).map(({ source }) => source),
+    );
+    expect([...sources].toSorted()).toEqual(
+      ['A6.3.6', 'A6.5.1', 'A6.5.2', 'A6.5.5', 'A6.5.8', 'A6.6.2', 'N3.1.3.1', 'N3.2.2'].toSorted(),
+    );
+    const none = await diagnose({ host: host(), now: () => Date.now() });
+    expect(none.checklist.filter(({ id }) => /^F(4[7-9]|5[1-3])$/.test(id))).toEqual([]);
+  });
+
   it('no random secret is called weak', async () => {
     const secrets = Array.from({ length: 3_000 }, (_, i) => randomBytes(32).toString(i % 2 ? 'hex' : 'base64url'));
     secrets.push(...Array.from({ length: 1_000 }, () => randomBytes(16).toString('hex')));

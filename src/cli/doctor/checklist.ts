@@ -2,6 +2,7 @@ import { hours, minutes } from '../../common/duration.js';
 import type { AuthConfig } from '../../config/auth-config.js';
 import type { HostConfiguration } from '../host.js';
 import { lifetimesOf, spelled, type Aal } from './aal.js';
+import { factorRows, type Row } from './factor-rows.js';
 import { isCleanupOff } from './option-findings.js';
 
 /** One requirement of OWASP ASVS 5.0 or NIST SP 800-63B-4, and whether this configuration meets it. */
@@ -15,9 +16,6 @@ export interface ChecklistItem {
   /** Why it deviates. */
   readonly reason?: string;
 }
-
-/** With a reason, it is a deviation. */
-type Row = readonly [id: string, source: string, topic: string, value: string, reason?: string | false];
 
 /**
  * The requirements that depend on the configuration; docs/requirements.md also lists those that this module always
@@ -33,6 +31,7 @@ export function checklist(config: AuthConfig, host: HostConfiguration, aal: Aal 
     ...selfContainedRows(config),
     ...guessingRows(config),
     ...flowRows(config),
+    ...factorRows(config, host, aal),
     ...operationRows(config, host),
   ];
   return rows.map(([id, source, topic, value, reason]) => ({
@@ -334,7 +333,6 @@ function flowRows({ flows, ephemeralTokens, mail, password, rateLimits }: AuthCo
           ],
         ] satisfies Row[])
       : []),
-    ...(flows.twoFactor?.emailCode ? mailedCodeRows(ephemeralTokens.get('login_code')!.ttl) : []),
     ...(flows.apiKeys ? ofKeys : []),
     ...(changes.some((flow) => flow !== undefined)
       ? ([
@@ -347,14 +345,6 @@ function flowRows({ flows, ephemeralTokens, mail, password, rateLimits }: AuthCo
           ],
         ] as const satisfies readonly Row[])
       : []),
-  ];
-}
-
-function mailedCodeRows(ttl: number): Row[] {
-  return [
-    ['F53', 'A6.5.5', 'Mailed codes', spelled(ttl), ttl > minutes(10) && 'at most 10 min'],
-    ['F53', 'A6.5.2', 'Mailed codes are stored', 'argon2id'],
-    ['F54', 'N3.1.3.1', 'A mailed code proves', 'a mailbox, no second factor'],
   ];
 }
 

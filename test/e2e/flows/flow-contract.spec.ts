@@ -1,23 +1,22 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { Clock, UserDirectory, type FlowOptions, type NewAccount } from 'nestjs-latchkey';
+import { Clock, UserDirectory, type NewAccount } from 'nestjs-latchkey';
 import { RegistrationService, SystemClock } from 'nestjs-latchkey/engine';
 import { flowContract } from 'nestjs-latchkey/testing';
 import { PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
 import { MAIL } from '../../support/flows.js';
 
-const FLOWS = [
-  'registration',
-  'passwordReset',
-  'passwordChange',
-  'emailChange',
-  'accountDeletion',
-  'stepUp',
-  'apiKeys',
-] as const;
-const OPTIONS: FlowOptions = {
-  ...Object.fromEntries(FLOWS.map((flow) => [flow, {}])),
+const SETTINGS = {
+  registration: {},
+  passwordReset: {},
+  passwordChange: {},
+  emailChange: {},
+  accountDeletion: {},
+  stepUp: {},
+  twoFactor: { totp: {} },
+  passkeys: { rpName: 'Notes' },
   apiKeys: { scopes: { 'notes:admin': ['admin'], 'notes:read': [] } },
 };
+const FLOWS = Object.keys(SETTINGS) as (keyof typeof SETTINGS)[];
 
 describe.each([
   ...PLATFORMS.map((platform) => [platform, 'a running clock'] as const),
@@ -27,7 +26,7 @@ describe.each([
   beforeAll(async () => {
     t = await startTestApp({
       platform,
-      auth: { ...MAIL, flows: OPTIONS, rateLimits: undefined },
+      auth: { ...MAIL, flows: SETTINGS, rateLimits: undefined },
       configure: (app) => void app.setGlobalPrefix('api'),
       override: (builder) =>
         clock === 'a frozen clock' ? builder : builder.overrideProvider(Clock).useClass(SystemClock),

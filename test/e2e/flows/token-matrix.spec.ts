@@ -1,0 +1,129 @@
+import { writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { days } from 'nestjs-latchkey';
+import { withAuthPaths } from 'nestjs-latchkey/openapi';
+import type { Response } from 'supertest';
+import { FLOW_NAMES } from '../../../src/config/flow-settings.js';
+import { PLATFORMS, startTestApp, type TestApp, type TestAppOptions } from '../../support/app.js';
+import { page } from '../../support/docs.js';
+import { MAIL } from '../../support/flows.js';
+import { bodyFieldsOf, emptyDocument, operationsOf, type Document } from '../../support/openapi.js';
+import { PASSKEYS } from '../../support/passkeys.js';
+import { tokenKinds } from '../../support/token-kinds.js';
+import { presenterOf, TOKEN_PLACES, type TokenPlace } from '../../support/token-places.js';
+
+/** Those that need more than their name. */
+const SETTINGS: Record<string, object> = {
+  twoFactor: { totp: {}, backupCodes: {}, emailCode: {}, trustedBrowsers: days(30) },
+  passkeys: PASSKEYS.flows.passkeys,
+  apiKeys: { scopes: ['notes:read'] },
+};
+const LIMITS = ['login_ip', 'mail_ip', 'register_ip', 'passkey_ip', 'password_reset_ip', '2fa_attempt', 'email_send'];
+const AUTH: TestAppOptions['auth'] = {
+  ...MAIL,
+  jwt: { sessions: true },
+  flows: Object.fromEntries(FLOW_NAMES.map((name) => [name, SETTINGS[name] ?? {}])),
+  rateLimits: {
+    backoff: { base: 0 },
+    policies: Object.fromEntries(LIMITS.map((event) => [event, { limit: 100_000 }])),
+  },
+};
+
+/** The fields and parameters that are no token of ours: what a person types or chooses, and what is read as no secret. */
+const NO_TOKENS = new Set([
+  'email',
+  'password',
+  'currentPassword',
+  'newPassword',
+  'code',
+  'method',
+  'name',
+  'remember',
+  'trustBrowser',
+  'extend',
+  'scopes',
+  'expiresIn',
+]);
+
+const DOCS = 'docs/tokens.md';
+const [BEGIN, END] = ['<!-- token-matrix -->', '<!-- /token-matrix -->'] as const;
+const KINDS = tokenKinds();
+
+const outcome = ({ status, body }: Response) => `${status} ${body.code ?? body.status ?? ''}`.trim();
+
+/** A JWT can be told from all others by its form. */
+const refusals = ({ refused, refusedJwt = refused }: TokenPlace, kind: string) =>
+  kind.includes('JWT') ? [refused, refusedJwt] : [refused];
+
+/** The kinds that count in each place, by adapter. */
+const results = new Map<string, Map<string, string[]>>();
+
+describe.each(PLATFORMS)('F10: every kind of token in every place for one, on %s', (platform) => {
+  const counted = new Map<string, string[]>();
+  results.set(platform, counted);
+  let t: TestApp;
+  beforeAll(async () => void (t = await startTestApp({ platform, auth: AUTH })), 60_000);
+  afterAll(() => t?.close());
+
+  it.each(Object.entries(TOKEN_PLACES))('%s: opened by its own kind, and spends no other', async (name, place) => {
+    const own = new Set([place.takes].flat());
+    const presenter = await presenterOf(t, place);
+    // Its own last: that they count shows that nothing but the kind was wrong with the others, and it may end sessions.
+    const order = [...KINDS].toSorted(([one], [other]) => Number(own.has(one)) - Number(own.has(other)));
+    const opened: string[] = [];
+    for (const [kind, issue] of order) {
+      const { user } = presenter;
+      const { token, isLive } = await issue(t, { user, challengeId: await place.boundTo(presenter) });
+      const answered = outcome(await place.present(presenter, token));
+      if (own.has(kind)) expect(answered).toMatch(/^20[012]( authenticated)?$/);
+      else expect([kind, refusals(place, kind)]).toEqual([kind, expect.arrayContaining([answered])]);
+      if (!refusals(place, kind).includes(answered)) opened.push(kind);
+      else expect([kind, await isLive()]).toEqual([kind, true]);
+    }
+    expect(new Set(opened)).toEqual(own);
+    counted.set(name, opened);
+  });
+
+  it('the document has no other field for a token', () => {
+    const document = withAuthPaths<Document>(emptyDocument('3.1.0'), t.app);
+    const fields = operationsOf(document).flatMap(({ method, path, operation }) => {
+      const parameters = (operation.parameters ?? []).filter((one) => one.in !== 'path').map((one) => one.name);
+      return [...bodyFieldsOf(document, operation), ...parameters]
+        .filter((field) => !NO_TOKENS.has(field))
+        .map((field) => `${method.toUpperCase()} ${path.replace('/auth/', '')} ${field}`);
+    });
+    const places = Object.keys(TOKEN_PLACES).filter((name) => !name.includes(':'));
+    expect(fields.toSorted()).toEqual(places.toSorted());
+  });
+});
+
+describe(DOCS, () => {
+  it('has the table of what was opened by what; `WRITE_DOCS=1` writes it', () => {
+    const [one, other] = [...results.values()];
+    expect(one).toEqual(other);
+    expect([...one!.keys()]).toEqual(Object.keys(TOKEN_PLACES));
+    const table = matrixOf(one!);
+    const text = page(DOCS);
+    const [from, to] = [text.indexOf(BEGIN), text.indexOf(END)];
+    const written = text.slice(from + BEGIN.length, to).trim();
+    if (process.env['WRITE_DOCS'] === '1' && written !== table) {
+      writeFileSync(DOCS, `${text.slice(0, from)}${BEGIN}\n\n${table}\n\n${text.slice(to)}`);
+    } else expect(written).toBe(table);
+  });
+});
+
+/** As prettier writes it. */
+function matrixOf(counted: ReadonlyMap<string, readonly string[]>): string {
+  const places = [...counted.keys()];
+  const rows = [...KINDS.keys()].map((kind) => [
+    kind,
+    places
+      .filter((place) => counted.get(place)!.includes(kind))
+      .map((place) => `\`${place}\``)
+      .join(', ') || 'nowhere',
+  ]);
+  const all = [['token', 'counts in'], ...rows];
+  const widths = [0, 1].map((column) => Math.max(...all.map((row) => row[column]!.length)));
+  const line = (cells: readonly string[]) => `| ${cells.map((cell, at) => cell.padEnd(widths[at]!)).join(' | ')} |`;
+  return [line(all[0]!), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
+}

@@ -1,0 +1,100 @@
+import { JwtCodecService, type AuthUser, EphemeralTokenService, type EphemeralTokenFields } from 'nestjs-latchkey';
+import { signInAs } from 'nestjs-latchkey/testing';
+import request from 'supertest';
+import { EphemeralTokenSettings, type EphemeralTokenRule } from '../../src/config/ephemeral-token-settings.js';
+import type { TestApp } from './app.js';
+import { SESSION } from './mailed-codes.js';
+import { newAddress } from './registration.js';
+import { BUILT_IN } from './token-types.js';
+
+/** A token that nobody has spent: `isLive` says whether that still holds. */
+export interface IssuedToken {
+  readonly token: string;
+  readonly isLive: () => Promise<boolean>;
+}
+
+/** For whom a token is issued, and what it is bound to, so that nothing but its kind can be wrong with it. */
+export interface IssuedFor {
+  readonly user: AuthUser;
+  readonly challengeId: string;
+}
+
+/** Every kind of token, by its name, with what issues one. */
+export type TokenKinds = ReadonlyMap<string, (t: TestApp, of: IssuedFor) => Promise<IssuedToken>>;
+
+type Type = keyof typeof BUILT_IN;
+
+/** The types whose tokens are for one of several purposes, each of which is a kind of its own. */
+const PURPOSES: { [T in Type]?: Record<string, (of: IssuedFor) => Partial<EphemeralTokenFields[T]>> } = {
+  pre_auth: {
+    'of a login by the application itself': () => ({}),
+    'a second factor is due': ({ user }) => heldLogin(user, {}),
+    'a factor must be enrolled': ({ user }) => heldLogin(user, { mustEnrol: true }),
+  },
+  passkey_assert: {
+    'for a login': () => ({ purpose: 'login' }),
+    'for a second step': () => ({ purpose: 'second_factor' }),
+    'for a step-up': () => ({ purpose: 'step_up' }),
+  },
+};
+
+const heldLogin = ({ id, tokensInvalidatedAfter = null }: AuthUser, more: object) => ({
+  firstFactor: { authenticatedAt: 0, tokensInvalidatedAfter },
+  proved: { userId: id, proofs: ['password'], transport: 'cookie' as const, ...more },
+});
+
+/** All types of the registry, and what else authenticates somebody. */
+export function tokenKinds(): TokenKinds {
+  const kinds = new Map<string, (t: TestApp, of: IssuedFor) => Promise<IssuedToken>>();
+  for (const [type, rule] of Object.entries(new EphemeralTokenSettings()) as [Type, EphemeralTokenRule][]) {
+    const purposes = Object.entries(PURPOSES[type] ?? {}) as [string, (of: IssuedFor) => object][];
+    if (purposes.length === 0) kinds.set(`\`${type}\``, ephemeral(type, rule));
+    for (const [purpose, fields] of purposes) kinds.set(`\`${type}\`, ${purpose}`, ephemeral(type, rule, fields));
+  }
+  kinds.set('a session', async (t, { user }) => {
+    const cookie = await signInAs(t.app, user.id, { proofs: ['password', 'passkey-presence'] });
+    return { token: cookie.slice(cookie.indexOf('=') + 1), isLive: () => isSession(t, { Cookie: cookie }) };
+  });
+  kinds.set('a session JWT', async (t, { user }) => {
+    const { token } = t.app.get(JwtCodecService).encode(user.id);
+    return { token, isLive: () => isSession(t, { Authorization: `Bearer ${token}` }) };
+  });
+  kinds.set('a JWT of another purpose', async (t, { user }) => {
+    const codec = t.app.get(JwtCodecService);
+    const { token } = codec.encode(user.id, { purpose: 'password_reset' });
+    return { token, isLive: async () => codec.decode(token, { purpose: 'password_reset' }).sub === user.id };
+  });
+  return kinds;
+}
+
+function ephemeral(type: Type, rule: EphemeralTokenRule, more: (of: IssuedFor) => object = () => ({})) {
+  return async (t: TestApp, of: IssuedFor): Promise<IssuedToken> => {
+    const tokens = t.app.get(EphemeralTokenService);
+    const [example, bound] = BUILT_IN[type];
+    const own: Record<string, unknown> = {
+      username: of.user.email,
+      account: of.user.id,
+      email: newAddress(),
+      from: type === 'email_revert' ? newAddress() : of.user.email,
+      to: newAddress(),
+      trustedAt: t.clock.now(),
+      changedAt: t.clock.now(),
+      challengeId: of.challengeId,
+    };
+    const fields = Object.fromEntries(
+      Object.entries(example).flatMap(([name, value]) =>
+        name === 'passwordHash' ? [] : [[name, own[name] ?? (value as unknown)]],
+      ),
+    );
+    const binding = rule.binding === 'challengeId' ? of.challengeId : bound;
+    if (rule.binding === 'challengeId') fields['challengeId'] = of.challengeId;
+    const token = await tokens.issue(type as 'pre_auth', { ...fields, ...more(of) } as never);
+    return { token, isLive: async () => (await tokens.peek(type as 'pre_auth', token, binding)) !== null };
+  };
+}
+
+async function isSession(t: TestApp, headers: Record<string, string>): Promise<boolean> {
+  return (await request(t.url).get('/auth/session').set(headers)).status === 200;
+}
+
+export const sessionCookie = (token: string): string => `${SESSION}=${token}`;
