@@ -72,6 +72,14 @@ export function ephemeralTokenStoreContract(name: string, start: () => Promise<E
       expect(await current().store.find(keyOf(stored))).toBeNull();
     });
 
+    it('F15: the same token once more: the later row counts, and is there', async () => {
+      const earlier = await inserted({ payload: { code: 1 } }, true);
+      const later = await inserted({ hash: earlier.hash, payload: { code: 2 } }, true);
+      expect(await current().store.find(keyOf(later))).toEqual(later);
+      expect(await current().store.take(keyOf(later), ALONE)).toEqual(later);
+      expect(await current().count()).toBe(0);
+    });
+
     describe.each([
       ['take', ALONE],
       ['take and void the rest', ALL],

@@ -31,7 +31,8 @@ const script = (body: string) => new RedisScript(`${PRELUDE}\n${body}`);
 export const INSERT = script(`
   local new, gone = parse(ARGV[1], ARGV[2]), {}
   for _, row in ipairs(readAll()) do
-    if (ARGV[4] == '1' and row.type == new.type) or tonumber(row.expires) <= tonumber(ARGV[5]) then
+    -- One with the id of the new row is replaced below.
+    if row.id ~= new.id and ((ARGV[4] == '1' and row.type == new.type) or tonumber(row.expires) <= tonumber(ARGV[5])) then
       redis.call('HDEL', key, row.id)
       gone[#gone + 1] = row.id
     end
