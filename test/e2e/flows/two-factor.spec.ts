@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { AuthEvents, minutes, seconds, type AuthEvent, type AuthUser } from 'nestjs-latchkey';
+import { AuthEvents, minutes, seconds, SessionService, type AuthEvent, type AuthUser } from 'nestjs-latchkey';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
@@ -258,11 +258,10 @@ describe.each(PLATFORMS)('authenticator apps and backup codes on %s', (platform)
     const stale = await post(path, one, body).expect(401);
     expect(stale.body).toMatchObject({ code: 'STEP_UP_REQUIRED', required: { maxAge: 900 } });
     expect(stale.body.methods).toEqual(['password', 'totp', 'backup-code']);
-    // F57: a session from before the factor, which has only proved the password since.
-    await t.db.query(
-      `UPDATE sessions SET aal = 1, amr = '{password}', authenticated_at = to_timestamp(${t.clock.now() / 1000})`,
-    );
-    const weak = await post(path, one, body).expect(401);
+    // F57: a fresh session that has proved no second factor, such as one from before it.
+    const { token } = await t.app.get(SessionService).create(ada.id, { amr: ['password'] });
+    const fresh = `${one.split('=')[0]}=${token}`;
+    const weak = await post(path, fresh, body).expect(401);
     expect(weak.body).toMatchObject({ code: 'STEP_UP_REQUIRED', required: { aal: 2 } });
     expect(weak.body.methods).toEqual(['totp', 'backup-code']);
     expect(await state(one)).toMatchObject({ methods: ['totp', 'backup-code'] });
