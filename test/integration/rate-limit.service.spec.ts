@@ -68,13 +68,9 @@ describe('exactly the limit', () => {
   /** Another session has the lock until everybody stands in line. */
   async function whileLocked<T>(key: string, work: () => Promise<T>): Promise<T> {
     const held = t.db.query(`SELECT pg_advisory_lock(${key}), pg_sleep(0.4)`);
-    while (
-      (
-        await t.db
-          .query(`SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
-      WHERE l.locktype = 'advisory' AND l.granted`)
-      ).length === 0
-    );
+    const locks = `SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+      WHERE l.locktype = 'advisory' AND l.granted`;
+    while ((await t.db.query(locks)).length === 0);
     const [result] = await Promise.all([work(), held]);
     return result;
   }
