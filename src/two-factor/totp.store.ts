@@ -7,8 +7,8 @@ export interface StoredTotp {
 }
 
 /**
- * The secrets of authenticator apps, one a user; only those that a code has proved. Each method is one statement, and a
- * fault of the storage is thrown.
+ * The secrets of authenticator apps that a code has proved, one a user. Each method is one statement, and a fault of the
+ * storage is thrown.
  */
 export abstract class TotpStore {
   abstract find(userId: string): Promise<StoredTotp | null>;
