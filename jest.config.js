@@ -40,8 +40,6 @@ export default {
     project('plain', [E2E, 'test/integration/**/!(redis-)*.spec.ts'], POSTGRES),
     // `npm run test:all`: also these.
     project('tools', ['test/tools/*.spec.ts'], POSTGRES),
-    // In a Chromium of the machine.
-    project('browser', ['test/browser/*.spec.ts']),
     project('long', ['test/long/*.spec.ts', ...REPEATED], { ...POSTGRES, globals: { LATCHKEY_LONG: true } }),
     project('faults', ['test/faults/*.spec.ts'], POSTGRES),
     project('pooler', ['test/pooler/*.spec.ts'], POSTGRES),

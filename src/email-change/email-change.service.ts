@@ -129,15 +129,16 @@ export class EmailChangeService {
       await this.users.setPasswordHash(user.id, had === NO_PASSWORD ? NO_PASSWORD : useless);
       await this.revocation.endStateless(user.id, { isTold: false });
       if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(user.id);
-      for (const login of [user.email, before.email]) await this.tokens.revokeAllForLogin(login);
-      // Not the earlier ones: a thief who moves the account twice gets the later one, and must not void the owner's.
-      await this.tokens.revokeAllForAccount(user.id, { since: undo.changedAt });
-      // Last: an enrolment that is under way has spent its token by now, and is seen, or cannot any more.
+      // With the account locked, an enrolment that is under way is seen, or refused. Before the tokens are void: another
+      // storage does not give them back after a fault.
       for (const factor of await this.factors.removeSince(before, undo.changedAt)) {
         this.notices.tell(before, 'factor_removed', { factor });
         const at = this.clock.now();
         this.events.emitAfterTransaction({ type: 'factor.removed', at, userId: user.id, factor, ip: null });
       }
+      for (const login of [user.email, before.email]) await this.tokens.revokeAllForLogin(login);
+      // Not the earlier ones: a thief who moves the account twice gets the later one, and must not void the owner's.
+      await this.tokens.revokeAllForAccount(user.id, { since: undo.changedAt });
       this.notices.tell({ id: user.id, email: user.email }, 'email_reverted', {});
       if (had !== NO_PASSWORD) this.outbox.post(() => this.resetMail(before));
       this.events.emitAfterTransaction({ type: 'email.reverted', at: this.clock.now(), userId: user.id });
