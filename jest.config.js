@@ -57,7 +57,7 @@ export default {
       project(`e2e-${variant}`, [E2E], { ...POSTGRES_AND_REDIS, globals: { LATCHKEY_VARIANT: variant } }),
     ),
   ],
-  testTimeout: 120_000,
+  testTimeout: 30_000,
   // What a test file loads stays in its worker: 3 GB after all of them.
   workerIdleMemoryLimit: '500MB',
 };

@@ -31,7 +31,7 @@ export const faultsOf = (
   server: Record<'stop' | 'start', () => Promise<unknown>>,
   proxy: TcpProxy,
 ): readonly Fault[] => [
-  { name: 'slow', leaves: 'all', begin: async () => proxy.slow(5), end: async () => proxy.slow(0) },
+  { name: 'slow', leaves: 'all', begin: async () => proxy.slow(25), end: async () => proxy.slow(0) },
   { name: 'cut off', leaves: 'nothing', begin: async () => proxy.cut(), end: async () => proxy.heal() },
   {
     name: 'stopped',
