@@ -45,6 +45,9 @@ export const faultsOf = (
 /** No answer is waited for longer: many times the deadline, so that it also holds on a busy machine. */
 const PROMPTLY = 10_000;
 
+/** What a slow storage can serve within its deadline. */
+const SLOW_AT_ONCE = 20;
+
 /** The deadlines of these tests are so short that a busy machine can miss one before there is any fault. */
 async function prepared(t: TestApp, name: string, attempt = 1): ReturnType<typeof visitorsOf> {
   try {
@@ -76,7 +79,7 @@ export async function checkFault(t: TestApp, fault: Fault): Promise<void> {
   // Where reads go on, a connection that was lost has to be made anew first.
   const page = during!.all.find(({ name }) => name === 'a guarded page, cookie')!;
   if (fault.leaves === 'reads') await until(async () => (await page.send()).status === 200);
-  const answers = await sendAll(during!.all);
+  const answers = await sendAll(during!.all, fault.leaves === 'all' ? SLOW_AT_ONCE : undefined);
   const ending = sendAll(afterwards!.all);
   await fault.end();
   const all = [...answers, ...(await ending)];
