@@ -77,7 +77,7 @@ export interface CompletedLogin {
  * @example
  * ```ts
  * const login = await logins.attempt(
- *   { login: null, proofs: ['passkey'], verify: () => passkeys.verify(assertion) }, // the account, or null
+ *   { login: null, proofs: ['saml'], verify: () => saml.verify(assertion) }, // the account, or null
  *   { ip, userAgent, transport: 'bearer' },
  * );
  * if (login.status === 'second_factor') return { due: login.methods, token: login.token };

@@ -85,6 +85,10 @@ declare const accountDeletion: import('nestjs-latchkey/engine').AccountDeletionS
 declare const passkeys: import('nestjs-latchkey/engine').PasskeyService;
 declare const passkeyLogins: import('nestjs-latchkey/engine').PasskeyLoginService;
 declare const response: never;
+declare const page: {
+  context(): { newCDPSession(page: object): Promise<import('nestjs-latchkey/testing').DevToolsSession> };
+  click(selector: string): Promise<void>;
+};
 declare const resets: import('nestjs-latchkey/engine').PasswordResetService;
 declare const registration: import('nestjs-latchkey/engine').RegistrationService;
 declare const secondFactors: import('nestjs-latchkey/engine').SecondFactorLoginService;
@@ -105,7 +109,7 @@ declare const isSha512Crypt: (storedHash: string, password: string) => Promise<b
 declare class Note {}
 declare class Company { name: string }
 declare class Customer { id: number; email: string; passwordHash: string; blockedAt: Date | null }
-declare const passkeys: { verify(assertion: unknown): Promise<AuthUser | null> };
+declare const saml: { verify(assertion: unknown): Promise<AuthUser | null> };
 declare class DocumentBuilder { setTitle(title: string): this; build(): object }
 declare const SwaggerModule: {
   createDocument(app: INestApplication, config: object): { openapi: string; paths: object };

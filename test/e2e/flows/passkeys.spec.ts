@@ -389,7 +389,7 @@ describe.each(PLATFORMS)('passkeys on %s', (platform) => {
       await verify(held, authenticator.use(held.options)).expect(200);
     });
 
-    it('F51: wrong ones count with those of other methods', async () => {
+    it('R9: wrong ones count with those of other methods', async () => {
       const { authenticator } = await client.register(ada);
       const held = await begin();
       const wrong = () => verify(held, authenticator.use(held.options, { challenge: 'A'.repeat(43) }));
