@@ -124,13 +124,15 @@ export class PasskeyService {
     const passkey = await this.transaction.run(async () => {
       const spent = await this.tokens.consume('passkey_register', challenge, session.handle);
       if (!spent) throw refused('Its challenge was used meanwhile.');
+      await this.revocation.confirmOwner(user);
+      // Once more: a factor may have been added meanwhile, which the session has not proved.
+      await this.stepUps.demandMost(session);
       const at = this.clock.now();
       const { userHandle } = spent;
       const added = { ...key, id: randomUUID(), userId: user.id, userHandle, name, createdAt: at };
       const outcome = await this.passkeys.add(added, MAX_PASSKEYS);
       if (outcome === 'full') throw full();
       if (outcome === 'refused') throw refused('It is registered already, or was made for another user handle.');
-      await this.revocation.confirmOwner(user);
       await this.trusted.forget(user.id);
       this.notices.tell(user, 'factor_added', { factor: METHOD });
       this.events.emitAfterTransaction({ type: 'factor.added', at, userId: user.id, factor: METHOD, ip });

@@ -150,8 +150,8 @@ export class TokenRevocationService {
   }
 
   /**
-   * For a second factor that has just been written in the same transaction, for the account as it was when its session was
-   * found: either this sees what has ended everything since, or that sees the factor.
+   * Before a second factor is written in the same transaction, for the account as it was when its session was found: either
+   * this sees what has ended everything since, or that waits and sees the factor. Of concurrent enrolments one waits too.
    *
    * @throws {AuthError} `UNAUTHENTICATED` if the account was disabled, or everything of it ended, since it was read.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.

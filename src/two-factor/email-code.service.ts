@@ -118,8 +118,12 @@ export class EmailCodeService {
     how: 'added' | 'removed',
     write: () => Promise<boolean>,
   ): Promise<void> {
+    if (how === 'added') {
+      await this.revocation.confirmOwner(user);
+      // Once more: a factor may have been added meanwhile, which the session has not proved.
+      await this.stepUps.demandMost(session);
+    }
     if (!(await write())) return;
-    if (how === 'added') await this.revocation.confirmOwner(user);
     if (this.sessionStore.joinsTransactions) await this.endOthers(session);
     await this.trusted.forget(user.id);
     this.notices.tell(user, `factor_${how}`, { factor: METHOD });

@@ -296,9 +296,11 @@ export class TwoFactorService {
       shown = codes.shown;
       return async () => {
         if (!(await this.tokens.consume('totp_setup', token, boundTo))) return false;
+        await this.revocation.confirmOwner(user);
+        // Once more: a factor may have been added meanwhile, which nobody has proved here.
+        if (isFirst && (await this.factors.methodsOf(user)).length > 0) return false;
         if (!(await this.totp.put(user.id, secret, step, { isFirst }))) return false;
         await this.backupCodes.replace(user.id, codes);
-        await this.revocation.confirmOwner(user);
         await this.trusted.forget(user.id);
         this.tell(user, 'added', this.totp.method, { ip });
         return true;

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import type { Client } from 'pg';
 import { PostgresUserDirectory, SessionService, type AuthUser, type Session } from 'nestjs-latchkey';
 import { EmailCodeService, PasskeyService, TwoFactorService } from 'nestjs-latchkey/engine';
 import { totpOf } from 'nestjs-latchkey/testing';
@@ -14,7 +15,7 @@ import { withClient } from '../support/test-server.js';
 /** What an enrolment does after its preparations. */
 type Enrolment = (user: AuthUser, session: Session) => Promise<() => Promise<unknown>>;
 
-describe('enrolments of second factors while everything of the account ends', () => {
+describe('enrolments of second factors while the account changes', () => {
   const t = sharedTestApp({
     auth: {
       ...MAIL,
@@ -61,29 +62,54 @@ describe('enrolments of second factors while everything of the account ends', ()
   ];
   const methods = () => t.app.get(EnrolledFactors).methodsOf(user);
 
+  /** Changes the account in a transaction that ends when the enrolment waits for it; says how that ends. */
+  async function whileLocked(enrol: () => Promise<unknown>, change: (client: Client) => Promise<void>) {
+    return withClient(t.db.url, async (client) => {
+      await client.query('BEGIN');
+      await client.query('SELECT FROM users WHERE id = $1 FOR UPDATE', [user.id]);
+      await change(client);
+      const outcome = enrol().then(
+        () => 'enrolled',
+        ({ code }: { code?: string }) => code,
+      );
+      await until(async () => {
+        const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+        return (await client.query(waiting)).rowCount === 1;
+      });
+      await client.query('COMMIT');
+      return outcome;
+    });
+  }
+
   it.each(ENROLMENTS)(
     'F46: %s: one that has spent its token before the cutoff is seen leaves nothing',
     async (_, of) => {
       const enrol = await of(user, session);
-      await withClient(t.db.url, async (client) => {
-        await client.query('BEGIN');
+      const outcome = await whileLocked(enrol, async (client) => {
         // The tokens stay, as those of another storage do until the transaction is over.
         const cutoff = new Date(t.clock.now());
         await client.query('UPDATE users SET tokens_invalidated_after = $2 WHERE id = $1', [user.id, cutoff]);
-        const outcome = enrol().then(
-          () => 'enrolled',
-          ({ code }: { code?: string }) => code,
-        );
-        await until(async () => {
-          const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
-          return (await client.query(waiting)).rowCount === 1;
-        });
-        await client.query('COMMIT');
-        expect(await outcome).toBe('UNAUTHENTICATED');
       });
+      expect(outcome).toBe('UNAUTHENTICATED');
       expect(await methods()).toEqual([]);
     },
   );
+
+  /** Another factor, in the transaction of this client, which has locked the account as an enrolment does. */
+  const ADDED: Record<string, string> = {
+    'a passkey': 'INSERT INTO auth_email_factors (user_id, enabled_at) VALUES ($1, $2)',
+    'an authenticator app': 'INSERT INTO auth_email_factors (user_id, enabled_at) VALUES ($1, $2)',
+    'codes by mail': "INSERT INTO auth_totp (user_id, secret, confirmed_at, created_at) VALUES ($1, 'sealed', $2, $2)",
+  };
+
+  it.each(ENROLMENTS)('F55: %s: none beside a factor that is added meanwhile and not proved', async (name, of) => {
+    const enrol = await of(user, session);
+    const outcome = await whileLocked(enrol, async (client) => {
+      await client.query(ADDED[name]!, [user.id, new Date(t.clock.now())]);
+    });
+    expect(outcome).toBe(name === 'an authenticator app' ? 'SECOND_FACTOR_REFUSED' : 'STEP_UP_REQUIRED');
+    expect(await methods()).toEqual([name === 'codes by mail' ? 'totp' : 'email-code']);
+  });
 
   it.each(ENROLMENTS)('control: %s is enrolled if nothing ends', async (_, of) => {
     const enrol = await of(user, session);
