@@ -89,15 +89,19 @@ describe.each(WAYS)('PostgreSQL, %s', (...way) => {
     },
   ];
 
-  it.each(['slow', 'cut off', 'stopped', 'restarted', 'read-only'])('%s', async (name) => {
-    const proxy = await startTcpProxy(postgres.server.port);
-    cleanups.push(() => proxy.close());
-    const t = await start(postgres.server.url, proxy, way);
-    await checkFault(
-      t,
-      faultOn(proxy).find((fault) => fault.name === name)!,
-    );
-  });
+  it.each(['slow', 'cut off', 'stopped', 'restarted', 'read-only'])(
+    '%s',
+    async (name) => {
+      const proxy = await startTcpProxy(postgres.server.port);
+      cleanups.push(() => proxy.close());
+      const t = await start(postgres.server.url, proxy, way);
+      await checkFault(
+        t,
+        faultOn(proxy).find((fault) => fault.name === name)!,
+      );
+    },
+    120_000,
+  );
 
   it('failing over to a standby', async () => {
     const pair = await startPostgresPair();
@@ -116,5 +120,5 @@ describe.each(WAYS)('PostgreSQL, %s', (...way) => {
       },
       end: () => pair.promote(),
     });
-  }, 60_000);
+  }, 120_000);
 });

@@ -89,6 +89,7 @@ describe.each(PLATFORMS)('Redis, on %s', (platform) => {
         faultOn(proxy).find((fault) => fault.name === name)!,
       );
     },
+    120_000,
   );
 
   const asBefore = async () => {
