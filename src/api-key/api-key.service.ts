@@ -3,6 +3,7 @@ import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { minutes, type Duration } from '../common/duration.js';
 import { later } from '../common/instant.js';
+import { UUID } from '../common/uuid.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { ApiKeyRefusal } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
@@ -50,7 +51,6 @@ export interface ApiKeyContext {
 }
 
 const SHORTEST: Duration = minutes(1);
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
  * API keys, by which a program acts for a user, within scopes and until a date (`flows.apiKeys`).

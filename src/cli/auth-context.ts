@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Injectable, Module, type INestApplicationContext, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { UUID } from '../common/uuid.js';
 import { AuthModule } from '../auth.module.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import type { Values } from './command.js';
@@ -32,7 +33,7 @@ function idsOf(type: UserIdType): Type<UserDirectory> {
  * directory can resolve.
  */
 const ID: Readonly<Record<UserIdType, RegExp>> = {
-  uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
+  uuid: UUID,
   integer: /^-?\d{1,10}$/,
   bigint: /^-?\d{1,19}$/,
   text: /^[^@]+$/,

@@ -1,11 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { serialize } from 'cookie';
 import { AuthConfig } from '../config/auth-config.js';
-import type { TrustedBrowserValue } from '../login/trusted-browsers.js';
+import { MAX_ACCOUNTS, type TrustedBrowserValue } from '../login/trusted-browsers.js';
 import { cookieAttributes, cookieValues } from './session-cookie.js';
 
-/** Several people may use one browser. */
-const MOST = 5;
 const VALUE = /^[\w-]{43}$/;
 
 /**
@@ -23,14 +21,14 @@ export class TrustedBrowserCookie {
   /** The values in a Cookie header. */
   values(header: string | undefined): string[] {
     const values = cookieValues(header, this.name).flatMap((value) => value.split('.'));
-    return [...new Set(values)].filter((value) => VALUE.test(value)).slice(0, MOST);
+    return [...new Set(values)].filter((value) => VALUE.test(value)).slice(0, MAX_ACCOUNTS);
   }
 
   /** `Set-Cookie` with this value, beside those of other accounts in the Cookie header. Each ends when its token does. */
   set({ value, replaces }: TrustedBrowserValue, header: string | undefined): string {
     const others = this.values(header).filter((one) => !replaces.includes(one));
     const maxAge = Math.floor((this.config.flows.twoFactor?.trustedBrowsers ?? 0) / 1000);
-    return this.serialize([value, ...others].slice(0, MOST).join('.'), maxAge);
+    return this.serialize([value, ...others].slice(0, MAX_ACCOUNTS).join('.'), maxAge);
   }
 
   /** `Set-Cookie` that removes it. */

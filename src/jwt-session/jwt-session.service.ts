@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../common/clock.js';
+import { UUID } from '../common/uuid.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { RevocationReason } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
@@ -14,8 +15,6 @@ import { isActive } from '../user/account.js';
 import { checkedUserId } from '../user/checked-user-id.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { JwtSessionStore, type JwtSession, type LiveAt } from './jwt-session.store.js';
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
  * The session JWTs of a user, listed and ended one by one: with `jwt: { sessions: true, registry: true }`. Without

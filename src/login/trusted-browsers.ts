@@ -21,8 +21,8 @@ export interface TrustedBrowserValue extends CookieValue {
   readonly replaces: readonly string[];
 }
 
-/** A browser may be that of a family. */
-const MOST = 5;
+/** How many accounts can trust one browser: it may be that of a family. */
+export const MAX_ACCOUNTS = 5;
 
 /**
  * Browsers in which the second step of an account's logins is left out for `flows.twoFactor.trustedBrowsers` after it was
@@ -55,7 +55,7 @@ export class TrustedBrowsers {
    */
   async find(user: AuthUser, values: readonly string[]): Promise<TrustedBrowser | null> {
     if (this.lifetime === null) return null;
-    for (const value of values.slice(0, MOST)) {
+    for (const value of values.slice(0, MAX_ACCOUNTS)) {
       const fields = await this.tokens.peek('trusted_browser', value);
       if (fields?.account === user.id && this.remaining(fields.trustedAt) > 0) {
         return { value, trustedAt: fields.trustedAt };

@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import { UUID } from '../common/uuid.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { lifetimesOf } from '../config/session-settings.js';
 import { KeyRing } from '../crypto/key-ring.js';
@@ -72,8 +73,6 @@ export interface SessionLookup extends AuthenticatedSession {
 
 /** The parts of a session that may be shown: no id, no token, and not what the application keeps in it. */
 export type ListedSession = Omit<Session, 'id' | 'userId' | 'data'>;
-
-const HANDLE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /**
  * Opaque sessions in the database: a random token for the client, its SHA-256 for us. Instants are epoch milliseconds.
@@ -405,7 +404,7 @@ export class SessionService {
    */
   async revokeByHandle(userId: string, handle: string): Promise<boolean> {
     checkedUserId(userId);
-    if (!HANDLE.test(handle) || !(await this.store.deleteByHandle(userId, handle))) return false;
+    if (!UUID.test(handle) || !(await this.store.deleteByHandle(userId, handle))) return false;
     this.emitRevoked({ userId, handle: handle.toLowerCase() }, 'revoked_by_handle');
     return true;
   }

@@ -11,10 +11,8 @@ import {
 import { OwnerNotices } from '../mail/owner-notices.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { EmailFactorStore } from './email-factor.store.js';
+import { MAX_FAILURES } from './max-failures.js';
 import { MailedCodes, type MailedCodeOf } from './mailed-codes.js';
-
-/** So many wrong codes in a row disable the factor (NIST SP 800-63B-4, section 3.2.2). */
-const MAX_FAILURES = 100;
 
 /**
  * A code by mail as the second step of a login, or for a step-up. It proves a mailbox and no factor, so the assurance of a

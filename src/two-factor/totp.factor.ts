@@ -7,11 +7,10 @@ import { SecondFactor, type FactorClaim, type FactorContext } from '../login/sec
 import { OwnerNotices } from '../mail/owner-notices.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { fromBase32 } from './base32.js';
+import { MAX_FAILURES } from './max-failures.js';
 import { matchingStep } from './totp.js';
 import { TotpStore } from './totp.store.js';
 
-/** NIST SP 800-63B-4, section 3.2.2. */
-const MAX_FAILURES = 100;
 const PURPOSE = 'totp';
 
 /**

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+import { UUID } from '../common/uuid.js';
 
 /** Of the ids of other systems; made once, and never to be changed: accounts have ids made with it. */
 const NAMESPACE = Buffer.from('8f5b0b8e5c2f4d0f9a60d6b1f3f4c1a7', 'hex');

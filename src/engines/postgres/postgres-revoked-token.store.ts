@@ -3,7 +3,8 @@ import { epochSeconds, fromEpochSeconds, instant, toEpochSeconds } from '../../p
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { SchemaNames } from '../../schema/schema-names.js';
-import { fieldsOf, UUID } from './postgres-user.directory.js';
+import { UUID } from '../../common/uuid.js';
+import { fieldsOf } from './postgres-user.directory.js';
 import { userColumns, userOfColumns, type UserColumns, type UserFields } from './user-columns.js';
 import { RevokedTokenStore, type RevokedToken, type TokenState } from '../../revocation/revoked-token.store.js';
 import { UserDirectory } from '../../user/user.directory.js';

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AuthError, isAuthError } from '../../auth.errors.js';
 import { Clock } from '../../common/clock.js';
+import { UUID } from '../../common/uuid.js';
 import { toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
@@ -24,7 +25,6 @@ import { userOfColumns, type UserFields } from './user-columns.js';
 const UNIQUE_VIOLATION = '23505';
 const TAKEN = 'an address that is not in use';
 const ONE_MAILBOX = `one e-mail address of at most ${MAX_LOGIN_LENGTH} characters`;
-export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /**
  * The default `UserDirectory`: table `users`, passwords in argon2id. Beyond the port it has what an application needs
