@@ -7,6 +7,7 @@ import { importBetterAuth, importExpressSession, importPassportJwt } from './com
 import { init } from './commands/init.command.js';
 import { migrate } from './commands/migrate.command.js';
 import { secret } from './commands/secret.command.js';
+import { resetFactors } from './commands/reset-factors.command.js';
 import { listSessions, revokeSessions } from './commands/sessions.command.js';
 import { createUser, disableUser, enableUser, listUsers, setPassword, setRoles } from './commands/users.command.js';
 import { version } from './commands/version.command.js';
@@ -24,6 +25,7 @@ export const COMMANDS: readonly Command[] = [
   enableUser,
   setPassword,
   setRoles,
+  resetFactors,
   importBetterAuth,
   importExpressSession,
   importPassportJwt,

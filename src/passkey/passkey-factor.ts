@@ -61,7 +61,7 @@ export class PasskeyFactor extends SecondFactor {
   override async removeSince({ id }: AuthUser, since: number): Promise<boolean> {
     // One that is being added has been added then, or is not yet.
     await this.passkeys.lockWaysIn(id);
-    return this.passkeys.deleteSince(id, since);
+    return this.passkeys.removeSince(id, since);
   }
 }
 

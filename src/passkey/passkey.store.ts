@@ -79,5 +79,5 @@ export abstract class PasskeyStore {
   abstract delete(userId: string, id: string): Promise<boolean>;
 
   /** Removes the user's passkeys that were added at `since` or later; false if there were none. */
-  abstract deleteSince(userId: string, since: number): Promise<boolean>;
+  abstract removeSince(userId: string, since: number): Promise<boolean>;
 }

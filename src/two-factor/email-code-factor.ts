@@ -67,7 +67,7 @@ export class EmailCodeFactor extends SecondFactor {
   }
 
   override removeSince({ id }: AuthUser, since: number): Promise<boolean> {
-    return this.store.disableSince(id, since);
+    return this.store.removeSince(id, since);
   }
 
   /** Once: no further code is judged. */

@@ -16,7 +16,7 @@ export abstract class EmailFactorStore {
   abstract disable(userId: string): Promise<boolean>;
 
   /** As `disable`, if it was enabled at `since` or later. */
-  abstract disableSince(userId: string, since: number): Promise<boolean>;
+  abstract removeSince(userId: string, since: number): Promise<boolean>;
 
   /** Counts a try before it is judged, and returns the failures in a row with it; `null` if there were `limit` before. */
   abstract count(userId: string, limit: number): Promise<number | null>;

@@ -129,6 +129,52 @@ describe('latchkey users, in the table of ours', () => {
     expect(await stored()).toEqual({ roles: [] });
   });
 
+  it('reset-factors: every factor of this account and its sessions are gone, those of others are not', async () => {
+    const ids: string[] = [];
+    for (const name of ['lost', 'kept']) {
+      const { userId } = json(await users(`create --email ${name}@example.com --json`, PASSWORD)) as { userId: string };
+      ids.push(userId);
+      const now = new Date();
+      await db.query("INSERT INTO auth_totp (user_id, secret, confirmed_at, created_at) VALUES ($1, 's', $2, $2)", [
+        userId,
+        now,
+      ]);
+      await db.query("INSERT INTO auth_backup_codes VALUES ($1, 'ABC', 'hash', NULL, $2)", [userId, now]);
+      await db.query('INSERT INTO auth_email_factors (user_id, enabled_at) VALUES ($1, $2)', [userId, now]);
+      await db.query(
+        `INSERT INTO auth_passkeys (id, user_id, user_handle, credential_id, public_key, sign_count, transports,
+          multi_device, backed_up, name, created_at)
+          VALUES (gen_random_uuid(), $1, $2, $2, '', 0, '{}', false, false, 'Phone', $3)`,
+        [userId, name, now],
+      );
+    }
+    const [lost, kept] = ids as [string, string];
+    const rows = async (userId: string) =>
+      (
+        await db.query(
+          `SELECT user_id FROM auth_totp WHERE user_id = $1 UNION ALL SELECT user_id FROM auth_backup_codes WHERE user_id = $1
+            UNION ALL SELECT user_id FROM auth_email_factors WHERE user_id = $1
+            UNION ALL SELECT user_id FROM auth_passkeys WHERE user_id = $1`,
+          [userId],
+        )
+      ).length;
+    expect([await rows(lost), await rows(kept)]).toEqual([4, 4]);
+    const isLive = await held(lost);
+    const done = json(await users('reset-factors --user lost@example.com --json'));
+    expect(done).toEqual({
+      userId: lost,
+      removed: ['totp', 'passkey', 'email-code', 'backup-code'],
+      tokensEnded: true,
+    });
+    await until(async () => !(await isLive()));
+    expect([await rows(lost), await rows(kept)]).toEqual([0, 4]);
+    expect(await users(`reset-factors --user ${lost}`)).toMatchObject({
+      status: 0,
+      out: 'Removed: nothing. Every session has ended.\n',
+    });
+    expect(await users('reset-factors')).toMatchObject({ status: 2, out: '' });
+  });
+
   it('set-password: the new one counts, the old sessions end', async () => {
     const { userId } = json(await users('create --email bo@example.com --json', PASSWORD)) as { userId: string };
     const isLive = await held(userId);

@@ -1,19 +1,17 @@
 import type { INestApplicationContext } from '@nestjs/common';
-import { isAuthError } from '../../auth.errors.js';
 import { formatInstant } from '../../common/instant.js';
 import { PostgresUserDirectory } from '../../engines/postgres/postgres-user.directory.js';
 import { PasswordLogin } from '../../login/password-login.js';
 import { epochSeconds, fromEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
-import { TokenRevocationService } from '../../revocation/token-revocation.service.js';
 import { SchemaNames } from '../../schema/schema-names.js';
-import { SessionService } from '../../session/session.service.js';
 import { PasswordHasher } from '../../user/password-hasher.js';
 import { NewPasswords } from '../../user/new-passwords.js';
 import { UserDirectory } from '../../user/user.directory.js';
 import { withAuth } from '../auth-context.js';
 import { required, type Command, type Option, type Values } from '../command.js';
 import { DATABASE_OPTIONS } from '../database.js';
+import { endAccess } from '../end-access.js';
 import { CommandFailure, UsageError } from '../failure.js';
 import { CONFIG_OPTION } from '../host.js';
 import { idOf, USER_OPTION } from '../named-user.js';
@@ -134,16 +132,8 @@ async function setElsewhere(auth: INestApplicationContext, id: string, password:
   const hash = await auth.get(PasswordHasher).hash(password);
   if (!(await users.setPasswordHash(id, hash))) throw gone();
   await auth.get(PasswordLogin).enable(id);
-  await auth.get(SessionService).revokeAllForUser(id);
-  let tokensEnded = true;
-  try {
-    await auth.get(TokenRevocationService).revokeAllForUser(id);
-  } catch (error) {
-    if (!isAuthError(error, 'UNSUPPORTED')) throw error;
-    tokensEnded = false;
-  }
-  const rest = tokensEnded ? '' : ' JWTs and signed cookies stay valid: your UserDirectory has no invalidateTokens().';
-  return { data: { userId: id, tokensEnded }, text: `The password is set, and every session has ended.${rest}` };
+  const { tokensEnded, note } = await endAccess(auth, id);
+  return { data: { userId: id, tokensEnded }, text: `The password is set, and every session has ended.${note}` };
 }
 
 function change(

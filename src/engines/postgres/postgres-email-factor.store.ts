@@ -15,8 +15,8 @@ const emailFactorStatements = ({ emailFactors }: SchemaNames) => {
       `INSERT INTO ${emailFactors} (user_id, enabled_at) VALUES ($1, ${instant('$2')}) ON CONFLICT (user_id) DO NOTHING`,
     ),
     disable: statement('disable', `DELETE FROM ${emailFactors} WHERE user_id = $1`),
-    disableSince: statement(
-      'disable_since',
+    removeSince: statement(
+      'remove_since',
       `DELETE FROM ${emailFactors} WHERE user_id = $1 AND enabled_at >= ${instant('$2')}`,
     ),
     count: statement(
@@ -58,8 +58,8 @@ export class PostgresEmailFactorStore extends EmailFactorStore implements OnModu
     return (await this.statements.run(this.sql.disable, [userId])).rowCount > 0;
   }
 
-  override async disableSince(userId: string, since: number): Promise<boolean> {
-    return (await this.statements.run(this.sql.disableSince, [userId, toEpochSeconds(since)])).rowCount > 0;
+  override async removeSince(userId: string, since: number): Promise<boolean> {
+    return (await this.statements.run(this.sql.removeSince, [userId, toEpochSeconds(since)])).rowCount > 0;
   }
 
   override async count(userId: string, limit: number): Promise<number | null> {

@@ -54,8 +54,8 @@ const passkeyStatements = ({ passkeys }: SchemaNames) => {
     suspect: statement('suspect', `UPDATE ${passkeys} SET clone_suspected_at = ${instant('$2')} WHERE id = $1::uuid`),
     rename: statement('rename', `UPDATE ${passkeys} SET name = $3 WHERE user_id = $1 AND id = $2::uuid`),
     delete: statement('delete', `DELETE FROM ${passkeys} WHERE user_id = $1 AND id = $2::uuid`),
-    deleteSince: statement(
-      'delete_since',
+    removeSince: statement(
+      'remove_since',
       `DELETE FROM ${passkeys} WHERE user_id = $1 AND created_at >= ${instant('$2')}`,
     ),
   };
@@ -154,8 +154,8 @@ export class PostgresPasskeyStore extends PasskeyStore implements OnModuleInit {
     return UUID.test(id) && (await this.ofUser(this.sql.delete, [userId, id])).rowCount > 0;
   }
 
-  override async deleteSince(userId: string, since: number): Promise<boolean> {
-    return (await this.ofUser(this.sql.deleteSince, [userId, toEpochSeconds(since)])).rowCount > 0;
+  override async removeSince(userId: string, since: number): Promise<boolean> {
+    return (await this.ofUser(this.sql.removeSince, [userId, toEpochSeconds(since)])).rowCount > 0;
   }
 
   /** An id that no user can have has no passkeys. */
