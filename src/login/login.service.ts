@@ -80,7 +80,7 @@ export interface CompletedLogin {
  *   { login: null, proofs: ['saml'], verify: () => saml.verify(assertion) }, // the account, or null
  *   { ip, userAgent, transport: 'bearer' },
  * );
- * if (login.status === 'second_factor') return { due: login.methods, token: login.token };
+ * if (login.status !== 'authenticated') return { due: login.methods, token: login.token };
  * return { id: login.user.id, token: login.credential.value };
  * ```
  */
