@@ -1,6 +1,7 @@
 import { createParamDecorator, SetMetadata, type ExecutionContext } from '@nestjs/common';
 import type { ApiKey, AuthenticatedApiKey } from '../api-key/api-key.js';
 import { apiKeyAuthOf, isHandshake, requestOf } from './auth-request.js';
+import type { ParameterDecoratorOf } from './parameter-decorator.js';
 
 const SCOPE = Symbol('nestjs-latchkey.api-key-scope');
 const NAME = /^[a-z0-9:_-]{1,64}$/;
@@ -68,7 +69,9 @@ export function currentApiKey(context: ExecutionContext): ApiKey | null {
  * }
  * ```
  */
-export const CurrentApiKey = createParamDecorator((_: undefined, context: ExecutionContext) => currentApiKey(context));
+export const CurrentApiKey: ParameterDecoratorOf<undefined> = createParamDecorator(
+  (_: undefined, context: ExecutionContext) => currentApiKey(context),
+);
 
 /** @internal The scope with which the handler that is about to run takes API keys; `null` if it takes none. */
 export function apiKeyScopeOf(context: ExecutionContext): string | null {

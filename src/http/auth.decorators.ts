@@ -6,6 +6,7 @@ import type { AuthUser } from '../user/user.directory.js';
 import { apiKeyIn, takesApiKeys } from './api-key.decorators.js';
 import { REQUIREMENTS, type Requirement } from './requirement.js';
 import { authOf, requestOf, type AuthRequest, type RequestAuth } from './auth-request.js';
+import type { ParameterDecoratorOf } from './parameter-decorator.js';
 
 /**
  * The access rule of a handler. Without a decorator it is `required`: deny by default. What it requires beyond a live
@@ -185,9 +186,6 @@ export function currentSession(context: ExecutionContext): Session | null {
 function authIn(context: ExecutionContext): RequestAuth | null {
   return accessOf(context) === 'public' ? null : authOf(requestOf(context));
 }
-
-/** Written out, since what the compiler infers names a type of the Nest that we are built with, which Nest 11 does not have. */
-type ParameterDecoratorOf<Data> = ReturnType<typeof createParamDecorator<Data>>;
 
 /**
  * The user of the request, or one field of it, for a parameter of a handler. It makes no difference how the credentials
