@@ -58,6 +58,7 @@ const FLOWS = {
   },
   passkeys: { rpName: 'Notes' },
   apiKeys: { scopes: ['notes:read'] },
+  magicLink: {},
 } satisfies Record<FlowName, object>;
 
 const unlimited = { limit: 100_000 };

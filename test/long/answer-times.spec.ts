@@ -19,8 +19,8 @@ beforeAll(async () => {
       password: {},
       baseUrl: 'https://app.example.com',
       mailer: MemoryMailer,
-      mail: { pages: { password_reset: '/reset-password', registration: '/confirm' } },
-      flows: { passwordReset: {}, registration: {} },
+      mail: { pages: { password_reset: '/reset-password', registration: '/confirm', magic_link: '/log-in' } },
+      flows: { passwordReset: {}, registration: {}, magicLink: {} },
       rateLimits: {
         policies: {
           password_reset_ip: unlimited,
@@ -44,7 +44,7 @@ beforeAll(async () => {
   await tokens.consume('password_reset', links.get('known')!);
   await users.disable((await users.findByLogin(emailOf('disabled')))!.id);
   await t.db.query(`UPDATE users SET password_hash = '!' WHERE email = '${emailOf('passwordless')}'`);
-  await t.db.query(`UPDATE users SET email_verified_at = now() WHERE email <> '${emailOf('unverified')}'`);
+  await t.db.query(`UPDATE users SET email_verified_at = NULL WHERE email = '${emailOf('unverified')}'`);
   await t.db.query(`UPDATE auth_ephemeral_tokens SET expires_at = to_timestamp($1) WHERE username = $2`, [
     (t.clock.now() - hours(1)) / 1000,
     emailOf('unverified'),
@@ -71,6 +71,7 @@ it.each([
   ['forgot-password', 202, (kind: string) => ({ email: emailOf(kind) })],
   ['register', 202, (kind: string) => ({ email: emailOf(kind) })],
   ['register/resend', 202, (kind: string) => ({ email: emailOf(kind) })],
+  ['magic-link', 202, (kind: string) => ({ email: emailOf(kind) })],
   ['reset-password', 400, (kind: string) => ({ token: links.get(kind)!, password: 'a brand new password' })],
 ] as const)(
   'F14: %s takes as long for every kind of account',

@@ -4,6 +4,8 @@ import request, { type Response } from 'supertest';
 import { sha256Hex } from '../../src/crypto/hash.js';
 import { createUser, PASSWORD, type TestApp } from './app.js';
 import { SoftwareAuthenticator } from './authenticator.js';
+import { MailedLinks } from '../../src/login/mailed-links.js';
+import { LINK_COOKIE } from './magic-link.js';
 import { mailCodesTo, SESSION, TRUSTED } from './mailed-codes.js';
 import { ORIGIN, PasskeyClient } from './passkeys.js';
 import { sessionCookie } from './token-kinds.js';
@@ -70,6 +72,14 @@ export const TOKEN_PLACES: Readonly<Record<string, TokenPlace>> = {
     refused: INVALID_LINK,
     boundTo: browser,
     present: ({ post }, token) => post('register/confirm', { token, password: PASSWORD }),
+  },
+  'POST magic-link/confirm token': {
+    takes: '`magic_link`',
+    refused: INVALID_LINK,
+    boundTo: browser,
+    // As the browser that asked, whatever the token is.
+    present: ({ t, post }, token) =>
+      post('magic-link/confirm', { token }, `${LINK_COOKIE}=${t.app.get(MailedLinks).browserOf('magic_link', token)}`),
   },
   'POST reset-password token': {
     takes: '`password_reset`',

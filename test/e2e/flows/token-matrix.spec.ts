@@ -41,6 +41,7 @@ const NO_TOKENS = new Set([
   'remember',
   'trustBrowser',
   'extend',
+  'returnTo',
   'scopes',
   'expiresIn',
 ]);
