@@ -26,7 +26,17 @@ const LAYERS: readonly (readonly string[])[] = [
   ['login'],
   ['legacy-session'],
   // The flows, which never import each other.
-  ['password', 'registration', 'email-change', 'account-deletion', 'step-up', 'two-factor', 'passkey', 'api-key'],
+  [
+    'password',
+    'registration',
+    'email-change',
+    'account-deletion',
+    'step-up',
+    'two-factor',
+    'passkey',
+    'api-key',
+    'magic-link',
+  ],
   ['auth.engine.ts'],
   ['schema'],
   ['engines/postgres'],
