@@ -37,7 +37,7 @@ export default {
   projects: [
     // `npm test`: these two.
     project('unit', ['src/**/*.spec.ts', 'test/*.spec.ts', 'test/support/**/*.spec.ts']),
-    project('plain', [E2E, 'test/integration/**/!(redis-)*.spec.ts'], POSTGRES),
+    project('plain', [E2E, 'test/http/*.spec.ts', 'test/integration/**/!(redis-)*.spec.ts'], POSTGRES),
     // `npm run test:all`: also these.
     project('tools', ['test/tools/*.spec.ts'], POSTGRES),
     project('long', ['test/long/*.spec.ts', ...REPEATED], { ...POSTGRES, globals: { LATCHKEY_LONG: true } }),
