@@ -59,7 +59,10 @@ export default {
     project('redis', ['test/integration/redis-*.spec.ts'], { ...POSTGRES_AND_REDIS, globals: { LATCHKEY_LONG: true } }),
     // And on Redis: one line of the module's options, and nothing else moves.
     project('e2e-redis', [E2E], { ...POSTGRES_AND_REDIS, globals: { LATCHKEY_VARIANT: 'redis' } }),
-    project('e2e-redis-cluster', ON_A_CLUSTER, { ...POSTGRES_AND_REDIS, globals: { LATCHKEY_VARIANT: 'redis-cluster' } }),
+    project('e2e-redis-cluster', ON_A_CLUSTER, {
+      ...POSTGRES_AND_REDIS,
+      globals: { LATCHKEY_VARIANT: 'redis-cluster' },
+    }),
   ],
   testTimeout: 30_000,
   // What a test file loads stays in its worker: 3 GB after all of them.
