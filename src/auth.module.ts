@@ -16,6 +16,7 @@ import {
   OPTIONS_TYPE,
   type AuthModuleExtras,
 } from './auth.module-definition.js';
+import { ApiKeyAccess } from './api-key/api-key-access.js';
 import { ApiKeyService } from './api-key/api-key.service.js';
 import { ApiKeyStore } from './api-key/api-key.store.js';
 import { CachedApiKeyStore } from './api-key/cached-api-key.store.js';
@@ -35,6 +36,8 @@ import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
 import { HttpSessions } from './http/http-sessions.js';
 import { RequestAuthenticator } from './http/request-authenticator.js';
 import { DatabaseSessionScheme } from './login/database-session.scheme.js';
+import { GRANTED_ACCESS, MailboxProofs, type GrantedAccess } from './login/mailbox-proofs.js';
+import { MailedLinks } from './login/mailed-links.js';
 import { PendingLogins } from './login/pending-logins.js';
 import { EnrolledFactors } from './login/enrolled-factors.js';
 import { FactorProofs } from './login/factor-proofs.js';
@@ -56,7 +59,8 @@ import { PasskeyStore } from './passkey/passkey.store.js';
 import { WebAuthn } from './passkey/webauthn.js';
 import { PasswordChangeService } from './password/password-change.service.js';
 import { PasswordResetService } from './password/password-reset.service.js';
-import { PasswordWriter } from './password/password-writer.js';
+import { PasswordWriter } from './login/password-writer.js';
+import { MagicLinkService } from './magic-link/magic-link.service.js';
 import { RegistrationService } from './registration/registration.service.js';
 import { AuditLog } from './audit/audit-log.js';
 import { AuditStore } from './audit/audit.store.js';
@@ -411,6 +415,13 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
       inject: [AuthConfig, ...flowFactors.map(({ factor }) => factor), ...secondFactors],
     },
     EnrolledFactors,
+    {
+      provide: GRANTED_ACCESS,
+      useFactory: (...granted: GrantedAccess[]) => granted,
+      inject: named.flatMap((flow) => FLOW_ACCESS[flow] ?? []),
+    },
+    MailboxProofs,
+    MailedLinks,
     FactorProofs,
     StepUpMethods,
     TrustedBrowsers,
@@ -471,7 +482,8 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   emailChange: [EmailChangeService],
   accountDeletion: [AccountDeletionService],
   stepUp: [StepUpService],
-  apiKeys: [ApiKeyService, ApiKeyAuthenticator],
+  apiKeys: [ApiKeyService, ApiKeyAuthenticator, ApiKeyAccess],
+  magicLink: [MagicLinkService],
   passkeys: [
     // After the configuration has found it.
     { provide: WebAuthn, useFactory: () => WebAuthn.load(), inject: [AuthConfig] },
@@ -489,6 +501,9 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
     { provide: EmailFactorStore, useClass: PostgresEmailFactorStore },
   ],
 };
+
+/** What a flow grants beside sessions and factors, which ends when somebody takes the account over: see `MailboxProofs`. */
+const FLOW_ACCESS: Readonly<Partial<Record<FlowName, readonly Type<GrantedAccess>[]>>> = { apiKeys: [ApiKeyAccess] };
 
 /** A second factor that a flow brings, and whether the settings have it. */
 interface FlowFactor {

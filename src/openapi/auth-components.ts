@@ -83,6 +83,7 @@ function partsOf({ listsKinds, asksSecondFactor, takesApiKeys }: RouteFacts): re
 
 export function answerOf({ answer }: Description, { listsKinds, asksSecondFactor }: RouteFacts): SchemaName {
   if (asksSecondFactor && answer === 'AuthLogin') return 'AuthLoginStep';
+  if (asksSecondFactor && answer === 'AuthMagicLinkLogin') return 'AuthMagicLinkStep';
   if (asksSecondFactor && answer === 'AuthToken') return 'AuthTokenStep';
   return answer === 'AuthSessions' && listsKinds ? 'AuthSessionsOfKind' : answer;
 }

@@ -260,7 +260,9 @@ function flowRows({ flows, ephemeralTokens, mail, rateLimits }: AuthConfig): Row
     flows.accountDeletion,
     flows.apiKeys,
   ];
-  const asks = [flows.registration, flows.passwordReset, flows.emailChange].some((flow) => flow !== undefined);
+  const asks = [flows.registration, flows.passwordReset, flows.emailChange, flows.magicLink].some(
+    (flow) => flow !== undefined,
+  );
   const { mail_ip: address, mail_network: network, password_change: guesses } = rateLimits.policies;
   const perWindow = ({ limit, window }: { limit: number; window: number }) => `${limit} in ${spelled(window)}`;
   const ofChange: Row[] = [
@@ -274,7 +276,12 @@ function flowRows({ flows, ephemeralTokens, mail, rateLimits }: AuthConfig): Row
     ],
   ];
   const ofReset: Row[] = [
-    ['F36', 'A6.4.3', 'A reset keeps the second factor', 'it opens no session and touches no factor'],
+    [
+      'F36',
+      'A6.4.3',
+      'A reset keeps the second factor',
+      `it opens no session and touches no factor${flows.legacyVerified ? '' : ' of an account whose mailbox was proved before'}`,
+    ],
     ['F45', 'A6.4.2', 'Hints and secret questions', 'none'],
     [
       'F36',
@@ -286,6 +293,23 @@ function flowRows({ flows, ephemeralTokens, mail, rateLimits }: AuthConfig): Row
   const ofRegistration: Row[] = [
     ['E10', 'A6.4.1', 'Mailed registration', spelled(link.ttl), link.ttl > hours(24) && 'at most 24 h'],
     ['E10', 'A6.4.1', 'Mailboxes are proven', 'before there is an account'],
+  ];
+  const login = ephemeralTokens.get('magic_link')!;
+  const ofLinks: Row[] = [
+    ['F76', 'A6.5.5', 'Mailed logins', spelled(login.ttl), login.ttl > minutes(10) && 'at most 10 min'],
+    ['F76', 'A6.5.1', 'Mailed logins are used', 'once'],
+    ['F76', 'A6.6.2', 'A mailed login is bound', 'to the browser that asked'],
+  ];
+  const provesMailboxes = [flows.passwordReset, flows.magicLink, flows.emailChange].some((flow) => flow !== undefined);
+  const ofMailboxes: Row[] = [
+    [
+      'F77',
+      'A6.4.1',
+      'Accounts whose mailbox nobody has proved',
+      flows.legacyVerified
+        ? 'count as proved'
+        : 'their first proof takes them over, without passwords, factors and keys',
+    ],
   ];
   const { passkeys } = flows;
   const ofPasskeys: Row[] = passkeys
@@ -309,6 +333,8 @@ function flowRows({ flows, ephemeralTokens, mail, rateLimits }: AuthConfig): Row
     ['F54', 'A6.3.6', 'A mailed code or link is a second factor', 'no'],
     ...ofPasskeys,
     ...(flows.registration ? ofRegistration : []),
+    ...(flows.magicLink ? ofLinks : []),
+    ...(provesMailboxes ? ofMailboxes : []),
     ...(flows.passwordChange ? ofChange : []),
     ...(flows.passwordReset ? ofReset : []),
     ...(asks

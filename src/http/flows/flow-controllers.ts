@@ -4,6 +4,7 @@ import { AccountDeletionController } from './account-deletion.controller.js';
 import { ApiKeyController } from './api-key.controller.js';
 import { EmailChangeController } from './email-change.controller.js';
 import { EmailCodeController } from './email-code.controller.js';
+import { MagicLinkController } from './magic-link.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
 import { PasskeyController } from './passkey.controller.js';
 import { RegistrationController } from './registration.controller.js';
@@ -24,6 +25,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type | readonly Type[]>>> =
   twoFactor: [TwoFactorController, EmailCodeController, TrustedBrowserController],
   passkeys: PasskeyController,
   apiKeys: ApiKeyController,
+  magicLink: MagicLinkController,
 };
 
 /** The routes that need several flows. */
@@ -44,7 +46,8 @@ export type FlowHandler =
   | keyof TrustedBrowserController
   | keyof PasskeyController
   | keyof StepUpPasskeyController
-  | keyof ApiKeyController;
+  | keyof ApiKeyController
+  | keyof MagicLinkController;
 
 /** The classes that have the routes of these flows. */
 function flowControllersOf(flows: readonly FlowName[]): Type[] {
