@@ -43,8 +43,6 @@ export interface OidcProvider extends IdentityProvider {
   readonly algorithms?: readonly string[] | undefined;
   /** What a login there is worth, from its claims, such as `acr` and `amr`: 2 for two factors. Default 1. */
   readonly assurance?: ((claims: OidcClaims) => 1 | 2) | undefined;
-  /** Whether its claims say that the address is verified. Default: `email_verified` is `true`, and nothing like it. */
-  readonly isEmailVerified?: ((claims: OidcClaims) => boolean) | undefined;
 }
 
 /** Who has logged in at a provider of plain OAuth 2. */
@@ -100,7 +98,7 @@ const KEYS = [
   'authoritativeFor',
   'issuer',
 ];
-const OIDC_KEYS = [...KEYS, 'responseMode', 'algorithms', 'assurance', 'isEmailVerified'];
+const OIDC_KEYS = [...KEYS, 'responseMode', 'algorithms', 'assurance'];
 const OAUTH2_KEYS = [...KEYS, 'authorizationEndpoint', 'tokenEndpoint', 'profile'];
 /** What a login is bound by, which must not be replaced. */
 const OURS =
@@ -176,7 +174,7 @@ function checkProvider(check: OptionChecker, label: string, provider: unknown): 
 }
 
 function checkOpenId(check: OptionChecker, label: string, provider: Record<string, unknown>): void {
-  const { responseMode, algorithms, assurance, isEmailVerified, scope } = provider;
+  const { responseMode, algorithms, assurance, scope } = provider;
   if (responseMode !== undefined) check.oneOf(`${label}.responseMode`, responseMode, ['query', 'form_post']);
   check.that(
     typeof scope !== 'string' || scope.split(' ').includes('openid'),
