@@ -184,12 +184,10 @@ function checkOpenId(check: OptionChecker, label: string, provider: Record<strin
     algorithms === undefined || (Array.isArray(algorithms) && algorithms.length > 0 && algorithms.every(isAlgorithm)),
     `${label}.algorithms must list signatures such as ['RS256', 'ES256']: none of a shared secret, and not none.`,
   );
-  for (const [name, value] of Object.entries({ assurance, isEmailVerified })) {
-    check.that(
-      value === undefined || typeof value === 'function',
-      `${label}.${name} must be a function of the claims.`,
-    );
-  }
+  check.that(
+    assurance === undefined || typeof assurance === 'function',
+    `${label}.assurance must be a function of the claims that returns 1 or 2.`,
+  );
 }
 
 function checkOAuth2(check: OptionChecker, label: string, provider: Record<string, unknown>): void {
