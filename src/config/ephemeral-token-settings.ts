@@ -26,6 +26,7 @@ export interface PendingProofs {
 export interface OidcRequest {
   /** The name of the provider. */
   readonly provider: string;
+  readonly issuer: string;
   readonly intent: 'login' | 'link' | 'step_up';
   /** Its own callback. */
   readonly redirectUri: string;

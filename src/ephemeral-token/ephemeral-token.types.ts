@@ -291,12 +291,14 @@ function isPendingProofs(value: unknown): boolean {
 }
 
 function isOidcRequest(value: unknown): value is OidcRequest {
-  const { provider, intent, redirectUri, startedAt, ...others } = (value ?? {}) as Record<string, unknown>;
+  const { provider, issuer, intent, redirectUri, startedAt, ...others } = (value ?? {}) as Record<string, unknown>;
   const { remember, returnTo, userId, handle, exchange } = others;
   const isIntent = intent === 'login' || intent === 'link' || intent === 'step_up';
-  const areTexts = [returnTo, userId, handle, exchange].every((text) => text === undefined || isText(text));
+  const areTexts =
+    [provider, issuer, redirectUri].every(isText) &&
+    [returnTo, userId, handle, exchange].every((text) => text === undefined || isText(text));
   const isFlag = remember === undefined || typeof remember === 'boolean';
-  return isText(provider) && isIntent && isText(redirectUri) && Number.isFinite(startedAt) && areTexts && isFlag;
+  return isIntent && Number.isFinite(startedAt) && areTexts && isFlag;
 }
 
 function isPasskeyPurpose(value: unknown): value is PasskeyPurpose {
