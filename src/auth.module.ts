@@ -23,6 +23,7 @@ import { PostgresApiKeyStore } from './engines/postgres/postgres-api-key.store.j
 import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
 import { PostgresEmailFactorStore } from './engines/postgres/postgres-email-factor.store.js';
+import { PostgresIdentityStore } from './engines/postgres/postgres-identity.store.js';
 import { PostgresJwtSessionStore } from './engines/postgres/postgres-jwt-session.store.js';
 import { PostgresPasskeyStore } from './engines/postgres/postgres-passkey.store.js';
 import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
@@ -40,6 +41,7 @@ import { EnrolledFactors } from './login/enrolled-factors.js';
 import { FactorProofs } from './login/factor-proofs.js';
 import { SECOND_FACTORS, type SecondFactor } from './login/second-factor.js';
 import { TrustedBrowsers } from './login/trusted-browsers.js';
+import { WAYS_IN, WaysIn, type WayIn } from './login/ways-in.js';
 import { StepUpMethods } from './login/step-up-methods.js';
 import { SecondFactorLoginService } from './login/second-factor-login.js';
 import { LegacyCredentials } from './http/legacy-credentials.js';
@@ -48,11 +50,15 @@ import { LoginService } from './login/login.service.js';
 import { PasswordAttempts } from './login/password-attempts.js';
 import { PasswordAttemptStore } from './login/password-attempt.store.js';
 import { PasswordLogin } from './login/password-login.js';
+import { IdentityService } from './oidc/identity.service.js';
+import { IdentityStore } from './oidc/identity.store.js';
+import { IdentityWayIn } from './oidc/identity.way-in.js';
 import { PasskeyAssertions } from './passkey/passkey-assertions.js';
 import { PasskeyFactor } from './passkey/passkey-factor.js';
 import { PasskeyLoginService } from './passkey/passkey-login.service.js';
 import { PasskeyService } from './passkey/passkey.service.js';
 import { PasskeyStore } from './passkey/passkey.store.js';
+import { PasskeyWayIn } from './passkey/passkey.way-in.js';
 import { WebAuthn } from './passkey/webauthn.js';
 import { PasswordChangeService } from './password/password-change.service.js';
 import { PasswordResetService } from './password/password-reset.service.js';
@@ -267,6 +273,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
   const policy = typeof passwordPolicy === 'function' ? passwordPolicy : DefaultPasswordPolicy;
   const named = flowNamesOf(flows);
   const flowFactors = named.flatMap((flow) => FLOW_FACTORS[flow] ?? []);
+  const waysIn = named.flatMap((flow) => FLOW_WAYS_IN[flow] ?? []);
   const services: Provider[] = [
     { provide: Clock, useClass: SystemClock },
     {
@@ -413,6 +420,9 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     EnrolledFactors,
     FactorProofs,
     StepUpMethods,
+    ...waysIn,
+    { provide: WAYS_IN, useFactory: (...ways: WayIn[]) => ways, inject: waysIn },
+    WaysIn,
     TrustedBrowsers,
     PendingLogins,
     LoginService,
@@ -480,6 +490,7 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
     PasskeyService,
     PasskeyLoginService,
   ],
+  oidc: [{ provide: IdentityStore, useClass: PostgresIdentityStore }, IdentityService],
   twoFactor: [
     { provide: TotpStore, useClass: PostgresTotpStore },
     { provide: BackupCodeStore, useClass: PostgresBackupCodeStore },
@@ -504,6 +515,12 @@ const FLOW_FACTORS: Readonly<Partial<Record<FlowName, readonly FlowFactor[]>>> =
     { factor: BackupCodeFactor, isOn: ({ twoFactor }) => twoFactor?.backupCodes !== undefined },
   ],
   passkeys: [{ factor: PasskeyFactor, isOn: ({ passkeys }) => passkeys !== undefined }],
+};
+
+/** The ways in which a flow lets users log in. */
+const FLOW_WAYS_IN: Readonly<Partial<Record<FlowName, readonly Type<WayIn>[]>>> = {
+  passkeys: [PasskeyWayIn],
+  oidc: [IdentityWayIn],
 };
 
 /** The optional packages that these flows are built on and that are not installed. */

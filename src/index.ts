@@ -97,6 +97,8 @@ export type {
   BrowserTrusted,
   BrowserUntrusted,
   FactorAdded,
+  IdentityLinked,
+  IdentityUnlinked,
   FactorDisabled,
   FactorRefused,
   FactorRemoved,

@@ -1,10 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
+import { asAuthError, AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { Session } from '../session/session.js';
 import { isActive } from '../user/account.js';
-import { NO_PASSWORD, UserDirectory } from '../user/user.directory.js';
+import { hasPassword } from '../user/has-password.js';
+import { UserDirectory } from '../user/user.directory.js';
 import { aalOf, isSatisfiedBy, type LackingAssurance } from './assurance.js';
 import { EnrolledFactors } from './enrolled-factors.js';
 
@@ -24,7 +25,7 @@ export class StepUpMethods {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or a factor did not answer.
    */
   async of({ userId, amr }: Pick<Session, 'userId' | 'amr'>, lacking: LackingAssurance = {}): Promise<string[]> {
-    const methods = [...((await this.hasPassword(userId)) ? ['password'] : []), ...(await this.factorsOf(userId))];
+    const methods = [...((await hasPassword(this.users, userId)) ? ['password'] : []), ...(await this.factorsOf(userId))];
     return methods.filter((method) => isSatisfiedBy(method, amr, lacking));
   }
 
@@ -75,17 +76,6 @@ export class StepUpMethods {
       const user = await this.users.findById(userId);
       return isActive(user) ? await this.factors.methodsOf(user) : [];
     } catch (error) {
-      throw asAuthError(error, 'The user directory');
-    }
-  }
-
-  private async hasPassword(userId: string): Promise<boolean> {
-    try {
-      const hash = await this.users.findPasswordHash(userId);
-      return hash !== null && hash !== NO_PASSWORD;
-    } catch (error) {
-      // A directory that tells no hashes verifies passwords all the same.
-      if (isAuthError(error, 'UNSUPPORTED')) return true;
       throw asAuthError(error, 'The user directory');
     }
   }

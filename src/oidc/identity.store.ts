@@ -55,6 +55,6 @@ export abstract class IdentityStore {
   /** False if the user has no such identity. */
   abstract delete(userId: string, id: string): Promise<boolean>;
 
-  /** Removes the user's identities that were linked at `since` (epoch ms) or later; false if there were none. */
-  abstract removeSince(userId: string, since: number): Promise<boolean>;
+  /** Removes the user's identities that were linked at `since` (epoch ms) or later, and returns their providers. */
+  abstract removeSince(userId: string, since: number): Promise<string[]>;
 }

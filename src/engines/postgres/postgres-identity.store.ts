@@ -39,7 +39,7 @@ const identityStatements = ({ identities }: SchemaNames) => {
     delete: statement('delete', `DELETE FROM ${identities} WHERE user_id = $1 AND id = $2::uuid`),
     removeSince: statement(
       'remove_since',
-      `DELETE FROM ${identities} WHERE user_id = $1 AND linked_at >= ${instant('$2')}`,
+      `DELETE FROM ${identities} WHERE user_id = $1 AND linked_at >= ${instant('$2')} RETURNING provider`,
     ),
   };
 };
@@ -124,8 +124,9 @@ export class PostgresIdentityStore extends IdentityStore implements OnModuleInit
     return UUID.test(id) && (await this.ofUser(this.sql.delete, [userId, id])).rowCount > 0;
   }
 
-  override async removeSince(userId: string, since: number): Promise<boolean> {
-    return (await this.ofUser(this.sql.removeSince, [userId, toEpochSeconds(since)])).rowCount > 0;
+  override async removeSince(userId: string, since: number): Promise<string[]> {
+    const values = [userId, toEpochSeconds(since)];
+    return (await this.ofUser<{ provider: string }>(this.sql.removeSince, values)).rows.map(({ provider }) => provider);
   }
 
   /** An id that no user can have has no identities. */
