@@ -4,6 +4,7 @@ import { AccountDeletionController } from './account-deletion.controller.js';
 import { ApiKeyController } from './api-key.controller.js';
 import { EmailChangeController } from './email-change.controller.js';
 import { EmailCodeController } from './email-code.controller.js';
+import { OidcController } from './oidc.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
 import { PasskeyController } from './passkey.controller.js';
 import { RegistrationController } from './registration.controller.js';
@@ -23,6 +24,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type | readonly Type[]>>> =
   stepUp: StepUpController,
   twoFactor: [TwoFactorController, EmailCodeController, TrustedBrowserController],
   passkeys: PasskeyController,
+  oidc: OidcController,
   apiKeys: ApiKeyController,
 };
 
@@ -43,6 +45,7 @@ export type FlowHandler =
   | keyof EmailCodeController
   | keyof TrustedBrowserController
   | keyof PasskeyController
+  | keyof OidcController
   | keyof StepUpPasskeyController
   | keyof ApiKeyController;
 
