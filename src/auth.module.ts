@@ -53,6 +53,7 @@ import { PasswordLogin } from './login/password-login.js';
 import { IdentityService } from './oidc/identity.service.js';
 import { IdentityStore } from './oidc/identity.store.js';
 import { IdentityWayIn } from './oidc/identity.way-in.js';
+import { OidcClient } from './oidc/oidc-client.js';
 import { PasskeyAssertions } from './passkey/passkey-assertions.js';
 import { PasskeyFactor } from './passkey/passkey-factor.js';
 import { PasskeyLoginService } from './passkey/passkey-login.service.js';
@@ -490,7 +491,16 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
     PasskeyService,
     PasskeyLoginService,
   ],
-  oidc: [{ provide: IdentityStore, useClass: PostgresIdentityStore }, IdentityService],
+  oidc: [
+    // After the configuration has found it.
+    {
+      provide: OidcClient,
+      useFactory: (_: AuthConfig, clock: Clock) => OidcClient.load(clock),
+      inject: [AuthConfig, Clock],
+    },
+    { provide: IdentityStore, useClass: PostgresIdentityStore },
+    IdentityService,
+  ],
   twoFactor: [
     { provide: TotpStore, useClass: PostgresTotpStore },
     { provide: BackupCodeStore, useClass: PostgresBackupCodeStore },
@@ -533,6 +543,7 @@ async function missingPackages(flows: readonly FlowName[]): Promise<string[]> {
 /** How to find out whether each is there. */
 const PACKAGES: Readonly<Record<string, () => Promise<unknown>>> = {
   '@simplewebauthn/server': () => WebAuthn.load(),
+  'openid-client': () => OidcClient.load(new SystemClock()),
 };
 
 /** By which a directory of the application's own is injected, beside its own class. */
