@@ -53,7 +53,10 @@ import { PasswordLogin } from './login/password-login.js';
 import { IdentityService } from './oidc/identity.service.js';
 import { IdentityStore } from './oidc/identity.store.js';
 import { IdentityWayIn } from './oidc/identity.way-in.js';
+import { OidcAccounts } from './oidc/oidc-accounts.js';
 import { OidcClient } from './oidc/oidc-client.js';
+import { OidcRequests } from './oidc/oidc-requests.js';
+import { OidcService } from './oidc/oidc.service.js';
 import { PasskeyAssertions } from './passkey/passkey-assertions.js';
 import { PasskeyFactor } from './passkey/passkey-factor.js';
 import { PasskeyLoginService } from './passkey/passkey-login.service.js';
@@ -103,6 +106,7 @@ import { Handshakes } from './http/handshakes.js';
 import { SessionConnections } from './http/session-connections.js';
 import { SessionLiveness } from './http/session-liveness.js';
 import { mountPasskeyEndpoints } from './http/passkey-endpoints.js';
+import { OidcRedirects } from './http/oidc-redirects.js';
 import { OriginGuard } from './http/origin.guard.js';
 import { mountCookieParser } from './http/mount-cookie-parser.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
@@ -500,6 +504,10 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
     },
     { provide: IdentityStore, useClass: PostgresIdentityStore },
     IdentityService,
+    OidcRequests,
+    OidcAccounts,
+    OidcService,
+    OidcRedirects,
   ],
   twoFactor: [
     { provide: TotpStore, useClass: PostgresTotpStore },

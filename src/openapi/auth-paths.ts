@@ -3,6 +3,7 @@ import { apiKeyPaths } from './api-key-paths.js';
 import type { Description } from './description.js';
 import { emailCodePaths } from './email-code-paths.js';
 import type { Handler } from './mounted-routes.js';
+import { oidcPaths } from './oidc-paths.js';
 import { passkeyPaths } from './passkey-paths.js';
 import { passwordPaths } from './password-paths.js';
 import { registrationPaths } from './registration-paths.js';
@@ -22,5 +23,6 @@ export const authPaths: Readonly<Record<Handler, Description>> = {
   ...twoFactorPaths,
   ...emailCodePaths,
   ...passkeyPaths,
+  ...oidcPaths,
   ...apiKeyPaths,
 };

@@ -9,6 +9,7 @@ import { PasswordChangeController } from './password-change.controller.js';
 import { PasskeyController } from './passkey.controller.js';
 import { RegistrationController } from './registration.controller.js';
 import { StepUpController } from './step-up.controller.js';
+import { StepUpOidcController } from './step-up-oidc.controller.js';
 import { StepUpPasskeyController } from './step-up-passkey.controller.js';
 import { PasswordResetController } from './password-reset.controller.js';
 import { TrustedBrowserController } from './trusted-browser.controller.js';
@@ -31,6 +32,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type | readonly Type[]>>> =
 /** The routes that need several flows. */
 const JOINT_CONTROLLERS: readonly { readonly flows: readonly FlowName[]; readonly controller: Type }[] = [
   { flows: ['stepUp', 'passkeys'], controller: StepUpPasskeyController },
+  { flows: ['stepUp', 'oidc'], controller: StepUpOidcController },
 ];
 
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
@@ -46,6 +48,7 @@ export type FlowHandler =
   | keyof TrustedBrowserController
   | keyof PasskeyController
   | keyof OidcController
+  | keyof StepUpOidcController
   | keyof StepUpPasskeyController
   | keyof ApiKeyController;
 

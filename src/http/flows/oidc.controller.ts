@@ -1,10 +1,9 @@
 import { Body, Delete, Get, Header, HttpCode, Param, Post, Req, Res, UseGuards } from '@nestjs/common';
-import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { z } from 'zod';
 import { AuthError, type AuthErrorCode } from '../../auth.errors.js';
 import { AuthConfig } from '../../config/auth-config.js';
 import { IdentityService } from '../../oidc/identity.service.js';
-import type { OidcAnswer, StartedOidc } from '../../oidc/oidc-requests.js';
+import type { OidcAnswer } from '../../oidc/oidc-requests.js';
 import { OidcService, type OidcOwner } from '../../oidc/oidc.service.js';
 import type { Session } from '../../session/session.js';
 import type { AuthUser } from '../../user/user.directory.js';
@@ -19,7 +18,7 @@ import { FlowCookie } from '../flow-cookie.js';
 import { HttpSessions, type DueSecondFactor } from '../http-sessions.js';
 import { identityAnswer, type ExchangeAnswer, type IdentityAnswer, type ProviderListAnswer } from '../oidc-answers.js';
 import { OriginGuard } from '../origin.guard.js';
-import { pathOfHandler } from '../own-address.js';
+import { OIDC_FLOW as FLOW, OidcRedirects } from '../oidc-redirects.js';
 import { RateLimit } from '../rate-limit.decorator.js';
 import { SessionGuard } from '../session.guard.js';
 
@@ -65,7 +64,6 @@ export const OidcExchangeBody = z.strictObject({
 
 const NO_STORE = ['Cache-Control', 'no-store'] as const;
 const NO_REFERRER = ['Referrer-Policy', 'no-referrer'] as const;
-const FLOW = 'oidc';
 /** What a page may be told. Anything else is an error like any other, such as a storage that does not answer. */
 const TOLD: ReadonlySet<AuthErrorCode> = new Set<AuthErrorCode>([
   'LOGIN_EXPIRED',
@@ -86,14 +84,13 @@ const PASSED = ['state', 'code', 'iss', 'error'] as const;
 @UseGuards(OriginGuard, SessionGuard)
 export class OidcController {
   constructor(
-    protected readonly oidc: OidcService,
+    private readonly oidc: OidcService,
     private readonly identities: IdentityService,
     private readonly http: HttpSessions,
     private readonly clientIp: ClientIp,
     private readonly cookie: FlowCookie,
     private readonly writer: CookieWriter,
-    private readonly modules: ModulesContainer,
-    private readonly adapterHost: HttpAdapterHost,
+    private readonly redirects: OidcRedirects,
     private readonly config: AuthConfig,
   ) {}
 
@@ -118,7 +115,11 @@ export class OidcController {
     @Body() body: unknown,
   ): Promise<void> {
     const start = parseBody(OidcStartBody, body, 'a login at a provider');
-    this.leave(request, response, await this.oidc.begin(provider, { ...start, redirectUri: this.callback(provider) }));
+    this.redirects.leave(
+      request,
+      response,
+      await this.oidc.begin(provider, { ...start, redirectUri: this.redirects.callback(OidcController, provider) }),
+    );
   }
 
   /** As `startOidc`, to link an identity with the account of the session. */
@@ -136,8 +137,8 @@ export class OidcController {
     @Body() body: unknown,
   ): Promise<void> {
     const { returnTo } = parseBody(OidcReturnBody, body, 'a link with a provider');
-    const start = { returnTo, redirectUri: this.callback(provider) };
-    this.leave(request, response, await this.oidc.beginLink(provider, { user, session }, start));
+    const start = { returnTo, redirectUri: this.redirects.callback(OidcController, provider) };
+    this.redirects.leave(request, response, await this.oidc.beginLink(provider, { user, session }, start));
   }
 
   /** Where a provider sends the browser back to. It ends on a page, whatever has come of it. */
@@ -154,10 +155,10 @@ export class OidcController {
       const parameters = new URLSearchParams((request.url ?? '').split('?').slice(1).join('?'));
       const browsers = this.cookie.values(FLOW, headerOf(request, 'cookie'));
       const answer = await this.oidc.finish(provider, parameters, { browsers, ip: this.clientIp.of(request) });
-      this.redirect(response, await this.complete(request, response, answer));
+      this.redirects.redirect(response, await this.complete(request, response, answer));
     } catch (error) {
       if (!(error instanceof AuthError) || !TOLD.has(error.code)) throw error;
-      this.redirect(response, `${this.page}?error=${error.code}`);
+      this.redirects.redirect(response, `${this.page}?error=${error.code}`);
     }
   }
 
@@ -175,9 +176,9 @@ export class OidcController {
   oidcFormCallback(@Res() response: object, @Param('provider') provider: string, @Body() body: unknown): void {
     const given = Object(body) as Record<string, unknown>;
     const parameters = PASSED.flatMap((name) => (typeof given[name] === 'string' ? [[name, given[name]]] : []));
-    const url = new URL(this.callback(provider));
+    const url = new URL(this.redirects.callback(OidcController, provider));
     url.search = new URLSearchParams(parameters as [string, string][]).toString();
-    this.redirect(response, url.href);
+    this.redirects.redirect(response, url.href);
   }
 
   /** Opens the session of a login that was handed to a page, and sets the cookie or returns a token. */
@@ -259,21 +260,6 @@ export class OidcController {
 
   private get page(): string {
     return this.config.flows.oidc!.page ?? this.config.loginPage ?? '/';
-  }
-
-  protected callback(provider: string): string {
-    const path = pathOfHandler(this.modules, OidcController, 'oidcCallback') ?? '';
-    return new URL(path.replace(':provider', encodeURIComponent(provider)), this.config.baseUrl).href;
-  }
-
-  protected leave(request: AuthRequest, response: object, { url, browser }: StartedOidc): void {
-    this.writer.add(response, this.cookie.add(FLOW, browser, headerOf(request, 'cookie')));
-    if (headerOf(request, 'accept')?.includes('text/html')) this.redirect(response, url);
-    else this.adapterHost.httpAdapter.reply(response, { url }, 200);
-  }
-
-  private redirect(response: object, url: string): void {
-    this.adapterHost.httpAdapter.redirect(response, 303, url);
   }
 }
 
