@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { asAuthError, AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
@@ -8,13 +8,15 @@ import { hasPassword } from '../user/has-password.js';
 import { UserDirectory } from '../user/user.directory.js';
 import { aalOf, isSatisfiedBy, type LackingAssurance } from './assurance.js';
 import { EnrolledFactors } from './enrolled-factors.js';
+import { WAYS_IN, type WayIn } from './ways-in.js';
 
-/** The methods by which the user of a session can prove more: the password, and every second factor. */
+/** The methods by which the user of a session can prove more: the password, every second factor, and a login at a provider. */
 @Injectable()
 export class StepUpMethods {
   constructor(
     private readonly users: UserDirectory,
     private readonly factors: EnrolledFactors,
+    @Inject(WAYS_IN) private readonly ways: readonly WayIn[],
     private readonly clock: Clock,
     private readonly config: AuthConfig,
   ) {}
@@ -25,7 +27,11 @@ export class StepUpMethods {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or a factor did not answer.
    */
   async of({ userId, amr }: Pick<Session, 'userId' | 'amr'>, lacking: LackingAssurance = {}): Promise<string[]> {
-    const methods = [...((await hasPassword(this.users, userId)) ? ['password'] : []), ...(await this.factorsOf(userId))];
+    const methods = [
+      ...((await hasPassword(this.users, userId)) ? ['password'] : []),
+      ...(await this.factorsOf(userId)),
+      ...(await this.waysOf(userId)),
+    ];
     return methods.filter((method) => isSatisfiedBy(method, amr, lacking));
   }
 
@@ -68,6 +74,15 @@ export class StepUpMethods {
     const aal = aalOf(await this.of({ userId, amr: [] }));
     const factors = aal === 2 || session.aal === 2 ? [] : await this.factorsOf(userId);
     await this.demand(session, { aal, amr: factors.length > 0 ? factors : undefined });
+  }
+
+  private async waysOf(userId: string): Promise<string[]> {
+    try {
+      const methods = await Promise.all(this.ways.map((way) => way.stepUpMethod(userId)));
+      return methods.filter((method) => method !== null);
+    } catch (error) {
+      throw asAuthError(error, 'A way to log in');
+    }
   }
 
   private async factorsOf(userId: string): Promise<readonly string[]> {

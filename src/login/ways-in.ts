@@ -8,6 +8,11 @@ export abstract class WayIn {
   /** Whether this user can log in by it, also `without` the passkey or identity of this id. */
   abstract isOpenTo(user: AuthUser, without: string): Promise<boolean>;
 
+  /** The method by which the user of a session proves again who they are, if it is one of this way. Default: none. */
+  async stepUpMethod(_userId: string): Promise<string | null> {
+    return null;
+  }
+
   /**
    * Takes from the user what was added at `since` (epoch ms) or later, and tells of it: the owner of the account takes back
    * what a thief has done. Part of the transaction around it. Default: nothing.

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
+import { isOAuth2 } from '../config/oidc-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { WayIn } from '../login/ways-in.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
@@ -12,6 +13,8 @@ import { ProviderLabels } from './provider-labels.js';
 @Injectable()
 export class IdentityWayIn extends WayIn {
   private readonly labels: ProviderLabels;
+  /** Those that say when their user has proved it. */
+  private readonly provable: ReadonlySet<string>;
 
   constructor(
     private readonly identities: IdentityStore,
@@ -21,13 +24,20 @@ export class IdentityWayIn extends WayIn {
     { flows }: AuthConfig,
   ) {
     super();
-    this.labels = new ProviderLabels(flows.oidc?.providers);
+    const providers = flows.oidc?.providers ?? [];
+    this.labels = new ProviderLabels(providers);
+    this.provable = new Set(providers.flatMap((provider) => (isOAuth2(provider) ? [] : provider.id)));
   }
 
   /** By an identity whose provider the configuration still has. */
   override async isOpenTo({ id: userId }: AuthUser, without: string): Promise<boolean> {
     const own = await this.identities.listByUser(userId);
     return own.some(({ id, provider }) => id !== without && this.labels.has(provider));
+  }
+
+  override async stepUpMethod(userId: string): Promise<string | null> {
+    const own = await this.identities.listByUser(userId);
+    return own.some(({ provider }) => this.provable.has(provider)) ? 'oidc' : null;
   }
 
   override async removeSince(user: AuthUser, since: number): Promise<void> {
