@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Clock } from '../common/clock.js';
 import { hours } from '../common/duration.js';
 import {
@@ -161,6 +162,7 @@ export class OidcClient {
     const keys = this.library.getJwksCache(configuration);
     if (keys) this.keys.set(provider, keys);
     const claims = tokens.claims()!;
+    checkGivenTo(provider, claims, tokens.access_token);
     const subject = String(claims['sub']);
     const asked = 'email' in claims || configuration.serverMetadata()['userinfo_endpoint'] === undefined;
     const info = asked ? claims : await this.library.fetchUserInfo(configuration, tokens.access_token, subject);
@@ -276,6 +278,25 @@ function callbackOf(parameters: URLSearchParams, { redirectUri }: AuthorizationR
   const url = new URL(redirectUri);
   url.search = parameters.toString();
   return url;
+}
+
+/**
+ * That the tokens were given to this client, and belong together, where the ID token says so: what the library leaves out
+ * in the code flow (OpenID Connect Core 1.0, sections 3.1.3.6 to 3.1.3.8).
+ */
+function checkGivenTo({ clientId }: OidcProvider, claims: OidcClaims, accessToken: string): void {
+  const { azp, at_hash: hash } = claims;
+  if (azp !== undefined && azp !== clientId) {
+    throw new ProviderFault('failed', 'Its ID token was given to another client (azp).');
+  }
+  // Of the hash that the signature uses: which one that was is not told here.
+  const isOf = (algorithm: string) => {
+    const digest = createHash(algorithm).update(accessToken).digest();
+    return digest.subarray(0, digest.length / 2).toString('base64url') === hash;
+  };
+  if (hash !== undefined && !['sha256', 'sha384', 'sha512'].some(isOf)) {
+    throw new ProviderFault('failed', 'Its access token is not that of its ID token (at_hash).');
+  }
 }
 
 function identityOf(provider: OidcProvider, claims: OidcClaims, info: OidcClaims): VerifiedIdentity {
