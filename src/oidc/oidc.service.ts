@@ -227,7 +227,8 @@ export class OidcService {
     return this.judged(context.ip ?? null, async () => {
       const bindings = verifier === undefined ? browsers.map(exchangeOfBrowser) : [challengeOfVerifier(verifier)];
       for (const binding of bindings) {
-        if (!(await this.tokens.peek('oidc_exchange', token, binding))) continue;
+        const held = await this.tokens.peek('oidc_exchange', token, binding);
+        if (!held?.proved || !held.firstFactor) continue;
         const work = async () => {
           const spent = await this.tokens.consume('oidc_exchange', token, binding);
           if (!spent?.proved || !spent.firstFactor) throw expired();
