@@ -125,7 +125,7 @@ export class OidcService {
    * Begins a step-up of this session: its user has to prove at the provider again who they are.
    *
    * @throws {AuthError} `IDENTITY_NOT_FOUND` if the user has no identity there.
-   * @throws {AuthError} `UNSUPPORTED` if it is a provider of plain OAuth 2, which cannot say when that was.
+   * @throws {AuthError} `PROVIDER_NOT_FOUND` also for a provider of plain OAuth 2, which cannot say when that was.
    * @throws {AuthError} as `begin`.
    */
   async beginStepUp(
@@ -136,7 +136,7 @@ export class OidcService {
     const definition = this.requests.providerOf(provider);
     if ('profile' in definition) {
       const message = `The provider '${provider}' cannot say when its user has proved who they are: only OpenID Connect can.`;
-      throw new AuthError('UNSUPPORTED', message, { operation: 'beginStepUp' });
+      throw new AuthError('PROVIDER_NOT_FOUND', message, {});
     }
     const own = await this.identities.listByUser(user.id);
     if (!own.some((identity) => identity.provider === provider)) throw notFound();
