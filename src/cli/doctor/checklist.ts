@@ -3,6 +3,7 @@ import type { AuthConfig } from '../../config/auth-config.js';
 import type { HostConfiguration } from '../host.js';
 import { lifetimesOf, spelled, type Aal } from './aal.js';
 import { factorRows, type Row } from './factor-rows.js';
+import { providerRows } from './provider-rows.js';
 import { isCleanupOff } from './option-findings.js';
 import { passwordRows } from './password-rows.js';
 
@@ -250,7 +251,8 @@ function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Ro
   ];
 }
 
-function flowRows({ flows, ephemeralTokens, mail, rateLimits }: AuthConfig): Row[] {
+function flowRows(config: AuthConfig): Row[] {
+  const { flows, ephemeralTokens, mail, rateLimits } = config;
   const link = ephemeralTokens.get('register')!;
   const changes = [
     flows.passkeys,
@@ -259,6 +261,7 @@ function flowRows({ flows, ephemeralTokens, mail, rateLimits }: AuthConfig): Row
     flows.emailChange,
     flows.accountDeletion,
     flows.apiKeys,
+    flows.oidc,
   ];
   const asks = [flows.registration, flows.passwordReset, flows.emailChange, flows.magicLink].some(
     (flow) => flow !== undefined,
@@ -350,6 +353,7 @@ function flowRows({ flows, ephemeralTokens, mail, rateLimits }: AuthConfig): Row
         ] satisfies Row[])
       : []),
     ...(flows.apiKeys ? ofKeys : []),
+    ...providerRows(config),
     ...(changes.some((flow) => flow !== undefined)
       ? ([
           [
