@@ -34,6 +34,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'step-up',
     'two-factor',
     'passkey',
+    'oidc',
     'api-key',
     'magic-link',
   ],
@@ -131,6 +132,11 @@ describe('architecture', () => {
       ({ from, to }) => (to === 'redis' || to.startsWith('engines/redis/')) && !from.startsWith('engines/redis/'),
     );
     expect(strays).toEqual([]);
+  });
+
+  it('only oidc/oidc-client.ts knows openid-client', () => {
+    const knows = imports.filter(({ to }) => to.startsWith('openid-client'));
+    expect([...new Set(knows.map(({ from }) => from))]).toEqual(['oidc/oidc-client.ts']);
   });
 
   it('only passkey/webauthn.ts knows @simplewebauthn/server', () => {

@@ -2,6 +2,7 @@ import { ApiKeySettings, checkApiKeys, type KeyHandler } from './api-key-setting
 import { minutes, type Duration } from '../common/duration.js';
 import type { LinkedMailKind } from '../mail/mail.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
+import { checkOidc, OidcSettings } from './oidc-settings.js';
 import { checkPasskeys, PasskeySettings } from './passkey-settings.js';
 import { checkTwoFactor, TwoFactorSettings } from './two-factor-settings.js';
 import { FlowSettings } from './every-flow-settings.js';
@@ -42,6 +43,7 @@ const SETTINGS = {
   stepUp: StepUpSettings,
   twoFactor: TwoFactorSettings,
   passkeys: PasskeySettings,
+  oidc: OidcSettings,
   apiKeys: ApiKeySettings,
   magicLink: MagicLinkSettings,
 } as const;
@@ -92,7 +94,10 @@ export interface FlowNeeds {
 }
 
 /** The optional package that a flow is built on: it is asked for when the application starts. */
-export const FLOW_PACKAGES: Readonly<Partial<Record<FlowName, string>>> = { passkeys: '@simplewebauthn/server' };
+export const FLOW_PACKAGES: Readonly<Partial<Record<FlowName, string>>> = {
+  passkeys: '@simplewebauthn/server',
+  oidc: 'openid-client',
+};
 
 /** The flows that mail a link, and the kinds of those mails. */
 const LINKS: Readonly<Partial<Record<FlowName, readonly LinkedMailKind[]>>> = {
@@ -112,6 +117,7 @@ const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
   stepUp: [],
   twoFactor: [],
   passkeys: [],
+  oidc: ['register'],
   // Keys end with everything else of the account.
   apiKeys: ['invalidateTokens'],
   magicLink: [],
@@ -123,11 +129,12 @@ const CHECKS: Readonly<
 > = {
   twoFactor: checkTwoFactor,
   passkeys: checkPasskeys,
+  oidc: checkOidc,
   apiKeys: checkApiKeys,
 };
 
 /** The flows that ask how the user of a session was authenticated, which a signed cookie does not say. */
-const NEED_ROWS: readonly FlowName[] = ['stepUp', 'twoFactor', 'passkeys'];
+const NEED_ROWS: readonly FlowName[] = ['stepUp', 'twoFactor', 'passkeys', 'oidc'];
 
 /** The names among what stands beside the factory; mistakes are those of `checkFlows`. */
 export function flowNamesOf(named: unknown): FlowName[] {

@@ -41,6 +41,8 @@ export interface RateLimitEvents {
   password_change: true;
   /** Requests about logins by passkey from one address. */
   passkey_ip: true;
+  /** Logins at a provider that were begun from one address. */
+  oidc_start_ip: true;
   /** API keys from one address that were refused. One that is accepted is never limited. */
   api_key_ip: true;
 }
@@ -95,6 +97,7 @@ export class RateLimitSettings {
     password_reset_ip: { limit: 10, window: minutes(15) },
     password_change: { limit: 5, window: minutes(15) },
     passkey_ip: { limit: 30, window: minutes(15) },
+    oidc_start_ip: { limit: 30, window: minutes(5) },
     api_key_ip: { limit: 30, window: minutes(15) },
   };
   backoff: BackoffSettings = new BackoffSettings();

@@ -26,9 +26,9 @@ import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.director
  *
  * - An address takes effect only after a mail to it was answered. Until then the account has the old one.
  * - The old mailbox gets a link that works for a week. It brings the address back, ends everything that is logged in,
- *   makes the password useless, removes the second factors that have come since, and mails a link for a new password:
- *   whoever has stolen a session and moved the account is out. Factors from before stay, so that an old mailbox alone
- *   removes none (CVE-2024-27928).
+ *   makes the password useless, removes the second factors and the accounts at providers that have come since, and mails
+ *   a link for a new password: whoever has stolen a session and moved the account is out. What was there before stays, so
+ *   that an old mailbox alone removes nothing (CVE-2024-27928).
  * - Neither link opens a session (OWASP ASVS 6.4.2). Opening them changes nothing: your page sends the token.
  *
  * @example
@@ -108,9 +108,9 @@ export class EmailChangeService {
    * The account has the old address again. Every session, JWT, signed cookie and mailed link of it ends, but for reverts
    * of earlier changes; its password opens it no longer, and a link for a new one is mailed to the old address. Second
    * factors that were enrolled since the change, those in place of older ones too, are removed, or all of them if nobody
-   * had proved the old address, and no browser is trusted
-   * any more. Emits `email.reverted`, and `factor.removed` for each method. Of concurrent calls with one token exactly one
-   * succeeds. Returns the account.
+   * had proved the old address; so are accounts at providers that were linked since. No browser is trusted any more. Emits
+   * `email.reverted`, `factor.removed` for each method, and `identity.unlinked` for each provider. Of concurrent calls with
+   * one token exactly one succeeds. Returns the account.
    *
    * @throws {AuthError} `INVALID_LINK` if the token cannot be used, or the address is taken by now: nothing has changed.
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed: nothing has changed.
@@ -133,7 +133,7 @@ export class EmailChangeService {
       if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(user.id);
       // With the account locked, an enrolment that is under way is seen, or refused. Before the tokens are void: another
       // storage does not give them back after a fault.
-      await this.mailboxes.removeFactors(before, undo.wasUnproved ? 0 : undo.changedAt);
+      await this.mailboxes.removeAccess(before, undo.wasUnproved ? 0 : undo.changedAt);
       for (const login of [user.email, before.email]) await this.tokens.revokeAllForLogin(login);
       // Not the earlier ones: a thief who moves the account twice gets the later one, and must not void the owner's.
       await this.tokens.revokeAllForAccount(user.id, { since: undo.changedAt });

@@ -9,10 +9,11 @@ import { PasswordHasher } from '../user/password-hasher.js';
 import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { EnrolledFactors } from './enrolled-factors.js';
 import { PasswordWriter } from './password-writer.js';
+import { WaysIn } from './ways-in.js';
 
 /**
- * What a flow keeps by which an account can be used, beside passwords, sessions and second factors: identities at
- * providers, API keys. Whoever proves the mailbox of an account that nobody has proved before gets it without those.
+ * What a flow keeps by which an account can be used, beside passwords, sessions, second factors and identities at
+ * providers: API keys. Whoever proves the mailbox of an account that nobody has proved before gets it without those.
  */
 export abstract class GrantedAccess {
   /** Takes all of it from this account, as part of the transaction around it, and emits what it emits otherwise. */
@@ -45,6 +46,7 @@ export class MailboxProofs {
     private readonly hasher: PasswordHasher,
     private readonly passwords: PasswordWriter,
     private readonly factors: EnrolledFactors,
+    private readonly waysIn: WaysIn,
     @Inject(GRANTED_ACCESS) private readonly granted: readonly GrantedAccess[],
     private readonly notices: OwnerNotices,
     private readonly config: AuthConfig,
@@ -96,16 +98,18 @@ export class MailboxProofs {
   }
 
   /**
-   * Takes the factors that were enrolled at `since` (epoch ms) or later, and tells their owner. Emits `factor.removed`.
+   * Takes the factors that were enrolled, and the identities that were linked, at `since` (epoch ms) or later, and tells
+   * their owner. Emits `factor.removed` and `identity.unlinked`.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  async removeFactors(user: AuthUser, since: number, ip: string | null = null): Promise<void> {
+  async removeAccess(user: AuthUser, since: number, ip: string | null = null): Promise<void> {
     for (const factor of await this.factors.removeSince(user, since)) {
       this.notices.tell(user, 'factor_removed', { factor });
       const of = { at: this.clock.now(), userId: user.id, factor, ip };
       this.events.emitAfterTransaction({ type: 'factor.removed', ...of });
     }
+    await this.waysIn.removeSince(user, since);
   }
 
   private isUnproved({ emailVerifiedAt }: AuthUser): boolean {
@@ -115,7 +119,7 @@ export class MailboxProofs {
   private async takeOver(user: AuthUser, { ip = null, hasNewPassword = false }: MailboxProofContext) {
     if (!hasNewPassword && !(await this.endAccess(user))) return null;
     // The account is locked by now: an enrolment that is under way is seen, or refused.
-    await this.removeFactors(user, 0, ip);
+    await this.removeAccess(user, 0, ip);
     for (const access of this.granted) await access.drop(user.id);
     if (!(await this.verify(user, ip))) return null;
     const proved = await this.users.findById(user.id);

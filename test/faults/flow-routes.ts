@@ -58,6 +58,7 @@ const FLOWS = {
     required: ({ email }: { readonly email: string }) => email.includes('must-enrol'),
   },
   passkeys: { rpName: 'Notes' },
+  oidc: { providers: [{ id: 'idp', issuer: 'http://localhost:1', clientId: 'notes' }] },
   apiKeys: { scopes: ['notes:read'] },
   magicLink: {},
 } satisfies Record<FlowName, object>;

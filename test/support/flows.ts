@@ -34,7 +34,7 @@ export const MAIL = {
       email_change: '/confirm-email',
       email_changed: '/revert-email',
     },
-    timeout: seconds(2),
+    timeout: seconds(0.5),
   },
 } satisfies Partial<AuthOptions> & AuthModuleExtras;
 

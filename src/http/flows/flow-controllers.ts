@@ -5,10 +5,12 @@ import { ApiKeyController } from './api-key.controller.js';
 import { EmailChangeController } from './email-change.controller.js';
 import { EmailCodeController } from './email-code.controller.js';
 import { MagicLinkController } from './magic-link.controller.js';
+import { OidcController } from './oidc.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
 import { PasskeyController } from './passkey.controller.js';
 import { RegistrationController } from './registration.controller.js';
 import { StepUpController } from './step-up.controller.js';
+import { StepUpOidcController } from './step-up-oidc.controller.js';
 import { StepUpPasskeyController } from './step-up-passkey.controller.js';
 import { PasswordResetController } from './password-reset.controller.js';
 import { TrustedBrowserController } from './trusted-browser.controller.js';
@@ -24,6 +26,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type | readonly Type[]>>> =
   stepUp: StepUpController,
   twoFactor: [TwoFactorController, EmailCodeController, TrustedBrowserController],
   passkeys: PasskeyController,
+  oidc: OidcController,
   apiKeys: ApiKeyController,
   magicLink: MagicLinkController,
 };
@@ -31,6 +34,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type | readonly Type[]>>> =
 /** The routes that need several flows. */
 const JOINT_CONTROLLERS: readonly { readonly flows: readonly FlowName[]; readonly controller: Type }[] = [
   { flows: ['stepUp', 'passkeys'], controller: StepUpPasskeyController },
+  { flows: ['stepUp', 'oidc'], controller: StepUpOidcController },
 ];
 
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
@@ -45,6 +49,8 @@ export type FlowHandler =
   | keyof EmailCodeController
   | keyof TrustedBrowserController
   | keyof PasskeyController
+  | keyof OidcController
+  | keyof StepUpOidcController
   | keyof StepUpPasskeyController
   | keyof ApiKeyController
   | keyof MagicLinkController;
