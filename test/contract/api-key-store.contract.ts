@@ -37,8 +37,8 @@ export function apiKeyStoreContract(name: string, start: () => Promise<ApiKeySto
         lifetime: days(1),
         ...rest,
       };
-      const { store, within } = current();
-      return { hash, apiKey: await within(() => store.insert(key, { now: NOW, cutoff, max })) };
+      const subject = current();
+      return { hash, apiKey: await subject.within(() => subject.store.insert(key, { now: NOW, cutoff, max })) };
     }
 
     it('finds what was stored, to the microsecond, with its owner', async () => {
