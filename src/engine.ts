@@ -16,6 +16,18 @@ export type { ApiKey, AuthenticatedApiKey, StoredApiKey } from './api-key/api-ke
 export { AuditStore } from './audit/audit.store.js';
 export { AuditLog } from './audit/audit-log.js';
 
+export { OidcService } from './oidc/oidc.service.js';
+export type { OidcOwner, OidcStart, OidcSteppedUp } from './oidc/oidc.service.js';
+export type { OidcAnswer, StartedOidc } from './oidc/oidc-requests.js';
+export type { VerifiedIdentity } from './oidc/verified-identity.js';
+export type {
+  IdentityProvider,
+  OAuth2Profile,
+  OAuth2Provider,
+  OidcClaims,
+  OidcProvider,
+  ProviderDefinition,
+} from './config/oidc-settings.js';
 export { IdentityService } from './oidc/identity.service.js';
 export type { IdentityOwner, LinkedIdentity } from './oidc/identity.service.js';
 export { IdentityStore } from './oidc/identity.store.js';

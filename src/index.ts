@@ -39,6 +39,8 @@ export type {
   StepUpSettings,
 } from './config/flow-settings.js';
 export type { ApiKeyScopes, ApiKeySettings } from './config/api-key-settings.js';
+export type { OidcRequest } from './config/ephemeral-token-settings.js';
+export type { OidcSettings } from './config/oidc-settings.js';
 export type { PasskeySettings } from './config/passkey-settings.js';
 export type {
   BackupCodeSettings,

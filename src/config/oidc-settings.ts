@@ -6,7 +6,7 @@ import { isRecord, type OptionChecker } from './option-checker.js';
 export type OidcClaims = Readonly<Record<string, unknown>>;
 
 /** What providers of both kinds have. */
-interface IdentityProvider {
+export interface IdentityProvider {
   /** Its name in addresses and rows: a small letter, then small letters, digits and dashes, 32 characters at most. */
   readonly id: string;
   /** What a page calls it. Default: the id. */

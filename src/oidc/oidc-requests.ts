@@ -111,9 +111,9 @@ export class OidcRequests {
   private async spend(state: string, browsers: readonly string[]) {
     for (const browser of browsers) {
       const binding = sha256Hex(browser);
-      // Or each other value of the cookie would be told as a refusal.
-      if (await this.tokens.peek('oidc_state', state, binding))
-        return this.tokens.consume('oidc_state', state, binding);
+      // Or each other value of the cookie would be told as a refusal; and one of the application's own is its to spend.
+      const held = await this.tokens.peek('oidc_state', state, binding);
+      if (held?.request) return this.tokens.consume('oidc_state', state, binding);
     }
     this.events.emit({ type: 'token.refused', at: this.clock.now(), tokenType: 'oidc_state' });
     return null;

@@ -125,7 +125,7 @@ export class OidcService {
    * Begins a step-up of this session: its user has to prove at the provider again who they are.
    *
    * @throws {AuthError} `IDENTITY_NOT_FOUND` if the user has no identity there.
-   * @throws {AuthError} `UNSUPPORTED` if it is a provider of plain OAuth 2, which cannot say when that was.
+   * @throws {AuthError} `PROVIDER_NOT_FOUND` also for a provider of plain OAuth 2, which cannot say when that was.
    * @throws {AuthError} as `begin`.
    */
   async beginStepUp(
@@ -136,7 +136,7 @@ export class OidcService {
     const definition = this.requests.providerOf(provider);
     if ('profile' in definition) {
       const message = `The provider '${provider}' cannot say when its user has proved who they are: only OpenID Connect can.`;
-      throw new AuthError('UNSUPPORTED', message, { operation: 'beginStepUp' });
+      throw new AuthError('PROVIDER_NOT_FOUND', message, {});
     }
     const own = await this.identities.listByUser(user.id);
     if (!own.some((identity) => identity.provider === provider)) throw notFound();
@@ -227,7 +227,8 @@ export class OidcService {
     return this.judged(context.ip ?? null, async () => {
       const bindings = verifier === undefined ? browsers.map(exchangeOfBrowser) : [challengeOfVerifier(verifier)];
       for (const binding of bindings) {
-        if (!(await this.tokens.peek('oidc_exchange', token, binding))) continue;
+        const held = await this.tokens.peek('oidc_exchange', token, binding);
+        if (!held?.proved || !held.firstFactor) continue;
         const work = async () => {
           const spent = await this.tokens.consume('oidc_exchange', token, binding);
           if (!spent?.proved || !spent.firstFactor) throw expired();

@@ -24,12 +24,25 @@ export type TokenKinds = ReadonlyMap<string, (t: TestApp, of: IssuedFor) => Prom
 
 type Type = keyof typeof BUILT_IN;
 
+/** One that does not answer. */
+export const PROVIDER = { provider: 'idp', issuer: 'http://localhost:1' };
+
 /** The types whose tokens are for one of several purposes, each of which is a kind of its own. */
 const PURPOSES: { [T in Type]?: Record<string, (of: IssuedFor) => Partial<EphemeralTokenFields[T]>> } = {
   pre_auth: {
     'of a login by the application itself': () => ({}),
     'a second factor is due': ({ user }) => heldLogin(user, {}),
     'a factor must be enrolled': ({ user }) => heldLogin(user, { mustEnrol: true }),
+  },
+  oidc_state: {
+    'of a login by the application itself': () => ({}),
+    'of a login': () => ({
+      request: { ...PROVIDER, intent: 'login', redirectUri: 'https://app.example.com/', startedAt: 0 },
+    }),
+  },
+  oidc_exchange: {
+    'of a login by the application itself': () => ({}),
+    'of a login': ({ user }) => heldLogin(user, { proofs: ['oidc'] }),
   },
   passkey_assert: {
     'for a login': () => ({ purpose: 'login' }),

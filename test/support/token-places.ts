@@ -2,11 +2,12 @@ import { PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { sha256Hex } from '../../src/crypto/hash.js';
+import { exchangeOfBrowser } from '../../src/oidc/oidc-requests.js';
 import { createUser, PASSWORD, type TestApp } from './app.js';
 import { SoftwareAuthenticator } from './authenticator.js';
 import { mailCodesTo, SESSION, TRUSTED } from './mailed-codes.js';
 import { ORIGIN, PasskeyClient } from './passkeys.js';
-import { sessionCookie } from './token-kinds.js';
+import { PROVIDER, sessionCookie } from './token-kinds.js';
 import { cookiesIn, enrol } from './two-factor.js';
 
 const NEXT = 'a brand new passphrase';
@@ -43,6 +44,7 @@ export interface TokenPlace {
 const browser = () => Promise.resolve(sha256Hex(BROWSER));
 const handle = async ({ t, cookies }: Presenter): Promise<string> =>
   (await request(t.url).get('/auth/session').set('Cookie', cookies).expect(200)).body.session.handle as string;
+const LOGIN_EXPIRED = '401 LOGIN_EXPIRED';
 const INVALID_LINK = '400 INVALID_LINK';
 const FACTOR_REFUSED = '401 SECOND_FACTOR_REFUSED';
 const TOO_LONG = '422 INVALID_INPUT';
@@ -165,6 +167,27 @@ export const TOKEN_PLACES: Readonly<Record<string, TokenPlace>> = {
     present: ({ post, passkey }, challenge) =>
       post('step-up', { method: 'passkey', response: passkey.use({ challenge, rpId: RP_ID }) }),
   },
+  'GET oidc/{provider}/callback state': {
+    takes: '`oidc_state`, of a login',
+    refused: LOGIN_EXPIRED,
+    boundTo: browser,
+    present: async ({ t, cookies }, state) => {
+      const path = `/auth/oidc/${PROVIDER.provider}/callback`;
+      const answer = await request(t.url).get(path).query({ state, code: 'c' }).set('Cookie', cookies);
+      const { searchParams } = new URL(answer.get('Location')!, ORIGIN);
+      // That the provider was asked, which does not answer, shows that it was one.
+      const isOne = searchParams.get('error') === 'PROVIDER_FAILED';
+      return { status: isOne ? 200 : 401, body: isOne ? {} : { code: searchParams.get('error') } } as Response;
+    },
+  },
+  'POST oidc/exchange token': {
+    takes: '`oidc_exchange`, of a login',
+    refused: LOGIN_EXPIRED,
+    refusedJwt: TOO_LONG,
+    isPlain: true,
+    boundTo: () => Promise.resolve(exchangeOfBrowser(BROWSER)),
+    present: ({ post }, token) => post('oidc/exchange', { token }),
+  },
   [`POST login Cookie: ${TRUSTED}`]: {
     takes: '`trusted_browser`',
     refused: '200 second_factor',
@@ -199,7 +222,7 @@ export async function presenterOf(t: TestApp, { isPlain = false }: Pick<TokenPla
     user = (await t.app.get(PostgresUserDirectory).findById(user.id))!;
   }
   const session = await signInAs(t.app, user.id, isPlain ? {} : { proofs: ['password', 'passkey-presence'] });
-  const flows = ['2fa', 'passkey', 'register'].map((flow) => `${SESSION}-${flow}=${BROWSER}`);
+  const flows = ['2fa', 'passkey', 'register', 'oidc'].map((flow) => `${SESSION}-${flow}=${BROWSER}`);
   const cookies = [session, ...flows].join('; ');
   const post = async (path: string, body: object, sent = cookies) =>
     request(t.url)

@@ -3,6 +3,7 @@ import type { AuthConfig } from '../../config/auth-config.js';
 import type { HostConfiguration } from '../host.js';
 import { lifetimesOf, spelled, type Aal } from './aal.js';
 import { factorRows, type Row } from './factor-rows.js';
+import { providerRows } from './provider-rows.js';
 import { isCleanupOff } from './option-findings.js';
 
 /** One requirement of OWASP ASVS 5.0 or NIST SP 800-63B-4, and whether this configuration meets it. */
@@ -262,7 +263,8 @@ function guessingRows({ rateLimits, password, ephemeralTokens }: AuthConfig): Ro
   ];
 }
 
-function flowRows({ flows, ephemeralTokens, mail, password, rateLimits }: AuthConfig): Row[] {
+function flowRows(config: AuthConfig): Row[] {
+  const { flows, ephemeralTokens, mail, password, rateLimits } = config;
   const link = ephemeralTokens.get('register')!;
   const changes = [
     flows.passkeys,
@@ -271,6 +273,7 @@ function flowRows({ flows, ephemeralTokens, mail, password, rateLimits }: AuthCo
     flows.emailChange,
     flows.accountDeletion,
     flows.apiKeys,
+    flows.oidc,
   ];
   const asks = [flows.registration, flows.passwordReset, flows.emailChange].some((flow) => flow !== undefined);
   const { mail_ip: address, mail_network: network, password_change: guesses } = rateLimits.policies;
@@ -334,6 +337,7 @@ function flowRows({ flows, ephemeralTokens, mail, password, rateLimits }: AuthCo
         ] satisfies Row[])
       : []),
     ...(flows.apiKeys ? ofKeys : []),
+    ...providerRows(config),
     ...(changes.some((flow) => flow !== undefined)
       ? ([
           [

@@ -158,7 +158,7 @@ export class OidcController {
       this.redirects.redirect(response, await this.complete(request, response, answer));
     } catch (error) {
       if (!(error instanceof AuthError) || !TOLD.has(error.code)) throw error;
-      this.redirects.redirect(response, `${this.page}?error=${error.code}`);
+      this.redirects.redirect(response, `${this.page()}?error=${error.code}`);
     }
   }
 
@@ -255,10 +255,10 @@ export class OidcController {
 
   /** In the fragment, which goes into no log; the token is nothing without the cookie that has been set. */
   private pendingPage({ status, token, methods }: DueSecondFactor, returnTo: string): string {
-    return withFragment(this.page, { status, token, methods: methods.join(' '), returnTo });
+    return withFragment(this.page(), { status, token, methods: methods.join(' '), returnTo });
   }
 
-  private get page(): string {
+  private page(): string {
     return this.config.flows.oidc!.page ?? this.config.loginPage ?? '/';
   }
 }

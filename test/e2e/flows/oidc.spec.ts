@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { hours, minutes, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { hours, minutes, PostgresUserDirectory, SessionService, type AuthUser } from 'nestjs-latchkey';
 import { MemoryMailer, signInAs, totpOf } from 'nestjs-latchkey/testing';
 import { challengeOfVerifier } from '../../../src/oidc/oidc-requests.js';
 import { createUser, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
@@ -107,7 +107,7 @@ describe.each(PLATFORMS)('logins at providers on %s', (platform) => {
     expect(attempts.filter((answer) => answer.get('Location') === '/')).toHaveLength(1);
     expect(attempts.filter((answer) => answer.get('Location') === expired[1])).toHaveLength(49);
     const { user } = await state(by);
-    expect(await t.db.query(`SELECT FROM sessions WHERE user_id = '${user.id}'`)).toHaveLength(1);
+    expect(await t.app.get(SessionService).listForUser(user.id)).toHaveLength(1);
     const mixed = stub.authorize(await by.start('stub'), claims());
     expect(told(await by.back(mixed.replace('/stub/', '/other/')))).toEqual(expired);
     expect(told(await by.back(mixed))).toEqual(expired);

@@ -9,13 +9,14 @@ import { page } from '../../support/docs.js';
 import { MAIL } from '../../support/flows.js';
 import { bodyFieldsOf, emptyDocument, operationsOf, type Document } from '../../support/openapi.js';
 import { PASSKEYS } from '../../support/passkeys.js';
-import { tokenKinds } from '../../support/token-kinds.js';
+import { PROVIDER, tokenKinds } from '../../support/token-kinds.js';
 import { presenterOf, TOKEN_PLACES, type TokenPlace } from '../../support/token-places.js';
 
 /** Those that need more than their name. */
 const SETTINGS: Record<string, object> = {
   twoFactor: { totp: {}, backupCodes: {}, emailCode: {}, trustedBrowsers: days(30) },
   passkeys: PASSKEYS.flows.passkeys,
+  oidc: { providers: [{ id: PROVIDER.provider, issuer: PROVIDER.issuer, clientId: 'notes' }] },
   apiKeys: { scopes: ['notes:read'] },
 };
 const LIMITS = ['login_ip', 'mail_ip', 'register_ip', 'passkey_ip', 'password_reset_ip', '2fa_attempt', 'email_send'];
@@ -43,6 +44,12 @@ const NO_TOKENS = new Set([
   'extend',
   'scopes',
   'expiresIn',
+  'returnTo',
+  'exchange',
+  'verifier',
+  'transport',
+  'iss',
+  'error',
 ]);
 
 const DOCS = 'docs/tokens.md';
