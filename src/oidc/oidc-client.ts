@@ -137,6 +137,11 @@ export class OidcClient {
     });
   }
 
+  /** What the provider says of itself (OpenID Connect Discovery 1.0, section 3). */
+  async metadata(provider: OidcProvider): Promise<Metadata> {
+    return this.judged(async () => (await this.configurationOf(provider)).serverMetadata());
+  }
+
   /** Who has logged in, by the parameters with which the browser came back. */
   async identity(
     provider: ProviderDefinition,
