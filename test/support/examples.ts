@@ -25,6 +25,7 @@ const OURS = [
   'testing/index:nestjs-latchkey/testing',
   'engines/redis/index:nestjs-latchkey/redis',
   'openapi/index:nestjs-latchkey/openapi',
+  'oidc/providers/index:nestjs-latchkey/providers',
 ]
   .map((entry) => entry.split(':'))
   .flatMap(([file, name]) =>
