@@ -99,9 +99,11 @@ export class OidcAccounts {
 
   private async decide({ identity, provider }: OidcAnswer, userId: string | null): Promise<LinkingDecision> {
     const { issuer, subject, email } = identity;
-    const found = await this.identities.find(issuer, subject);
+    let found = await this.identities.find(issuer, subject);
     const isUnknown = found === null && userId === null && email !== null;
     const account = isUnknown ? await this.users.findByLogin(normalizeLogin(email)) : null;
+    // Another login may have opened it meanwhile, together with the identity.
+    if (account) found = await this.identities.find(issuer, subject);
     const intent = userId === null ? 'login' : 'link';
     return decideLinking({ intent, userId, ownerId: found?.userId ?? null, identity, account, provider });
   }

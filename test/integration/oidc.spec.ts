@@ -83,7 +83,7 @@ describe('logins at providers', () => {
       expect(heard).toContainEqual(expect.objectContaining({ type: 'login.failed', reason: error, factors: ['oidc'] }));
       stub.tamper({});
       const again = (await by.back(good)).get('Location');
-      // Only an answer without our state, or with two of a parameter, leaves it alone or spends it unseen.
+      // Only an answer without our state leaves it alone.
       expect(again).toBe(/state/.test(name) ? '/' : '/login?error=LOGIN_EXPIRED');
     },
   );
