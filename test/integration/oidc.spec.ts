@@ -15,10 +15,14 @@ async function startOAuth2(): Promise<{ url: string; asked: string[]; close: () 
     const json = (body: unknown, status = 200) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     asked.push(`${request.method} ${request.url}`);
-    if (request.url === '/moved') return void response.writeHead(302, { location: '/me' }).end();
+    if (request.url === '/moved') {
+      response.writeHead(302, { location: '/me' }).end();
+      return;
+    }
     if (request.url === '/me') {
       const [, code] = (request.headers.authorization ?? '').split('Bearer token-of-');
-      return void json({ id: code, email: `${code}@example.com` });
+      json({ id: code, email: `${code}@example.com` });
+      return;
     }
     let body = '';
     request.on('data', (chunk: Buffer) => (body += String(chunk)));

@@ -31,9 +31,8 @@ describe.each(PLATFORMS)('the document of %s, logins at providers', (platform) =
     body: object = {},
     headers: Record<string, string> = {},
   ): Promise<Response> {
-    const asked = request(t.url)
-      [method](`/auth/${path}`)
-      .set({ ...(by.header && { Cookie: by.header }), ...headers });
+    const agent = request(t.url);
+    const asked = agent[method](`/auth/${path}`).set({ ...(by.header && { Cookie: by.header }), ...headers });
     const answer = await (method === 'post' ? asked.send(body) : asked);
     expect(checker.mistakes(method, `/auth/${path.split('?')[0]}`, body, answer)).toEqual([]);
     return answer;
