@@ -17,6 +17,7 @@ import { createUser, NO_LOGIN_LIMITS, PASSWORD, type TestApp } from '../support/
 import { MAIL } from '../support/flows.js';
 import { cookiesOf, FLOW_COOKIE } from '../support/registration.js';
 import { factorVisitsOf } from './factor-routes.js';
+import { providerVisitsOf } from './provider-routes.js';
 import type { Visit } from './public-routes.js';
 
 const NEW_PASSWORD = 'another horse battery';
@@ -81,6 +82,7 @@ export const WITH_FLOWS: Partial<AuthOptions> & AuthModuleExtras = {
           'password_reset_send',
           '2fa_attempt',
           'passkey_ip',
+          'oidc_start_ip',
         ].map((event) => [event, unlimited]),
       ),
     },
@@ -257,6 +259,7 @@ export async function flowVisitsOf(t: TestApp, name: string): Promise<Visit[]> {
       async (answer) => isIn(sessionIn(answer)),
     ),
     ...(await factorVisitsOf(t, name, mails)),
+    ...(await providerVisitsOf(t, name)),
   ];
 }
 
