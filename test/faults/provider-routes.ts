@@ -53,6 +53,10 @@ export async function providerVisitsOf(t: TestApp, name: string): Promise<Visit[
   return [
     nothing('GET oidc', 200, () => send('get', 'oidc')),
     nothing('GET oidc/:provider/callback', 303, () => send('get', 'oidc/idp/callback')),
+    nothing('POST oidc/:provider/logout', 200, () => send('post', 'oidc/idp/logout', '', {})),
+    nothing('POST oidc/:provider/backchannel-logout', 502, () =>
+      send('post', 'oidc/idp/backchannel-logout', '', { logout_token: 'x' }),
+    ),
     nothing('POST oidc/:provider/callback', 303, () => send('post', 'oidc/idp/callback', '', {})),
     {
       name: 'POST oidc/:provider/start',
