@@ -34,17 +34,17 @@ interface OpenIdClient {
     metadata: object,
     authentication: unknown,
   ) => Configuration;
-  discovery(
+  readonly discovery: (
     issuer: URL,
     clientId: string,
     metadata: object,
     authentication: unknown,
     options: object,
-  ): Promise<Configuration>;
+  ) => Promise<Configuration>;
   ClientSecretBasic(secret: string): unknown;
   ClientSecretPost(secret: string): unknown;
   None(): unknown;
-  allowInsecureRequests(configuration: Configuration): void;
+  readonly allowInsecureRequests: (configuration: Configuration) => void;
   enableNonRepudiationChecks(configuration: Configuration): void;
   setJwksCache(configuration: Configuration, cache: object): void;
   getJwksCache(configuration: Configuration): object | undefined;

@@ -29,7 +29,7 @@ describe.each(PLATFORMS)('logouts at a provider on %s', (platform) => {
       backchannelLogoutUri: `${ORIGIN}/auth/oidc/real/backchannel-logout`,
       fetch: (url: string | URL, options: RequestInit) => {
         const { pathname } = new URL(url);
-        return fetch(`${backchannel.url}${pathname}`, { ...options, dispatcher: undefined } as RequestInit);
+        return fetch(`${backchannel.url}${pathname}`, options);
       },
     });
     const providers = [
@@ -99,7 +99,7 @@ describe.each(PLATFORMS)('logouts at a provider on %s', (platform) => {
       client_id: 'notes',
       post_logout_redirect_uri: `${ORIGIN}/goodbye`,
     });
-    expect(answer.get('Set-Cookie')!.some((set) => /^__Host-session=;/.test(set))).toBe(true);
+    expect(answer.get('Set-Cookie')!.some((set) => set.startsWith('__Host-session=;'))).toBe(true);
     expect(await isLive(cookie)).toBe(false);
   });
 
