@@ -30,7 +30,7 @@ const LIFETIME = minutes(5);
  *
  * @example
  * ```ts
- * apple({ clientId: 'com.example.web', teamId, keyId, privateKey: process.env.APPLE_KEY!, signUp: true });
+ * apple({ clientId: 'com.example.web', teamId, keyId, privateKey: process.env['APPLE_KEY']!, signUp: true });
  * ```
  */
 export function apple({

@@ -19,7 +19,7 @@ const DiscordUser = z.object({
  *
  * @example
  * ```ts
- * flows: { oidc: { providers: [github({ clientId, clientSecret, signUp: true })] } },
+ * github({ clientId, clientSecret, signUp: true });
  * ```
  */
 export function github(settings: ProviderSettings): OAuth2Provider {
@@ -57,7 +57,7 @@ async function gitHubProfile(get: (url: string) => Promise<unknown>): Promise<OA
  *
  * @example
  * ```ts
- * flows: { oidc: { providers: [discord({ clientId, clientSecret })] } },
+ * discord({ clientId, clientSecret });
  * ```
  */
 export function discord(settings: ProviderSettings): OAuth2Provider {

@@ -7,7 +7,7 @@ import { withSettings, type OpenIdSettings } from './provider-settings.js';
  *
  * @example
  * ```ts
- * flows: { oidc: { providers: [google({ clientId, clientSecret, signUp: true })] } },
+ * google({ clientId, clientSecret, signUp: true });
  * ```
  */
 export function google(settings: OpenIdSettings): OidcProvider {
