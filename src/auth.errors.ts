@@ -70,6 +70,8 @@ export interface AuthErrorFacts {
   PROVIDER_REFUSED: Record<never, never>;
   /** The provider did not answer, or what it answered is not valid. Nobody is logged in. */
   PROVIDER_FAILED: { provider: string };
+  /** A logout token of a provider that is not what it has to be, is too old, or was used. Nothing has ended. */
+  LOGOUT_TOKEN_REFUSED: Record<never, never>;
   /** There is an account with the address of this identity: its owner logs in as before, and then links it. */
   ACCOUNT_EXISTS: Record<never, never>;
   /** No account is linked with this identity, and none is opened for it. */
@@ -162,6 +164,7 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   LOGIN_EXPIRED: { status: 401, message: 'The login has expired. Begin again.' },
   PROVIDER_REFUSED: { status: 401, message: 'You were not logged in there.' },
   PROVIDER_FAILED: { status: 502, message: 'The provider did not answer as it should. Try again later.' },
+  LOGOUT_TOKEN_REFUSED: { status: 400, message: 'The logout token is not valid.' },
   ACCOUNT_EXISTS: { status: 409, message: 'You have an account already. Log in as before, then link it.' },
   NO_ACCOUNT: { status: 403, message: 'There is no account for this login.' },
   EMAIL_NOT_VERIFIED: { status: 403, message: 'The provider has not verified your e-mail address.' },

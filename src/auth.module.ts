@@ -59,6 +59,7 @@ import { IdentityStore } from './oidc/identity.store.js';
 import { IdentityWayIn } from './oidc/identity.way-in.js';
 import { OidcAccounts } from './oidc/oidc-accounts.js';
 import { OidcClient } from './oidc/oidc-client.js';
+import { OidcLogoutService } from './oidc/oidc-logout.service.js';
 import { OidcRequests } from './oidc/oidc-requests.js';
 import { OidcService } from './oidc/oidc.service.js';
 import { PasskeyAssertions } from './passkey/passkey-assertions.js';
@@ -519,6 +520,7 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
     },
     { provide: IdentityStore, useClass: PostgresIdentityStore },
     IdentityService,
+    OidcLogoutService,
     OidcRequests,
     OidcAccounts,
     OidcService,

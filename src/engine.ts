@@ -30,6 +30,7 @@ export type {
 } from './config/oidc-settings.js';
 export { IdentityService } from './oidc/identity.service.js';
 export type { IdentityOwner, LinkedIdentity } from './oidc/identity.service.js';
+export { OidcLogoutService } from './oidc/oidc-logout.service.js';
 export { IdentityStore } from './oidc/identity.store.js';
 export type { NewIdentity, StoredIdentity } from './oidc/identity.store.js';
 export { PostgresIdentityStore } from './engines/postgres/postgres-identity.store.js';

@@ -4,6 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as testingApi from 'nestjs-latchkey/testing';
 import * as engineApi from 'nestjs-latchkey/engine';
 import * as openapiApi from 'nestjs-latchkey/openapi';
+import * as providersApi from 'nestjs-latchkey/providers';
 import * as redisApi from 'nestjs-latchkey/redis';
 import * as api from 'nestjs-latchkey';
 
@@ -175,6 +176,7 @@ describe('architecture', () => {
       'nestjs-latchkey': purposes('index.ts', api),
       'nestjs-latchkey/engine': purposes('engine.ts', engineApi),
       'nestjs-latchkey/openapi': purposes('openapi/index.ts', openapiApi),
+      'nestjs-latchkey/providers': purposes('oidc/providers/index.ts', providersApi),
       'nestjs-latchkey/redis': purposes('engines/redis/index.ts', redisApi),
       'nestjs-latchkey/testing': purposes('testing/index.ts', testingApi),
     };

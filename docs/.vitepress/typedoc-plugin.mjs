@@ -7,6 +7,7 @@ const NAMES = new Map([
   ['testing', 'nestjs-latchkey/testing'],
   ['engines/redis', 'nestjs-latchkey/redis'],
   ['openapi', 'nestjs-latchkey/openapi'],
+  ['oidc/providers', 'nestjs-latchkey/providers'],
 ]);
 
 /** Entries get the names of imports. A constructor without a comment is one that only the injector calls. */

@@ -30,6 +30,11 @@ export class OidcRedirects {
   /** A form is sent there (303), a script gets the address. */
   leave(request: AuthRequest, response: object, { url, browser }: StartedOidc): void {
     this.writer.add(response, this.cookie.add(OIDC_FLOW, browser, headerOf(request, 'cookie')));
+    this.show(request, response, url);
+  }
+
+  /** As `leave`, with nothing that ties the browser to an answer. */
+  show(request: AuthRequest, response: object, url: string): void {
     if (headerOf(request, 'accept')?.includes('text/html')) this.redirect(response, url);
     else this.adapterHost.httpAdapter.reply(response, { url }, 200);
   }

@@ -93,15 +93,17 @@ export class OidcAccounts {
       case 'create':
         return this.create(answer, ip);
       default:
-        throw refusalOf(decision);
+        throw refusalOf(decision, answer);
     }
   }
 
   private async decide({ identity, provider }: OidcAnswer, userId: string | null): Promise<LinkingDecision> {
     const { issuer, subject, email } = identity;
-    const found = await this.identities.find(issuer, subject);
+    let found = await this.identities.find(issuer, subject);
     const isUnknown = found === null && userId === null && email !== null;
     const account = isUnknown ? await this.users.findByLogin(normalizeLogin(email)) : null;
+    // Another login may have opened it meanwhile, together with the identity.
+    if (account) found = await this.identities.find(issuer, subject);
     const intent = userId === null ? 'login' : 'link';
     return decideLinking({ intent, userId, ownerId: found?.userId ?? null, identity, account, provider });
   }
@@ -149,8 +151,14 @@ function firstFactorOf({ identity }: OidcAnswer, user: AuthUser, now: number): F
   };
 }
 
-function refusalOf(decision: LinkingDecision): AuthError {
-  const code: AuthErrorCode = decision.kind === 'refuse' ? decision.code : 'EMAIL_NOT_VERIFIED';
+/**
+ * That there is an account is told only to somebody whose mailbox the provider has verified: anybody can write the address
+ * of somebody else into an account of theirs.
+ */
+function refusalOf(decision: LinkingDecision, { identity, provider }: OidcAnswer): AuthError {
+  const isUnproved = !identity.emailVerified && provider.signUp === true && identity.email !== null;
+  const isTold = decision.kind === 'refuse' && (decision.code !== 'ACCOUNT_EXISTS' || identity.emailVerified);
+  const code: AuthErrorCode = isTold ? decision.code : isUnproved ? 'EMAIL_NOT_VERIFIED' : 'NO_ACCOUNT';
   switch (code) {
     case 'ACCOUNT_EXISTS':
       return new AuthError(code, 'There is an account with this address: its owner logs in, and then links this.', {});

@@ -34,17 +34,17 @@ interface OpenIdClient {
     metadata: object,
     authentication: unknown,
   ) => Configuration;
-  discovery(
+  readonly discovery: (
     issuer: URL,
     clientId: string,
     metadata: object,
     authentication: unknown,
     options: object,
-  ): Promise<Configuration>;
+  ) => Promise<Configuration>;
   ClientSecretBasic(secret: string): unknown;
   ClientSecretPost(secret: string): unknown;
   None(): unknown;
-  allowInsecureRequests(configuration: Configuration): void;
+  readonly allowInsecureRequests: (configuration: Configuration) => void;
   enableNonRepudiationChecks(configuration: Configuration): void;
   setJwksCache(configuration: Configuration, cache: object): void;
   getJwksCache(configuration: Configuration): object | undefined;
@@ -135,6 +135,11 @@ export class OidcClient {
       });
       return url.href;
     });
+  }
+
+  /** What the provider says of itself (OpenID Connect Discovery 1.0, section 3). */
+  async metadata(provider: OidcProvider): Promise<Metadata> {
+    return this.judged(async () => (await this.configurationOf(provider)).serverMetadata());
   }
 
   /** Who has logged in, by the parameters with which the browser came back. */

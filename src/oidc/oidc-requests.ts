@@ -98,8 +98,8 @@ export class OidcRequests {
   async finish(id: string, parameters: URLSearchParams, browsers: readonly string[]): Promise<OidcAnswer> {
     const provider = this.providerOf(id);
     const answer = onlyOurs(parameters);
-    const state = answer?.get('state') ?? '';
-    const spent = await this.spend(state, browsers);
+    const [state = '', ...others] = parameters.getAll('state');
+    const spent = others.length > 0 ? null : await this.spend(state, browsers);
     // One of another provider is spent too: somebody has mixed them up (RFC 9700, section 4.4).
     if (!answer || !spent?.request || !isOf(provider, spent.request)) throw expired();
     const { nonce, codeVerifier, request } = spent;

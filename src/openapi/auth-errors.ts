@@ -98,6 +98,10 @@ export function errorsOf({ takesJwts, asksSecondFactor }: RouteFacts) {
       ...errorAnswer('PROVIDER_FAILED'),
       description: 'The provider did not answer, or not as it should.',
     },
+    AuthLogoutTokenRefused: {
+      ...errorAnswer('LOGOUT_TOKEN_REFUSED'),
+      description: 'The logout token is not what it has to be, is too old, or was used.',
+    },
     AuthLoginExpired: {
       ...errorAnswer('LOGIN_EXPIRED', 'INVALID_CREDENTIALS'),
       description: "The token is unknown, spent, expired or another browser's, or the account is disabled.",

@@ -126,6 +126,7 @@ const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set([
   ...WITHOUT_SESSION,
   'AuthInvalidCredentials',
   'AuthSecondFactorRefused',
+  'AuthLoginExpired',
 ]);
 /** RFC 9470: what is asked for stands beside the scheme. */
 const ASKS_FOR_MORE: ReadonlySet<ErrorName> = new Set(['AuthNotFresh', 'AuthPasswordRefused', 'AuthEnrolmentRefused']);

@@ -31,6 +31,7 @@ import { ApiKeyBody } from '../http/flows/api-key.controller.js';
 import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller.js';
 import { SecondFactorBody, SecondFactorRequestBody } from '../http/flows/second-factor.controller.js';
 import { OidcExchangeBody, OidcReturnBody, OidcStartBody } from '../http/flows/oidc.controller.js';
+import { OidcLogoutBody } from '../http/flows/oidc-logout.controller.js';
 import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
 import { MagicLinkBody, MagicLinkConfirmationBody } from '../http/flows/magic-link.controller.js';
 import {
@@ -85,6 +86,7 @@ export const BODIES = {
   AuthHeldLogin: () => HeldLoginBody,
   AuthProviderLogin: () => OidcStartBody,
   AuthProviderReturn: () => OidcReturnBody,
+  AuthProviderLogout: () => OidcLogoutBody,
   AuthProviderExchange: () => OidcExchangeBody,
   AuthApiKeyRequest: () => ApiKeyBody,
 };

@@ -99,6 +99,38 @@ export const oidcPaths = {
     answer: 'AuthProviderSession',
     errors: ['AuthLoginExpired', 'AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthUnavailable'],
   },
+  logOutAtProvider: {
+    id: 'authProviderLogout',
+    summary: 'Log out here and at the provider',
+    description:
+      'Ends the session of every credential that was sent, and answers where the browser goes to log out at the provider too. Idempotent.',
+    session: 'none',
+    cookie: 'set',
+    takes: 'AuthProviderReturn',
+    done: 'The address of the page of the provider, or of this application if the provider has none.',
+    answer: 'AuthProviderAddress',
+    leads: LEADS,
+    errors: ['AuthCrossOrigin', 'AuthProviderNotFound', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthUnavailable'],
+  },
+  backChannelLogout: {
+    id: 'authProviderBackChannelLogout',
+    summary: 'A provider tells of a logout there',
+    description:
+      'For the provider, not for a browser: ends the sessions of the user that were begun at a provider (OpenID Connect Back-Channel Logout 1.0).',
+    session: 'none',
+    cookie: 'none',
+    takes: 'AuthProviderLogout',
+    done: 'The sessions have ended.',
+    answer: 'AuthDone',
+    errors: [
+      'AuthLogoutTokenRefused',
+      'AuthProviderNotFound',
+      'AuthBodyTooLarge',
+      'AuthInvalidInput',
+      'AuthProviderFailed',
+      'AuthUnavailable',
+    ],
+  },
   listIdentities: {
     id: 'authIdentities',
     summary: "The user's identities",

@@ -18,6 +18,7 @@ import { MAIL } from '../support/flows.js';
 import { LINK_COOKIE } from '../support/magic-link.js';
 import { cookiesOf, FLOW_COOKIE } from '../support/registration.js';
 import { factorVisitsOf } from './factor-routes.js';
+import { providerVisitsOf } from './provider-routes.js';
 import type { Visit } from './public-routes.js';
 
 const NEW_PASSWORD = 'another horse battery';
@@ -83,6 +84,7 @@ export const WITH_FLOWS: Partial<AuthOptions> & AuthModuleExtras = {
           'password_reset_send',
           '2fa_attempt',
           'passkey_ip',
+          'oidc_start_ip',
         ].map((event) => [event, unlimited]),
       ),
     },
@@ -271,6 +273,7 @@ export async function flowVisitsOf(t: TestApp, name: string): Promise<Visit[]> {
       async (answer) => isIn(sessionIn(answer)),
     ),
     ...(await factorVisitsOf(t, name, mails)),
+    ...(await providerVisitsOf(t, name)),
   ];
 }
 

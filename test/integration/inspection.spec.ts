@@ -34,6 +34,7 @@ class HangingMailer extends root.Mailer {
 const CANARY = 'canary-secret-that-nobody-may-ever-see-0123456789';
 const PREVIOUS = 'canary-of-before-that-nobody-may-ever-see-0123456789';
 const REDIS_PASSWORD = 'canary-password-of-redis';
+const PROVIDER_SECRET = 'the-secret-between-us-and-a-provider';
 
 /** All that can be asked for. */
 const EVERYTHING: InspectOptions = {
@@ -66,7 +67,7 @@ let providers: [name: string, instance: object][];
 beforeAll(async () => {
   db = await createTestDatabase();
   const { password } = new URL(db.url);
-  secrets = [CANARY, PREVIOUS, password, REDIS_PASSWORD];
+  secrets = [CANARY, PREVIOUS, password, REDIS_PASSWORD, PROVIDER_SECRET];
   t = await startTestApp({
     url: db.url,
     auth: {
@@ -85,6 +86,11 @@ beforeAll(async () => {
         apiKeys: { scopes: ['notes:read'] },
         twoFactor: { totp: {}, backupCodes: {}, emailCode: {}, trustedBrowsers: root.days(30) },
         passkeys: { rpName: 'Notes' },
+        oidc: {
+          providers: [
+            { id: 'idp', issuer: 'https://idp.example.com', clientId: 'notes', clientSecret: PROVIDER_SECRET },
+          ],
+        },
       },
       secondFactors: [NoFactor],
     },

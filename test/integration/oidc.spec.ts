@@ -15,10 +15,14 @@ async function startOAuth2(): Promise<{ url: string; asked: string[]; close: () 
     const json = (body: unknown, status = 200) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     asked.push(`${request.method} ${request.url}`);
-    if (request.url === '/moved') return void response.writeHead(302, { location: '/me' }).end();
+    if (request.url === '/moved') {
+      response.writeHead(302, { location: '/me' }).end();
+      return;
+    }
     if (request.url === '/me') {
       const [, code] = (request.headers.authorization ?? '').split('Bearer token-of-');
-      return void json({ id: code, email: `${code}@example.com` });
+      json({ id: code, email: `${code}@example.com` });
+      return;
     }
     let body = '';
     request.on('data', (chunk: Buffer) => (body += String(chunk)));
@@ -83,7 +87,7 @@ describe('logins at providers', () => {
       expect(heard).toContainEqual(expect.objectContaining({ type: 'login.failed', reason: error, factors: ['oidc'] }));
       stub.tamper({});
       const again = (await by.back(good)).get('Location');
-      // Only an answer without our state, or with two of a parameter, leaves it alone or spends it unseen.
+      // Only an answer without our state leaves it alone.
       expect(again).toBe(/state/.test(name) ? '/' : '/login?error=LOGIN_EXPIRED');
     },
   );

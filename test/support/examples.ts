@@ -25,6 +25,7 @@ const OURS = [
   'testing/index:nestjs-latchkey/testing',
   'engines/redis/index:nestjs-latchkey/redis',
   'openapi/index:nestjs-latchkey/openapi',
+  'oidc/providers/index:nestjs-latchkey/providers',
 ]
   .map((entry) => entry.split(':'))
   .flatMap(([file, name]) =>
@@ -83,6 +84,7 @@ declare const apiKeys: import('nestjs-latchkey/engine').ApiKeyService;
 declare const jwtSessions: import('nestjs-latchkey/engine').JwtSessionService;
 declare const accountDeletion: import('nestjs-latchkey/engine').AccountDeletionService;
 declare const passkeys: import('nestjs-latchkey/engine').PasskeyService;
+declare const clientId: string, clientSecret: string, teamId: string, keyId: string, privateKey: string;
 declare const oidc: import('nestjs-latchkey/engine').OidcService;
 declare const redirectUri: string, query: URLSearchParams;
 declare const passkeyLogins: import('nestjs-latchkey/engine').PasskeyLoginService;

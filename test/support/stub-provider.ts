@@ -1,6 +1,7 @@
 import { createHash, createHmac, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 
 type Json = Record<string, unknown>;
 
@@ -55,21 +56,20 @@ export async function startStubProvider({ isKeycloak = false } = {}): Promise<St
     if (tampering.respond?.(path, response)) return;
     const json = (body: unknown, status = 200) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-    if (path.endsWith('/.well-known/openid-configuration')) return void json((tampering.metadata ?? same)(metadata()));
-    if (path.endsWith('/jwks') || path.endsWith('/certs')) return void json({ keys: [jwk] });
-    if (!path.endsWith('/token')) return void json({}, 404);
-    let body = '';
-    request.on('data', (chunk: Buffer) => (body += String(chunk)));
-    request.on('end', () => {
-      const form = new URLSearchParams(body);
-      const code = codes.get(form.get('code') ?? '');
-      codes.delete(form.get('code') ?? '');
-      const verifier = createHash('sha256')
-        .update(form.get('code_verifier') ?? '')
-        .digest('base64url');
-      if (code?.challenge !== verifier) return void json({ error: 'invalid_grant' }, 400);
-      json((tampering.tokens ?? same)({ ...tokensOf(code) }));
-    });
+    if (path.endsWith('/.well-known/openid-configuration')) json((tampering.metadata ?? same)(metadata()));
+    else if (path.endsWith('/jwks') || path.endsWith('/certs')) json({ keys: [jwk] });
+    else if (path.endsWith('/token')) {
+      void text(request).then((body) => {
+        const form = new URLSearchParams(body);
+        const code = codes.get(form.get('code') ?? '');
+        codes.delete(form.get('code') ?? '');
+        const verifier = createHash('sha256')
+          .update(form.get('code_verifier') ?? '')
+          .digest('base64url');
+        if (code?.challenge === verifier) json((tampering.tokens ?? same)({ ...tokensOf(code) }));
+        else json({ error: 'invalid_grant' }, 400);
+      });
+    } else json({}, 404);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}${isKeycloak ? '/realms/notes' : ''}`;
@@ -145,8 +145,8 @@ export interface StubProvider {
 const same = (value: Json): Json => value;
 const without =
   (name: string) =>
-  ({ [name]: _, ...rest }: Json): Json =>
-    rest;
+  (claims: Json): Json =>
+    Object.fromEntries(Object.entries(claims).filter(([key]) => key !== name));
 const withClaims = (more: Json): Tampering => ({ claims: (claims) => ({ ...claims, ...more }) });
 const withHeader = (header: Json, signature: (keys: Keys) => (input: string) => Buffer): Tampering => ({
   signed: (_, keys) => ({ header, signature: signature(keys) }),

@@ -74,7 +74,10 @@ export async function startTestProvider({
     features: {
       devInteractions: { enabled: false },
       backchannelLogout: { enabled: true },
-      rpInitiatedLogout: { enabled: true },
+      rpInitiatedLogout: {
+        enabled: true,
+        logoutSource: (ctx: { body?: string }, form: string) => void (ctx.body = form),
+      },
     },
     findAccount: (_: unknown, accountId: string) => ({ accountId, claims: () => accounts.get(accountId)! }),
     interactions: { url: (_: unknown, { uid }: { uid: string }) => `/interaction/${uid}` },

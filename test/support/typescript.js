@@ -14,6 +14,7 @@ export const ENTRIES = {
   'nestjs-latchkey': 'src/index.ts',
   'nestjs-latchkey/engine': 'src/engine.ts',
   'nestjs-latchkey/openapi': 'src/openapi/index.ts',
+  'nestjs-latchkey/providers': 'src/oidc/providers/index.ts',
   'nestjs-latchkey/redis': 'src/engines/redis/index.ts',
   'nestjs-latchkey/testing': 'src/testing/index.ts',
 };

@@ -6,6 +6,7 @@ import { EmailChangeController } from './email-change.controller.js';
 import { EmailCodeController } from './email-code.controller.js';
 import { MagicLinkController } from './magic-link.controller.js';
 import { OidcController } from './oidc.controller.js';
+import { OidcLogoutController } from './oidc-logout.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
 import { PasskeyController } from './passkey.controller.js';
 import { RegistrationController } from './registration.controller.js';
@@ -26,7 +27,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type | readonly Type[]>>> =
   stepUp: StepUpController,
   twoFactor: [TwoFactorController, EmailCodeController, TrustedBrowserController],
   passkeys: PasskeyController,
-  oidc: OidcController,
+  oidc: [OidcController, OidcLogoutController],
   apiKeys: ApiKeyController,
   magicLink: MagicLinkController,
 };
@@ -50,6 +51,7 @@ export type FlowHandler =
   | keyof TrustedBrowserController
   | keyof PasskeyController
   | keyof OidcController
+  | keyof OidcLogoutController
   | keyof StepUpOidcController
   | keyof StepUpPasskeyController
   | keyof ApiKeyController

@@ -32,6 +32,8 @@ const AUTH: TestAppOptions['auth'] = {
 
 /** The fields and parameters that are no token of ours: what a person types or chooses, and what is read as no secret. */
 const NO_TOKENS = new Set([
+  // Signed by the provider, and of no use anywhere else.
+  'logout_token',
   'email',
   'password',
   'currentPassword',

@@ -1,0 +1,159 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { AuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { isLocalPath } from '../common/local-path.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { isLoopback, isOAuth2, type OidcProvider } from '../config/oidc-settings.js';
+import { sha256Hex } from '../crypto/hash.js';
+import { JwtSessionService } from '../jwt-session/jwt-session.service.js';
+import { AuthTransaction } from '../postgres/auth-transaction.js';
+import { TokenRevocationService } from '../revocation/token-revocation.service.js';
+import { SessionService } from '../session/session.service.js';
+import { IdentityStore } from './identity.store.js';
+import { keyIdOf, readLogoutToken, type Logout } from './logout-token.js';
+import { OidcClient } from './oidc-client.js';
+import { ProviderFault } from './provider-fault.js';
+import { ProviderKeys } from './provider-keys.js';
+
+/**
+ * Logouts that a provider and this application share.
+ *
+ * - The provider tells of a logout there (OpenID Connect Back-Channel Logout 1.0): what the user has begun here by a
+ *   provider ends. Which session there it was (`sid`) is not asked: every one of the account that was begun or stepped up
+ *   at a provider ends. Those that were begun by a password or passkey alone go on.
+ * - The user logs out here, and then at the provider (OpenID Connect RP-Initiated Logout 1.0).
+ *
+ * @example
+ * ```ts
+ * await logouts.end('keycloak', logoutToken); // LOGOUT_TOKEN_REFUSED, or how many sessions have ended
+ * const url = await logouts.urlAt('keycloak', '/goodbye'); // where the browser goes, after its session here has ended
+ * ```
+ */
+@Injectable()
+export class OidcLogoutService {
+  private readonly logger = new Logger('Auth');
+  private readonly keys: ProviderKeys;
+
+  constructor(
+    private readonly client: OidcClient,
+    private readonly identities: IdentityStore,
+    private readonly sessions: SessionService,
+    private readonly jwts: JwtSessionService,
+    private readonly revocation: TokenRevocationService,
+    private readonly transaction: AuthTransaction,
+    private readonly clock: Clock,
+    private readonly config: AuthConfig,
+  ) {
+    this.keys = new ProviderKeys(clock);
+  }
+
+  /**
+   * Ends the sessions of a user that were begun or stepped up at a provider, by the logout token of this one: session JWTs
+   * too, with `jwt.registry`. Of any number of calls with one token, in any number of processes, one ends them, and the
+   * others are refused. A user who has no identity there has nothing to end. Returns how many have ended.
+   *
+   * @throws {AuthError} `PROVIDER_NOT_FOUND` if there is no such provider of OpenID Connect.
+   * @throws {AuthError} `LOGOUT_TOKEN_REFUSED` if the token is not what a logout token of this provider has to be, is older than ten
+   *   minutes, was used, or names no user (`sub`).
+   * @throws {AuthError} `PROVIDER_FAILED` if the provider does not tell its keys: nothing has ended.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer: the same token can be sent again.
+   */
+  async end(provider: string, logoutToken: string): Promise<number> {
+    const definition = this.providerOf(provider);
+    const issuer = await this.issuerOf(definition);
+    const logout = await this.verified(definition, issuer, logoutToken);
+    if (!logout) throw refused();
+    const { subject, jti, staleAt } = logout;
+    const { clientId } = definition;
+    return this.transaction.run(async () => {
+      const name = sha256Hex(`oidc-logout\n${issuer}\n${clientId}\n${jti}`);
+      if (!(await this.revocation.revoke(name, staleAt))) throw refused();
+      const identity = await this.identities.find(issuer, subject);
+      return identity === null ? 0 : this.endOf(identity.userId);
+    });
+  }
+
+  /**
+   * Where the browser goes to log out at the provider too, which sends it on to `returnTo` of this application if that
+   * address is registered there (`post_logout_redirect_uris`). `returnTo` itself, as an address, if the provider has no
+   * such page or does not answer: nobody stays logged in here because of that.
+   *
+   * @throws {AuthError} `PROVIDER_NOT_FOUND` if there is no such provider of OpenID Connect.
+   * @throws {AuthError} `INVALID_INPUT` if `returnTo` is no path of this application.
+   */
+  async urlAt(provider: string, returnTo = '/'): Promise<string> {
+    const definition = this.providerOf(provider);
+    if (!isLocalPath(returnTo)) {
+      throw new AuthError('INVALID_INPUT', 'returnTo must be a path of this application such as /goodbye.', {
+        fields: { returnTo: 'must be a path of this application such as /goodbye' },
+      });
+    }
+    const own = new URL(returnTo, this.config.baseUrl).href;
+    const page = await this.endSessionPage(definition);
+    if (page === null) return own;
+    page.searchParams.set('client_id', definition.clientId);
+    page.searchParams.set('post_logout_redirect_uri', own);
+    return page.href;
+  }
+
+  private async endSessionPage(definition: OidcProvider): Promise<URL | null> {
+    try {
+      const { end_session_endpoint: page } = await this.client.metadata(definition);
+      if (typeof page !== 'string' || !URL.canParse(page)) return null;
+      const url = new URL(page);
+      return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname)) ? url : null;
+    } catch (error) {
+      if (!(error instanceof ProviderFault)) throw error;
+      this.logger.warn(`The provider '${definition.id}' cannot be asked for its page to log out. ${error.message}`);
+      return null;
+    }
+  }
+
+  private async issuerOf(definition: OidcProvider): Promise<string> {
+    return this.answered(definition, async () => (await this.client.metadata(definition)).issuer);
+  }
+
+  private async verified(definition: OidcProvider, issuer: string, token: string): Promise<Logout | null> {
+    const { algorithms = ['RS256'], clientId } = definition;
+    const signedBy = keyIdOf(token);
+    // Before anything is fetched for it.
+    if (!signedBy || !algorithms.includes(signedBy.alg)) return null;
+    const key = await this.answered(definition, async () => {
+      const { jwks_uri: uri } = await this.client.metadata(definition);
+      return typeof uri === 'string' ? this.keys.find(uri, signedBy) : null;
+    });
+    return key && readLogoutToken(token, key, { issuer, clientId, algorithms, now: this.clock.now() });
+  }
+
+  private async answered<T>({ id }: OidcProvider, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      const cause = error instanceof Error ? error : undefined;
+      throw new AuthError('PROVIDER_FAILED', `The provider '${id}' failed.`, { provider: id }, { cause });
+    }
+  }
+
+  private async endOf(userId: string): Promise<number> {
+    let ended = 0;
+    for (const kept of [this.sessions, ...(this.config.jwt.registry ? [this.jwts] : [])]) {
+      for (const { handle, amr } of await kept.listForUser(userId)) {
+        const isOfProvider = amr.some((method) => method === 'oidc' || method === 'oidc-mfa');
+        if (isOfProvider && (await kept.revokeByHandle(userId, handle))) ended++;
+      }
+    }
+    return ended;
+  }
+
+  private providerOf(id: string): OidcProvider {
+    const found = this.config.flows.oidc!.providers.find((provider) => provider.id === id);
+    if (found && !isOAuth2(found)) return found;
+    const message = 'There is no provider of OpenID Connect with this id: see flows.oidc.providers.';
+    throw new AuthError('PROVIDER_NOT_FOUND', message, {});
+  }
+}
+
+function refused(): AuthError {
+  const message = 'The logout token is not valid, or was used: nothing has ended.';
+  return new AuthError('LOGOUT_TOKEN_REFUSED', message, {});
+}

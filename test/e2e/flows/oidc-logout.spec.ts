@@ -1,0 +1,176 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { AuthUser } from 'nestjs-latchkey';
+import { IdentityStore } from 'nestjs-latchkey/engine';
+import { signInAs } from 'nestjs-latchkey/testing';
+import request from 'supertest';
+import { createUser, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
+import { until } from '../../support/heard.js';
+import { identityOf } from '../../support/identities.js';
+import { callbackOf, OidcBrowser, oidcAuth } from '../../support/oidc.js';
+import { ORIGIN } from '../../support/passkeys.js';
+import { startStubProvider, STUB_CLIENT, type StubProvider, type Tampering } from '../../support/stub-provider.js';
+import { startTestProvider, TEST_CLIENT, type TestProvider } from '../../support/test-provider.js';
+
+const EVENTS = { 'http://schemas.openid.net/event/backchannel-logout': {} };
+
+describe.each(PLATFORMS)('logouts at a provider on %s', (platform) => {
+  let t: TestApp;
+  let real: TestProvider;
+  let stub: StubProvider;
+  let ada: AuthUser;
+  /** Where the certified provider calls: the application has a port only later. */
+  const backchannel = { url: '' };
+  beforeAll(async () => {
+    stub = await startStubProvider();
+    real = await startTestProvider({
+      redirectUris: [callbackOf('real')],
+      postLogoutRedirectUris: [`${ORIGIN}/goodbye`],
+      backchannelLogoutUri: `${ORIGIN}/auth/oidc/real/backchannel-logout`,
+      fetch: (url: string | URL, options: RequestInit) => {
+        const { pathname } = new URL(url);
+        return fetch(`${backchannel.url}${pathname}`, options);
+      },
+    });
+    const providers = [
+      { id: 'real', issuer: real.issuer, ...TEST_CLIENT, signUp: true },
+      { id: 'stub', issuer: stub.issuer, ...STUB_CLIENT },
+      {
+        id: 'plain',
+        issuer: 'https://plain.example',
+        clientId: 'notes',
+        authorizationEndpoint: 'https://plain.example/auth',
+        tokenEndpoint: 'https://plain.example/token',
+        profile: () => Promise.reject(new Error('nobody asks')),
+      },
+    ];
+    t = await startTestApp({ platform, auth: oidcAuth(providers), startAt: Date.now() });
+    backchannel.url = t.url;
+  });
+  afterAll(async () => {
+    await t?.close();
+    await Promise.all([real?.close(), stub?.close()]);
+  });
+  beforeEach(async () => {
+    stub.tamper({});
+    ada = await createUser(t.app);
+  });
+
+  const isLive = async (cookie: string) =>
+    (await request(t.url).get('/auth/session').set('Cookie', cookie)).status === 200;
+  const post = (token: unknown, provider = 'stub') =>
+    request(t.url).post(`/auth/oidc/${provider}/backchannel-logout`).type('form').send({ logout_token: token });
+  const logoutOf = (sub: string, more: object = {}) => {
+    const iat = Math.floor(t.clock.now() / 1000);
+    const claims = { iss: stub.issuer, aud: 'notes', iat, exp: iat + 120, jti: randomUUID(), sub, events: EVENTS };
+    return stub.signedBy({ ...claims, ...more });
+  };
+  const linked = async (user: AuthUser) => {
+    const identity = identityOf(user, { provider: 'stub', issuer: stub.issuer });
+    await t.app.get(IdentityStore).add(identity);
+    return identity.subject;
+  };
+
+  it('Back-Channel Logout: a certified provider ends what was begun at it, when its user logs out there', async () => {
+    const sub = randomUUID();
+    const there = real.browserOf({ sub, email: `${sub}@example.com`, email_verified: true });
+    const here = new OidcBrowser(t);
+    await here.back((await there.logIn(await here.start('real'))).url);
+    expect((await here.get('session')).status).toBe(200);
+    const page = await request(t.url).post('/auth/oidc/real/logout').send({ returnTo: '/goodbye' }).expect(200);
+    const { url } = page.body as { url: string };
+    // Without cookies nothing has ended here yet: it is the provider that ends it.
+    expect((await here.get('session')).status).toBe(200);
+    expect(await there.logOut(url)).toBe(`${ORIGIN}/goodbye`);
+    await until(async () => (await here.get('session')).status === 401);
+  });
+
+  it('RP-Initiated Logout: ends the session here, and leads to the page of the provider', async () => {
+    const cookie = await signInAs(t.app, ada.id);
+    const answer = await request(t.url)
+      .post('/auth/oidc/real/logout')
+      .set({ Cookie: cookie, Accept: 'text/html' })
+      .type('form')
+      .send({ returnTo: '/goodbye' });
+    expect(answer.status).toBe(303);
+    const url = new URL(answer.get('Location')!);
+    expect(url.origin).toBe(real.issuer);
+    expect(Object.fromEntries(url.searchParams)).toEqual({
+      client_id: 'notes',
+      post_logout_redirect_uri: `${ORIGIN}/goodbye`,
+    });
+    expect(answer.get('Set-Cookie')!.some((set) => set.startsWith('__Host-session=;'))).toBe(true);
+    expect(await isLive(cookie)).toBe(false);
+  });
+
+  it('RP-Initiated Logout: a provider without such a page, or none at all, does not keep anybody logged in', async () => {
+    const away: Tampering = { respond: (_, response) => Boolean(response.destroy()) };
+    // Before what it says of itself is known.
+    for (const tampering of [away, {}]) {
+      stub.tamper(tampering);
+      const cookie = await signInAs(t.app, ada.id);
+      const logOut = request(t.url).post('/auth/oidc/stub/logout').set('Cookie', cookie).send({});
+      expect((await logOut.expect(200)).body).toEqual({ url: `${ORIGIN}/` });
+      expect(await isLive(cookie)).toBe(false);
+    }
+  });
+
+  it('F20: it leads to no other place', async () => {
+    for (const returnTo of ['https://evil.example', '//evil.example', '/\\evil.example', 'goodbye']) {
+      const answer = await request(t.url).post('/auth/oidc/real/logout').send({ returnTo });
+      expect([returnTo, answer.status]).toEqual([returnTo, 422]);
+    }
+    await request(t.url).post('/auth/oidc/none/logout').send({}).expect(404);
+    const crossSite = { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://evil.example' };
+    await request(t.url).post('/auth/oidc/real/logout').set(crossSite).send({}).expect(403);
+  });
+
+  it('ends the sessions that were begun or stepped up at a provider, and no other', async () => {
+    const subject = await linked(ada);
+    const bob = await createUser(t.app);
+    const begun = await signInAs(t.app, ada.id, { proofs: ['oidc'] });
+    const steppedUp = await signInAs(t.app, ada.id, { proofs: ['password', 'oidc-mfa'] });
+    const byPassword = await signInAs(t.app, ada.id, { proofs: ['password'] });
+    const another = await signInAs(t.app, bob.id, { proofs: ['oidc'] });
+    const answer = await post(logoutOf(subject)).expect(200);
+    expect(answer.get('Cache-Control')).toBe('no-store');
+    expect(await Promise.all([begun, steppedUp, byPassword, another].map(isLive))).toEqual([false, false, true, true]);
+  });
+
+  it('R8: of 50 parallel calls with one token one is taken, and a later session goes on', async () => {
+    const token = logoutOf(await linked(ada));
+    const answers = await Promise.all(Array.from({ length: 50 }, () => post(token)));
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+    expect(answers.filter(({ status }) => status === 400)).toHaveLength(49);
+    const later = await signInAs(t.app, ada.id, { proofs: ['oidc'] });
+    expect((await post(token)).body).toMatchObject({ code: 'LOGOUT_TOKEN_REFUSED' });
+    expect(await isLive(later)).toBe(true);
+  });
+
+  it('refuses what is no logout token of this provider, and nothing ends', async () => {
+    const subject = await linked(ada);
+    const begun = await signInAs(t.app, ada.id, { proofs: ['oidc'] });
+    const refused = [
+      logoutOf(subject, { iss: real.issuer }),
+      logoutOf(subject, { aud: 'else' }),
+      logoutOf(subject, { nonce: 'n' }),
+      logoutOf(subject, { events: {} }),
+      logoutOf(subject, { iat: 1_000, exp: 2_000 }),
+      `${logoutOf(subject).slice(0, -8)}AAAAAAAA`,
+      'x.y.z',
+      '',
+    ];
+    for (const token of refused) expect((await post(token)).status).toBe(400);
+    await post(logoutOf(subject), 'real').expect(400);
+    await post(logoutOf(subject), 'plain').expect(404);
+    await post(logoutOf(subject), 'none').expect(404);
+    await request(t.url).post('/auth/oidc/stub/backchannel-logout').send({}).expect(422);
+    expect(await isLive(begun)).toBe(true);
+    // Of somebody unknown there is nothing to end.
+    await post(logoutOf('nobody')).expect(200);
+    expect(await isLive(begun)).toBe(true);
+    // Negative control: with a member that is unknown here.
+    await post(logoutOf(subject)).send({ more: 'x' }).expect(200);
+    expect(await isLive(begun)).toBe(false);
+  });
+});
