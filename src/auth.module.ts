@@ -16,6 +16,7 @@ import {
   OPTIONS_TYPE,
   type AuthModuleExtras,
 } from './auth.module-definition.js';
+import { ApiKeyAccess } from './api-key/api-key-access.js';
 import { ApiKeyService } from './api-key/api-key.service.js';
 import { ApiKeyStore } from './api-key/api-key.store.js';
 import { CachedApiKeyStore } from './api-key/cached-api-key.store.js';
@@ -36,6 +37,8 @@ import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
 import { HttpSessions } from './http/http-sessions.js';
 import { RequestAuthenticator } from './http/request-authenticator.js';
 import { DatabaseSessionScheme } from './login/database-session.scheme.js';
+import { GRANTED_ACCESS, MailboxProofs, type GrantedAccess } from './login/mailbox-proofs.js';
+import { MailedLinks } from './login/mailed-links.js';
 import { PendingLogins } from './login/pending-logins.js';
 import { EnrolledFactors } from './login/enrolled-factors.js';
 import { FactorProofs } from './login/factor-proofs.js';
@@ -66,7 +69,9 @@ import { PasskeyWayIn } from './passkey/passkey.way-in.js';
 import { WebAuthn } from './passkey/webauthn.js';
 import { PasswordChangeService } from './password/password-change.service.js';
 import { PasswordResetService } from './password/password-reset.service.js';
-import { PasswordWriter } from './password/password-writer.js';
+import { PasswordWriter } from './login/password-writer.js';
+import { MagicLinkService } from './magic-link/magic-link.service.js';
+import { MagicLinkWayIn } from './magic-link/magic-link.way-in.js';
 import { RegistrationService } from './registration/registration.service.js';
 import { AuditLog } from './audit/audit-log.js';
 import { AuditStore } from './audit/audit.store.js';
@@ -423,6 +428,13 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
       inject: [AuthConfig, ...flowFactors.map(({ factor }) => factor), ...secondFactors],
     },
     EnrolledFactors,
+    {
+      provide: GRANTED_ACCESS,
+      useFactory: (...granted: GrantedAccess[]) => granted,
+      inject: named.flatMap((flow) => FLOW_ACCESS[flow] ?? []),
+    },
+    MailboxProofs,
+    MailedLinks,
     FactorProofs,
     StepUpMethods,
     ...waysIn,
@@ -486,7 +498,8 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   emailChange: [EmailChangeService],
   accountDeletion: [AccountDeletionService],
   stepUp: [StepUpService],
-  apiKeys: [ApiKeyService, ApiKeyAuthenticator],
+  apiKeys: [ApiKeyService, ApiKeyAuthenticator, ApiKeyAccess],
+  magicLink: [MagicLinkService],
   passkeys: [
     // After the configuration has found it.
     { provide: WebAuthn, useFactory: () => WebAuthn.load(), inject: [AuthConfig] },
@@ -519,6 +532,9 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   ],
 };
 
+/** What a flow grants beside sessions and factors, which ends when somebody takes the account over: see `MailboxProofs`. */
+const FLOW_ACCESS: Readonly<Partial<Record<FlowName, readonly Type<GrantedAccess>[]>>> = { apiKeys: [ApiKeyAccess] };
+
 /** A second factor that a flow brings, and whether the settings have it. */
 interface FlowFactor {
   readonly factor: Type<SecondFactor>;
@@ -539,6 +555,7 @@ const FLOW_FACTORS: Readonly<Partial<Record<FlowName, readonly FlowFactor[]>>> =
 const FLOW_WAYS_IN: Readonly<Partial<Record<FlowName, readonly Type<WayIn>[]>>> = {
   passkeys: [PasskeyWayIn],
   oidc: [IdentityWayIn],
+  magicLink: [MagicLinkWayIn],
 };
 
 /** The optional packages that these flows are built on and that are not installed. */

@@ -35,6 +35,7 @@ export type {
   NamedFlows,
   PasswordChangeSettings,
   PasswordResetSettings,
+  MagicLinkSettings,
   RegistrationSettings,
   StepUpSettings,
 } from './config/flow-settings.js';
@@ -121,7 +122,7 @@ export type {
 export { PasswordHasher } from './user/password-hasher.js';
 export type { PasswordContext } from './user/password-policy.js';
 export { UserDirectory } from './user/user.directory.js';
-export type { AuthUser, EmailChange, NewAccount } from './user/user.directory.js';
+export type { AuthUser, EmailChange, NewAccount, VerifiedEmail } from './user/user.directory.js';
 export { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 
 export { SessionService } from './session/session.service.js';

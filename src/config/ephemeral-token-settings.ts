@@ -98,13 +98,18 @@ export interface EphemeralTokenFields {
    * gives away neither.
    */
   register: { email: string; passwordHash?: string; codeHash?: string };
+  /**
+   * The mailed link of a login, and where it leads to. `codeHash` is as in `register`.
+   */
+  magic_link: { username: string; account: string; codeHash: string; returnTo?: string };
   /** The mailed link to a new address, for the account that still has the old one. */
   email_change: { username: string; account: string; from: string; to: string };
   /**
    * The link to the old address `from` that takes a change of address back. It belongs to the account with this id,
-   * whatever that is called by now, and outlives its password. `changedAt` is epoch ms.
+   * whatever that is called by now, and outlives its password. `changedAt` is epoch ms. `wasUnproved`: nobody had proved
+   * the old address, so what is older than the change may be somebody else's too.
    */
-  email_revert: { account: string; from: string; changedAt: number };
+  email_revert: { account: string; from: string; changedAt: number; wasUnproved?: boolean };
   /**
    * A secret that was shown to be put into an authenticator, and that no code has proved yet. `challengeId` is the name of
    * the session, or pending login, that asked.
@@ -151,6 +156,8 @@ export class EphemeralTokenSettings {
   readonly trusted_browser: EphemeralTokenRule = { ttl: days(30) };
   /** OWASP ASVS 6.4.1. */
   readonly register: EphemeralTokenRule = { ttl: hours(24), onePerUser: true };
+  /** OWASP ASVS 6.5.5. */
+  readonly magic_link: EphemeralTokenRule = { ttl: minutes(10), onePerUser: true };
   readonly email_change: EphemeralTokenRule = { ttl: hours(1), onePerUser: true };
   readonly email_revert: EphemeralTokenRule = { ttl: days(7) };
   readonly totp_setup: EphemeralTokenRule = { ttl: minutes(10), onePerUser: true, binding: 'challengeId' };

@@ -80,6 +80,7 @@ const COLUMNS = new Map<string, readonly FieldColumn[]>([
   ['trusted_browser', [USERNAME]],
   ['slicer_download', [at('resource', 'nonce')]],
   ['register', [at('email', 'username')]],
+  ['magic_link', [USERNAME]],
   ['email_change', [USERNAME]],
   ['email_revert', [at('account', 'username')]],
   ['totp_setup', [USERNAME, at('challengeId', 'challengeId')]],
@@ -132,6 +133,14 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
       ['to', { isValid: isText }],
     ]),
   ],
+  [
+    'magic_link',
+    new Map([
+      ['account', { isValid: isText }],
+      ['codeHash', { isValid: isText }],
+      ['returnTo', { isValid: isText, optional: true }],
+    ]),
+  ],
   ['passkey_register', new Map([['userHandle', { isValid: isText }]])],
   ['passkey_assert', new Map([['purpose', { isValid: isPasskeyPurpose }]])],
   [
@@ -139,6 +148,7 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
     new Map<string, PayloadField>([
       ['from', { isValid: isText }],
       ['changedAt', { isValid: Number.isFinite }],
+      ['wasUnproved', { isValid: (value) => typeof value === 'boolean', optional: true }],
     ]),
   ],
 ]);

@@ -83,6 +83,7 @@ function partsOf({ listsKinds, asksSecondFactor, takesApiKeys }: RouteFacts): re
 
 export function answerOf(answer: SchemaName, { listsKinds, asksSecondFactor }: RouteFacts): SchemaName {
   if (asksSecondFactor && answer === 'AuthLogin') return 'AuthLoginStep';
+  if (asksSecondFactor && answer === 'AuthMagicLinkLogin') return 'AuthMagicLinkStep';
   if (asksSecondFactor && answer === 'AuthToken') return 'AuthTokenStep';
   if (asksSecondFactor && answer === 'AuthProviderSession') return 'AuthProviderStep';
   return answer === 'AuthSessions' && listsKinds ? 'AuthSessionsOfKind' : answer;

@@ -2,6 +2,7 @@ import { accountPaths } from './account-paths.js';
 import { apiKeyPaths } from './api-key-paths.js';
 import type { Description } from './description.js';
 import { emailCodePaths } from './email-code-paths.js';
+import { magicLinkPaths } from './magic-link-paths.js';
 import type { Handler } from './mounted-routes.js';
 import { oidcPaths } from './oidc-paths.js';
 import { passkeyPaths } from './passkey-paths.js';
@@ -25,4 +26,5 @@ export const authPaths: Readonly<Record<Handler, Description>> = {
   ...passkeyPaths,
   ...oidcPaths,
   ...apiKeyPaths,
+  ...magicLinkPaths,
 };

@@ -7,6 +7,9 @@ import {
   DoneAnswer,
   EnrolmentRequiredAnswer,
   LoginAnswer,
+  MagicLinkDueAnswer,
+  MagicLinkEnrolmentAnswer,
+  MagicLinkLoginAnswer,
   LogoutAllAnswer,
   NewApiKeyAnswer,
   ReplacementAnswer,
@@ -29,6 +32,7 @@ import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller
 import { SecondFactorBody, SecondFactorRequestBody } from '../http/flows/second-factor.controller.js';
 import { OidcExchangeBody, OidcReturnBody, OidcStartBody } from '../http/flows/oidc.controller.js';
 import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
+import { MagicLinkBody, MagicLinkConfirmationBody } from '../http/flows/magic-link.controller.js';
 import {
   RegistrationBody,
   RegistrationConfirmationBody,
@@ -65,6 +69,8 @@ export const BODIES = {
   AuthRegistration: () => RegistrationBody,
   AuthRegistrationResend: () => RegistrationResendBody,
   AuthRegistrationConfirmation: () => RegistrationConfirmationBody,
+  AuthMagicLinkRequest: () => MagicLinkBody,
+  AuthMagicLinkConfirmation: () => MagicLinkConfirmationBody,
   AuthStepUpProof: () => StepUpBody,
   AuthStepUpRequest: () => StepUpRequestBody,
   AuthEmailChange: () => EmailChangeBody,
@@ -97,6 +103,12 @@ export const SCHEMAS = {
   AuthEnrolmentRequired: EnrolmentRequiredAnswer,
   AuthLoginStep: z.discriminatedUnion('status', [LoginAnswer, SecondFactorDueAnswer, EnrolmentRequiredAnswer]),
   AuthTokenStep: z.discriminatedUnion('status', [TokenAnswer, SecondFactorDueAnswer, EnrolmentRequiredAnswer]),
+  AuthMagicLinkLogin: MagicLinkLoginAnswer,
+  AuthMagicLinkStep: z.discriminatedUnion('status', [
+    MagicLinkLoginAnswer,
+    MagicLinkDueAnswer,
+    MagicLinkEnrolmentAnswer,
+  ]),
   AuthSecondFactorDone: SecondFactorDoneAnswer,
   AuthCurrent: CurrentAnswer,
   AuthDone: DoneAnswer,

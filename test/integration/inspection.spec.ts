@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { inspect, type InspectOptions } from 'node:util';
+import { inspect, types, type InspectOptions } from 'node:util';
 import type { FactoryProvider } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -135,8 +135,49 @@ afterAll(() => t?.close().then(() => db.drop()));
 
 /** Which of the secrets can be seen in it. */
 function seenIn(value: unknown): string[] {
-  const shown = inspect(value, EVERYTHING) + jsonOf(value);
-  return secrets.filter((secret) => shown.includes(secret));
+  const json = jsonOf(value);
+  const seen = new Set(secrets.filter((secret) => json.includes(secret)));
+  for (const shown of inspected(value)) {
+    for (const secret of secrets) if (shown.includes(secret)) seen.add(secret);
+  }
+  return [...seen];
+}
+
+/** What `inspect` shows of all that it leads to, each object once: by itself it repeats what several lead to. */
+function* inspected(value: unknown): Iterable<string> {
+  const found = new Set([value]);
+  for (const one of found) {
+    if (one instanceof ModulesContainer) continue; // Nest's own: see OF_NEST
+    // What it shows of these lies in no property.
+    const isOpaque = isObject(one) && (inspect.custom in one || types.isPromise(one) || types.isProxy(one));
+    yield inspect(one, isOpaque ? EVERYTHING : { ...EVERYTHING, depth: 0 });
+    if (isObject(one) && !isOpaque) for (const child of childrenOf(one)) if (isObject(child)) found.add(child);
+  }
+}
+
+const isObject = (value: unknown): value is object =>
+  (typeof value === 'object' && value !== null) || typeof value === 'function';
+
+/** Of a class, what its getters return too. */
+function* childrenOf(one: object): Iterable<unknown> {
+  if (types.isMap(one) || types.isSet(one)) for (const entry of one.entries()) yield* entry;
+  for (let owner: object | null = one; owner && owner !== Object.prototype; owner = Object.getPrototypeOf(owner)) {
+    for (const property of Object.values(Object.getOwnPropertyDescriptors(owner))) {
+      if (owner === one) yield property.value;
+      yield returned(property, one);
+    }
+    for (const key of Object.getOwnPropertySymbols(owner)) {
+      if (owner === one) yield Object.getOwnPropertyDescriptor(owner, key)!.value;
+    }
+  }
+}
+
+function returned(property: PropertyDescriptor, one: object): unknown {
+  try {
+    return property.get?.call(one);
+  } catch {
+    return undefined; // a getter of a prototype, for the instances
+  }
 }
 
 function jsonOf(value: unknown): string {

@@ -30,10 +30,11 @@ export const MAIL = {
     pages: {
       registration: '/confirm',
       password_reset: '/reset',
+      magic_link: '/log-in',
       email_change: '/confirm-email',
       email_changed: '/revert-email',
     },
-    timeout: seconds(2),
+    timeout: seconds(0.5),
   },
 } satisfies Partial<AuthOptions> & AuthModuleExtras;
 

@@ -10,7 +10,7 @@ export const ORIGIN = 'https://app.example.com';
 export const PASSKEYS = {
   baseUrl: ORIGIN,
   mailer: MemoryMailer,
-  mail: { timeout: seconds(2) },
+  mail: { timeout: seconds(0.5) },
   flows: { passkeys: { rpName: 'Notes' }, stepUp: {} },
   rateLimits: { backoff: { base: 0 }, policies: { passkey_ip: { limit: 100_000 }, login_ip: { limit: 100_000 } } },
 } satisfies Partial<AuthOptions> & AuthModuleExtras;

@@ -1,4 +1,11 @@
-import { JwtCodecService, type AuthUser, EphemeralTokenService, type EphemeralTokenFields } from 'nestjs-latchkey';
+import {
+  JwtCodecService,
+  type AuthUser,
+  EphemeralTokenService,
+  minutes,
+  type EphemeralTokenFields,
+} from 'nestjs-latchkey';
+import { ApiKeyService } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { EphemeralTokenSettings, type EphemeralTokenRule } from '../../src/config/ephemeral-token-settings.js';
@@ -76,6 +83,11 @@ export function tokenKinds(): TokenKinds {
     const codec = t.app.get(JwtCodecService);
     const { token } = codec.encode(user.id, { purpose: 'password_reset' });
     return { token, isLive: async () => codec.decode(token, { purpose: 'password_reset' }).sub === user.id };
+  });
+  kinds.set('an API key', async (t, { user }) => {
+    const keys = t.app.get(ApiKeyService);
+    const { key } = await keys.create(user, { name: 'Notes', scopes: ['notes:read'], expiresIn: minutes(60) });
+    return { token: key, isLive: async () => (await keys.authenticate(key)) !== null };
   });
   return kinds;
 }

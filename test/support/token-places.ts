@@ -1,10 +1,14 @@
+import { Controller, Get } from '@nestjs/common';
 import { PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { AllowApiKey } from 'nestjs-latchkey/engine';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { sha256Hex } from '../../src/crypto/hash.js';
 import { exchangeOfBrowser } from '../../src/oidc/oidc-requests.js';
 import { createUser, PASSWORD, type TestApp } from './app.js';
 import { SoftwareAuthenticator } from './authenticator.js';
+import { MailedLinks } from '../../src/login/mailed-links.js';
+import { LINK_COOKIE } from './magic-link.js';
 import { mailCodesTo, SESSION, TRUSTED } from './mailed-codes.js';
 import { ORIGIN, PasskeyClient } from './passkeys.js';
 import { PROVIDER, sessionCookie } from './token-kinds.js';
@@ -13,6 +17,16 @@ import { cookiesIn, enrol } from './two-factor.js';
 const NEXT = 'a brand new passphrase';
 const RP_ID = new URL(ORIGIN).hostname;
 const BROWSER = 'b'.repeat(43);
+
+/** A handler of the application that takes API keys. */
+@Controller('keys')
+export class KeysController {
+  @AllowApiKey('notes:read')
+  @Get()
+  list() {
+    return {};
+  }
+}
 
 /** Somebody whose request is right in everything but the token. */
 export interface Presenter {
@@ -72,6 +86,15 @@ export const TOKEN_PLACES: Readonly<Record<string, TokenPlace>> = {
     refused: INVALID_LINK,
     boundTo: browser,
     present: ({ post }, token) => post('register/confirm', { token, password: PASSWORD }),
+  },
+  'POST magic-link/confirm token': {
+    takes: '`magic_link`',
+    refused: INVALID_LINK,
+    isPlain: true,
+    boundTo: browser,
+    // As the browser that asked, whatever the token is.
+    present: ({ t, post }, token) =>
+      post('magic-link/confirm', { token }, `${LINK_COOKIE}=${t.app.get(MailedLinks).browserOf('magic_link', token)}`),
   },
   'POST reset-password token': {
     takes: '`password_reset`',
@@ -206,6 +229,13 @@ export const TOKEN_PLACES: Readonly<Record<string, TokenPlace>> = {
     refusedJwt: '401 INVALID_TOKEN',
     boundTo: browser,
     present: async ({ t }, token) => request(t.url).get('/auth/session').set('Authorization', `Bearer ${token}`),
+  },
+  'a handler with @AllowApiKey, Authorization: Bearer': {
+    takes: ['a session', 'a session JWT', 'an API key'],
+    refused: '401 UNAUTHENTICATED',
+    refusedJwt: '401 INVALID_TOKEN',
+    boundTo: browser,
+    present: async ({ t }, token) => request(t.url).get('/keys').set('Authorization', `Bearer ${token}`),
   },
 };
 

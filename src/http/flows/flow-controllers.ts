@@ -4,6 +4,7 @@ import { AccountDeletionController } from './account-deletion.controller.js';
 import { ApiKeyController } from './api-key.controller.js';
 import { EmailChangeController } from './email-change.controller.js';
 import { EmailCodeController } from './email-code.controller.js';
+import { MagicLinkController } from './magic-link.controller.js';
 import { OidcController } from './oidc.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
 import { PasskeyController } from './passkey.controller.js';
@@ -27,6 +28,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type | readonly Type[]>>> =
   passkeys: PasskeyController,
   oidc: OidcController,
   apiKeys: ApiKeyController,
+  magicLink: MagicLinkController,
 };
 
 /** The routes that need several flows. */
@@ -50,7 +52,8 @@ export type FlowHandler =
   | keyof OidcController
   | keyof StepUpOidcController
   | keyof StepUpPasskeyController
-  | keyof ApiKeyController;
+  | keyof ApiKeyController
+  | keyof MagicLinkController;
 
 /** The classes that have the routes of these flows. */
 function flowControllersOf(flows: readonly FlowName[]): Type[] {

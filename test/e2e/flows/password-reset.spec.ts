@@ -29,7 +29,7 @@ import { redisUrls } from '../../support/variant.js';
 const FLOWS = {
   baseUrl: BASE_URL,
   mailer: FailingMailer,
-  mail: { pages: { password_reset: '/reset-password' }, timeout: seconds(2) },
+  mail: { pages: { password_reset: '/reset-password' }, timeout: seconds(0.5) },
   flows: { passwordReset: {} },
 };
 const NEW_PASSWORD = 'a brand new password';

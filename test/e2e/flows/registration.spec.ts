@@ -268,26 +268,6 @@ describe.each(PLATFORMS)('registration on %s', (platform) => {
       expect(statuses).toEqual([202, 202, 202, 400, 429, 400]);
     });
 
-    it('F14: 200 answers to each take as long', async () => {
-      const names = Object.keys(kinds);
-      const times: number[][] = names.map(() => []);
-      const emails = await Promise.all(Object.values(kinds).map((kind) => kind()));
-      for (let round = 0; round < 200; round++) {
-        for (const [i, email] of emails.entries()) {
-          const began = performance.now();
-          await request(t.url).post('/auth/register').send({ email, password: PASSWORD }).expect(202);
-          times[i]!.push(performance.now() - began);
-          // What comes after the answer is not part of the next one.
-          await MemoryMailer.of(t.app);
-        }
-        t.clock.advance(minutes(10));
-      }
-      const quartile = (of: number[], part: number) => of.toSorted((a, b) => a - b)[Math.floor(part * of.length)]!;
-      for (const one of times) {
-        for (const other of times) expect(quartile(one, 0.25)).toBeLessThan(quartile(other, 0.75));
-      }
-    }, 60_000);
-
     it('F30: the owner of a taken address is mailed that there is an account, and nothing else happens', async () => {
       for (const [name, kind] of Object.entries(kinds)) {
         const email = await kind();

@@ -10,7 +10,7 @@ import { MAIL } from '../../support/flows.js';
 import { bodyFieldsOf, emptyDocument, operationsOf, type Document } from '../../support/openapi.js';
 import { PASSKEYS } from '../../support/passkeys.js';
 import { PROVIDER, tokenKinds } from '../../support/token-kinds.js';
-import { presenterOf, TOKEN_PLACES, type TokenPlace } from '../../support/token-places.js';
+import { KeysController, presenterOf, TOKEN_PLACES, type TokenPlace } from '../../support/token-places.js';
 
 /** Those that need more than their name. */
 const SETTINGS: Record<string, object> = {
@@ -42,6 +42,7 @@ const NO_TOKENS = new Set([
   'remember',
   'trustBrowser',
   'extend',
+  'returnTo',
   'scopes',
   'expiresIn',
   'returnTo',
@@ -69,7 +70,7 @@ describe.each(PLATFORMS)('F10: every kind of token in every place for one, on %s
   const counted = new Map<string, string[]>();
   results.set(platform, counted);
   let t: TestApp;
-  beforeAll(async () => void (t = await startTestApp({ platform, auth: AUTH })), 60_000);
+  beforeAll(async () => void (t = await startTestApp({ platform, auth: AUTH, controllers: [KeysController] })), 60_000);
   afterAll(() => t?.close());
 
   it.each(Object.entries(TOKEN_PLACES))('%s: opened by its own kind, and spends no other', async (name, place) => {
