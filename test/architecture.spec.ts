@@ -36,6 +36,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'two-factor',
     'passkey',
     'oidc',
+    'magic-link',
     'api-key',
     'magic-link',
   ],
