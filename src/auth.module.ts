@@ -34,10 +34,13 @@ import { FieldResolverCheck } from './http/field-resolver-check.js';
 import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
 import { HttpSessions } from './http/http-sessions.js';
 import { RequestAuthenticator } from './http/request-authenticator.js';
+import { AccountRecovery } from './login/account-recovery.js';
 import { DatabaseSessionScheme } from './login/database-session.scheme.js';
 import { PendingLogins } from './login/pending-logins.js';
 import { EnrolledFactors } from './login/enrolled-factors.js';
+import { FactorChanges } from './login/factor-changes.js';
 import { FactorProofs } from './login/factor-proofs.js';
+import { OtherSessions } from './login/other-sessions.js';
 import { SECOND_FACTORS, type SecondFactor } from './login/second-factor.js';
 import { TrustedBrowsers } from './login/trusted-browsers.js';
 import { StepUpMethods } from './login/step-up-methods.js';
@@ -145,6 +148,7 @@ import { EmailCodeFactor } from './two-factor/email-code-factor.js';
 import { EmailCodeService } from './two-factor/email-code.service.js';
 import { EmailFactorStore } from './two-factor/email-factor.store.js';
 import { MailedCodes } from './two-factor/mailed-codes.js';
+import { TotpSetups } from './two-factor/totp-setups.js';
 import { TwoFactorService } from './two-factor/two-factor.service.js';
 import { BreachedPasswords } from './user/breached-passwords.js';
 import { DefaultPasswordPolicy } from './user/default-password-policy.js';
@@ -417,6 +421,9 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     PendingLogins,
     LoginService,
     SecondFactorLoginService,
+    OtherSessions,
+    FactorChanges,
+    AccountRecovery,
     LegacySessions,
     { provide: PasswordAttemptStore, useClass: PostgresPasswordAttemptStore },
     PasswordAttempts,
@@ -483,6 +490,7 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   twoFactor: [
     { provide: TotpStore, useClass: PostgresTotpStore },
     { provide: BackupCodeStore, useClass: PostgresBackupCodeStore },
+    TotpSetups,
     TwoFactorService,
     MailedCodes,
     EmailCodeService,

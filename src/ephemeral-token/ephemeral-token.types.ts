@@ -81,6 +81,7 @@ const COLUMNS = new Map<string, readonly FieldColumn[]>([
   ['register', [at('email', 'username')]],
   ['email_change', [USERNAME]],
   ['email_revert', [at('account', 'username')]],
+  ['factor_revert', [at('account', 'username')]],
   ['totp_setup', [USERNAME, at('challengeId', 'challengeId')]],
   ['passkey_register', [USERNAME, REQUIRED_CHALLENGE]],
   ['passkey_assert', [REQUIRED_CHALLENGE]],
@@ -130,6 +131,13 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
     new Map<string, PayloadField>([
       ['from', { isValid: isText }],
       ['changedAt', { isValid: Number.isFinite }],
+    ]),
+  ],
+  [
+    'factor_revert',
+    new Map<string, PayloadField>([
+      ['email', { isValid: isText }],
+      ['addedAt', { isValid: Number.isFinite }],
     ]),
   ],
 ]);

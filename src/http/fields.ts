@@ -69,6 +69,8 @@ export const nameField = (what: string) =>
 /** A mailed token. Whether it is one of ours is not a question of form: all that cannot be used is `INVALID_LINK`. */
 export const tokenField = z.string(TOKEN).max(1_024, TOKEN).describe('The token from the mailed link.');
 
+export const LinkBody = z.strictObject({ token: tokenField });
+
 export const CODE = 'must be a string of 1 to 256 characters';
 
 /** The response to a second factor. Whether it is right is no question of form. */

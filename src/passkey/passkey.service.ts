@@ -5,15 +5,9 @@ import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { relyingPartyOf, type RelyingParty } from '../config/passkey-settings.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
-import { AuthEvents } from '../events/auth-events.js';
+import { FactorChanges } from '../login/factor-changes.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
-import { TrustedBrowsers } from '../login/trusted-browsers.js';
-import { OwnerNotices } from '../mail/owner-notices.js';
-import { AuthTransaction } from '../postgres/auth-transaction.js';
-import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
-import { SessionService } from '../session/session.service.js';
-import { SessionStore } from '../session/session.store.js';
 import { normalizeLogin } from '../user/login-name.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { creationOptions, type PasskeyCreationOptions } from './ceremony-options.js';
@@ -63,15 +57,9 @@ export class PasskeyService {
     private readonly webauthn: WebAuthn,
     private readonly passkeys: PasskeyStore,
     private readonly tokens: EphemeralTokenService,
+    private readonly changes: FactorChanges,
     private readonly stepUps: StepUpMethods,
-    private readonly sessions: SessionService,
-    private readonly trusted: TrustedBrowsers,
-    private readonly store: SessionStore,
-    private readonly notices: OwnerNotices,
-    private readonly revocation: TokenRevocationService,
-    private readonly transaction: AuthTransaction,
     private readonly clock: Clock,
-    private readonly events: AuthEvents,
     { ephemeralTokens, flows }: AuthConfig,
   ) {
     this.ttl = ephemeralTokens.get('passkey_register')!.ttl;
@@ -87,7 +75,7 @@ export class PasskeyService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async creationOptions({ user, session }: PasskeyOwner): Promise<PasskeyCreationOptions> {
-    await this.stepUps.demandMost(session);
+    await this.changes.demand(session);
     const others = await this.passkeys.listByUser(user.id);
     if (others.length >= MAX_PASSKEYS) throw full();
     const userHandle = others[0]?.userHandle ?? randomBytes(USER_HANDLE_BYTES).toString('base64url');
@@ -111,34 +99,34 @@ export class PasskeyService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing is stored or spent.
    */
   async register(
-    { user, session, ip = null }: PasskeyOwner,
+    owner: PasskeyOwner,
     response: PasskeyRegistrationResponse,
     { name = DEFAULT_NAME }: { name?: string | undefined } = {},
   ): Promise<Passkey> {
-    await this.stepUps.demandMost(session);
+    const { user, session } = owner;
+    await this.changes.demand(session);
     const challenge = challengeOf(response) ?? '';
     const username = normalizeLogin(user.email);
     const held = await this.tokens.peek('passkey_register', challenge, session.handle);
     if (held?.username !== username) throw refused('Its challenge is unknown, spent, expired or of another session.');
     const key = await this.verified(response, challenge);
-    const passkey = await this.transaction.run(async () => {
-      const spent = await this.tokens.consume('passkey_register', challenge, session.handle);
-      if (!spent) throw refused('Its challenge was used meanwhile.');
-      await this.revocation.confirmOwner(user);
-      // Once more: a factor may have been added meanwhile, which the session has not proved.
-      await this.stepUps.demandMost(session);
-      const at = this.clock.now();
-      const { userHandle } = spent;
-      const added = { ...key, id: randomUUID(), userId: user.id, userHandle, name, createdAt: at };
-      const outcome = await this.passkeys.add(added, MAX_PASSKEYS);
-      if (outcome === 'full') throw full();
-      if (outcome === 'refused') throw refused('It is registered already, or was made for another user handle.');
-      await this.trusted.forget(user.id);
-      this.notices.tell(user, 'factor_added', { factor: METHOD });
-      this.events.emitAfterTransaction({ type: 'factor.added', at, userId: user.id, factor: METHOD, ip });
-      return { ...added, lastUsedAt: null, cloneSuspectedAt: null };
+    const own = { ...key, id: randomUUID(), userId: user.id, userHandle: held.userHandle, name };
+    let createdAt = this.clock.now();
+    await this.changes.keeping(owner, {
+      factor: METHOD,
+      how: 'added',
+      write: async () => {
+        const spent = await this.tokens.consume('passkey_register', challenge, session.handle);
+        if (!spent) throw refused('Its challenge was used meanwhile.');
+        // With the account locked: whatever is taken back from an instant on takes this one too.
+        createdAt = this.clock.now();
+        const outcome = await this.passkeys.add({ ...own, createdAt }, MAX_PASSKEYS);
+        if (outcome === 'full') throw full();
+        if (outcome === 'refused') throw refused('It is registered already, or was made for another user handle.');
+        return true;
+      },
     });
-    return shown(passkey);
+    return shown({ ...own, createdAt, lastUsedAt: null, cloneSuspectedAt: null });
   }
 
   /**
@@ -171,33 +159,27 @@ export class PasskeyService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async remove(
-    { user, session, ip = null }: PasskeyOwner,
+    owner: PasskeyOwner,
     id: string,
     { hasOtherWayIn = false }: { hasOtherWayIn?: boolean } = {},
   ): Promise<void> {
-    await this.stepUps.demandMost(session);
-    const { joinsTransactions } = this.store;
-    await this.transaction.run(async () => {
-      await this.passkeys.lockWaysIn(user.id);
-      const own = await this.passkeys.listByUser(user.id);
-      if (!own.some((passkey) => passkey.id === id)) throw notFound();
-      if (own.length === 1 && !hasOtherWayIn && !(await this.hasPassword(user.id))) throw last();
-      await this.passkeys.delete(user.id, id);
-      if (joinsTransactions) await this.endOthers(session);
-      await this.trusted.forget(user.id);
-      this.notices.tell(user, 'factor_removed', { factor: METHOD });
-      const at = this.clock.now();
-      this.events.emitAfterTransaction({ type: 'factor.removed', at, userId: user.id, factor: METHOD, ip });
+    const { user, session } = owner;
+    await this.changes.demand(session);
+    await this.changes.keeping(owner, {
+      factor: METHOD,
+      how: 'removed',
+      write: async () => {
+        await this.passkeys.lockWaysIn(user.id);
+        const own = await this.passkeys.listByUser(user.id);
+        if (!own.some((passkey) => passkey.id === id)) throw notFound();
+        if (own.length === 1 && !hasOtherWayIn && !(await this.hasPassword(user.id))) throw last();
+        return this.passkeys.delete(user.id, id);
+      },
     });
-    if (!joinsTransactions) await this.endOthers(session);
   }
 
   private async hasPassword(userId: string): Promise<boolean> {
     return (await this.stepUps.of({ userId, amr: [] })).includes('password');
-  }
-
-  private async endOthers(session: Session): Promise<void> {
-    await this.sessions.revokeAllForUser(session.userId, { except: session });
   }
 
   private async verified(response: PasskeyRegistrationResponse, challenge: string): Promise<RegisteredKey> {

@@ -32,6 +32,7 @@ export const MAIL = {
       password_reset: '/reset',
       email_change: '/confirm-email',
       email_changed: '/revert-email',
+      first_factor_added: '/not-me',
     },
     timeout: seconds(2),
   },
