@@ -44,7 +44,20 @@ export interface FactorChange {
    */
   readonly verify?: () => Promise<false | FactorClaim>;
   /** Writes it; false if there was nothing to change. What it throws undoes everything, the spent response too. */
-  readonly write: (isFirst: boolean) => Promise<boolean>;
+  readonly write: (state: AccountState) => Promise<boolean>;
+}
+
+/** An account, once it is locked. */
+export interface AccountState {
+  /** As it is now: since it was found its address may have changed. */
+  readonly user: AuthUser;
+  /** Whether it has no factor. */
+  readonly isFirst: boolean;
+  /**
+   * Now, but after the last change of the address, whichever clock has told that: taking that back takes back what has
+   * come since. Epoch ms.
+   */
+  readonly at: number;
 }
 
 /** What becomes of the sessions, and whether that is part of the transaction. */
@@ -178,22 +191,24 @@ export class FactorChanges {
   }
 
   private async apply(owner: FactorOwner, change: FactorChange): Promise<boolean> {
-    const isFirst = await this.confirm(owner, change);
-    if (!(await change.write(isFirst))) return false;
-    await this.trusted.forget(owner.user.id);
+    const state = await this.confirm(owner, change);
+    if (!(await change.write(state))) return false;
+    const { user } = state;
+    await this.trusted.forget(user.id);
     const { factor, how } = change;
-    const { user, ip = null } = owner;
+    const { ip = null } = owner;
     const type = how === 'removed' ? 'factor.removed' : 'factor.added';
     this.events.emitAfterTransaction({ type, at: this.clock.now(), userId: user.id, factor, ip });
     if (how === 'replaced') this.notices.tell(user, 'backup_codes_replaced', {});
-    else if (how === 'added' && isFirst) await this.tellOfFirst(user, factor);
+    else if (how === 'added' && state.isFirst) await this.tellOfFirst(state, factor);
     else this.notices.tell(user, `factor_${how}`, { factor });
     return true;
   }
 
-  /** Once more, under the lock of the account. Returns whether it has no factor. */
-  private async confirm({ user, session }: FactorOwner, { demands }: FactorChange): Promise<boolean> {
-    await this.revocation.confirmOwner(user);
+  /** Once more, under the lock of the account. */
+  private async confirm({ user: found, session }: FactorOwner, { demands }: FactorChange): Promise<AccountState> {
+    await this.revocation.confirmOwner(found);
+    const user = (await this.users.findById(found.id)) ?? found;
     const isFirst = (await this.factors.methodsOf(user)).length === 0;
     if (session) {
       await this.sessions.requireLive(session);
@@ -201,20 +216,17 @@ export class FactorChanges {
     } else if (!isFirst) {
       throw refusedFactor();
     }
-    return isFirst;
+    return { user, isFirst, at: later(this.clock.now(), user.emailVerifiedAt) };
   }
 
-  /** With the account locked, as it is now: the address may have changed since the session was found. */
-  private async tellOfFirst({ id }: AuthUser, factor: string): Promise<void> {
-    const user = await this.users.findById(id);
-    if (!this.outbox || !user) return;
-    // After the last change of the address, whichever clock has told that: taking that back takes this back too.
-    const addedAt = later(this.clock.now(), user.emailVerifiedAt);
-    const fields = { account: id, email: normalizeLogin(user.email), addedAt };
+  private async tellOfFirst({ user, at: addedAt }: AccountState, factor: string): Promise<void> {
+    const { id, email } = user;
+    if (!this.outbox) return;
+    const fields = { account: id, email: normalizeLogin(email), addedAt };
     const token = await this.tokens.issue('factor_revert', fields, { issuedAt: addedAt });
     const { ttl: validFor } = this.config.ephemeralTokens.get('factor_revert')!;
-    const facts = { token, validFor, factor };
     // The only way back: nobody can ask for it again.
-    this.outbox.post({ kind: 'first_factor_added', to: user.email, userId: id, facts, retries: true });
+    const facts = { token, validFor, factor };
+    this.outbox.post({ kind: 'first_factor_added', to: email, userId: id, facts, retries: true });
   }
 }

@@ -1,7 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { asAuthError, AuthError } from '../auth.errors.js';
-import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { relyingPartyOf, type RelyingParty } from '../config/passkey-settings.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
@@ -59,7 +58,6 @@ export class PasskeyService {
     private readonly tokens: EphemeralTokenService,
     private readonly changes: FactorChanges,
     private readonly stepUps: StepUpMethods,
-    private readonly clock: Clock,
     { ephemeralTokens, flows }: AuthConfig,
   ) {
     this.ttl = ephemeralTokens.get('passkey_register')!.ttl;
@@ -111,15 +109,14 @@ export class PasskeyService {
     if (held?.username !== username) throw refused('Its challenge is unknown, spent, expired or of another session.');
     const key = await this.verified(response, challenge);
     const own = { ...key, id: randomUUID(), userId: user.id, userHandle: held.userHandle, name };
-    let createdAt = this.clock.now();
+    let createdAt = 0;
     await this.changes.keeping(owner, {
       factor: METHOD,
       how: 'added',
-      write: async () => {
+      write: async ({ at }) => {
         const spent = await this.tokens.consume('passkey_register', challenge, session.handle);
         if (!spent) throw refused('Its challenge was used meanwhile.');
-        // With the account locked: whatever is taken back from an instant on takes this one too.
-        createdAt = this.clock.now();
+        createdAt = at;
         const outcome = await this.passkeys.add({ ...own, createdAt }, MAX_PASSKEYS);
         if (outcome === 'full') throw full();
         if (outcome === 'refused') throw refused('It is registered already, or was made for another user handle.');

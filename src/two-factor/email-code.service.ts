@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
 import { asAuthError } from '../auth.errors.js';
-import { Clock } from '../common/clock.js';
 import { FactorChanges } from '../login/factor-changes.js';
 import { RateLimitService } from '../rate-limit/rate-limit.service.js';
 import type { Session } from '../session/session.js';
@@ -37,7 +36,6 @@ export class EmailCodeService {
     private readonly codes: MailedCodes,
     private readonly changes: FactorChanges,
     private readonly limits: RateLimitService,
-    private readonly clock: Clock,
   ) {}
 
   /**
@@ -78,7 +76,7 @@ export class EmailCodeService {
       factor: METHOD,
       how: 'added',
       verify: () => this.codes.judge(codeOf(owner), code, ip),
-      write: () => this.store.enable(user.id, this.clock.now()),
+      write: ({ at }) => this.store.enable(user.id, at),
     });
   }
 

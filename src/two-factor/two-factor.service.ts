@@ -171,11 +171,11 @@ export class TwoFactorService {
     return this.changed(session, context, (user) => ({
       factor: this.totp.method,
       how: 'removed',
-      write: async () => {
+      write: async ({ at }) => {
         const isRemoved = await this.totps.remove(user.id);
         const left = await this.factors.methodsOf(user);
         if (left.every((method) => method === this.backupCodes.method)) {
-          await this.backupCodes.replace(user.id, { stored: [] });
+          await this.backupCodes.replace(user.id, { stored: [] }, at);
         }
         return isRemoved;
       },
@@ -196,7 +196,7 @@ export class TwoFactorService {
     const replaced = await this.changed(session, context, ({ id }) => ({
       factor: this.backupCodes.method,
       how: 'replaced',
-      write: () => this.backupCodes.replace(id, codes).then(() => true),
+      write: ({ at }) => this.backupCodes.replace(id, codes, at).then(() => true),
     }));
     return { ...replaced, backupCodes: codes.shown };
   }
@@ -236,9 +236,9 @@ export class TwoFactorService {
         codes = await this.backupCodes.issue(ip);
         return () => setup.claim();
       },
-      write: async (isFirst) => {
-        if (!(await this.totp.put(user.id, setup.secret, step!, { isFirst }))) throw refusedFactor();
-        await this.backupCodes.replace(user.id, codes);
+      write: async ({ isFirst, at }) => {
+        if (!(await this.totp.put(user.id, setup.secret, step!, { isFirst, now: at }))) throw refusedFactor();
+        await this.backupCodes.replace(user.id, codes, at);
         return true;
       },
     };
