@@ -111,6 +111,33 @@ describe('enrolments of second factors while the account changes', () => {
     expect(await methods()).toEqual([name === 'codes by mail' ? 'totp' : 'email-code']);
   });
 
+  it.each(ENROLMENTS)('F55: %s: none in a session that has ended meanwhile', async (_, of) => {
+    const enrol = await of(user, session);
+    await t.app.get(SessionService).revoke(session.id);
+    await expect(enrol()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    expect(await methods()).toEqual([]);
+  });
+
+  it.each<[string, (id: string) => Promise<unknown>]>([
+    ['a passkey', (id) => t.app.get(PasskeyService).remove({ user, session }, id)],
+    ['codes by mail', () => t.app.get(EmailCodeService).disable({ user, session })],
+  ])('F55: %s: not removed in a session that has ended meanwhile', async (name, remove) => {
+    const enrol = await ENROLMENTS.find(([one]) => one === name)![1](user, session);
+    await enrol();
+    const [{ id } = { id: '' }] = await t.app.get(PasskeyService).list(user.id);
+    const before = await methods();
+    // One that has proved enough, so that nothing but its end is in the way.
+    const proofs = { aal: 2, amr: ['password', 'email-code'], authenticatedAt: t.clock.now() } as const;
+    ({ session } = await t.app.get(SessionService).create(user.id, proofs));
+    await t.app.get(SessionService).revoke(session.id);
+    await expect(remove(id)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    expect(await methods()).toEqual(before);
+    // Negative control.
+    ({ session } = await t.app.get(SessionService).create(user.id, proofs));
+    await remove(id);
+    expect(await methods()).toEqual([]);
+  });
+
   it.each(ENROLMENTS)('control: %s is enrolled if nothing ends', async (_, of) => {
     const enrol = await of(user, session);
     await enrol();

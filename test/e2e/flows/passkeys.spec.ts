@@ -102,6 +102,12 @@ describe.each(PLATFORMS)('passkeys on %s', (platform) => {
       await client.post('passkeys', { response }, [own]).expect(400);
     });
 
+    it('F55: ends the other sessions, and this one goes on', async () => {
+      const [own, other] = [await client.signIn(ada), await client.signIn(ada)];
+      await client.register(ada, { by: own });
+      expect([await live(own), await live(other), await live(cookie)]).toEqual([true, false, false]);
+    });
+
     it('gives all passkeys of a user one handle, and asks authenticators that have one already for none', async () => {
       const { authenticator } = await client.register(ada);
       const [row] = await t.db.query(`SELECT user_handle FROM auth_passkeys WHERE user_id = '${ada.id}'`);

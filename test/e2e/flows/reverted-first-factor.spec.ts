@@ -175,7 +175,7 @@ describe.each(PLATFORMS)('the link in the mail about the first second factor, on
     expect([(await now()).email, await methods(), await isIn(thiefs)]).toEqual([ada.email, [], false]);
     for (const undo of [owners, second]) await pages.post('revert-email-change', { token: undo }).expect(400);
     expect(types()).toEqual(expect.arrayContaining(['factor.reverted', 'email.reverted']));
-    const told = (await newMails(t.app)).map(({ kind, to }) => [kind, to.address]);
+    const told = (await MemoryMailer.of(t.app)).sent.map(({ kind, to }) => [kind, to.address]);
     expect(told).toContainEqual(['password_reset', ada.email]);
     expect(told).not.toContainEqual(['password_reset', expect.stringContaining('evil')]);
     expect((await resets()).body.status).toBe('authenticated');
