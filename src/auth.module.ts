@@ -19,6 +19,7 @@ import {
 import { ApiKeyService } from './api-key/api-key.service.js';
 import { ApiKeyStore } from './api-key/api-key.store.js';
 import { CachedApiKeyStore } from './api-key/cached-api-key.store.js';
+import { PostgresAccountData } from './engines/postgres/postgres-account-data.js';
 import { PostgresApiKeyStore } from './engines/postgres/postgres-api-key.store.js';
 import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
@@ -150,6 +151,7 @@ import { EmailFactorStore } from './two-factor/email-factor.store.js';
 import { MailedCodes } from './two-factor/mailed-codes.js';
 import { TotpSetups } from './two-factor/totp-setups.js';
 import { TwoFactorService } from './two-factor/two-factor.service.js';
+import { AccountData } from './user/account-data.js';
 import { BreachedPasswords } from './user/breached-passwords.js';
 import { DefaultPasswordPolicy } from './user/default-password-policy.js';
 import { NewPasswords } from './user/new-passwords.js';
@@ -476,7 +478,7 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   passwordReset: [PasswordResetService],
   passwordChange: [],
   emailChange: [EmailChangeService],
-  accountDeletion: [AccountDeletionService],
+  accountDeletion: [{ provide: AccountData, useClass: PostgresAccountData }, AccountDeletionService],
   stepUp: [StepUpService],
   apiKeys: [ApiKeyService, ApiKeyAuthenticator],
   passkeys: [

@@ -100,6 +100,7 @@ export type {
   FactorDisabled,
   FactorRefused,
   FactorRemoved,
+  FactorReverted,
   FactorUsed,
   RoleChanged,
   SessionImported,

@@ -87,13 +87,14 @@ export class PasskeyService {
   }
 
   /**
-   * Stores the passkey that the browser has made of the options, once. Emits `factor.added`, and tells the owner.
+   * Stores the passkey that the browser has made of the options, once, and ends the user's other stored sessions. Emits
+   * `factor.added`, and tells the owner.
    *
    * @throws {AuthError} `STEP_UP_REQUIRED` as above.
    * @throws {AuthError} `PASSKEY_REFUSED` if the response does not answer options of this session, or they were used or
    *   have expired, or the passkey is registered already. Nothing is stored.
    * @throws {AuthError} `PASSKEY_LIMIT` if the user has 20 of them, also with concurrent calls.
-   * @throws {AuthError} `UNAUTHENTICATED` if everything of the account has ended meanwhile.
+   * @throws {AuthError} `UNAUTHENTICATED` if the session, or everything of the account, has ended meanwhile.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing is stored or spent.
    */
   async register(
@@ -151,6 +152,7 @@ export class PasskeyService {
    * concurrent removals one is refused.
    *
    * @throws {AuthError} `STEP_UP_REQUIRED` as above.
+   * @throws {AuthError} `UNAUTHENTICATED` as above.
    * @throws {AuthError} `PASSKEY_NOT_FOUND` if the user has no such passkey.
    * @throws {AuthError} `LAST_LOGIN_METHOD` if nobody could log in to the account any more.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.

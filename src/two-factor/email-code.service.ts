@@ -65,7 +65,7 @@ export class EmailCodeService {
    * @throws {AuthError} `STEP_UP_REQUIRED` as above.
    * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a code that is wrong, spent, expired, replaced or of another session.
    * @throws {AuthError} `RATE_LIMITED` after `2fa_attempt` wrong ones (default 5 in 15 minutes), those of logins included.
-   * @throws {AuthError} `UNAUTHENTICATED` if everything of the account has ended meanwhile.
+   * @throws {AuthError} `UNAUTHENTICATED` if the session, or everything of the account, has ended meanwhile.
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; nothing is counted.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing is counted or spent.
    */
@@ -83,7 +83,7 @@ export class EmailCodeService {
   /**
    * Turns it off. Emits `factor.removed`. Does nothing if it is off.
    *
-   * @throws {AuthError} `STEP_UP_REQUIRED` as above.
+   * @throws {AuthError} `STEP_UP_REQUIRED`, `UNAUTHENTICATED` as above.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing has changed.
    */
   async disable(owner: EmailCodeOwner): Promise<void> {
