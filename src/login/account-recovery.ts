@@ -22,6 +22,8 @@ import { EnrolledFactors } from './enrolled-factors.js';
 /** The links by which an owner takes back what somebody else has done. */
 export type RecoveryLink = 'email_revert' | 'factor_revert';
 
+const LOOKS = 3;
+
 /** What is taken back. */
 interface Undoing {
   /** The address that the account had; `null`: it keeps the one that it has. */
@@ -74,10 +76,9 @@ export class AccountRecovery {
     // Before the transaction, which holds a connection.
     const useless = await this.hasher.hash(randomToken().toString('base64url'));
     const owner = await this.transaction.run(async () => {
-      // Before the token: where another has moved the account meanwhile, this one finds another address.
-      const user = await this.users.findById(link.account);
+      const user = await this.locked(link.account);
       const undo = await this.tokens.consume(type, token);
-      if (!undo || !isActive(user)) throw invalidLink();
+      if (!undo || !user) throw invalidLink();
       const owner = await this.undo(user, this.undoing(user, undo), useless);
       const of = { at: this.clock.now(), userId: user.id };
       if (type === 'factor_revert') this.events.emitAfterTransaction({ type: 'factor.reverted', ...of });
@@ -90,6 +91,22 @@ export class AccountRecovery {
   /** Now, but after the last change of the address, whichever clock has told that: it says which of two was earlier. */
   next(user: AuthUser): number {
     return later(this.clock.now(), user.emailVerifiedAt);
+  }
+
+  /**
+   * The account as it is once nobody else changes it: a thief who moves it at the same moment has moved it by then, or no
+   * longer can. `null` if it is gone or disabled, or changes with every look.
+   */
+  private async locked(id: string): Promise<AuthUser | null> {
+    for (let look = 0; look < LOOKS; look++) {
+      const user = await this.users.findById(id);
+      if (!isActive(user)) return null;
+      const isLocked = await this.users.confirmLogin(user, this.clock.now()).catch((error: unknown) => {
+        throw asAuthError(error, 'The user directory');
+      });
+      if (isLocked) return this.users.findById(id);
+    }
+    return null;
   }
 
   private undoing(

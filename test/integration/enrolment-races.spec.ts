@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { Client } from 'pg';
 import { PostgresUserDirectory, SessionService, type AuthUser, type Session } from 'nestjs-latchkey';
-import { EmailCodeService, PasskeyService, TwoFactorService } from 'nestjs-latchkey/engine';
-import { totpOf } from 'nestjs-latchkey/testing';
+import { AccountRecovery, EmailCodeService, PasskeyService, TwoFactorService } from 'nestjs-latchkey/engine';
+import { MemoryMailer, totpOf } from 'nestjs-latchkey/testing';
 import { EnrolledFactors } from '../../src/login/enrolled-factors.js';
 import { createUser, NO_LOGIN_LIMITS } from '../support/app.js';
 import { SoftwareAuthenticator } from '../support/authenticator.js';
@@ -20,6 +20,7 @@ describe('enrolments of second factors while the account changes', () => {
     auth: {
       ...MAIL,
       flows: {
+        emailChange: {},
         passkeys: { rpName: 'Notes' },
         twoFactor: { totp: {}, backupCodes: { count: 4 }, emailCode: {} },
       },
@@ -62,14 +63,14 @@ describe('enrolments of second factors while the account changes', () => {
   ];
   const methods = () => t.app.get(EnrolledFactors).methodsOf(user);
 
-  /** Changes the account in a transaction that ends when the enrolment waits for it; says how that ends. */
-  async function whileLocked(enrol: () => Promise<unknown>, change: (client: Client) => Promise<void>) {
+  /** Changes the account in a transaction that ends when this work waits for it; says how that ends. */
+  async function whileLocked(work: () => Promise<unknown>, change: (client: Client) => Promise<void>) {
     return withClient(t.db.url, async (client) => {
       await client.query('BEGIN');
       await client.query('SELECT FROM users WHERE id = $1 FOR UPDATE', [user.id]);
       await change(client);
-      const outcome = enrol().then(
-        () => 'enrolled',
+      const outcome = work().then(
+        () => 'done',
         ({ code }: { code?: string }) => code,
       );
       await until(async () => {
@@ -136,6 +137,24 @@ describe('enrolments of second factors while the account changes', () => {
     ({ session } = await t.app.get(SessionService).create(user.id, proofs));
     await remove(id);
     expect(await methods()).toEqual([]);
+  });
+
+  it('F46: a thief who moves the account while its owner takes the factor back is out all the same', async () => {
+    const enrol = await ENROLMENTS[0]![1](user, session);
+    await enrol();
+    const { token } = (await MemoryMailer.of(t.app)).last('first_factor_added');
+    const recovery = t.app.get(AccountRecovery);
+    const outcome = await whileLocked(
+      () => recovery.takeBack('factor_revert', token),
+      async (client) => {
+        const values = [user.id, `moved-${user.id}@evil.example`, new Date(t.clock.now() + 1)];
+        await client.query('UPDATE users SET email = $2, email_verified_at = $3 WHERE id = $1', values);
+      },
+    );
+    expect(outcome).toBe('done');
+    expect((await t.app.get(PostgresUserDirectory).findById(user.id))!.email).toBe(user.email);
+    expect(await methods()).toEqual([]);
+    expect((await MemoryMailer.of(t.app)).to(user.email).map(({ kind }) => kind)).toContain('password_reset');
   });
 
   it.each(ENROLMENTS)('control: %s is enrolled if nothing ends', async (_, of) => {
