@@ -57,9 +57,9 @@ describe('what goes with the factors of an account', () => {
       'by the new one, if nobody knows what has become of the one before (spent: %s)',
       async (isSpent) => {
         const { value, browser } = await begin();
-        const { take } = store();
+        const take = store().take.bind(store());
         const lost = jest.spyOn(store(), 'take').mockImplementationOnce(async (...args) => {
-          if (isSpent) await take.apply(store(), args);
+          if (isSpent) await take(...args);
           return fault();
         });
         const next = await trusted().rotate(ada, browser);
