@@ -35,10 +35,11 @@ interface Undoing {
 }
 
 /**
- * "This was not me": the owner of a mailbox takes back what a thief has done since the mail, and the thief is out. Every
- * session, JWT, signed cookie, API key and mailed link ends, the password opens the account no longer and a link for a new
- * one is mailed, second factors that have come since go, and no browser is trusted any more. It opens no session (OWASP
- * ASVS 6.4.2).
+ * Takes an account back from a thief ("this was not me"): the owner of a mailbox undoes what has been done since a mail.
+ *
+ * Every session, JWT, signed cookie, API key and mailed link ends, the password opens the account no longer and a link for
+ * a new one is mailed, second factors that have come since go, and no browser is trusted any more. It opens no session
+ * (OWASP ASVS 6.4.2).
  */
 @Injectable()
 export class AccountRecovery {

@@ -97,7 +97,7 @@ describe('what goes with the factors of an account', () => {
     if (path === 'change-password') await t.app.get(PostgresUserDirectory).setPasswordHash(ada.id, '!');
     t.clock.advance(1);
     // As of a login that has left the second step out.
-    const proved = { amr: ['magic-link'], authenticatedAt: t.clock.now() };
+    const proved = { amr: ['password'], authenticatedAt: t.clock.now() };
     const weak = `${SESSION}=${(await t.app.get(SessionService).create(ada.id, proved)).token}`;
     const refused = await send(method, path, weak, body).expect(401);
     expect(refused.body).toMatchObject({ code: 'STEP_UP_REQUIRED', methods: expect.arrayContaining(['totp']) });
