@@ -20,6 +20,7 @@ import { ApiKeyAccess } from './api-key/api-key-access.js';
 import { ApiKeyService } from './api-key/api-key.service.js';
 import { ApiKeyStore } from './api-key/api-key.store.js';
 import { CachedApiKeyStore } from './api-key/cached-api-key.store.js';
+import { PostgresAccountData } from './engines/postgres/postgres-account-data.js';
 import { PostgresApiKeyStore } from './engines/postgres/postgres-api-key.store.js';
 import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
@@ -37,12 +38,15 @@ import { FieldResolverCheck } from './http/field-resolver-check.js';
 import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
 import { HttpSessions } from './http/http-sessions.js';
 import { RequestAuthenticator } from './http/request-authenticator.js';
+import { AccountRecovery } from './login/account-recovery.js';
 import { DatabaseSessionScheme } from './login/database-session.scheme.js';
 import { GRANTED_ACCESS, MailboxProofs, type GrantedAccess } from './login/mailbox-proofs.js';
 import { MailedLinks } from './login/mailed-links.js';
 import { PendingLogins } from './login/pending-logins.js';
 import { EnrolledFactors } from './login/enrolled-factors.js';
+import { FactorChanges } from './login/factor-changes.js';
 import { FactorProofs } from './login/factor-proofs.js';
+import { OtherSessions } from './login/other-sessions.js';
 import { SECOND_FACTORS, type SecondFactor } from './login/second-factor.js';
 import { TrustedBrowsers } from './login/trusted-browsers.js';
 import { WAYS_IN, WaysIn, type WayIn } from './login/ways-in.js';
@@ -163,7 +167,9 @@ import { EmailCodeFactor } from './two-factor/email-code-factor.js';
 import { EmailCodeService } from './two-factor/email-code.service.js';
 import { EmailFactorStore } from './two-factor/email-factor.store.js';
 import { MailedCodes } from './two-factor/mailed-codes.js';
+import { TotpSetups } from './two-factor/totp-setups.js';
 import { TwoFactorService } from './two-factor/two-factor.service.js';
+import { AccountData } from './user/account-data.js';
 import { BreachedPasswords } from './user/breached-passwords.js';
 import { DefaultPasswordPolicy } from './user/default-password-policy.js';
 import { NewPasswords } from './user/new-passwords.js';
@@ -447,6 +453,9 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     PendingLogins,
     LoginService,
     SecondFactorLoginService,
+    OtherSessions,
+    FactorChanges,
+    AccountRecovery,
     LegacySessions,
     { provide: PasswordAttemptStore, useClass: PostgresPasswordAttemptStore },
     PasswordAttempts,
@@ -499,7 +508,7 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   passwordReset: [PasswordResetService],
   passwordChange: [],
   emailChange: [EmailChangeService],
-  accountDeletion: [AccountDeletionService],
+  accountDeletion: [{ provide: AccountData, useClass: PostgresAccountData }, AccountDeletionService],
   stepUp: [StepUpService],
   apiKeys: [ApiKeyService, ApiKeyAuthenticator, ApiKeyAccess],
   magicLink: [MagicLinkService],
@@ -529,6 +538,7 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   twoFactor: [
     { provide: TotpStore, useClass: PostgresTotpStore },
     { provide: BackupCodeStore, useClass: PostgresBackupCodeStore },
+    TotpSetups,
     TwoFactorService,
     MailedCodes,
     EmailCodeService,

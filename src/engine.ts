@@ -108,6 +108,8 @@ export { Outbox } from './mail/outbox.js';
 export type { OutboxState, Posted } from './mail/outbox.js';
 
 export { aalOf } from './login/assurance.js';
+export { AccountRecovery } from './login/account-recovery.js';
+export type { RecoveryLink } from './login/account-recovery.js';
 export { BearerSessions } from './login/bearer-sessions.js';
 export { KnownDevices } from './login/known-devices.js';
 export { LoginLimits } from './login/login-limits.js';

@@ -105,6 +105,7 @@ export type {
   FactorDisabled,
   FactorRefused,
   FactorRemoved,
+  FactorReverted,
   FactorUsed,
   RoleChanged,
   SessionImported,

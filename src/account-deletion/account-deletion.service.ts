@@ -7,11 +7,12 @@ import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { SessionStore } from '../session/session.store.js';
+import { AccountData } from '../user/account-data.js';
 import { normalizeLogin } from '../user/login-name.js';
 import { UserDirectory } from '../user/user.directory.js';
 
 /**
- * Deletes accounts, and with them every session, token and mailed link. What your application keeps about the user is
+ * Deletes accounts, and with them every session, token and mailed link, all second factors and API keys. What your application keeps about the user is
  * yours to delete: call it in the transaction that does, by `AuthTransaction.within`, or let your tables refer to
  * `users` with ON DELETE CASCADE.
  *
@@ -26,6 +27,7 @@ export class AccountDeletionService {
     private readonly users: UserDirectory,
     private readonly sessions: SessionStore,
     private readonly tokens: EphemeralTokenService,
+    private readonly data: AccountData,
     private readonly notices: OwnerNotices,
     private readonly transaction: AuthTransaction,
     private readonly channel: InvalidationChannel,
@@ -53,6 +55,8 @@ export class AccountDeletionService {
       if (!isOurs) return false;
       // JWTs and signed cookies are answered from the memory of users.
       if (!this.users.publishesChanges) await this.channel.publish({ users: [userId] });
+      // After the account: an enrolment that is under way sees that it is gone, or is seen.
+      await this.data.deleteByUser(userId);
       await this.tokens.revokeAllForLogin(normalizeLogin(user.email));
       await this.tokens.revokeAllForAccount(userId);
       this.notices.tell(user, 'account_deleted', {});

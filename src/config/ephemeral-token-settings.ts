@@ -111,6 +111,11 @@ export interface EphemeralTokenFields {
    */
   email_revert: { account: string; from: string; changedAt: number; wasUnproved?: boolean };
   /**
+   * The link in the mail about the first second factor of an account, which takes that back: it was mailed to `email`, and
+   * belongs to the account with this id as `email_revert` does. `addedAt` is epoch ms.
+   */
+  factor_revert: { account: string; email: string; addedAt: number };
+  /**
    * A secret that was shown to be put into an authenticator, and that no code has proved yet. `challengeId` is the name of
    * the session, or pending login, that asked.
    */
@@ -141,7 +146,11 @@ export interface EphemeralTokenRule {
 }
 
 /** The types that do not end with the account of a login name: see their fields. */
-export const WITHOUT_LOGIN: ReadonlySet<string> = new Set<EphemeralTokenType>(['register', 'email_revert']);
+export const WITHOUT_LOGIN: ReadonlySet<string> = new Set<EphemeralTokenType>([
+  'register',
+  'email_revert',
+  'factor_revert',
+]);
 
 /** Lifetimes and rules. Of a built-in type you can change `ttl`; types of your own you describe completely. */
 export class EphemeralTokenSettings {
@@ -160,6 +169,7 @@ export class EphemeralTokenSettings {
   readonly magic_link: EphemeralTokenRule = { ttl: minutes(10), onePerUser: true };
   readonly email_change: EphemeralTokenRule = { ttl: hours(1), onePerUser: true };
   readonly email_revert: EphemeralTokenRule = { ttl: days(7) };
+  readonly factor_revert: EphemeralTokenRule = { ttl: days(7) };
   readonly totp_setup: EphemeralTokenRule = { ttl: minutes(10), onePerUser: true, binding: 'challengeId' };
   readonly passkey_register: EphemeralTokenRule = { ttl: minutes(5), onePerUser: true, binding: 'challengeId' };
   readonly passkey_assert: EphemeralTokenRule = { ttl: minutes(5), binding: 'challengeId' };

@@ -107,6 +107,11 @@ const LINKS: Readonly<Partial<Record<FlowName, readonly LinkedMailKind[]>>> = {
   emailChange: ['email_change', 'email_changed', 'password_reset'],
   magicLink: ['magic_link'],
 };
+/** The same of those that need no mailer: with one, the mail about the first factor has a link that takes it back. */
+const LINKS_WITH_MAILER: typeof LINKS = {
+  twoFactor: ['first_factor_added', 'password_reset'],
+  passkeys: ['first_factor_added', 'password_reset'],
+};
 /** What each asks of a `UserDirectory`. */
 const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
   registration: ['register'],
@@ -216,7 +221,7 @@ function settingsOf(
     needs.hasMailer || LINKS[name] === undefined,
     `${label} needs mailer: a class that extends Mailer, and baseUrl, with which every link begins.`,
   );
-  for (const kind of needs.hasMailer ? (LINKS[name] ?? []) : []) {
+  for (const kind of needs.hasMailer ? (LINKS[name] ?? LINKS_WITH_MAILER[name] ?? []) : []) {
     check.that(
       Object.hasOwn(needs.pages, kind),
       `${label} needs mail.pages.${kind}: the path of your page that the mailed link opens.`,

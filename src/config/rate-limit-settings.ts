@@ -36,6 +36,11 @@ export interface RateLimitEvents {
   mail_ip: true;
   /** What `mail_ip`, `register_ip` and `password_reset_ip` count from one IPv6 /48, in addition to each /64 in it. */
   mail_network: true;
+  /**
+   * Links that take something back ("this was not me"), from one address. They share no limit with what anybody may ask for
+   * there: whoever uses that up does not keep an owner out.
+   */
+  revert_ip: true;
   password_reset_send: true;
   password_reset_ip: true;
   password_change: true;
@@ -93,6 +98,7 @@ export class RateLimitSettings {
     magic_link_confirm: { limit: 5, window: minutes(15) },
     mail_ip: { limit: 20, window: minutes(15) },
     mail_network: { limit: 200, window: minutes(15) },
+    revert_ip: { limit: 20, window: minutes(15) },
     password_reset_send: { limit: 3, window: minutes(15) },
     password_reset_ip: { limit: 10, window: minutes(15) },
     password_change: { limit: 5, window: minutes(15) },

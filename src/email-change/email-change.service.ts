@@ -1,24 +1,18 @@
 import { Injectable } from '@nestjs/common';
 import { asAuthError, AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
-import { later } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
-import { randomToken } from '../crypto/random.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
 import { AuthEvents } from '../events/auth-events.js';
-import { MailboxProofs } from '../login/mailbox-proofs.js';
+import { AccountRecovery } from '../login/account-recovery.js';
 import type { MailDraft } from '../mail/mail.js';
 import { Outbox } from '../mail/outbox.js';
-import { OwnerNotices } from '../mail/owner-notices.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { RateLimitService } from '../rate-limit/rate-limit.service.js';
-import { TokenRevocationService } from '../revocation/token-revocation.service.js';
-import { SessionStore } from '../session/session.store.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import { checkedEmail } from '../user/email-address.js';
 import { normalizeLogin } from '../user/login-name.js';
-import { PasswordHasher } from '../user/password-hasher.js';
-import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 
 /**
  * Changes the address of an account, once the owner of the new mailbox has confirmed it, and takes the change back for
@@ -44,11 +38,7 @@ export class EmailChangeService {
     private readonly tokens: EphemeralTokenService,
     private readonly limits: RateLimitService,
     private readonly outbox: Outbox,
-    private readonly notices: OwnerNotices,
-    private readonly hasher: PasswordHasher,
-    private readonly sessions: SessionStore,
-    private readonly revocation: TokenRevocationService,
-    private readonly mailboxes: MailboxProofs,
+    private readonly recovery: AccountRecovery,
     private readonly transaction: AuthTransaction,
     private readonly config: AuthConfig,
     private readonly clock: Clock,
@@ -84,7 +74,7 @@ export class EmailChangeService {
       const { from, to } = change;
       const user = await this.users.findByLogin(from);
       if (!isActive(user) || user.id !== change.account) throw invalidLink();
-      const changedAt = this.next(user);
+      const changedAt = this.recovery.next(user);
       const changed = await this.set(user, to, changedAt);
       await this.tokens.revokeAllForLogin(from);
       const wasUnproved = user.emailVerifiedAt === null && !this.config.flows.legacyVerified;
@@ -116,39 +106,8 @@ export class EmailChangeService {
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed: nothing has changed.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer: nothing has changed.
    */
-  async revert(token: string): Promise<AuthUser> {
-    const link = await this.tokens.peek('email_revert', token);
-    if (!link) throw invalidLink();
-    // Before the transaction, which holds a connection.
-    const useless = await this.hasher.hash(randomToken().toString('base64url'));
-    const reverted = await this.transaction.run(async () => {
-      // Before the token: where another has moved the account meanwhile, this one finds another address.
-      const user = await this.users.findById(link.account);
-      const undo = await this.tokens.consume('email_revert', token);
-      if (!undo || !isActive(user)) throw invalidLink();
-      const had = await this.users.findPasswordHash(user.id);
-      const before = await this.set(user, normalizeLogin(undo.from), this.next(user));
-      await this.users.setPasswordHash(user.id, had === NO_PASSWORD ? NO_PASSWORD : useless);
-      await this.revocation.endStateless(user.id, { isTold: false });
-      if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(user.id);
-      // With the account locked, an enrolment that is under way is seen, or refused. Before the tokens are void: another
-      // storage does not give them back after a fault.
-      await this.mailboxes.removeAccess(before, undo.wasUnproved ? 0 : undo.changedAt);
-      for (const login of [user.email, before.email]) await this.tokens.revokeAllForLogin(login);
-      // Not the earlier ones: a thief who moves the account twice gets the later one, and must not void the owner's.
-      await this.tokens.revokeAllForAccount(user.id, { since: undo.changedAt });
-      this.notices.tell({ id: user.id, email: user.email }, 'email_reverted', {});
-      if (had !== NO_PASSWORD) this.outbox.post(() => this.resetMail(before));
-      this.events.emitAfterTransaction({ type: 'email.reverted', at: this.clock.now(), userId: user.id });
-      return before;
-    });
-    if (!this.sessions.joinsTransactions) await this.sessions.deleteByUser(reverted.id);
-    return reverted;
-  }
-
-  /** Now, but after the last change of the address, whichever clock has told that: it says which of two was earlier. */
-  private next(user: AuthUser): number {
-    return later(this.clock.now(), user.emailVerifiedAt);
+  revert(token: string): Promise<AuthUser> {
+    return this.recovery.takeBack('email_revert', token);
   }
 
   private async set(user: AuthUser, to: string, verifiedAt: number): Promise<AuthUser> {
@@ -204,13 +163,6 @@ export class EmailChangeService {
       await refund();
       throw error;
     }
-  }
-
-  /** No quota: whoever has the link to revert is the owner, and this is the only way back in. */
-  private async resetMail(user: AuthUser): Promise<MailDraft> {
-    const token = await this.tokens.issue('password_reset', { username: normalizeLogin(user.email) });
-    const { ttl } = this.config.ephemeralTokens.get('password_reset')!;
-    return { kind: 'password_reset', to: user.email, userId: user.id, facts: { token, validFor: ttl }, retries: true };
   }
 }
 

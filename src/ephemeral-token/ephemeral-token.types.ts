@@ -83,6 +83,7 @@ const COLUMNS = new Map<string, readonly FieldColumn[]>([
   ['magic_link', [USERNAME]],
   ['email_change', [USERNAME]],
   ['email_revert', [at('account', 'username')]],
+  ['factor_revert', [at('account', 'username')]],
   ['totp_setup', [USERNAME, at('challengeId', 'challengeId')]],
   ['passkey_register', [USERNAME, REQUIRED_CHALLENGE]],
   ['passkey_assert', [REQUIRED_CHALLENGE]],
@@ -149,6 +150,13 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
       ['from', { isValid: isText }],
       ['changedAt', { isValid: Number.isFinite }],
       ['wasUnproved', { isValid: (value) => typeof value === 'boolean', optional: true }],
+    ]),
+  ],
+  [
+    'factor_revert',
+    new Map<string, PayloadField>([
+      ['email', { isValid: isText }],
+      ['addedAt', { isValid: Number.isFinite }],
     ]),
   ],
 ]);

@@ -20,6 +20,7 @@ export type AuthEvent =
   | RoleChanged
   | FactorAdded
   | FactorRemoved
+  | FactorReverted
   | FactorUsed
   | FactorRefused
   | FactorDisabled
@@ -155,6 +156,14 @@ export interface FactorAdded extends EventBase<'factor.added'>, OfFactor {}
 
 /** A user has one second factor less. With a `mailer` the owner has been told. */
 export interface FactorRemoved extends EventBase<'factor.removed'>, OfFactor {}
+
+/**
+ * An owner has taken back the first second factor of the account, and all that came since, by the link in the mail about
+ * it. Somebody may have had the account: look at it.
+ */
+export interface FactorReverted extends EventBase<'factor.reverted'> {
+  readonly userId: string;
+}
 
 /** A second factor has been proved, at a login, a step-up or its enrolment. */
 export interface FactorUsed extends EventBase<'factor.used'>, OfFactor {}

@@ -69,6 +69,8 @@ export const nameField = (what: string) =>
 /** A mailed token. Whether it is one of ours is not a question of form: all that cannot be used is `INVALID_LINK`. */
 export const tokenField = z.string(TOKEN).max(1_024, TOKEN).describe('The token from the mailed link.');
 
+export const LinkBody = z.strictObject({ token: tokenField });
+
 const ONE_OF_BOTH = 'must be sent, or else the code, not both';
 const MAILED_CODE = 'must be the code from the mail';
 

@@ -45,6 +45,19 @@ export class EnrolledFactors {
   }
 
   /**
+   * Tells all that the user has proved the mailbox, as `SecondFactor.mailboxProved` has it.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if a factor did not answer.
+   */
+  async mailboxProved(user: AuthUser): Promise<void> {
+    try {
+      for (const factor of this.factors) await factor.mailboxProved(user);
+    } catch (error) {
+      throw asAuthError(error, 'A second factor');
+    }
+  }
+
+  /**
    * Takes from the user what was enrolled at `since` (epoch ms) or later, as part of the transaction around it. Returns
    * the methods of which something was.
    *

@@ -7,7 +7,7 @@ import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.
 import { normalizeLogin } from '../user/login-name.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { EnrolledFactors } from './enrolled-factors.js';
-import type { FactorClaim, FactorContext } from './second-factor.js';
+import { SecondFactor, type FactorClaim, type FactorContext } from './second-factor.js';
 
 /** A response, and the factor that it is for. */
 export interface FactorResponseOf {
@@ -120,7 +120,8 @@ export class FactorProofs {
   /**
    * Asks the factor for what the user needs, such as a code by mail.
    *
-   * @throws {AuthError} `RATE_LIMITED` after `email_send` requests of the user (default 3 in 10 minutes).
+   * @throws {AuthError} `RATE_LIMITED` after `email_send` requests of the user (default 3 in 10 minutes), of those that
+   *   send something.
    * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a method that the user does not have.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
    */
@@ -128,6 +129,8 @@ export class FactorProofs {
     try {
       const factor = await this.factors.find(user, method);
       if (!factor) throw refusedFactor();
+      // One that sends nothing uses up nothing.
+      if (factor.request === SecondFactor.prototype.request) return;
       // By the id: whoever asks for an account with the address of the user does not use up the user's codes.
       const sent = await this.limits.consumeOrThrow('email_send', `2fa ${user.id}`);
       try {

@@ -23,6 +23,12 @@ export abstract class GrantedAccess {
 /** The token by which they are injected: a list, of those of the flows that there are. */
 export const GRANTED_ACCESS = Symbol('nestjs-latchkey.granted-access');
 
+/** From when on what was added goes, in epoch ms. */
+export interface AccessSince {
+  readonly factorsSince: number;
+  readonly identitiesSince: number;
+}
+
 /** Where a proof of a mailbox comes from. */
 export interface MailboxProofContext {
   readonly ip?: string | null;
@@ -98,18 +104,18 @@ export class MailboxProofs {
   }
 
   /**
-   * Takes the factors that were enrolled, and the identities that were linked, at `since` (epoch ms) or later, and tells
-   * their owner. Emits `factor.removed` and `identity.unlinked`.
+   * Takes the factors that were enrolled, and the identities that were linked, at these times (epoch ms) or later, and
+   * tells their owner. Emits `factor.removed` and `identity.unlinked`.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  async removeAccess(user: AuthUser, since: number, ip: string | null = null): Promise<void> {
-    for (const factor of await this.factors.removeSince(user, since)) {
+  async removeAccess(user: AuthUser, since: AccessSince, ip: string | null = null): Promise<void> {
+    for (const factor of await this.factors.removeSince(user, since.factorsSince)) {
       this.notices.tell(user, 'factor_removed', { factor });
       const of = { at: this.clock.now(), userId: user.id, factor, ip };
       this.events.emitAfterTransaction({ type: 'factor.removed', ...of });
     }
-    await this.waysIn.removeSince(user, since);
+    await this.waysIn.removeSince(user, since.identitiesSince);
   }
 
   private isUnproved({ emailVerifiedAt }: AuthUser): boolean {
@@ -119,7 +125,7 @@ export class MailboxProofs {
   private async takeOver(user: AuthUser, { ip = null, hasNewPassword = false }: MailboxProofContext) {
     if (!hasNewPassword && !(await this.endAccess(user))) return null;
     // The account is locked by now: an enrolment that is under way is seen, or refused.
-    await this.removeAccess(user, 0, ip);
+    await this.removeAccess(user, { factorsSince: 0, identitiesSince: 0 }, ip);
     for (const access of this.granted) await access.drop(user.id);
     if (!(await this.verify(user, ip))) return null;
     const proved = await this.users.findById(user.id);

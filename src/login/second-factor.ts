@@ -83,6 +83,12 @@ export abstract class SecondFactor {
   async removeSince(_user: AuthUser, _since: number): Promise<boolean> {
     return false;
   }
+
+  /**
+   * The user is about to choose a new password by a link that was mailed, and so has proved the mailbox. A factor that
+   * proves nothing more, and that wrong responses have disabled, can be used again. Default: nothing.
+   */
+  async mailboxProved(_user: AuthUser): Promise<void> {}
 }
 
 /** The token by which the factors are injected: those of the flows, then the classes given to the module. */

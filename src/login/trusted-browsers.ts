@@ -66,13 +66,20 @@ export class TrustedBrowsers {
 
   /**
    * Another value for this browser, which ends when the one before would have. `null` if that was replaced or ended
-   * meanwhile: of parallel logins one gets it.
+   * meanwhile: of parallel logins one gets it. After a fault the browser is trusted still, by the value before or, where
+   * it is not known what has become of that, by the new one.
    *
-   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer: the value before can be used.
    */
   async rotate(user: AuthUser, { value, trustedAt }: TrustedBrowser): Promise<TrustedBrowserValue | null> {
-    if ((await this.tokens.consume('trusted_browser', value)) === null) return null;
-    return this.issue(user, trustedAt, [value]);
+    const next = await this.issue(user, trustedAt, [value]);
+    const isFirst = await this.tokens.consume('trusted_browser', value).then(
+      (spent) => spent !== null,
+      () => true,
+    );
+    if (isFirst || next === null) return next;
+    await this.tokens.revoke('trusted_browser', next.value);
+    return null;
   }
 
   /**

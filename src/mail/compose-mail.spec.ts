@@ -32,6 +32,7 @@ const EVERY: { [Kind in MailKind]: MailDraft<Kind>['facts'] } = {
   login_code: { code: '123456', validFor: minutes(10) },
   email_code_setup: { code: '123456', validFor: minutes(10) },
   factor_added: { factor: 'totp' },
+  first_factor_added: { token: TOKEN, validFor: days(7), factor: 'totp' },
   factor_removed: { factor: 'totp' },
   factor_disabled: { factor: 'totp' },
   backup_codes_replaced: {},

@@ -101,6 +101,15 @@ export const MAIL_TEXTS: Readonly<Partial<MailTexts>> = Object.freeze({
       `Your login at ${site} was changed`,
       `Your account at ${site} has another way to prove that it is you: ${quoted(factor)}.`,
     ),
+  first_factor_added: ({ site, factor, link, validFor }) => ({
+    subject: `Your login at ${site} was changed`,
+    text: paragraphs(
+      `Somebody, probably you, has set up a second step for your account at ${site}: ${quoted(factor)}. From now on it is asked for.`,
+      'If it was you, do nothing. If it was not, open this link: it removes that again, logs everybody out and lets you choose a new password.',
+      link,
+      itWorks(validFor),
+    ),
+  }),
   factor_removed: ({ site, factor }) =>
     notice(
       `Your login at ${site} was changed`,

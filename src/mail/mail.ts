@@ -71,6 +71,8 @@ export interface MailFacts {
   email_code_setup: MailedCode;
   /** The account has another way to prove who it is, such as `totp`. */
   factor_added: { readonly factor: string };
+  /** The same of the first one, which the account had none before: the link takes that back, and whatever came since. */
+  first_factor_added: MailedToken & { readonly factor: string };
   /** It has one less. */
   factor_removed: { readonly factor: string };
   /** It was answered wrongly so many times in a row that it no longer works. */

@@ -40,6 +40,8 @@ interface Waiting {
   readonly run: <T>(work: () => T) => T;
   /** How often it has failed. */
   readonly failures: number;
+  /** Epoch ms: when it was posted. */
+  readonly postedAt: number;
 }
 
 interface Retry extends Waiting {
@@ -55,7 +57,8 @@ interface Retry extends Waiting {
  *   a notice, takes the place of work that waits: a flood of requests keeps no owner from hearing what has happened.
  * - A mail that is not sent (dropped, refused, or not taken within `mail.timeout`) calls its `onUnsent`, once, and emits
  *   `mail.failed`. It is not tried again: what it brought is void, and the user asks again. One with `retries`, which
- *   nobody can ask for again, is tried five more times within seven hours, and is unsent after the last.
+ *   nobody can ask for again, is tried five more times within seven hours, as long as its link works, and is unsent after
+ *   the last.
  * - A shutdown sends what is waiting, also for its next try, for `mail.shutdownTimeout`; then it gives up the rest. A process
  *   that is killed loses its mails, and their tokens expire.
  *
@@ -107,7 +110,8 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
     this.statements.afterTransaction((outcome) => {
       if (outcome === 'undone') return;
       // Better one notice too many, if it is not known how the transaction ended.
-      this.enqueue({ posted: mail, run: AsyncLocalStorage.snapshot(), failures: 0 });
+      const postedAt = this.clock.now();
+      this.enqueue({ posted: mail, run: AsyncLocalStorage.snapshot(), failures: 0, postedAt });
     });
   }
 
@@ -185,13 +189,16 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
     }
   }
 
-  /** Puts it off; false if there is no next try, or no room for it. */
+  /** Puts it off; false if there is no next try in time, or no room for it. */
   private tryAgain(one: Waiting, draft: MailDraft, reason: MailFailureReason): boolean {
     const after = RETRY_AFTER[one.failures];
     const isMeant = draft.retries === true && TRIED_AGAIN.has(reason) && !this.draining;
     if (!isMeant || after === undefined || this.#retries.length >= this.settings.queue) return false;
-    const failures = one.failures + 1;
-    this.#retries.push({ posted: draft, run: one.run, failures, at: this.clock.now() + after });
+    const at = this.clock.now() + after;
+    // What it brings would be void by then.
+    if ('validFor' in draft.facts && at >= one.postedAt + draft.facts.validFor) return false;
+    const { run, failures, postedAt } = one;
+    this.#retries.push({ posted: draft, run, failures: failures + 1, postedAt, at });
     this.awaitRetry();
     return true;
   }

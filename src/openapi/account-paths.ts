@@ -50,7 +50,8 @@ export const accountPaths = {
   deleteAccount: {
     id: 'authDeleteAccount',
     summary: 'Delete the account',
-    description: 'Deletes the account of the user, with all that is logged in to it, and clears the cookie.',
+    description:
+      'Deletes the account of the user, with all that is logged in to it, and clears the cookie. It needs a fresh session that has proved as much as the account can.',
     session: 'needed',
     cookie: 'set',
     clears: true,

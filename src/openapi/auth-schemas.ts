@@ -28,7 +28,8 @@ import {
 } from '../http/answers.js';
 import { EmailCodeBody } from '../http/flows/email-code.controller.js';
 import { ApiKeyBody } from '../http/flows/api-key.controller.js';
-import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller.js';
+import { LinkBody } from '../http/fields.js';
+import { EmailChangeBody } from '../http/flows/email-change.controller.js';
 import { SecondFactorBody, SecondFactorRequestBody } from '../http/flows/second-factor.controller.js';
 import { OidcExchangeBody, OidcReturnBody, OidcStartBody } from '../http/flows/oidc.controller.js';
 import { OidcLogoutBody } from '../http/flows/oidc-logout.controller.js';

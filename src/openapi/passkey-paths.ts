@@ -15,7 +15,8 @@ export const passkeyPaths = {
   addPasskey: {
     id: 'authAddPasskey',
     summary: 'Add a passkey',
-    description: 'Stores the passkey that the browser has made of the options.',
+    description:
+      "Stores the passkey that the browser has made of the options. The user's other sessions and trusted browsers end.",
     session: 'needed',
     cookie: 'renewed',
     takes: 'AuthNewPasskey',

@@ -1,3 +1,4 @@
+import { LINK_ERRORS } from './auth-errors.js';
 import type { Description } from './description.js';
 
 const REFUSALS_OF_HASHES = [
@@ -64,6 +65,19 @@ export const twoFactorPaths = {
     done: 'The new codes, shown only this once.',
     answer: 'AuthChangedFactors',
     errors: ['AuthNotFresh', 'AuthCrossOrigin', 'AuthBodyTooLarge', 'AuthInvalidInput', 'AuthPasswordUnavailable'],
+  },
+  revertFactor: {
+    id: 'authRevertFactor',
+    summary: 'Take the first second factor back',
+    description:
+      'The link in the mail about it. It removes that factor and all that came since, ends everything that is logged in, and mails a link for a new password.',
+    session: 'none',
+    cookie: 'none',
+    limited: true,
+    takes: 'AuthLink',
+    done: 'The account has no second factor.',
+    answer: 'AuthDone',
+    errors: LINK_ERRORS.map((name) => (name === 'AuthUnavailable' ? 'AuthPasswordUnavailable' : name)),
   },
   sendStepUp: {
     id: 'authSendStepUp',

@@ -1,20 +1,12 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { asAuthError, AuthError } from '../auth.errors.js';
-import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { relyingPartyOf, type RelyingParty } from '../config/passkey-settings.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
-import { AuthEvents } from '../events/auth-events.js';
-import { StepUpMethods } from '../login/step-up-methods.js';
-import { TrustedBrowsers } from '../login/trusted-browsers.js';
+import { FactorChanges } from '../login/factor-changes.js';
 import { WaysIn } from '../login/ways-in.js';
-import { OwnerNotices } from '../mail/owner-notices.js';
-import { AuthTransaction } from '../postgres/auth-transaction.js';
-import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
-import { SessionService } from '../session/session.service.js';
-import { SessionStore } from '../session/session.store.js';
 import { normalizeLogin } from '../user/login-name.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { creationOptions, type PasskeyCreationOptions } from './ceremony-options.js';
@@ -64,16 +56,8 @@ export class PasskeyService {
     private readonly webauthn: WebAuthn,
     private readonly passkeys: PasskeyStore,
     private readonly tokens: EphemeralTokenService,
-    private readonly stepUps: StepUpMethods,
+    private readonly changes: FactorChanges,
     private readonly waysIn: WaysIn,
-    private readonly sessions: SessionService,
-    private readonly trusted: TrustedBrowsers,
-    private readonly store: SessionStore,
-    private readonly notices: OwnerNotices,
-    private readonly revocation: TokenRevocationService,
-    private readonly transaction: AuthTransaction,
-    private readonly clock: Clock,
-    private readonly events: AuthEvents,
     { ephemeralTokens, flows }: AuthConfig,
   ) {
     this.ttl = ephemeralTokens.get('passkey_register')!.ttl;
@@ -89,7 +73,7 @@ export class PasskeyService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async creationOptions({ user, session }: PasskeyOwner): Promise<PasskeyCreationOptions> {
-    await this.stepUps.demandMost(session);
+    await this.changes.demand(session);
     const others = await this.passkeys.listByUser(user.id);
     if (others.length >= MAX_PASSKEYS) throw full();
     const userHandle = others[0]?.userHandle ?? randomBytes(USER_HANDLE_BYTES).toString('base64url');
@@ -103,44 +87,44 @@ export class PasskeyService {
   }
 
   /**
-   * Stores the passkey that the browser has made of the options, once. Emits `factor.added`, and tells the owner.
+   * Stores the passkey that the browser has made of the options, once, and ends the user's other stored sessions. Emits
+   * `factor.added`, and tells the owner.
    *
    * @throws {AuthError} `STEP_UP_REQUIRED` as above.
    * @throws {AuthError} `PASSKEY_REFUSED` if the response does not answer options of this session, or they were used or
    *   have expired, or the passkey is registered already. Nothing is stored.
    * @throws {AuthError} `PASSKEY_LIMIT` if the user has 20 of them, also with concurrent calls.
-   * @throws {AuthError} `UNAUTHENTICATED` if everything of the account has ended meanwhile.
+   * @throws {AuthError} `UNAUTHENTICATED` if the session, or everything of the account, has ended meanwhile.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing is stored or spent.
    */
   async register(
-    { user, session, ip = null }: PasskeyOwner,
+    owner: PasskeyOwner,
     response: PasskeyRegistrationResponse,
     { name = DEFAULT_NAME }: { name?: string | undefined } = {},
   ): Promise<Passkey> {
-    await this.stepUps.demandMost(session);
+    const { user, session } = owner;
+    await this.changes.demand(session);
     const challenge = challengeOf(response) ?? '';
     const username = normalizeLogin(user.email);
     const held = await this.tokens.peek('passkey_register', challenge, session.handle);
     if (held?.username !== username) throw refused('Its challenge is unknown, spent, expired or of another session.');
     const key = await this.verified(response, challenge);
-    const passkey = await this.transaction.run(async () => {
-      const spent = await this.tokens.consume('passkey_register', challenge, session.handle);
-      if (!spent) throw refused('Its challenge was used meanwhile.');
-      await this.revocation.confirmOwner(user);
-      // Once more: a factor may have been added meanwhile, which the session has not proved.
-      await this.stepUps.demandMost(session);
-      const at = this.clock.now();
-      const { userHandle } = spent;
-      const added = { ...key, id: randomUUID(), userId: user.id, userHandle, name, createdAt: at };
-      const outcome = await this.passkeys.add(added, MAX_PASSKEYS);
-      if (outcome === 'full') throw full();
-      if (outcome === 'refused') throw refused('It is registered already, or was made for another user handle.');
-      await this.trusted.forget(user.id);
-      this.notices.tell(user, 'factor_added', { factor: METHOD });
-      this.events.emitAfterTransaction({ type: 'factor.added', at, userId: user.id, factor: METHOD, ip });
-      return { ...added, lastUsedAt: null, cloneSuspectedAt: null };
+    const own = { ...key, id: randomUUID(), userId: user.id, userHandle: held.userHandle, name };
+    let createdAt = 0;
+    await this.changes.keeping(owner, {
+      factor: METHOD,
+      how: 'added',
+      write: async ({ at }) => {
+        const spent = await this.tokens.consume('passkey_register', challenge, session.handle);
+        if (!spent) throw refused('Its challenge was used meanwhile.');
+        createdAt = at;
+        const outcome = await this.passkeys.add({ ...own, createdAt }, MAX_PASSKEYS);
+        if (outcome === 'full') throw full();
+        if (outcome === 'refused') throw refused('It is registered already, or was made for another user handle.');
+        return true;
+      },
     });
-    return shown(passkey);
+    return shown({ ...own, createdAt, lastUsedAt: null, cloneSuspectedAt: null });
   }
 
   /**
@@ -168,34 +152,29 @@ export class PasskeyService {
    * provider. Of concurrent removals one is refused.
    *
    * @throws {AuthError} `STEP_UP_REQUIRED` as above.
+   * @throws {AuthError} `UNAUTHENTICATED` as above.
    * @throws {AuthError} `PASSKEY_NOT_FOUND` if the user has no such passkey.
    * @throws {AuthError} `LAST_LOGIN_METHOD` if nobody could log in to the account any more.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async remove(
-    { user, session, ip = null }: PasskeyOwner,
+    owner: PasskeyOwner,
     id: string,
     { hasOtherWayIn = false }: { hasOtherWayIn?: boolean } = {},
   ): Promise<void> {
-    await this.stepUps.demandMost(session);
-    const { joinsTransactions } = this.store;
-    await this.transaction.run(async () => {
-      await this.passkeys.lockWaysIn(user.id);
-      const own = await this.passkeys.listByUser(user.id);
-      if (!own.some((passkey) => passkey.id === id)) throw notFound();
-      if (!hasOtherWayIn) await this.waysIn.demandOther(user, id);
-      await this.passkeys.delete(user.id, id);
-      if (joinsTransactions) await this.endOthers(session);
-      await this.trusted.forget(user.id);
-      this.notices.tell(user, 'factor_removed', { factor: METHOD });
-      const at = this.clock.now();
-      this.events.emitAfterTransaction({ type: 'factor.removed', at, userId: user.id, factor: METHOD, ip });
+    const { user, session } = owner;
+    await this.changes.demand(session);
+    await this.changes.keeping(owner, {
+      factor: METHOD,
+      how: 'removed',
+      write: async () => {
+        await this.passkeys.lockWaysIn(user.id);
+        const own = await this.passkeys.listByUser(user.id);
+        if (!own.some((passkey) => passkey.id === id)) throw notFound();
+        if (!hasOtherWayIn) await this.waysIn.demandOther(user, id);
+        return this.passkeys.delete(user.id, id);
+      },
     });
-    if (!joinsTransactions) await this.endOthers(session);
-  }
-
-  private async endOthers(session: Session): Promise<void> {
-    await this.sessions.revokeAllForUser(session.userId, { except: session });
   }
 
   private async verified(response: PasskeyRegistrationResponse, challenge: string): Promise<RegisteredKey> {

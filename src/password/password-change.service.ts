@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { asAuthError, AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
-import { AuthConfig } from '../config/auth-config.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { LoginService, type TokenTransport } from '../login/login.service.js';
 import { PasswordAttempts } from '../login/password-attempts.js';
 import type { CookieValue } from '../login/session-scheme.js';
+import { StepUpMethods } from '../login/step-up-methods.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
@@ -67,7 +67,7 @@ export class PasswordChangeService {
     private readonly revocation: TokenRevocationService,
     private readonly transaction: AuthTransaction,
     private readonly passwords: PasswordWriter,
-    private readonly config: AuthConfig,
+    private readonly stepUps: StepUpMethods,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
   ) {}
@@ -79,7 +79,8 @@ export class PasswordChangeService {
    * succeeds. Emits `password.changed`, and tells the owner by mail.
    *
    * An account without a password gets its first one with `null` for `current`, in a session whose user has proved who
-   * they are within `flows.freshness` (default 15 minutes): pass it as `keep`.
+   * they are within `flows.freshness` (default 15 minutes), by a second factor too where the account has one: pass it as
+   * `keep`.
    *
    * All of it is one transaction: after an error nothing has changed but the counts. With an `engine` other than
    * PostgreSQL the sessions follow the commit, and the old ones are dead by then; `credential` is `null` if the kept one
@@ -88,7 +89,8 @@ export class PasswordChangeService {
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if `current` is wrong or no longer the password, its attempts are used up,
    *   or the account is unknown or disabled: all alike, after the same work.
-   * @throws {AuthError} `STEP_UP_REQUIRED` for a first password without a fresh session.
+   * @throws {AuthError} `STEP_UP_REQUIRED` for a first password without a fresh session that has proved as much as the
+   *   account can.
    * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string or empty, `current` is not a string, or is `null`
    *   though the account has a password, or `next` is no text; nothing is counted.
    * @throws {AuthError} `WEAK_PASSWORD` if the `PasswordPolicy` refuses `next`; nothing is counted.
@@ -133,7 +135,8 @@ export class PasswordChangeService {
       const stored = await this.users.findPasswordHash(userId);
       if (stored !== null && stored !== NO_PASSWORD) throw currentMissing();
       if (stored === null) refuse();
-      this.requireFresh(context.keep);
+      if (!context.keep) throw sessionMissing();
+      await this.stepUps.demandMost(context.keep);
       const account = await this.users.findById(userId);
       await this.newPasswords.accept(next, { userId, email: account?.email }, 'newPassword');
       const hash = await this.hasher.hash(next, { ip: context.ip });
@@ -141,15 +144,6 @@ export class PasswordChangeService {
     } catch (error) {
       throw asAuthError(error, 'The user directory');
     }
-  }
-
-  private requireFresh(keep: Session | undefined): void {
-    const { freshness } = this.config.flows;
-    if (keep && this.clock.now() - keep.authenticatedAt < freshness) return;
-    const message =
-      'A first password needs a session whose user has proved lately who they are: let them log in again.';
-    const required = { maxAge: Math.floor(freshness / 1000) };
-    throw new AuthError('STEP_UP_REQUIRED', message, { required, methods: [] });
   }
 
   /** The hash that the password belongs to. */
@@ -218,6 +212,11 @@ export class PasswordChangeService {
 
 function currentMissing(): AuthError {
   return invalidPassword('currentPassword', 'must be a string');
+}
+
+function sessionMissing(): AuthError {
+  const message = 'A first password needs a session whose user has proved lately who they are: pass it as keep.';
+  return new AuthError('STEP_UP_REQUIRED', message, { required: {}, methods: [] });
 }
 
 function refuse(): never {

@@ -4,6 +4,7 @@ import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { EnrolledFactors } from '../login/enrolled-factors.js';
 import { MailboxProofs } from '../login/mailbox-proofs.js';
 import { PasswordAttempts } from '../login/password-attempts.js';
 import type { MailDraft } from '../mail/mail.js';
@@ -42,6 +43,7 @@ export class PasswordResetService {
     private readonly tokens: EphemeralTokenService,
     private readonly transaction: AuthTransaction,
     private readonly passwords: PasswordWriter,
+    private readonly factors: EnrolledFactors,
     private readonly mailboxes: MailboxProofs,
     private readonly config: AuthConfig,
     private readonly clock: Clock,
@@ -69,9 +71,10 @@ export class PasswordResetService {
 
   /**
    * Spends the token of a link and sets the password. Every session, JWT, signed cookie and single-use token of the
-   * account ends, and a password that too many wrong ones have disabled works again. It opens no session and touches no
-   * second factor (OWASP ASVS 6.4.3), unless nobody has proved the mailbox before: then nothing stays by which somebody
-   * else could use the account, see `MailboxProofs`. Emits `password.reset`; the owner is told by mail.
+   * account ends, and a password that too many wrong ones have disabled works again, as do codes by mail, which prove no
+   * more than the link does. It opens no session and removes no second factor (OWASP ASVS 6.4.3), unless nobody has proved
+   * the mailbox before: then nothing stays by which somebody else could use the account, see `MailboxProofs`. Emits
+   * `password.reset`; the owner is told by mail.
    *
    * Token and password are one transaction: after an error neither has changed. With an `engine` other than PostgreSQL
    * the sessions follow the commit; a `UserDirectory` of your own is part of it only if its statements are. Of
@@ -87,11 +90,13 @@ export class PasswordResetService {
    */
   async reset(token: string, password: string, { ip = null }: { ip?: string | null } = {}): Promise<AuthUser> {
     try {
-      const { id, email, cutoff, replaces } = await this.ownerOf(token);
+      const { owner: found, cutoff, replaces } = await this.ownerOf(token);
+      const { id, email } = found;
       await this.newPasswords.accept(password, { userId: id, email });
       const hash = await this.hasher.hash(password, { ip });
       // Before the transaction, in which our own directory does it too: after a success it has been done in any case.
       await this.attempts.forget(id);
+      await this.factors.mailboxProved(found);
       const user = await this.transaction.run(async () => {
         const link = await this.tokens.consume('password_reset', token);
         const owner = link && (await this.users.findByLogin(link.username));
@@ -110,14 +115,12 @@ export class PasswordResetService {
   }
 
   /** The account as it is before the password is hashed, with which it is compared afterwards. */
-  private async ownerOf(
-    token: string,
-  ): Promise<{ id: string; email: string; cutoff: number | null; replaces: string }> {
+  private async ownerOf(token: string): Promise<{ owner: AuthUser; cutoff: number | null; replaces: string }> {
     const link = await this.tokens.peek('password_reset', token);
     const user = link && (await this.users.findByLogin(link.username));
     const replaces = user && (await this.users.findPasswordHash(user.id));
     if (!user || replaces === null || !this.canReset(replaces)) throw invalidLink();
-    return { id: user.id, email: user.email, cutoff: user.tokensInvalidatedAfter ?? null, replaces };
+    return { owner: user, cutoff: user.tokensInvalidatedAfter ?? null, replaces };
   }
 
   private async mailFor(login: string): Promise<MailDraft | null> {

@@ -71,7 +71,7 @@ export class BackupCodeFactor extends SecondFactor {
   }
 
   /** The codes before are void. */
-  replace(userId: string, { stored }: Pick<IssuedBackupCodes, 'stored'>): Promise<void> {
-    return this.store.replace(userId, stored, this.clock.now());
+  replace(userId: string, { stored }: Pick<IssuedBackupCodes, 'stored'>, now: number): Promise<void> {
+    return this.store.replace(userId, stored, now);
   }
 }

@@ -70,6 +70,11 @@ export class EmailCodeFactor extends SecondFactor {
     return this.store.removeSince(id, since);
   }
 
+  /** A code proves the same, and nobody else can enrol it anew (NIST SP 800-63B-4, section 3.2.2). */
+  override mailboxProved({ id }: AuthUser): Promise<void> {
+    return this.store.reset(id);
+  }
+
   /** Once: no further code is judged. */
   private tellDisabled(user: AuthUser, ip: string | null): void {
     const of = { userId: user.id, factor: this.method, ip, failures: MAX_FAILURES };

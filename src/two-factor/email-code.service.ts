@@ -1,18 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { asAuthError } from '../auth.errors.js';
-import { Clock } from '../common/clock.js';
-import { AuthEvents } from '../events/auth-events.js';
-import { FactorProofs } from '../login/factor-proofs.js';
+import { FactorChanges } from '../login/factor-changes.js';
 import { MailboxProofs } from '../login/mailbox-proofs.js';
-import { StepUpMethods } from '../login/step-up-methods.js';
-import { TrustedBrowsers } from '../login/trusted-browsers.js';
-import { OwnerNotices } from '../mail/owner-notices.js';
-import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { RateLimitService } from '../rate-limit/rate-limit.service.js';
-import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
-import { SessionService } from '../session/session.service.js';
-import { SessionStore } from '../session/session.store.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { EmailFactorStore } from './email-factor.store.js';
 import { MailedCodes, type MailedCodeOf } from './mailed-codes.js';
@@ -44,18 +35,9 @@ export class EmailCodeService {
   constructor(
     private readonly store: EmailFactorStore,
     private readonly codes: MailedCodes,
-    private readonly proofs: FactorProofs,
-    private readonly stepUps: StepUpMethods,
+    private readonly changes: FactorChanges,
     private readonly limits: RateLimitService,
-    private readonly sessions: SessionService,
-    private readonly sessionStore: SessionStore,
-    private readonly trusted: TrustedBrowsers,
-    private readonly revocation: TokenRevocationService,
-    private readonly transaction: AuthTransaction,
     private readonly mailboxes: MailboxProofs,
-    private readonly notices: OwnerNotices,
-    private readonly clock: Clock,
-    private readonly events: AuthEvents,
   ) {}
 
   /**
@@ -68,7 +50,7 @@ export class EmailCodeService {
    */
   async start(owner: EmailCodeOwner): Promise<void> {
     const { user, session, ip = null } = owner;
-    await this.stepUps.demandMost(session);
+    await this.changes.demand(session);
     const sent = await this.limits.consumeOrThrow('email_send', `2fa ${user.id}`);
     const refund = () => this.limits.refund(sent);
     try {
@@ -85,64 +67,40 @@ export class EmailCodeService {
    * @throws {AuthError} `STEP_UP_REQUIRED` as above.
    * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a code that is wrong, spent, expired, replaced or of another session.
    * @throws {AuthError} `RATE_LIMITED` after `2fa_attempt` wrong ones (default 5 in 15 minutes), those of logins included.
-   * @throws {AuthError} `UNAUTHENTICATED` if everything of the account has ended meanwhile.
+   * @throws {AuthError} `UNAUTHENTICATED` if the session, or everything of the account, has ended meanwhile.
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; nothing is counted.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing is counted or spent.
    */
   async enable(owner: EmailCodeOwner, code: string): Promise<void> {
     const { user, session, ip = null } = owner;
-    await this.stepUps.demandMost(session);
-    await this.proofs.judge(user, { method: METHOD, ip }, () => this.codes.judge(codeOf(owner), code, ip), {
-      work: async () => {
-        await this.change(owner, 'added', () => this.store.enable(user.id, this.clock.now()));
-        await this.mailboxes.confirm(user, { ip });
+    await this.changes.demand(session);
+    await this.changes.keeping(owner, {
+      factor: METHOD,
+      how: 'added',
+      verify: () => this.codes.judge(codeOf(owner), code, ip),
+      write: async ({ user: now, at }) => {
+        const isNew = await this.store.enable(user.id, at);
+        await this.mailboxes.confirm(now, { ip });
+        return isNew;
       },
     });
-    await this.endOthersAfter(session);
   }
 
   /**
    * Turns it off. Emits `factor.removed`. Does nothing if it is off.
    *
-   * @throws {AuthError} `STEP_UP_REQUIRED` as above.
+   * @throws {AuthError} `STEP_UP_REQUIRED`, `UNAUTHENTICATED` as above.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing has changed.
    */
   async disable(owner: EmailCodeOwner): Promise<void> {
-    await this.stepUps.demandMost(owner.session);
-    await this.transaction.run(() => this.change(owner, 'removed', () => this.store.disable(owner.user.id)));
-    await this.endOthersAfter(owner.session);
+    await this.changes.demand(owner.session);
+    const write = () => this.store.disable(owner.user.id);
+    await this.changes.keeping(owner, { factor: METHOD, how: 'removed', write });
   }
 
   /** Whether the user has it. */
   isEnabled({ id }: AuthUser): Promise<boolean> {
     return this.store.isEnabled(id);
-  }
-
-  private async change(
-    { user, session, ip = null }: EmailCodeOwner,
-    how: 'added' | 'removed',
-    write: () => Promise<boolean>,
-  ): Promise<void> {
-    if (how === 'added') {
-      await this.revocation.confirmOwner(user);
-      // Once more: a factor may have been added meanwhile, which the session has not proved.
-      await this.stepUps.demandMost(session);
-    }
-    if (!(await write())) return;
-    if (this.sessionStore.joinsTransactions) await this.endOthers(session);
-    await this.trusted.forget(user.id);
-    this.notices.tell(user, `factor_${how}`, { factor: METHOD });
-    const of = { at: this.clock.now(), userId: user.id, factor: METHOD, ip };
-    this.events.emitAfterTransaction({ type: `factor.${how}`, ...of });
-  }
-
-  /** A storage of its own takes no part in the transaction. */
-  private async endOthersAfter(session: Session): Promise<void> {
-    if (!this.sessionStore.joinsTransactions) await this.endOthers(session);
-  }
-
-  private async endOthers(session: Session): Promise<void> {
-    await this.sessions.revokeAllForUser(session.userId, { except: session });
   }
 }
 

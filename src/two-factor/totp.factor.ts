@@ -59,8 +59,8 @@ export class TotpFactor extends SecondFactor {
   }
 
   /** Sets a proved secret (base32). False if `isFirst` and there is one by now. */
-  put(userId: string, secret: string, step: number, { isFirst }: { isFirst: boolean }): Promise<boolean> {
-    return this.store.put(userId, this.sealed.seal(secret, userId), step, { isFirst, now: this.clock.now() });
+  put(userId: string, secret: string, step: number, at: { isFirst: boolean; now: number }): Promise<boolean> {
+    return this.store.put(userId, this.sealed.seal(secret, userId), step, at);
   }
 
   private opened(userId: string, sealed: string): Buffer | null {

@@ -1,41 +1,23 @@
-import { createHmac } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { renderSVG } from 'uqr';
-import { asAuthError, AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
-import { AuthConfig } from '../config/auth-config.js';
 import { sha256Hex } from '../crypto/hash.js';
-import { KeyRing } from '../crypto/key-ring.js';
-import { randomToken } from '../crypto/random.js';
-import { SealedText } from '../crypto/sealed-text.js';
-import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
-import { AuthEvents } from '../events/auth-events.js';
-import { TrustedBrowsers } from '../login/trusted-browsers.js';
-import { joinedProofs } from '../login/assurance.js';
 import { EnrolledFactors } from '../login/enrolled-factors.js';
-import { FactorProofs, refusedFactor } from '../login/factor-proofs.js';
-import { LoginService, type TokenTransport } from '../login/login.service.js';
+import { FactorChanges, type FactorChange } from '../login/factor-changes.js';
+import { refusedFactor } from '../login/factor-proofs.js';
+import type { TokenTransport } from '../login/login.service.js';
 import {
   SecondFactorLoginService,
-  type EnrollingLogin,
   type HeldLoginContext,
   type PresentedLogin,
   type SecondFactorLogin,
 } from '../login/second-factor-login.js';
 import type { CookieValue } from '../login/session-scheme.js';
-import { StepUpMethods } from '../login/step-up-methods.js';
-import { OwnerNotices } from '../mail/owner-notices.js';
-import { AuthTransaction } from '../postgres/auth-transaction.js';
-import { TokenRevocationService } from '../revocation/token-revocation.service.js';
-import { SessionService, type SessionContext } from '../session/session.service.js';
-import { isSelfContained, type Session } from '../session/session.js';
-import { SessionStore } from '../session/session.store.js';
-import { isActive } from '../user/account.js';
-import { normalizeLogin } from '../user/login-name.js';
-import { UserDirectory, type AuthUser } from '../user/user.directory.js';
-import { BackupCodeFactor } from './backup-code.factor.js';
-import { base32, fromBase32 } from './base32.js';
-import { matchingStep, TOTP_SECRET_BYTES, totpUri } from './totp.js';
+import { TrustedBrowsers } from '../login/trusted-browsers.js';
+import type { SessionContext } from '../session/session.service.js';
+import type { Session } from '../session/session.js';
+import type { AuthUser } from '../user/user.directory.js';
+import { BackupCodeFactor, type IssuedBackupCodes } from './backup-code.factor.js';
+import { TotpSetups, type TotpSetup } from './totp-setups.js';
 import { TotpFactor } from './totp.factor.js';
 import { TotpStore } from './totp.store.js';
 
@@ -48,16 +30,6 @@ export interface TwoFactorStatus {
   readonly backupCodesLeft: number;
   /** How many browsers the second step is left out in. */
   readonly trustedBrowsers: number;
-}
-
-/** A secret for an authenticator app, shown only this once. */
-export interface TotpSetup {
-  /** Base32, for typing. */
-  readonly secret: string;
-  /** `otpauth://…`, for a link on a phone. */
-  readonly uri: string;
-  /** The same as the picture of a QR code: an SVG without script or style. */
-  readonly qr: string;
 }
 
 /** Where a change of the factors comes from. */
@@ -75,7 +47,7 @@ export interface ChangedFactors {
   readonly backupCodes: readonly string[];
 }
 
-const PURPOSE = 'totp-setup';
+const TWO_FACTORS = { aal: 2 } as const;
 
 /**
  * The second factors of `flows.twoFactor`: who has which, and how they get and lose them. A session that asks must be
@@ -90,32 +62,17 @@ const PURPOSE = 'totp-setup';
  */
 @Injectable()
 export class TwoFactorService {
-  private readonly sealed: SealedText;
-
   constructor(
-    private readonly users: UserDirectory,
     private readonly factors: EnrolledFactors,
-    private readonly trusted: TrustedBrowsers,
+    private readonly changes: FactorChanges,
     private readonly totp: TotpFactor,
     private readonly totps: TotpStore,
+    private readonly setups: TotpSetups,
     private readonly backupCodes: BackupCodeFactor,
-    private readonly proofs: FactorProofs,
-    private readonly methods: StepUpMethods,
-    private readonly logins: LoginService,
+    private readonly trusted: TrustedBrowsers,
     private readonly held: SecondFactorLoginService,
-    private readonly tokens: EphemeralTokenService,
-    private readonly sessions: SessionService,
-    private readonly store: SessionStore,
-    private readonly revocation: TokenRevocationService,
-    private readonly transaction: AuthTransaction,
-    private readonly notices: OwnerNotices,
-    private readonly keys: KeyRing,
-    private readonly config: AuthConfig,
     private readonly clock: Clock,
-    private readonly events: AuthEvents,
-  ) {
-    this.sealed = new SealedText(keys.forPurpose(PURPOSE));
-  }
+  ) {}
 
   /**
    * What this user has. No secret is among it.
@@ -141,8 +98,10 @@ export class TwoFactorService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async setUpTotp(session: Session): Promise<TotpSetup> {
-    const { user } = await this.enrollerOf(session);
-    return this.setUp(user, session.handle);
+    const user = await this.changes.ownerOf(session);
+    // Whoever has a factor must have proved it: else a stolen session, or one from before it, would replace it.
+    await this.changes.demand(session);
+    return this.setups.begin(user, session.handle);
   }
 
   /**
@@ -153,7 +112,7 @@ export class TwoFactorService {
    */
   async setUpTotpFor(login: PresentedLogin): Promise<TotpSetup> {
     const { user } = await this.held.enrolling(login);
-    return this.setUp(user, sha256Hex(login.token));
+    return this.setups.begin(user, sha256Hex(login.token));
   }
 
   /**
@@ -169,18 +128,12 @@ export class TwoFactorService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing has changed.
    */
   async enableTotp(session: Session, code: string, context: TwoFactorContext = {}): Promise<ChangedFactors> {
-    const { user, isFirst } = await this.enrollerOf(session);
-    const authenticatedAt = this.clock.now();
-    return this.enable(user, session.handle, code, {
-      isFirst,
-      ip: context.ip ?? null,
-      isJoined: this.isJoined(session),
-      work: async (backupCodes) => ({
-        user,
-        credential: await this.replace(user, session, ['totp'], { ...context, authenticatedAt }),
-        backupCodes,
-      }),
-    });
+    const user = await this.changes.ownerOf(session);
+    await this.changes.demand(session);
+    const going = { ...context, proofs: [this.totp.method], authenticatedAt: this.clock.now() };
+    const { change, shown } = await this.enrolment(user, session.handle, code, context);
+    const credential = await this.changes.replacing({ user, session, ip: context.ip }, change, going);
+    return { user, credential, backupCodes: shown() };
   }
 
   /**
@@ -198,18 +151,13 @@ export class TwoFactorService {
     code: string,
     context: HeldLoginContext = {},
   ): Promise<SecondFactorLogin & { readonly backupCodes: readonly string[] }> {
-    const enrolling: EnrollingLogin = await this.held.enrolling(login);
+    const enrolling = await this.held.enrolling(login);
     const { user } = enrolling;
-    return this.enable(user, sha256Hex(login.token), code, {
-      isFirst: true,
-      ip: context.ip ?? null,
-      isJoined: true,
-      work: async (backupCodes) => {
-        // Those that are older than the factor.
-        await this.sessions.revokeAllForUser(user.id);
-        return { ...(await this.held.finish(enrolling, 'totp', context)), backupCodes };
-      },
-    });
+    const { change, shown } = await this.enrolment(user, sha256Hex(login.token), code, context);
+    return this.changes.completing({ user, ip: context.ip }, change, async () => ({
+      ...(await this.held.finish(enrolling, this.totp.method, context)),
+      backupCodes: shown(),
+    }));
   }
 
   /**
@@ -220,21 +168,18 @@ export class TwoFactorService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing has changed.
    */
   async disableTotp(session: Session, context: TwoFactorContext = {}): Promise<ChangedFactors> {
-    await this.methods.demand(session, { aal: 2 });
-    const user = await this.ownerOf(session);
-    return this.change(
-      session,
-      async () => {
+    return this.changed(session, context, (user) => ({
+      factor: this.totp.method,
+      how: 'removed',
+      write: async ({ at }) => {
         const isRemoved = await this.totps.remove(user.id);
         const left = await this.factors.methodsOf(user);
         if (left.every((method) => method === this.backupCodes.method)) {
-          await this.backupCodes.replace(user.id, { stored: [] });
+          await this.backupCodes.replace(user.id, { stored: [] }, at);
         }
-        await this.trusted.forget(user.id);
-        if (isRemoved) this.tell(user, 'removed', this.totp.method, context);
+        return isRemoved;
       },
-      () => this.replaced(user, session, context),
-    );
+    }));
   }
 
   /**
@@ -246,159 +191,57 @@ export class TwoFactorService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing has changed.
    */
   async regenerateBackupCodes(session: Session, context: TwoFactorContext = {}): Promise<ChangedFactors> {
-    await this.methods.demand(session, { aal: 2 });
-    const user = await this.ownerOf(session);
+    await this.changes.demand(session, TWO_FACTORS);
     const codes = await this.backupCodes.issue(context.ip ?? null);
-    const replaced = await this.change(
-      session,
-      async () => {
-        await this.backupCodes.replace(user.id, codes);
-        await this.revocation.confirmOwner(user);
-        await this.trusted.forget(user.id);
-        const of = { userId: user.id, factor: this.backupCodes.method, ip: context.ip ?? null };
-        this.events.emitAfterTransaction({ type: 'factor.added', at: this.clock.now(), ...of });
-        this.notices.tell(user, 'backup_codes_replaced', {});
-      },
-      () => this.replaced(user, session, context),
-    );
+    const replaced = await this.changed(session, context, ({ id }) => ({
+      factor: this.backupCodes.method,
+      how: 'replaced',
+      write: ({ at }) => this.backupCodes.replace(id, codes, at).then(() => true),
+    }));
     return { ...replaced, backupCodes: codes.shown };
   }
 
-  private async setUp(user: AuthUser, boundTo: string): Promise<TotpSetup> {
-    const secret = base32(randomToken().subarray(0, TOTP_SECRET_BYTES));
-    const sealedSecret = this.sealed.seal(secret, user.id);
-    const fields = { username: normalizeLogin(user.email), challengeId: boundTo, sealedSecret };
-    await this.tokens.issue('totp_setup', fields, { token: this.setupToken(boundTo) });
-    const uri = totpUri(secret, { issuer: this.issuer, account: user.email });
-    return { secret, uri, qr: renderSVG(uri) };
-  }
-
-  private async enable<T>(
-    user: AuthUser,
-    boundTo: string,
-    code: string,
-    {
-      isFirst,
-      ip,
-      isJoined,
-      work,
-    }: { isFirst: boolean; ip: string | null; isJoined: boolean; work: (backupCodes: readonly string[]) => Promise<T> },
-  ): Promise<T> {
-    const token = this.setupToken(boundTo);
-    const setup = await this.tokens.peek('totp_setup', token, boundTo);
-    const secret = setup && this.sealed.open(setup.sealedSecret, user.id);
-    if (!secret) throw refusedFactor();
-    let shown: readonly string[] = [];
-    const verify = async () => {
-      const step = matchingStep(fromBase32(secret)!, code, this.clock.now());
-      if (step === null) return false;
-      const codes = await this.backupCodes.issue(ip);
-      shown = codes.shown;
-      return async () => {
-        if (!(await this.tokens.consume('totp_setup', token, boundTo))) return false;
-        await this.revocation.confirmOwner(user);
-        // Once more: a factor may have been added meanwhile, which nobody has proved here.
-        if (isFirst && (await this.factors.methodsOf(user)).length > 0) return false;
-        if (!(await this.totp.put(user.id, secret, step, { isFirst }))) return false;
-        await this.backupCodes.replace(user.id, codes);
-        await this.trusted.forget(user.id);
-        this.tell(user, 'added', this.totp.method, { ip });
-        return true;
-      };
-    };
-    return this.proofs.judge(user, { method: this.totp.method, ip }, verify, { work: () => work(shown), isJoined });
-  }
-
-  /** Whoever has a factor must have proved it: else a stolen session, or one from before it, would replace it. */
-  private async enrollerOf(session: Session): Promise<{ user: AuthUser; isFirst: boolean }> {
-    const user = await this.ownerOf(session);
-    const isFirst = (await this.factors.methodsOf(user)).length === 0;
-    await this.methods.demandMost(session);
-    return { user, isFirst };
-  }
-
-  private async ownerOf({ userId }: Session): Promise<AuthUser> {
-    try {
-      const user = await this.users.findById(userId);
-      if (isActive(user)) return user;
-    } catch (error) {
-      throw asAuthError(error, 'The user directory');
-    }
-    throw ended();
-  }
-
-  /** Another storage does not take part in the transaction: were it rolled back, the session would have lost its token. */
-  private isJoined(session: Session): boolean {
-    return this.store.joinsTransactions || isSelfContained(session);
-  }
-
-  private async change<T>(session: Session, work: () => Promise<void>, replace: () => Promise<T>): Promise<T> {
-    try {
-      if (this.isJoined(session)) return await this.transaction.run(() => work().then(replace));
-      await this.transaction.run(work);
-      return await replace();
-    } catch (error) {
-      throw asAuthError(error, 'A second factor');
-    }
-  }
-
-  private async replaced(user: AuthUser, session: Session, context: TwoFactorContext): Promise<ChangedFactors> {
-    const { authenticatedAt } = session;
-    const credential = await this.replace(user, session, session.amr, { ...context, authenticatedAt });
+  /** A change in a session of two factors, which proves nothing new. */
+  private async changed(
+    session: Session,
+    context: TwoFactorContext,
+    of: (user: AuthUser) => FactorChange,
+  ): Promise<ChangedFactors> {
+    await this.changes.demand(session, TWO_FACTORS);
+    const user = await this.changes.ownerOf(session);
+    const { amr: proofs, authenticatedAt } = session;
+    const change = { ...of(user), demands: TWO_FACTORS };
+    const going = { ...context, proofs, authenticatedAt };
+    const credential = await this.changes.replacing({ user, session, ip: context.ip }, change, going);
     return { user, credential, backupCodes: [] };
   }
 
-  /** Ends all other sessions of the account, and gives this one a new token. */
-  private async replace(
+  /** An authenticator app that this code proves, and the backup codes that come with it. */
+  private async enrolment(
     user: AuthUser,
-    session: Session,
-    proofs: readonly string[],
-    context: TwoFactorContext & { authenticatedAt: number },
-  ): Promise<CookieValue> {
-    if (!this.config.hasStatelessSessions) {
-      const elevated = await this.logins.elevate(user, session, proofs, context);
-      if (!elevated) throw ended();
-      await this.sessions.revokeAllForUser(user.id, { except: elevated.session });
-      return elevated.credential;
-    }
-    // What is stored nowhere ends by the cutoff of the account, and so does this session: there is a new one for it.
-    const isClaimed = isSelfContained(session)
-      ? await this.revocation.revoke(session.id, session.absoluteExpiresAt)
-      : await this.sessions.revoke(session.id);
-    if (!isClaimed) throw ended();
-    await this.sessions.revokeAllForUser(user.id);
-    await this.revocation.endStateless(user.id, { isTold: true });
-    const changed = await this.ownerOf(session);
-    const amr = joinedProofs(session.amr, proofs);
-    return this.logins.renew(changed, { ...context, remember: session.remembered, amr, proofs: [] });
+    boundTo: string,
+    code: string,
+    { ip = null }: { ip?: string | null | undefined },
+  ): Promise<{ change: FactorChange; shown: () => readonly string[] }> {
+    const setup = await this.setups.find(user, boundTo);
+    if (!setup) throw refusedFactor();
+    let step: number | null = null;
+    let codes: IssuedBackupCodes = { shown: [], stored: [] };
+    const change: FactorChange = {
+      factor: this.totp.method,
+      how: 'added',
+      verify: async () => {
+        step = setup.stepOf(code);
+        if (step === null) return false;
+        codes = await this.backupCodes.issue(ip);
+        return () => setup.claim();
+      },
+      write: async ({ isFirst, at }) => {
+        if (!(await this.totp.put(user.id, setup.secret, step!, { isFirst, now: at }))) throw refusedFactor();
+        await this.backupCodes.replace(user.id, codes, at);
+        return true;
+      },
+    };
+    return { change, shown: () => codes.shown };
   }
-
-  private tell(
-    user: AuthUser,
-    change: 'added' | 'removed',
-    factor: string,
-    { ip = null }: { ip?: string | null },
-  ): void {
-    const of = { userId: user.id, factor, ip };
-    this.events.emitAfterTransaction({ type: `factor.${change}`, at: this.clock.now(), ...of });
-    this.notices.tell(user, `factor_${change}`, { factor });
-  }
-
-  /** Nobody has to be given it: whoever presents the session, or the held login, has it with that. */
-  private setupToken(boundTo: string): string {
-    return createHmac('sha256', this.keys.forPurpose(PURPOSE)[0]).update(boundTo).digest('base64url');
-  }
-
-  private get issuer(): string {
-    const { flows, baseUrl, mail } = this.config;
-    return (
-      flows.twoFactor?.totp?.issuer ??
-      mail?.site?.replaceAll(':', ' ') ??
-      (baseUrl ? new URL(baseUrl).hostname : 'nestjs-latchkey')
-    );
-  }
-}
-
-function ended(): AuthError {
-  return new AuthError('UNAUTHENTICATED', 'The session has ended, or has got another token meanwhile.', {});
 }

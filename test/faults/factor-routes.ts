@@ -84,7 +84,7 @@ export async function factorVisitsOf(
 
   /** The code of this step stays fresh. */
   const withTotp = async (user: AuthUser) => {
-    await app.get(TotpFactor).put(user.id, SECRET, 1, { isFirst: true });
+    await app.get(TotpFactor).put(user.id, SECRET, 1, { isFirst: true, now: t.clock.now() });
     return user;
   };
   const withEmailCode = async (user: AuthUser) => {
@@ -163,7 +163,7 @@ export async function factorVisitsOf(
   const timedLogin = await held(timed);
   const written = await withTotp(await account('written'));
   const issued = await backupCodes.issue(null);
-  await backupCodes.replace(written.id, issued);
+  await backupCodes.replace(written.id, issued, t.clock.now());
   const writtenLogin = await held(written);
   const stepping = await withTotp(await account('stepping-totp'));
   const steppingIn = await signInAs(app, stepping.id, sure);
@@ -190,6 +190,8 @@ export async function factorVisitsOf(
     third.authenticator,
     await well(200, () => send('post', '2fa/passkey/options', thirdLogin.challenge, { token: thirdLogin.token })),
   );
+  const reverting = await withPasskey(await account('passkey-reverting'));
+  const notMe = (await MemoryMailer.of(app)).last('first_factor_added').token;
   const rising = await withPasskey(await account('passkey-rising'));
   const risingIn = await signInAs(app, rising.user.id, proved);
   const risen = await withPasskey(await account('passkey-risen'));
@@ -297,6 +299,12 @@ export async function factorVisitsOf(
       () => send('delete', `passkeys/${removing.id}`, removingIn),
       has(removing.user, 'passkey', false),
       { happened: has(removing.user, 'passkey', false) },
+    ),
+    once(
+      'POST revert-factor',
+      () => send('post', 'revert-factor', '', { token: notMe }),
+      has(reverting.user, 'passkey', false),
+      { happened: has(reverting.user, 'passkey', false) },
     ),
     once('POST passkey-login/options', () => send('post', 'passkey-login/options', ''), bodyHas('challenge')),
     once('POST passkey-login', () => send('post', 'passkey-login', cookiesIn(entry), { response: entrance }), isIn, {

@@ -79,6 +79,7 @@ export const WITH_FLOWS: Partial<AuthOptions> & AuthModuleExtras = {
         [
           'register_ip',
           'mail_ip',
+          'revert_ip',
           'email_send',
           'password_reset_ip',
           'password_reset_send',

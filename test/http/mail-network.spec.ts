@@ -58,7 +58,6 @@ describe.each(PLATFORMS)('F16: limits of an IPv6 network, on %s', (platform) => 
     ['register/resend', { email: 'nobody@example.net' }, 202],
     ['reset-password', { ...LINK, password: 'correct horse battery staple' }, 400],
     ['confirm-email-change', LINK, 400],
-    ['revert-email-change', LINK, 400],
   ])('F16: %s too', async (path, body, otherwise) => {
     const site = `2001:db8:${round.toString(16)}:`;
     const limits = t.app.get(RateLimitService);

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { Client } from 'pg';
 import { PostgresUserDirectory, SessionService, type AuthUser, type Session } from 'nestjs-latchkey';
-import { EmailCodeService, PasskeyService, TwoFactorService } from 'nestjs-latchkey/engine';
-import { totpOf } from 'nestjs-latchkey/testing';
+import { AccountRecovery, EmailCodeService, PasskeyService, TwoFactorService } from 'nestjs-latchkey/engine';
+import { MemoryMailer, totpOf } from 'nestjs-latchkey/testing';
 import { EnrolledFactors } from '../../src/login/enrolled-factors.js';
 import { createUser, NO_LOGIN_LIMITS } from '../support/app.js';
 import { SoftwareAuthenticator } from '../support/authenticator.js';
@@ -20,6 +20,7 @@ describe('enrolments of second factors while the account changes', () => {
     auth: {
       ...MAIL,
       flows: {
+        emailChange: {},
         passkeys: { rpName: 'Notes' },
         twoFactor: { totp: {}, backupCodes: { count: 4 }, emailCode: {} },
       },
@@ -62,14 +63,14 @@ describe('enrolments of second factors while the account changes', () => {
   ];
   const methods = () => t.app.get(EnrolledFactors).methodsOf(user);
 
-  /** Changes the account in a transaction that ends when the enrolment waits for it; says how that ends. */
-  async function whileLocked(enrol: () => Promise<unknown>, change: (client: Client) => Promise<void>) {
+  /** Changes the account in a transaction that ends when this work waits for it; says how that ends. */
+  async function whileLocked(work: () => Promise<unknown>, change: (client: Client) => Promise<void>) {
     return withClient(t.db.url, async (client) => {
       await client.query('BEGIN');
       await client.query('SELECT FROM users WHERE id = $1 FOR UPDATE', [user.id]);
       await change(client);
-      const outcome = enrol().then(
-        () => 'enrolled',
+      const outcome = work().then(
+        () => 'done',
         ({ code }: { code?: string }) => code,
       );
       await until(async () => {
@@ -107,8 +108,53 @@ describe('enrolments of second factors while the account changes', () => {
     const outcome = await whileLocked(enrol, async (client) => {
       await client.query(ADDED[name]!, [user.id, new Date(t.clock.now())]);
     });
-    expect(outcome).toBe(name === 'an authenticator app' ? 'SECOND_FACTOR_REFUSED' : 'STEP_UP_REQUIRED');
+    expect(outcome).toBe('STEP_UP_REQUIRED');
     expect(await methods()).toEqual([name === 'codes by mail' ? 'totp' : 'email-code']);
+  });
+
+  it.each(ENROLMENTS)('F55: %s: none in a session that has ended meanwhile', async (_, of) => {
+    const enrol = await of(user, session);
+    await t.app.get(SessionService).revoke(session.id);
+    await expect(enrol()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    expect(await methods()).toEqual([]);
+  });
+
+  it.each<[string, (id: string) => Promise<unknown>]>([
+    ['a passkey', (id) => t.app.get(PasskeyService).remove({ user, session }, id)],
+    ['codes by mail', () => t.app.get(EmailCodeService).disable({ user, session })],
+  ])('F55: %s: not removed in a session that has ended meanwhile', async (name, remove) => {
+    const enrol = await ENROLMENTS.find(([one]) => one === name)![1](user, session);
+    await enrol();
+    const [{ id } = { id: '' }] = await t.app.get(PasskeyService).list(user.id);
+    const before = await methods();
+    // One that has proved enough, so that nothing but its end is in the way.
+    const proofs = { aal: 2, amr: ['password', 'email-code'], authenticatedAt: t.clock.now() } as const;
+    ({ session } = await t.app.get(SessionService).create(user.id, proofs));
+    await t.app.get(SessionService).revoke(session.id);
+    await expect(remove(id)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    expect(await methods()).toEqual(before);
+    // Negative control.
+    ({ session } = await t.app.get(SessionService).create(user.id, proofs));
+    await remove(id);
+    expect(await methods()).toEqual([]);
+  });
+
+  it('F46: a thief who moves the account while its owner takes the factor back is out all the same', async () => {
+    const enrol = await ENROLMENTS[0]![1](user, session);
+    await enrol();
+    const { token } = (await MemoryMailer.of(t.app)).last('first_factor_added');
+    const recovery = t.app.get(AccountRecovery);
+    const outcome = await whileLocked(
+      () => recovery.takeBack('factor_revert', token),
+      async (client) => {
+        const values = [user.id, `moved-${user.id}@evil.example`, new Date(t.clock.now() + 1)];
+        await client.query('UPDATE users SET email = $2, email_verified_at = $3 WHERE id = $1', values);
+      },
+    );
+    expect(outcome).toBe('done');
+    expect((await t.app.get(PostgresUserDirectory).findById(user.id))!.email).toBe(user.email);
+    expect(await methods()).toEqual([]);
+    expect((await MemoryMailer.of(t.app)).to(user.email).map(({ kind }) => kind)).toContain('password_reset');
   });
 
   it.each(ENROLMENTS)('control: %s is enrolled if nothing ends', async (_, of) => {

@@ -167,6 +167,22 @@ describe('Outbox', () => {
     expect([told, unsent, outbox.state.retrying]).toEqual([[failed('refused')], [1], 0]);
   });
 
+  it('F15: one is not tried again when what it brings has expired', async () => {
+    const { outbox, mailer, told, unsent } = await start();
+    const facts = { factor: 'totp', validFor: minutes(30) };
+    outbox.post(draft(1, { retries: true, facts, onUnsent: async () => void unsent.push(1) }));
+    for (const wait of [0, seconds(10), minutes(1), minutes(10)]) {
+      expect(unsent).toEqual([]);
+      t.clock.advance(wait);
+      void outbox.idle();
+      await until(() => mailer.held.length === 1);
+      mailer.take().reject(new Error('451 try later'));
+      await outbox.idle();
+    }
+    // The next one would be an hour later.
+    expect([told, unsent, outbox.state.retrying]).toEqual([[failed('refused')], [1], 0]);
+  });
+
   it('F46: it goes with a later try, once, and then nothing is left of it', async () => {
     const { outbox, mailer, told } = await start({ timeout: 50 });
     outbox.post(draft(1, { retries: true }));

@@ -1,7 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { authSchemaFor, SessionService, TokenRevocationService, UserDirectory, type AuthUser } from 'nestjs-latchkey';
-import { PasswordChangeService, PasswordLogin } from 'nestjs-latchkey/engine';
+import {
+  authSchemaFor,
+  EphemeralTokenService,
+  SessionService,
+  TokenRevocationService,
+  UserDirectory,
+  type AuthUser,
+} from 'nestjs-latchkey';
+import { AccountDeletionService, PasswordChangeService, PasswordLogin } from 'nestjs-latchkey/engine';
 import request from 'supertest';
 import { DataSource } from 'typeorm';
 import { startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
@@ -166,6 +173,55 @@ it('a directory that returns the number of its table as the id: told at the logi
   const { body } = await request(t.url).post('/auth/login').send(login).expect(500);
   expect(body).toMatchObject({ code: 'INVALID_CONFIG' });
   expect(await db.query('SELECT FROM sessions')).toEqual([]);
+});
+
+it('R17: a deletion leaves no row of the account in any table, though no foreign key leads to the host’s', async () => {
+  const db = await customers({ migrated: false });
+  await db.query("INSERT INTO customers VALUES (43, 'eve@example.com')");
+  @Injectable()
+  class Deleting extends CustomerDirectory {
+    override async delete(id: string): Promise<boolean> {
+      return (await db.query(`DELETE FROM customers WHERE id = ${Number(id)} RETURNING id`)).length > 0;
+    }
+  }
+  const { entities, migrations } = authSchemaFor({ userId: 'integer' });
+  const auth = { users: Deleting, flows: { accountDeletion: {} } };
+  const t = await start({ url: db.url, entities, migrations, auth });
+  const tables = await db.query(
+    `SELECT table_name AS name FROM information_schema.columns WHERE column_name = 'user_id' AND table_schema = current_schema()`,
+  );
+  const names = tables.map(({ name }) => String(name)).filter((name) => !name.includes('audit'));
+  const rows = async (id: number) => {
+    const left: string[] = [];
+    for (const name of names) {
+      if ((await db.query(`SELECT FROM ${name} WHERE user_id::text = '${id}'`)).length > 0) left.push(name);
+    }
+    return left.toSorted();
+  };
+  for (const id of [42, 43]) {
+    await t.app.get(SessionService).create(String(id));
+    await db.query(
+      `INSERT INTO auth_totp (user_id, secret, confirmed_at, created_at) VALUES (${id}, 's', now(), now())`,
+    );
+    await db.query(
+      `INSERT INTO auth_backup_codes (user_id, selector, code_hash, created_at) VALUES (${id}, '012', 'h', now())`,
+    );
+    await db.query(`INSERT INTO auth_email_factors (user_id, enabled_at) VALUES (${id}, now())`);
+    await db.query(`INSERT INTO auth_passkeys (id, user_id, user_handle, credential_id, public_key, name, created_at)
+      VALUES (gen_random_uuid(), ${id}, 'h', 'c${id}', '', 'n', now())`);
+    await db.query(`INSERT INTO auth_api_keys (user_id, name, prefix, key_hash, scopes, created_at, expires_at)
+      VALUES (${id}, 'n', 'p', 'k${id}', '{}', now(), now() + interval '1 day')`);
+    await db.query(`INSERT INTO auth_jwt_sessions (jti, user_id, handle, issued_at, expires_at)
+      VALUES ('j${id}', ${id}, gen_random_uuid(), now(), now() + interval '1 day')`);
+    await db.query(`INSERT INTO auth_password_attempts (user_id, failures) VALUES ('${id}', 1)`);
+    await t.app.get(EphemeralTokenService).issue('email_revert', { account: String(id), from: 'x@y.z', changedAt: 1 });
+  }
+  const before = await rows(43);
+  expect(before.length).toBeGreaterThanOrEqual(8);
+  expect(await t.app.get(AccountDeletionService).delete('42')).toBe(true);
+  expect(await rows(42)).toEqual([]);
+  // Negative control.
+  expect(await rows(43)).toEqual(before);
 });
 
 describe('a user id that is none', () => {

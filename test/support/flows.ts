@@ -33,6 +33,7 @@ export const MAIL = {
       magic_link: '/log-in',
       email_change: '/confirm-email',
       email_changed: '/revert-email',
+      first_factor_added: '/not-me',
     },
     timeout: seconds(0.5),
   },

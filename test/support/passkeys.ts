@@ -10,7 +10,7 @@ export const ORIGIN = 'https://app.example.com';
 export const PASSKEYS = {
   baseUrl: ORIGIN,
   mailer: MemoryMailer,
-  mail: { timeout: seconds(0.5) },
+  mail: { pages: { first_factor_added: '/not-me', password_reset: '/reset' }, timeout: seconds(0.5) },
   flows: { passkeys: { rpName: 'Notes' }, stepUp: {} },
   rateLimits: { backoff: { base: 0 }, policies: { passkey_ip: { limit: 100_000 }, login_ip: { limit: 100_000 } } },
 } satisfies Partial<AuthOptions> & AuthModuleExtras;
@@ -37,15 +37,16 @@ export class PasskeyClient {
     return signInAs(this.t.app, user.id, { proofs });
   }
 
-  /** A passkey of this user, which a new authenticator holds. */
+  /** A passkey of this user, which a new authenticator holds. All sessions of the user end, but `by`. */
   async register(
     user: AuthUser,
     {
       authenticator = new SoftwareAuthenticator(ORIGIN),
       name,
-    }: { authenticator?: SoftwareAuthenticator; name?: string } = {},
+      by,
+    }: { authenticator?: SoftwareAuthenticator; name?: string; by?: string } = {},
   ): Promise<{ authenticator: SoftwareAuthenticator; id: string }> {
-    const cookie = await this.signIn(user);
+    const cookie = by ?? (await this.signIn(user));
     const { body: options } = await this.post('passkeys/options', {}, [cookie]).expect(200);
     const response = authenticator.register(options);
     const { body } = await this.post('passkeys', { response, name }, [cookie]).expect(201);

@@ -7,7 +7,12 @@ import { MAIL } from './flows.js';
 /** Everybody in these tests comes from one address. */
 export const NO_IP_LIMITS: AuthOptions['rateLimits'] = {
   ...NO_LOGIN_LIMITS,
-  policies: { ...NO_LOGIN_LIMITS?.policies, register_ip: { limit: 100_000 }, mail_ip: { limit: 100_000 } },
+  policies: {
+    ...NO_LOGIN_LIMITS?.policies,
+    register_ip: { limit: 100_000 },
+    mail_ip: { limit: 100_000 },
+    revert_ip: { limit: 100_000 },
+  },
 };
 
 export const REGISTRATION: Partial<AuthOptions> & AuthModuleExtras = {

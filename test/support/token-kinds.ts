@@ -99,11 +99,12 @@ function ephemeral(type: Type, rule: EphemeralTokenRule, more: (of: IssuedFor) =
     const own: Record<string, unknown> = {
       username: of.user.email,
       account: of.user.id,
-      email: newAddress(),
+      email: type === 'factor_revert' ? of.user.email : newAddress(),
       from: type === 'email_revert' ? newAddress() : of.user.email,
       to: newAddress(),
       trustedAt: t.clock.now(),
       changedAt: t.clock.now(),
+      addedAt: t.clock.now(),
       challengeId: of.challengeId,
     };
     const fields = Object.fromEntries(

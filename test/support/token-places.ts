@@ -114,6 +114,12 @@ export const TOKEN_PLACES: Readonly<Record<string, TokenPlace>> = {
     boundTo: browser,
     present: ({ post }, token) => post('revert-email-change', { token }),
   },
+  'POST revert-factor token': {
+    takes: '`factor_revert`',
+    refused: INVALID_LINK,
+    boundTo: browser,
+    present: ({ post }, token) => post('revert-factor', { token }),
+  },
   'POST 2fa/send token': {
     takes: SECOND_STEP,
     refused: FACTOR_REFUSED,

@@ -33,6 +33,7 @@ export const BUILT_IN: { [Type in BuiltIn]: Example<Type> } = {
     undefined,
     days(7),
   ],
+  factor_revert: [{ account: '0b9d2c6e-0000-4000-8000-000000000000', email: ADA, addedAt: 1 }, undefined, days(7)],
 };
 
 /** Two resets of one account at once, as a program without our lock would leave them. */

@@ -232,7 +232,8 @@ describe('latchkey doctor', () => {
 
   it('F47-F57: each factor that there is has its rows', async () => {
     const twoFactor = { totp: {}, backupCodes: {}, emailCode: {} };
-    const options = { baseUrl: 'https://app.example.com' };
+    const pages = { first_factor_added: '/not-me', password_reset: '/reset' };
+    const options = { baseUrl: 'https://app.example.com', mail: { pages } };
     const planted = { options, extras: { mailer: MemoryMailer, flows: { twoFactor } } };
     const all = await diagnose({ host: host(planted), now: () => Date.now() });
     const sources = new Set(
@@ -243,6 +244,18 @@ describe('latchkey doctor', () => {
     );
     const none = await diagnose({ host: host(), now: () => Date.now() });
     expect(none.checklist.filter(({ id }) => /^F(4[7-9]|5[1-3])$/.test(id))).toEqual([]);
+  });
+
+  it('F46: without a mailer a first factor of a thief is taken back by an operator only', async () => {
+    const mail = { pages: { first_factor_added: '/not-me', password_reset: '/reset' } };
+    const rowOf = async (extras: object, more: object = {}) => {
+      const options = { baseUrl: 'https://app.example.com', ...more };
+      const planted = { options, extras: { flows: { passkeys: { rpName: 'Notes' } }, ...extras } };
+      const { checklist } = await diagnose({ host: host(planted), now: () => Date.now() });
+      return checklist.find(({ id }) => id === 'F46');
+    };
+    expect(await rowOf({})).toMatchObject({ status: 'DEVIATION' });
+    expect(await rowOf({ mailer: MemoryMailer }, { mail })).toMatchObject({ status: 'PASS' });
   });
 
   it('no random secret is called weak', async () => {

@@ -15,6 +15,7 @@ export function factorRows(config: AuthConfig, host: HostConfiguration, aal: Aal
     ...(emailCode ? mailedCodeRows(config.ephemeralTokens.get('login_code')!.ttl) : []),
     ...(trustedBrowsers === undefined ? [] : trustedBrowserRows(trustedBrowsers, aal)),
     ...(totp || backupCodes || emailCode ? budgetRows() : []),
+    ...(totp || emailCode || config.flows.passkeys ? firstFactorRows(config) : []),
     ...(aal === '2' || aal === '3' ? offeredRows(config, host) : []),
   ];
 }
@@ -53,6 +54,14 @@ function trustedBrowserRows(lifetime: number, aal: Aal | undefined): Row[] {
 
 function budgetRows(): Row[] {
   return [['F51', 'N3.2.2', 'Wrong codes in a row', '100, then that factor is disabled and nothing else']];
+}
+
+/** A stolen session that is still fresh can add the first one, and a reset of the password leaves it. */
+function firstFactorRows({ mail, ephemeralTokens }: AuthConfig): Row[] {
+  const { ttl } = ephemeralTokens.get('factor_revert')!;
+  const value = mail ? `by a mailed link, for ${spelled(ttl)}` : 'by an operator only';
+  const reason = !mail && 'without a mailer its owner neither hears of it nor has a link: set mailer';
+  return [['F46', 'A6.3.7', 'A first factor of a thief is taken back', value, reason]];
 }
 
 /** NIST SP 800-63B-4, 2.2.1 and 2.2.2. */

@@ -9,7 +9,7 @@ import { RequireFresh } from '../assurance.decorators.js';
 import { CurrentSession, CurrentUser, Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
-import { emailField, tokenField } from '../fields.js';
+import { emailField, LinkBody } from '../fields.js';
 import { OriginGuard } from '../origin.guard.js';
 import { RateLimit } from '../rate-limit.decorator.js';
 import { SessionGuard } from '../session.guard.js';
@@ -17,8 +17,6 @@ import { SessionGuard } from '../session.guard.js';
 const NO_STORE = ['Cache-Control', 'no-store'] as const;
 
 export const EmailChangeBody = z.strictObject({ email: emailField });
-export const LinkBody = z.strictObject({ token: tokenField });
-
 /** `flows.emailChange`. */
 @UseGuards(OriginGuard, SessionGuard)
 export class EmailChangeController {
@@ -63,7 +61,7 @@ export class EmailChangeController {
   /** The link that was mailed to the old address: takes the change back, and logs everybody out. */
   @Public()
   @TakesBody()
-  @RateLimit({ event: 'mail_ip' })
+  @RateLimit({ event: 'revert_ip' })
   @Post('revert-email-change')
   @HttpCode(200)
   @Header(...NO_STORE)

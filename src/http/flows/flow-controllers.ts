@@ -4,6 +4,7 @@ import { AccountDeletionController } from './account-deletion.controller.js';
 import { ApiKeyController } from './api-key.controller.js';
 import { EmailChangeController } from './email-change.controller.js';
 import { EmailCodeController } from './email-code.controller.js';
+import { FactorRevertController } from './factor-revert.controller.js';
 import { MagicLinkController } from './magic-link.controller.js';
 import { OidcController } from './oidc.controller.js';
 import { OidcLogoutController } from './oidc-logout.controller.js';
@@ -38,6 +39,11 @@ const JOINT_CONTROLLERS: readonly { readonly flows: readonly FlowName[]; readonl
   { flows: ['stepUp', 'oidc'], controller: StepUpOidcController },
 ];
 
+/** The routes of which one of several flows is enough. */
+const SHARED_CONTROLLERS: typeof JOINT_CONTROLLERS = [
+  { flows: ['twoFactor', 'passkeys'], controller: FactorRevertController },
+];
+
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
 export type FlowHandler =
   | keyof PasswordResetController
@@ -48,6 +54,7 @@ export type FlowHandler =
   | keyof StepUpController
   | keyof TwoFactorController
   | keyof EmailCodeController
+  | keyof FactorRevertController
   | keyof TrustedBrowserController
   | keyof PasskeyController
   | keyof OidcController
@@ -60,13 +67,15 @@ export type FlowHandler =
 /** The classes that have the routes of these flows. */
 function flowControllersOf(flows: readonly FlowName[]): Type[] {
   const joint = JOINT_CONTROLLERS.filter((one) => one.flows.every((flow) => flows.includes(flow)));
-  return [...flows.flatMap((flow) => CONTROLLERS[flow] ?? []), ...joint.map(({ controller }) => controller)];
+  const shared = SHARED_CONTROLLERS.filter((one) => one.flows.some((flow) => flows.includes(flow)));
+  const own = flows.flatMap((flow) => CONTROLLERS[flow] ?? []);
+  return [...own, ...[...joint, ...shared].map(({ controller }) => controller)];
 }
 
 /** The controllers of all flows, named or not. */
 export const FLOW_CONTROLLERS: readonly Type[] = [
   ...Object.values(CONTROLLERS).flat(),
-  ...JOINT_CONTROLLERS.map(({ controller }) => controller),
+  ...[...JOINT_CONTROLLERS, ...SHARED_CONTROLLERS].map(({ controller }) => controller),
 ];
 
 /** The routes of these flows below `path`: classes of their own for every module instance, as `authControllerAt`. */

@@ -354,7 +354,7 @@ describe.each(PLATFORMS)('codes by mail on %s', (platform) => {
         methods: ['email-code'],
       });
       const told = (await MemoryMailer.of(t.app)).to(bob.email).map(({ kind }) => kind);
-      expect(told).toEqual(['email_code_setup', 'factor_added']);
+      expect(told).toEqual(['email_code_setup', 'first_factor_added']);
       expect(heard).toContainEqual(
         expect.objectContaining({ type: 'factor.added', userId: bob.id, factor: 'email-code' }),
       );

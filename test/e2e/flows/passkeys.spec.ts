@@ -93,13 +93,19 @@ describe.each(PLATFORMS)('passkeys on %s', (platform) => {
         backedUp: false,
       };
       expect(added.body).toEqual(shown);
-      expect((await get('passkeys').expect(200)).body).toEqual([shown]);
+      expect((await get('passkeys', own).expect(200)).body).toEqual([shown]);
       expect(heard).toContainEqual(
         expect.objectContaining({ type: 'factor.added', userId: ada.id, factor: 'passkey', ip: '127.0.0.1' }),
       );
-      expect(await mails()).toEqual([['factor_added', ada.email]]);
+      expect(await mails()).toEqual([['first_factor_added', ada.email]]);
       // F70: the challenge is spent.
       await client.post('passkeys', { response }, [own]).expect(400);
+    });
+
+    it('F55: ends the other sessions, and this one goes on', async () => {
+      const [own, other] = [await client.signIn(ada), await client.signIn(ada)];
+      await client.register(ada, { by: own });
+      expect([await live(own), await live(other), await live(cookie)]).toEqual([true, false, false]);
     });
 
     it('gives all passkeys of a user one handle, and asks authenticators that have one already for none', async () => {
@@ -174,7 +180,7 @@ describe.each(PLATFORMS)('passkeys on %s', (platform) => {
       });
       const { body: options } = await client.post('passkeys/options', {}, [cookie]).expect(200);
       const response = new SoftwareAuthenticator(ORIGIN).register(options);
-      await client.register(ada);
+      await client.register(ada, { by: cookie });
       // From before there was a second factor: one is not enough any more.
       const again = await client.post('passkeys', { response }, [cookie]).expect(401);
       expect(again.body).toMatchObject({ code: 'STEP_UP_REQUIRED', required: { aal: 2 }, methods: ['passkey'] });
@@ -194,7 +200,7 @@ describe.each(PLATFORMS)('passkeys on %s', (platform) => {
           FROM auth_passkeys, generate_series(1, 18) n WHERE id = '${id}'`);
       const by = await client.signIn(ada);
       const { body: options } = await client.post('passkeys/options', {}, [by]).expect(200);
-      await client.register(ada);
+      await client.register(ada, { by });
       const full = await client.post('passkeys/options', {}, [await client.signIn(ada)]).expect(409);
       expect(full.body).toMatchObject({ code: 'PASSKEY_LIMIT' });
       const late = { response: new SoftwareAuthenticator(ORIGIN).register(options) };
@@ -295,7 +301,7 @@ describe.each(PLATFORMS)('passkeys on %s', (platform) => {
     });
 
     it('F74: refuses a counter that is not above the last one, tells of it, and spends the challenge', async () => {
-      const { authenticator, id } = await client.register(ada, { name: 'Key' });
+      const { authenticator, id } = await client.register(ada, { name: 'Key', by: cookie });
       await client.logIn(authenticator);
       await mails();
       heard.length = 0;
@@ -452,7 +458,7 @@ describe.each(PLATFORMS)('passkeys on %s', (platform) => {
     });
 
     it("R16: nobody removes or renames another user's", async () => {
-      const { id } = await client.register(ada);
+      const { id } = await client.register(ada, { by: cookie });
       const eve = await signInAs(t.app, (await createUser(t.app)).id);
       const rename = (by: string, to: string) =>
         request(t.url).patch(`/auth/passkeys/${to}`).set('Cookie', by).send({ name: 'Phone' });

@@ -19,7 +19,16 @@ const SETTINGS: Record<string, object> = {
   oidc: { providers: [{ id: PROVIDER.provider, issuer: PROVIDER.issuer, clientId: 'notes' }] },
   apiKeys: { scopes: ['notes:read'] },
 };
-const LIMITS = ['login_ip', 'mail_ip', 'register_ip', 'passkey_ip', 'password_reset_ip', '2fa_attempt', 'email_send'];
+const LIMITS = [
+  'login_ip',
+  'mail_ip',
+  'revert_ip',
+  'register_ip',
+  'passkey_ip',
+  'password_reset_ip',
+  '2fa_attempt',
+  'email_send',
+];
 const AUTH: TestAppOptions['auth'] = {
   ...MAIL,
   jwt: { sessions: true },

@@ -69,7 +69,7 @@ describe.each(PLATFORMS)('authenticator apps and backup codes on %s', (platform)
       trustedBrowsers: 0,
     });
     expect(told()).toEqual(['factor.added', 'factor.used']);
-    expect((await newMails(t.app)).map(({ kind }) => kind)).toEqual(['factor_added']);
+    expect((await newMails(t.app)).map(({ kind }) => kind)).toEqual(['first_factor_added']);
   });
 
   it('F47: logs in with the code of now, of the step before and of the step after', async () => {
@@ -278,7 +278,7 @@ describe.each(PLATFORMS)('authenticator apps and backup codes on %s', (platform)
   });
 
   it.each<['add' | 'remove' | 'regenerate', string]>([
-    ['add', 'factor_added'],
+    ['add', 'first_factor_added'],
     ['remove', 'factor_removed'],
     ['regenerate', 'backup_codes_replaced'],
   ])('F55, F57: to %s ends the other sessions, and the owner is told', async (what, kind) => {

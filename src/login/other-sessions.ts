@@ -1,0 +1,107 @@
+import { Injectable } from '@nestjs/common';
+import { AuthError } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import { TokenRevocationService } from '../revocation/token-revocation.service.js';
+import { isLive, isSelfContained, type Session } from '../session/session.js';
+import { SessionService, type SessionContext } from '../session/session.service.js';
+import { SessionStore } from '../session/session.store.js';
+import { isActive } from '../user/account.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { joinedProofs } from './assurance.js';
+import { LoginService, type TokenTransport } from './login.service.js';
+import type { CookieValue } from './session-scheme.js';
+
+/** What the session goes on with. */
+export interface GoingOn extends SessionContext {
+  /** How the client holds the session. Default `cookie`. */
+  readonly transport?: TokenTransport | undefined;
+  /** What has been proved by now, in addition. */
+  readonly proofs: readonly string[];
+  /** Epoch ms: when that was, or what was proved before. */
+  readonly authenticatedAt: number;
+}
+
+/** Ends the sessions of an account but for the one in which its user has changed something (OWASP ASVS 7.4.3). */
+@Injectable()
+export class OtherSessions {
+  constructor(
+    private readonly logins: LoginService,
+    private readonly sessions: SessionService,
+    private readonly store: SessionStore,
+    private readonly revocation: TokenRevocationService,
+    private readonly users: UserDirectory,
+    private readonly clock: Clock,
+    private readonly config: AuthConfig,
+  ) {}
+
+  /** Another storage does not take part in the transaction: were it rolled back, the session would have lost its token. */
+  areJoined(session: Session): boolean {
+    return this.store.joinsTransactions || isSelfContained(session);
+  }
+
+  /**
+   * The session goes on, and keeps its token. Of the others, those that are stored end.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async endKeeping(session: Session): Promise<void> {
+    await this.sessions.revokeAllForUser(session.userId, { except: session });
+  }
+
+  /**
+   * Ends all that are stored, for a login that is about to open another one.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async endStored(userId: string): Promise<void> {
+    await this.sessions.revokeAllForUser(userId);
+  }
+
+  /**
+   * Ends all others, and gives the session a new token.
+   *
+   * @throws {AuthError} `UNAUTHENTICATED` if the session has ended, or has got another token meanwhile.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async endReplacing(user: AuthUser, session: Session, { proofs, ...context }: GoingOn): Promise<CookieValue> {
+    if (!this.config.hasStatelessSessions) {
+      const elevated = await this.logins.elevate(user, session, proofs, context);
+      if (!elevated) throw ended();
+      await this.endKeeping(elevated.session);
+      return elevated.credential;
+    }
+    // What is stored nowhere ends by the cutoff of the account, and so does this session: there is a new one for it.
+    const isClaimed = isSelfContained(session)
+      ? await this.revocation.revoke(session.id, session.absoluteExpiresAt)
+      : await this.sessions.revoke(session.id);
+    if (!isClaimed) throw ended();
+    await this.sessions.revokeAllForUser(user.id);
+    await this.revocation.endStateless(user.id, { isTold: true });
+    const changed = await this.users.findById(user.id);
+    if (!isActive(changed)) throw ended();
+    const amr = joinedProofs(session.amr, proofs);
+    return this.logins.renew(changed, { ...context, remember: session.remembered, amr, proofs: [] });
+  }
+
+  /**
+   * Throws if the session is over, or has another token by now: what was found with the request may be older.
+   *
+   * @throws {AuthError} `UNAUTHENTICATED`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async requireLive(session: Session): Promise<void> {
+    if (!(await this.isLive(session))) throw ended();
+  }
+
+  private async isLive(session: Session): Promise<boolean> {
+    const now = this.clock.now();
+    if (isSelfContained(session)) return now < session.expiresAt && !(await this.revocation.isRevoked(session.id));
+    const found = await this.store.find(session.id);
+    return found !== null && found.session.userId === session.userId && isLive(found, now);
+  }
+}
+
+function ended(): AuthError {
+  return new AuthError('UNAUTHENTICATED', 'The session has ended, or has got another token meanwhile.', {});
+}
