@@ -95,6 +95,7 @@ import { LoginLimits } from './login/login-limits.js';
 import { Handshakes } from './http/handshakes.js';
 import { SessionConnections } from './http/session-connections.js';
 import { SessionLiveness } from './http/session-liveness.js';
+import { PAGE_CONTROLLERS, pageControllersAt, pageProviders } from './pages/page-controllers.js';
 import { mountPasskeyEndpoints } from './http/passkey-endpoints.js';
 import { OriginGuard } from './http/origin.guard.js';
 import { mountCookieParser } from './http/mount-cookie-parser.js';
@@ -235,7 +236,12 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
   configure(): void {
     const { httpAdapter } = this.adapterHost;
     if (this.config.routes) {
-      mountBodyRules(httpAdapter, this.modules, [AuthController, SecondFactorController, ...FLOW_CONTROLLERS]);
+      mountBodyRules(httpAdapter, this.modules, [
+        AuthController,
+        SecondFactorController,
+        ...FLOW_CONTROLLERS,
+        ...PAGE_CONTROLLERS,
+      ]);
     }
     mountCookieParser(httpAdapter);
     const { page, origins } = this.config.flows.passkeys ?? {};
@@ -441,6 +447,8 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     SessionConnections,
     RateLimitGuard,
   ];
+  const hasFactors = secondFactors.length + flowFactors.length > 0;
+  const pages = { flows: routes ? routedFlowsOf(flows) : [], login: routes?.login ?? true, secondFactors: hasFactors };
   return {
     ...definition,
     global: isGlobal,
@@ -448,13 +456,15 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     controllers: routes
       ? [
           authControllerAt(routes),
-          ...mountedAt(routes.path, secondFactors.length + flowFactors.length > 0 ? [SecondFactorController] : []),
+          ...mountedAt(routes.path, hasFactors ? [SecondFactorController] : []),
           ...flowControllersAt(routes.path, routedFlowsOf(flows)),
+          ...pageControllersAt(routes.path, pages),
         ]
       : [],
     providers: [
       ...(definition.providers ?? []).map(hidden),
       ...services,
+      ...pageProviders(pages),
       { provide: APP_FILTER, useExisting: AuthErrorFilter },
       FieldResolverCheck,
       ...(globalGuard === false ? [] : [GlobalGuards, GlobalGuardsCheck]),
@@ -472,6 +482,7 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   accountDeletion: [AccountDeletionService],
   stepUp: [StepUpService],
   apiKeys: [ApiKeyService, ApiKeyAuthenticator],
+  pages: [],
   passkeys: [
     // After the configuration has found it.
     { provide: WebAuthn, useFactory: () => WebAuthn.load(), inject: [AuthConfig] },

@@ -2,6 +2,7 @@ import { ApiKeySettings, checkApiKeys } from './api-key-settings.js';
 import { minutes, type Duration } from '../common/duration.js';
 import type { LinkedMailKind } from '../mail/mail.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
+import { checkPages, PageSettings } from './page-settings.js';
 import { checkPasskeys, PasskeySettings } from './passkey-settings.js';
 import { checkTwoFactor, TwoFactorSettings } from './two-factor-settings.js';
 import { FlowSettings } from './every-flow-settings.js';
@@ -40,6 +41,7 @@ const SETTINGS = {
   twoFactor: TwoFactorSettings,
   passkeys: PasskeySettings,
   apiKeys: ApiKeySettings,
+  pages: PageSettings,
 } as const;
 
 /** The name of a flow. */
@@ -73,6 +75,8 @@ export interface FlowNeeds {
   readonly lacks: (operation: string) => boolean;
   readonly hasSignedCookies: boolean;
   readonly baseUrl: string | undefined;
+  /** Whether `routes` is written. */
+  readonly hasRoutes: boolean;
   /** The optional packages that are asked for and not installed. */
   readonly missing: readonly string[];
 }
@@ -99,6 +103,7 @@ const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
   passkeys: [],
   // Keys end with everything else of the account.
   apiKeys: ['invalidateTokens'],
+  pages: [],
 };
 
 /** The flows whose settings are more than flags. */
@@ -108,10 +113,11 @@ const CHECKS: Readonly<
   twoFactor: checkTwoFactor,
   passkeys: checkPasskeys,
   apiKeys: checkApiKeys,
+  pages: checkPages,
 };
 
 /** The flows that ask how the user of a session was authenticated, which a signed cookie does not say. */
-const NEED_ROWS: readonly FlowName[] = ['stepUp', 'twoFactor', 'passkeys'];
+const NEED_ROWS: readonly FlowName[] = ['stepUp', 'twoFactor', 'passkeys', 'pages'];
 
 /** The names among what stands beside the factory; mistakes are those of `checkFlows`. */
 export function flowNamesOf(named: unknown): FlowName[] {
