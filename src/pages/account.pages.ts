@@ -6,6 +6,7 @@ import type { AuthRequest } from '../http/auth-request.js';
 import { CurrentSession, CurrentUser } from '../http/auth.decorators.js';
 import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
+import { dateIn } from './dates.js';
 import { deviceNameOf } from './device-name.js';
 import { form, notes, section, submit, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
@@ -136,11 +137,4 @@ function nameOf(userAgent: string | null, texts: Readonly<PageTexts>): string {
   const { browser, system } = deviceNameOf(userAgent);
   if (browser === null || system === null) return browser ?? system ?? texts.unknownDevice;
   return texts.browserOnSystem.replaceAll('{browser}', browser).replaceAll('{system}', system);
-}
-
-/** In the language of the pages, in UTC: the server does not know where its reader is. */
-export function dateIn(iso: string, { lang }: Readonly<PageTexts>): string {
-  return new Intl.DateTimeFormat(lang, { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' }).format(
-    new Date(iso),
-  );
 }

@@ -19,10 +19,15 @@ export function typed(form: Form, name: string): string {
   return typeof value === 'string' ? value.slice(0, 1_024) : '';
 }
 
+/** Spaces and line ends come along with a code that is copied. */
+export const trimmed = (code: unknown): unknown => (typeof code === 'string' ? code.trim() : code);
+
 export const isTicked = (value: unknown): boolean => value === 'on';
 
 interface Field {
   readonly name: string;
+  /** Default: the name. Needed where a page has several forms with a field of it. */
+  readonly id?: string;
   readonly label: string;
   readonly type?: 'text' | 'email' | 'password' | 'number';
   readonly autocomplete: string;
@@ -41,7 +46,7 @@ interface Field {
 export function field(of: Field, problem?: Problem): Html {
   const { name, label, type = 'text', autocomplete, value, hint, isRequired = true, isCode, fromFragment } = of;
   const wrong = problem && Object.hasOwn(problem.fields, name) ? problem.fields[name] : undefined;
-  const id = `lk-${name}`;
+  const id = `lk-${of.id ?? name}`;
   const described = [hint && `${id}-hint`, wrong && `${id}-error`].filter(Boolean).join(' ');
   return html`<div class="lk-field">
     <label for="${id}">${label}</label>

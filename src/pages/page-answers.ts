@@ -59,24 +59,24 @@ export class PageAnswers {
   }
 
   /**
-   * Does what a form asks for, and goes where `work` says. If it is refused for what was typed, the form is shown again;
+   * Does what a form asks for, and goes where `work` says, or shows what is shown only once. If it is refused for what was typed, the form is shown again;
    * all else, an outage among it, is for the filter.
    */
   async submit(
     response: object,
-    work: () => Promise<string>,
-    again: (problem: Problem) => PageContent | Promise<PageContent>,
+    work: () => Promise<string | PageContent>,
+    again: (problem: Problem, error: AuthError) => PageContent | Promise<PageContent>,
   ): Promise<unknown> {
-    let location: string;
+    let done: string | PageContent;
     try {
-      location = await work();
+      done = await work();
     } catch (error) {
       if (!(error instanceof AuthError) || !isOfForm(error)) throw error;
-      const page = await again(problemOf(error, this.texts));
+      const page = await again(problemOf(error, this.texts), error);
       this.refuse(response, error);
       return this.show(response, page, error.getStatus());
     }
-    return this.goTo(response, location);
+    return typeof done === 'string' ? this.goTo(response, done) : this.show(response, done);
   }
 
   /** The headers that belong to the status of this error (RFC 9110, 15.5.2 and 10.2.3). */

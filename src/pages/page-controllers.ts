@@ -5,6 +5,24 @@ import { SecondFactorController } from '../http/flows/second-factor.controller.j
 import { mountedAt } from '../http/flows/flow-controllers.js';
 import { AccountPages } from './account.pages.js';
 import { AssetPages } from './asset.pages.js';
+import { EmailChangeController } from '../http/flows/email-change.controller.js';
+import { PasswordResetController } from '../http/flows/password-reset.controller.js';
+import { RegistrationController } from '../http/flows/registration.controller.js';
+import { EmailChangePages } from './email-change.pages.js';
+import { PasswordResetPages } from './password-reset.pages.js';
+import { RegistrationPages } from './registration.pages.js';
+import { AccountDeletionController } from '../http/flows/account-deletion.controller.js';
+import { AccountDeletionPages } from './account-deletion.pages.js';
+import { ApiKeyController } from '../http/flows/api-key.controller.js';
+import { ApiKeyPages } from './api-key.pages.js';
+import { PasskeyController } from '../http/flows/passkey.controller.js';
+import { PasskeyPages } from './passkey.pages.js';
+import { StepUpController } from '../http/flows/step-up.controller.js';
+import { StepUpPages } from './step-up.pages.js';
+import { PasswordChangeController } from '../http/flows/password-change.controller.js';
+import { PasswordPages } from './password.pages.js';
+import { TwoFactorController } from '../http/flows/two-factor.controller.js';
+import { AuthenticatorPages } from './authenticator.pages.js';
 import { HeldLogins } from './held-logins.js';
 import { PageAnswers } from './page-answers.js';
 import { PageErrorFilter } from './page-error.filter.js';
@@ -23,7 +41,16 @@ const PAGES: readonly PagesOf[] = [
   { pages: AssetPages, doing: [] },
   { pages: AccountPages, doing: [AuthController as Type] },
   { pages: SignInPages, doing: [AuthController as Type], needs: 'login' },
+  { pages: RegistrationPages, doing: [RegistrationController], flow: 'registration' },
+  { pages: PasswordResetPages, doing: [PasswordResetController], flow: 'passwordReset' },
+  { pages: EmailChangePages, doing: [EmailChangeController], flow: 'emailChange' },
   { pages: TwoFactorPages, doing: [SecondFactorController], needs: 'secondFactors' },
+  { pages: AccountDeletionPages, doing: [AccountDeletionController], flow: 'accountDeletion' },
+  { pages: ApiKeyPages, doing: [ApiKeyController], flow: 'apiKeys' },
+  { pages: PasskeyPages, doing: [PasskeyController], flow: 'passkeys' },
+  { pages: StepUpPages, doing: [StepUpController], flow: 'stepUp' },
+  { pages: PasswordPages, doing: [PasswordChangeController], flow: 'passwordChange' },
+  { pages: AuthenticatorPages, doing: [TwoFactorController], flow: 'twoFactor' },
 ];
 
 /** The controllers of all pages, mounted or not. */

@@ -7,7 +7,7 @@ import type { AuthRequest } from '../http/auth-request.js';
 import { card, notes } from './form.js';
 import { html } from './html.js';
 import { PageAnswers } from './page-answers.js';
-import { destinationOf, withNext } from './page-names.js';
+import { pageOf, withNext } from './page-names.js';
 import { problemOf } from './page-problem.js';
 
 /**
@@ -31,7 +31,7 @@ export class PageErrorFilter implements ExceptionFilter<AuthError> {
     if (status >= 500) this.logger.error(`${error.code}: ${error.message}${why}`);
     const response = host.switchToHttp().getResponse<object>();
     if (this.adapterHost.httpAdapter.isHeadersSent(response)) return undefined;
-    const page = destinationOf(lastPartOf(host.switchToHttp().getRequest<AuthRequest>()));
+    const page = pageOf(lastPartOf(host.switchToHttp().getRequest<AuthRequest>()));
     if (error.code === 'STEP_UP_REQUIRED') {
       return this.answers.goTo(
         response,
@@ -47,6 +47,6 @@ export class PageErrorFilter implements ExceptionFilter<AuthError> {
   }
 }
 
-function lastPartOf({ url = '' }: AuthRequest): string | undefined {
-  return url.split(/[?#]/, 1)[0]!.split('/').at(-1);
+function lastPartOf({ url = '' }: AuthRequest): string {
+  return url.split(/[?#]/, 1)[0]!.split('/').at(-1)!;
 }

@@ -23,6 +23,11 @@ export function destinationOf(next: unknown): string {
   return isPageName(next) || (typeof next === 'string' && isLocalPath(next)) ? next : HOME;
 }
 
+/** The page of a form, whose path may begin with its name: `api-keys-revoke` is of `api-keys`. */
+export function pageOf(action: string): PageName {
+  return PAGE_NAMES.find((name) => action === name || action.startsWith(`${name}-`)) ?? HOME;
+}
+
 export function isPageName(name: unknown): name is PageName {
   return (PAGE_NAMES as readonly unknown[]).includes(name);
 }

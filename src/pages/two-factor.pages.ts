@@ -5,7 +5,20 @@ import { Public } from '../http/auth.decorators.js';
 import { SecondFactorController } from '../http/flows/second-factor.controller.js';
 import { METHOD } from '../login/assurance.js';
 import { methodName, passkeyForm } from './factor-fields.js';
-import { card, checkbox, choice, field, form, formOf, hidden, isTicked, notes, submit, type Form } from './form.js';
+import {
+  card,
+  checkbox,
+  choice,
+  field,
+  form,
+  formOf,
+  hidden,
+  isTicked,
+  notes,
+  submit,
+  trimmed,
+  type Form,
+} from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { HeldLogins } from './held-logins.js';
 import { html } from './html.js';
@@ -114,9 +127,6 @@ export class TwoFactorPages {
     };
   }
 }
-
-/** Spaces and line ends come along with a code that is copied. */
-export const trimmed = (code: unknown): unknown => (typeof code === 'string' ? code.trim() : code);
 
 /** Those that the first step has named. Whoever writes others into the address is refused at the second one. */
 function methodsOf(sent: Form): string[] {
