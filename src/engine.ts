@@ -179,3 +179,6 @@ export { dueFactors, type DueFactors } from './login/due-factors.js';
 export type { PendingLogin } from './login/pending-logins.js';
 export { EmailCodeService, type EmailCodeOwner } from './two-factor/email-code.service.js';
 export { SecondFactorLoginService, type FactorResponse, type SecondFactorLogin } from './login/second-factor-login.js';
+
+export { PageTexts } from './pages/page-texts.js';
+export type { PageLayout } from './config/page-settings.js';

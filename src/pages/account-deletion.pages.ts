@@ -4,7 +4,7 @@ import { CurrentUser } from '../http/auth.decorators.js';
 import { AccountDeletionController } from '../http/flows/account-deletion.controller.js';
 import { card, form, submit } from './form.js';
 import { GuardedAs } from './guarded-as.js';
-import { html } from './html.js';
+import { markup } from './html.js';
 import { PageAnswers } from './page-answers.js';
 import { Pages } from './pages.decorator.js';
 
@@ -20,10 +20,10 @@ export class AccountDeletionPages {
   @GuardedAs(AccountDeletionController, 'deleteAccount')
   showDeletion(@Res() response: object): unknown {
     const { texts } = this.answers;
-    const content = html`${card(
-        html`<p>${texts.deleteAccountHint}</p>`,
-        form('delete-account', submit(texts.deleteAccountSure, 'danger')),
-      )}
+    const content = markup`${card(
+      markup`<p>${texts.deleteAccountHint}</p>`,
+      form('delete-account', submit(texts.deleteAccountSure, 'danger')),
+    )}
       <nav class="lk-links">
         <p><a href="account">${texts.cancel}</a></p>
       </nav>`;

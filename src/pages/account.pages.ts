@@ -10,7 +10,7 @@ import { dateIn } from './dates.js';
 import { deviceNameOf } from './device-name.js';
 import { form, notes, section, submit, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
-import { html, type Html } from './html.js';
+import { markup, type Html } from './html.js';
 import type { PageContent } from './layout.js';
 import { PageAnswers } from './page-answers.js';
 import type { PageTexts } from './page-texts.js';
@@ -66,21 +66,21 @@ export class AccountPages {
 
   private page(user: AuthUser, devices: readonly SessionAnswer[], done: string | undefined): PageContent {
     const { texts } = this.answers;
-    const content = html`${notes(undefined, done)}
+    const content = markup`${notes(undefined, done)}
     ${section(
       texts.accountOf,
-      html`<p>
+      markup`<p>
         <strong><bdi>${user.email}</bdi></strong>
       </p>`,
-      html`<div class="lk-actions">${form('sign-out', submit(texts.signOut, 'plain'))}</div>`,
+      markup`<div class="lk-actions">${form('sign-out', submit(texts.signOut, 'plain'))}</div>`,
     )}
     ${this.links()}
     ${section(
       texts.devices,
-      html`<ul class="lk-list">
+      markup`<ul class="lk-list">
         ${devices.map((device) => deviceItem(device, texts))}
       </ul>`,
-      html`<div class="lk-actions">${form('sign-out-everywhere', submit(texts.signOutEverywhere, 'danger'))}</div>`,
+      markup`<div class="lk-actions">${form('sign-out-everywhere', submit(texts.signOutEverywhere, 'danger'))}</div>`,
     )}`;
     return { name: 'account', title: texts.account, content, isWide: true };
   }
@@ -99,8 +99,8 @@ export class AccountPages {
     if (links.length === 0) return null;
     return section(
       texts.security,
-      html`<ul class="lk-list">
-        ${links.map(([page, label]) => html`<li><a href="${page}">${label}</a></li>`)}
+      markup`<ul class="lk-list">
+        ${links.map(([page, label]) => markup`<li><a href="${page}">${label}</a></li>`)}
       </ul>`,
     );
   }
@@ -116,16 +116,16 @@ const DONE = {
 function deviceItem({ handle, current, lastSeenAt, userAgent, ip }: SessionAnswer, texts: Readonly<PageTexts>): Html {
   const name = nameOf(userAgent, texts);
   const seen = texts.lastSeen.replaceAll('{when}', dateIn(lastSeenAt, texts));
-  return html`<li>
+  return markup`<li>
     <div>
-      <strong>${name}</strong>${current && html` <span class="lk-badge">${texts.thisDevice}</span>`}
-      <div class="lk-quiet">${seen}${ip !== null && html` · <bdi>${ip}</bdi>`}</div>
+      <strong>${name}</strong>${current && markup` <span class="lk-badge">${texts.thisDevice}</span>`}
+      <div class="lk-quiet">${seen}${ip !== null && markup` · <bdi>${ip}</bdi>`}</div>
     </div>
     ${
       !current &&
       form(
         `end-session?handle=${encodeURIComponent(handle)}`,
-        html`<button type="submit" aria-label="${texts.endSession.replaceAll('{device}', name)}">
+        markup`<button type="submit" aria-label="${texts.endSession.replaceAll('{device}', name)}">
           ${texts.signOut}
         </button>`,
       )

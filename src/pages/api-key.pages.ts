@@ -9,7 +9,7 @@ import type { AuthUser } from '../user/user.directory.js';
 import { dateIn } from './dates.js';
 import { checkbox, field, form, formOf, notes, section, submit, typed, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
-import { html, type Html } from './html.js';
+import { markup, type Html } from './html.js';
 import type { PageContent } from './layout.js';
 import { PageAnswers } from './page-answers.js';
 import type { Problem } from './page-problem.js';
@@ -69,10 +69,10 @@ export class ApiKeyPages {
 
   private made(key: string): PageContent {
     const { texts } = this.answers;
-    const content = html`${notes(undefined, texts.newApiKey)}
+    const content = markup`${notes(undefined, texts.newApiKey)}
       ${section(
         texts.apiKeys,
-        html`<p class="lk-secret" id="lk-key">${key}</p>
+        markup`<p class="lk-secret" id="lk-key">${key}</p>
           <button type="button" data-copy="#lk-key" data-copied="${texts.copied}" hidden>${texts.copy}</button>`,
       )}
       <nav class="lk-links">
@@ -88,13 +88,13 @@ export class ApiKeyPages {
   ): Promise<PageContent> {
     const { texts } = this.answers;
     const keys = await this.apiKeys.listApiKeys(user.id);
-    const content = html`${notes(problem, isRevoked ? texts.apiKeyRevoked : undefined)}
+    const content = markup`${notes(problem, isRevoked ? texts.apiKeyRevoked : undefined)}
       ${section(
         texts.apiKeys,
-        html`<p>${texts.apiKeyHint}</p>`,
+        markup`<p>${texts.apiKeyHint}</p>`,
         keys.length === 0
-          ? html`<p class="lk-quiet">${texts.noApiKeys}</p>`
-          : html`<ul class="lk-list">
+          ? markup`<p class="lk-quiet">${texts.noApiKeys}</p>`
+          : markup`<ul class="lk-list">
               ${keys.map((key) => this.item(key))}
             </ul>`,
       )}
@@ -112,12 +112,12 @@ export class ApiKeyPages {
             },
             problem,
           ),
-          html`<fieldset>
+          markup`<fieldset>
             <legend class="lk-legend">${texts.apiKeyScopes}</legend>
             ${this.scopesOf(user).map((scope) =>
               checkbox('scopes', scope, { value: scope, isChecked: [sent['scopes']].flat().includes(scope) }),
             )}
-            ${problem?.fields['scopes'] !== undefined && html`<p class="lk-error">${problem.fields['scopes']}</p>`}
+            ${problem?.fields['scopes'] !== undefined && markup`<p class="lk-error">${problem.fields['scopes']}</p>`}
           </fieldset>`,
           field(
             {
@@ -146,7 +146,7 @@ export class ApiKeyPages {
 
   private item({ id, name, prefix, scopes, expiresAt }: ApiKeyAnswer): Html {
     const { texts } = this.answers;
-    return html`<li>
+    return markup`<li>
       <div>
         <strong><bdi>${name}</bdi></strong> <span class="lk-secret">${prefix}…</span>
         <div class="lk-quiet">
@@ -155,7 +155,7 @@ export class ApiKeyPages {
       </div>
       ${form(
         `api-keys-revoke?id=${encodeURIComponent(id)}`,
-        html`<button type="submit" aria-label="${texts.removeNamed.replaceAll('{name}', name)}">
+        markup`<button type="submit" aria-label="${texts.removeNamed.replaceAll('{name}', name)}">
           ${texts.remove}
         </button>`,
       )}

@@ -9,7 +9,7 @@ import type { AuthUser } from '../user/user.directory.js';
 import { card, field, form, formOf, hidden, notes, section, submit, trimmed, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { HeldLogins } from './held-logins.js';
-import { html } from './html.js';
+import { markup } from './html.js';
 import type { PageContent } from './layout.js';
 import { PageAnswers } from './page-answers.js';
 import { destinationOf } from './page-names.js';
@@ -32,19 +32,19 @@ export class AuthenticatorPages {
     const { texts } = this.answers;
     const { methods, backupCodesLeft } = await this.factors.twoFactorState(user);
     const isOn = methods.includes('totp');
-    const content = html`${section(
-        texts.authenticator,
-        html`<p>${isOn ? texts.authenticatorOn : texts.authenticatorOff}</p>`,
-        isOn
-          ? form('authenticator-off', submit(texts.turnOff, 'danger'))
-          : form('authenticator', submit(texts.setUp, 'plain')),
-      )}
+    const content = markup`${section(
+      texts.authenticator,
+      markup`<p>${isOn ? texts.authenticatorOn : texts.authenticatorOff}</p>`,
+      isOn
+        ? form('authenticator-off', submit(texts.turnOff, 'danger'))
+        : form('authenticator', submit(texts.setUp, 'plain')),
+    )}
       ${
         isOn &&
         this.config.flows.twoFactor?.backupCodes &&
         section(
           texts.backupCodes,
-          html`<p>${texts.backupCodesLeft.replaceAll('{count}', String(backupCodesLeft))} ${texts.backupCodesVoid}</p>`,
+          markup`<p>${texts.backupCodesLeft.replaceAll('{count}', String(backupCodesLeft))} ${texts.backupCodesVoid}</p>`,
           form('backup-codes', submit(texts.backupCodesNew, 'plain')),
         )
       }
@@ -121,7 +121,7 @@ export class AuthenticatorPages {
     if (this.held.tokenOf(request) === undefined) return this.answers.goTo(response, 'sign-in?again');
     const { texts } = this.answers;
     const content = card(
-      html`<p>${texts.setUpRequired}</p>`,
+      markup`<p>${texts.setUpRequired}</p>`,
       form('enrol', hidden('next', destinationOf(query['next'])), submit(texts.setUp)),
     );
     return this.answers.show(response, { name: 'enrol', title: texts.authenticator, content });
@@ -164,19 +164,19 @@ export class AuthenticatorPages {
   ): PageContent {
     const { texts } = this.answers;
     const picture = setup && `data:image/svg+xml;base64,${Buffer.from(setup.qr).toString('base64')}`;
-    const content = html`${card(
-        notes(problem),
-        setup &&
-          html`<p>${texts.setUpHint}</p>
+    const content = markup`${card(
+      notes(problem),
+      setup &&
+        markup`<p>${texts.setUpHint}</p>
             <img class="lk-qr" src="${picture}" alt="${texts.qr}" width="224" height="224" />
             <p class="lk-secret">${texts.setUpKey.replaceAll('{key}', setup.secret)}</p>`,
-        form(
-          action,
-          next !== undefined && hidden('next', next),
-          field({ name: 'code', label: texts.code, autocomplete: 'one-time-code', isCode: true }, problem),
-          submit(texts.turnOn),
-        ),
-      )}
+      form(
+        action,
+        next !== undefined && hidden('next', next),
+        field({ name: 'code', label: texts.code, autocomplete: 'one-time-code', isCode: true }, problem),
+        submit(texts.turnOn),
+      ),
+    )}
       <nav class="lk-links">
         <p><a href="account">${texts.cancel}</a></p>
       </nav>`;
@@ -185,13 +185,13 @@ export class AuthenticatorPages {
 
   private codes(codes: readonly string[], next: string): PageContent {
     const { texts } = this.answers;
-    const content = html`${notes(undefined, codes.length === 0 ? texts.authenticatorOn : undefined)}
+    const content = markup`${notes(undefined, codes.length === 0 ? texts.authenticatorOn : undefined)}
       ${
         codes.length > 0 &&
         card(
-          html`<p>${texts.backupCodesHint}</p>
+          markup`<p>${texts.backupCodesHint}</p>
             <ul class="lk-codes" id="lk-codes">
-              ${codes.map((code) => html`<li>${code}</li>`)}
+              ${codes.map((code) => markup`<li>${code}</li>`)}
             </ul>
             <button type="button" data-copy="#lk-codes" data-copied="${texts.copied}" hidden>${texts.copy}</button>`,
         )

@@ -5,7 +5,7 @@ import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { card, field, form, formOf, notes, submit, typed, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
-import { html } from './html.js';
+import { markup } from './html.js';
 import type { PageContent } from './layout.js';
 import { linkField, tokenIn } from './mailed-link.js';
 import { PageAnswers } from './page-answers.js';
@@ -88,17 +88,17 @@ export class EmailChangePages {
 
   private page(sent: Form, { problem, isSent = false }: { problem?: Problem; isSent?: boolean }): PageContent {
     const { texts } = this.answers;
-    const content = html`${card(
-        notes(problem, isSent ? texts.changeEmailSent : undefined),
-        form(
-          'email',
-          field(
-            { name: 'email', label: texts.newEmail, type: 'email', autocomplete: 'email', value: typed(sent, 'email') },
-            problem,
-          ),
-          submit(texts.continue),
+    const content = markup`${card(
+      notes(problem, isSent ? texts.changeEmailSent : undefined),
+      form(
+        'email',
+        field(
+          { name: 'email', label: texts.newEmail, type: 'email', autocomplete: 'email', value: typed(sent, 'email') },
+          problem,
         ),
-      )}
+        submit(texts.continue),
+      ),
+    )}
       <nav class="lk-links">
         <p><a href="account">${texts.account}</a></p>
       </nav>`;
@@ -111,12 +111,12 @@ export class EmailChangePages {
     const title = isRevert ? texts.revertEmail : texts.confirmEmail;
     if ('done' in sent) {
       const done = isRevert ? texts.revertEmailDone : texts.confirmEmailDone;
-      const content = html`${card(notes(undefined, done), html`<p><a href="account">${texts.account}</a></p>`)}`;
+      const content = markup`${card(notes(undefined, done), markup`<p><a href="account">${texts.account}</a></p>`)}`;
       return { name, title, content };
     }
     const content = card(
       notes(problem),
-      isRevert && html`<p>${texts.revertEmailHint}</p>`,
+      isRevert && markup`<p>${texts.revertEmailHint}</p>`,
       form(name, linkField(sent, texts, problem), submit(texts.continue)),
     );
     return { name, title, content };

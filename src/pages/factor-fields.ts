@@ -1,4 +1,4 @@
-import { html, type Html } from './html.js';
+import { markup, type Html } from './html.js';
 import type { PageTexts } from './page-texts.js';
 
 const NAMES = {
@@ -21,11 +21,11 @@ export function passkeyForm(
   ceremony: 'second' | 'step',
   { next, token, texts }: { next: string; token?: string; texts: Readonly<PageTexts> },
 ): Html {
-  return html`<form
+  return markup`<form
       method="post"
       data-passkey="${ceremony}"
       data-next="${next}"
-      ${token !== undefined && html` data-token="${token}"`}
+      ${token !== undefined && markup` data-token="${token}"`}
       data-failed="${texts.passkeyFailed}"
       data-needs-passkeys
       hidden

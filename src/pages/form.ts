@@ -1,4 +1,4 @@
-import { html, type Html, type HtmlValue } from './html.js';
+import { markup, type Html, type HtmlValue } from './html.js';
 import type { Problem } from './page-problem.js';
 
 /** What a form has sent, as it came: nothing of it has been checked. */
@@ -48,23 +48,23 @@ export function field(of: Field, problem?: Problem): Html {
   const wrong = problem && Object.hasOwn(problem.fields, name) ? problem.fields[name] : undefined;
   const id = `lk-${of.id ?? name}`;
   const described = [hint && `${id}-hint`, wrong && `${id}-error`].filter(Boolean).join(' ');
-  return html`<div class="lk-field">
+  return markup`<div class="lk-field">
     <label for="${id}">${label}</label>
     <input
       id="${id}"
       name="${name}"
       type="${type}"
       autocomplete="${autocomplete}"
-      ${value !== undefined && html` value="${value}"`}${isRequired && html` required`}${
-        (isCode || type === 'email') && html` autocapitalize="none" spellcheck="false"`
-      }${isCode && html` class="lk-code"`}${described !== '' && html` aria-describedby="${described}"`}${
-        wrong !== undefined && html` aria-invalid="true" autofocus`
-      }${fromFragment && html` data-from-fragment`}${
-        of.passkeysTo !== undefined && html` data-passkey-suggestions data-next="${of.passkeysTo}"`
-      }${of.maxLength !== undefined && html` maxlength="${of.maxLength}"`}
+      ${value !== undefined && markup` value="${value}"`}${isRequired && markup` required`}${
+        (isCode || type === 'email') && markup` autocapitalize="none" spellcheck="false"`
+      }${isCode && markup` class="lk-code"`}${described !== '' && markup` aria-describedby="${described}"`}${
+        wrong !== undefined && markup` aria-invalid="true" autofocus`
+      }${fromFragment && markup` data-from-fragment`}${
+        of.passkeysTo !== undefined && markup` data-passkey-suggestions data-next="${of.passkeysTo}"`
+      }${of.maxLength !== undefined && markup` maxlength="${of.maxLength}"`}
     />
-    ${hint !== undefined && html`<p class="lk-hint" id="${id}-hint">${hint}</p>`}
-    ${wrong !== undefined && html`<p class="lk-error" id="${id}-error">${wrong}</p>`}
+    ${hint !== undefined && markup`<p class="lk-hint" id="${id}-hint">${hint}</p>`}
+    ${wrong !== undefined && markup`<p class="lk-error" id="${id}-error">${wrong}</p>`}
   </div>`;
 }
 
@@ -74,8 +74,8 @@ export function checkbox(
   { value = 'on', isChecked = false, type = 'checkbox' } = {},
 ): Html {
   const id = `lk-${name}-${value}`;
-  return html`<div class="lk-check">
-    <input type="${type}" id="${id}" name="${name}" value="${value}" ${isChecked && html` checked`} /><label for="${id}"
+  return markup`<div class="lk-check">
+    <input type="${type}" id="${id}" name="${name}" value="${value}" ${isChecked && markup` checked`} /><label for="${id}"
       >${label}</label
     >
   </div>`;
@@ -83,37 +83,37 @@ export function checkbox(
 
 /** A choice of one. */
 export function choice(name: string, legend: string, choices: readonly (readonly [string, string])[]): Html {
-  return html`<fieldset>
+  return markup`<fieldset>
     <legend class="lk-legend">${legend}</legend>
     ${choices.map(([value, label], i) => checkbox(name, label, { value, isChecked: i === 0, type: 'radio' }))}
   </fieldset>`;
 }
 
 export const hidden = (name: string, value: string): Html =>
-  html`<input type="hidden" name="${name}" value="${value}" />`;
+  markup`<input type="hidden" name="${name}" value="${value}" />`;
 
 /** A form that posts to a page beside this one. */
 export function form(action: string, ...content: readonly HtmlValue[]): Html {
-  return html`<form method="post" action="${action}">${content}</form>`;
+  return markup`<form method="post" action="${action}">${content}</form>`;
 }
 
 export function submit(label: string, kind: 'primary' | 'plain' | 'danger' = 'primary'): Html {
   return kind === 'primary'
-    ? html`<button type="submit" class="lk-primary lk-wide-button">${label}</button>`
-    : html`<button type="submit" ${kind === 'danger' && html` class="lk-danger"`}>${label}</button>`;
+    ? markup`<button type="submit" class="lk-primary lk-wide-button">${label}</button>`
+    : markup`<button type="submit" ${kind === 'danger' && markup` class="lk-danger"`}>${label}</button>`;
 }
 
 /** What went wrong or well, read out when the page opens. */
 export function notes(problem: Problem | undefined, done?: string): Html {
-  return html`${problem && html`<p class="lk-note lk-alert" role="alert">${problem.summary}</p>`}
-    ${done !== undefined && html`<p class="lk-note" role="status">${done}</p>`}
+  return markup`${problem && markup`<p class="lk-note lk-alert" role="alert">${problem.summary}</p>`}
+    ${done !== undefined && markup`<p class="lk-note" role="status">${done}</p>`}
     <p class="lk-note" id="lk-status" role="status" hidden></p>`;
 }
 
-export const card = (...content: readonly HtmlValue[]): Html => html`<section class="lk-card">${content}</section>`;
+export const card = (...content: readonly HtmlValue[]): Html => markup`<section class="lk-card">${content}</section>`;
 
 export const section = (title: string, ...content: readonly HtmlValue[]): Html =>
-  html`<section class="lk-card">
+  markup`<section class="lk-card">
     <h2>${title}</h2>
     ${content}
   </section>`;

@@ -1,18 +1,19 @@
 const MADE = Symbol('nestjs-latchkey.html');
 
-/** Text that is HTML. Only `html` makes it, so whatever else stands in a page has been escaped. */
+/** Text that is HTML. Only `markup` makes it, so whatever else stands in a page has been escaped. */
 export interface Html {
   readonly [MADE]: string;
 }
 
-/** What may stand in `html`: nothing is written for `null`, `undefined` and `false`. */
+/** What may stand in `markup`: nothing is written for `null`, `undefined` and `false`. */
 export type HtmlValue = Html | string | number | null | undefined | false | readonly HtmlValue[];
 
 /**
  * HTML with every value escaped, but for what this tag made itself. Values stand between tags or in attributes in double
- * quotes, nowhere else: never in a name, a script or a style.
+ * quotes, nowhere else: never in a name, a script or a style. It is not called `html`, which Prettier would format, closing
+ * what another part closes.
  */
-export function html(parts: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
+export function markup(parts: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
   return made(parts.map((part, i) => part + written(values[i])).join(''));
 }
 
@@ -38,8 +39,6 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '>': '&gt;',
   '"': '&quot;',
   "'": '&#39;',
-  '`': '&#96;',
-  '=': '&#61;',
 };
 
 /** What would turn the text around it, or is not to be seen, is shown as what it is: not a character of a name. */
@@ -51,5 +50,5 @@ function escaped(text: string): string {
   return text
     .replaceAll(UNSEEN, '\ufffd')
     .replaceAll(/\p{Surrogate}/gu, '\ufffd')
-    .replaceAll(/[&<>"'`=]/g, (character) => ENTITIES[character]!);
+    .replaceAll(/[&<>"']/g, (character) => ENTITIES[character]!);
 }

@@ -5,7 +5,7 @@ import { SampledLogger } from '../common/sampled-logger.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { AuthRequest } from '../http/auth-request.js';
 import { card, notes } from './form.js';
-import { html } from './html.js';
+import { markup } from './html.js';
 import { PageAnswers } from './page-answers.js';
 import { pageOf, withNext } from './page-names.js';
 import { problemOf } from './page-problem.js';
@@ -42,7 +42,7 @@ export class PageErrorFilter implements ExceptionFilter<AuthError> {
     if (status === 401) return this.answers.goTo(response, withNext('sign-in?again', page));
     this.answers.refuse(response, error);
     const { texts } = this.answers;
-    const content = card(notes(problemOf(error, texts)), html`<p><a href="account">${texts.account}</a></p>`);
+    const content = card(notes(problemOf(error, texts)), markup`<p><a href="account">${texts.account}</a></p>`);
     return this.answers.show(response, { name: 'error', title: texts.errorTitle, content }, status);
   }
 }

@@ -8,7 +8,7 @@ import type { AuthUser } from '../user/user.directory.js';
 import { dateIn } from './dates.js';
 import { field, form, notes, section, submit, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
-import { html, type Html } from './html.js';
+import { markup, type Html } from './html.js';
 import { PageAnswers } from './page-answers.js';
 import { Pages } from './pages.decorator.js';
 
@@ -29,19 +29,19 @@ export class PasskeyPages {
   ): Promise<unknown> {
     const passkeys = await this.passkeys.listPasskeys(userId);
     const { texts } = this.answers;
-    const content = html`${notes(undefined, 'removed' in query ? texts.passkeyRemoved : undefined)}
+    const content = markup`${notes(undefined, 'removed' in query ? texts.passkeyRemoved : undefined)}
       ${section(
         texts.passkeys,
-        html`<p>${texts.passkeyHint}</p>`,
+        markup`<p>${texts.passkeyHint}</p>`,
         passkeys.length === 0
-          ? html`<p class="lk-quiet">${texts.noPasskeys}</p>`
-          : html`<ul class="lk-list">
+          ? markup`<p class="lk-quiet">${texts.noPasskeys}</p>`
+          : markup`<ul class="lk-list">
               ${passkeys.map((passkey) => this.item(passkey))}
             </ul>`,
       )}
       ${section(
         texts.addPasskey,
-        html`<form
+        markup`<form
             method="post"
             action="passkeys"
             data-passkey="create"
@@ -76,14 +76,14 @@ export class PasskeyPages {
 
   private item({ id, name, createdAt }: PasskeyAnswer): Html {
     const { texts } = this.answers;
-    return html`<li>
+    return markup`<li>
       <div>
         <strong><bdi>${name}</bdi></strong>
         <div class="lk-quiet">${texts.created.replaceAll('{when}', dateIn(createdAt, texts))}</div>
       </div>
       ${form(
         `passkeys-remove?id=${encodeURIComponent(id)}`,
-        html`<button type="submit" aria-label="${texts.removeNamed.replaceAll('{name}', name)}">
+        markup`<button type="submit" aria-label="${texts.removeNamed.replaceAll('{name}', name)}">
           ${texts.remove}
         </button>`,
       )}

@@ -4,7 +4,7 @@ import { Public } from '../http/auth.decorators.js';
 import { PasswordResetController } from '../http/flows/password-reset.controller.js';
 import { card, field, form, formOf, notes, submit, typed, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
-import { html } from './html.js';
+import { markup } from './html.js';
 import type { PageContent } from './layout.js';
 import { linkField, tokenIn } from './mailed-link.js';
 import { PageAnswers } from './page-answers.js';
@@ -63,18 +63,18 @@ export class PasswordResetPages {
 
   private page(sent: Form, problem?: Problem): PageContent {
     const { texts } = this.answers;
-    const content = html`${card(
-        notes(problem),
-        html`<p>${texts.forgotHint}</p>`,
-        form(
-          'forgot',
-          field(
-            { name: 'email', label: texts.email, autocomplete: 'username', value: typed(sent, 'email'), isCode: false },
-            problem,
-          ),
-          submit(texts.sendLink),
+    const content = markup`${card(
+      notes(problem),
+      markup`<p>${texts.forgotHint}</p>`,
+      form(
+        'forgot',
+        field(
+          { name: 'email', label: texts.email, autocomplete: 'username', value: typed(sent, 'email'), isCode: false },
+          problem,
         ),
-      )}
+        submit(texts.sendLink),
+      ),
+    )}
       <nav class="lk-links">
         <p><a href="sign-in">${texts.back}</a></p>
       </nav>`;
@@ -83,24 +83,24 @@ export class PasswordResetPages {
 
   private choosing(sent: Form, { problem, isSent = false }: { problem?: Problem; isSent?: boolean }): PageContent {
     const { texts } = this.answers;
-    const content = html`${card(
-        notes(problem, isSent ? texts.forgotSent : undefined),
-        form(
-          'reset',
-          linkField(sent, texts, problem),
-          field(
-            {
-              name: 'password',
-              label: texts.newPassword,
-              type: 'password',
-              autocomplete: 'new-password',
-              hint: texts.passwordHint,
-            },
-            problem,
-          ),
-          submit(texts.save),
+    const content = markup`${card(
+      notes(problem, isSent ? texts.forgotSent : undefined),
+      form(
+        'reset',
+        linkField(sent, texts, problem),
+        field(
+          {
+            name: 'password',
+            label: texts.newPassword,
+            type: 'password',
+            autocomplete: 'new-password',
+            hint: texts.passwordHint,
+          },
+          problem,
         ),
-      )}
+        submit(texts.save),
+      ),
+    )}
       <nav class="lk-links">
         <p><a href="forgot">${texts.forgot}</a></p>
       </nav>`;

@@ -7,7 +7,7 @@ import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { card, field, filled, form, formOf, notes, submit } from './form.js';
 import { GuardedAs } from './guarded-as.js';
-import { html } from './html.js';
+import { markup } from './html.js';
 import type { PageContent } from './layout.js';
 import { PageAnswers } from './page-answers.js';
 import type { Problem } from './page-problem.js';
@@ -59,37 +59,37 @@ export class PasswordPages {
 
   private page(user: AuthUser, problem?: Problem): PageContent {
     const { texts } = this.answers;
-    const content = html`${card(
-        notes(problem),
-        html`<p>${texts.changePasswordHint}</p>`,
-        form(
-          'password',
-          // For the password manager, which has to know whose it is.
-          html`<input type="text" name="username" autocomplete="username" value="${user.email}" readonly hidden />`,
-          field(
-            {
-              name: 'currentPassword',
-              label: texts.currentPassword,
-              type: 'password',
-              autocomplete: 'current-password',
-              // An account without one gets its first.
-              isRequired: false,
-            },
-            problem,
-          ),
-          field(
-            {
-              name: 'newPassword',
-              label: texts.newPassword,
-              type: 'password',
-              autocomplete: 'new-password',
-              hint: texts.passwordHint,
-            },
-            problem,
-          ),
-          submit(texts.save),
+    const content = markup`${card(
+      notes(problem),
+      markup`<p>${texts.changePasswordHint}</p>`,
+      form(
+        'password',
+        // For the password manager, which has to know whose it is.
+        markup`<input type="text" name="username" autocomplete="username" value="${user.email}" readonly hidden />`,
+        field(
+          {
+            name: 'currentPassword',
+            label: texts.currentPassword,
+            type: 'password',
+            autocomplete: 'current-password',
+            // An account without one gets its first.
+            isRequired: false,
+          },
+          problem,
         ),
-      )}
+        field(
+          {
+            name: 'newPassword',
+            label: texts.newPassword,
+            type: 'password',
+            autocomplete: 'new-password',
+            hint: texts.passwordHint,
+          },
+          problem,
+        ),
+        submit(texts.save),
+      ),
+    )}
       <nav class="lk-links">
         <p><a href="account">${texts.account}</a></p>
       </nav>`;

@@ -5,7 +5,7 @@ import { RegistrationController } from '../http/flows/registration.controller.js
 import { card, field, filled, form, formOf, hidden, notes, submit, typed, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { HeldLogins } from './held-logins.js';
-import { html } from './html.js';
+import { markup } from './html.js';
 import type { PageContent } from './layout.js';
 import { tokenIn } from './mailed-link.js';
 import { PageAnswers } from './page-answers.js';
@@ -89,28 +89,28 @@ export class RegistrationPages {
   private page(sent: Form, problem?: Problem): PageContent {
     const { texts } = this.answers;
     const next = destinationOf(sent['next']);
-    const content = html`${card(
-        notes(problem),
-        form(
-          'register',
-          hidden('next', next),
-          field(
-            { name: 'email', label: texts.email, type: 'email', autocomplete: 'username', value: typed(sent, 'email') },
-            problem,
-          ),
-          field(
-            {
-              name: 'password',
-              label: texts.password,
-              type: 'password',
-              autocomplete: 'new-password',
-              hint: texts.passwordHint,
-            },
-            problem,
-          ),
-          submit(texts.register),
+    const content = markup`${card(
+      notes(problem),
+      form(
+        'register',
+        hidden('next', next),
+        field(
+          { name: 'email', label: texts.email, type: 'email', autocomplete: 'username', value: typed(sent, 'email') },
+          problem,
         ),
-      )}
+        field(
+          {
+            name: 'password',
+            label: texts.password,
+            type: 'password',
+            autocomplete: 'new-password',
+            hint: texts.passwordHint,
+          },
+          problem,
+        ),
+        submit(texts.register),
+      ),
+    )}
       <nav class="lk-links">
         <p>${texts.hasAccount} <a href="${withNext('sign-in', next)}">${texts.signIn}</a></p>
       </nav>`;
@@ -119,37 +119,37 @@ export class RegistrationPages {
 
   private confirmation(sent: Form, { problem, isSent = false }: { problem?: Problem; isSent?: boolean }): PageContent {
     const { texts } = this.answers;
-    const content = html`${card(
-        notes(problem, isSent ? texts.registrationSent : undefined),
-        form(
-          'confirm',
-          hidden('next', destinationOf(sent['next'])),
-          field(
-            {
-              name: 'code',
-              label: texts.linkOrCode,
-              autocomplete: 'one-time-code',
-              hint: texts.confirmHint,
-              value: typed(sent, 'code'),
-              isCode: true,
-              fromFragment: true,
-            },
-            problem,
-          ),
-          field(
-            {
-              name: 'password',
-              label: texts.confirmPassword,
-              type: 'password',
-              autocomplete: 'current-password',
-              hint: texts.confirmPasswordHint,
-              isRequired: false,
-            },
-            problem,
-          ),
-          submit(texts.continue),
+    const content = markup`${card(
+      notes(problem, isSent ? texts.registrationSent : undefined),
+      form(
+        'confirm',
+        hidden('next', destinationOf(sent['next'])),
+        field(
+          {
+            name: 'code',
+            label: texts.linkOrCode,
+            autocomplete: 'one-time-code',
+            hint: texts.confirmHint,
+            value: typed(sent, 'code'),
+            isCode: true,
+            fromFragment: true,
+          },
+          problem,
         ),
-      )}
+        field(
+          {
+            name: 'password',
+            label: texts.confirmPassword,
+            type: 'password',
+            autocomplete: 'current-password',
+            hint: texts.confirmPasswordHint,
+            isRequired: false,
+          },
+          problem,
+        ),
+        submit(texts.continue),
+      ),
+    )}
       <nav class="lk-links">
         <p><a href="resend">${texts.resend}</a></p>
       </nav>`;

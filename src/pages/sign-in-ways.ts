@@ -1,5 +1,5 @@
 import type { CheckedFlows } from '../config/flow-settings.js';
-import { html, type Html } from './html.js';
+import { markup, type Html } from './html.js';
 import type { PageTexts } from './page-texts.js';
 
 /** What a way to sign in is shown from. */
@@ -14,7 +14,7 @@ type Way = (occasion: Occasion) => Html | null;
 
 const byPasskey: Way = ({ flows, texts, next }) =>
   flows.passkeys?.routes
-    ? html`<form
+    ? markup`<form
         method="post"
         action="sign-in"
         data-passkey="login"
@@ -33,5 +33,5 @@ const WAYS: readonly Way[] = [byPasskey];
 export function otherWays(occasion: Occasion): Html | null {
   const ways = WAYS.map((way) => way(occasion)).filter((way) => way !== null);
   if (ways.length === 0) return null;
-  return html`<div class="lk-ways">${ways}</div>`;
+  return markup`<div class="lk-ways">${ways}</div>`;
 }

@@ -6,7 +6,7 @@ import { Public } from '../http/auth.decorators.js';
 import { field, card, checkbox, form, formOf, hidden, isTicked, notes, submit, typed, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { HeldLogins } from './held-logins.js';
-import { html } from './html.js';
+import { markup } from './html.js';
 import type { PageContent } from './layout.js';
 import { PageAnswers } from './page-answers.js';
 import { destinationOf, withNext } from './page-names.js';
@@ -61,37 +61,33 @@ export class SignInPages {
     const { flows, session } = this.config;
     const next = destinationOf(sent['next']);
     const others = otherWays({ flows, texts, next });
-    const content = html`${card(
-        notes(problem, done),
-        form(
-          'sign-in',
-          hidden('next', next),
-          field(
-            {
-              name: 'email',
-              label: texts.email,
-              autocomplete: flows.passkeys?.routes ? 'username webauthn' : 'username',
-              value: typed(sent, 'email'),
-              passkeysTo: flows.passkeys?.routes ? next : undefined,
-              isCode: false,
-            },
-            problem,
-          ),
-          field(
-            { name: 'password', label: texts.password, type: 'password', autocomplete: 'current-password' },
-            problem,
-          ),
-          session.remembered !== null &&
-            checkbox('remember', texts.remember, { isChecked: isTicked(sent['remember']) }),
-          submit(texts.signIn),
+    const content = markup`${card(
+      notes(problem, done),
+      form(
+        'sign-in',
+        hidden('next', next),
+        field(
+          {
+            name: 'email',
+            label: texts.email,
+            autocomplete: flows.passkeys?.routes ? 'username webauthn' : 'username',
+            value: typed(sent, 'email'),
+            passkeysTo: flows.passkeys?.routes ? next : undefined,
+            isCode: false,
+          },
+          problem,
         ),
-        others &&
-          html`<p class="lk-or">${texts.or}</p>
+        field({ name: 'password', label: texts.password, type: 'password', autocomplete: 'current-password' }, problem),
+        session.remembered !== null && checkbox('remember', texts.remember, { isChecked: isTicked(sent['remember']) }),
+        submit(texts.signIn),
+      ),
+      others &&
+        markup`<p class="lk-or">${texts.or}</p>
             ${others}`,
-      )}
+    )}
       <nav class="lk-links">
-        ${flows.passwordReset?.routes && html`<p><a href="forgot">${texts.forgotten}</a></p>`}
-        ${flows.registration?.routes && html`<p>${texts.noAccount} <a href="${withNext('register', next)}">${texts.register}</a></p>`}
+        ${flows.passwordReset?.routes && markup`<p><a href="forgot">${texts.forgotten}</a></p>`}
+        ${flows.registration?.routes && markup`<p>${texts.noAccount} <a href="${withNext('register', next)}">${texts.register}</a></p>`}
       </nav>`;
     return { name: 'sign-in', title: texts.signIn, content };
   }

@@ -6,7 +6,7 @@ import type { Session } from '../session/session.js';
 import { methodName, passkeyForm } from './factor-fields.js';
 import { card, field, filled, form, formOf, hidden, notes, section, submit, trimmed, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
-import { html, type Html } from './html.js';
+import { markup, type Html } from './html.js';
 import type { PageContent } from './layout.js';
 import { PageAnswers } from './page-answers.js';
 import { destinationOf, withNext } from './page-names.js';
@@ -75,8 +75,8 @@ export class StepUpPages {
     const next = destinationOf(sent['next']);
     const { methods } = await this.stepUps.stepUpState(session);
     const forms = methods.map((method) => this.formOf(method, next, method === sent['chosen'] ? problem : undefined));
-    const content = html`${notes(problem, 'sent' in sent ? texts.codeSent : undefined)}
-      ${methods.length === 0 ? card(html`<p>${texts.noMethod}</p>`) : forms}
+    const content = markup`${notes(problem, 'sent' in sent ? texts.codeSent : undefined)}
+      ${methods.length === 0 ? card(markup`<p>${texts.noMethod}</p>`) : forms}
       <nav class="lk-links">
         <p><a href="account">${texts.cancel}</a></p>
       </nav>`;
@@ -87,7 +87,7 @@ export class StepUpPages {
     const { texts } = this.answers;
     const title = methodName(method, texts);
     if (method === 'passkey') return section(title, passkeyForm('step', { next, texts }));
-    const kept = html`${hidden('next', next)}${hidden('chosen', method)}`;
+    const kept = markup`${hidden('next', next)}${hidden('chosen', method)}`;
     const name = method === 'password' ? 'password' : 'code';
     const autocomplete = method === 'password' ? 'current-password' : 'one-time-code';
     const type = method === 'password' ? 'password' : 'text';

@@ -21,7 +21,7 @@ import {
 } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { HeldLogins } from './held-logins.js';
-import { html } from './html.js';
+import { markup } from './html.js';
 import type { PageContent } from './layout.js';
 import { PageAnswers } from './page-answers.js';
 import { destinationOf } from './page-names.js';
@@ -85,7 +85,7 @@ export class TwoFactorPages {
     const { texts } = this.answers;
     const next = destinationOf(sent['next']);
     const methods = methodsOf(sent);
-    const kept = html`${hidden('next', next)}${methods.map((method) => hidden('method', method))}`;
+    const kept = markup`${hidden('next', next)}${methods.map((method) => hidden('method', method))}`;
     const typedOnes = methods.filter((method) => method !== 'passkey');
     const content = card(
       notes(problem, 'sent' in sent ? texts.codeSent : undefined),
@@ -114,13 +114,13 @@ export class TwoFactorPages {
           this.config.flows.twoFactor?.trustedBrowsers !== undefined && checkbox('trust', texts.trustBrowser),
           submit(texts.continue),
         ),
-      methods.includes('passkey') && typedOnes.length > 0 && html`<p class="lk-or">${texts.or}</p>`,
+      methods.includes('passkey') && typedOnes.length > 0 && markup`<p class="lk-or">${texts.or}</p>`,
       methods.includes('passkey') && passkeyForm('second', { next, token, texts }),
     );
     return {
       name: 'two-factor',
       title: texts.twoFactor,
-      content: html`${content}
+      content: markup`${content}
         <nav class="lk-links">
           <p><a href="sign-in">${texts.back}</a></p>
         </nav>`,

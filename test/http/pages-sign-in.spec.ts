@@ -214,7 +214,7 @@ describe.each(PLATFORMS)('pages below a global prefix, during an outage, on %s',
     const { status, text } = await browser.open('sign-in');
     expect(status).toBe(200);
     expect(text).toMatch(
-      /<link rel="stylesheet" href="account\.css\?v=\w+">\s*<link rel="stylesheet" href="\/brand\.css">/,
+      /<link rel="stylesheet" href="account\.css\?v=\w+" \/>\s*<link rel="stylesheet" href="\/brand\.css" \/>/,
     );
     expect(text).toContain('<header>Notes: sign-in</header>');
     expect(text).toContain('<title>Log in &lt;here&gt;</title>');
