@@ -14,6 +14,7 @@ export type { LiveKeysAt, NewApiKey } from './api-key/api-key.store.js';
 export type { ApiKey, AuthenticatedApiKey, StoredApiKey } from './api-key/api-key.js';
 
 export { AuditStore } from './audit/audit.store.js';
+export type { AuditedEvent } from './audit/audit.store.js';
 export { AuditLog } from './audit/audit-log.js';
 
 export { KeyRing } from './crypto/key-ring.js';

@@ -1,4 +1,5 @@
 import { Get, Post, Query, Req, Res } from '@nestjs/common';
+import type { AuditedEvent } from '../audit/audit.store.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { AuthController } from '../http/auth.controller.js';
 import type { SessionAnswer } from '../http/answers.js';
@@ -15,6 +16,7 @@ import type { PageContent } from './layout.js';
 import { PageAnswers } from './page-answers.js';
 import type { PageTexts } from './page-texts.js';
 import { Pages } from './pages.decorator.js';
+import { eventName, RecentEvents } from './recent-events.js';
 
 /** The user's own page: who is signed in and where, and the way to everything that can be changed. */
 @Pages()
@@ -23,6 +25,7 @@ export class AccountPages {
     private readonly auth: AuthController,
     private readonly answers: PageAnswers,
     private readonly config: AuthConfig,
+    private readonly events: RecentEvents,
   ) {}
 
   @GuardedAs(AuthController, 'list')
@@ -33,10 +36,10 @@ export class AccountPages {
     @Res() response: object,
     @Query() query: Form,
   ): Promise<unknown> {
-    const devices = await this.auth.list(user.id, current);
+    const [devices, events] = await Promise.all([this.auth.list(user.id, current), this.events.of(user.id)]);
     const { texts } = this.answers;
     const done = Object.keys(query).find((key) => Object.hasOwn(DONE, key)) as keyof typeof DONE | undefined;
-    return this.answers.show(response, this.page(user, devices, done && texts[DONE[done]]));
+    return this.answers.show(response, this.page({ user, devices, events }, done && texts[DONE[done]]));
   }
 
   @Post('p/end-session')
@@ -64,7 +67,14 @@ export class AccountPages {
     return this.answers.goTo(response, 'sign-in?signed-out');
   }
 
-  private page(user: AuthUser, devices: readonly SessionAnswer[], done: string | undefined): PageContent {
+  private page(
+    {
+      user,
+      devices,
+      events,
+    }: { user: AuthUser; devices: readonly SessionAnswer[]; events: readonly AuditedEvent[] | null },
+    done: string | undefined,
+  ): PageContent {
     const { texts } = this.answers;
     const content = markup`${notes(undefined, done)}
     ${section(
@@ -81,7 +91,8 @@ export class AccountPages {
         ${devices.map((device) => deviceItem(device, texts))}
       </ul>`,
       markup`<div class="lk-actions">${form('sign-out-everywhere', submit(texts.signOutEverywhere, 'danger'))}</div>`,
-    )}`;
+    )}
+${events && section(texts.events, eventList(events, texts))}`;
     return { name: 'account', title: texts.account, content, isWide: true };
   }
 
@@ -137,4 +148,19 @@ function nameOf(userAgent: string | null, texts: Readonly<PageTexts>): string {
   const { browser, system } = deviceNameOf(userAgent);
   if (browser === null || system === null) return browser ?? system ?? texts.unknownDevice;
   return texts.browserOnSystem.replaceAll('{browser}', browser).replaceAll('{system}', system);
+}
+
+function eventList(events: readonly AuditedEvent[], texts: Readonly<PageTexts>): Html {
+  if (events.length === 0) return markup`<p class="lk-quiet">${texts.noEvents}</p>`;
+  return markup`<ul class="lk-list">
+    ${events.map((event) => {
+      const when = dateIn(event.at, texts);
+      return markup`<li>
+        <div>
+          ${eventName(event, texts)}
+          <div class="lk-quiet">${when}${event.ip !== null && markup` · <bdi>${event.ip}</bdi>`}</div>
+        </div>
+      </li>`;
+    })}
+  </ul>`;
 }

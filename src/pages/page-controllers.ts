@@ -26,6 +26,7 @@ import { AuthenticatorPages } from './authenticator.pages.js';
 import { HeldLogins } from './held-logins.js';
 import { PageAnswers } from './page-answers.js';
 import { PageErrorFilter } from './page-error.filter.js';
+import { RecentEvents } from './recent-events.js';
 import { SignInPages } from './sign-in.pages.js';
 import { TwoFactorPages } from './two-factor.pages.js';
 
@@ -80,5 +81,5 @@ export function pageControllersAt(path: string, there: PagesFor): Type[] {
 export function pageProviders(there: PagesFor): Provider[] {
   const pages = pagesFor(there);
   if (pages.length === 0) return [];
-  return [HeldLogins, PageAnswers, PageErrorFilter, ...new Set(pages.flatMap(({ doing }) => doing))];
+  return [HeldLogins, PageAnswers, RecentEvents, PageErrorFilter, ...new Set(pages.flatMap(({ doing }) => doing))];
 }

@@ -83,6 +83,16 @@ export class PageTexts {
   browserOnSystem: string = '{browser} on {system}';
   events: string = 'Recent activity';
   noEvents: string = 'Nothing yet.';
+  eventSignIn: string = 'Signed in';
+  eventPassword: string = 'Password changed';
+  eventPasswordDisabled: string = 'Password disabled after too many wrong tries';
+  eventEmail: string = 'E-mail address changed';
+  eventEmailReverted: string = 'Change of the e-mail address taken back';
+  eventFactorAdded: string = 'Second factor or passkey added';
+  eventFactorRemoved: string = 'Second factor or passkey removed';
+  eventApiKeyCreated: string = 'API key made';
+  eventApiKeyRevoked: string = 'API key revoked';
+  eventReuse: string = 'A stolen session may have been used, and was ended';
 
   changePassword: string = 'Change your password';
   changePasswordHint: string = 'Every other device is signed out.';

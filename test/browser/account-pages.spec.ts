@@ -80,7 +80,7 @@ describe.each(PLATFORMS)('the pages in Chromium, %s', (platform) => {
     await press('sign-out');
     t.clock.advance(60_000);
     await signIn(email);
-    await page.check('input[value="totp"]');
+    await page.check('input[type=radio][value=totp]');
     await fill('code', totpOf(secret, t.clock));
     await press('two-factor');
     expect(at()).toBe('account');
@@ -124,27 +124,29 @@ describe.each(PLATFORMS)('the pages in Chromium, %s', (platform) => {
     expect(complaints).toEqual([]);
   });
 
-  it('F87: light and dark, on a phone: axe finds nothing, nothing overflows, no report of the policy, nobody else asked', async () => {
-    const { email } = await createUser(t.app);
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await begin({ colorScheme, viewport: { width: 320, height: 640 } });
-      const look = async (name: string) => {
-        await open(name);
-        expect([name, at()]).toEqual([name, name]);
-        const [width, found] = (await page.evaluate(
-          `(async () => { ${AXE}; const { violations } = await axe.run(document);
+  // What a page looks like does not depend on the adapter.
+  if (platform === PLATFORMS[0])
+    it('F87: light and dark, on a phone: axe finds nothing, nothing overflows, no report of the policy, nobody else asked', async () => {
+      const { email } = await createUser(t.app);
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await begin({ colorScheme, viewport: { width: 320, height: 640 } });
+        const look = async (name: string) => {
+          await open(name);
+          expect([name, at()]).toEqual([name, name]);
+          const [width, found] = (await page.evaluate(
+            `(async () => { ${AXE}; const { violations } = await axe.run(document);
             return [document.documentElement.scrollWidth, violations.map(({ id, nodes }) => id + ': ' + nodes[0].html)]; })()`,
-        )) as [number, string[]];
-        expect([name, colorScheme, width, found]).toEqual([name, colorScheme, 320, []]);
-      };
-      for (const name of OPEN) await look(name);
-      await fillWrong();
-      await signIn(email);
-      for (const name of GUARDED) await look(name);
-      await context.close();
-    }
-    expect(complaints).toEqual([]);
-  });
+          )) as [number, string[]];
+          expect([name, colorScheme, width, found]).toEqual([name, colorScheme, 320, []]);
+        };
+        for (const name of OPEN) await look(name);
+        await fillWrong();
+        await signIn(email);
+        for (const name of GUARDED) await look(name);
+        await context.close();
+      }
+      expect(complaints).toEqual([]);
+    });
 
   it('what is wrong has the focus and is read with its field', async () => {
     await begin();

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { hours, seconds, type AuthUser } from 'nestjs-latchkey';
+import { AuditLog } from 'nestjs-latchkey/engine';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
 import { newMails } from '../support/flows.js';
@@ -87,6 +88,15 @@ describe.each(PLATFORMS)('the pages of an account, without script, on %s', (plat
     const done = await browser.post('password', { currentPassword: PASSWORD, newPassword: NEW_PASSWORD });
     expect(done).toMatchObject({ status: 303, to: 'account?password' });
     expect((await browser.open('account?password')).text).toMatch(/role="status">Your password has been changed/);
+  });
+
+  it('shows what has happened lately, to its owner alone', async () => {
+    await visit(await createUser(t.app));
+    await visit(ada);
+    await browser.post('password', { currentPassword: PASSWORD, newPassword: NEW_PASSWORD });
+    await t.app.get(AuditLog).flush();
+    const { text } = await browser.open('account');
+    expect(text.match(/Password changed|Signed in/g)).toEqual(['Signed in', 'Password changed', 'Signed in']);
   });
 
   it('asks for a fresh proof, and leads back to the form', async () => {

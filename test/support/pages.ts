@@ -7,6 +7,7 @@ export const PAGES = {
   ...MAIL,
   ...PASSKEYS,
   mail: { ...MAIL.mail, pages: {} },
+  audit: { enabled: true },
   flows: {
     registration: {},
     passwordReset: {},
