@@ -181,5 +181,6 @@ export type { PendingLogin } from './login/pending-logins.js';
 export { EmailCodeService, type EmailCodeOwner } from './two-factor/email-code.service.js';
 export { SecondFactorLoginService, type FactorResponse, type SecondFactorLogin } from './login/second-factor-login.js';
 
+export { GERMAN_PAGE_TEXTS } from './pages/german-page-texts.js';
 export { PageTexts } from './pages/page-texts.js';
 export type { PageLayout } from './config/page-settings.js';

@@ -297,6 +297,10 @@ function flowRows({ flows, ephemeralTokens, mail, password, rateLimits }: AuthCo
     ['E10', 'A6.4.1', 'Mailed registration', spelled(link.ttl), link.ttl > hours(24) && 'at most 24 h'],
     ['E10', 'A6.4.1', 'Mailboxes are proven', 'before there is an account'],
   ];
+  const ofPages: Row[] = [
+    ['F87', 'A3.4.3', 'Pages', 'run only their own files: Content-Security-Policy without anything unsafe'],
+    ['F87', 'A3.4.6', 'Pages in frames', 'nowhere'],
+  ];
   const { passkeys } = flows;
   const ofPasskeys: Row[] = passkeys
     ? [
@@ -334,6 +338,7 @@ function flowRows({ flows, ephemeralTokens, mail, password, rateLimits }: AuthCo
         ] satisfies Row[])
       : []),
     ...(flows.apiKeys ? ofKeys : []),
+    ...(flows.pages ? ofPages : []),
     ...(changes.some((flow) => flow !== undefined)
       ? ([
           [
