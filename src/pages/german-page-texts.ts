@@ -25,7 +25,6 @@ export const GERMAN_PAGE_TEXTS: Readonly<PageTexts> = Object.freeze({
   cancel: 'Abbrechen',
   back: 'Zurück',
   remove: 'Entfernen',
-  change: 'Ändern',
   save: 'Speichern',
 
   signIn: 'Anmelden',
@@ -73,7 +72,6 @@ export const GERMAN_PAGE_TEXTS: Readonly<PageTexts> = Object.freeze({
   linkHint: 'Fügen Sie den ganzen Link aus der E-Mail ein.',
   resetDone: 'Ihr Passwort ist geändert. Melden Sie sich damit an.',
   passwordHint: 'Lang ist besser als kompliziert: mehrere Wörter sind gut.',
-  showPassword: 'Passwort anzeigen',
 
   confirmEmail: 'Neue Adresse bestätigen',
   confirmEmailDone: 'Ihre Adresse ist geändert.',

@@ -16,7 +16,6 @@ export class PageTexts {
   cancel: string = 'Cancel';
   back: string = 'Back';
   remove: string = 'Remove';
-  change: string = 'Change';
   save: string = 'Save';
 
   signIn: string = 'Sign in';
@@ -63,7 +62,6 @@ export class PageTexts {
   linkHint: string = 'Paste the whole link from the mail.';
   resetDone: string = 'Your password has been changed. Sign in with it.';
   passwordHint: string = 'Long is better than complicated: several words are fine.';
-  showPassword: string = 'Show the password';
 
   confirmEmail: string = 'Confirm your new address';
   confirmEmailDone: string = 'Your address has been changed.';

@@ -65,6 +65,7 @@ const [database] = Reflect.getMetadata('imports', AppModule) as DynamicModule[];
         apiKeys: { scopes: ['notes:read', 'notes:write'] },
         pages: {},
       },
+      audit: { enabled: true },
     }),
     RecipesModule,
   ],
