@@ -3,8 +3,8 @@ import { mistakesOf, withSecrets } from '../../test/support/config-mistakes.js';
 import { AuthConfig } from './auth-config.js';
 
 const routes = { path: '/auth/' };
-const mistakes = (pages: object, options: object = {}, where: object | undefined = routes) =>
-  mistakesOf(withSecrets(options), where, { flows: { pages } as never });
+const mistakes = (pages: object, options: object = {}, where: object | null = routes) =>
+  mistakesOf(withSecrets(options), where ?? undefined, { flows: { pages } as never });
 
 describe('flows.pages', () => {
   it('has every text, and no stylesheet or layout of its own', () => {
@@ -47,7 +47,7 @@ describe('flows.pages', () => {
   });
 
   it('need routes, and sessions that say how their users were authenticated', () => {
-    expect(mistakes({}, {}, undefined)).toEqual([expect.stringContaining('flows.pages needs routes')]);
+    expect(mistakes({}, {}, null)).toEqual([expect.stringContaining('flows.pages needs routes')]);
     expect(mistakes({}, { session: { scheme: 'signed-cookie' } })).toEqual([
       expect.stringContaining("flows.pages needs session: { scheme: 'database' }"),
     ]);

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { hours, seconds, type AuthUser } from 'nestjs-latchkey';
-import { AuditLog } from 'nestjs-latchkey/engine';
+import { hours, seconds, SessionService, type AuthUser } from 'nestjs-latchkey';
+import { AuditLog, EmailCodeService } from 'nestjs-latchkey/engine';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
 import { newMails } from '../support/flows.js';
@@ -24,6 +24,10 @@ describe.each(PLATFORMS)('the pages of an account, without script, on %s', (plat
     const cookie = await signInAs(t.app, user.id, age === 0 ? {} : { authenticatedAt: t.clock.now() - age });
     const [name, value] = cookie.split(/=(.*)/s) as [string, string];
     browser.cookies.set(name, value);
+  };
+  const sessionOf = async () => {
+    const cookie = browser.cookies.get('__Host-session')!;
+    return (await t.app.get(SessionService).lookup(cookie))!.session;
   };
   const mail = async (kind: string) => {
     const found = (await newMails(t.app)).find((one) => one.kind === kind)!;
@@ -140,6 +144,45 @@ describe.each(PLATFORMS)('the pages of an account, without script, on %s', (plat
     const again = await browser.post('backup-codes');
     expect(again.text.match(/<li>[^<]+<\/li>/g)).toHaveLength(4);
     expect(await browser.post('authenticator-off')).toMatchObject({ status: 303, to: 'account?factor' });
+  });
+
+  it('F88: a login that must have a factor enrols one before it leads on', async () => {
+    const { email } = await createUser(t.app, `must-enrol-${ada.id}@example.com`);
+    const form = { email, password: PASSWORD, next: '/notes' };
+    expect(await browser.post('sign-in', form)).toMatchObject({ status: 303, to: 'enrol?next=%2Fnotes' });
+    expect((await browser.open('enrol?next=%2Fnotes')).status).toBe(200);
+    const [, secret] = /Key: ([A-Z2-7]+)/.exec((await browser.post('enrol', { next: '/notes' })).text)!;
+    expect((await browser.post('enrol-on', { code: '000000', next: '/notes' })).status).toBe(401);
+    expect((await browser.open('account')).status).toBe(303);
+    const on = await browser.post('enrol-on', { code: totpOf(secret!, t.clock), next: '/notes' });
+    expect(on.text).toContain('href="/notes"');
+    expect((await browser.open('account')).status).toBe(200);
+    const other = new PlainBrowser(t.url);
+    expect((await other.open('enrol')).to).toBe('sign-in?again');
+    expect((await other.post('enrol')).status).toBe(401);
+  });
+
+  it('F88: a code by mail as the second step, and a browser that is trusted after it', async () => {
+    await visit(ada);
+    await t.app.get(EmailCodeService).start({ user: ada, session: await sessionOf(), ip: null });
+    await t.app
+      .get(EmailCodeService)
+      .enable({ user: ada, session: await sessionOf(), ip: null }, (await mail('email_code_setup')).code);
+    browser.cookies.clear();
+    const form = { email: ada.email, password: PASSWORD };
+    const held = await browser.post('sign-in', form);
+    expect(held.to).toBe('two-factor?method=email-code');
+    const kept = { method: 'email-code', chosen: 'email-code', next: 'account' };
+    const asked = await browser.post('two-factor-send', kept);
+    expect(asked).toMatchObject({ status: 303, to: 'two-factor?sent&method=email-code&next=account' });
+    expect((await browser.open(asked.to!)).text).toContain('A code is on its way');
+    const { code } = await mail('login_code');
+    expect(await browser.post('two-factor', { ...kept, code, trust: 'on' })).toMatchObject({
+      status: 303,
+      to: 'account',
+    });
+    await browser.post('sign-out');
+    expect((await browser.post('sign-in', form)).to).toBe('account');
   });
 
   it('F87: a key is shown once, and its name and a passkey’s are texts', async () => {

@@ -1,4 +1,6 @@
-import { beforeEach, describe, expect, it } from '@jest/globals';
+import { Logger } from '@nestjs/common';
+import { beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { MAIL } from '../support/flows.js';
 import { PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
 import { totpOf } from 'nestjs-latchkey/testing';
 import request from 'supertest';
@@ -207,6 +209,36 @@ describe.each(PLATFORMS)('pages below a global prefix, during an outage, on %s',
     platform,
     auth: { ...PAGES, flows: { ...PAGES.flows, pages } },
     configure: (app) => app.setGlobalPrefix('api'),
+  });
+
+  it('says where the links of mails should lead below a prefix, and nothing where they are written', async () => {
+    const said: string[] = [];
+    const warn = jest
+      .spyOn(Logger.prototype, 'warn')
+      .mockImplementation((text: unknown) => void said.push(String(text)));
+    const pagesOf = (kinds: object) => ({ ...PAGES, mail: { ...PAGES.mail, pages: kinds } });
+    const start = async (kinds: object) =>
+      (
+        await startTestApp({
+          url: t.db.url,
+          platform,
+          auth: pagesOf(kinds),
+          configure: (app) => app.setGlobalPrefix('api'),
+        })
+      ).close();
+    try {
+      await start({ registration: '/api/auth/p/confirm' });
+      expect(said.filter((text) => text.includes('global prefix'))).toEqual([
+        expect.stringMatching(
+          /mail\.pages for password_reset, email_change, email_changed, such as password_reset: '\/api\/auth\/p\/reset'/,
+        ),
+      ]);
+      said.length = 0;
+      await start(MAIL.mail.pages);
+      expect(said.filter((text) => text.includes('global prefix'))).toEqual([]);
+    } finally {
+      warn.mockRestore();
+    }
   });
 
   it('are relative, so a prefix and a path of a proxy change nothing; texts, layout and stylesheet are the host’s', async () => {
