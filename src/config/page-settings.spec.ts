@@ -4,7 +4,7 @@ import { AuthConfig } from './auth-config.js';
 
 const routes = { path: '/auth/' };
 const mistakes = (pages: object, options: object = {}, where: object | null = routes) =>
-  mistakesOf(withSecrets(options), where ?? undefined, { flows: { pages } as never });
+  mistakesOf(withSecrets(options), where ?? undefined, { flows: { pages } });
 
 describe('flows.pages', () => {
   it('has every text, and no stylesheet or layout of its own', () => {
@@ -22,7 +22,7 @@ describe('flows.pages', () => {
     const options = withSecrets({ baseUrl: 'https://app.example.com', mail });
     const config = AuthConfig.from(options as never, {
       routes,
-      mailer: Mailer as never,
+      mailer: Mailer,
       flows: { registration: {}, emailChange: {}, passwordReset: {}, pages: {} },
     });
     expect(config.mail!.pages).toEqual({

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { totpOf, VirtualAuthenticator } from 'nestjs-latchkey/testing';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { startBrowser } from '../support/browser.js';
+import { freePort } from '../support/free-port.js';
 import { newMails } from '../support/flows.js';
 import { PAGES } from '../support/pages.js';
 
@@ -165,11 +165,3 @@ describe.each(PLATFORMS)('the pages in Chromium, %s', (platform) => {
     expect(await page.innerText('[role=alert]')).not.toBe('');
   };
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
