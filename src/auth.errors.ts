@@ -62,6 +62,24 @@ export interface AuthErrorFacts {
   PASSKEY_NOT_FOUND: Record<never, never>;
   /** To remove this would leave an account to which nobody can log in. */
   LAST_LOGIN_METHOD: Record<never, never>;
+  /** There is no provider of this name: see `flows.oidc.providers`. */
+  PROVIDER_NOT_FOUND: Record<never, never>;
+  /** A login at a provider that cannot be finished: unknown, spent, expired, or begun in another browser or session. */
+  LOGIN_EXPIRED: Record<never, never>;
+  /** The provider has not logged the user in: they have cancelled it, or may not. */
+  PROVIDER_REFUSED: Record<never, never>;
+  /** The provider did not answer, or what it answered is not valid. Nobody is logged in. */
+  PROVIDER_FAILED: { provider: string };
+  /** There is an account with the address of this identity: its owner logs in as before, and then links it. */
+  ACCOUNT_EXISTS: Record<never, never>;
+  /** No account is linked with this identity, and none is opened for it. */
+  NO_ACCOUNT: Record<never, never>;
+  /** No account is opened for this identity, since its provider has not verified the address. */
+  EMAIL_NOT_VERIFIED: Record<never, never>;
+  /** The identity is linked with another account, or the account with another identity of that provider. */
+  IDENTITY_IN_USE: Record<never, never>;
+  /** The user has no identity with this id. Another user's id gets the same answer. */
+  IDENTITY_NOT_FOUND: Record<never, never>;
   /** The user has no API key with this id. Another user's id gets the same answer. */
   API_KEY_NOT_FOUND: Record<never, never>;
   /** The user has as many live API keys as there may be. */
@@ -140,6 +158,15 @@ const ANSWERS: Record<AuthErrorCode, { status: number; message: string }> = {
   PASSKEY_LIMIT: { status: 409, message: 'You have as many passkeys as an account can have.' },
   PASSKEY_NOT_FOUND: { status: 404, message: 'You have no such passkey.' },
   LAST_LOGIN_METHOD: { status: 409, message: 'It is the only way to log in to your account.' },
+  PROVIDER_NOT_FOUND: { status: 404, message: 'There is no such provider.' },
+  LOGIN_EXPIRED: { status: 401, message: 'The login has expired. Begin again.' },
+  PROVIDER_REFUSED: { status: 401, message: 'You were not logged in there.' },
+  PROVIDER_FAILED: { status: 502, message: 'The provider did not answer as it should. Try again later.' },
+  ACCOUNT_EXISTS: { status: 409, message: 'You have an account already. Log in as before, then link it.' },
+  NO_ACCOUNT: { status: 403, message: 'There is no account for this login.' },
+  EMAIL_NOT_VERIFIED: { status: 403, message: 'The provider has not verified your e-mail address.' },
+  IDENTITY_IN_USE: { status: 409, message: 'It is linked already.' },
+  IDENTITY_NOT_FOUND: { status: 404, message: 'You have no such login.' },
   SESSION_NOT_FOUND: { status: 404, message: 'You have no such session.' },
   API_KEY_NOT_FOUND: { status: 404, message: 'You have no such API key.' },
   TOO_MANY_API_KEYS: { status: 409, message: 'You have too many API keys. Revoke one first.' },

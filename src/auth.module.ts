@@ -16,6 +16,7 @@ import {
   OPTIONS_TYPE,
   type AuthModuleExtras,
 } from './auth.module-definition.js';
+import { ApiKeyAccess } from './api-key/api-key-access.js';
 import { ApiKeyService } from './api-key/api-key.service.js';
 import { ApiKeyStore } from './api-key/api-key.store.js';
 import { CachedApiKeyStore } from './api-key/cached-api-key.store.js';
@@ -23,6 +24,7 @@ import { PostgresApiKeyStore } from './engines/postgres/postgres-api-key.store.j
 import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
 import { PostgresEmailFactorStore } from './engines/postgres/postgres-email-factor.store.js';
+import { PostgresIdentityStore } from './engines/postgres/postgres-identity.store.js';
 import { PostgresJwtSessionStore } from './engines/postgres/postgres-jwt-session.store.js';
 import { PostgresPasskeyStore } from './engines/postgres/postgres-passkey.store.js';
 import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
@@ -35,11 +37,14 @@ import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
 import { HttpSessions } from './http/http-sessions.js';
 import { RequestAuthenticator } from './http/request-authenticator.js';
 import { DatabaseSessionScheme } from './login/database-session.scheme.js';
+import { GRANTED_ACCESS, MailboxProofs, type GrantedAccess } from './login/mailbox-proofs.js';
+import { MailedLinks } from './login/mailed-links.js';
 import { PendingLogins } from './login/pending-logins.js';
 import { EnrolledFactors } from './login/enrolled-factors.js';
 import { FactorProofs } from './login/factor-proofs.js';
 import { SECOND_FACTORS, type SecondFactor } from './login/second-factor.js';
 import { TrustedBrowsers } from './login/trusted-browsers.js';
+import { WAYS_IN, WaysIn, type WayIn } from './login/ways-in.js';
 import { StepUpMethods } from './login/step-up-methods.js';
 import { SecondFactorLoginService } from './login/second-factor-login.js';
 import { LegacyCredentials } from './http/legacy-credentials.js';
@@ -48,15 +53,25 @@ import { LoginService } from './login/login.service.js';
 import { PasswordAttempts } from './login/password-attempts.js';
 import { PasswordAttemptStore } from './login/password-attempt.store.js';
 import { PasswordLogin } from './login/password-login.js';
+import { IdentityService } from './oidc/identity.service.js';
+import { IdentityStore } from './oidc/identity.store.js';
+import { IdentityWayIn } from './oidc/identity.way-in.js';
+import { OidcAccounts } from './oidc/oidc-accounts.js';
+import { OidcClient } from './oidc/oidc-client.js';
+import { OidcRequests } from './oidc/oidc-requests.js';
+import { OidcService } from './oidc/oidc.service.js';
 import { PasskeyAssertions } from './passkey/passkey-assertions.js';
 import { PasskeyFactor } from './passkey/passkey-factor.js';
 import { PasskeyLoginService } from './passkey/passkey-login.service.js';
 import { PasskeyService } from './passkey/passkey.service.js';
 import { PasskeyStore } from './passkey/passkey.store.js';
+import { PasskeyWayIn } from './passkey/passkey.way-in.js';
 import { WebAuthn } from './passkey/webauthn.js';
 import { PasswordChangeService } from './password/password-change.service.js';
 import { PasswordResetService } from './password/password-reset.service.js';
-import { PasswordWriter } from './password/password-writer.js';
+import { PasswordWriter } from './login/password-writer.js';
+import { MagicLinkService } from './magic-link/magic-link.service.js';
+import { MagicLinkWayIn } from './magic-link/magic-link.way-in.js';
 import { RegistrationService } from './registration/registration.service.js';
 import { AuditLog } from './audit/audit-log.js';
 import { AuditStore } from './audit/audit.store.js';
@@ -98,6 +113,7 @@ import { SessionLiveness } from './http/session-liveness.js';
 import { warnOfPrefix } from './pages/page-place.js';
 import { PAGE_CONTROLLERS, pageControllersAt, pageProviders } from './pages/page-controllers.js';
 import { mountPasskeyEndpoints } from './http/passkey-endpoints.js';
+import { OidcRedirects } from './http/oidc-redirects.js';
 import { OriginGuard } from './http/origin.guard.js';
 import { mountCookieParser } from './http/mount-cookie-parser.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
@@ -275,6 +291,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
   const policy = typeof passwordPolicy === 'function' ? passwordPolicy : DefaultPasswordPolicy;
   const named = flowNamesOf(flows);
   const flowFactors = named.flatMap((flow) => FLOW_FACTORS[flow] ?? []);
+  const waysIn = named.flatMap((flow) => FLOW_WAYS_IN[flow] ?? []);
   const services: Provider[] = [
     { provide: Clock, useClass: SystemClock },
     {
@@ -419,8 +436,18 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
       inject: [AuthConfig, ...flowFactors.map(({ factor }) => factor), ...secondFactors],
     },
     EnrolledFactors,
+    {
+      provide: GRANTED_ACCESS,
+      useFactory: (...granted: GrantedAccess[]) => granted,
+      inject: named.flatMap((flow) => FLOW_ACCESS[flow] ?? []),
+    },
+    MailboxProofs,
+    MailedLinks,
     FactorProofs,
     StepUpMethods,
+    ...waysIn,
+    { provide: WAYS_IN, useFactory: (...ways: WayIn[]) => ways, inject: waysIn },
+    WaysIn,
     TrustedBrowsers,
     PendingLogins,
     LoginService,
@@ -483,7 +510,8 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   emailChange: [EmailChangeService],
   accountDeletion: [AccountDeletionService],
   stepUp: [StepUpService],
-  apiKeys: [ApiKeyService, ApiKeyAuthenticator],
+  apiKeys: [ApiKeyService, ApiKeyAuthenticator, ApiKeyAccess],
+  magicLink: [MagicLinkService],
   pages: [],
   passkeys: [
     // After the configuration has found it.
@@ -492,6 +520,20 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
     PasskeyAssertions,
     PasskeyService,
     PasskeyLoginService,
+  ],
+  oidc: [
+    // After the configuration has found it.
+    {
+      provide: OidcClient,
+      useFactory: (_: AuthConfig, clock: Clock) => OidcClient.load(clock),
+      inject: [AuthConfig, Clock],
+    },
+    { provide: IdentityStore, useClass: PostgresIdentityStore },
+    IdentityService,
+    OidcRequests,
+    OidcAccounts,
+    OidcService,
+    OidcRedirects,
   ],
   twoFactor: [
     { provide: TotpStore, useClass: PostgresTotpStore },
@@ -502,6 +544,9 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
     { provide: EmailFactorStore, useClass: PostgresEmailFactorStore },
   ],
 };
+
+/** What a flow grants beside sessions and factors, which ends when somebody takes the account over: see `MailboxProofs`. */
+const FLOW_ACCESS: Readonly<Partial<Record<FlowName, readonly Type<GrantedAccess>[]>>> = { apiKeys: [ApiKeyAccess] };
 
 /** A second factor that a flow brings, and whether the settings have it. */
 interface FlowFactor {
@@ -519,6 +564,13 @@ const FLOW_FACTORS: Readonly<Partial<Record<FlowName, readonly FlowFactor[]>>> =
   passkeys: [{ factor: PasskeyFactor, isOn: ({ passkeys }) => passkeys !== undefined }],
 };
 
+/** The ways in which a flow lets users log in. */
+const FLOW_WAYS_IN: Readonly<Partial<Record<FlowName, readonly Type<WayIn>[]>>> = {
+  passkeys: [PasskeyWayIn],
+  oidc: [IdentityWayIn],
+  magicLink: [MagicLinkWayIn],
+};
+
 /** The optional packages that these flows are built on and that are not installed. */
 async function missingPackages(flows: readonly FlowName[]): Promise<string[]> {
   const needed = flows.flatMap((flow) => FLOW_PACKAGES[flow] ?? []);
@@ -529,6 +581,7 @@ async function missingPackages(flows: readonly FlowName[]): Promise<string[]> {
 /** How to find out whether each is there. */
 const PACKAGES: Readonly<Record<string, () => Promise<unknown>>> = {
   '@simplewebauthn/server': () => WebAuthn.load(),
+  'openid-client': () => OidcClient.load(new SystemClock()),
 };
 
 /** By which a directory of the application's own is injected, beside its own class. */

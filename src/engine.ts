@@ -17,6 +17,24 @@ export { AuditStore } from './audit/audit.store.js';
 export type { AuditedEvent } from './audit/audit.store.js';
 export { AuditLog } from './audit/audit-log.js';
 
+export { OidcService } from './oidc/oidc.service.js';
+export type { OidcOwner, OidcStart, OidcSteppedUp } from './oidc/oidc.service.js';
+export type { OidcAnswer, StartedOidc } from './oidc/oidc-requests.js';
+export type { VerifiedIdentity } from './oidc/verified-identity.js';
+export type {
+  IdentityProvider,
+  OAuth2Profile,
+  OAuth2Provider,
+  OidcClaims,
+  OidcProvider,
+  ProviderDefinition,
+} from './config/oidc-settings.js';
+export { IdentityService } from './oidc/identity.service.js';
+export type { IdentityOwner, LinkedIdentity } from './oidc/identity.service.js';
+export { IdentityStore } from './oidc/identity.store.js';
+export type { NewIdentity, StoredIdentity } from './oidc/identity.store.js';
+export { PostgresIdentityStore } from './engines/postgres/postgres-identity.store.js';
+
 export { KeyRing } from './crypto/key-ring.js';
 export type { Keys } from './crypto/key-ring.js';
 export { TimedSerializer } from './crypto/timed-serializer.js';
@@ -99,6 +117,11 @@ export { PasswordLogin } from './login/password-login.js';
 export type { PasswordSource } from './login/password-login.js';
 export { PasswordChangeService } from './password/password-change.service.js';
 export type { ChangedPassword, PasswordChangeContext } from './password/password-change.service.js';
+export { MagicLinkService } from './magic-link/magic-link.service.js';
+export type { MagicLinkContext, MagicLinkLogin, StartedMagicLink } from './magic-link/magic-link.service.js';
+export { GrantedAccess, MailboxProofs } from './login/mailbox-proofs.js';
+export type { MailboxProofContext } from './login/mailbox-proofs.js';
+export type { LinkProof } from './login/mailed-links.js';
 export { RegistrationService } from './registration/registration.service.js';
 export type {
   RegistrationContext,

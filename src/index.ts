@@ -35,10 +35,13 @@ export type {
   NamedFlows,
   PasswordChangeSettings,
   PasswordResetSettings,
+  MagicLinkSettings,
   RegistrationSettings,
   StepUpSettings,
 } from './config/flow-settings.js';
 export type { ApiKeyScopes, ApiKeySettings } from './config/api-key-settings.js';
+export type { OidcRequest } from './config/ephemeral-token-settings.js';
+export type { OidcSettings } from './config/oidc-settings.js';
 export type { PasskeySettings } from './config/passkey-settings.js';
 export type {
   BackupCodeSettings,
@@ -97,6 +100,8 @@ export type {
   BrowserTrusted,
   BrowserUntrusted,
   FactorAdded,
+  IdentityLinked,
+  IdentityUnlinked,
   FactorDisabled,
   FactorRefused,
   FactorRemoved,
@@ -117,7 +122,7 @@ export type {
 export { PasswordHasher } from './user/password-hasher.js';
 export type { PasswordContext } from './user/password-policy.js';
 export { UserDirectory } from './user/user.directory.js';
-export type { AuthUser, EmailChange, NewAccount } from './user/user.directory.js';
+export type { AuthUser, EmailChange, NewAccount, VerifiedEmail } from './user/user.directory.js';
 export { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 
 export { SessionService } from './session/session.service.js';

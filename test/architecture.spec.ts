@@ -26,7 +26,17 @@ const LAYERS: readonly (readonly string[])[] = [
   ['login'],
   ['legacy-session'],
   // The flows, which never import each other.
-  ['password', 'registration', 'email-change', 'account-deletion', 'step-up', 'two-factor', 'passkey', 'api-key'],
+  [
+    'password',
+    'registration',
+    'email-change',
+    'account-deletion',
+    'step-up',
+    'two-factor',
+    'passkey',
+    'oidc',
+    'api-key',
+  ],
   ['auth.engine.ts'],
   ['schema'],
   ['engines/postgres'],
@@ -121,6 +131,11 @@ describe('architecture', () => {
       ({ from, to }) => (to === 'redis' || to.startsWith('engines/redis/')) && !from.startsWith('engines/redis/'),
     );
     expect(strays).toEqual([]);
+  });
+
+  it('only oidc/oidc-client.ts knows openid-client', () => {
+    const knows = imports.filter(({ to }) => to.startsWith('openid-client'));
+    expect([...new Set(knows.map(({ from }) => from))]).toEqual(['oidc/oidc-client.ts']);
   });
 
   it('only passkey/webauthn.ts knows @simplewebauthn/server', () => {

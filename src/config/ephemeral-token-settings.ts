@@ -22,6 +22,26 @@ export interface PendingProofs {
   readonly remember?: boolean | undefined;
 }
 
+/** What a login at an identity provider was begun for. */
+export interface OidcRequest {
+  /** The name of the provider. */
+  readonly provider: string;
+  readonly issuer: string;
+  readonly intent: 'login' | 'link' | 'step_up';
+  /** Its own callback. */
+  readonly redirectUri: string;
+  /** Epoch ms. */
+  readonly startedAt: number;
+  /** Where the browser goes in the end. */
+  readonly returnTo?: string | undefined;
+  readonly remember?: boolean | undefined;
+  /** The account, and the handle of its session: with `link` and `step_up`. */
+  readonly userId?: string | undefined;
+  readonly handle?: string | undefined;
+  /** The login is completed by `oidc_exchange`, which is bound to this: a hash of the browser's value or of a verifier. */
+  readonly exchange?: string | undefined;
+}
+
 /** What a passkey is used for. */
 export type PasskeyPurpose = 'login' | 'second_factor' | 'step_up';
 
@@ -48,10 +68,16 @@ export interface EphemeralTokenFields {
    * is needed to complete the login: see `VerifiedLogin`. `proved` is there if this module completes it.
    */
   pre_auth: { username: string; challengeId?: string; firstFactor?: FirstFactor; proved?: PendingProofs };
-  /** Redirect to an identity provider. `challengeId`, if given, binds the answer to this browser. */
-  oidc_state: { providerId: number; nonce: string; codeVerifier: string; challengeId?: string };
-  /** From the provider's callback to the page. */
-  oidc_exchange: { username: string };
+  /**
+   * Redirect to an identity provider. `challengeId`, if given, binds the answer to this browser. `request` is there if this
+   * module has begun it.
+   */
+  oidc_state: { providerId: number; nonce: string; codeVerifier: string; challengeId?: string; request?: OidcRequest };
+  /**
+   * From the provider's callback to the page. `challengeId`, if given, is the hash of what has to come with it, and
+   * `firstFactor` and `proved` are there if this module completes the login.
+   */
+  oidc_exchange: { username: string; challengeId?: string; firstFactor?: FirstFactor; proved?: PendingProofs };
   /** The mailed link. */
   password_reset: { username: string };
   /**
@@ -72,13 +98,18 @@ export interface EphemeralTokenFields {
    * gives away neither.
    */
   register: { email: string; passwordHash?: string; codeHash?: string };
+  /**
+   * The mailed link of a login, and where it leads to. `codeHash` is as in `register`.
+   */
+  magic_link: { username: string; account: string; codeHash: string; returnTo?: string };
   /** The mailed link to a new address, for the account that still has the old one. */
   email_change: { username: string; account: string; from: string; to: string };
   /**
    * The link to the old address `from` that takes a change of address back. It belongs to the account with this id,
-   * whatever that is called by now, and outlives its password. `changedAt` is epoch ms.
+   * whatever that is called by now, and outlives its password. `changedAt` is epoch ms. `wasUnproved`: nobody had proved
+   * the old address, so what is older than the change may be somebody else's too.
    */
-  email_revert: { account: string; from: string; changedAt: number };
+  email_revert: { account: string; from: string; changedAt: number; wasUnproved?: boolean };
   /**
    * A secret that was shown to be put into an authenticator, and that no code has proved yet. `challengeId` is the name of
    * the session, or pending login, that asked.
@@ -116,7 +147,7 @@ export const WITHOUT_LOGIN: ReadonlySet<string> = new Set<EphemeralTokenType>(['
 export class EphemeralTokenSettings {
   readonly pre_auth: EphemeralTokenRule = { ttl: minutes(5), binding: 'challengeId' };
   readonly oidc_state: EphemeralTokenRule = { ttl: minutes(10), binding: 'challengeId' };
-  readonly oidc_exchange: EphemeralTokenRule = { ttl: minutes(2) };
+  readonly oidc_exchange: EphemeralTokenRule = { ttl: minutes(2), binding: 'challengeId' };
   readonly password_reset: EphemeralTokenRule = { ttl: hours(1), onePerUser: true };
   /** OWASP ASVS 6.5.5: an out-of-band code lives at most 10 minutes. */
   readonly email_otp_setup: EphemeralTokenRule = { ttl: minutes(10), onePerUser: true };
@@ -125,6 +156,8 @@ export class EphemeralTokenSettings {
   readonly trusted_browser: EphemeralTokenRule = { ttl: days(30) };
   /** OWASP ASVS 6.4.1. */
   readonly register: EphemeralTokenRule = { ttl: hours(24), onePerUser: true };
+  /** OWASP ASVS 6.5.5. */
+  readonly magic_link: EphemeralTokenRule = { ttl: minutes(10), onePerUser: true };
   readonly email_change: EphemeralTokenRule = { ttl: hours(1), onePerUser: true };
   readonly email_revert: EphemeralTokenRule = { ttl: days(7) };
   readonly totp_setup: EphemeralTokenRule = { ttl: minutes(10), onePerUser: true, binding: 'challengeId' };

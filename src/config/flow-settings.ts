@@ -3,12 +3,16 @@ import { minutes, type Duration } from '../common/duration.js';
 import type { LinkedMailKind } from '../mail/mail.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
 import { checkPages, PageSettings } from './page-settings.js';
+import { checkOidc, OidcSettings } from './oidc-settings.js';
 import { checkPasskeys, PasskeySettings } from './passkey-settings.js';
 import { checkTwoFactor, TwoFactorSettings } from './two-factor-settings.js';
 import { FlowSettings } from './every-flow-settings.js';
 
 /** `POST register`, `POST register/confirm` and `POST register/resend`. Needs `mailer`. */
 export class RegistrationSettings extends FlowSettings {}
+
+/** `POST magic-link` and `POST magic-link/confirm`. Needs `mailer`. */
+export class MagicLinkSettings extends FlowSettings {}
 
 /** `POST forgot-password` and `POST reset-password`. Needs `mailer`. */
 export class PasswordResetSettings extends FlowSettings {
@@ -40,8 +44,10 @@ const SETTINGS = {
   stepUp: StepUpSettings,
   twoFactor: TwoFactorSettings,
   passkeys: PasskeySettings,
+  oidc: OidcSettings,
   apiKeys: ApiKeySettings,
   pages: PageSettings,
+  magicLink: MagicLinkSettings,
 } as const;
 
 /** The name of a flow. */
@@ -55,14 +61,22 @@ export type FlowOptions = { [Name in FlowName]?: Partial<InstanceType<(typeof SE
    * How long after a proof a session counts as fresh, where the flows ask for that. At most a day. Default 15 minutes.
    */
   freshness?: Duration;
+  /**
+   * Whether accounts for whose address `users.email_verified_at` is null count as proved: rows of another program which
+   * proved them. Otherwise whoever proves such a mailbox first takes the account over, without the password, factors and
+   * keys that it had. Default false.
+   */
+  legacyVerified?: boolean;
 };
 
 /** The flows with their settings; one that is not named is missing. */
-export type CheckedFlows = Flows & { readonly freshness: Duration };
+export type CheckedFlows = Flows & { readonly freshness: Duration; readonly legacyVerified: boolean };
 
 /** What stands beside a factory: the flows with their settings, or only their names. */
 export type NamedFlows = FlowOptions | readonly FlowName[];
 
+/** What the option has beside the flows. */
+const OF_ALL_FLOWS = ['freshness', 'legacyVerified'] as const;
 export const FLOW_NAMES = Object.keys(SETTINGS) as readonly FlowName[];
 const DEFAULT_FRESHNESS = minutes(15);
 
@@ -82,7 +96,10 @@ export interface FlowNeeds {
 }
 
 /** The optional package that a flow is built on: it is asked for when the application starts. */
-export const FLOW_PACKAGES: Readonly<Partial<Record<FlowName, string>>> = { passkeys: '@simplewebauthn/server' };
+export const FLOW_PACKAGES: Readonly<Partial<Record<FlowName, string>>> = {
+  passkeys: '@simplewebauthn/server',
+  oidc: 'openid-client',
+};
 
 /** The flows that mail a link, and the kinds of those mails. */
 const LINKS: Readonly<Partial<Record<FlowName, readonly LinkedMailKind[]>>> = {
@@ -90,6 +107,7 @@ const LINKS: Readonly<Partial<Record<FlowName, readonly LinkedMailKind[]>>> = {
   passwordReset: ['password_reset'],
   // The link to revert makes the password useless, and a new one is chosen by a link.
   emailChange: ['email_change', 'email_changed', 'password_reset'],
+  magicLink: ['magic_link'],
 };
 /** What each asks of a `UserDirectory`. */
 const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
@@ -101,9 +119,11 @@ const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
   stepUp: [],
   twoFactor: [],
   passkeys: [],
+  oidc: ['register'],
   // Keys end with everything else of the account.
   apiKeys: ['invalidateTokens'],
   pages: [],
+  magicLink: [],
 };
 
 /** The flows whose settings are more than flags. */
@@ -112,12 +132,13 @@ const CHECKS: Readonly<
 > = {
   twoFactor: checkTwoFactor,
   passkeys: checkPasskeys,
+  oidc: checkOidc,
   apiKeys: checkApiKeys,
   pages: checkPages,
 };
 
 /** The flows that ask how the user of a session was authenticated, which a signed cookie does not say. */
-const NEED_ROWS: readonly FlowName[] = ['stepUp', 'twoFactor', 'passkeys', 'pages'];
+const NEED_ROWS: readonly FlowName[] = ['stepUp', 'twoFactor', 'passkeys', 'oidc', 'pages'];
 
 /** The names among what stands beside the factory; mistakes are those of `checkFlows`. */
 export function flowNamesOf(named: unknown): FlowName[] {
@@ -149,9 +170,9 @@ export function checkFlows(check: OptionChecker, named: unknown, written: unknow
       );
     }
   } else if (named !== undefined) {
-    check.keys('flows.', named, [...FLOW_NAMES, 'freshness']);
+    check.keys('flows.', named, [...FLOW_NAMES, ...OF_ALL_FLOWS]);
   }
-  if (written !== undefined) check.keys('flows.', written, [...FLOW_NAMES, 'freshness']);
+  if (written !== undefined) check.keys('flows.', written, [...FLOW_NAMES, ...OF_ALL_FLOWS]);
   const returned: Record<string, unknown> = isRecord(written) ? written : {};
   const names = flowNamesOf(named);
   for (const name of flowNamesOf(returned)) {
@@ -163,8 +184,10 @@ export function checkFlows(check: OptionChecker, named: unknown, written: unknow
   const freshness = (returned['freshness'] ?? beside['freshness'] ?? DEFAULT_FRESHNESS) as Duration;
   check.duration('flows.freshness', freshness);
   check.that(!(freshness > minutes(24 * 60)), 'flows.freshness must be a day at most.');
+  const legacyVerified = returned['legacyVerified'] ?? beside['legacyVerified'] ?? false;
+  check.flag('flows.legacyVerified', legacyVerified);
   const flows = names.map((name) => [name, settingsOf(check, name, beside[name], returned[name], needs)] as const);
-  return Object.freeze({ ...Object.fromEntries(flows), freshness });
+  return Object.freeze({ ...Object.fromEntries(flows), freshness, legacyVerified: legacyVerified === true });
 }
 
 function settingsOf(

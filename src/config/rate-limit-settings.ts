@@ -30,6 +30,8 @@ export interface RateLimitEvents {
   register_ip: true;
   /** Wrong codes of one registration, and wrong passwords that come with its link from another browser. */
   register_confirm: true;
+  /** Wrong codes of one mailed login. */
+  magic_link_confirm: true;
   /** Requests from one address, of all flows that mail something. */
   mail_ip: true;
   /** What `mail_ip`, `register_ip` and `password_reset_ip` count from one IPv6 /48, in addition to each /64 in it. */
@@ -39,6 +41,8 @@ export interface RateLimitEvents {
   password_change: true;
   /** Requests about logins by passkey from one address. */
   passkey_ip: true;
+  /** Logins at a provider that were begun from one address. */
+  oidc_start_ip: true;
   /** API keys from one address that were refused. One that is accepted is never limited. */
   api_key_ip: true;
 }
@@ -86,12 +90,14 @@ export class RateLimitSettings {
     email_send: { limit: 3, window: minutes(10) },
     register_ip: { limit: 10, window: hours(1) },
     register_confirm: { limit: 5, window: minutes(15) },
+    magic_link_confirm: { limit: 5, window: minutes(15) },
     mail_ip: { limit: 20, window: minutes(15) },
     mail_network: { limit: 200, window: minutes(15) },
     password_reset_send: { limit: 3, window: minutes(15) },
     password_reset_ip: { limit: 10, window: minutes(15) },
     password_change: { limit: 5, window: minutes(15) },
     passkey_ip: { limit: 30, window: minutes(15) },
+    oidc_start_ip: { limit: 30, window: minutes(5) },
     api_key_ip: { limit: 30, window: minutes(15) },
   };
   backoff: BackoffSettings = new BackoffSettings();

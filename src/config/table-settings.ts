@@ -49,6 +49,9 @@ export class TableSettings {
   /** Default `auth_api_keys`. */
   apiKeys: string = 'auth_api_keys';
 
+  /** The accounts at providers by which users log in, with `flows.oidc`. Default `auth_identities`. */
+  identities: string = 'auth_identities';
+
   /** Default `auth_audit_events`. */
   auditEvents: string = 'auth_audit_events';
 }

@@ -6,7 +6,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import { randomToken } from '../crypto/random.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
 import { AuthEvents } from '../events/auth-events.js';
-import { EnrolledFactors } from '../login/enrolled-factors.js';
+import { MailboxProofs } from '../login/mailbox-proofs.js';
 import type { MailDraft } from '../mail/mail.js';
 import { Outbox } from '../mail/outbox.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
@@ -26,9 +26,9 @@ import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.director
  *
  * - An address takes effect only after a mail to it was answered. Until then the account has the old one.
  * - The old mailbox gets a link that works for a week. It brings the address back, ends everything that is logged in,
- *   makes the password useless, removes the second factors that have come since, and mails a link for a new password:
- *   whoever has stolen a session and moved the account is out. Factors from before stay, so that an old mailbox alone
- *   removes none (CVE-2024-27928).
+ *   makes the password useless, removes the second factors and the accounts at providers that have come since, and mails
+ *   a link for a new password: whoever has stolen a session and moved the account is out. What was there before stays, so
+ *   that an old mailbox alone removes nothing (CVE-2024-27928).
  * - Neither link opens a session (OWASP ASVS 6.4.2). Opening them changes nothing: your page sends the token.
  *
  * @example
@@ -48,7 +48,7 @@ export class EmailChangeService {
     private readonly hasher: PasswordHasher,
     private readonly sessions: SessionStore,
     private readonly revocation: TokenRevocationService,
-    private readonly factors: EnrolledFactors,
+    private readonly mailboxes: MailboxProofs,
     private readonly transaction: AuthTransaction,
     private readonly config: AuthConfig,
     private readonly clock: Clock,
@@ -87,7 +87,8 @@ export class EmailChangeService {
       const changedAt = this.next(user);
       const changed = await this.set(user, to, changedAt);
       await this.tokens.revokeAllForLogin(from);
-      const fields = { account: user.id, from: user.email, changedAt };
+      const wasUnproved = user.emailVerifiedAt === null && !this.config.flows.legacyVerified;
+      const fields = { account: user.id, from: user.email, changedAt, ...(wasUnproved && { wasUnproved }) };
       const undo = await this.tokens.issue('email_revert', fields, { issuedAt: changedAt });
       const { ttl } = this.config.ephemeralTokens.get('email_revert')!;
       this.outbox.post({
@@ -106,9 +107,10 @@ export class EmailChangeService {
   /**
    * The account has the old address again. Every session, JWT, signed cookie and mailed link of it ends, but for reverts
    * of earlier changes; its password opens it no longer, and a link for a new one is mailed to the old address. Second
-   * factors that were enrolled since the change, those in place of older ones too, are removed, and no browser is trusted
-   * any more. Emits `email.reverted`, and `factor.removed` for each method. Of concurrent calls with one token exactly one
-   * succeeds. Returns the account.
+   * factors that were enrolled since the change, those in place of older ones too, are removed, or all of them if nobody
+   * had proved the old address; so are accounts at providers that were linked since. No browser is trusted any more. Emits
+   * `email.reverted`, `factor.removed` for each method, and `identity.unlinked` for each provider. Of concurrent calls with
+   * one token exactly one succeeds. Returns the account.
    *
    * @throws {AuthError} `INVALID_LINK` if the token cannot be used, or the address is taken by now: nothing has changed.
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed: nothing has changed.
@@ -131,11 +133,7 @@ export class EmailChangeService {
       if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(user.id);
       // With the account locked, an enrolment that is under way is seen, or refused. Before the tokens are void: another
       // storage does not give them back after a fault.
-      for (const factor of await this.factors.removeSince(before, undo.changedAt)) {
-        this.notices.tell(before, 'factor_removed', { factor });
-        const at = this.clock.now();
-        this.events.emitAfterTransaction({ type: 'factor.removed', at, userId: user.id, factor, ip: null });
-      }
+      await this.mailboxes.removeAccess(before, undo.wasUnproved ? 0 : undo.changedAt);
       for (const login of [user.email, before.email]) await this.tokens.revokeAllForLogin(login);
       // Not the earlier ones: a thief who moves the account twice gets the later one, and must not void the owner's.
       await this.tokens.revokeAllForAccount(user.id, { since: undo.changedAt });

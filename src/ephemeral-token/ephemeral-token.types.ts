@@ -5,6 +5,7 @@ import type {
   EphemeralTokenRule,
   EphemeralTokenType,
   FirstFactor,
+  OidcRequest,
   PasskeyPurpose,
 } from '../config/ephemeral-token-settings.js';
 import { columnKey, sha256Hex } from '../crypto/hash.js';
@@ -72,13 +73,14 @@ const CHALLENGE: FieldColumn = { field: 'challengeId', column: 'challengeId', op
 const COLUMNS = new Map<string, readonly FieldColumn[]>([
   ['pre_auth', [USERNAME, CHALLENGE]],
   ['oidc_state', [at('providerId', 'providerId'), at('nonce', 'nonce'), at('codeVerifier', 'codeVerifier'), CHALLENGE]],
-  ['oidc_exchange', [USERNAME]],
+  ['oidc_exchange', [USERNAME, CHALLENGE]],
   ['password_reset', [USERNAME]],
   ['email_otp_setup', [USERNAME, at('codeHash', 'nonce')]],
   ['login_code', [USERNAME, at('codeHash', 'nonce')]],
   ['trusted_browser', [USERNAME]],
   ['slicer_download', [at('resource', 'nonce')]],
   ['register', [at('email', 'username')]],
+  ['magic_link', [USERNAME]],
   ['email_change', [USERNAME]],
   ['email_revert', [at('account', 'username')]],
   ['totp_setup', [USERNAME, at('challengeId', 'challengeId')]],
@@ -95,6 +97,14 @@ const OF_CODES: ReadonlySet<string> = new Set(['email_otp_setup', 'login_code'])
 const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
   [
     'pre_auth',
+    new Map([
+      ['firstFactor', { isValid: isFirstFactor, optional: true }],
+      ['proved', { isValid: isPendingProofs, optional: true }],
+    ]),
+  ],
+  ['oidc_state', new Map([['request', { isValid: isOidcRequest, optional: true }]])],
+  [
+    'oidc_exchange',
     new Map([
       ['firstFactor', { isValid: isFirstFactor, optional: true }],
       ['proved', { isValid: isPendingProofs, optional: true }],
@@ -123,6 +133,14 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
       ['to', { isValid: isText }],
     ]),
   ],
+  [
+    'magic_link',
+    new Map([
+      ['account', { isValid: isText }],
+      ['codeHash', { isValid: isText }],
+      ['returnTo', { isValid: isText, optional: true }],
+    ]),
+  ],
   ['passkey_register', new Map([['userHandle', { isValid: isText }]])],
   ['passkey_assert', new Map([['purpose', { isValid: isPasskeyPurpose }]])],
   [
@@ -130,6 +148,7 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
     new Map<string, PayloadField>([
       ['from', { isValid: isText }],
       ['changedAt', { isValid: Number.isFinite }],
+      ['wasUnproved', { isValid: (value) => typeof value === 'boolean', optional: true }],
     ]),
   ],
 ]);
@@ -279,6 +298,17 @@ function isPendingProofs(value: unknown): boolean {
   const isTransport = transport === 'cookie' || transport === 'bearer';
   const areFlags = [remember, mustEnrol].every((flag) => flag === undefined || typeof flag === 'boolean');
   return isText(userId) && areProofs && isTransport && areFlags;
+}
+
+function isOidcRequest(value: unknown): value is OidcRequest {
+  const { provider, issuer, intent, redirectUri, startedAt, ...others } = (value ?? {}) as Record<string, unknown>;
+  const { remember, returnTo, userId, handle, exchange } = others;
+  const isIntent = intent === 'login' || intent === 'link' || intent === 'step_up';
+  const areTexts =
+    [provider, issuer, redirectUri].every(isText) &&
+    [returnTo, userId, handle, exchange].every((text) => text === undefined || isText(text));
+  const isFlag = remember === undefined || typeof remember === 'boolean';
+  return isIntent && Number.isFinite(startedAt) && areTexts && isFlag;
 }
 
 function isPasskeyPurpose(value: unknown): value is PasskeyPurpose {

@@ -28,6 +28,8 @@ export type AuthEvent =
   | StepUpSucceeded
   | StepUpRefused
   | PasskeyCloneSuspected
+  | IdentityLinked
+  | IdentityUnlinked
   | ApiKeyCreated
   | ApiKeyRevoked
   | ApiKeyRefused
@@ -211,6 +213,20 @@ export interface PasskeyCloneSuspected extends EventBase<'passkey.clone_suspecte
   /** Its public name. */
   readonly passkeyId: string;
 }
+
+interface OfIdentity {
+  readonly userId: string;
+  /** The id of the provider in `flows.oidc.providers`. */
+  readonly provider: string;
+  /** The client's address, if known. */
+  readonly ip: string | null;
+}
+
+/** A user logs in by an account at this provider too. With a `mailer` the owner has been told. */
+export interface IdentityLinked extends EventBase<'identity.linked'>, OfIdentity {}
+
+/** A user does not log in by this provider any more. With a `mailer` the owner has been told. */
+export interface IdentityUnlinked extends EventBase<'identity.unlinked'>, OfIdentity {}
 
 interface OfApiKey {
   readonly userId: string;

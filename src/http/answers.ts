@@ -100,6 +100,16 @@ export function loginAnswer(login: StartedSession | DueSecondFactor): LoginAnswe
   return { status: 'authenticated', user: shown(login.user), expiresAt: iso(login.expiresAt) };
 }
 
+const returnTo = z.string().optional().describe('The path that was asked for with the link.');
+
+/** Of a login by a mailed link. */
+export const MagicLinkLoginAnswer = LoginAnswer.extend({ returnTo });
+/** In place of that, if another factor is due, or must be enrolled. */
+export const MagicLinkDueAnswer = SecondFactorDueAnswer.extend({ returnTo });
+export const MagicLinkEnrolmentAnswer = EnrolmentRequiredAnswer.extend({ returnTo });
+export type MagicLinkAnswer =
+  z.infer<typeof MagicLinkLoginAnswer> | z.infer<typeof MagicLinkDueAnswer> | z.infer<typeof MagicLinkEnrolmentAnswer>;
+
 export const TokenAnswer = LoginAnswer.extend({
   token: z.string().describe('The bearer token. It is shown only this once.'),
   tokenType: z.literal('Bearer'),

@@ -69,6 +69,26 @@ export const nameField = (what: string) =>
 /** A mailed token. Whether it is one of ours is not a question of form: all that cannot be used is `INVALID_LINK`. */
 export const tokenField = z.string(TOKEN).max(1_024, TOKEN).describe('The token from the mailed link.');
 
+const ONE_OF_BOTH = 'must be sent, or else the code, not both';
+const MAILED_CODE = 'must be the code from the mail';
+
+/** What proves a mailbox: the token of the link or else the code beside it, and `more`. */
+export const mailedProof = <Shape extends z.ZodRawShape>(more: Shape) =>
+  z
+    .strictObject({
+      token: tokenField.optional(),
+      code: z
+        .string(MAILED_CODE)
+        .max(40, MAILED_CODE)
+        .optional()
+        .describe('The code from the mail in any spelling, in place of the token: only in the browser that asked.'),
+      ...more,
+    })
+    .refine(({ token, code }: { token?: unknown; code?: unknown }) => (token === undefined) !== (code === undefined), {
+      error: ONE_OF_BOTH,
+      path: ['token'],
+    });
+
 export const CODE = 'must be a string of 1 to 256 characters';
 
 /** The response to a second factor. Whether it is right is no question of form. */

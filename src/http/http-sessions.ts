@@ -200,10 +200,21 @@ export class HttpSessions {
     login: HttpLoginAttempt | VerifiedLogin,
     { remember }: StartOptions = {},
   ): Promise<(StartedSession & { token: string }) | DueSecondFactor> {
+    return this.openToken(request, (context) => this.logIn(login, { ...context, remember }));
+  }
+
+  /**
+   * As `open`, for clients without cookies.
+   *
+   * @throws whatever `work` throws.
+   */
+  async openToken(
+    request: HttpRequest,
+    work: (context: LoginContext) => Promise<CompletedLogin | PendingLogin>,
+  ): Promise<(StartedSession & { token: string }) | DueSecondFactor> {
     const bearer = bearerOf(request);
     const presented = bearer === null ? [] : [bearer];
-    const context = { ...this.context(request), transport: 'bearer', presented, remember } as const;
-    const outcome = await this.logIn(login, context);
+    const outcome = await work({ ...this.context(request), transport: 'bearer', presented });
     if (outcome.status !== 'authenticated') return withoutChallenge(outcome);
     const { user, credential } = outcome;
     await this.legacy.end(request).catch(ignore); // the login stands

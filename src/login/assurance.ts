@@ -9,9 +9,11 @@ const POSSESSIONS: ReadonlySet<string> = new Set(['totp', 'passkey-presence', 'b
  *
  * - `passkey`, which is one whose user was verified (PIN or biometrics), is 2 by itself. Without that it is
  *   `passkey-presence`, a single factor.
+ * - `oidc-mfa` is an identity provider whose login was worth two factors, as `assurance` of that provider has it; `oidc` is
+ *   one of which that is not known.
  * - `password` with `totp`, `passkey-presence` or `backup-code` is 2.
- * - Everything else is 1. A mailed code or link proves a mailbox and no factor (section 3.1.3.1), and what an identity
- *   provider or a method of the application's own is worth is not known here.
+ * - Everything else is 1. A mailed code or link proves a mailbox and no factor (section 3.1.3.1), and what a method of the
+ *   application's own is worth is not known here.
  *
  * @example
  * ```ts
@@ -21,7 +23,7 @@ const POSSESSIONS: ReadonlySet<string> = new Set(['totp', 'passkey-presence', 'b
  * ```
  */
 export function aalOf(amr: readonly string[]): AssuranceLevel {
-  if (amr.includes('passkey')) return 2;
+  if (amr.includes('passkey') || amr.includes('oidc-mfa')) return 2;
   return amr.includes('password') && amr.some((method) => POSSESSIONS.has(method)) ? 2 : 1;
 }
 

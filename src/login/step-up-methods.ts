@@ -1,19 +1,22 @@
-import { Injectable } from '@nestjs/common';
-import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
+import { Inject, Injectable } from '@nestjs/common';
+import { asAuthError, AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { Session } from '../session/session.js';
 import { isActive } from '../user/account.js';
-import { NO_PASSWORD, UserDirectory } from '../user/user.directory.js';
+import { hasPassword } from '../user/has-password.js';
+import { UserDirectory } from '../user/user.directory.js';
 import { aalOf, isSatisfiedBy, type LackingAssurance } from './assurance.js';
 import { EnrolledFactors } from './enrolled-factors.js';
+import { WAYS_IN, type WayIn } from './ways-in.js';
 
-/** The methods by which the user of a session can prove more: the password, and every second factor. */
+/** The methods by which the user of a session can prove more: the password, every second factor, and a login at a provider. */
 @Injectable()
 export class StepUpMethods {
   constructor(
     private readonly users: UserDirectory,
     private readonly factors: EnrolledFactors,
+    @Inject(WAYS_IN) private readonly ways: readonly WayIn[],
     private readonly clock: Clock,
     private readonly config: AuthConfig,
   ) {}
@@ -24,7 +27,11 @@ export class StepUpMethods {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or a factor did not answer.
    */
   async of({ userId, amr }: Pick<Session, 'userId' | 'amr'>, lacking: LackingAssurance = {}): Promise<string[]> {
-    const methods = [...((await this.hasPassword(userId)) ? ['password'] : []), ...(await this.factorsOf(userId))];
+    const methods = [
+      ...((await hasPassword(this.users, userId)) ? ['password'] : []),
+      ...(await this.factorsOf(userId)),
+      ...(await this.waysOf(userId)),
+    ];
     return methods.filter((method) => isSatisfiedBy(method, amr, lacking));
   }
 
@@ -69,23 +76,21 @@ export class StepUpMethods {
     await this.demand(session, { aal, amr: factors.length > 0 ? factors : undefined });
   }
 
+  private async waysOf(userId: string): Promise<string[]> {
+    try {
+      const methods = await Promise.all(this.ways.map((way) => way.stepUpMethod(userId)));
+      return methods.filter((method) => method !== null);
+    } catch (error) {
+      throw asAuthError(error, 'A way to log in');
+    }
+  }
+
   private async factorsOf(userId: string): Promise<readonly string[]> {
     if (this.factors.isEmpty) return [];
     try {
       const user = await this.users.findById(userId);
       return isActive(user) ? await this.factors.methodsOf(user) : [];
     } catch (error) {
-      throw asAuthError(error, 'The user directory');
-    }
-  }
-
-  private async hasPassword(userId: string): Promise<boolean> {
-    try {
-      const hash = await this.users.findPasswordHash(userId);
-      return hash !== null && hash !== NO_PASSWORD;
-    } catch (error) {
-      // A directory that tells no hashes verifies passwords all the same.
-      if (isAuthError(error, 'UNSUPPORTED')) return true;
       throw asAuthError(error, 'The user directory');
     }
   }

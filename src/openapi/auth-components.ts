@@ -49,7 +49,7 @@ export function authSchemas(
 ): Record<string, object> {
   const descriptions = routes.map(({ handler }) => authPaths[handler]);
   const used = new Set<SchemaName | ErrorName>(partsOf(facts));
-  for (const one of descriptions) for (const name of [answerOf(one, facts), ...errorsIn(one, facts)]) used.add(name);
+  for (const one of descriptions) for (const name of [...namesOf(one, facts), ...errorsIn(one, facts)]) used.add(name);
   const errors = errorsOf(facts);
   const registry = z.registry<{ id: string }>();
   for (const id of new Set(descriptions.flatMap(({ takes }) => takes ?? []))) registry.add(BODIES[id](facts), { id });
@@ -81,10 +81,16 @@ function partsOf({ listsKinds, asksSecondFactor, takesApiKeys }: RouteFacts): re
   ];
 }
 
-export function answerOf({ answer }: Description, { listsKinds, asksSecondFactor }: RouteFacts): SchemaName {
+export function answerOf(answer: SchemaName, { listsKinds, asksSecondFactor }: RouteFacts): SchemaName {
   if (asksSecondFactor && answer === 'AuthLogin') return 'AuthLoginStep';
+  if (asksSecondFactor && answer === 'AuthMagicLinkLogin') return 'AuthMagicLinkStep';
   if (asksSecondFactor && answer === 'AuthToken') return 'AuthTokenStep';
+  if (asksSecondFactor && answer === 'AuthProviderSession') return 'AuthProviderStep';
   return answer === 'AuthSessions' && listsKinds ? 'AuthSessionsOfKind' : answer;
 }
 
 export const refTo = (name: string) => `#/components/schemas/${name}`;
+
+function namesOf({ answer }: Description, facts: RouteFacts): SchemaName[] {
+  return answer === undefined ? [] : [answerOf(answer, facts)];
+}

@@ -90,6 +90,22 @@ export function errorsOf({ takesJwts, asksSecondFactor }: RouteFacts) {
       ...errorAnswer('LAST_LOGIN_METHOD'),
       description: 'Without it nobody could log in to the account.',
     },
+    AuthProviderNotFound: {
+      ...errorAnswer('PROVIDER_NOT_FOUND', 'IDENTITY_NOT_FOUND'),
+      description: 'There is no such provider, or the user has no identity there.',
+    },
+    AuthProviderFailed: {
+      ...errorAnswer('PROVIDER_FAILED'),
+      description: 'The provider did not answer, or not as it should.',
+    },
+    AuthLoginExpired: {
+      ...errorAnswer('LOGIN_EXPIRED', 'INVALID_CREDENTIALS'),
+      description: "The token is unknown, spent, expired or another browser's, or the account is disabled.",
+    },
+    AuthIdentityNotFound: {
+      ...errorAnswer('IDENTITY_NOT_FOUND'),
+      description: 'The user has no identity with this id.',
+    },
     AuthSessionNotFound: {
       ...errorAnswer('SESSION_NOT_FOUND'),
       description: 'The user has no session with this handle.',

@@ -31,17 +31,26 @@ export function authOperation(route: MountedRoute, facts: RouteFacts, names: Nam
     parameters: [...pathParameters(route), ...versionParameters(route), ...parameters],
     ...(takes && { requestBody: { required: true, content: json(takes) } }),
     responses: {
-      [status]: {
-        description: described.done,
-        headers: headersOf(described, facts),
-        content: json(answerOf(described, facts)),
-      },
-      ...(isSentToLogin(described, facts) && {
-        303: {
-          description: 'For a browser that asks for a page and has no live session: to the login page.',
-          headers: { ...NO_STORE, ...setCookie(facts, false), Location: header('The login page.', TEXT) },
+      ...(described.answer && {
+        [status]: {
+          description: described.done,
+          headers: headersOf(described, facts),
+          content: json(answerOf(described.answer, facts)),
         },
       }),
+      ...(described.leads !== undefined && {
+        303: {
+          description: described.leads,
+          headers: { ...headersOf(described, facts), Location: header('Where to.', TEXT) },
+        },
+      }),
+      ...(isSentToLogin(described, facts) &&
+        described.leads === undefined && {
+          303: {
+            description: 'For a browser that asks for a page and has no live session: to the login page.',
+            headers: { ...NO_STORE, ...setCookie(facts, false), Location: header('The login page.', TEXT) },
+          },
+        }),
       ...Object.fromEntries(
         errorsIn(described, facts).map((name) => {
           const { status, description: what } = known[name];

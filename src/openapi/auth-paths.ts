@@ -2,7 +2,9 @@ import { accountPaths } from './account-paths.js';
 import { apiKeyPaths } from './api-key-paths.js';
 import type { Description } from './description.js';
 import { emailCodePaths } from './email-code-paths.js';
+import { magicLinkPaths } from './magic-link-paths.js';
 import type { Handler } from './mounted-routes.js';
+import { oidcPaths } from './oidc-paths.js';
 import { passkeyPaths } from './passkey-paths.js';
 import { passwordPaths } from './password-paths.js';
 import { registrationPaths } from './registration-paths.js';
@@ -22,5 +24,7 @@ export const authPaths: Readonly<Record<Handler, Description>> = {
   ...twoFactorPaths,
   ...emailCodePaths,
   ...passkeyPaths,
+  ...oidcPaths,
   ...apiKeyPaths,
+  ...magicLinkPaths,
 };

@@ -7,6 +7,9 @@ import {
   DoneAnswer,
   EnrolmentRequiredAnswer,
   LoginAnswer,
+  MagicLinkDueAnswer,
+  MagicLinkEnrolmentAnswer,
+  MagicLinkLoginAnswer,
   LogoutAllAnswer,
   NewApiKeyAnswer,
   ReplacementAnswer,
@@ -27,7 +30,9 @@ import { EmailCodeBody } from '../http/flows/email-code.controller.js';
 import { ApiKeyBody } from '../http/flows/api-key.controller.js';
 import { EmailChangeBody, LinkBody } from '../http/flows/email-change.controller.js';
 import { SecondFactorBody, SecondFactorRequestBody } from '../http/flows/second-factor.controller.js';
+import { OidcExchangeBody, OidcReturnBody, OidcStartBody } from '../http/flows/oidc.controller.js';
 import { PasswordChangeBody } from '../http/flows/password-change.controller.js';
+import { MagicLinkBody, MagicLinkConfirmationBody } from '../http/flows/magic-link.controller.js';
 import {
   RegistrationBody,
   RegistrationConfirmationBody,
@@ -44,6 +49,13 @@ import {
   PasskeyListAnswer,
   PasskeyRequestAnswer,
 } from '../http/passkey-answers.js';
+import {
+  ExchangeAnswer,
+  IdentityAnswer,
+  IdentityListAnswer,
+  ProviderAddressAnswer,
+  ProviderListAnswer,
+} from '../http/oidc-answers.js';
 import type { RouteFacts } from './route-facts.js';
 
 /** The bodies that routes take. */
@@ -57,6 +69,8 @@ export const BODIES = {
   AuthRegistration: () => RegistrationBody,
   AuthRegistrationResend: () => RegistrationResendBody,
   AuthRegistrationConfirmation: () => RegistrationConfirmationBody,
+  AuthMagicLinkRequest: () => MagicLinkBody,
+  AuthMagicLinkConfirmation: () => MagicLinkConfirmationBody,
   AuthStepUpProof: () => StepUpBody,
   AuthStepUpRequest: () => StepUpRequestBody,
   AuthEmailChange: () => EmailChangeBody,
@@ -69,6 +83,9 @@ export const BODIES = {
   AuthPasskeyName: () => PasskeyNameBody,
   AuthPasskeyProof: () => PasskeyLoginBody,
   AuthHeldLogin: () => HeldLoginBody,
+  AuthProviderLogin: () => OidcStartBody,
+  AuthProviderReturn: () => OidcReturnBody,
+  AuthProviderExchange: () => OidcExchangeBody,
   AuthApiKeyRequest: () => ApiKeyBody,
 };
 export type BodyName = keyof typeof BODIES;
@@ -86,6 +103,12 @@ export const SCHEMAS = {
   AuthEnrolmentRequired: EnrolmentRequiredAnswer,
   AuthLoginStep: z.discriminatedUnion('status', [LoginAnswer, SecondFactorDueAnswer, EnrolmentRequiredAnswer]),
   AuthTokenStep: z.discriminatedUnion('status', [TokenAnswer, SecondFactorDueAnswer, EnrolmentRequiredAnswer]),
+  AuthMagicLinkLogin: MagicLinkLoginAnswer,
+  AuthMagicLinkStep: z.discriminatedUnion('status', [
+    MagicLinkLoginAnswer,
+    MagicLinkDueAnswer,
+    MagicLinkEnrolmentAnswer,
+  ]),
   AuthSecondFactorDone: SecondFactorDoneAnswer,
   AuthCurrent: CurrentAnswer,
   AuthDone: DoneAnswer,
@@ -100,6 +123,12 @@ export const SCHEMAS = {
   AuthPasskeys: PasskeyListAnswer,
   AuthPasskeyCreation: PasskeyCreationAnswer,
   AuthPasskeyRequest: PasskeyRequestAnswer,
+  AuthProviders: ProviderListAnswer,
+  AuthProviderAddress: ProviderAddressAnswer,
+  AuthProviderSession: ExchangeAnswer,
+  AuthProviderStep: z.discriminatedUnion('status', [ExchangeAnswer, SecondFactorDueAnswer, EnrolmentRequiredAnswer]),
+  AuthIdentity: IdentityAnswer,
+  AuthIdentities: IdentityListAnswer,
   AuthApiKey: ApiKeyAnswer,
   AuthApiKeys: ApiKeyListAnswer,
   AuthNewApiKey: NewApiKeyAnswer,

@@ -22,8 +22,10 @@ export interface Description {
   readonly parameters?: readonly object[];
   /** The status of a right answer. Default 200. */
   readonly status?: number;
-  /** What a right answer says, and its schema. */
-  readonly done: string;
-  readonly answer: SchemaName;
+  /** What a right answer says, and its schema: none if it only leads elsewhere. */
+  readonly done?: string;
+  readonly answer?: SchemaName;
+  /** Where a browser is sent (303), if it is; without `done` always. */
+  readonly leads?: string;
   readonly errors: readonly ErrorName[];
 }

@@ -74,9 +74,12 @@ export class StepUpPages {
     const { texts } = this.answers;
     const next = destinationOf(sent['next']);
     const { methods } = await this.stepUps.stepUpState(session);
-    const forms = methods.map((method) => this.formOf(method, next, method === sent['chosen'] ? problem : undefined));
+    // A provider is no form of ours yet.
+    const forms = methods
+      .filter((method) => method !== 'oidc')
+      .map((method) => this.formOf(method, next, method === sent['chosen'] ? problem : undefined));
     const content = markup`${notes(problem, 'sent' in sent ? texts.codeSent : undefined)}
-      ${methods.length === 0 ? card(markup`<p>${texts.noMethod}</p>`) : forms}
+      ${forms.length === 0 ? card(markup`<p>${texts.noMethod}</p>`) : forms}
       <nav class="lk-links">
         <p><a href="account">${texts.cancel}</a></p>
       </nav>`;

@@ -8,6 +8,7 @@ import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.servic
 import { AuthEvents } from '../events/auth-events.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
 import { TrustedBrowsers } from '../login/trusted-browsers.js';
+import { WaysIn } from '../login/ways-in.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
@@ -64,6 +65,7 @@ export class PasskeyService {
     private readonly passkeys: PasskeyStore,
     private readonly tokens: EphemeralTokenService,
     private readonly stepUps: StepUpMethods,
+    private readonly waysIn: WaysIn,
     private readonly sessions: SessionService,
     private readonly trusted: TrustedBrowsers,
     private readonly store: SessionStore,
@@ -162,8 +164,8 @@ export class PasskeyService {
 
   /**
    * Removes a passkey of the user, and ends the user's other stored sessions. Emits `factor.removed`, and tells the owner.
-   * The last passkey of an account without a password stays, unless you know of another way in (`hasOtherWayIn`): of
-   * concurrent removals one is refused.
+   * The last way in stays, unless you know of another one (`hasOtherWayIn`): a password, a passkey, or an account at a
+   * provider. Of concurrent removals one is refused.
    *
    * @throws {AuthError} `STEP_UP_REQUIRED` as above.
    * @throws {AuthError} `PASSKEY_NOT_FOUND` if the user has no such passkey.
@@ -181,7 +183,7 @@ export class PasskeyService {
       await this.passkeys.lockWaysIn(user.id);
       const own = await this.passkeys.listByUser(user.id);
       if (!own.some((passkey) => passkey.id === id)) throw notFound();
-      if (own.length === 1 && !hasOtherWayIn && !(await this.hasPassword(user.id))) throw last();
+      if (!hasOtherWayIn) await this.waysIn.demandOther(user, id);
       await this.passkeys.delete(user.id, id);
       if (joinsTransactions) await this.endOthers(session);
       await this.trusted.forget(user.id);
@@ -190,10 +192,6 @@ export class PasskeyService {
       this.events.emitAfterTransaction({ type: 'factor.removed', at, userId: user.id, factor: METHOD, ip });
     });
     if (!joinsTransactions) await this.endOthers(session);
-  }
-
-  private async hasPassword(userId: string): Promise<boolean> {
-    return (await this.stepUps.of({ userId, amr: [] })).includes('password');
   }
 
   private async endOthers(session: Session): Promise<void> {
@@ -226,9 +224,4 @@ function full(): AuthError {
 
 function notFound(): AuthError {
   return new AuthError('PASSKEY_NOT_FOUND', 'The user has no passkey with this id: take it from the list.', {});
-}
-
-function last(): AuthError {
-  const message = 'Without this passkey nobody could log in to the account: let its user choose a password first.';
-  return new AuthError('LAST_LOGIN_METHOD', message, {});
 }

@@ -18,7 +18,7 @@ import { NewPasswords } from '../user/new-passwords.js';
 import { invalidPassword } from '../user/password-policy.js';
 import { checkedUserId } from '../user/checked-user-id.js';
 import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.directory.js';
-import { PasswordWriter } from './password-writer.js';
+import { PasswordWriter } from '../login/password-writer.js';
 
 /** Where a change of password comes from, and which session survives it. */
 export interface PasswordChangeContext extends SessionContext {

@@ -4,6 +4,7 @@ import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { MailboxProofs } from '../login/mailbox-proofs.js';
 import { PasswordAttempts } from '../login/password-attempts.js';
 import type { MailDraft } from '../mail/mail.js';
 import { Outbox } from '../mail/outbox.js';
@@ -14,7 +15,7 @@ import { normalizeLogin } from '../user/login-name.js';
 import { PasswordHasher } from '../user/password-hasher.js';
 import { NewPasswords } from '../user/new-passwords.js';
 import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.directory.js';
-import { PasswordWriter } from './password-writer.js';
+import { PasswordWriter } from '../login/password-writer.js';
 
 /**
  * Forgotten passwords: a mailed link that works once. `flows: { passwordReset: {} }` provides it, and mounts `POST
@@ -41,6 +42,7 @@ export class PasswordResetService {
     private readonly tokens: EphemeralTokenService,
     private readonly transaction: AuthTransaction,
     private readonly passwords: PasswordWriter,
+    private readonly mailboxes: MailboxProofs,
     private readonly config: AuthConfig,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
@@ -68,7 +70,8 @@ export class PasswordResetService {
   /**
    * Spends the token of a link and sets the password. Every session, JWT, signed cookie and single-use token of the
    * account ends, and a password that too many wrong ones have disabled works again. It opens no session and touches no
-   * second factor (OWASP ASVS 6.4.3). Emits `password.reset`; the owner is told by mail.
+   * second factor (OWASP ASVS 6.4.3), unless nobody has proved the mailbox before: then nothing stays by which somebody
+   * else could use the account, see `MailboxProofs`. Emits `password.reset`; the owner is told by mail.
    *
    * Token and password are one transaction: after an error neither has changed. With an `engine` other than PostgreSQL
    * the sessions follow the commit; a `UserDirectory` of your own is part of it only if its statements are. Of
@@ -94,9 +97,10 @@ export class PasswordResetService {
         const owner = link && (await this.users.findByLogin(link.username));
         if (owner?.id !== id || !hasCutoff(owner, cutoff)) throw invalidLink();
         const changed = await this.passwords.write(id, hash, replaces);
-        if (!changed) throw invalidLink();
+        const proved = changed && (await this.mailboxes.accept(changed, { ip, hasNewPassword: true }));
+        if (!proved) throw invalidLink();
         this.events.emitAfterTransaction({ type: 'password.reset', at: this.clock.now(), userId: id, ip });
-        return changed;
+        return proved;
       });
       await this.passwords.endOthers(id);
       return user;

@@ -2,27 +2,24 @@ import { Injectable } from '@nestjs/common';
 import { asAuthError, AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
-import type { EphemeralTokenFields } from '../config/ephemeral-token-settings.js';
-import { sha256Hex } from '../crypto/hash.js';
-import { KeyRing } from '../crypto/key-ring.js';
-import { SealedText } from '../crypto/sealed-text.js';
 import { newUserCode } from '../crypto/user-code.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
 import { newEphemeralToken } from '../ephemeral-token/ephemeral-token.types.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { linkCodeHash } from '../login/link-code.js';
 import { LoginService, type CompletedLogin, type LoginContext } from '../login/login.service.js';
+import { MailedLinks, type FoundLink, type LinkProof } from '../login/mailed-links.js';
 import type { PendingLogin } from '../login/pending-logins.js';
 import type { MailDraft } from '../mail/mail.js';
 import { Outbox } from '../mail/outbox.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
-import { rateLimited, RateLimitService, type RateLimitDecision } from '../rate-limit/rate-limit.service.js';
+import { RateLimitService, type RateLimitDecision } from '../rate-limit/rate-limit.service.js';
 import { SessionStore } from '../session/session.store.js';
 import { checkedEmail } from '../user/email-address.js';
 import { PasswordHasher } from '../user/password-hasher.js';
 import { NewPasswords } from '../user/new-passwords.js';
 import { invalidPassword } from '../user/password-policy.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
-import { isRegistrationCode, registrationCodeHash } from './registration-code.js';
 
 /** What a request for an account comes with. */
 export interface RegistrationRequest {
@@ -41,11 +38,7 @@ export interface StartedRegistration {
 }
 
 /** What proves the mailbox, and the password where it is asked for. */
-export interface RegistrationProof {
-  /** The token of the mailed link. */
-  readonly token?: string | undefined;
-  /** The mailed code in any spelling, in place of the token: only in the browser that asked. */
-  readonly code?: string | undefined;
+export interface RegistrationProof extends LinkProof {
   readonly password?: string | undefined;
 }
 
@@ -54,15 +47,6 @@ export interface RegistrationContext extends LoginContext {
   /** What requests have given this browser: see `StartedRegistration.browser`. */
   browsers?: readonly string[];
 }
-
-interface Pending {
-  readonly token: string;
-  readonly fields: EphemeralTokenFields['register'];
-  readonly isOwnBrowser: boolean;
-}
-
-const PURPOSE = 'nestjs-latchkey:registration-browser';
-const CONTEXT = 'register';
 
 /**
  * Accounts that people open themselves. There is none before the mailbox is proved, so nobody can prepare one for
@@ -83,13 +67,12 @@ const CONTEXT = 'register';
  */
 @Injectable()
 export class RegistrationService {
-  private readonly sealed: SealedText;
-
   constructor(
     private readonly users: UserDirectory,
     private readonly hasher: PasswordHasher,
     private readonly newPasswords: NewPasswords,
     private readonly tokens: EphemeralTokenService,
+    private readonly links: MailedLinks,
     private readonly limits: RateLimitService,
     private readonly outbox: Outbox,
     private readonly logins: LoginService,
@@ -98,10 +81,7 @@ export class RegistrationService {
     private readonly config: AuthConfig,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
-    keys: KeyRing,
-  ) {
-    this.sealed = new SealedText(keys.forPurpose(PURPOSE));
-  }
+  ) {}
 
   /**
    * Asks for an account. If the address is free, a link and a code are mailed to it; the owner of one that is taken, by a
@@ -153,7 +133,7 @@ export class RegistrationService {
     proof: RegistrationProof,
     { browsers = [], ...context }: RegistrationContext = {},
   ): Promise<CompletedLogin | PendingLogin> {
-    const pending = await this.pending(proof, browsers);
+    const pending = await this.links.find('register', proof, browsers);
     if (!pending) {
       this.events.emit({ type: 'token.refused', at: this.clock.now(), tokenType: 'register' });
       throw invalidLink();
@@ -170,7 +150,7 @@ export class RegistrationService {
   private start(email: string, passwordHash: () => Promise<string | undefined>): StartedRegistration {
     const token = newEphemeralToken('register');
     this.outbox.post(() => this.mail(email, token, passwordHash));
-    return { browser: this.sealed.seal(token, CONTEXT), expiresAt: this.clock.now() + this.ttl };
+    return { browser: this.links.browserOf('register', token), expiresAt: this.clock.now() + this.ttl };
   }
 
   private async mail(
@@ -181,7 +161,7 @@ export class RegistrationService {
     const sent = await this.limits.consume('email_send', email);
     if (!sent.allowed) return null;
     const refund = () => this.limits.refund(sent);
-    return this.refunding([sent], this.draft(email, token, passwordHash, refund));
+    return this.refunding(sent, this.draft(email, token, passwordHash, refund));
   }
 
   private async draft(
@@ -194,7 +174,7 @@ export class RegistrationService {
     if (owner) return { kind: 'already_registered', to: owner.email, userId: owner.id, facts: {}, onUnsent: refund };
     const code = newUserCode();
     const chosen = await passwordHash();
-    const fields = { email, passwordHash: chosen, codeHash: registrationCodeHash(token, code) };
+    const fields = { email, passwordHash: chosen, codeHash: linkCodeHash(token, code) };
     await this.tokens.issue('register', fields, { token });
     return {
       kind: 'registration',
@@ -208,39 +188,19 @@ export class RegistrationService {
   }
 
   private async chosenBefore(email: string, browsers: readonly string[]): Promise<string | undefined> {
-    for (const token of this.tokensOf(browsers)) {
+    for (const token of this.links.tokensOf('register', browsers)) {
       const fields = await this.tokens.peek('register', token);
       if (fields?.email === email) return fields.passwordHash;
     }
     return undefined;
   }
 
-  private async pending({ token, code }: RegistrationProof, browsers: readonly string[]): Promise<Pending | null> {
-    const own = this.tokensOf(browsers);
-    if (token === undefined) return code === undefined || own.length === 0 ? null : this.byCode(code, own);
-    const fields = await this.tokens.peek('register', token);
-    return fields && { token, fields, isOwnBrowser: own.includes(token) };
-  }
-
-  /** Counts before it looks, also where there is nothing to find: a limit must not tell a free address from a taken one. */
-  private async byCode(code: string, own: readonly string[]): Promise<Pending | null> {
-    const { allowed, decisive, decisions } = await this.limits.consumeAll(own.map(attemptAt));
-    if (!allowed) throw rateLimited(decisive);
-    const looked = await this.refunding(
-      decisions,
-      Promise.all(own.map((token) => this.tokens.peek('register', token))),
-    );
-    for (const [i, token] of own.entries()) {
-      const fields = looked[i];
-      if (fields?.codeHash === undefined || !isRegistrationCode(code, token, fields.codeHash)) continue;
-      await this.refund(decisions);
-      return { token, fields, isOwnBrowser: true };
-    }
-    return null;
-  }
-
   /** That of the new account: the one that was chosen, or else this one. */
-  private async passwordHash(pending: Pending, password: string | undefined, ip: string | null): Promise<string> {
+  private async passwordHash(
+    pending: FoundLink<'register'>,
+    password: string | undefined,
+    ip: string | null,
+  ): Promise<string> {
     const { token, fields, isOwnBrowser } = pending;
     const { email, passwordHash: chosen } = fields;
     if (chosen === undefined) {
@@ -252,11 +212,9 @@ export class RegistrationService {
       if (isOwnBrowser) return chosen;
       throw invalidPassword('password', 'must be the one that was chosen, as this is another browser');
     }
-    const decision = await this.limits.consumeOrThrow('register_confirm', attemptAt(token).subject);
-    const matches = await this.refunding([decision], this.hasher.matches(chosen, password, { login: email, ip }));
-    if (!matches)
+    const judged = () => this.hasher.matches(chosen, password, { login: email, ip });
+    if (!(await this.links.judge('register', [token], judged)))
       throw new AuthError('INVALID_CREDENTIALS', 'Not the password that this account was asked for with.', {});
-    await this.refund([decision]);
     return chosen;
   }
 
@@ -285,24 +243,14 @@ export class RegistrationService {
     return this.logins.begin(user, ['password'], context);
   }
 
-  /** What a fault kept from being judged does not count. */
-  private async refunding<T>(decisions: readonly RateLimitDecision[], work: Promise<T>): Promise<T> {
+  /** What a fault kept from being mailed does not count. */
+  private async refunding<T>(decision: RateLimitDecision, work: Promise<T>): Promise<T> {
     try {
       return await work;
     } catch (error) {
-      await this.refund(decisions);
+      await this.limits.refund(decision).catch(() => false);
       throw error;
     }
-  }
-
-  /** Best effort: if it fails, one attempt too many is counted. */
-  private async refund(decisions: readonly RateLimitDecision[]): Promise<void> {
-    for (const decision of decisions) await this.limits.refund(decision).catch(() => false);
-  }
-
-  /** The tokens of the requests that came from this browser. */
-  private tokensOf(browsers: readonly string[]): string[] {
-    return [...new Set(browsers.flatMap((browser) => this.sealed.open(browser, CONTEXT) ?? []))];
   }
 
   private get ttl() {
@@ -315,11 +263,6 @@ function mailbox(email: string): string {
   if (address !== null) return address;
   const fields = { email: 'must be one e-mail address' };
   throw new AuthError('INVALID_INPUT', 'email must be one e-mail address.', { fields });
-}
-
-/** Of one registration, however many requests and mails it took. */
-function attemptAt(token: string) {
-  return { event: 'register_confirm' as const, subject: sha256Hex(token) };
 }
 
 function invalidLink(): AuthError {

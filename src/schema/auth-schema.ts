@@ -7,6 +7,7 @@ import { BackupCodeEntity, backupCodeEntityFor } from './entities/backup-code.en
 import { EmailFactorEntity, emailFactorEntityFor } from './entities/email-factor.entity.js';
 import { entityOnTable } from './entities/entity-on-table.js';
 import { EphemeralTokenEntity } from './entities/ephemeral-token.entity.js';
+import { IdentityEntity, identityEntityFor } from './entities/identity.entity.js';
 import { JwtSessionEntity, jwtSessionEntityFor } from './entities/jwt-session.entity.js';
 import { PasskeyEntity, passkeyEntityFor } from './entities/passkey.entity.js';
 import { PasswordAttemptEntity } from './entities/password-attempt.entity.js';
@@ -23,6 +24,7 @@ import { createApiKeys } from './migrations/create-api-keys.js';
 import { createAuditEvents } from './migrations/create-audit-events.js';
 import { createEmailFactors } from './migrations/create-email-factors.js';
 import { createEphemeralTokens } from './migrations/create-ephemeral-tokens.js';
+import { createIdentities } from './migrations/create-identities.js';
 import { createInvalidationKey } from './migrations/create-invalidation-key.js';
 import { createJwtSessions } from './migrations/create-jwt-sessions.js';
 import { createPasskeys } from './migrations/create-passkeys.js';
@@ -99,6 +101,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
   const emailFactor = userId === undefined ? EmailFactorEntity : emailFactorEntityFor(userId);
   const passkey = userId === undefined ? PasskeyEntity : passkeyEntityFor(userId);
   const apiKey = userId === undefined ? ApiKeyEntity : apiKeyEntityFor(userId);
+  const identity = userId === undefined ? IdentityEntity : identityEntityFor(userId);
   return [
     ...(userId === undefined ? [users] : []),
     entityOnTable(session, tables.sessions, new Map([[UserEntity, users]])),
@@ -113,6 +116,7 @@ function entitiesOf({ userId, tables }: AuthSchemaSettings): (new () => object)[
     entityOnTable(passkey, tables.passkeys, new Map([[UserEntity, users]])),
     entityOnTable(AuditEventEntity, tables.auditEvents),
     entityOnTable(apiKey, tables.apiKeys, new Map([[UserEntity, users]])),
+    entityOnTable(identity, tables.identities, new Map([[UserEntity, users]])),
   ];
 }
 
@@ -137,6 +141,7 @@ function migrationsOf(settings: AuthSchemaSettings): (new () => MigrationInterfa
     createEmailFactors(settings),
     createPasskeys(settings),
     createApiKeys(settings),
+    createIdentities(settings),
   ];
 }
 

@@ -89,6 +89,16 @@ const REQUIRED: Readonly<Record<TableKey, Readonly<Record<string, readonly strin
     last_used_at: ['timestamptz'],
     revoked_at: ['timestamptz'],
   },
+  identities: {
+    id: ['uuid'],
+    user_id: [],
+    provider: TEXT,
+    issuer: TEXT,
+    subject: TEXT,
+    email: TEXT,
+    linked_at: ['timestamptz'],
+    last_used_at: ['timestamptz'],
+  },
   auditEvents: {
     id: ['int8'],
     type: TEXT,
@@ -137,6 +147,7 @@ const OF_USERS: ReadonlySet<TableKey> = new Set([
   'emailFactors',
   'passkeys',
   'apiKeys',
+  'identities',
 ]);
 
 const USER_ID: Readonly<Record<UserIdType, readonly string[]>> = {

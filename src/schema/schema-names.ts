@@ -17,6 +17,7 @@ export class SchemaNames {
   readonly emailFactors: string;
   readonly passkeys: string;
   readonly apiKeys: string;
+  readonly identities: string;
   readonly auditEvents: string;
   readonly invalidationKey: string;
 
@@ -36,6 +37,7 @@ export class SchemaNames {
     this.emailFactors = this.qualified(tables.emailFactors);
     this.passkeys = this.qualified(tables.passkeys);
     this.apiKeys = this.qualified(tables.apiKeys);
+    this.identities = this.qualified(tables.identities);
     this.auditEvents = this.qualified(tables.auditEvents);
     this.invalidationKey = this.qualified(INVALIDATION_KEY);
   }

@@ -3,6 +3,7 @@ import { asAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { FactorProofs } from '../login/factor-proofs.js';
+import { MailboxProofs } from '../login/mailbox-proofs.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
 import { TrustedBrowsers } from '../login/trusted-browsers.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
@@ -51,6 +52,7 @@ export class EmailCodeService {
     private readonly trusted: TrustedBrowsers,
     private readonly revocation: TokenRevocationService,
     private readonly transaction: AuthTransaction,
+    private readonly mailboxes: MailboxProofs,
     private readonly notices: OwnerNotices,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
@@ -91,7 +93,10 @@ export class EmailCodeService {
     const { user, session, ip = null } = owner;
     await this.stepUps.demandMost(session);
     await this.proofs.judge(user, { method: METHOD, ip }, () => this.codes.judge(codeOf(owner), code, ip), {
-      work: () => this.change(owner, 'added', () => this.store.enable(user.id, this.clock.now())),
+      work: async () => {
+        await this.change(owner, 'added', () => this.store.enable(user.id, this.clock.now()));
+        await this.mailboxes.confirm(user, { ip });
+      },
     });
     await this.endOthersAfter(session);
   }

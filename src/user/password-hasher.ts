@@ -53,6 +53,7 @@ export interface PasswordOrigin {
  */
 @Injectable()
 export class PasswordHasher {
+  private readonly parameters: Argon2Parameters;
   private readonly options: Options;
   private readonly semaphore: FairSemaphore;
   private readonly queue: number;
@@ -67,7 +68,8 @@ export class PasswordHasher {
   ) {
     const { memoryCost, timeCost, parallelism, concurrency, queue, previous, legacy } = config.password;
     this.legacy = legacy;
-    this.dummies = [{ memoryCost, timeCost, parallelism }, ...previous].map(dummyOf);
+    this.parameters = { memoryCost, timeCost, parallelism };
+    this.dummies = [this.parameters, ...previous].map(dummyOf);
     this.options = { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost, timeCost, parallelism };
     this.semaphore = new FairSemaphore(concurrency, queue);
     this.queue = queue;
@@ -81,6 +83,11 @@ export class PasswordHasher {
    */
   hash(password: string, { ip }: Pick<PasswordOrigin, 'ip'> = {}): Promise<string> {
     return this.inTurn(ip, () => hash(canonicalPassword(password), this.options));
+  }
+
+  /** A PHC string that no password is known to have: for an account whose password must open it no longer. */
+  unknown(): string {
+    return dummyOf(this.parameters);
   }
 
   /**

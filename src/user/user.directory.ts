@@ -49,6 +49,14 @@ export interface EmailChange {
   readonly verifiedAt: number;
 }
 
+/** A proof of the address that an account has. */
+export interface VerifiedEmail {
+  /** The address as it is stored, to the letter. */
+  readonly email: string;
+  /** Epoch ms: when the owner has proved the mailbox. */
+  readonly verifiedAt: number;
+}
+
 /** Stands for the hash of an account without a password. No password matches it, after the same work. */
 export const NO_PASSWORD = '!';
 
@@ -178,6 +186,17 @@ export abstract class UserDirectory {
    */
   async setEmail(_id: string, _change: EmailChange): Promise<'done' | 'taken' | 'changed'> {
     return cannot('change addresses', 'setEmail');
+  }
+
+  /**
+   * Records that the owner has proved the mailbox, in one statement: if the account still has this address, is not
+   * disabled, and nobody has proved it before. False if nothing was changed. Asked only of a directory whose accounts
+   * have `emailVerifiedAt: null`.
+   *
+   * @throws {AuthError} `UNSUPPORTED` unless it is overridden.
+   */
+  async verifyEmail(_id: string, _proof: VerifiedEmail): Promise<boolean> {
+    return cannot('record that an address was proved', 'verifyEmail');
   }
 
   /**

@@ -9,12 +9,13 @@ import {
   type AuthOptions,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { EmailChangeService, RegistrationService, SecondFactor } from 'nestjs-latchkey/engine';
+import { EmailChangeService, MagicLinkService, RegistrationService, SecondFactor } from 'nestjs-latchkey/engine';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import type { FlowName } from '../../src/config/flow-settings.js';
 import { createUser, NO_LOGIN_LIMITS, PASSWORD, type TestApp } from '../support/app.js';
 import { MAIL } from '../support/flows.js';
+import { LINK_COOKIE } from '../support/magic-link.js';
 import { cookiesOf, FLOW_COOKIE } from '../support/registration.js';
 import { factorVisitsOf } from './factor-routes.js';
 import type { Visit } from './public-routes.js';
@@ -60,7 +61,9 @@ const FLOWS = {
     required: ({ email }: { readonly email: string }) => email.includes('must-enrol'),
   },
   passkeys: { rpName: 'Notes' },
+  oidc: { providers: [{ id: 'idp', issuer: 'http://localhost:1', clientId: 'notes' }] },
   apiKeys: { scopes: ['notes:read'] },
+  magicLink: {},
 } satisfies Record<Exclude<FlowName, 'pages'>, object>;
 
 const unlimited = { limit: 100_000 };
@@ -140,6 +143,8 @@ export async function flowVisitsOf(t: TestApp, name: string): Promise<Visit[]> {
   const forgetful = await account('forgetful');
   const resetting = await account('resetting');
   const reset = await app.get(EphemeralTokenService).issue('password_reset', { username: resetting.email });
+  const linked = await account('linked');
+  const linking = await account('linking');
   const changing = await account('changing');
   const moving = await account('moving');
   const movingTo = `${name}-moving@new.example.com`;
@@ -158,6 +163,9 @@ export async function flowVisitsOf(t: TestApp, name: string): Promise<Visit[]> {
     }
     throw new Error(`No link to ${email}.`);
   };
+  const magicLinks = app.get(MagicLinkService);
+  let linkBrowser = '';
+  const magicLink = await linkTo(linking.email, () => ({ browser: linkBrowser } = magicLinks.request(linking.email)));
   const movedTo = `${name}-moved@new.example.com`;
   await changes.confirm(await linkTo(movedTo, () => changes.request({ id: moved.id }, movedTo)));
   const undo = await linkTo(moved.email, () => undefined);
@@ -198,6 +206,13 @@ export async function flowVisitsOf(t: TestApp, name: string): Promise<Visit[]> {
       'POST register/confirm',
       () => post('register/confirm', { token: registration.token }, `${FLOW_COOKIE}=${browser}`),
       () => logsIn(registered, PASSWORD),
+    ),
+    mails('magic-link', 'magic_link', linked.email, () => post('magic-link', { email: linked.email })),
+    once(
+      'POST magic-link/confirm',
+      () => post('magic-link/confirm', { token: magicLink }, `${LINK_COOKIE}=${linkBrowser}`),
+      async () => (await app.get(SessionService).listForUser(linking.id)).length > 0,
+      async (answer) => isIn(sessionIn(answer)),
     ),
     mails('forgot-password', 'password_reset', forgetful.email, () =>
       post('forgot-password', { email: forgetful.email }),

@@ -142,6 +142,11 @@ describe('latchkey users, in the table of ours', () => {
       await db.query("INSERT INTO auth_backup_codes VALUES ($1, 'ABC', 'hash', NULL, $2)", [userId, now]);
       await db.query('INSERT INTO auth_email_factors (user_id, enabled_at) VALUES ($1, $2)', [userId, now]);
       await db.query(
+        `INSERT INTO auth_identities (id, user_id, provider, issuer, subject, linked_at)
+          VALUES (gen_random_uuid(), $1, 'google', 'https://accounts.google.com', $2, $3)`,
+        [userId, name, now],
+      );
+      await db.query(
         `INSERT INTO auth_passkeys (id, user_id, user_handle, credential_id, public_key, sign_count, transports,
           multi_device, backed_up, name, created_at)
           VALUES (gen_random_uuid(), $1, $2, $2, '', 0, '{}', false, false, 'Phone', $3)`,
@@ -159,6 +164,7 @@ describe('latchkey users, in the table of ours', () => {
         )
       ).length;
     expect([await rows(lost), await rows(kept)]).toEqual([4, 4]);
+    const identities = () => db.query('SELECT subject FROM auth_identities ORDER BY subject');
     const isLive = await held(lost);
     const done = json(await users('reset-factors --user lost@example.com --json'));
     expect(done).toEqual({
@@ -172,6 +178,9 @@ describe('latchkey users, in the table of ours', () => {
       status: 0,
       out: 'Removed: nothing. Every session has ended.\n',
     });
+    expect(await identities()).toEqual([{ subject: 'kept' }, { subject: 'lost' }]);
+    expect((await users(`reset-factors --user ${lost} --identities`)).out).toContain('Removed: google.');
+    expect(await identities()).toEqual([{ subject: 'kept' }]);
     expect(await users('reset-factors')).toMatchObject({ status: 2, out: '' });
   });
 

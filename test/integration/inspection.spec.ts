@@ -156,9 +156,9 @@ const isObject = (value: unknown): value is object =>
 function* childrenOf(one: object): Iterable<unknown> {
   if (types.isMap(one) || types.isSet(one)) for (const entry of one.entries()) yield* entry;
   for (let owner: object | null = one; owner && owner !== Object.prototype; owner = Object.getPrototypeOf(owner)) {
-    for (const { value, get } of Object.values(Object.getOwnPropertyDescriptors(owner))) {
-      if (owner === one) yield value;
-      yield valueOf(get, one);
+    for (const property of Object.values(Object.getOwnPropertyDescriptors(owner))) {
+      if (owner === one) yield property.value;
+      yield returned(property, one);
     }
     for (const key of Object.getOwnPropertySymbols(owner)) {
       if (owner === one) yield Object.getOwnPropertyDescriptor(owner, key)!.value;
@@ -166,9 +166,9 @@ function* childrenOf(one: object): Iterable<unknown> {
   }
 }
 
-function valueOf(get: (() => unknown) | undefined, one: object): unknown {
+function returned(property: PropertyDescriptor, one: object): unknown {
   try {
-    return get?.call(one);
+    return property.get?.call(one);
   } catch {
     return undefined; // a getter of a prototype, for the instances
   }

@@ -1,13 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { hours, PasswordHasher } from 'nestjs-latchkey';
-import { PasswordResetService } from 'nestjs-latchkey/engine';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { AuthError, hours, minutes, PasswordHasher } from 'nestjs-latchkey';
+import { LoginService, PasswordResetService } from 'nestjs-latchkey/engine';
 import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { MAIL } from '../support/flows.js';
+import { MAGIC_LINK } from '../support/magic-link.js';
 import { AnswerChecker, emptyDocument } from '../support/openapi.js';
+import { mailTo } from '../support/registration.js';
 import { createProxiedDatabase, type ProxiedDatabase } from '../support/tcp-proxy.js';
+import { enrol } from '../support/two-factor.js';
 
 let database: ProxiedDatabase;
 beforeAll(async () => void (database = await createProxiedDatabase()));
@@ -18,6 +21,8 @@ const FORGOT = '/auth/forgot-password';
 const RESET = '/auth/reset-password';
 const CHANGE = '/auth/change-password';
 const FOREIGN = { Origin: 'https://evil.example' };
+const ASK = '/auth/magic-link';
+const CONFIRM = '/auth/magic-link/confirm';
 const RARE = ['authChangePassword 404 SESSION_NOT_FOUND'];
 
 describe.each(PLATFORMS)('the document of %s, password flows', (platform) => {
@@ -128,4 +133,72 @@ describe.each(PLATFORMS)('the document of %s, password flows', (platform) => {
     const ours = /^auth(?:ForgotPassword|ResetPassword|ChangePassword) /;
     expect(checker.missing().filter((name) => ours.test(name))).toEqual(RARE);
   }, 120_000);
+});
+
+describe.each(PLATFORMS)('the document of %s, logins by mailed link', (platform) => {
+  it('every route and status is answered as it says', async () => {
+    const t = await startTestApp({ platform, url: database.url, auth: { ...MAGIC_LINK, rateLimits: undefined } });
+    try {
+      await t.db.query('DELETE FROM auth_rate_limit_events');
+      const checker = new AnswerChecker(withAuthPaths(emptyDocument('3.1.0'), t.app));
+      const send = async (path: string, body: object | string, headers: Record<string, string> = {}) => {
+        const answer = await request(t.url)
+          .post(path)
+          .set({ 'Content-Type': 'application/json', ...headers })
+          .send(body);
+        expect(checker.mistakes('post', path, body, answer)).toEqual([]);
+        return answer;
+      };
+      const said = async (...sent: Parameters<typeof send>) => {
+        const { status, body } = await send(...sent);
+        return `${status} ${(body as { code?: string; status?: string }).code ?? body.status ?? ''}`.trim();
+      };
+      const user = await createUser(t.app, `link-${platform}@example.com`);
+      const asked = async () => {
+        t.clock.advance(minutes(15));
+        const answer = await send(ASK, { email: user.email, returnTo: '/notes' });
+        const cookie = answer.get('Set-Cookie')![0]!.split(';')[0]!;
+        return { ...(await mailTo(t, user.email, 'magic_link')), headers: { Cookie: cookie } };
+      };
+      const unusable = { token: 'A'.repeat(43) };
+      for (const [path, body] of [
+        [ASK, { email: user.email }],
+        [CONFIRM, unusable],
+      ] as const) {
+        expect(await said(path, body, FOREIGN)).toBe('403 CROSS_ORIGIN_REQUEST');
+        for (const wrong of ['{', '[]', {}, { ...body, roles: ['admin'] }]) {
+          expect(await said(path, wrong)).toBe('422 INVALID_INPUT');
+        }
+        expect(await said(path, { email: 'a'.repeat(2_000_000) })).toBe('413');
+      }
+      expect(await said(CONFIRM, unusable)).toBe('400 INVALID_LINK');
+      const first = await asked();
+      expect(await said(CONFIRM, { code: first.code }, first.headers)).toBe('200 authenticated');
+      await enrol(t, user);
+      const second = await asked();
+      expect(await said(CONFIRM, { token: second.token }, second.headers)).toBe('200 second_factor');
+      const third = await asked();
+      // A change between the steps that nobody could make in time.
+      jest.spyOn(t.app.get(LoginService), 'begin').mockRejectedValueOnce(new AuthError('INVALID_CREDENTIALS', 'x', {}));
+      expect(await said(CONFIRM, { token: third.token }, third.headers)).toBe('401 INVALID_CREDENTIALS');
+      while ((await said(CONFIRM, { code: 'BBBB-BBBB' }, third.headers)) !== '429 RATE_LIMITED');
+      while ((await said(ASK, { email: 'nobody@example.com' })) !== '429 RATE_LIMITED');
+      t.clock.advance(minutes(15));
+      for (const table of ['auth_ephemeral_tokens', 'auth_rate_limit_events']) {
+        await t.db.query(`ALTER TABLE ${table} RENAME TO gone_${table}`);
+      }
+      const missing = [await said(ASK, { email: user.email }), await said(CONFIRM, unusable)];
+      for (const table of ['auth_ephemeral_tokens', 'auth_rate_limit_events']) {
+        await t.db.query(`ALTER TABLE gone_${table} RENAME TO ${table}`);
+      }
+      expect(missing).toEqual(Array(2).fill('503 SCHEMA_MISSING'));
+      database.goAway();
+      const away = [await said(ASK, { email: user.email }), await said(CONFIRM, unusable)];
+      database.comeBack();
+      expect(away).toEqual(Array(2).fill('503 STORE_UNAVAILABLE'));
+      expect(checker.missing().filter((name) => /^authMagicLink/.test(name))).toEqual([]);
+    } finally {
+      await t.close();
+    }
+  }, 60_000);
 });

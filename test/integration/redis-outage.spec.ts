@@ -22,7 +22,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-async function start(urls: readonly string[], platform = PLATFORMS[0]!, timeout?: number) {
+async function start(urls: readonly string[], platform = PLATFORMS[0], timeout?: number) {
   const db = await createTestDatabase();
   cleanups.push(() => db.drop());
   const t = await startTestApp({

@@ -159,12 +159,13 @@ describe('H42: the migrations', () => {
       'CreateEmailFactors1763683200015',
       'CreatePasskeys1763683200016',
       'CreateApiKeys1763683200017',
+      'CreateIdentities1763683200018',
     ]);
-    expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(13);
+    expect(readdirSync('src/schema/migrations').filter((file) => file.startsWith('create-'))).toHaveLength(14);
   });
 
   it('H41: authSchemaFor has a return type of its own, which a user’s file can export', () => {
     const schema: AuthSchema = authSchemaFor({ userId: 'uuid' });
-    expect(schema.entities).toHaveLength(12);
+    expect(schema.entities).toHaveLength(13);
   });
 });

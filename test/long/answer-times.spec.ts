@@ -21,8 +21,8 @@ describe.each(PLATFORMS)('on %s', (platform) => {
         password: {},
         baseUrl: 'https://app.example.com',
         mailer: MemoryMailer,
-        mail: { pages: { password_reset: '/reset-password', registration: '/confirm' } },
-        flows: { passwordReset: {}, registration: {} },
+        mail: { pages: { password_reset: '/reset-password', registration: '/confirm', magic_link: '/log-in' } },
+        flows: { passwordReset: {}, registration: {}, magicLink: {} },
         rateLimits: {
           policies: {
             password_reset_ip: unlimited,
@@ -46,7 +46,7 @@ describe.each(PLATFORMS)('on %s', (platform) => {
     await tokens.consume('password_reset', links.get('known')!);
     await users.disable((await users.findByLogin(emailOf('disabled')))!.id);
     await t.db.query(`UPDATE users SET password_hash = '!' WHERE email = '${emailOf('passwordless')}'`);
-    await t.db.query(`UPDATE users SET email_verified_at = now() WHERE email <> '${emailOf('unverified')}'`);
+    await t.db.query(`UPDATE users SET email_verified_at = NULL WHERE email = '${emailOf('unverified')}'`);
     await t.db.query(`UPDATE auth_ephemeral_tokens SET expires_at = to_timestamp($1) WHERE username = $2`, [
       (t.clock.now() - hours(1)) / 1000,
       emailOf('unverified'),
@@ -73,6 +73,7 @@ describe.each(PLATFORMS)('on %s', (platform) => {
     ['forgot-password', 'forgot-password', 202, (kind: string) => ({ email: emailOf(kind) })],
     ['register', 'register', 202, (kind: string) => ({ email: emailOf(kind) })],
     ['register with a password', 'register', 202, (kind: string) => ({ email: emailOf(kind), password: PASSWORD })],
+    ['magic-link', 'magic-link', 202, (kind: string) => ({ email: emailOf(kind) })],
     ['register/resend', 'register/resend', 202, (kind: string) => ({ email: emailOf(kind) })],
     [
       'reset-password',

@@ -156,7 +156,7 @@ export function createUser(
   app: INestApplication | NestFastifyApplication,
   email = `user${++users}@example.com`,
 ): Promise<AuthUser> {
-  return app.get(PostgresUserDirectory).create(email, PASSWORD);
+  return app.get(PostgresUserDirectory).create(email, PASSWORD, { emailVerifiedAt: app.get(Clock).now() - 1_000 });
 }
 
 /** The directory cannot judge a password while `work` runs. */

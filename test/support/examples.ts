@@ -83,6 +83,8 @@ declare const apiKeys: import('nestjs-latchkey/engine').ApiKeyService;
 declare const jwtSessions: import('nestjs-latchkey/engine').JwtSessionService;
 declare const accountDeletion: import('nestjs-latchkey/engine').AccountDeletionService;
 declare const passkeys: import('nestjs-latchkey/engine').PasskeyService;
+declare const oidc: import('nestjs-latchkey/engine').OidcService;
+declare const redirectUri: string, query: URLSearchParams;
 declare const passkeyLogins: import('nestjs-latchkey/engine').PasskeyLoginService;
 declare const response: never;
 declare const page: {

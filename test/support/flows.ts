@@ -30,6 +30,7 @@ export const MAIL = {
     pages: {
       registration: '/confirm',
       password_reset: '/reset',
+      magic_link: '/log-in',
       email_change: '/confirm-email',
       email_changed: '/revert-email',
     },

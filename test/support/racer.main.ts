@@ -1,6 +1,20 @@
 import { getDataSourceToken } from '@nestjs/typeorm';
-import { AuthTransaction, EphemeralTokenService, isAuthError, RateLimitService, UserDirectory } from 'nestjs-latchkey';
-import { LoginService, PasswordResetService, RegistrationService, type SecondFactor } from 'nestjs-latchkey/engine';
+import {
+  AuthTransaction,
+  EphemeralTokenService,
+  isAuthError,
+  RateLimitService,
+  UserDirectory,
+  type CompletedLogin,
+} from 'nestjs-latchkey';
+import {
+  LoginService,
+  MagicLinkService,
+  PasswordResetService,
+  RegistrationService,
+  type PendingLogin,
+  type SecondFactor,
+} from 'nestjs-latchkey/engine';
 import type { DataSource } from 'typeorm';
 import { SECOND_FACTORS } from '../../src/login/second-factor.js';
 import { startAuthProcess } from './history/auth-process.js';
@@ -15,7 +29,7 @@ const app = await startAuthProcess(
     rateLimits: { policies: { '2fa_attempt': { limit: 5 } } },
     // The tests' rows are of a clock that stands still, long ago.
     cleanup: { enabled: false },
-    flows: { registration: {}, passwordReset: {}, twoFactor: { totp: {}, backupCodes: {} } },
+    flows: { registration: {}, passwordReset: {}, magicLink: {}, twoFactor: { totp: {}, backupCodes: {} } },
   },
   25,
 );
@@ -23,11 +37,18 @@ const tokens = app.get(EphemeralTokenService);
 const limits = app.get(RateLimitService);
 const resets = app.get(PasswordResetService);
 const registration = app.get(RegistrationService);
+const magicLinks = app.get(MagicLinkService);
 const logins = app.get(LoginService);
 const factors = app.get<SecondFactor[]>(SECOND_FACTORS);
 const transaction = app.get(AuthTransaction);
 const users = app.get(UserDirectory);
 const dataSource = app.get<DataSource>(getDataSourceToken());
+
+const loggedInBy = (login: Promise<CompletedLogin | PendingLogin>) =>
+  login.then(
+    (done) => (done.status === 'authenticated' ? done.user.id : null),
+    (error: unknown) => (isAuthError(error, 'INVALID_LINK') ? null : Promise.reject(error as Error)),
+  );
 
 const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>> = {
   consume: (task, turn) =>
@@ -46,10 +67,10 @@ const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>>
   },
   /** The account, or `null` if the link is not valid. */
   register: (task, turn) =>
-    registration.confirm({ token: task.tokens![turn % task.tokens!.length]! }, { browsers: [task.binding!] }).then(
-      (login) => (login.status === 'authenticated' ? login.user.id : null),
-      (error: unknown) => (isAuthError(error, 'INVALID_LINK') ? null : Promise.reject(error as Error)),
+    loggedInBy(
+      registration.confirm({ token: task.tokens![turn % task.tokens!.length]! }, { browsers: [task.binding!] }),
     ),
+  'magic link': (task) => loggedInBy(magicLinks.confirm({ token: task.tokens![0]! }, { browsers: [task.binding!] })),
   limit: async (task) => (await limits.consume('2fa_attempt', task.subject!)).allowed || null,
   both: async (task, turn) => {
     const targets = [

@@ -10,6 +10,7 @@ export interface Task {
     | 'reset'
     | 'issue'
     | 'register'
+    | 'magic link'
     | 'limit'
     | 'both'
     | 'elevate'

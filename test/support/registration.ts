@@ -78,10 +78,14 @@ export class Browser {
   }
 }
 
-/** The last registration mail to this address. */
-export async function mailTo({ app }: Pick<TestApp, 'app'>, email: string) {
-  const mail = (await MemoryMailer.of(app)).to(email).findLast(({ kind }) => kind === 'registration');
-  if (mail?.kind !== 'registration') throw new Error(`No registration mail to ${email}.`);
+/** The last mail of this kind to this address. */
+export async function mailTo(
+  { app }: Pick<TestApp, 'app'>,
+  email: string,
+  kind: 'registration' | 'magic_link' = 'registration',
+) {
+  const mail = (await MemoryMailer.of(app)).to(email).findLast((one) => one.kind === kind);
+  if (mail?.kind !== 'registration' && mail?.kind !== 'magic_link') throw new Error(`No ${kind} to ${email}.`);
   return { token: mail.token, code: mail.code!, link: mail.link, text: mail.text };
 }
 

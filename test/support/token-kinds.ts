@@ -1,4 +1,11 @@
-import { JwtCodecService, type AuthUser, EphemeralTokenService, type EphemeralTokenFields } from 'nestjs-latchkey';
+import {
+  JwtCodecService,
+  type AuthUser,
+  EphemeralTokenService,
+  minutes,
+  type EphemeralTokenFields,
+} from 'nestjs-latchkey';
+import { ApiKeyService } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { EphemeralTokenSettings, type EphemeralTokenRule } from '../../src/config/ephemeral-token-settings.js';
@@ -24,12 +31,25 @@ export type TokenKinds = ReadonlyMap<string, (t: TestApp, of: IssuedFor) => Prom
 
 type Type = keyof typeof BUILT_IN;
 
+/** One that does not answer. */
+export const PROVIDER = { provider: 'idp', issuer: 'http://localhost:1' };
+
 /** The types whose tokens are for one of several purposes, each of which is a kind of its own. */
 const PURPOSES: { [T in Type]?: Record<string, (of: IssuedFor) => Partial<EphemeralTokenFields[T]>> } = {
   pre_auth: {
     'of a login by the application itself': () => ({}),
     'a second factor is due': ({ user }) => heldLogin(user, {}),
     'a factor must be enrolled': ({ user }) => heldLogin(user, { mustEnrol: true }),
+  },
+  oidc_state: {
+    'of a login by the application itself': () => ({}),
+    'of a login': () => ({
+      request: { ...PROVIDER, intent: 'login', redirectUri: 'https://app.example.com/', startedAt: 0 },
+    }),
+  },
+  oidc_exchange: {
+    'of a login by the application itself': () => ({}),
+    'of a login': ({ user }) => heldLogin(user, { proofs: ['oidc'] }),
   },
   passkey_assert: {
     'for a login': () => ({ purpose: 'login' }),
@@ -63,6 +83,11 @@ export function tokenKinds(): TokenKinds {
     const codec = t.app.get(JwtCodecService);
     const { token } = codec.encode(user.id, { purpose: 'password_reset' });
     return { token, isLive: async () => codec.decode(token, { purpose: 'password_reset' }).sub === user.id };
+  });
+  kinds.set('an API key', async (t, { user }) => {
+    const keys = t.app.get(ApiKeyService);
+    const { key } = await keys.create(user, { name: 'Notes', scopes: ['notes:read'], expiresIn: minutes(60) });
+    return { token: key, isLive: async () => (await keys.authenticate(key)) !== null };
   });
   return kinds;
 }

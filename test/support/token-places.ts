@@ -1,17 +1,32 @@
+import { Controller, Get } from '@nestjs/common';
 import { PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { AllowApiKey } from 'nestjs-latchkey/engine';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { sha256Hex } from '../../src/crypto/hash.js';
+import { exchangeOfBrowser } from '../../src/oidc/oidc-requests.js';
 import { createUser, PASSWORD, type TestApp } from './app.js';
 import { SoftwareAuthenticator } from './authenticator.js';
+import { MailedLinks } from '../../src/login/mailed-links.js';
+import { LINK_COOKIE } from './magic-link.js';
 import { mailCodesTo, SESSION, TRUSTED } from './mailed-codes.js';
 import { ORIGIN, PasskeyClient } from './passkeys.js';
-import { sessionCookie } from './token-kinds.js';
+import { PROVIDER, sessionCookie } from './token-kinds.js';
 import { cookiesIn, enrol } from './two-factor.js';
 
 const NEXT = 'a brand new passphrase';
 const RP_ID = new URL(ORIGIN).hostname;
 const BROWSER = 'b'.repeat(43);
+
+/** A handler of the application that takes API keys. */
+@Controller('keys')
+export class KeysController {
+  @AllowApiKey('notes:read')
+  @Get()
+  list() {
+    return {};
+  }
+}
 
 /** Somebody whose request is right in everything but the token. */
 export interface Presenter {
@@ -43,6 +58,7 @@ export interface TokenPlace {
 const browser = () => Promise.resolve(sha256Hex(BROWSER));
 const handle = async ({ t, cookies }: Presenter): Promise<string> =>
   (await request(t.url).get('/auth/session').set('Cookie', cookies).expect(200)).body.session.handle as string;
+const LOGIN_EXPIRED = '401 LOGIN_EXPIRED';
 const INVALID_LINK = '400 INVALID_LINK';
 const FACTOR_REFUSED = '401 SECOND_FACTOR_REFUSED';
 const TOO_LONG = '422 INVALID_INPUT';
@@ -70,6 +86,15 @@ export const TOKEN_PLACES: Readonly<Record<string, TokenPlace>> = {
     refused: INVALID_LINK,
     boundTo: browser,
     present: ({ post }, token) => post('register/confirm', { token, password: PASSWORD }),
+  },
+  'POST magic-link/confirm token': {
+    takes: '`magic_link`',
+    refused: INVALID_LINK,
+    isPlain: true,
+    boundTo: browser,
+    // As the browser that asked, whatever the token is.
+    present: ({ t, post }, token) =>
+      post('magic-link/confirm', { token }, `${LINK_COOKIE}=${t.app.get(MailedLinks).browserOf('magic_link', token)}`),
   },
   'POST reset-password token': {
     takes: '`password_reset`',
@@ -165,6 +190,27 @@ export const TOKEN_PLACES: Readonly<Record<string, TokenPlace>> = {
     present: ({ post, passkey }, challenge) =>
       post('step-up', { method: 'passkey', response: passkey.use({ challenge, rpId: RP_ID }) }),
   },
+  'GET oidc/{provider}/callback state': {
+    takes: '`oidc_state`, of a login',
+    refused: LOGIN_EXPIRED,
+    boundTo: browser,
+    present: async ({ t, cookies }, state) => {
+      const path = `/auth/oidc/${PROVIDER.provider}/callback`;
+      const answer = await request(t.url).get(path).query({ state, code: 'c' }).set('Cookie', cookies);
+      const { searchParams } = new URL(answer.get('Location')!, ORIGIN);
+      // That the provider was asked, which does not answer, shows that it was one.
+      const isOne = searchParams.get('error') === 'PROVIDER_FAILED';
+      return { status: isOne ? 200 : 401, body: isOne ? {} : { code: searchParams.get('error') } } as Response;
+    },
+  },
+  'POST oidc/exchange token': {
+    takes: '`oidc_exchange`, of a login',
+    refused: LOGIN_EXPIRED,
+    refusedJwt: TOO_LONG,
+    isPlain: true,
+    boundTo: () => Promise.resolve(exchangeOfBrowser(BROWSER)),
+    present: ({ post }, token) => post('oidc/exchange', { token }),
+  },
   [`POST login Cookie: ${TRUSTED}`]: {
     takes: '`trusted_browser`',
     refused: '200 second_factor',
@@ -184,6 +230,13 @@ export const TOKEN_PLACES: Readonly<Record<string, TokenPlace>> = {
     boundTo: browser,
     present: async ({ t }, token) => request(t.url).get('/auth/session').set('Authorization', `Bearer ${token}`),
   },
+  'a handler with @AllowApiKey, Authorization: Bearer': {
+    takes: ['a session', 'a session JWT', 'an API key'],
+    refused: '401 UNAUTHENTICATED',
+    refusedJwt: '401 INVALID_TOKEN',
+    boundTo: browser,
+    present: async ({ t }, token) => request(t.url).get('/keys').set('Authorization', `Bearer ${token}`),
+  },
 };
 
 /** An account with every factor, or with none, and its requests. */
@@ -199,7 +252,7 @@ export async function presenterOf(t: TestApp, { isPlain = false }: Pick<TokenPla
     user = (await t.app.get(PostgresUserDirectory).findById(user.id))!;
   }
   const session = await signInAs(t.app, user.id, isPlain ? {} : { proofs: ['password', 'passkey-presence'] });
-  const flows = ['2fa', 'passkey', 'register'].map((flow) => `${SESSION}-${flow}=${BROWSER}`);
+  const flows = ['2fa', 'passkey', 'register', 'oidc'].map((flow) => `${SESSION}-${flow}=${BROWSER}`);
   const cookies = [session, ...flows].join('; ');
   const post = async (path: string, body: object, sent = cookies) =>
     request(t.url)

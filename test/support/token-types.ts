@@ -24,6 +24,7 @@ export const BUILT_IN: { [Type in BuiltIn]: Example<Type> } = {
   slicer_download: [{ resource: 'archive:5' }, 'archive:5', minutes(5)],
   register: [{ email: 'new@example.com', passwordHash: '$argon2id$…' }, undefined, hours(24)],
   email_change: [{ username: ADA, account: '7', from: ADA, to: 'new@example.com' }, undefined, hours(1)],
+  magic_link: [{ username: ADA, account: '7', codeHash: 'c'.repeat(64) }, undefined, minutes(10)],
   totp_setup: [{ username: ADA, challengeId: 'a session', sealedSecret: 'sealed' }, 'a session', minutes(10)],
   passkey_register: [{ username: ADA, challengeId: 'a session', userHandle: 'h' }, 'a session', minutes(5)],
   passkey_assert: [{ purpose: 'login', challengeId: 'a browser' }, 'a browser', minutes(5)],

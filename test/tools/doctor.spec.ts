@@ -161,7 +161,8 @@ describe('latchkey doctor', () => {
     const rowsOf = async (of: Planted) =>
       (await examined(of)).checklist.filter(({ source }) => source.startsWith('A6.'));
     const required =
-      'A6.1.1 A6.2.1 A6.2.2 A6.2.3 A6.2.4 A6.2.12 A6.3.1 A6.3.4 A6.3.6 A6.3.7 A6.3.8 A6.4.1 A6.4.2 A6.4.3';
+      'A6.1.1 A6.1.3 A6.2.1 A6.2.2 A6.2.3 A6.2.4 A6.2.5 A6.2.8 A6.2.9 A6.2.10 A6.2.11 A6.2.12 ' +
+      'A6.3.1 A6.3.4 A6.3.6 A6.3.7 A6.3.8 A6.4.1 A6.4.2 A6.4.3 A6.4.4';
     const sources = (await rowsOf(planted())).map(({ source }) => source);
     expect(sources).toEqual(expect.arrayContaining([...required.split(' '), 'A6.5.5', 'A6.6.3']));
     expect((await rowsOf(planted())).filter(({ status }) => status !== 'PASS')).toEqual([]);

@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { latchkeyProcess } from '../support/command.js';
 import { until } from '../support/heard.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
@@ -20,14 +20,23 @@ afterEach(async () => {
   for (const step of undo.splice(0).toReversed()) await step();
 });
 
-/** An application as the Nest CLI makes it, which finds our sources under the package's name. */
+const TSC = resolve('node_modules/typescript/bin/tsc');
+const declarations = join(folder, 'declarations');
+/** Of our sources, once: with those themselves each application would check them all. */
+beforeAll(async () => {
+  const only = ['--declaration', '--emitDeclarationOnly', '--noCheck', '--incremental', 'false'];
+  await call(process.execPath, [TSC, '-p', 'tsconfig.build.json', ...only, '--outDir', declarations]);
+  symlinkSync(resolve('node_modules'), join(folder, 'node_modules'));
+}, 120_000);
+
+/** An application as the Nest CLI makes it, which finds our declarations under the package's name. */
 async function newApplication(type: 'esm' | 'cjs', name: string = type): Promise<string> {
   const schematics = resolve('node_modules/.bin/schematics');
   const options = [`--name=${name}`, `--type=${type}`, '--no-dry-run'];
   await call(process.execPath, [schematics, '@nestjs/schematics:application', ...options], { cwd: folder });
   const application = join(folder, name);
   symlinkSync(resolve('node_modules'), join(application, 'node_modules'));
-  const paths = { 'nestjs-latchkey': [resolve('src/index.ts')] };
+  const paths = { 'nestjs-latchkey': [join(declarations, 'index.d.ts')] };
   const compilerOptions = { paths, types: ['node'], noEmit: true, rootDir: '/', incremental: false };
   const tsconfig = { extends: './tsconfig.json', compilerOptions, include: ['src/**/*.ts'], exclude: ['**/*.spec.ts'] };
   writeFileSync(join(application, 'tsconfig.check.json'), JSON.stringify(tsconfig));
@@ -36,7 +45,7 @@ async function newApplication(type: 'esm' | 'cjs', name: string = type): Promise
 
 const read = (application: string, path: string) => readFileSync(join(application, path), 'utf8');
 const typecheck = (application: string) =>
-  call(process.execPath, [resolve('node_modules/typescript/bin/tsc'), '-p', join(application, 'tsconfig.check.json')]);
+  call(process.execPath, [TSC, '-p', join(application, 'tsconfig.check.json')]);
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');

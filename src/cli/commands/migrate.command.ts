@@ -85,10 +85,13 @@ async function revert(values: Values, { userId, tables }: AuthSchemaOptions, tab
     await dataSource.transaction(async ({ queryRunner }) => {
       await queryRunner!.query("SET LOCAL lock_timeout = '60s'");
       await queryRunner!.query(LOCK_IN_TRANSACTION);
-      const { users, sessions, jwtSessions, revokedTokens, passkeys, apiKeys } = { ...new TableSettings(), ...tables };
+      const { users, sessions, jwtSessions, revokedTokens, passkeys, apiKeys, identities } = {
+        ...new TableSettings(),
+        ...tables,
+      };
       // Without what was revoked, tokens that have not expired would be valid again.
-      // And nobody can register a lost passkey again without another way in.
-      const kept = [sessions, jwtSessions, revokedTokens, passkeys, apiKeys];
+      // And nobody can register a lost passkey again, or link an identity, without another way in.
+      const kept = [sessions, jwtSessions, revokedTokens, passkeys, apiKeys, identities];
       for (const name of withUsers ? [users, ...kept] : kept) await refuseRows(queryRunner!, name);
       for (const migration of reverted) {
         await migration.down(queryRunner!);

@@ -1,5 +1,6 @@
 import { PostgresBackupCodeStore } from '../../engines/postgres/postgres-backup-code.store.js';
 import { PostgresEmailFactorStore } from '../../engines/postgres/postgres-email-factor.store.js';
+import { PostgresIdentityStore } from '../../engines/postgres/postgres-identity.store.js';
 import { PostgresPasskeyStore } from '../../engines/postgres/postgres-passkey.store.js';
 import { PostgresTotpStore } from '../../engines/postgres/postgres-totp.store.js';
 import { EphemeralTokenService } from '../../ephemeral-token/ephemeral-token.service.js';
@@ -28,10 +29,17 @@ const STORES = {
 export const resetFactors: Command = {
   name: 'users reset-factors',
   summary: 'Removes all second factors and passkeys of an account, and ends its sessions and tokens',
-  options: { ...USER_OPTION, ...DATABASE_OPTIONS, ...USER_ID_OPTION, ...CONFIG_OPTION },
+  options: {
+    ...USER_OPTION,
+    identities: { type: 'boolean', help: 'Unlinks the accounts at providers by which it is logged in to as well' },
+    ...DATABASE_OPTIONS,
+    ...USER_ID_OPTION,
+    ...CONFIG_OPTION,
+  },
   notes: `
 For an owner who has lost them, or whom a thief has locked out. Make sure that it is the owner who asks: from then on the password
-alone opens the account. Where a thief may know it, run users set-password as well, also for an account that has none.`,
+alone opens the account, and the accounts at providers that are linked. A thief may have linked one: --identities unlinks
+them all. Where a thief may know the password, run users set-password as well, also for an account that has none.`,
   run(values) {
     const named = required(values, 'user');
     return withAuth(values, async (auth) => {
@@ -44,6 +52,9 @@ alone opens the account. Where a thief may know it, run users set-password as we
         const methods: string[] = [];
         for (const [method, Store] of Object.entries(STORES)) {
           if (await new Store(statements, names).removeSince(id, 0)) methods.push(method);
+        }
+        if (values.flag('identities')) {
+          methods.push(...(await new PostgresIdentityStore(statements, names).removeSince(id, 0)));
         }
         // Those of the application's own, which --config names.
         return [...methods, ...(await auth.get(EnrolledFactors).removeSince(user, 0))];

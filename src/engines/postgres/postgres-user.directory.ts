@@ -17,7 +17,13 @@ import { PasswordHasher } from '../../user/password-hasher.js';
 import { NewPasswords } from '../../user/new-passwords.js';
 import type { PasswordContext } from '../../user/password-policy.js';
 import { checkedRoles } from '../../user/roles.js';
-import { UserDirectory, type AuthUser, type EmailChange, type NewAccount } from '../../user/user.directory.js';
+import {
+  UserDirectory,
+  type AuthUser,
+  type EmailChange,
+  type NewAccount,
+  type VerifiedEmail,
+} from '../../user/user.directory.js';
 import { importedUserId } from '../../user/imported-user-id.js';
 import { userStatements, type UserRow } from './postgres-user.statements.js';
 import { userOfColumns, type UserFields } from './user-columns.js';
@@ -190,18 +196,26 @@ export class PostgresUserDirectory extends UserDirectory {
    * An address that is taken is `INVALID_INPUT` too. A public sign-up form should answer both cases the same, so that
    * it does not reveal which addresses are registered.
    *
+   * `emailVerifiedAt` (epoch ms) is for an address that you know to be the owner's. Default `null`: the first proof of
+   * the mailbox, as by a reset, takes the account over, see "Whose account it is".
+   *
    * @throws {AuthError} `INVALID_INPUT` if the address is not exactly one mailbox or is taken.
    * @throws {AuthError} `WEAK_PASSWORD` if the `PasswordPolicy` refuses the password.
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
    */
-  async create(email: string, password: string): Promise<AuthUser> {
+  async create(
+    email: string,
+    password: string,
+    { emailVerifiedAt = null }: { emailVerifiedAt?: number | null } = {},
+  ): Promise<AuthUser> {
     const login = checkedEmail(email);
     if (login === null) throw invalid('email', ONE_MAILBOX);
     if (spellingsOf(login).length > 1 && (await this.rowByLogin(login))) throw invalid('email', TAKEN);
     const hash = await this.hashOf(password, { email: login });
+    const verifiedAt = emailVerifiedAt === null ? null : toEpochSeconds(emailVerifiedAt);
     try {
-      const { rows } = await this.statements.run<UserRow>(this.sql.insert, [login, hash, this.now()]);
+      const { rows } = await this.statements.run<UserRow>(this.sql.insert, [login, hash, this.now(), verifiedAt]);
       return toUser(rows[0] ?? null)!;
     } catch (error) {
       if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
@@ -289,6 +303,17 @@ export class PostgresUserDirectory extends UserDirectory {
       if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
       return 'taken';
     }
+  }
+
+  /**
+   * Records that the owner has proved the mailbox, unless somebody has before.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
+   */
+  override async verifyEmail(id: string, { email, verifiedAt }: VerifiedEmail): Promise<boolean> {
+    if (!UUID.test(id)) return false;
+    const values = [id, email, toEpochSeconds(verifiedAt)];
+    return this.changing(id, async () => (await this.statements.run(this.sql.verifyEmail, values)).rowCount > 0);
   }
 
   /**

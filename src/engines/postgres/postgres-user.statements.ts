@@ -18,8 +18,8 @@ export function userStatements(names: SchemaNames, fields: UserFields) {
     },
     insert: {
       name: 'latchkey_user_insert',
-      text: `INSERT INTO ${users} AS u (email, password_hash, created_at, updated_at)
-    VALUES ($1, $2, ${instant('$3')}, ${instant('$3')}) RETURNING ${columns}`,
+      text: `INSERT INTO ${users} AS u (email, password_hash, email_verified_at, created_at, updated_at)
+    VALUES ($1, $2, ${instant('$4')}, ${instant('$3')}, ${instant('$3')}) RETURNING ${columns}`,
     },
     /** As `insert`; no row if the address is taken, without an error that would end the transaction around it. */
     register: {
@@ -32,6 +32,12 @@ export function userStatements(names: SchemaNames, fields: UserFields) {
       name: 'latchkey_user_set_email',
       text: `UPDATE ${users} SET email = $3, email_verified_at = ${instant('$4')}, updated_at = ${instant('$5')}
     WHERE id = $1 AND email::text = $2::text AND disabled_at IS NULL`,
+    },
+    /** Only the address that was proved, and only once. */
+    verifyEmail: {
+      name: 'latchkey_user_verify_email',
+      text: `UPDATE ${users} SET email_verified_at = ${instant('$3')}, updated_at = ${instant('$3')}
+    WHERE id = $1 AND email::text = $2::text AND email_verified_at IS NULL AND disabled_at IS NULL`,
     },
     setRoles: {
       name: 'latchkey_user_set_roles',

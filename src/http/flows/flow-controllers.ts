@@ -4,10 +4,13 @@ import { AccountDeletionController } from './account-deletion.controller.js';
 import { ApiKeyController } from './api-key.controller.js';
 import { EmailChangeController } from './email-change.controller.js';
 import { EmailCodeController } from './email-code.controller.js';
+import { MagicLinkController } from './magic-link.controller.js';
+import { OidcController } from './oidc.controller.js';
 import { PasswordChangeController } from './password-change.controller.js';
 import { PasskeyController } from './passkey.controller.js';
 import { RegistrationController } from './registration.controller.js';
 import { StepUpController } from './step-up.controller.js';
+import { StepUpOidcController } from './step-up-oidc.controller.js';
 import { StepUpPasskeyController } from './step-up-passkey.controller.js';
 import { PasswordResetController } from './password-reset.controller.js';
 import { TrustedBrowserController } from './trusted-browser.controller.js';
@@ -23,12 +26,15 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type | readonly Type[]>>> =
   stepUp: StepUpController,
   twoFactor: [TwoFactorController, EmailCodeController, TrustedBrowserController],
   passkeys: PasskeyController,
+  oidc: OidcController,
   apiKeys: ApiKeyController,
+  magicLink: MagicLinkController,
 };
 
 /** The routes that need several flows. */
 const JOINT_CONTROLLERS: readonly { readonly flows: readonly FlowName[]; readonly controller: Type }[] = [
   { flows: ['stepUp', 'passkeys'], controller: StepUpPasskeyController },
+  { flows: ['stepUp', 'oidc'], controller: StepUpOidcController },
 ];
 
 /** The names of the handlers of all flows, each of which has an entry in the OpenAPI document. */
@@ -43,8 +49,11 @@ export type FlowHandler =
   | keyof EmailCodeController
   | keyof TrustedBrowserController
   | keyof PasskeyController
+  | keyof OidcController
+  | keyof StepUpOidcController
   | keyof StepUpPasskeyController
-  | keyof ApiKeyController;
+  | keyof ApiKeyController
+  | keyof MagicLinkController;
 
 /** The classes that have the routes of these flows. */
 function flowControllersOf(flows: readonly FlowName[]): Type[] {

@@ -8,7 +8,7 @@ import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
 import { ClientIp } from '../client-ip.js';
 import { CookieWriter } from '../cookie-writer.js';
-import { emailField, newPasswordField, passwordField, tokenField } from '../fields.js';
+import { emailField, mailedProof, newPasswordField, passwordField } from '../fields.js';
 import { FlowCookie } from '../flow-cookie.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
@@ -22,22 +22,11 @@ export const RegistrationBody = z.strictObject({
 
 export const RegistrationResendBody = z.strictObject({ email: emailField });
 
-const ONE_OF_BOTH = 'must be sent, or else the code, not both';
-const CODE = 'must be the code from the mail';
-
-export const RegistrationConfirmationBody = z
-  .strictObject({
-    token: tokenField.optional(),
-    code: z
-      .string(CODE)
-      .max(40, CODE)
-      .optional()
-      .describe('The code from the mail in any spelling, in place of the token: only in the browser that asked.'),
-    password: passwordField(
-      'The password of the account: in another browser than the one that asked, or if none has been chosen.',
-    ).optional(),
-  })
-  .refine(({ token, code }) => (token === undefined) !== (code === undefined), { error: ONE_OF_BOTH, path: ['token'] });
+export const RegistrationConfirmationBody = mailedProof({
+  password: passwordField(
+    'The password of the account: in another browser than the one that asked, or if none has been chosen.',
+  ).optional(),
+});
 
 const NO_STORE = ['Cache-Control', 'no-store'] as const;
 const FLOW = 'register';

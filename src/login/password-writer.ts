@@ -1,12 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../common/clock.js';
 import { AuthEvents } from '../events/auth-events.js';
-import { TrustedBrowsers } from '../login/trusted-browsers.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import { SessionStore } from '../session/session.store.js';
 import { isActive } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { TrustedBrowsers } from './trusted-browsers.js';
 
 /**
  * Writes the new password of an account, ends with it what the old one has opened, and tells the owner by mail. Whoever
@@ -29,6 +29,13 @@ export class PasswordWriter {
    * nothing is changed, if its hash is not `replaces` any more or it is disabled.
    */
   async write(userId: string, hash: string, replaces: string): Promise<AuthUser | null> {
+    const user = await this.replace(userId, hash, replaces);
+    if (user) this.notices.tell(user, 'password_changed', {});
+    return user;
+  }
+
+  /** As `write`, for a caller that tells the owner, or has nothing to tell. */
+  async replace(userId: string, hash: string, replaces: string): Promise<AuthUser | null> {
     if (!(await this.users.setPasswordHash(userId, hash, { replaces }))) return null;
     // After that, so that a login with the old password in between ends too.
     await this.revocation.endStateless(userId, { isTold: true });
@@ -37,9 +44,7 @@ export class PasswordWriter {
     // Also where the directory has no cutoffs.
     await this.trusted.forget(userId);
     const user = await this.users.findById(userId);
-    if (!isActive(user)) return null;
-    this.notices.tell(user, 'password_changed', {});
-    return user;
+    return isActive(user) ? user : null;
   }
 
   /** What a storage of its own keeps, which takes no part in the transaction; its sessions are dead by then. */

@@ -1,0 +1,268 @@
+import { Body, Delete, Get, Header, HttpCode, Param, Post, Req, Res, UseGuards } from '@nestjs/common';
+import { z } from 'zod';
+import { AuthError, type AuthErrorCode } from '../../auth.errors.js';
+import { AuthConfig } from '../../config/auth-config.js';
+import { IdentityService } from '../../oidc/identity.service.js';
+import type { OidcAnswer } from '../../oidc/oidc-requests.js';
+import { OidcService, type OidcOwner } from '../../oidc/oidc.service.js';
+import type { Session } from '../../session/session.js';
+import type { AuthUser } from '../../user/user.directory.js';
+import { dueAnswer, iso, loginAnswer, shown, type DoneAnswer, type PendingAnswer } from '../answers.js';
+import { authOf, headerOf, type AuthRequest } from '../auth-request.js';
+import { CrossOrigin, CurrentSession, CurrentUser, OptionalAuth, Public } from '../auth.decorators.js';
+import { parseBody } from '../body.js';
+import { TakesBody, TakesNoBody } from '../body-parse-errors.js';
+import { ClientIp } from '../client-ip.js';
+import { CookieWriter } from '../cookie-writer.js';
+import { FlowCookie } from '../flow-cookie.js';
+import { HttpSessions, type DueSecondFactor } from '../http-sessions.js';
+import { identityAnswer, type ExchangeAnswer, type IdentityAnswer, type ProviderListAnswer } from '../oidc-answers.js';
+import { OriginGuard } from '../origin.guard.js';
+import { OIDC_FLOW as FLOW, OidcRedirects } from '../oidc-redirects.js';
+import { RateLimit } from '../rate-limit.decorator.js';
+import { SessionGuard } from '../session.guard.js';
+
+const RETURN = 'must be a path of this application such as /notes';
+const EXCHANGE = 'must be browser, or base64url of a SHA-256';
+const TOKEN = 'must be the token of the fragment';
+const VERIFIER = 'must be the verifier of the challenge';
+
+const returnToField = z
+  .string(RETURN)
+  .max(2_048, RETURN)
+  .optional()
+  .describe('The path where the browser goes in the end. With `exchange` also an address at a trusted origin.');
+
+export const OidcStartBody = z.strictObject({
+  returnTo: returnToField,
+  remember: z
+    .union([z.boolean(), z.literal('on').transform(() => true)], 'must be true or false')
+    .optional()
+    .describe('Whether the session outlives the browser, if there is something to choose. Default false.'),
+  exchange: z
+    .string(EXCHANGE)
+    .max(64, EXCHANGE)
+    .optional()
+    .describe('For a page that opens the session itself: `browser`, or the S256 challenge of a verifier it keeps.'),
+});
+
+export const OidcReturnBody = z.strictObject({ returnTo: returnToField });
+
+export const OidcExchangeBody = z.strictObject({
+  token: z.string(TOKEN).max(256, TOKEN).describe('The token from the fragment.'),
+  verifier: z
+    .string(VERIFIER)
+    .min(43, VERIFIER)
+    .max(128, VERIFIER)
+    .optional()
+    .describe('The verifier, if the login was begun with its challenge.'),
+  transport: z
+    .enum(['cookie', 'bearer'], 'must be cookie or bearer')
+    .optional()
+    .describe('How the client keeps the session. Default cookie.'),
+});
+
+const NO_STORE = ['Cache-Control', 'no-store'] as const;
+const NO_REFERRER = ['Referrer-Policy', 'no-referrer'] as const;
+/** What a page may be told. Anything else is an error like any other, such as a storage that does not answer. */
+const TOLD: ReadonlySet<AuthErrorCode> = new Set<AuthErrorCode>([
+  'LOGIN_EXPIRED',
+  'PROVIDER_REFUSED',
+  'PROVIDER_FAILED',
+  'ACCOUNT_EXISTS',
+  'NO_ACCOUNT',
+  'EMAIL_NOT_VERIFIED',
+  'IDENTITY_IN_USE',
+  'INVALID_CREDENTIALS',
+  'STEP_UP_REQUIRED',
+  'UNAUTHENTICATED',
+]);
+/** What is passed on of an answer by `form_post`. */
+const PASSED = ['state', 'code', 'iss', 'error'] as const;
+
+/** `flows.oidc`. */
+@UseGuards(OriginGuard, SessionGuard)
+export class OidcController {
+  constructor(
+    private readonly oidc: OidcService,
+    private readonly identities: IdentityService,
+    private readonly http: HttpSessions,
+    private readonly clientIp: ClientIp,
+    private readonly cookie: FlowCookie,
+    private readonly writer: CookieWriter,
+    private readonly redirects: OidcRedirects,
+    private readonly config: AuthConfig,
+  ) {}
+
+  @Public()
+  @Get('oidc')
+  @Header(...NO_STORE)
+  listProviders(): ProviderListAnswer {
+    return this.config.flows.oidc!.providers.map(({ id, label = id }) => ({ id, label }));
+  }
+
+  /** Sends the browser to a provider: 303 for a form, otherwise the address for a script. */
+  @Public()
+  @TakesBody()
+  @RateLimit({ event: 'oidc_start_ip' })
+  @Post('oidc/:provider/start')
+  @HttpCode(200)
+  @Header(...NO_STORE)
+  async startOidc(
+    @Req() request: AuthRequest,
+    @Res() response: object,
+    @Param('provider') provider: string,
+    @Body() body: unknown,
+  ): Promise<void> {
+    const start = parseBody(OidcStartBody, body, 'a login at a provider');
+    this.redirects.leave(
+      request,
+      response,
+      await this.oidc.begin(provider, { ...start, redirectUri: this.redirects.callback(OidcController, provider) }),
+    );
+  }
+
+  /** As `startOidc`, to link an identity with the account of the session. */
+  @TakesBody()
+  @RateLimit({ event: 'oidc_start_ip' })
+  @Post('oidc/:provider/link')
+  @HttpCode(200)
+  @Header(...NO_STORE)
+  async linkOidc(
+    @CurrentUser() user: AuthUser,
+    @CurrentSession() session: Session,
+    @Req() request: AuthRequest,
+    @Res() response: object,
+    @Param('provider') provider: string,
+    @Body() body: unknown,
+  ): Promise<void> {
+    const { returnTo } = parseBody(OidcReturnBody, body, 'a link with a provider');
+    const start = { returnTo, redirectUri: this.redirects.callback(OidcController, provider) };
+    this.redirects.leave(request, response, await this.oidc.beginLink(provider, { user, session }, start));
+  }
+
+  /** Where a provider sends the browser back to. It ends on a page, whatever has come of it. */
+  @OptionalAuth()
+  @Get('oidc/:provider/callback')
+  @Header(...NO_STORE)
+  @Header(...NO_REFERRER)
+  async oidcCallback(
+    @Req() request: AuthRequest,
+    @Res() response: object,
+    @Param('provider') provider: string,
+  ): Promise<void> {
+    try {
+      const parameters = new URLSearchParams((request.url ?? '').split('?').slice(1).join('?'));
+      const browsers = this.cookie.values(FLOW, headerOf(request, 'cookie'));
+      const answer = await this.oidc.finish(provider, parameters, { browsers, ip: this.clientIp.of(request) });
+      this.redirects.redirect(response, await this.complete(request, response, answer));
+    } catch (error) {
+      if (!(error instanceof AuthError) || !TOLD.has(error.code)) throw error;
+      this.redirects.redirect(response, `${this.page()}?error=${error.code}`);
+    }
+  }
+
+  /**
+   * An answer by `form_post` comes from another site, and so without the cookies that it needs: the browser is sent to
+   * the same address by GET, to which it adds them (RFC 6265bis, section 5.2).
+   */
+  @Public()
+  @CrossOrigin()
+  @TakesBody()
+  @Post('oidc/:provider/callback')
+  @HttpCode(303)
+  @Header(...NO_STORE)
+  @Header(...NO_REFERRER)
+  oidcFormCallback(@Res() response: object, @Param('provider') provider: string, @Body() body: unknown): void {
+    const given = Object(body) as Record<string, unknown>;
+    const parameters = PASSED.flatMap((name) => (typeof given[name] === 'string' ? [[name, given[name]]] : []));
+    const url = new URL(this.redirects.callback(OidcController, provider));
+    url.search = new URLSearchParams(parameters as [string, string][]).toString();
+    this.redirects.redirect(response, url.href);
+  }
+
+  /** Opens the session of a login that was handed to a page, and sets the cookie or returns a token. */
+  @Public()
+  @TakesBody()
+  @Post('oidc/exchange')
+  @HttpCode(200)
+  @Header(...NO_STORE)
+  async exchangeOidc(
+    @Req() request: AuthRequest,
+    @Res({ passthrough: true }) response: object,
+    @Body() body: unknown,
+  ): Promise<ExchangeAnswer | PendingAnswer> {
+    const { token, verifier, transport } = parseBody(OidcExchangeBody, body, 'an exchange');
+    const proof = { verifier, browsers: this.cookie.values(FLOW, headerOf(request, 'cookie')) };
+    if (transport === 'bearer') {
+      const login = await this.http.openToken(request, (context) => this.oidc.exchange(token, proof, context));
+      if (login.status !== 'authenticated') return dueAnswer(login);
+      const { status, user, expiresAt } = login;
+      return { status, token: login.token, tokenType: 'Bearer', user: shown(user), expiresAt: iso(expiresAt) };
+    }
+    const login = await this.http.open(request, response, (context) => this.oidc.exchange(token, proof, context));
+    this.writer.add(response, this.cookie.clear(FLOW));
+    return loginAnswer(login);
+  }
+
+  @Get('identities')
+  @Header(...NO_STORE)
+  async listIdentities(@CurrentUser('id') userId: string): Promise<IdentityAnswer[]> {
+    return (await this.identities.list(userId)).map(identityAnswer);
+  }
+
+  /** Unlinks it, and ends the other sessions of the user. */
+  @TakesNoBody()
+  @Delete('identities/:id')
+  @HttpCode(200)
+  @Header(...NO_STORE)
+  async unlinkIdentity(
+    @CurrentUser() user: AuthUser,
+    @CurrentSession() session: Session,
+    @Req() request: AuthRequest,
+    @Param('id') id: string,
+  ): Promise<DoneAnswer> {
+    await this.identities.unlink({ user, session, ip: this.clientIp.of(request) }, id);
+    return { message: 'The identity has been unlinked.' };
+  }
+
+  /** Does what the answer was asked for, and says where the browser goes. */
+  private async complete(request: AuthRequest, response: object, answer: OidcAnswer): Promise<string> {
+    const { intent, exchange } = answer.request;
+    const ip = this.clientIp.of(request);
+    const end = this.endOf(answer);
+    if (exchange !== undefined) return withFragment(end, { exchange: await this.oidc.handOver(answer, { ip }) });
+    if (intent === 'login') {
+      const login = await this.http.open(request, response, (context) => this.oidc.logIn(answer, context));
+      this.writer.add(response, this.cookie.clear(FLOW));
+      return login.status === 'authenticated' ? end : this.pendingPage(login, end);
+    }
+    const auth = authOf(request);
+    const owner: OidcOwner | null = auth && { user: auth.user, session: auth.session, ip };
+    if (intent === 'link') await this.oidc.link(answer, owner);
+    else {
+      // Before `replace` asks for the session, which is refused like any other one.
+      if (!owner) await this.oidc.stepUp(answer, null);
+      await this.http.replace(request, response, (context) => this.oidc.stepUp(answer, owner, context));
+    }
+    this.writer.add(response, this.cookie.clear(FLOW));
+    return end;
+  }
+
+  private endOf({ request: { returnTo = '/', exchange } }: OidcAnswer): string {
+    return this.oidc.isReturn(returnTo, exchange !== undefined) ? returnTo : '/';
+  }
+
+  /** In the fragment, which goes into no log; the token is nothing without the cookie that has been set. */
+  private pendingPage({ status, token, methods }: DueSecondFactor, returnTo: string): string {
+    return withFragment(this.page(), { status, token, methods: methods.join(' '), returnTo });
+  }
+
+  private page(): string {
+    return this.config.flows.oidc!.page ?? this.config.loginPage ?? '/';
+  }
+}
+
+function withFragment(address: string, fields: Readonly<Record<string, string>>): string {
+  return `${address}#${new URLSearchParams(fields).toString()}`;
+}

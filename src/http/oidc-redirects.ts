@@ -1,0 +1,40 @@
+import { Injectable, type Type } from '@nestjs/common';
+import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { AuthConfig } from '../config/auth-config.js';
+import type { StartedOidc } from '../oidc/oidc-requests.js';
+import { headerOf, type AuthRequest } from './auth-request.js';
+import { CookieWriter } from './cookie-writer.js';
+import { FlowCookie } from './flow-cookie.js';
+import { pathOfHandler } from './own-address.js';
+
+/** The flow of the cookie that ties a login at a provider to its browser. */
+export const OIDC_FLOW = 'oidc';
+
+/** The way of a browser to a provider. */
+@Injectable()
+export class OidcRedirects {
+  constructor(
+    private readonly cookie: FlowCookie,
+    private readonly writer: CookieWriter,
+    private readonly modules: ModulesContainer,
+    private readonly adapterHost: HttpAdapterHost,
+    private readonly config: AuthConfig,
+  ) {}
+
+  /** The address of the handler `oidcCallback` of this controller, as it is registered at the provider. */
+  callback(controller: Type, provider: string): string {
+    const path = pathOfHandler(this.modules, controller, 'oidcCallback') ?? '';
+    return new URL(path.replace(':provider', encodeURIComponent(provider)), this.config.baseUrl).href;
+  }
+
+  /** A form is sent there (303), a script gets the address. */
+  leave(request: AuthRequest, response: object, { url, browser }: StartedOidc): void {
+    this.writer.add(response, this.cookie.add(OIDC_FLOW, browser, headerOf(request, 'cookie')));
+    if (headerOf(request, 'accept')?.includes('text/html')) this.redirect(response, url);
+    else this.adapterHost.httpAdapter.reply(response, { url }, 200);
+  }
+
+  redirect(response: object, url: string): void {
+    this.adapterHost.httpAdapter.redirect(response, 303, url);
+  }
+}

@@ -1,0 +1,64 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { asAuthError, AuthError } from '../auth.errors.js';
+import { hasPassword } from '../user/has-password.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+
+/** A way in which users log in beside the password: what a flow offers in place of one. */
+export abstract class WayIn {
+  /** Whether this user can log in by it, also `without` the passkey or identity of this id. */
+  abstract isOpenTo(user: AuthUser, without: string): Promise<boolean>;
+
+  /** The method by which the user of a session proves again who they are, if it is one of this way. Default: none. */
+  async stepUpMethod(_userId: string): Promise<string | null> {
+    return null;
+  }
+
+  /**
+   * Takes from the user what was added at `since` (epoch ms) or later, and tells of it: the owner of the account takes back
+   * what a thief has done. Part of the transaction around it. Default: nothing.
+   */
+  async removeSince(_user: AuthUser, _since: number): Promise<void> {}
+}
+
+/** The token by which the ways in of the flows are injected. */
+export const WAYS_IN = Symbol('nestjs-latchkey.ways-in');
+
+/** All ways in which a user can log in: the password, and those of the flows. */
+@Injectable()
+export class WaysIn {
+  constructor(
+    @Inject(WAYS_IN) private readonly ways: readonly WayIn[],
+    private readonly users: UserDirectory,
+  ) {}
+
+  /**
+   * Before the passkey or identity `without` is removed, with the ways in locked, in the transaction of the removal: of
+   * concurrent removals each sees what the one before has left.
+   *
+   * @throws {AuthError} `LAST_LOGIN_METHOD` if nobody could log in to the account any more.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async demandOther(user: AuthUser, without: string): Promise<void> {
+    if (await hasPassword(this.users, user.id)) return;
+    for (const way of this.ways) if (await answered(way.isOpenTo(user, without))) return;
+    const message = 'Without it nobody could log in to the account: let its user choose a password first.';
+    throw new AuthError('LAST_LOGIN_METHOD', message, {});
+  }
+
+  /**
+   * Takes from the user what was added at `since` (epoch ms) or later, as part of the transaction around it.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async removeSince(user: AuthUser, since: number): Promise<void> {
+    for (const way of this.ways) await answered(way.removeSince(user, since));
+  }
+}
+
+async function answered<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw asAuthError(error, 'A way to log in');
+  }
+}

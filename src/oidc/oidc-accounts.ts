@@ -1,0 +1,165 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { AuthError, type AuthErrorCode } from '../auth.errors.js';
+import { Clock } from '../common/clock.js';
+import { later } from '../common/instant.js';
+import type { FirstFactor } from '../config/ephemeral-token-settings.js';
+import { AuthEvents } from '../events/auth-events.js';
+import { OwnerNotices } from '../mail/owner-notices.js';
+import { AuthTransaction } from '../postgres/auth-transaction.js';
+import { SessionStore } from '../session/session.store.js';
+import { isActive } from '../user/account.js';
+import { normalizeLogin } from '../user/login-name.js';
+import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { IdentityStore } from './identity.store.js';
+import { decideLinking, type LinkingDecision } from './linking.js';
+import type { OidcAnswer } from './oidc-requests.js';
+
+/** An account or an identity may come in between. */
+const TRIES = 3;
+
+/** What was decided is not so any more: everything is rolled back, and decided again. */
+class Overtaken extends Error {}
+
+/** Whose account an identity enters, which it opens, and to which it is linked. */
+@Injectable()
+export class OidcAccounts {
+  constructor(
+    private readonly identities: IdentityStore,
+    private readonly users: UserDirectory,
+    private readonly sessions: SessionStore,
+    private readonly transaction: AuthTransaction,
+    private readonly notices: OwnerNotices,
+    private readonly clock: Clock,
+    private readonly events: AuthEvents,
+  ) {}
+
+  /**
+   * Opens something for the account of the identity, as the table has it. One transaction where the sessions are stored
+   * with the accounts, so that an account never comes without its identity, nor a session after an unlink.
+   */
+  async enter<T>(
+    answer: OidcAnswer,
+    ip: string | null,
+    open: (user: AuthUser, firstFactor: FirstFactor) => Promise<T>,
+  ): Promise<T> {
+    const opening = (user: AuthUser) => open(user, firstFactorOf(answer, user, this.clock.now()));
+    for (let i = 1; ; i++) {
+      const decision = await this.decide(answer, null);
+      const prepare = () => this.prepare(decision, answer, ip);
+      try {
+        if (this.sessions.joinsTransactions) return await this.transaction.run(async () => opening(await prepare()));
+        return await opening(await this.transaction.run(prepare));
+      } catch (error) {
+        if (!(error instanceof Overtaken)) throw error;
+        if (i === TRIES) throw new AuthError('INVALID_CREDENTIALS', 'The account was changed during this login.', {});
+      }
+    }
+  }
+
+  /** Links the identity with this account. */
+  async link(answer: OidcAnswer, user: AuthUser, ip: string | null): Promise<void> {
+    for (let i = 1; ; i++) {
+      const decision = await this.decide(answer, user.id);
+      if (decision.kind === 'already_linked') return;
+      if (decision.kind !== 'link') throw inUse();
+      const outcome = await this.transaction.run(() => this.add(answer, user, ip));
+      if (outcome === 'added') return;
+      if (outcome === 'full' || i === TRIES) throw inUse();
+    }
+  }
+
+  /** @throws {AuthError} `INVALID_CREDENTIALS` if it is disabled or deleted. */
+  async accountOf(userId: string): Promise<AuthUser> {
+    const user = await this.users.findById(userId);
+    if (isActive(user)) return user;
+    throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});
+  }
+
+  private async prepare(decision: LinkingDecision, answer: OidcAnswer, ip: string | null): Promise<AuthUser> {
+    switch (decision.kind) {
+      case 'log_in': {
+        const user = await this.accountOf(decision.userId);
+        if (!(await this.use(answer))) throw new Overtaken();
+        return user;
+      }
+      case 'link': {
+        const user = await this.accountOf(decision.userId);
+        const outcome = await this.add(answer, user, ip);
+        if (outcome === 'full') throw inUse();
+        if (outcome === 'taken') throw new Overtaken();
+        return user;
+      }
+      case 'create':
+        return this.create(answer, ip);
+      default:
+        throw refusalOf(decision);
+    }
+  }
+
+  private async decide({ identity, provider }: OidcAnswer, userId: string | null): Promise<LinkingDecision> {
+    const { issuer, subject, email } = identity;
+    const found = await this.identities.find(issuer, subject);
+    const isUnknown = found === null && userId === null && email !== null;
+    const account = isUnknown ? await this.users.findByLogin(normalizeLogin(email)) : null;
+    const intent = userId === null ? 'login' : 'link';
+    return decideLinking({ intent, userId, ownerId: found?.userId ?? null, identity, account, provider });
+  }
+
+  private async use({ identity }: OidcAnswer): Promise<boolean> {
+    const { issuer, subject, email } = identity;
+    const found = await this.identities.find(issuer, subject);
+    return found !== null && this.identities.use(found.id, { email, now: this.clock.now() });
+  }
+
+  private async create(answer: OidcAnswer, ip: string | null): Promise<AuthUser> {
+    const at = this.clock.now();
+    const email = answer.identity.email!;
+    const user = await this.users.register({ email, passwordHash: NO_PASSWORD, emailVerifiedAt: at });
+    if (!user || (await this.add(answer, user, ip, { isNew: true })) !== 'added') throw new Overtaken();
+    const of = { at, userId: user.id, ip };
+    this.events.emitAfterTransaction({ type: 'account.registered', ...of });
+    this.events.emitAfterTransaction({ type: 'email.verified', ...of });
+    return user;
+  }
+
+  private async add(
+    { identity, provider }: OidcAnswer,
+    user: AuthUser,
+    ip: string | null,
+    { isNew = false }: { isNew?: boolean } = {},
+  ): Promise<'added' | 'taken' | 'full'> {
+    const { issuer, subject, email } = identity;
+    const at = this.clock.now();
+    const of = { id: randomUUID(), userId: user.id, provider: provider.id };
+    const outcome = await this.identities.add({ ...of, issuer, subject, email, linkedAt: at });
+    if (outcome !== 'added') return outcome;
+    if (!isNew) this.notices.tell(user, 'identity_linked', { provider: provider.label ?? provider.id });
+    this.events.emitAfterTransaction({ type: 'identity.linked', at, userId: user.id, provider: provider.id, ip });
+    return outcome;
+  }
+}
+
+/** As old as the provider says; never older than the cutoff, which would end it at once. */
+function firstFactorOf({ identity }: OidcAnswer, user: AuthUser, now: number): FirstFactor {
+  const tokensInvalidatedAfter = user.tokensInvalidatedAfter ?? null;
+  return {
+    authenticatedAt: later(Math.min(identity.authTime ?? now, now), tokensInvalidatedAfter),
+    tokensInvalidatedAfter,
+  };
+}
+
+function refusalOf(decision: LinkingDecision): AuthError {
+  const code: AuthErrorCode = decision.kind === 'refuse' ? decision.code : 'EMAIL_NOT_VERIFIED';
+  switch (code) {
+    case 'ACCOUNT_EXISTS':
+      return new AuthError(code, 'There is an account with this address: its owner logs in, and then links this.', {});
+    case 'EMAIL_NOT_VERIFIED':
+      return new AuthError(code, 'The provider has not verified the address, so no account is opened for it.', {});
+    default:
+      return new AuthError('NO_ACCOUNT', 'Nobody has linked this identity, and it opens no account (signUp).', {});
+  }
+}
+
+const inUse = () =>
+  new AuthError('IDENTITY_IN_USE', 'It is linked with another account, or the account has another one there.', {});
