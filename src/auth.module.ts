@@ -116,6 +116,8 @@ import { LoginLimits } from './login/login-limits.js';
 import { Handshakes } from './http/handshakes.js';
 import { SessionConnections } from './http/session-connections.js';
 import { SessionLiveness } from './http/session-liveness.js';
+import { warnOfPrefix } from './pages/page-place.js';
+import { PAGE_CONTROLLERS, pageControllersAt, pageProviders } from './pages/page-controllers.js';
 import { mountPasskeyEndpoints } from './http/passkey-endpoints.js';
 import { OidcRedirects } from './http/oidc-redirects.js';
 import { OriginGuard } from './http/origin.guard.js';
@@ -259,9 +261,15 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
   configure(): void {
     const { httpAdapter } = this.adapterHost;
     if (this.config.routes) {
-      mountBodyRules(httpAdapter, this.modules, [AuthController, SecondFactorController, ...FLOW_CONTROLLERS]);
+      mountBodyRules(httpAdapter, this.modules, [
+        AuthController,
+        SecondFactorController,
+        ...FLOW_CONTROLLERS,
+        ...PAGE_CONTROLLERS,
+      ]);
     }
     mountCookieParser(httpAdapter);
+    if (this.config.flows.pages?.routes) warnOfPrefix(this.config, this.modules);
     const { page, origins } = this.config.flows.passkeys ?? {};
     if (page !== undefined) mountPasskeyEndpoints(httpAdapter, new URL(page, this.config.baseUrl ?? origins![0]).href);
   }
@@ -480,6 +488,8 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     SessionConnections,
     RateLimitGuard,
   ];
+  const hasFactors = secondFactors.length + flowFactors.length > 0;
+  const pages = { flows: routes ? routedFlowsOf(flows) : [], login: routes?.login ?? true, secondFactors: hasFactors };
   return {
     ...definition,
     global: isGlobal,
@@ -487,13 +497,15 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     controllers: routes
       ? [
           authControllerAt(routes),
-          ...mountedAt(routes.path, secondFactors.length + flowFactors.length > 0 ? [SecondFactorController] : []),
+          ...mountedAt(routes.path, hasFactors ? [SecondFactorController] : []),
           ...flowControllersAt(routes.path, routedFlowsOf(flows)),
+          ...pageControllersAt(routes.path, pages),
         ]
       : [],
     providers: [
       ...(definition.providers ?? []).map(hidden),
       ...services,
+      ...pageProviders(pages),
       { provide: APP_FILTER, useExisting: AuthErrorFilter },
       FieldResolverCheck,
       ...(globalGuard === false ? [] : [GlobalGuards, GlobalGuardsCheck]),
@@ -512,6 +524,7 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   stepUp: [StepUpService],
   apiKeys: [ApiKeyService, ApiKeyAuthenticator, ApiKeyAccess],
   magicLink: [MagicLinkService],
+  pages: [],
   passkeys: [
     // After the configuration has found it.
     { provide: WebAuthn, useFactory: () => WebAuthn.load(), inject: [AuthConfig] },

@@ -14,6 +14,7 @@ export type { LiveKeysAt, NewApiKey } from './api-key/api-key.store.js';
 export type { ApiKey, AuthenticatedApiKey, StoredApiKey } from './api-key/api-key.js';
 
 export { AuditStore } from './audit/audit.store.js';
+export type { AuditedEvent } from './audit/audit.store.js';
 export { AuditLog } from './audit/audit-log.js';
 
 export { OidcService } from './oidc/oidc.service.js';
@@ -205,3 +206,7 @@ export { dueFactors, type DueFactors } from './login/due-factors.js';
 export type { PendingLogin } from './login/pending-logins.js';
 export { EmailCodeService, type EmailCodeOwner } from './two-factor/email-code.service.js';
 export { SecondFactorLoginService, type FactorResponse, type SecondFactorLogin } from './login/second-factor-login.js';
+
+export { GERMAN_PAGE_TEXTS } from './pages/german-page-texts.js';
+export { PageTexts } from './pages/page-texts.js';
+export type { PageLayout } from './config/page-settings.js';

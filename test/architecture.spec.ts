@@ -14,8 +14,8 @@ import * as api from 'nestjs-latchkey';
  */
 const LAYERS: readonly (readonly string[])[] = [
   ['common', 'auth.errors.ts'],
-  // What mails are about: types only, of which the settings speak too.
-  ['mail/mail.ts'],
+  // What mails and pages say: of these the settings speak too.
+  ['mail/mail.ts', 'pages/page-texts.ts'],
   ['config'],
   ['crypto', 'metrics/auth-metrics.ts'],
   ['postgres'],
@@ -47,7 +47,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['engines/redis'],
   ['cleanup'],
   ['http', 'health', 'metrics'],
-  ['openapi'],
+  ['pages', 'openapi'],
   ['auth.module-definition.ts'],
   ['auth.module.ts'],
   ['index.ts', 'engine.ts', 'testing', 'cli'],

@@ -9,7 +9,8 @@ import { checkCookie, cookiePrefix, type CookieSettings } from './cookie-setting
 import { checkDatabase, type DatabaseSettings } from './database-settings.js';
 import { checkEphemeralTokens, type EphemeralTokenRule } from './ephemeral-token-settings.js';
 import type { KeyHandler } from './api-key-settings.js';
-import { checkFlows, type CheckedFlows } from './flow-settings.js';
+import { checkFlows, type CheckedFlows, routedFlowsOf } from './flow-settings.js';
+import { mailPagesBelow } from './page-settings.js';
 import { checkJwt, type JwtSettings } from './jwt-settings.js';
 import { checkLegacySessions, type LegacySessionSettings } from './legacy-session-settings.js';
 import { checkMail, type MailSettings } from './mail-settings.js';
@@ -105,6 +106,7 @@ export class AuthConfig {
     const check = new OptionChecker();
     check.keys('', options, OPTIONS);
     const { url: listenerUrl, ...cache } = checkCache(check, options?.cache);
+    const ownPages = routedFlowsOf(flows).includes('pages') ? mailPagesBelow(routes?.path) : {};
     const checked = {
       secrets: new Hidden(Object.freeze([...checkSecrets(check, options?.secrets)])),
       baseUrl: checkBaseUrl(check, options?.baseUrl),
@@ -124,14 +126,15 @@ export class AuthConfig {
       ephemeralTokens: checkEphemeralTokens(check, options?.ephemeralTokens),
       rateLimits: checkRateLimits(check, options?.rateLimits),
       loginPage: options?.loginPage,
-      mail: checkMail(check, options?.mail, mailer, options?.baseUrl),
+      mail: checkMail(check, options?.mail, mailer, options?.baseUrl, ownPages),
       routes: checkRoutes(check, routes),
       flows: checkFlows(check, flows, options?.flows, {
         hasMailer: mailer !== undefined,
-        pages: Object(options?.mail?.pages),
+        pages: { ...ownPages, ...Object(options?.mail?.pages) },
         lacks,
         hasSignedCookies: options?.session?.scheme === 'signed-cookie',
         baseUrl: options?.baseUrl,
+        hasRoutes: routes !== undefined,
         missing,
         keyHandlers,
       }),

@@ -2,6 +2,7 @@ import { ApiKeySettings, checkApiKeys, type KeyHandler } from './api-key-setting
 import { minutes, type Duration } from '../common/duration.js';
 import type { LinkedMailKind } from '../mail/mail.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
+import { checkPages, PageSettings } from './page-settings.js';
 import { checkOidc, OidcSettings } from './oidc-settings.js';
 import { checkPasskeys, PasskeySettings } from './passkey-settings.js';
 import { checkTwoFactor, TwoFactorSettings } from './two-factor-settings.js';
@@ -45,6 +46,7 @@ const SETTINGS = {
   passkeys: PasskeySettings,
   oidc: OidcSettings,
   apiKeys: ApiKeySettings,
+  pages: PageSettings,
   magicLink: MagicLinkSettings,
 } as const;
 
@@ -87,6 +89,8 @@ export interface FlowNeeds {
   readonly lacks: (operation: string) => boolean;
   readonly hasSignedCookies: boolean;
   readonly baseUrl: string | undefined;
+  /** Whether `routes` is written. */
+  readonly hasRoutes: boolean;
   /** The optional packages that are asked for and not installed. */
   readonly missing: readonly string[];
   /** The handlers that take API keys. */
@@ -125,6 +129,7 @@ const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
   oidc: ['register'],
   // Keys end with everything else of the account.
   apiKeys: ['invalidateTokens'],
+  pages: [],
   magicLink: [],
 };
 
@@ -136,10 +141,11 @@ const CHECKS: Readonly<
   passkeys: checkPasskeys,
   oidc: checkOidc,
   apiKeys: checkApiKeys,
+  pages: checkPages,
 };
 
 /** The flows that ask how the user of a session was authenticated, which a signed cookie does not say. */
-const NEED_ROWS: readonly FlowName[] = ['stepUp', 'twoFactor', 'passkeys', 'oidc'];
+const NEED_ROWS: readonly FlowName[] = ['stepUp', 'twoFactor', 'passkeys', 'oidc', 'pages'];
 
 /** The names among what stands beside the factory; mistakes are those of `checkFlows`. */
 export function flowNamesOf(named: unknown): FlowName[] {

@@ -14,7 +14,7 @@ export class MailSettings {
   /**
    * The pages that the links lead to, such as `{ password_reset: '/reset-password' }`. The link is `baseUrl`, the path
    * and `#` with the token, so that the token reaches no server before the page sends it. The page must only ask for a
-   * click: mail scanners open every link. Default none.
+   * click: mail scanners open every link. Default: with `flows.pages` those pages, else none.
    */
   pages: MailPages = {};
 
@@ -40,6 +40,7 @@ export function checkMail(
   written: Partial<MailSettings> | undefined,
   mailer: unknown,
   baseUrl: string | undefined,
+  ownPages: MailPages = {},
 ): MailSettings | undefined {
   const mail = check.settings('mail', new MailSettings(), written);
   if (mailer === undefined) {
@@ -83,7 +84,7 @@ export function checkMail(
   check.integer('mail.queue', mail.queue, 0, 1_000_000);
   return {
     ...mail,
-    pages: Object.freeze(isRecord(pages) ? { ...pages } : {}),
+    pages: Object.freeze(isRecord(pages) ? { ...ownPages, ...pages } : {}),
     texts: Object.freeze(isRecord(texts) ? { ...texts } : {}),
   };
 }

@@ -1,5 +1,5 @@
 /* oxlint-disable no-console */
-import { Controller, Get, Injectable, Module, type DynamicModule } from '@nestjs/common';
+import { Controller, Get, Injectable, Module, Redirect, type DynamicModule } from '@nestjs/common';
 import { AuthModule, days, Mailer, Public, type Mail } from 'nestjs-latchkey';
 import { AppModule, NotesController } from './app.module.js';
 import { RecipesModule } from './recipes/recipes.module.js';
@@ -16,6 +16,15 @@ export class DemoMailer extends Mailer {
     this.kept.splice(KEPT);
     console.log(`\n--- mail to ${mail.to.address}: ${mail.subject}\n${mail.text}---`);
   }
+}
+
+/** The way in. */
+@Public()
+@Controller()
+export class DemoHomeController {
+  @Redirect('/auth/p/account')
+  @Get()
+  home() {}
 }
 
 /** The mailbox of every account of the demo. */
@@ -43,11 +52,23 @@ const [database] = Reflect.getMetadata('imports', AppModule) as DynamicModule[];
       routes: { path: 'auth' },
       baseUrl: process.env['BASE_URL'] ?? `http://localhost:${process.env['PORT'] ?? 3000}`,
       mailer: DemoMailer,
-      mail: { site: 'Notes', pages: { password_reset: '/reset-password', registration: '/confirm' } },
-      flows: { registration: {}, passwordReset: {}, twoFactor: { emailCode: {}, trustedBrowsers: days(30) } },
+      mail: { site: 'Notes' },
+      flows: {
+        registration: {},
+        passwordReset: {},
+        passwordChange: {},
+        emailChange: {},
+        accountDeletion: {},
+        stepUp: {},
+        twoFactor: { totp: {}, backupCodes: {}, emailCode: {}, trustedBrowsers: days(30) },
+        passkeys: { rpName: 'Notes' },
+        apiKeys: { scopes: ['notes:read', 'notes:write'] },
+        pages: {},
+      },
+      audit: { enabled: true },
     }),
     RecipesModule,
   ],
-  controllers: [NotesController, DemoMailController],
+  controllers: [NotesController, DemoHomeController, DemoMailController],
 })
 export class DemoModule {}

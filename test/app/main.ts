@@ -34,6 +34,7 @@ try {
   }
 
   console.log(`nestjs-latchkey demo: http://localhost:${port}   account: ${ADA.email} / ${ADA.password}`);
+  console.log(`Open it in a browser: sign in, register, add a second factor or a passkey.`);
   console.log(`Its mail is printed here, and kept at http://localhost:${port}/demo/mail`);
   console.log(`\nTry it:\n`);
   for (const line of curlLines(readFileSync(new URL('README.md', project), 'utf8'))) {

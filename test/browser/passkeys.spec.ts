@@ -1,10 +1,10 @@
-import { createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { hours, minutes, type AuthUser } from 'nestjs-latchkey';
 import { VirtualAuthenticator } from 'nestjs-latchkey/testing';
 import type { Browser, CDPSession, Page } from 'playwright-core';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { startBrowser } from '../support/browser.js';
+import { freePort } from '../support/free-port.js';
 import { PasskeyPageController } from '../support/passkey-page.js';
 import { PASSKEYS } from '../support/passkeys.js';
 
@@ -109,10 +109,3 @@ describe.each(PLATFORMS)('passkeys in Chromium, %s', (platform) => {
 });
 
 /** The relying party is configured before the server listens. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

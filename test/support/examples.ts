@@ -45,7 +45,7 @@ import {
 import {
   aalOf, AllowApiKey, type ApiKey, AuthErrorFilter, bcryptPasswords, betterAuthSessions, CleanupService, currentApiKey,
   CurrentApiKey, DefaultPasswordPolicy, dueFactors, EmailCodeService,
-  expressSessions, importedUserId, LoginService, NewPasswords, normalizeLogin, Outbox, PasswordChangeService,
+  expressSessions, GERMAN_PAGE_TEXTS, importedUserId, LoginService, NewPasswords, normalizeLogin, Outbox, PasswordChangeService,
   passportJwt, SecondFactor, StepUpService, TokenError, WithoutExtension, type BcryptLibrary, type LegacyPasswords,
 } from 'nestjs-latchkey/engine';
 import { HealthCheckService } from '@nestjs/terminus';

@@ -297,6 +297,10 @@ function flowRows(config: AuthConfig): Row[] {
     ['E10', 'A6.4.1', 'Mailed registration', spelled(link.ttl), link.ttl > hours(24) && 'at most 24 h'],
     ['E10', 'A6.4.1', 'Mailboxes are proven', 'before there is an account'],
   ];
+  const ofPages: Row[] = [
+    ['F87', 'A3.4.3', 'Pages', 'run only their own files: Content-Security-Policy without anything unsafe'],
+    ['F87', 'A3.4.6', 'Pages in frames', 'nowhere'],
+  ];
   const login = ephemeralTokens.get('magic_link')!;
   const ofLinks: Row[] = [
     ['F76', 'A6.5.5', 'Mailed logins', spelled(login.ttl), login.ttl > minutes(10) && 'at most 10 min'],
@@ -353,6 +357,7 @@ function flowRows(config: AuthConfig): Row[] {
         ] satisfies Row[])
       : []),
     ...(flows.apiKeys ? ofKeys : []),
+    ...(flows.pages ? ofPages : []),
     ...providerRows(config),
     ...(changes.some((flow) => flow !== undefined)
       ? ([

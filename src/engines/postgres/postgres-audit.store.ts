@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import { instant, toEpochSeconds } from '../../postgres/epoch-seconds.js';
+import { epochSeconds, fromEpochSeconds, instant, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { SchemaNames } from '../../schema/schema-names.js';
-import { AuditStore } from '../../audit/audit.store.js';
+import { AuditStore, type AuditedEvent } from '../../audit/audit.store.js';
 import type { AuthEvent } from '../../events/auth-event.js';
 
 const auditStatements = ({ auditEvents }: SchemaNames) =>
@@ -15,6 +15,11 @@ const auditStatements = ({ auditEvents }: SchemaNames) =>
       ${['$1::text[]', '$2::double precision[]', '$3::text[]', '$4::text[]', '$5::text[]', '$6::text[]', '$7::jsonb[]']
         .map((list) => `pg_catalog.unnest(${list})`)
         .join(', ')}) e (type, at, user_id, login, ip, handle, facts)`,
+    },
+    latestOf: {
+      name: 'latchkey_audit_latest_of',
+      text: `SELECT type, ${epochSeconds('at')} AS at, ip FROM ${auditEvents}
+    WHERE user_id = $1 AND type = ANY ($2::text[]) ORDER BY at DESC LIMIT $3`,
     },
     deleteOlderThan: {
       name: 'latchkey_audit_delete_up_to',
@@ -54,6 +59,11 @@ export class PostgresAuditStore extends AuditStore {
       this.sql.insert,
       Array.from({ length: 7 }, (_, column) => rows.map((row) => row[column])),
     );
+  }
+
+  override async latestOf(userId: string, types: readonly AuthEvent['type'][], limit: number): Promise<AuditedEvent[]> {
+    const { rows } = await this.statements.run<AuditedEvent>(this.sql.latestOf, [userId, types, limit]);
+    return rows.map((row) => ({ ...row, at: fromEpochSeconds(row.at) }));
   }
 
   override async deleteOlderThan(instant: number, limit: number): Promise<number> {

@@ -15,6 +15,7 @@ const SETTINGS = {
   twoFactor: { totp: {} },
   passkeys: { rpName: 'Notes' },
   apiKeys: { scopes: { 'notes:admin': ['admin'], 'notes:read': [] } },
+  pages: {},
 };
 const FLOWS = Object.keys(SETTINGS) as (keyof typeof SETTINGS)[];
 

@@ -1,0 +1,55 @@
+import { describe, expect, it } from '@jest/globals';
+import { mistakesOf, withSecrets } from '../../test/support/config-mistakes.js';
+import { AuthConfig } from './auth-config.js';
+
+const routes = { path: '/auth/' };
+const mistakes = (pages: object, options: object = {}, where: object | null = routes) =>
+  mistakesOf(withSecrets(options), where ?? undefined, { flows: { pages } });
+
+describe('flows.pages', () => {
+  it('has every text, and no stylesheet or layout of its own', () => {
+    const texts = { signIn: 'Log in', back: undefined };
+    const { flows } = AuthConfig.from(withSecrets({}) as never, { routes, flows: { pages: { texts } } });
+    const { pages } = flows;
+    expect(pages).toMatchObject({ routes: true, stylesheet: undefined, layout: undefined });
+    expect(pages!.texts).toMatchObject({ lang: 'en', signIn: 'Log in', back: 'Back' });
+    expect(Object.isFrozen(pages!.texts)).toBe(true);
+  });
+
+  it('are where the links of mails lead, unless that is written', () => {
+    class Mailer {}
+    const mail = { pages: { registration: '/welcome' } };
+    const options = withSecrets({ baseUrl: 'https://app.example.com', mail });
+    const config = AuthConfig.from(options as never, {
+      routes,
+      mailer: Mailer,
+      flows: { registration: {}, emailChange: {}, passwordReset: {}, pages: {} },
+    });
+    expect(config.mail!.pages).toEqual({
+      registration: '/welcome',
+      password_reset: '/auth/p/reset',
+      email_change: '/auth/p/confirm-email',
+      email_changed: '/auth/p/revert-email',
+    });
+  });
+
+  it.each<[object, string]>([
+    [{ stylesheet: 'https://cdn.example/brand.css' }, 'flows.pages.stylesheet must be a path of this application'],
+    [{ stylesheet: '//cdn.example/brand.css' }, 'flows.pages.stylesheet must be a path of this application'],
+    [{ layout: '<header>' }, 'flows.pages.layout must be a function'],
+    [{ texts: { signin: 'Log in' } }, 'flows.pages.texts.signin is not an option'],
+    [{ texts: { signIn: ' ' } }, 'flows.pages.texts.signIn must be a text'],
+    [{ texts: { signIn: () => 'x' } }, 'flows.pages.texts.signIn must be a text'],
+    [{ texts: 'German' }, 'flows.pages.texts must be an object'],
+    [{ theme: 'dark' }, 'flows.pages.theme is not an option'],
+  ])('%j is a mistake', (pages, remedy) => {
+    expect(mistakes(pages)).toEqual([expect.stringContaining(remedy)]);
+  });
+
+  it('need routes, and sessions that say how their users were authenticated', () => {
+    expect(mistakes({}, {}, null)).toEqual([expect.stringContaining('flows.pages needs routes')]);
+    expect(mistakes({}, { session: { scheme: 'signed-cookie' } })).toEqual([
+      expect.stringContaining("flows.pages needs session: { scheme: 'database' }"),
+    ]);
+  });
+});

@@ -1,0 +1,36 @@
+import { markup, type Html } from './html.js';
+import type { PageTexts } from './page-texts.js';
+
+const NAMES = {
+  totp: 'methodTotp',
+  'backup-code': 'methodBackupCode',
+  'email-code': 'methodEmailCode',
+  passkey: 'methodPasskey',
+  password: 'methodPassword',
+} as const satisfies Record<string, keyof PageTexts>;
+
+/** What a person calls this way to prove who they are. */
+export function methodName(method: string, texts: Readonly<PageTexts>): string {
+  return Object.hasOwn(NAMES, method)
+    ? texts[NAMES[method as keyof typeof NAMES]]
+    : texts.methodOther.replaceAll('{method}', method);
+}
+
+/** What the script does where a method is a passkey, and what it leads to. */
+export function passkeyForm(
+  ceremony: 'second' | 'step',
+  { next, token, texts }: { next: string; token?: string; texts: Readonly<PageTexts> },
+): Html {
+  return markup`<form
+      method="post"
+      data-passkey="${ceremony}"
+      data-next="${next}"
+      ${token !== undefined && markup` data-token="${token}"`}
+      data-failed="${texts.passkeyFailed}"
+      data-needs-passkeys
+      hidden
+    >
+      <button type="submit" class="lk-wide-button">${texts.usePasskey}</button>
+    </form>
+    <p class="lk-quiet" data-without-passkeys>${texts.passkeyNoScript}</p>`;
+}

@@ -1,0 +1,119 @@
+import { markup, type Html, type HtmlValue } from './html.js';
+import type { Problem } from './page-problem.js';
+
+/** What a form has sent, as it came: nothing of it has been checked. */
+export type Form = Readonly<Record<string, unknown>>;
+
+export function formOf(body: unknown): Form {
+  return typeof body === 'object' && body !== null && !Array.isArray(body) ? { ...body } : {};
+}
+
+/** A text that is there, or `undefined` for a field that was left empty: a form always sends all of them. */
+export function filled(value: unknown): unknown {
+  return value === '' ? undefined : value;
+}
+
+/** A field is shown again with what was typed, unless that is a secret. */
+export function typed(form: Form, name: string): string {
+  const value = form[name];
+  return typeof value === 'string' ? value.slice(0, 1_024) : '';
+}
+
+/** Spaces and line ends come along with a code that is copied. */
+export const trimmed = (code: unknown): unknown => (typeof code === 'string' ? code.trim() : code);
+
+export const isTicked = (value: unknown): boolean => value === 'on';
+
+interface Field {
+  readonly name: string;
+  /** Default: the name. Needed where a page has several forms with a field of it. */
+  readonly id?: string;
+  readonly label: string;
+  readonly type?: 'text' | 'email' | 'password' | 'number';
+  readonly autocomplete: string;
+  readonly value?: string;
+  readonly hint?: string | undefined;
+  readonly isRequired?: boolean;
+  readonly isCode?: boolean;
+  /** Filled in by the script from behind the `#` of the mailed link. */
+  readonly fromFragment?: boolean;
+  /** Where the browser suggests passkeys, and where they lead on. */
+  readonly passkeysTo?: string | undefined;
+  readonly maxLength?: number;
+}
+
+/** A labelled field; what is wrong with it is read out with it. */
+export function field(of: Field, problem?: Problem): Html {
+  const { name, label, type = 'text', autocomplete, value, hint, isRequired = true, isCode, fromFragment } = of;
+  const wrong = problem && Object.hasOwn(problem.fields, name) ? problem.fields[name] : undefined;
+  const id = `lk-${of.id ?? name}`;
+  const described = [hint && `${id}-hint`, wrong && `${id}-error`].filter(Boolean).join(' ');
+  return markup`<div class="lk-field">
+    <label for="${id}">${label}</label>
+    <input
+      id="${id}"
+      name="${name}"
+      type="${type}"
+      autocomplete="${autocomplete}"
+      ${value !== undefined && markup` value="${value}"`}${isRequired && markup` required`}${
+        (isCode || type === 'email') && markup` autocapitalize="none" spellcheck="false"`
+      }${isCode && markup` class="lk-code"`}${described !== '' && markup` aria-describedby="${described}"`}${
+        wrong !== undefined && markup` aria-invalid="true" autofocus`
+      }${fromFragment && markup` data-from-fragment`}${
+        of.passkeysTo !== undefined && markup` data-passkey-suggestions data-next="${of.passkeysTo}"`
+      }${of.maxLength !== undefined && markup` maxlength="${of.maxLength}"`}
+    />
+    ${hint !== undefined && markup`<p class="lk-hint" id="${id}-hint">${hint}</p>`}
+    ${wrong !== undefined && markup`<p class="lk-error" id="${id}-error">${wrong}</p>`}
+  </div>`;
+}
+
+export function checkbox(
+  name: string,
+  label: string,
+  { value = 'on', isChecked = false, type = 'checkbox' } = {},
+): Html {
+  const id = `lk-${name}-${value}`;
+  return markup`<div class="lk-check">
+    <input type="${type}" id="${id}" name="${name}" value="${value}" ${isChecked && markup` checked`} /><label for="${id}"
+      >${label}</label
+    >
+  </div>`;
+}
+
+/** A choice of one. */
+export function choice(name: string, legend: string, choices: readonly (readonly [string, string])[]): Html {
+  return markup`<fieldset>
+    <legend class="lk-legend">${legend}</legend>
+    ${choices.map(([value, label], i) => checkbox(name, label, { value, isChecked: i === 0, type: 'radio' }))}
+  </fieldset>`;
+}
+
+export const hidden = (name: string, value: string): Html =>
+  markup`<input type="hidden" name="${name}" value="${value}" />`;
+
+/** A form that posts to a page beside this one. */
+export function form(action: string, ...content: readonly HtmlValue[]): Html {
+  return markup`<form method="post" action="${action}">${content}</form>`;
+}
+
+export function submit(label: string, kind: 'primary' | 'plain' | 'danger' = 'primary'): Html {
+  return kind === 'primary'
+    ? markup`<button type="submit" class="lk-primary lk-wide-button">${label}</button>`
+    : markup`<button type="submit" ${kind === 'danger' && markup` class="lk-danger"`}>${label}</button>`;
+}
+
+/** What went wrong or well, read out when the page opens. */
+export function notes(problem: Problem | undefined, done?: string): Html {
+  return markup`${problem && markup`<p class="lk-note lk-alert" role="alert">${problem.summary}</p>`}
+    ${done !== undefined && markup`<p class="lk-note" role="status">${done}</p>`}
+    <p class="lk-note" id="lk-status" role="status" hidden></p>`;
+}
+
+export const card = (...content: readonly HtmlValue[]): Html => markup`<section class="lk-card">${content}</section>`;
+
+export const section = (title: string, ...content: readonly HtmlValue[]): Html =>
+  markup`<section class="lk-card">
+    <h2>${title}</h2>
+    ${content}
+  </section>`;

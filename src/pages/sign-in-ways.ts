@@ -1,0 +1,37 @@
+import type { CheckedFlows } from '../config/flow-settings.js';
+import { markup, type Html } from './html.js';
+import type { PageTexts } from './page-texts.js';
+
+/** What a way to sign in is shown from. */
+interface Occasion {
+  readonly flows: CheckedFlows;
+  readonly texts: Readonly<PageTexts>;
+  /** Where it leads on. */
+  readonly next: string;
+}
+
+type Way = (occasion: Occasion) => Html | null;
+
+const byPasskey: Way = ({ flows, texts, next }) =>
+  flows.passkeys?.routes
+    ? markup`<form
+        method="post"
+        action="sign-in"
+        data-passkey="login"
+        data-next="${next}"
+        data-failed="${texts.passkeyFailed}"
+        data-needs-passkeys
+        hidden
+      >
+        <button type="submit" class="lk-wide-button">${texts.signInByPasskey}</button>
+      </form>`
+    : null;
+
+/** Beside the password, in the order in which they stand on the page: a flow that brings one adds it here. */
+const WAYS: readonly Way[] = [byPasskey];
+
+export function otherWays(occasion: Occasion): Html | null {
+  const ways = WAYS.map((way) => way(occasion)).filter((way) => way !== null);
+  if (ways.length === 0) return null;
+  return markup`<div class="lk-ways">${ways}</div>`;
+}

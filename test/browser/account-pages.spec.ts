@@ -1,0 +1,167 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { totpOf, VirtualAuthenticator } from 'nestjs-latchkey/testing';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { startBrowser } from '../support/browser.js';
+import { freePort } from '../support/free-port.js';
+import { newMails } from '../support/flows.js';
+import { PAGES } from '../support/pages.js';
+
+const AXE = readFileSync('node_modules/axe-core/axe.min.js', 'utf8');
+const OPEN = ['sign-in', 'register', 'confirm', 'resend', 'forgot', 'reset', 'confirm-email', 'revert-email'];
+const GUARDED = ['account', 'password', 'email', 'authenticator', 'passkeys', 'api-keys', 'delete-account', 'step-up'];
+const NEW_PASSWORD = 'another horse battery';
+
+describe.each(PLATFORMS)('the pages in Chromium, %s', (platform) => {
+  let browser: Browser;
+  let t: TestApp;
+  let base: string;
+  let context: BrowserContext;
+  let page: Page;
+  /** What the browser has complained of, and whom it has asked besides us. */
+  let complaints: string[];
+
+  beforeAll(async () => {
+    const port = await freePort();
+    const auth = { ...PAGES, baseUrl: `http://localhost:${port}`, cookie: { secure: false } };
+    [browser, t] = await Promise.all([startBrowser(), startTestApp({ platform, port, auth, startAt: Date.now() })]);
+    base = `http://localhost:${port}/auth/p/`;
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await t?.close();
+  });
+  beforeEach(() => {
+    complaints = [];
+  });
+  afterEach(() => context?.close());
+
+  const begin = async (options: Parameters<Browser['newContext']>[0] = {}) => {
+    context = await browser.newContext(options);
+    page = await context.newPage();
+    page.on('console', (message) => {
+      // A refused form is answered 4xx, which Chromium logs.
+      if (message.type() === 'error' && !/status of 4\d\d/.test(message.text())) complaints.push(message.text());
+    });
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('request', (request) => {
+      if (!request.url().startsWith(base.slice(0, -2)) && !request.url().startsWith('data:'))
+        complaints.push(request.url());
+    });
+  };
+  const open = (name: string) => page.goto(base + name);
+  const at = () => page.url().slice(base.length);
+  const fill = (id: string, text: string) => page.fill(`#lk-${id}`, text);
+  const press = (form: string) => page.click(`form[action="${form}"] button[type=submit]`);
+  const signIn = async (email: string, password = PASSWORD) => {
+    await open('sign-in');
+    await fill('email', email);
+    await fill('password', password);
+    await press('sign-in');
+  };
+  const link = async (kind: string) => {
+    const mail = (await newMails(t.app)).find((one) => one.kind === kind)!;
+    return /http:\/\/\S+#\S+/.exec(mail.text)![0];
+  };
+
+  it('F88: without script: signs in, enrols an authenticator, signs in with it, and resets the password', async () => {
+    const { email } = await createUser(t.app);
+    await begin({ javaScriptEnabled: false });
+    await signIn(email);
+    expect(at()).toBe('account');
+    await page.click('a[href="authenticator"]');
+    await press('authenticator');
+    const secret = /Key: ([A-Z2-7]+)/.exec(await page.innerText('.lk-secret'))![1]!;
+    await fill('code', totpOf(secret, t.clock));
+    await press('authenticator-on');
+    expect(await page.locator('.lk-codes li').count()).toBe(4);
+    await open('account');
+    await press('sign-out');
+    t.clock.advance(60_000);
+    await signIn(email);
+    await page.check('input[type=radio][value=totp]');
+    await fill('code', totpOf(secret, t.clock));
+    await press('two-factor');
+    expect(at()).toBe('account');
+    await press('sign-out');
+    await open('forgot');
+    await fill('email', email);
+    await press('forgot');
+    const mailed = await link('password_reset');
+    await page.goto(mailed);
+    await fill('token', mailed);
+    await fill('password', NEW_PASSWORD);
+    await press('reset');
+    expect(await page.innerText('[role=status]:not([hidden])')).toContain('Your password has been changed');
+    expect(complaints).toEqual([]);
+  });
+
+  it('with script: the link’s token goes into the form and out of the address, a passkey is added and signs in', async () => {
+    await begin();
+    const email = `new-${platform}@example.com`;
+    await open('register');
+    await fill('email', email);
+    await fill('password', NEW_PASSWORD);
+    await press('register');
+    await page.goto(await link('registration'));
+    expect(at()).toBe('confirm');
+    expect(await page.isVisible('#lk-code')).toBe(false);
+    await press('confirm');
+    expect(at()).toBe('account');
+    const authenticator = await VirtualAuthenticator.enable(await context.newCDPSession(page));
+    await open('passkeys');
+    await fill('name', '<b>Laptop</b>');
+    await page.click('form[data-passkey=create] button');
+    await page.waitForSelector('.lk-list');
+    expect(await page.innerText('.lk-list')).toContain('<b>Laptop</b>');
+    expect(await authenticator.credentials()).toHaveLength(1);
+    await open('account');
+    await press('sign-out');
+    await page.click('form[data-passkey=login] button');
+    await page.waitForURL(/account$/);
+    expect(await page.innerText('main')).toContain(email);
+    expect(complaints).toEqual([]);
+  });
+
+  // What a page looks like does not depend on the adapter.
+  if (platform === PLATFORMS[0])
+    it('F87: light and dark, on a phone: axe finds nothing, nothing overflows, no report of the policy, nobody else asked', async () => {
+      const { email } = await createUser(t.app);
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await begin({ colorScheme, viewport: { width: 320, height: 640 } });
+        const look = async (name: string) => {
+          await open(name);
+          expect([name, at()]).toEqual([name, name]);
+          const [width, found] = (await page.evaluate(
+            `(async () => { ${AXE}; const { violations } = await axe.run(document);
+            return [document.documentElement.scrollWidth, violations.map(({ id, nodes }) => id + ': ' + nodes[0].html)]; })()`,
+          )) as [number, string[]];
+          expect([name, colorScheme, width, found]).toEqual([name, colorScheme, 320, []]);
+        };
+        for (const name of OPEN) await look(name);
+        await fillWrong();
+        await signIn(email);
+        for (const name of GUARDED) await look(name);
+        await context.close();
+      }
+      expect(complaints).toEqual([]);
+    });
+
+  it('what is wrong has the focus and is read with its field', async () => {
+    await begin();
+    await fillWrong();
+    expect(await page.evaluate('document.activeElement.id')).toBe('lk-password');
+    const described = await page.getAttribute('#lk-password', 'aria-describedby');
+    expect(described).toContain('lk-password-error');
+    expect(complaints).toEqual([]);
+  });
+
+  const fillWrong = async () => {
+    await open('register');
+    await fill('email', 'wrong@example.com');
+    await fill('password', 'short');
+    await press('register');
+    expect(await page.innerText('[role=alert]')).not.toBe('');
+  };
+});
