@@ -31,6 +31,7 @@ import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-passwo
 import { PostgresBackupCodeStore } from './engines/postgres/postgres-backup-code.store.js';
 import { PostgresTotpStore } from './engines/postgres/postgres-totp.store.js';
 import { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
+import { keyHandlersOf } from './http/api-key.decorators.js';
 import { ApiKeyAuthenticator } from './http/api-key-authenticator.js';
 import { FieldResolverCheck } from './http/field-resolver-check.js';
 import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
@@ -289,16 +290,17 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     { provide: Clock, useClass: SystemClock },
     {
       provide: AuthConfig,
-      useFactory: async (options: Hidden<AuthOptions>) =>
+      useFactory: async (options: Hidden<AuthOptions>, modules: ModulesContainer) =>
         AuthConfig.from(options.reveal(), {
           routes,
           mailer,
           flows,
           passwordPolicy,
           missing: await missingPackages(named),
+          keyHandlers: named.includes('apiKeys') ? keyHandlersOf(handlersIn(modules)) : [],
           lacks: (operation) => lacks(users, operation),
         }),
-      inject: [AUTH_OPTIONS],
+      inject: [AUTH_OPTIONS, ModulesContainer],
     },
     {
       provide: PreparedStatements,
@@ -552,6 +554,13 @@ const FLOW_FACTORS: Readonly<Partial<Record<FlowName, readonly FlowFactor[]>>> =
   ],
   passkeys: [{ factor: PasskeyFactor, isOn: ({ passkeys }) => passkeys !== undefined }],
 };
+
+/** The classes that may have handlers: controllers, and resolvers, which are providers. */
+function handlersIn(modules: ModulesContainer): unknown[] {
+  return [...modules.values()].flatMap(({ controllers, providers }) =>
+    [...controllers.values(), ...providers.values()].map(({ metatype }) => metatype),
+  );
+}
 
 /** The ways in which a flow lets users log in. */
 const FLOW_WAYS_IN: Readonly<Partial<Record<FlowName, readonly Type<WayIn>[]>>> = {

@@ -119,7 +119,7 @@ export { PasswordChangeService } from './password/password-change.service.js';
 export type { ChangedPassword, PasswordChangeContext } from './password/password-change.service.js';
 export { MagicLinkService } from './magic-link/magic-link.service.js';
 export type { MagicLinkContext, MagicLinkLogin, StartedMagicLink } from './magic-link/magic-link.service.js';
-export { GrantedAccess, MailboxProofs } from './login/mailbox-proofs.js';
+export { MailboxProofs } from './login/mailbox-proofs.js';
 export type { MailboxProofContext } from './login/mailbox-proofs.js';
 export type { LinkProof } from './login/mailed-links.js';
 export { RegistrationService } from './registration/registration.service.js';

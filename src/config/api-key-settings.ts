@@ -1,6 +1,13 @@
 import { FlowSettings } from './every-flow-settings.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
 
+/** A handler that takes API keys, and the scope that it names. */
+export interface KeyHandler {
+  /** Such as `NotesController.list`. */
+  readonly name: string;
+  readonly scope: string;
+}
+
 /** The scopes that API keys can have, and for each the roles of which its owner needs one; none: everybody may. */
 export type ApiKeyScopes = readonly string[] | Readonly<Record<string, readonly string[]>>;
 
@@ -27,9 +34,18 @@ export function checkApiKeys(
   check: OptionChecker,
   label: string,
   { scopes, maxPerUser }: Readonly<ApiKeySettings>,
+  { keyHandlers }: { readonly keyHandlers: readonly KeyHandler[] },
 ): Pick<ApiKeySettings, 'scopes'> {
   check.integer(`${label}.maxPerUser`, maxPerUser, 1, 1_000);
-  return { scopes: checkedScopes(check, `${label}.scopes`, scopes) };
+  const checked = checkedScopes(check, `${label}.scopes`, scopes);
+  const known = new Set(Array.isArray(checked) ? (checked as readonly string[]) : Object.keys(checked));
+  for (const { name, scope } of keyHandlers) {
+    check.that(
+      known.has(scope),
+      `${name} has @AllowApiKey('${scope}'), which is no scope of ${label}.scopes: no key could ever call it. Add it there, or correct its name.`,
+    );
+  }
+  return { scopes: checked };
 }
 
 function checkedScopes(check: OptionChecker, label: string, scopes: unknown): ApiKeyScopes {

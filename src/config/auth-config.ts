@@ -8,6 +8,7 @@ import { checkCleanup, type CleanupSettings } from './cleanup-settings.js';
 import { checkCookie, cookiePrefix, type CookieSettings } from './cookie-settings.js';
 import { checkDatabase, type DatabaseSettings } from './database-settings.js';
 import { checkEphemeralTokens, type EphemeralTokenRule } from './ephemeral-token-settings.js';
+import type { KeyHandler } from './api-key-settings.js';
 import { checkFlows, type CheckedFlows } from './flow-settings.js';
 import { checkJwt, type JwtSettings } from './jwt-settings.js';
 import { checkLegacySessions, type LegacySessionSettings } from './legacy-session-settings.js';
@@ -52,6 +53,8 @@ export interface Extras {
   readonly passwordPolicy?: unknown;
   /** The optional packages that the flows ask for and that are not installed. */
   readonly missing?: readonly string[];
+  /** The handlers that take API keys. Default: none. */
+  readonly keyHandlers?: readonly KeyHandler[];
   /** Whether the user directory lacks this operation. Default: it has all. */
   readonly lacks?: (operation: string) => boolean;
 }
@@ -97,7 +100,7 @@ export class AuthConfig {
   /** Throws one `INVALID_CONFIG` that lists every mistake, each with its remedy. The options are left untouched. */
   static from(
     options: AuthOptions,
-    { routes, mailer, flows, passwordPolicy, missing = [], lacks = () => false }: Extras = {},
+    { routes, mailer, flows, passwordPolicy, missing = [], keyHandlers = [], lacks = () => false }: Extras = {},
   ): AuthConfig {
     const check = new OptionChecker();
     check.keys('', options, OPTIONS);
@@ -130,6 +133,7 @@ export class AuthConfig {
         hasSignedCookies: options?.session?.scheme === 'signed-cookie',
         baseUrl: options?.baseUrl,
         missing,
+        keyHandlers,
       }),
     };
     check.that(

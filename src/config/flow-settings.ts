@@ -1,4 +1,4 @@
-import { ApiKeySettings, checkApiKeys } from './api-key-settings.js';
+import { ApiKeySettings, checkApiKeys, type KeyHandler } from './api-key-settings.js';
 import { minutes, type Duration } from '../common/duration.js';
 import type { LinkedMailKind } from '../mail/mail.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
@@ -89,6 +89,8 @@ export interface FlowNeeds {
   readonly baseUrl: string | undefined;
   /** The optional packages that are asked for and not installed. */
   readonly missing: readonly string[];
+  /** The handlers that take API keys. */
+  readonly keyHandlers: readonly KeyHandler[];
 }
 
 /** The optional package that a flow is built on: it is asked for when the application starts. */

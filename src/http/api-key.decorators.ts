@@ -1,4 +1,5 @@
 import { createParamDecorator, SetMetadata, type ExecutionContext } from '@nestjs/common';
+import { MetadataScanner } from '@nestjs/core';
 import type { ApiKey, AuthenticatedApiKey } from '../api-key/api-key.js';
 import { apiKeyAuthOf, isHandshake, requestOf } from './auth-request.js';
 import type { ParameterDecoratorOf } from './parameter-decorator.js';
@@ -78,6 +79,19 @@ export function apiKeyScopeOf(context: ExecutionContext): string | null {
   if (isHandshake(context)) return null;
   return (Reflect.getOwnMetadata(SCOPE, context.getHandler()) as string | undefined) ?? null;
 }
+
+/** @internal The handlers that take API keys, of these controllers and resolvers. */
+export function keyHandlersOf(classes: readonly unknown[]): { name: string; scope: string }[] {
+  return [...new Set(classes)].flatMap((type) => {
+    const prototype = typeof type === 'function' ? (type.prototype as Record<string, object> | undefined) : undefined;
+    if (!prototype) return [];
+    return scanner.getAllMethodNames(prototype).flatMap((method) => {
+      const scope = Reflect.getOwnMetadata(SCOPE, prototype[method]!) as string | undefined;
+      return scope === undefined ? [] : [{ name: `${(type as { name: string }).name}.${method}`, scope }];
+    });
+  });
+}
+const scanner = new MetadataScanner();
 
 /** @internal Whether this handler takes API keys. */
 export const takesApiKeys = (handler: object): boolean => Reflect.hasOwnMetadata(SCOPE, handler);

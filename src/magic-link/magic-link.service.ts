@@ -100,7 +100,7 @@ export class MagicLinkService {
   /**
    * Spends the link and logs in, or holds the login if a second factor is due. Of any number of calls at once, in any
    * number of processes, exactly one does. It is one transaction: after a fault the link can be used again; with an
-   * `engine` other than PostgreSQL the session follows the commit.
+   * `engine` other than PostgreSQL the session of an account that is taken over follows the commit.
    *
    * The first proof of a mailbox that nobody has proved before takes the account over: see `MailboxProofs`. Emits
    * `login.succeeded` or `login.failed`.
@@ -166,7 +166,6 @@ export class MagicLinkService {
   }
 
   private async open(token: string, context: LoginContext): Promise<CompletedLogin | PendingLogin> {
-    const { joinsTransactions } = this.sessions;
     const opened = await this.transaction.run(async () => {
       const link = await this.tokens.consume('magic_link', token);
       const user = link && (await this.users.findByLogin(link.username));
@@ -174,7 +173,9 @@ export class MagicLinkService {
       const owner = await this.mailboxes.accept(user, { ip: context.ip ?? null });
       if (!owner) throw invalidLink();
       const own = { owner, isTakenOver: owner !== user };
-      return { ...own, login: joinsTransactions ? await this.logIn(own, context) : null };
+      // A storage of its own does not see what has just ended, before the commit.
+      const isJoined = this.sessions.joinsTransactions || !own.isTakenOver;
+      return { ...own, login: isJoined ? await this.logIn(own, context) : null };
     });
     if (opened.isTakenOver) await this.mailboxes.endOthers(opened.owner.id);
     return opened.login ?? this.logIn(opened, context);

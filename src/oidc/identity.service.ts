@@ -36,8 +36,8 @@ export interface IdentityOwner {
  *
  * @example
  * ```ts
- * const [google] = await identities.list(user.id);
- * await identities.unlink({ user, session: current }, google.id); // LAST_LOGIN_METHOD, if there is no other way in
+ * const [first] = await identities.list(user.id);
+ * if (first) await identities.unlink({ user, session: current }, first.id); // LAST_LOGIN_METHOD, if there is no other way in
  * ```
  */
 @Injectable()

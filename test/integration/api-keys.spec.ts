@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import { Controller, Get, UseFilters } from '@nestjs/common';
 import { GraphQLModule, Query, Resolver } from '@nestjs/graphql';
@@ -21,6 +22,7 @@ import request from 'supertest';
 import { closeAll, createUser, startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
 import { latchkey } from '../support/command.js';
 import { until } from '../support/heard.js';
+import { startRacers, type Racers } from '../support/racers.js';
 
 const SCOPES = { 'notes:read': [], 'users:read': ['admin'] } as const;
 const WANTED = { name: 'Backup', scopes: ['notes:read'], expiresIn: days(1) };
@@ -111,6 +113,42 @@ describe('F79: in three processes with caches', () => {
   });
 });
 
+describe.each([
+  ['with every request', {}],
+  ['from memory', { cache: { enabled: true, ttl: seconds(3_600) } }],
+])('F79: three processes of the operating system that read it %s', (_, auth) => {
+  let t: TestApp;
+  let processes: Racers;
+  beforeAll(async () => {
+    t = await boot();
+    processes = await startRacers(t.db.url, 3, [], auth);
+  }, 60_000);
+  afterAll(async () => {
+    await processes?.stop();
+    await t?.close();
+  });
+
+  it.each<[string, string[][], (users: PostgresUserDirectory, id: string) => Promise<unknown>]>([
+    ['disabled', [], (users, id) => users.disable(id)],
+    ['demoted', [[], [], []], (users, id) => users.setRoles(id, [])],
+    ['deleted', [], (users, id) => users.delete(id)],
+  ])('F79: the key of an owner who was %s is refused by every one of them', async (_, left, change) => {
+    // They have the time of day.
+    t.clock.advance(Math.max(0, Date.now() - t.clock.now()));
+    const users = t.app.get(PostgresUserDirectory);
+    const { id } = await createUser(t.app);
+    await users.setRoles(id, ['admin']);
+    const owner = (await users.findById(id))!;
+    const { key } = await t.app.get(ApiKeyService).create(owner, { ...WANTED, scopes: ['users:read'] });
+    const ask = () => processes.run({ kind: 'api key', times: 1, tokens: [key] });
+    // Twice, so that the second is from memory where there is one.
+    for (let i = 0; i < 2; i++) expect(await ask()).toEqual([1, 2, 3].map(() => ['users:read']));
+    await change(users, id);
+    if ('cache' in auth) await until(async () => isDeepStrictEqual(await ask(), left));
+    expect(await ask()).toEqual(left);
+  });
+});
+
 describe('F80: races', () => {
   let a: TestApp;
   let b: TestApp;
@@ -183,6 +221,36 @@ describe('F80: races', () => {
     const keys = a.app.get(ApiKeyService);
     await Promise.all(Array.from({ length: 50 }, () => keys.authenticate(key)));
     expect(await a.db.query('SELECT * FROM writes')).toEqual([{ id: apiKey.id }]);
+  });
+});
+
+describe('the boot', () => {
+  @Controller('wrong')
+  class WrongController {
+    @AllowApiKey('notes:raed')
+    @Get()
+    list() {
+      return {};
+    }
+  }
+
+  it('refuses a handler whose scope no key can have, in the one list, and names both', async () => {
+    const flows = { apiKeys: { scopes: SCOPES, maxPerUser: 0 } };
+    const booting = startTestApp({ controllers: [NotesController, WrongController], auth: { flows } });
+    await expect(booting).rejects.toMatchObject({
+      code: 'INVALID_CONFIG',
+      facts: {
+        mistakes: [
+          expect.stringMatching(/^flows\.apiKeys\.maxPerUser must be/),
+          "WrongController.list has @AllowApiKey('notes:raed'), which is no scope of flows.apiKeys.scopes: no key could ever call it. Add it there, or correct its name.",
+        ],
+      },
+    });
+  });
+
+  it('minds no handler where there are no keys (negative control)', async () => {
+    const t = await start({ controllers: [WrongController], auth: { flows: {} } });
+    await request(t.url).get('/wrong').expect(401);
   });
 });
 

@@ -85,6 +85,8 @@ declare const jwtSessions: import('nestjs-latchkey/engine').JwtSessionService;
 declare const accountDeletion: import('nestjs-latchkey/engine').AccountDeletionService;
 declare const passkeys: import('nestjs-latchkey/engine').PasskeyService;
 declare const clientId: string, clientSecret: string, teamId: string, keyId: string, privateKey: string;
+declare const identities: import('nestjs-latchkey/engine').IdentityService;
+declare const magicLinks: import('nestjs-latchkey/engine').MagicLinkService;
 declare const oidc: import('nestjs-latchkey/engine').OidcService;
 declare const redirectUri: string, query: URLSearchParams;
 declare const passkeyLogins: import('nestjs-latchkey/engine').PasskeyLoginService;

@@ -8,6 +8,7 @@ import {
   type CompletedLogin,
 } from 'nestjs-latchkey';
 import {
+  ApiKeyService,
   LoginService,
   MagicLinkService,
   PasswordResetService,
@@ -29,7 +30,13 @@ const app = await startAuthProcess(
     rateLimits: { policies: { '2fa_attempt': { limit: 5 } } },
     // The tests' rows are of a clock that stands still, long ago.
     cleanup: { enabled: false },
-    flows: { registration: {}, passwordReset: {}, magicLink: {}, twoFactor: { totp: {}, backupCodes: {} } },
+    flows: {
+      registration: {},
+      passwordReset: {},
+      magicLink: {},
+      twoFactor: { totp: {}, backupCodes: {} },
+      apiKeys: { scopes: { 'users:read': ['admin'] } },
+    },
   },
   25,
 );
@@ -37,6 +44,7 @@ const tokens = app.get(EphemeralTokenService);
 const limits = app.get(RateLimitService);
 const resets = app.get(PasswordResetService);
 const registration = app.get(RegistrationService);
+const apiKeys = app.get(ApiKeyService);
 const magicLinks = app.get(MagicLinkService);
 const logins = app.get(LoginService);
 const factors = app.get<SecondFactor[]>(SECOND_FACTORS);
@@ -71,6 +79,8 @@ const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>>
       registration.confirm({ token: task.tokens![turn % task.tokens!.length]! }, { browsers: [task.binding!] }),
     ),
   'magic link': (task) => loggedInBy(magicLinks.confirm({ token: task.tokens![0]! }, { browsers: [task.binding!] })),
+  /** What it may do now; `null` if it is refused. */
+  'api key': async (task) => (await apiKeys.authenticate(task.tokens![0]!))?.apiKey.scopes ?? null,
   limit: async (task) => (await limits.consume('2fa_attempt', task.subject!)).allowed || null,
   both: async (task, turn) => {
     const targets = [

@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { Session } from 'nestjs-latchkey';
+import type { AuthOptions, Session } from 'nestjs-latchkey';
 
 /** What every process does, `times` at once. */
 export interface Task {
@@ -11,6 +11,7 @@ export interface Task {
     | 'issue'
     | 'register'
     | 'magic link'
+    | 'api key'
     | 'limit'
     | 'both'
     | 'elevate'
@@ -38,12 +39,23 @@ const SCRIPT = fileURLToPath(new URL('./racer.main.ts', import.meta.url));
 const LOADER = new URL('./register.js', import.meta.url).href;
 
 /** Operating-system processes of their own, each with an application and a pool of 25 connections. */
-export async function startRacers(databaseUrl: string, count = 2, redisUrls: readonly string[] = []): Promise<Racers> {
+export async function startRacers(
+  databaseUrl: string,
+  count = 2,
+  redisUrls: readonly string[] = [],
+  auth: Partial<AuthOptions> = {},
+): Promise<Racers> {
   const children = await Promise.all(
     Array.from({ length: count }, async () => {
       const child = fork(SCRIPT, {
         execArgv: ['--import', LOADER],
-        env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: databaseUrl, REDIS_URLS: redisUrls.join(' ') },
+        env: {
+          ...process.env,
+          NODE_OPTIONS: '',
+          DATABASE_URL: databaseUrl,
+          REDIS_URLS: redisUrls.join(' '),
+          AUTH_OPTIONS: JSON.stringify(auth),
+        },
       });
       await message(child);
       return child;
