@@ -42,7 +42,7 @@ describe('a logout token', () => {
     ['of the type JWT', good, { typ: 'JWT' }],
     ['nearly ten minutes old', { ...good, iat: iat - 599, exp: undefined }],
     ['of a clock that is ahead', { ...good, iat: iat + 10 }],
-  ])('is read: %s', (_, claims, header) => {
+  ])('is read: %s', (...[, claims, header]) => {
     expect(read(signed(claims, header))).toMatchObject({ subject: 'ada', jti: 'one' });
   });
 
@@ -68,7 +68,7 @@ describe('a logout token', () => {
     ['of an empty user', { ...good, sub: '' }],
     ['of another type', good, { typ: 'at+jwt' }],
     ['of a type that is none', good, { typ: 7 }],
-  ])('is refused: %s', (_, claims, header) => {
+  ])('is refused: %s', (...[, claims, header]) => {
     expect(read(signed(claims, header))).toBeNull();
   });
 
