@@ -38,7 +38,6 @@ const LAYERS: readonly (readonly string[])[] = [
     'oidc',
     'magic-link',
     'api-key',
-    'magic-link',
   ],
   ['auth.engine.ts'],
   ['schema'],

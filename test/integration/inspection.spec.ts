@@ -86,6 +86,8 @@ beforeAll(async () => {
         apiKeys: { scopes: ['notes:read'] },
         twoFactor: { totp: {}, backupCodes: {}, emailCode: {}, trustedBrowsers: root.days(30) },
         passkeys: { rpName: 'Notes' },
+        magicLink: {},
+        pages: {},
         oidc: {
           providers: [
             { id: 'idp', issuer: 'https://idp.example.com', clientId: 'notes', clientSecret: PROVIDER_SECRET },
@@ -125,6 +127,7 @@ beforeAll(async () => {
     new RedisRateLimitStore(connection, t.clock),
     new RedisSessionStore(connection, t.app.get(root.UserDirectory), statements, new SchemaNames(), t.clock),
     new engine.LocalInvalidationChannel(),
+    new engine.PageTexts(),
   ];
   const module = [...t.app.get(ModulesContainer).values()].find(({ metatype }) => metatype === AuthModule)!;
   providers = [...module.providers.values()]

@@ -3,14 +3,14 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { days } from 'nestjs-latchkey';
 import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import type { Response } from 'supertest';
-import { FLOW_NAMES } from '../../../src/config/flow-settings.js';
-import { PLATFORMS, startTestApp, type TestApp, type TestAppOptions } from '../../support/app.js';
-import { page } from '../../support/docs.js';
-import { MAIL } from '../../support/flows.js';
-import { bodyFieldsOf, emptyDocument, operationsOf, type Document } from '../../support/openapi.js';
-import { PASSKEYS } from '../../support/passkeys.js';
-import { PROVIDER, tokenKinds } from '../../support/token-kinds.js';
-import { KeysController, presenterOf, TOKEN_PLACES, type TokenPlace } from '../../support/token-places.js';
+import { FLOW_NAMES } from '../../src/config/flow-settings.js';
+import { PLATFORMS, startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
+import { page } from '../support/docs.js';
+import { MAIL } from '../support/flows.js';
+import { bodyFieldsOf, emptyDocument, operationsOf, type Document } from '../support/openapi.js';
+import { PASSKEYS } from '../support/passkeys.js';
+import { PROVIDER, tokenKinds } from '../support/token-kinds.js';
+import { KeysController, presenterOf, TOKEN_PLACES, type TokenPlace } from '../support/token-places.js';
 
 /** Those that need more than their name. */
 const SETTINGS: Record<string, object> = {
