@@ -1,15 +1,15 @@
 import { minutes, type AuthModuleExtras, type AuthOptions } from 'nestjs-latchkey';
-import { MemoryMailer } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import type { ProviderDefinition } from '../../src/config/oidc-settings.js';
 import type { TestApp } from './app.js';
+import { MAIL } from './flows.js';
 import { ORIGIN } from './passkeys.js';
 
 /** What an application with logins at these providers is made of. */
 export const oidcAuth = (providers: readonly ProviderDefinition[]) =>
   ({
+    ...MAIL,
     baseUrl: ORIGIN,
-    mailer: MemoryMailer,
     trustedOrigins: ['https://spa.example.com'],
     flows: { oidc: { providers, page: '/login' }, stepUp: {}, twoFactor: { totp: {} } },
     rateLimits: {
