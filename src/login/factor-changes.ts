@@ -16,6 +16,7 @@ import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { EnrolledFactors } from './enrolled-factors.js';
 import { FactorProofs, refusedFactor } from './factor-proofs.js';
 import { OtherSessions, type GoingOn } from './other-sessions.js';
+import { PendingLogins } from './pending-logins.js';
 import type { FactorClaim } from './second-factor.js';
 import type { CookieValue } from './session-scheme.js';
 import { StepUpMethods } from './step-up-methods.js';
@@ -87,6 +88,7 @@ export class FactorChanges {
     private readonly stepUps: StepUpMethods,
     private readonly sessions: OtherSessions,
     private readonly trusted: TrustedBrowsers,
+    private readonly pending: PendingLogins,
     private readonly revocation: TokenRevocationService,
     private readonly transaction: AuthTransaction,
     private readonly tokens: EphemeralTokenService,
@@ -196,6 +198,8 @@ export class FactorChanges {
     const { user } = state;
     await this.trusted.forget(user.id);
     const { factor, how } = change;
+    // A login that was begun by what counts no longer.
+    if (how === 'removed') await this.pending.endAllOf(user);
     const { ip = null } = owner;
     const type = how === 'removed' ? 'factor.removed' : 'factor.added';
     this.events.emitAfterTransaction({ type, at: this.clock.now(), userId: user.id, factor, ip });

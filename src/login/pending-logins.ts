@@ -53,6 +53,18 @@ export class PendingLogins {
   }
 
   /**
+   * Ends every login of this account that is under way: one that is held until another factor is proved, and one that a
+   * provider has begun and a page will complete. For a change after which its first factor counts no longer.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async endAllOf({ email }: Pick<AuthUser, 'email'>): Promise<void> {
+    for (const type of ['pre_auth', 'oidc_exchange'] as const) {
+      await this.tokens.revokeOfType(type, normalizeLogin(email));
+    }
+  }
+
+  /**
    * Holds the login of this user if something is due after these proofs, and its browser is not trusted; otherwise `null`.
    */
   async hold(

@@ -3,11 +3,14 @@ import { AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { OtherSessions } from '../login/other-sessions.js';
+import { PendingLogins } from '../login/pending-logins.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
 import { TrustedBrowsers } from '../login/trusted-browsers.js';
 import { WaysIn } from '../login/ways-in.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
+import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
 import { SessionService } from '../session/session.service.js';
 import { SessionStore } from '../session/session.store.js';
@@ -49,6 +52,9 @@ export class IdentityService {
     private readonly waysIn: WaysIn,
     private readonly stepUps: StepUpMethods,
     private readonly sessions: SessionService,
+    private readonly others: OtherSessions,
+    private readonly pending: PendingLogins,
+    private readonly revocation: TokenRevocationService,
     private readonly store: SessionStore,
     private readonly trusted: TrustedBrowsers,
     private readonly notices: OwnerNotices,
@@ -73,11 +79,12 @@ export class IdentityService {
   }
 
   /**
-   * Takes a provider's account from the user's ways to log in, and ends the user's other stored sessions, which may have
-   * begun by it. Emits `identity.unlinked`, and tells the owner. The last way in stays: of concurrent removals, also of
+   * Takes a provider's account from the user's ways to log in, and ends the user's other stored sessions, and logins that
+   * are under way, which may have begun by it. Emits `identity.unlinked`, and tells the owner. The last way in stays: of concurrent removals, also of
    * passkeys, one is refused.
    *
    * @throws {AuthError} `STEP_UP_REQUIRED` if the session is not fresh, or has proved less than the account can.
+   * @throws {AuthError} `UNAUTHENTICATED` if the session has ended meanwhile.
    * @throws {AuthError} `IDENTITY_NOT_FOUND` if the user has no such identity.
    * @throws {AuthError} `LAST_LOGIN_METHOD` if nobody could log in to the account any more: nothing has changed.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
@@ -86,6 +93,9 @@ export class IdentityService {
     await this.stepUps.demandMost(session);
     const { joinsTransactions } = this.store;
     await this.transaction.run(async () => {
+      // Once more, with the account locked: all of it may have ended since the request was authenticated.
+      await this.revocation.confirmOwner(user);
+      await this.others.requireLive(session);
       await this.identities.lockWaysIn(user.id);
       const own = await this.identities.listByUser(user.id);
       const identity = own.find((one) => one.id === id);
@@ -93,6 +103,7 @@ export class IdentityService {
       await this.waysIn.demandOther(user, id);
       await this.identities.delete(user.id, id);
       if (joinsTransactions) await this.endOthers(session);
+      await this.pending.endAllOf(user);
       await this.trusted.forget(user.id);
       const { provider } = identity;
       this.notices.tell(user, 'identity_unlinked', { provider: this.labels.of(provider) });

@@ -26,11 +26,20 @@ const MAX_AGE = 600;
 /** As in the header of a JWT; older providers leave it out, or say that it is a JWT. */
 const TYPE = /^(?:application\/)?(?:logout\+jwt|jwt)$/i;
 
+/** The key by which a token says that it was signed. */
+export interface SigningKey {
+  readonly kid: string | undefined;
+  readonly alg: string;
+}
+
 /** The name of the key by which it says that it was signed; `null` for what is no JWT. */
-export function keyIdOf(token: string): { readonly kid: string | undefined; readonly alg: string } | null {
-  const header = jwt.decode(token, { complete: true })?.header;
-  if (!header) return null;
-  return { kid: typeof header.kid === 'string' ? header.kid : undefined, alg: header.alg };
+export function keyIdOf(token: string): SigningKey | null {
+  try {
+    const header = jwt.decode(token, { complete: true })?.header;
+    return header ? { kid: typeof header.kid === 'string' ? header.kid : undefined, alg: header.alg } : null;
+  } catch {
+    return null; // a payload that is no JSON
+  }
 }
 
 /**

@@ -5,8 +5,12 @@ import { Clock } from '../common/clock.js';
 import { later } from '../common/instant.js';
 import type { FirstFactor } from '../config/ephemeral-token-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { OtherSessions } from '../login/other-sessions.js';
+import { StepUpMethods } from '../login/step-up-methods.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
+import { TokenRevocationService } from '../revocation/token-revocation.service.js';
+import type { Session } from '../session/session.js';
 import { SessionStore } from '../session/session.store.js';
 import { isActive } from '../user/account.js';
 import { normalizeLogin } from '../user/login-name.js';
@@ -28,6 +32,9 @@ export class OidcAccounts {
     private readonly identities: IdentityStore,
     private readonly users: UserDirectory,
     private readonly sessions: SessionStore,
+    private readonly others: OtherSessions,
+    private readonly stepUps: StepUpMethods,
+    private readonly revocation: TokenRevocationService,
     private readonly transaction: AuthTransaction,
     private readonly notices: OwnerNotices,
     private readonly clock: Clock,
@@ -57,13 +64,21 @@ export class OidcAccounts {
     }
   }
 
-  /** Links the identity with this account. */
-  async link(answer: OidcAnswer, user: AuthUser, ip: string | null): Promise<void> {
+  /**
+   * Links the identity with this account, which is locked, and looked at once more with its session: while the provider
+   * was asked, its owner may have ended everything.
+   */
+  async link(answer: OidcAnswer, user: AuthUser, session: Session, ip: string | null): Promise<void> {
     for (let i = 1; ; i++) {
       const decision = await this.decide(answer, user.id);
       if (decision.kind === 'already_linked') return;
       if (decision.kind !== 'link') throw inUse();
-      const outcome = await this.transaction.run(() => this.add(answer, user, ip));
+      const outcome = await this.transaction.run(async () => {
+        await this.revocation.confirmOwner(user);
+        await this.others.requireLive(session);
+        await this.stepUps.demandMost(session);
+        return this.add(answer, user, ip);
+      });
       if (outcome === 'added') return;
       if (outcome === 'full' || i === TRIES) throw inUse();
     }

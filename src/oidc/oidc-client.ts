@@ -137,9 +137,9 @@ export class OidcClient {
     });
   }
 
-  /** What the provider says of itself (OpenID Connect Discovery 1.0, section 3). */
+  /** What the provider says of itself (OpenID Connect Discovery 1.0, section 3), for which our secret is not needed. */
   async metadata(provider: OidcProvider): Promise<Metadata> {
-    return this.judged(async () => (await this.configurationOf(provider)).serverMetadata());
+    return this.judged(async () => (await this.discover(provider, {}, this.library.None())).serverMetadata());
   }
 
   /** Who has logged in, by the parameters with which the browser came back. */

@@ -6,11 +6,13 @@ import { AuthConfig } from '../config/auth-config.js';
 import { isLoopback, isOAuth2, type OidcProvider } from '../config/oidc-settings.js';
 import { sha256Hex } from '../crypto/hash.js';
 import { JwtSessionService } from '../jwt-session/jwt-session.service.js';
+import { PendingLogins } from '../login/pending-logins.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import { SessionService } from '../session/session.service.js';
+import { UserDirectory } from '../user/user.directory.js';
 import { IdentityStore } from './identity.store.js';
-import { keyIdOf, readLogoutToken, type Logout } from './logout-token.js';
+import { keyIdOf, readLogoutToken, type Logout, type SigningKey } from './logout-token.js';
 import { OidcClient } from './oidc-client.js';
 import { ProviderFault } from './provider-fault.js';
 import { ProviderKeys } from './provider-keys.js';
@@ -37,6 +39,8 @@ export class OidcLogoutService {
   constructor(
     private readonly client: OidcClient,
     private readonly identities: IdentityStore,
+    private readonly users: UserDirectory,
+    private readonly pending: PendingLogins,
     private readonly sessions: SessionService,
     private readonly jwts: JwtSessionService,
     private readonly revocation: TokenRevocationService,
@@ -60,8 +64,12 @@ export class OidcLogoutService {
    */
   async end(provider: string, logoutToken: string): Promise<number> {
     const definition = this.providerOf(provider);
+    const signedBy = keyIdOf(logoutToken);
+    const { algorithms = ['RS256'] } = definition;
+    // Before anything is fetched for it.
+    if (!signedBy || !algorithms.includes(signedBy.alg)) throw refused();
     const issuer = await this.issuerOf(definition);
-    const logout = await this.verified(definition, issuer, logoutToken);
+    const logout = await this.verified(definition, issuer, logoutToken, signedBy);
     if (!logout) throw refused();
     const { subject, jti, staleAt } = logout;
     const { clientId } = definition;
@@ -113,11 +121,13 @@ export class OidcLogoutService {
     return this.answered(definition, async () => (await this.client.metadata(definition)).issuer);
   }
 
-  private async verified(definition: OidcProvider, issuer: string, token: string): Promise<Logout | null> {
+  private async verified(
+    definition: OidcProvider,
+    issuer: string,
+    token: string,
+    signedBy: SigningKey,
+  ): Promise<Logout | null> {
     const { algorithms = ['RS256'], clientId } = definition;
-    const signedBy = keyIdOf(token);
-    // Before anything is fetched for it.
-    if (!signedBy || !algorithms.includes(signedBy.alg)) return null;
     const key = await this.answered(definition, async () => {
       const { jwks_uri: uri } = await this.client.metadata(definition);
       return typeof uri === 'string' ? this.keys.find(uri, signedBy) : null;
@@ -136,6 +146,9 @@ export class OidcLogoutService {
 
   private async endOf(userId: string): Promise<number> {
     let ended = 0;
+    const user = await this.users.findById(userId);
+    // What has begun there and is not completed yet.
+    if (user) await this.pending.endAllOf(user);
     for (const kept of [this.sessions, ...(this.config.jwt.registry ? [this.jwts] : [])]) {
       for (const { handle, amr } of await kept.listForUser(userId)) {
         const isOfProvider = amr.some((method) => method === 'oidc' || method === 'oidc-mfa');

@@ -250,13 +250,14 @@ export class OidcService {
    *
    * @throws {AuthError} `LOGIN_EXPIRED` if the answer was begun for something else, or in another session.
    * @throws {AuthError} `STEP_UP_REQUIRED` if the session is not fresh any more.
+   * @throws {AuthError} `UNAUTHENTICATED` if it has ended meanwhile, with everything else of the account or alone.
    * @throws {AuthError} `IDENTITY_IN_USE` if it is another account's, or the account has another one of this provider.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing is linked.
    */
   async link(answer: OidcAnswer, owner: OidcOwner | null): Promise<void> {
     const { user, session, ip = null } = ownerOf(answer, 'link', owner);
     await this.stepUps.demandMost(session);
-    await this.accounts.link(answer, user, ip);
+    await this.accounts.link(answer, user, session, ip);
   }
 
   /**
@@ -315,8 +316,10 @@ export class OidcService {
 
   /** @internal Whether a browser may be sent there. */
   isReturn(value: string, isExchanged: boolean): boolean {
+    // The fragment is ours: a page reads in it what has come of the login.
+    if (value.includes('#')) return false;
     if (isLocalPath(value)) return true;
-    if (!isExchanged || value.includes('#') || !URL.canParse(value)) return false;
+    if (!isExchanged || !URL.canParse(value)) return false;
     const { origin, href } = new URL(value);
     return href === value && this.config.trustedOrigins.includes(origin);
   }
@@ -337,7 +340,7 @@ export class OidcService {
   }
 }
 
-const RETURN = 'must be a path of this application such as /notes';
+const RETURN = 'must be a path of this application such as /notes, without a fragment';
 
 const proofsOf = ({ identity }: OidcAnswer): string[] => [identity.aal === 2 ? 'oidc-mfa' : 'oidc'];
 

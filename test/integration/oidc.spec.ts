@@ -2,7 +2,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { PostgresUserDirectory } from 'nestjs-latchkey';
-import { OidcService } from 'nestjs-latchkey/engine';
+import { IdentityStore, OidcService } from 'nestjs-latchkey/engine';
+import { signInAs } from 'nestjs-latchkey/testing';
 import { createUser } from '../support/app.js';
 import { callbackOf, OidcBrowser, oidcAuth } from '../support/oidc.js';
 import { eventsHeard, sharedTestApp } from '../support/shared-app.js';
@@ -37,7 +38,10 @@ async function startOAuth2(): Promise<{ url: string; asked: string[]; close: () 
 
 const stub: StubProvider = await startStubProvider();
 const oauth2 = await startOAuth2();
+/** What happens while the provider is being asked. */
+let meanwhile: () => Promise<unknown> = async () => {};
 const profileAt = (path: string) => async (get: (url: string) => Promise<unknown>) => {
+  await meanwhile();
   const { id, email } = (await get(`${oauth2.url}${path}`)) as { id: string; email: string };
   return { subject: id, email, emailVerified: true };
 };
@@ -67,6 +71,7 @@ describe('logins at providers', () => {
   beforeEach(() => {
     sub = `somebody-${++nth}`;
     stub.tamper({});
+    meanwhile = async () => {};
     heard.length = 0;
   });
   const claims = () => ({ sub, email: `${sub}@example.com`, email_verified: true });
@@ -181,6 +186,47 @@ describe('logins at providers', () => {
       const answer = await by.back(authorize(await by.start('moved'), sub));
       expect(answer.get('Location')).toBe('/login?error=PROVIDER_FAILED');
       expect(oauth2.asked).toEqual(['POST /token', 'GET /moved']);
+    });
+
+    it.each([
+      ['everything', (owner: OidcBrowser) => owner.post('logout-all')],
+      ['this session', (_: OidcBrowser, thief: OidcBrowser) => thief.post('logout')],
+    ])('F25, F63: links nothing in a session that ends while the provider is asked: %s', async (_, end) => {
+      const { id } = await createUser(t.app);
+      const [owner, thief] = [
+        new OidcBrowser(t, await signInAs(t.app, id)),
+        new OidcBrowser(t, await signInAs(t.app, id)),
+      ];
+      const url = authorize(await thief.start('plain', {}, 'oidc/plain/link'), sub);
+      meanwhile = async () => expect((await end(owner, thief)).status).toBe(200);
+      expect((await thief.back(url)).get('Location')).toBe('/login?error=UNAUTHENTICATED');
+      expect(await t.app.get(IdentityStore).listByUser(id)).toEqual([]);
+      // A login by it opens an account of its own (negative control: it is known now).
+      meanwhile = async () => {};
+      const alone = new OidcBrowser(t);
+      expect((await alone.back(authorize(await alone.start('plain'), sub))).get('Location')).toBe('/');
+      expect((await alone.get('session')).body.user.id).not.toBe(id);
+    });
+
+    it('F64: a login that an identity has begun ends when it is unlinked', async () => {
+      const { id } = await createUser(t.app);
+      const owner = new OidcBrowser(t, await signInAs(t.app, id));
+      await owner.back(authorize(await owner.start('plain', {}, 'oidc/plain/link'), sub));
+      const thief = new OidcBrowser(t);
+      const handed = async () => {
+        const answer = await thief.back(authorize(await thief.start('plain', { exchange: 'browser' }), sub));
+        return new URLSearchParams(answer.get('Location')!.split('#')[1]).get('exchange')!;
+      };
+      const [kept] = await t.app.get(IdentityStore).listByUser(id);
+      expect((await thief.post('oidc/exchange', { token: await handed() })).status).toBe(200);
+      const token = await handed();
+      expect((await owner.delete(`identities/${kept!.id}`)).status).toBe(200);
+      expect((await thief.post('oidc/exchange', { token })).body.code).toBe('LOGIN_EXPIRED');
+    });
+
+    it('F69: the way back has no fragment of somebody else', async () => {
+      const answer = await new OidcBrowser(t).post('oidc/plain/start', { returnTo: '/app#exchange=EVIL' });
+      expect([answer.status, answer.body.fields]).toEqual([422, { returnTo: expect.stringMatching(/fragment/) }]);
     });
 
     it('F62: an address that an account has enters none', async () => {

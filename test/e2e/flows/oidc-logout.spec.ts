@@ -147,6 +147,20 @@ describe.each(PLATFORMS)('logouts at a provider on %s', (platform) => {
     expect(await isLive(later)).toBe(true);
   });
 
+  it('ends a login that has begun there and is not completed yet', async () => {
+    const subject = await linked(ada);
+    const by = new OidcBrowser(t);
+    const handed = async () => {
+      const url = await by.start('stub', { exchange: 'browser' });
+      const answer = await by.back(stub.authorize(url, { sub: subject }));
+      return new URLSearchParams(answer.get('Location')!.split('#')[1]).get('exchange')!;
+    };
+    expect((await by.post('oidc/exchange', { token: await handed() })).status).toBe(200);
+    const token = await handed();
+    await post(logoutOf(subject)).expect(200);
+    expect((await by.post('oidc/exchange', { token })).body.code).toBe('LOGIN_EXPIRED');
+  });
+
   it('refuses what is no logout token of this provider, and nothing ends', async () => {
     const subject = await linked(ada);
     const begun = await signInAs(t.app, ada.id, { proofs: ['oidc'] });
@@ -158,6 +172,7 @@ describe.each(PLATFORMS)('logouts at a provider on %s', (platform) => {
       logoutOf(subject, { iat: 1_000, exp: 2_000 }),
       `${logoutOf(subject).slice(0, -8)}AAAAAAAA`,
       'x.y.z',
+      ['{"alg":"RS256","typ":"JWT"}', 'no JSON', 'x'].map((part) => Buffer.from(part).toString('base64url')).join('.'),
       '',
     ];
     for (const token of refused) expect((await post(token)).status).toBe(400);
