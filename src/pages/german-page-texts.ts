@@ -79,6 +79,15 @@ export const GERMAN_PAGE_TEXTS: Readonly<PageTexts> = Object.freeze({
   revertEmailHint: 'Ihre alte Adresse gilt wieder, und alle werden abgemeldet.',
   revertEmailDone: 'Ihre alte Adresse gilt wieder. Wir haben Ihnen einen Link für ein neues Passwort geschickt.',
 
+  revertFactor: 'Hinzugefügtes entfernen',
+  revertFactorHint: 'Alle zweiten Faktoren und Passkeys werden entfernt, und alle werden abgemeldet.',
+  revertFactorDone: 'Es ist entfernt. Wir haben Ihnen einen Link für ein neues Passwort geschickt.',
+
+  magicLink: 'Mit einem Link per E-Mail anmelden',
+  magicLinkHint: 'Wir schicken Ihnen einen Link und einen Code. Ein Passwort brauchen Sie nicht.',
+  magicLinkSent:
+    'Wenn es ein Konto mit dieser Adresse gibt, ist eine E-Mail unterwegs. Öffnen Sie den Link in diesem Browser, oder geben Sie den Code ein.',
+
   account: 'Ihr Konto',
   accountOf: 'Angemeldet als',
   security: 'Sicherheit',
@@ -97,6 +106,7 @@ export const GERMAN_PAGE_TEXTS: Readonly<PageTexts> = Object.freeze({
   eventEmail: 'E-Mail-Adresse geändert',
   eventEmailReverted: 'Änderung der E-Mail-Adresse zurückgenommen',
   eventFactorAdded: 'Zweiter Faktor oder Passkey hinzugefügt',
+  eventFactorReverted: 'Zweite Faktoren über den Link in der E-Mail entfernt',
   eventFactorRemoved: 'Zweiter Faktor oder Passkey entfernt',
   eventApiKeyCreated: 'API-Schlüssel erstellt',
   eventApiKeyRevoked: 'API-Schlüssel widerrufen',

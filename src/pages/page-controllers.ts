@@ -8,6 +8,10 @@ import { AssetPages } from './asset.pages.js';
 import { EmailChangeController } from '../http/flows/email-change.controller.js';
 import { PasswordResetController } from '../http/flows/password-reset.controller.js';
 import { RegistrationController } from '../http/flows/registration.controller.js';
+import { FactorRevertController } from '../http/flows/factor-revert.controller.js';
+import { FactorRevertPages } from './factor-revert.pages.js';
+import { MagicLinkController } from '../http/flows/magic-link.controller.js';
+import { MagicLinkPages } from './magic-link.pages.js';
 import { EmailChangePages } from './email-change.pages.js';
 import { PasswordResetPages } from './password-reset.pages.js';
 import { RegistrationPages } from './registration.pages.js';
@@ -34,7 +38,8 @@ import { TwoFactorPages } from './two-factor.pages.js';
 interface PagesOf {
   readonly pages: Type;
   readonly doing: readonly Type[];
-  readonly flow?: FlowName;
+  /** One of them is enough. */
+  readonly flow?: FlowName | readonly FlowName[];
   readonly needs?: 'login' | 'secondFactors';
 }
 
@@ -45,6 +50,8 @@ const PAGES: readonly PagesOf[] = [
   { pages: RegistrationPages, doing: [RegistrationController], flow: 'registration' },
   { pages: PasswordResetPages, doing: [PasswordResetController], flow: 'passwordReset' },
   { pages: EmailChangePages, doing: [EmailChangeController], flow: 'emailChange' },
+  { pages: FactorRevertPages, doing: [FactorRevertController], flow: ['twoFactor', 'passkeys'] },
+  { pages: MagicLinkPages, doing: [MagicLinkController], flow: 'magicLink' },
   { pages: TwoFactorPages, doing: [SecondFactorController], needs: 'secondFactors' },
   { pages: AccountDeletionPages, doing: [AccountDeletionController], flow: 'accountDeletion' },
   { pages: ApiKeyPages, doing: [ApiKeyController], flow: 'apiKeys' },
@@ -64,9 +71,12 @@ export interface PagesFor {
   readonly secondFactors: boolean;
 }
 
+const isAmong = (flow: FlowName | readonly FlowName[], flows: readonly FlowName[]): boolean =>
+  [flow].flat().some((one) => flows.includes(one as FlowName));
+
 const pagesFor = ({ flows, ...there }: PagesFor): PagesOf[] =>
   flows.includes('pages')
-    ? PAGES.filter(({ flow, needs }) => (!flow || flows.includes(flow)) && (!needs || there[needs]))
+    ? PAGES.filter(({ flow, needs }) => (!flow || isAmong(flow, flows)) && (!needs || there[needs]))
     : [];
 
 /** The pages of these flows below `path`. */

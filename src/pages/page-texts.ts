@@ -69,6 +69,15 @@ export class PageTexts {
   revertEmailHint: string = 'Your old address comes back, and everybody is signed out.';
   revertEmailDone: string = 'Your old address is back. We have mailed you a link to choose a new password.';
 
+  revertFactor: string = 'Remove what was added';
+  revertFactorHint: string = 'Every second factor and passkey is removed, and everybody is signed out.';
+  revertFactorDone: string = 'It has been removed. We have mailed you a link to choose a new password.';
+
+  magicLink: string = 'Sign in with a link by e-mail';
+  magicLinkHint: string = 'We mail you a link and a code. You need no password.';
+  magicLinkSent: string =
+    'If there is an account with that address, a mail is on its way. Open its link in this browser, or type its code.';
+
   account: string = 'Your account';
   accountOf: string = 'Signed in as';
   security: string = 'Security';
@@ -87,6 +96,7 @@ export class PageTexts {
   eventEmail: string = 'E-mail address changed';
   eventEmailReverted: string = 'Change of the e-mail address taken back';
   eventFactorAdded: string = 'Second factor or passkey added';
+  eventFactorReverted: string = 'Second factors removed by the link in the mail';
   eventFactorRemoved: string = 'Second factor or passkey removed';
   eventApiKeyCreated: string = 'API key made';
   eventApiKeyRevoked: string = 'API key revoked';

@@ -12,6 +12,7 @@ const SHOWN = {
   'email.changed': 'eventEmail',
   'email.reverted': 'eventEmailReverted',
   'factor.added': 'eventFactorAdded',
+  'factor.reverted': 'eventFactorReverted',
   'factor.removed': 'eventFactorRemoved',
   'api_key.created': 'eventApiKeyCreated',
   'api_key.revoked': 'eventApiKeyRevoked',

@@ -1,5 +1,6 @@
 import type { CheckedFlows } from '../config/flow-settings.js';
 import { markup, type Html } from './html.js';
+import { withNext } from './page-names.js';
 import type { PageTexts } from './page-texts.js';
 
 /** What a way to sign in is shown from. */
@@ -27,8 +28,11 @@ const byPasskey: Way = ({ flows, texts, next }) =>
       </form>`
     : null;
 
+const byMailedLink: Way = ({ flows, texts, next }) =>
+  flows.magicLink?.routes ? markup`<p><a href="${withNext('ask-link', next)}">${texts.magicLink}</a></p>` : null;
+
 /** Beside the password, in the order in which they stand on the page: a flow that brings one adds it here. */
-const WAYS: readonly Way[] = [byPasskey];
+const WAYS: readonly Way[] = [byPasskey, byMailedLink];
 
 export function otherWays(occasion: Occasion): Html | null {
   const ways = WAYS.map((way) => way(occasion)).filter((way) => way !== null);

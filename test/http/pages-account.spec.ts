@@ -6,6 +6,7 @@ import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
 import { newMails } from '../support/flows.js';
 import { PAGES, PlainBrowser } from '../support/pages.js';
 import { sharedTestApp } from '../support/shared-app.js';
+import { enrol } from '../support/two-factor.js';
 
 const NEW_PASSWORD = 'another horse battery';
 
@@ -130,6 +131,25 @@ describe.each(PLATFORMS)('the pages of an account, without script, on %s', (plat
     expect((await browser.open('account')).status).toBe(303);
   });
 
+  it('F88: the link about the first second factor removes it, by the pasted link', async () => {
+    const { cookie } = await enrol(t, ada);
+    browser.cookies.set(...(cookie.split(/=(.*)/s) as [string, string]));
+    expect((await browser.open('account')).status).toBe(200);
+    const undo = linkIn(await mail('first_factor_added'));
+    expect(undo).toMatch(/^https:\/\/app\.example\.com\/auth\/p\/revert-factor#[\w-]{43}$/);
+    expect((await browser.open('revert-factor')).text).toMatch(/Every second factor and passkey is removed/);
+    const wrong = await browser.post('revert-factor', { token: 'wrong' });
+    expect([wrong.status, wrong.text.includes('role="alert"')]).toEqual([400, true]);
+    expect(await browser.post('revert-factor', { token: undo })).toMatchObject({
+      status: 303,
+      to: 'revert-factor?done',
+    });
+    expect((await browser.open('revert-factor?done')).text).toMatch(/role="status">It has been removed/);
+    expect((await browser.open('account')).to).toBe('sign-in?again');
+    expect(linkIn(await mail('password_reset'))).toContain('/auth/p/reset#');
+    expect((await browser.post('revert-factor', { token: undo })).status).toBe(400);
+  });
+
   it('F88: an authenticator app: the picture and the key once, the codes once, and off again', async () => {
     await visit(ada);
     expect((await browser.open('authenticator')).text).toMatch(/<p>Off<\/p>/);
@@ -215,6 +235,7 @@ describe.each(PLATFORMS)('the pages of an account, without script, on %s', (plat
 
   it('F87: every page has the same headers, needs no session that it does not need, and is small', async () => {
     const open = ['sign-in', 'register', 'confirm', 'resend', 'forgot', 'reset', 'confirm-email', 'revert-email'];
+    open.push('revert-factor', 'ask-link', 'link');
     const guarded = [
       'account',
       'password',
