@@ -108,6 +108,8 @@ export const GERMAN_PAGE_TEXTS: Readonly<PageTexts> = Object.freeze({
   eventFactorAdded: 'Zweiter Faktor oder Passkey hinzugefügt',
   eventFactorReverted: 'Zweite Faktoren über den Link in der E-Mail entfernt',
   eventFactorRemoved: 'Zweiter Faktor oder Passkey entfernt',
+  eventIdentityLinked: 'Anmeldung mit einem anderen Dienst verknüpft',
+  eventIdentityUnlinked: 'Anmeldung mit einem anderen Dienst entfernt',
   eventApiKeyCreated: 'API-Schlüssel erstellt',
   eventApiKeyRevoked: 'API-Schlüssel widerrufen',
   eventReuse: 'Eine gestohlene Sitzung wurde womöglich benutzt und ist beendet',
@@ -152,6 +154,15 @@ export const GERMAN_PAGE_TEXTS: Readonly<PageTexts> = Object.freeze({
   created: 'Hinzugefügt {when}',
   removeNamed: '{name} entfernen',
 
+  identities: 'Anmeldung mit anderen Diensten',
+  noIdentities: 'Mit Ihrem Konto ist keiner verknüpft.',
+  addIdentity: 'Weiteren verknüpfen',
+  signInWith: 'Mit {provider} anmelden',
+  linkWith: '{provider} verknüpfen',
+  identityRemoved: 'Er ist nicht mehr verknüpft, und alle anderen Geräte sind abgemeldet.',
+  leaving: 'Einen Moment',
+  goToProvider: 'Weiter zur anderen Seite',
+
   apiKeys: 'API-Schlüssel',
   apiKeyHint: 'Für Programme, die in Ihrem Namen handeln.',
   apiKeyName: 'Name des Schlüssels',
@@ -186,6 +197,15 @@ export const GERMAN_PAGE_TEXTS: Readonly<PageTexts> = Object.freeze({
   errorUnavailable: 'Der Dienst antwortet gerade nicht. Es wurde nichts geändert: versuchen Sie es gleich noch einmal.',
   errorLastMethod: 'Es ist der einzige Weg, sich bei Ihrem Konto anzumelden.',
   errorLimit: 'Mehr kann es davon nicht geben. Entfernen Sie zuerst etwas.',
+  errorLoginExpired: 'Das hat zu lange gedauert. Versuchen Sie es noch einmal.',
+  errorProviderRefused:
+    'Die Anmeldung dort hat nicht geklappt. Versuchen Sie es noch einmal oder auf einem anderen Weg.',
+  errorProviderFailed: 'Der andere Dienst antwortet nicht, wie er soll. Versuchen Sie es später noch einmal.',
+  errorAccountExists:
+    'Sie haben schon ein Konto. Melden Sie sich wie bisher an, und verknüpfen Sie den anderen Dienst dann in Ihrem Konto.',
+  errorNoAccount: 'Zu dieser Anmeldung gibt es noch kein Konto.',
+  errorEmailNotVerified: 'Der andere Dienst hat Ihre E-Mail-Adresse nicht bestätigt.',
+  errorIdentityInUse: 'Das ist schon mit einem Konto verknüpft.',
   errorNotFound: 'Das gibt es nicht mehr.',
   errorForbidden: 'Das dürfen Sie nicht.',
 });

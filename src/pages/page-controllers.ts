@@ -8,6 +8,12 @@ import { AssetPages } from './asset.pages.js';
 import { EmailChangeController } from '../http/flows/email-change.controller.js';
 import { PasswordResetController } from '../http/flows/password-reset.controller.js';
 import { RegistrationController } from '../http/flows/registration.controller.js';
+import { OidcController } from '../http/flows/oidc.controller.js';
+import { OidcEnds } from '../http/oidc-ends.js';
+import { IdentityPages } from './identity.pages.js';
+import { StepUpOidcPages } from './step-up-oidc.pages.js';
+import { PageOidcEnds } from './page-oidc-ends.js';
+import { ProviderDepartures } from './provider-departures.js';
 import { FactorRevertController } from '../http/flows/factor-revert.controller.js';
 import { FactorRevertPages } from './factor-revert.pages.js';
 import { MagicLinkController } from '../http/flows/magic-link.controller.js';
@@ -40,6 +46,8 @@ interface PagesOf {
   readonly doing: readonly Type[];
   /** One of them is enough. */
   readonly flow?: FlowName | readonly FlowName[];
+  /** Needed besides. */
+  readonly with?: FlowName;
   readonly needs?: 'login' | 'secondFactors';
 }
 
@@ -52,6 +60,8 @@ const PAGES: readonly PagesOf[] = [
   { pages: EmailChangePages, doing: [EmailChangeController], flow: 'emailChange' },
   { pages: FactorRevertPages, doing: [FactorRevertController], flow: ['twoFactor', 'passkeys'] },
   { pages: MagicLinkPages, doing: [MagicLinkController], flow: 'magicLink' },
+  { pages: IdentityPages, doing: [OidcController], flow: 'oidc' },
+  { pages: StepUpOidcPages, doing: [], flow: 'oidc', with: 'stepUp' },
   { pages: TwoFactorPages, doing: [SecondFactorController], needs: 'secondFactors' },
   { pages: AccountDeletionPages, doing: [AccountDeletionController], flow: 'accountDeletion' },
   { pages: ApiKeyPages, doing: [ApiKeyController], flow: 'apiKeys' },
@@ -71,13 +81,13 @@ export interface PagesFor {
   readonly secondFactors: boolean;
 }
 
-const isAmong = (flow: FlowName | readonly FlowName[], flows: readonly FlowName[]): boolean =>
-  [flow].flat().some((one) => flows.includes(one as FlowName));
+const isThere = ({ flow = [], with: other }: PagesOf, flows: readonly FlowName[]): boolean => {
+  const own = [flow].flat() as readonly FlowName[];
+  return (own.length === 0 || own.some((one) => flows.includes(one))) && (!other || flows.includes(other));
+};
 
 const pagesFor = ({ flows, ...there }: PagesFor): PagesOf[] =>
-  flows.includes('pages')
-    ? PAGES.filter(({ flow, needs }) => (!flow || isAmong(flow, flows)) && (!needs || there[needs]))
-    : [];
+  flows.includes('pages') ? PAGES.filter((one) => isThere(one, flows) && (!one.needs || there[one.needs])) : [];
 
 /** The pages of these flows below `path`. */
 export function pageControllersAt(path: string, there: PagesFor): Type[] {
@@ -91,5 +101,15 @@ export function pageControllersAt(path: string, there: PagesFor): Type[] {
 export function pageProviders(there: PagesFor): Provider[] {
   const pages = pagesFor(there);
   if (pages.length === 0) return [];
-  return [HeldLogins, PageAnswers, RecentEvents, PageErrorFilter, ...new Set(pages.flatMap(({ doing }) => doing))];
+  const departures: Provider[] = there.flows.includes('oidc')
+    ? [ProviderDepartures, { provide: OidcEnds, useClass: PageOidcEnds }]
+    : [];
+  return [
+    ...departures,
+    HeldLogins,
+    PageAnswers,
+    RecentEvents,
+    PageErrorFilter,
+    ...new Set(pages.flatMap(({ doing }) => doing)),
+  ];
 }

@@ -14,6 +14,8 @@ const SHOWN = {
   'factor.added': 'eventFactorAdded',
   'factor.reverted': 'eventFactorReverted',
   'factor.removed': 'eventFactorRemoved',
+  'identity.linked': 'eventIdentityLinked',
+  'identity.unlinked': 'eventIdentityUnlinked',
   'api_key.created': 'eventApiKeyCreated',
   'api_key.revoked': 'eventApiKeyRevoked',
   'session.reuse_detected': 'eventReuse',
