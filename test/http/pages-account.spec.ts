@@ -131,6 +131,41 @@ describe.each(PLATFORMS)('the pages of an account, without script, on %s', (plat
     expect((await browser.open('account')).status).toBe(303);
   });
 
+  it('F88: a login by mailed link: asks, and opens it by the pasted link or the code; every address is answered alike', async () => {
+    expect((await browser.open('sign-in?next=%2Fnotes')).text).toContain('href="ask-link?next=%2Fnotes"');
+    const answers = [];
+    for (const email of ['nobody@example.com', ada.email]) {
+      const { status, to, text, headers } = await browser.post('ask-link', { email, next: '/notes' });
+      answers.push([status, to, text, [...headers.keys()]]);
+    }
+    expect(answers[0]).toEqual(answers[1]);
+    expect(answers[0]![1]).toBe('link?sent&next=%2Fnotes');
+    expect((await browser.open('link?sent')).text).toMatch(/role="status">If there is an account/);
+    const link = linkIn(await mail('magic_link'));
+    expect(link).toMatch(/^https:\/\/app\.example\.com\/auth\/p\/link#[\w-]{43}$/);
+    const wrong = await browser.post('link', { code: 'ABCD-EFGH', next: 'account' });
+    expect([wrong.status, wrong.text.includes('role="alert"')]).toEqual([400, true]);
+    // The page that the link opens knows no `next`: the link does.
+    expect(await browser.post('link', { code: link, next: 'account' })).toMatchObject({ status: 303, to: '/notes' });
+    expect((await browser.open('account')).text).toContain(ada.email);
+    expect((await browser.post('link', { code: link })).status).toBe(400);
+    browser.cookies.clear();
+    await browser.post('ask-link', { email: ada.email, next: 'passkeys' });
+    const { code } = await mail('magic_link');
+    expect((await new PlainBrowser(t.url).post('link', { code })).status).toBe(400);
+    expect(await browser.post('link', { code, next: 'passkeys' })).toMatchObject({ status: 303, to: 'passkeys' });
+  });
+
+  it('F88: a login by mailed link goes on with the second step', async () => {
+    const { secret } = await enrol(t, ada);
+    await browser.post('ask-link', { email: ada.email, next: '/notes' });
+    const { code } = await mail('magic_link');
+    const held = await browser.post('link', { code, next: '/notes' });
+    expect(held.to).toBe('two-factor?method=totp&method=backup-code&next=%2Fnotes');
+    const form = { method: ['totp'], chosen: 'totp', code: totpOf(secret, t.clock), next: '/notes' };
+    expect(await browser.post('two-factor', form)).toMatchObject({ status: 303, to: '/notes' });
+  });
+
   it('F88: the link about the first second factor removes it, by the pasted link', async () => {
     const { cookie } = await enrol(t, ada);
     browser.cookies.set(...(cookie.split(/=(.*)/s) as [string, string]));
