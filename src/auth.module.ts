@@ -119,6 +119,7 @@ import { SessionLiveness } from './http/session-liveness.js';
 import { warnOfPrefix } from './pages/page-place.js';
 import { PAGE_CONTROLLERS, pageControllersAt, pageProviders } from './pages/page-controllers.js';
 import { mountPasskeyEndpoints } from './http/passkey-endpoints.js';
+import { OidcEnds } from './http/oidc-ends.js';
 import { OidcRedirects } from './http/oidc-redirects.js';
 import { OriginGuard } from './http/origin.guard.js';
 import { mountCookieParser } from './http/mount-cookie-parser.js';
@@ -547,6 +548,7 @@ const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
     OidcAccounts,
     OidcService,
     OidcRedirects,
+    OidcEnds,
   ],
   twoFactor: [
     { provide: TotpStore, useClass: PostgresTotpStore },

@@ -76,7 +76,8 @@ export class OidcSettings extends FlowSettings {
   providers: readonly ProviderDefinition[] = [];
   /**
    * The path of your page that a login ends on which is not finished: it gets `?error=CODE`, or `#status=second_factor`
-   * and the token for it. Default: `loginPage`, or else `/`.
+   * and the token for it. Default: with `flows.pages` those pages, else `loginPage`,
+   * or else `/`.
    */
   page: string | undefined = undefined;
 }

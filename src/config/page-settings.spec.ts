@@ -30,8 +30,24 @@ describe('flows.pages', () => {
       password_reset: '/auth/p/reset',
       email_change: '/auth/p/confirm-email',
       email_changed: '/auth/p/revert-email',
+      first_factor_added: '/auth/p/revert-factor',
+      magic_link: '/auth/p/link',
     });
   });
+
+  it.each(['registration', 'passwordReset', 'emailChange', 'twoFactor', 'passkeys', 'magicLink'] as const)(
+    'leave no mail of flows.%s without its page',
+    (flow) => {
+      class Mailer {}
+      const needs = withSecrets({ baseUrl: 'https://app.example.com' });
+      const own = { twoFactor: { totp: { issuer: 'Notes' } }, passkeys: { rpName: 'Notes' } }[String(flow)] ?? {};
+      expect(mistakesOf(needs, routes, { mailer: Mailer, flows: { [flow]: own, pages: {} } })).toEqual([]);
+      // Without the pages each of these flows needs them.
+      expect(mistakesOf(needs, routes, { mailer: Mailer, flows: { [flow]: own } })).toContainEqual(
+        expect.stringContaining('needs mail.pages.'),
+      );
+    },
+  );
 
   it.each<[object, string]>([
     [{ stylesheet: 'https://cdn.example/brand.css' }, 'flows.pages.stylesheet must be a path of this application'],

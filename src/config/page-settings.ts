@@ -59,5 +59,7 @@ export function mailPagesBelow(path: unknown): MailPages {
     password_reset: `${base}/p/reset`,
     email_change: `${base}/p/confirm-email`,
     email_changed: `${base}/p/revert-email`,
+    first_factor_added: `${base}/p/revert-factor`,
+    magic_link: `${base}/p/link`,
   };
 }

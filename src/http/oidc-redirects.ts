@@ -28,9 +28,14 @@ export class OidcRedirects {
   }
 
   /** A form is sent there (303), a script gets the address. */
-  leave(request: AuthRequest, response: object, { url, browser }: StartedOidc): void {
+  leave(request: AuthRequest, response: object, started: StartedOidc): void {
+    this.show(request, response, this.hold(request, response, started));
+  }
+
+  /** Ties the browser to the answer. Where it goes then. */
+  hold(request: AuthRequest, response: object, { url, browser }: StartedOidc): string {
     this.writer.add(response, this.cookie.add(OIDC_FLOW, browser, headerOf(request, 'cookie')));
-    this.show(request, response, url);
+    return url;
   }
 
   /** As `leave`, with nothing that ties the browser to an answer. */

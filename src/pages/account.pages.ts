@@ -104,6 +104,7 @@ ${events && section(texts.events, eventList(events, texts))}`;
       flows.emailChange?.routes && (['email', texts.changeEmail] as const),
       flows.twoFactor?.routes && flows.twoFactor.totp && (['authenticator', texts.authenticator] as const),
       flows.passkeys?.routes && (['passkeys', texts.passkeys] as const),
+      flows.oidc?.routes && (['identities', texts.identities] as const),
       flows.apiKeys?.routes && (['api-keys', texts.apiKeys] as const),
       flows.accountDeletion?.routes && (['delete-account', texts.deleteAccount] as const),
     ].filter((link) => typeof link === 'object');

@@ -7,7 +7,7 @@ import { card, field, form, formOf, notes, submit, typed, type Form } from './fo
 import { GuardedAs } from './guarded-as.js';
 import { markup } from './html.js';
 import type { PageContent } from './layout.js';
-import { linkField, tokenIn } from './mailed-link.js';
+import { linkedPage, tokenIn } from './mailed-link.js';
 import { PageAnswers } from './page-answers.js';
 import type { Problem } from './page-problem.js';
 import { Pages } from './pages.decorator.js';
@@ -107,18 +107,11 @@ export class EmailChangePages {
 
   private linked(name: 'confirm-email' | 'revert-email', sent: Form, problem?: Problem): PageContent {
     const { texts } = this.answers;
-    const isRevert = name === 'revert-email';
-    const title = isRevert ? texts.revertEmail : texts.confirmEmail;
-    if ('done' in sent) {
-      const done = isRevert ? texts.revertEmailDone : texts.confirmEmailDone;
-      const content = markup`${card(notes(undefined, done), markup`<p><a href="account">${texts.account}</a></p>`)}`;
-      return { name, title, content };
-    }
-    const content = card(
-      notes(problem),
-      isRevert && markup`<p>${texts.revertEmailHint}</p>`,
-      form(name, linkField(sent, texts, problem), submit(texts.continue)),
-    );
-    return { name, title, content };
+    const { confirmEmail, confirmEmailDone, revertEmail, revertEmailHint, revertEmailDone } = texts;
+    const page =
+      name === 'revert-email'
+        ? { name, title: revertEmail, hint: revertEmailHint, done: revertEmailDone }
+        : { name, title: confirmEmail, done: confirmEmailDone };
+    return linkedPage(page, sent, texts, problem);
   }
 }

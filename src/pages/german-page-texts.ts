@@ -79,6 +79,15 @@ export const GERMAN_PAGE_TEXTS: Readonly<PageTexts> = Object.freeze({
   revertEmailHint: 'Ihre alte Adresse gilt wieder, und alle werden abgemeldet.',
   revertEmailDone: 'Ihre alte Adresse gilt wieder. Wir haben Ihnen einen Link für ein neues Passwort geschickt.',
 
+  revertFactor: 'Hinzugefügtes entfernen',
+  revertFactorHint: 'Alle zweiten Faktoren und Passkeys werden entfernt, und alle werden abgemeldet.',
+  revertFactorDone: 'Es ist entfernt. Wir haben Ihnen einen Link für ein neues Passwort geschickt.',
+
+  magicLink: 'Mit einem Link per E-Mail anmelden',
+  magicLinkHint: 'Wir schicken Ihnen einen Link und einen Code. Ein Passwort brauchen Sie nicht.',
+  magicLinkSent:
+    'Wenn es ein Konto mit dieser Adresse gibt, ist eine E-Mail unterwegs. Öffnen Sie den Link in diesem Browser, oder geben Sie den Code ein.',
+
   account: 'Ihr Konto',
   accountOf: 'Angemeldet als',
   security: 'Sicherheit',
@@ -97,7 +106,10 @@ export const GERMAN_PAGE_TEXTS: Readonly<PageTexts> = Object.freeze({
   eventEmail: 'E-Mail-Adresse geändert',
   eventEmailReverted: 'Änderung der E-Mail-Adresse zurückgenommen',
   eventFactorAdded: 'Zweiter Faktor oder Passkey hinzugefügt',
+  eventFactorReverted: 'Zweite Faktoren über den Link in der E-Mail entfernt',
   eventFactorRemoved: 'Zweiter Faktor oder Passkey entfernt',
+  eventIdentityLinked: 'Anmeldung mit einem anderen Dienst verknüpft',
+  eventIdentityUnlinked: 'Anmeldung mit einem anderen Dienst entfernt',
   eventApiKeyCreated: 'API-Schlüssel erstellt',
   eventApiKeyRevoked: 'API-Schlüssel widerrufen',
   eventReuse: 'Eine gestohlene Sitzung wurde womöglich benutzt und ist beendet',
@@ -142,6 +154,15 @@ export const GERMAN_PAGE_TEXTS: Readonly<PageTexts> = Object.freeze({
   created: 'Hinzugefügt {when}',
   removeNamed: '{name} entfernen',
 
+  identities: 'Anmeldung mit anderen Diensten',
+  noIdentities: 'Mit Ihrem Konto ist keiner verknüpft.',
+  addIdentity: 'Weiteren verknüpfen',
+  signInWith: 'Mit {provider} anmelden',
+  linkWith: '{provider} verknüpfen',
+  identityRemoved: 'Er ist nicht mehr verknüpft, und alle anderen Geräte sind abgemeldet.',
+  leaving: 'Einen Moment',
+  goToProvider: 'Weiter zur anderen Seite',
+
   apiKeys: 'API-Schlüssel',
   apiKeyHint: 'Für Programme, die in Ihrem Namen handeln.',
   apiKeyName: 'Name des Schlüssels',
@@ -176,6 +197,15 @@ export const GERMAN_PAGE_TEXTS: Readonly<PageTexts> = Object.freeze({
   errorUnavailable: 'Der Dienst antwortet gerade nicht. Es wurde nichts geändert: versuchen Sie es gleich noch einmal.',
   errorLastMethod: 'Es ist der einzige Weg, sich bei Ihrem Konto anzumelden.',
   errorLimit: 'Mehr kann es davon nicht geben. Entfernen Sie zuerst etwas.',
+  errorLoginExpired: 'Das hat zu lange gedauert. Versuchen Sie es noch einmal.',
+  errorProviderRefused:
+    'Die Anmeldung dort hat nicht geklappt. Versuchen Sie es noch einmal oder auf einem anderen Weg.',
+  errorProviderFailed: 'Der andere Dienst antwortet nicht, wie er soll. Versuchen Sie es später noch einmal.',
+  errorAccountExists:
+    'Sie haben schon ein Konto. Melden Sie sich wie bisher an, und verknüpfen Sie den anderen Dienst dann in Ihrem Konto.',
+  errorNoAccount: 'Zu dieser Anmeldung gibt es noch kein Konto.',
+  errorEmailNotVerified: 'Der andere Dienst hat Ihre E-Mail-Adresse nicht bestätigt.',
+  errorIdentityInUse: 'Das ist schon mit einem Konto verknüpft.',
   errorNotFound: 'Das gibt es nicht mehr.',
   errorForbidden: 'Das dürfen Sie nicht.',
 });

@@ -9,6 +9,8 @@ export interface PageContent {
   readonly name: string;
   readonly title: string;
   readonly content: Html;
+  /** Where the browser goes on by itself. */
+  readonly leadsTo?: string;
   /** For lists. */
   readonly isWide?: boolean;
 }
@@ -17,7 +19,7 @@ export interface PageContent {
 export type PageDesign = Readonly<Omit<PageSettings, 'texts' | 'routes'> & { texts: Readonly<PageTexts> }>;
 
 /** The whole document. */
-export function documentOf({ name, title, content, isWide = false }: PageContent, design: PageDesign): string {
+export function documentOf({ name, title, content, leadsTo, isWide = false }: PageContent, design: PageDesign): string {
   const { texts, stylesheet, layout } = design;
   const main = markup`<main id="lk-main" class="lk-main${isWide ? ' lk-wide' : ''}" tabindex="-1">
     <h1>${title}</h1>
@@ -29,6 +31,7 @@ export function documentOf({ name, title, content, isWide = false }: PageContent
       <meta name="viewport" content="width=device-width, initial-scale=1" />
       <meta name="color-scheme" content="light dark" />
       <meta name="robots" content="noindex" />
+      ${leadsTo !== undefined && markup`<meta http-equiv="refresh" content="0;url=${leadsTo}" />`}
       <title>${title}</title>
       <link rel="icon" href="data:," />
       <link rel="stylesheet" href="${addressOf(STYLESHEET)}" />

@@ -8,6 +8,16 @@ import { AssetPages } from './asset.pages.js';
 import { EmailChangeController } from '../http/flows/email-change.controller.js';
 import { PasswordResetController } from '../http/flows/password-reset.controller.js';
 import { RegistrationController } from '../http/flows/registration.controller.js';
+import { OidcController } from '../http/flows/oidc.controller.js';
+import { OidcEnds } from '../http/oidc-ends.js';
+import { IdentityPages } from './identity.pages.js';
+import { StepUpOidcPages } from './step-up-oidc.pages.js';
+import { PageOidcEnds } from './page-oidc-ends.js';
+import { ProviderDepartures } from './provider-departures.js';
+import { FactorRevertController } from '../http/flows/factor-revert.controller.js';
+import { FactorRevertPages } from './factor-revert.pages.js';
+import { MagicLinkController } from '../http/flows/magic-link.controller.js';
+import { MagicLinkPages } from './magic-link.pages.js';
 import { EmailChangePages } from './email-change.pages.js';
 import { PasswordResetPages } from './password-reset.pages.js';
 import { RegistrationPages } from './registration.pages.js';
@@ -34,7 +44,10 @@ import { TwoFactorPages } from './two-factor.pages.js';
 interface PagesOf {
   readonly pages: Type;
   readonly doing: readonly Type[];
-  readonly flow?: FlowName;
+  /** One of them is enough. */
+  readonly flow?: FlowName | readonly FlowName[];
+  /** Needed besides. */
+  readonly with?: FlowName;
   readonly needs?: 'login' | 'secondFactors';
 }
 
@@ -45,6 +58,10 @@ const PAGES: readonly PagesOf[] = [
   { pages: RegistrationPages, doing: [RegistrationController], flow: 'registration' },
   { pages: PasswordResetPages, doing: [PasswordResetController], flow: 'passwordReset' },
   { pages: EmailChangePages, doing: [EmailChangeController], flow: 'emailChange' },
+  { pages: FactorRevertPages, doing: [FactorRevertController], flow: ['twoFactor', 'passkeys'] },
+  { pages: MagicLinkPages, doing: [MagicLinkController], flow: 'magicLink' },
+  { pages: IdentityPages, doing: [OidcController], flow: 'oidc' },
+  { pages: StepUpOidcPages, doing: [], flow: 'oidc', with: 'stepUp' },
   { pages: TwoFactorPages, doing: [SecondFactorController], needs: 'secondFactors' },
   { pages: AccountDeletionPages, doing: [AccountDeletionController], flow: 'accountDeletion' },
   { pages: ApiKeyPages, doing: [ApiKeyController], flow: 'apiKeys' },
@@ -64,10 +81,13 @@ export interface PagesFor {
   readonly secondFactors: boolean;
 }
 
+const isThere = ({ flow = [], with: other }: PagesOf, flows: readonly FlowName[]): boolean => {
+  const own = [flow].flat() as readonly FlowName[];
+  return (own.length === 0 || own.some((one) => flows.includes(one))) && (!other || flows.includes(other));
+};
+
 const pagesFor = ({ flows, ...there }: PagesFor): PagesOf[] =>
-  flows.includes('pages')
-    ? PAGES.filter(({ flow, needs }) => (!flow || flows.includes(flow)) && (!needs || there[needs]))
-    : [];
+  flows.includes('pages') ? PAGES.filter((one) => isThere(one, flows) && (!one.needs || there[one.needs])) : [];
 
 /** The pages of these flows below `path`. */
 export function pageControllersAt(path: string, there: PagesFor): Type[] {
@@ -81,5 +101,15 @@ export function pageControllersAt(path: string, there: PagesFor): Type[] {
 export function pageProviders(there: PagesFor): Provider[] {
   const pages = pagesFor(there);
   if (pages.length === 0) return [];
-  return [HeldLogins, PageAnswers, RecentEvents, PageErrorFilter, ...new Set(pages.flatMap(({ doing }) => doing))];
+  const departures: Provider[] = there.flows.includes('oidc')
+    ? [ProviderDepartures, { provide: OidcEnds, useClass: PageOidcEnds }]
+    : [];
+  return [
+    ...departures,
+    HeldLogins,
+    PageAnswers,
+    RecentEvents,
+    PageErrorFilter,
+    ...new Set(pages.flatMap(({ doing }) => doing)),
+  ];
 }

@@ -8,6 +8,7 @@ const PAGE_NAMES = [
   'authenticator',
   'backup-codes',
   'passkeys',
+  'identities',
   'api-keys',
   'delete-account',
 ] as const;

@@ -19,6 +19,8 @@ const SUMMARIES: Readonly<Partial<Record<AuthErrorCode, TextName>>> = {
   PASSKEY_LIMIT: 'errorLimit',
   PASSKEY_REFUSED: 'passkeyFailed',
   PASSKEY_NOT_FOUND: 'errorNotFound',
+  PROVIDER_NOT_FOUND: 'errorNotFound',
+  IDENTITY_NOT_FOUND: 'errorNotFound',
   API_KEY_NOT_FOUND: 'errorNotFound',
   SESSION_NOT_FOUND: 'errorNotFound',
   FORBIDDEN: 'errorForbidden',

@@ -69,6 +69,15 @@ export class PageTexts {
   revertEmailHint: string = 'Your old address comes back, and everybody is signed out.';
   revertEmailDone: string = 'Your old address is back. We have mailed you a link to choose a new password.';
 
+  revertFactor: string = 'Remove what was added';
+  revertFactorHint: string = 'Every second factor and passkey is removed, and everybody is signed out.';
+  revertFactorDone: string = 'It has been removed. We have mailed you a link to choose a new password.';
+
+  magicLink: string = 'Sign in with a link by e-mail';
+  magicLinkHint: string = 'We mail you a link and a code. You need no password.';
+  magicLinkSent: string =
+    'If there is an account with that address, a mail is on its way. Open its link in this browser, or type its code.';
+
   account: string = 'Your account';
   accountOf: string = 'Signed in as';
   security: string = 'Security';
@@ -87,7 +96,10 @@ export class PageTexts {
   eventEmail: string = 'E-mail address changed';
   eventEmailReverted: string = 'Change of the e-mail address taken back';
   eventFactorAdded: string = 'Second factor or passkey added';
+  eventFactorReverted: string = 'Second factors removed by the link in the mail';
   eventFactorRemoved: string = 'Second factor or passkey removed';
+  eventIdentityLinked: string = 'Sign-in with another service linked';
+  eventIdentityUnlinked: string = 'Sign-in with another service removed';
   eventApiKeyCreated: string = 'API key made';
   eventApiKeyRevoked: string = 'API key revoked';
   eventReuse: string = 'A stolen session may have been used, and was ended';
@@ -131,6 +143,15 @@ export class PageTexts {
   created: string = 'Added {when}';
   removeNamed: string = 'Remove {name}';
 
+  identities: string = 'Sign-ins with other services';
+  noIdentities: string = 'None is linked with your account.';
+  addIdentity: string = 'Link another';
+  signInWith: string = 'Sign in with {provider}';
+  linkWith: string = 'Link {provider}';
+  identityRemoved: string = 'It is no longer linked, and all other devices have been signed out.';
+  leaving: string = 'One moment';
+  goToProvider: string = 'Go on to the other page';
+
   apiKeys: string = 'API keys';
   apiKeyHint: string = 'For programs that act in your name.';
   apiKeyName: string = 'Name of the key';
@@ -165,6 +186,14 @@ export class PageTexts {
   errorUnavailable: string = 'The service does not answer right now. Nothing was changed: try again in a moment.';
   errorLastMethod: string = 'It is the only way to sign in to your account.';
   errorLimit: string = 'You have as many as there can be. Remove one first.';
+  errorLoginExpired: string = 'That took too long. Try again.';
+  errorProviderRefused: string = 'You were not signed in that way. Try again, or sign in another way.';
+  errorProviderFailed: string = 'The other service does not answer as it should. Try again later.';
+  errorAccountExists: string =
+    'You have an account already. Sign in as before, then link the other service in your account.';
+  errorNoAccount: string = 'There is no account for this sign-in yet.';
+  errorEmailNotVerified: string = 'The other service has not confirmed your e-mail address.';
+  errorIdentityInUse: string = 'That is linked with an account already.';
   errorNotFound: string = 'There is no such thing any more.';
   errorForbidden: string = 'You may not do this.';
 }

@@ -7,7 +7,7 @@ import { GuardedAs } from './guarded-as.js';
 import { HeldLogins } from './held-logins.js';
 import { markup } from './html.js';
 import type { PageContent } from './layout.js';
-import { tokenIn } from './mailed-link.js';
+import { aboutCode, proofField, proofOf } from './mailed-link.js';
 import { PageAnswers } from './page-answers.js';
 import { destinationOf, withNext } from './page-names.js';
 import type { Problem } from './page-problem.js';
@@ -124,18 +124,7 @@ export class RegistrationPages {
       form(
         'confirm',
         hidden('next', destinationOf(sent['next'])),
-        field(
-          {
-            name: 'code',
-            label: texts.linkOrCode,
-            autocomplete: 'one-time-code',
-            hint: texts.confirmHint,
-            value: typed(sent, 'code'),
-            isCode: true,
-            fromFragment: true,
-          },
-          problem,
-        ),
+        proofField(sent, texts, problem),
         field(
           {
             name: 'password',
@@ -171,15 +160,4 @@ export class RegistrationPages {
     );
     return { name: 'resend', title: texts.resend, content };
   }
-}
-
-/** A pasted link, its token, or the code: the token is the longer one by far. */
-function proofOf(text: unknown): { token?: unknown; code?: unknown } {
-  const token = tokenIn(text);
-  return typeof token === 'string' && token.length <= 40 ? { code: token } : { token };
-}
-
-/** One field for both. */
-function aboutCode({ summary, fields: { token, ...fields } }: Problem): Problem {
-  return { summary, fields: token === undefined ? fields : { code: token, ...fields } };
 }

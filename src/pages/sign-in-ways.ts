@@ -1,5 +1,7 @@
 import type { CheckedFlows } from '../config/flow-settings.js';
+import { form, hidden } from './form.js';
 import { markup, type Html } from './html.js';
+import { withNext } from './page-names.js';
 import type { PageTexts } from './page-texts.js';
 
 /** What a way to sign in is shown from. */
@@ -27,8 +29,23 @@ const byPasskey: Way = ({ flows, texts, next }) =>
       </form>`
     : null;
 
+const byProvider: Way = ({ flows, texts, next }) => {
+  const { oidc } = flows;
+  if (!oidc?.routes) return null;
+  return markup`${oidc.providers.map(({ id, label = id }) =>
+    form(
+      `provider?id=${id}`,
+      hidden('next', next),
+      markup`<button type="submit" class="lk-wide-button">${texts.signInWith.replaceAll('{provider}', label)}</button>`,
+    ),
+  )}`;
+};
+
+const byMailedLink: Way = ({ flows, texts, next }) =>
+  flows.magicLink?.routes ? markup`<p><a href="${withNext('ask-link', next)}">${texts.magicLink}</a></p>` : null;
+
 /** Beside the password, in the order in which they stand on the page: a flow that brings one adds it here. */
-const WAYS: readonly Way[] = [byPasskey];
+const WAYS: readonly Way[] = [byPasskey, byProvider, byMailedLink];
 
 export function otherWays(occasion: Occasion): Html | null {
   const ways = WAYS.map((way) => way(occasion)).filter((way) => way !== null);

@@ -12,6 +12,7 @@ import { PageAnswers } from './page-answers.js';
 import { destinationOf, withNext } from './page-names.js';
 import type { Problem } from './page-problem.js';
 import { Pages } from './pages.decorator.js';
+import { providerProblem } from './provider-errors.js';
 import { otherWays } from './sign-in-ways.js';
 
 /** Sign in by password, and what stands beside it. */
@@ -29,7 +30,8 @@ export class SignInPages {
   showSignIn(@Res() response: object, @Query() query: Form): unknown {
     const { texts } = this.answers;
     const done = DONE[String(Object.keys(query).find((key) => Object.hasOwn(DONE, key)))];
-    return this.answers.show(response, this.page({ next: query['next'] }, undefined, done && texts[done]));
+    const problem = providerProblem(query['error'], texts);
+    return this.answers.show(response, this.page({ next: query['next'] }, problem, done && texts[done]));
   }
 
   @Post('p/sign-in')

@@ -1,6 +1,9 @@
-import { Body, Get, Post, Query, Req, Res } from '@nestjs/common';
+import { Body, Get, Optional, Post, Query, Req, Res } from '@nestjs/common';
+import { AuthConfig } from '../config/auth-config.js';
+import { isOAuth2 } from '../config/oidc-settings.js';
 import type { AuthRequest } from '../http/auth-request.js';
 import { CurrentSession } from '../http/auth.decorators.js';
+import { OidcController } from '../http/flows/oidc.controller.js';
 import { StepUpController } from '../http/flows/step-up.controller.js';
 import type { Session } from '../session/session.js';
 import { methodName, passkeyForm } from './factor-fields.js';
@@ -19,6 +22,9 @@ export class StepUpPages {
   constructor(
     private readonly stepUps: StepUpController,
     private readonly answers: PageAnswers,
+    private readonly config: AuthConfig,
+    // Without `flows.oidc` there are none.
+    @Optional() private readonly identities?: OidcController,
   ) {}
 
   @Get('p/step-up')
@@ -74,16 +80,27 @@ export class StepUpPages {
     const { texts } = this.answers;
     const next = destinationOf(sent['next']);
     const { methods } = await this.stepUps.stepUpState(session);
-    // A provider is no form of ours yet.
     const forms = methods
       .filter((method) => method !== 'oidc')
       .map((method) => this.formOf(method, next, method === sent['chosen'] ? problem : undefined));
+    if (methods.includes('oidc')) forms.push(...(await this.providerForms(session.userId, next)));
     const content = markup`${notes(problem, 'sent' in sent ? texts.codeSent : undefined)}
       ${forms.length === 0 ? card(markup`<p>${texts.noMethod}</p>`) : forms}
       <nav class="lk-links">
         <p><a href="account">${texts.cancel}</a></p>
       </nav>`;
     return { name: 'step-up', title: texts.twoFactor, content };
+  }
+
+  /** Of the providers that can say when their user has proved who they are. */
+  private async providerForms(userId: string, next: string): Promise<Html[]> {
+    const { texts } = this.answers;
+    const own = new Set((await this.identities?.listIdentities(userId))?.map(({ provider }) => provider));
+    const providers = this.config.flows.oidc?.providers.filter((one) => own.has(one.id) && !isOAuth2(one)) ?? [];
+    return providers.map(({ id, label = id }) => {
+      const title = texts.signInWith.replaceAll('{provider}', label);
+      return section(title, form(`step-up-provider?id=${id}`, hidden('next', next), submit(texts.continue)));
+    });
   }
 
   private formOf(method: string, next: string, problem: Problem | undefined): Html {

@@ -10,6 +10,7 @@ import { PAGES } from '../support/pages.js';
 
 const AXE = readFileSync('node_modules/axe-core/axe.min.js', 'utf8');
 const OPEN = ['sign-in', 'register', 'confirm', 'resend', 'forgot', 'reset', 'confirm-email', 'revert-email'];
+OPEN.push('revert-factor', 'ask-link', 'link');
 const GUARDED = ['account', 'password', 'email', 'authenticator', 'passkeys', 'api-keys', 'delete-account', 'step-up'];
 const NEW_PASSWORD = 'another horse battery';
 

@@ -6,6 +6,7 @@ import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
 import { newMails } from '../support/flows.js';
 import { PAGES, PlainBrowser } from '../support/pages.js';
 import { sharedTestApp } from '../support/shared-app.js';
+import { enrol } from '../support/two-factor.js';
 
 const NEW_PASSWORD = 'another horse battery';
 
@@ -130,6 +131,60 @@ describe.each(PLATFORMS)('the pages of an account, without script, on %s', (plat
     expect((await browser.open('account')).status).toBe(303);
   });
 
+  it('F88: a login by mailed link: asks, and opens it by the pasted link or the code; every address is answered alike', async () => {
+    expect((await browser.open('sign-in?next=%2Fnotes')).text).toContain('href="ask-link?next=%2Fnotes"');
+    const answers = [];
+    for (const email of ['nobody@example.com', ada.email]) {
+      const { status, to, text, headers } = await browser.post('ask-link', { email, next: '/notes' });
+      answers.push([status, to, text, [...headers.keys()]]);
+    }
+    expect(answers[0]).toEqual(answers[1]);
+    expect(answers[0]![1]).toBe('link?sent&next=%2Fnotes');
+    expect((await browser.open('link?sent')).text).toMatch(/role="status">If there is an account/);
+    const link = linkIn(await mail('magic_link'));
+    expect(link).toMatch(/^https:\/\/app\.example\.com\/auth\/p\/link#[\w-]{43}$/);
+    const wrong = await browser.post('link', { code: 'ABCD-EFGH', next: 'account' });
+    expect([wrong.status, wrong.text.includes('role="alert"')]).toEqual([400, true]);
+    // The page that the link opens knows no `next`: the link does.
+    expect(await browser.post('link', { code: link, next: 'account' })).toMatchObject({ status: 303, to: '/notes' });
+    expect((await browser.open('account')).text).toContain(ada.email);
+    expect((await browser.post('link', { code: link })).status).toBe(400);
+    browser.cookies.clear();
+    await browser.post('ask-link', { email: ada.email, next: 'passkeys' });
+    const { code } = await mail('magic_link');
+    expect((await new PlainBrowser(t.url).post('link', { code })).status).toBe(400);
+    expect(await browser.post('link', { code, next: 'passkeys' })).toMatchObject({ status: 303, to: 'passkeys' });
+  });
+
+  it('F88: a login by mailed link goes on with the second step', async () => {
+    const { secret } = await enrol(t, ada);
+    await browser.post('ask-link', { email: ada.email, next: '/notes' });
+    const { code } = await mail('magic_link');
+    const held = await browser.post('link', { code, next: '/notes' });
+    expect(held.to).toBe('two-factor?method=totp&method=backup-code&next=%2Fnotes');
+    const form = { method: ['totp'], chosen: 'totp', code: totpOf(secret, t.clock), next: '/notes' };
+    expect(await browser.post('two-factor', form)).toMatchObject({ status: 303, to: '/notes' });
+  });
+
+  it('F88: the link about the first second factor removes it, by the pasted link', async () => {
+    const { cookie } = await enrol(t, ada);
+    browser.cookies.set(...(cookie.split(/=(.*)/s) as [string, string]));
+    expect((await browser.open('account')).status).toBe(200);
+    const undo = linkIn(await mail('first_factor_added'));
+    expect(undo).toMatch(/^https:\/\/app\.example\.com\/auth\/p\/revert-factor#[\w-]{43}$/);
+    expect((await browser.open('revert-factor')).text).toMatch(/Every second factor and passkey is removed/);
+    const wrong = await browser.post('revert-factor', { token: 'wrong' });
+    expect([wrong.status, wrong.text.includes('role="alert"')]).toEqual([400, true]);
+    expect(await browser.post('revert-factor', { token: undo })).toMatchObject({
+      status: 303,
+      to: 'revert-factor?done',
+    });
+    expect((await browser.open('revert-factor?done')).text).toMatch(/role="status">It has been removed/);
+    expect((await browser.open('account')).to).toBe('sign-in?again');
+    expect(linkIn(await mail('password_reset'))).toContain('/auth/p/reset#');
+    expect((await browser.post('revert-factor', { token: undo })).status).toBe(400);
+  });
+
   it('F88: an authenticator app: the picture and the key once, the codes once, and off again', async () => {
     await visit(ada);
     expect((await browser.open('authenticator')).text).toMatch(/<p>Off<\/p>/);
@@ -215,6 +270,7 @@ describe.each(PLATFORMS)('the pages of an account, without script, on %s', (plat
 
   it('F87: every page has the same headers, needs no session that it does not need, and is small', async () => {
     const open = ['sign-in', 'register', 'confirm', 'resend', 'forgot', 'reset', 'confirm-email', 'revert-email'];
+    open.push('revert-factor', 'ask-link', 'link');
     const guarded = [
       'account',
       'password',

@@ -230,7 +230,7 @@ describe.each(PLATFORMS)('pages below a global prefix, during an outage, on %s',
       await start({ registration: '/api/auth/p/confirm' });
       expect(said.filter((text) => text.includes('global prefix'))).toEqual([
         expect.stringMatching(
-          /mail\.pages for password_reset, email_change, email_changed, such as password_reset: '\/api\/auth\/p\/reset'/,
+          /mail\.pages for password_reset, email_change, email_changed, first_factor_added, magic_link, such as password_reset: '\/api\/auth\/p\/reset'/,
         ),
       ]);
       said.length = 0;

@@ -23,6 +23,7 @@ export const PAGES = {
       required: ({ email }: { readonly email: string }) => email.includes('must-enrol'),
     },
     passkeys: { rpName: 'Notes' },
+    magicLink: {},
     apiKeys: { scopes: ['notes:read', 'notes:write'] },
     pages: {},
   },

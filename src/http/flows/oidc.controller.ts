@@ -15,8 +15,9 @@ import { TakesBody, TakesNoBody } from '../body-parse-errors.js';
 import { ClientIp } from '../client-ip.js';
 import { CookieWriter } from '../cookie-writer.js';
 import { FlowCookie } from '../flow-cookie.js';
-import { HttpSessions, type DueSecondFactor } from '../http-sessions.js';
+import { HttpSessions } from '../http-sessions.js';
 import { identityAnswer, type ExchangeAnswer, type IdentityAnswer, type ProviderListAnswer } from '../oidc-answers.js';
+import { OidcEnds, withFragment } from '../oidc-ends.js';
 import { OriginGuard } from '../origin.guard.js';
 import { OIDC_FLOW as FLOW, OidcRedirects } from '../oidc-redirects.js';
 import { RateLimit } from '../rate-limit.decorator.js';
@@ -91,6 +92,7 @@ export class OidcController {
     private readonly cookie: FlowCookie,
     private readonly writer: CookieWriter,
     private readonly redirects: OidcRedirects,
+    private readonly ends: OidcEnds,
     private readonly config: AuthConfig,
   ) {}
 
@@ -158,7 +160,7 @@ export class OidcController {
       this.redirects.redirect(response, await this.complete(request, response, answer));
     } catch (error) {
       if (!(error instanceof AuthError) || !TOLD.has(error.code)) throw error;
-      this.redirects.redirect(response, `${this.page()}?error=${error.code}`);
+      this.redirects.redirect(response, this.ends.failed(request, error.code));
     }
   }
 
@@ -235,7 +237,7 @@ export class OidcController {
     if (intent === 'login') {
       const login = await this.http.open(request, response, (context) => this.oidc.logIn(answer, context));
       this.writer.add(response, this.cookie.clear(FLOW));
-      return login.status === 'authenticated' ? end : this.pendingPage(login, end);
+      return login.status === 'authenticated' ? end : this.ends.pending(request, response, login, end);
     }
     const auth = authOf(request);
     const owner: OidcOwner | null = auth && { user: auth.user, session: auth.session, ip };
@@ -252,17 +254,4 @@ export class OidcController {
   private endOf({ request: { returnTo = '/', exchange } }: OidcAnswer): string {
     return this.oidc.isReturn(returnTo, exchange !== undefined) ? returnTo : '/';
   }
-
-  /** In the fragment, which goes into no log; the token is nothing without the cookie that has been set. */
-  private pendingPage({ status, token, methods }: DueSecondFactor, returnTo: string): string {
-    return withFragment(this.page(), { status, token, methods: methods.join(' '), returnTo });
-  }
-
-  private page(): string {
-    return this.config.flows.oidc!.page ?? this.config.loginPage ?? '/';
-  }
-}
-
-function withFragment(address: string, fields: Readonly<Record<string, string>>): string {
-  return `${address}#${new URLSearchParams(fields).toString()}`;
 }

@@ -1,0 +1,120 @@
+import { Body, Get, Post, Query, Req, Res } from '@nestjs/common';
+import type { AuthRequest } from '../http/auth-request.js';
+import { CurrentSession, CurrentUser } from '../http/auth.decorators.js';
+import { OidcController } from '../http/flows/oidc.controller.js';
+import type { IdentityAnswer } from '../http/oidc-answers.js';
+import { OidcService } from '../oidc/oidc.service.js';
+import type { Session } from '../session/session.js';
+import type { AuthUser } from '../user/user.directory.js';
+import { dateIn } from './dates.js';
+import { form, formOf, notes, section, submit, type Form } from './form.js';
+import { GuardedAs } from './guarded-as.js';
+import { markup, type Html } from './html.js';
+import { PageAnswers } from './page-answers.js';
+import { Pages } from './pages.decorator.js';
+import { ProviderDepartures } from './provider-departures.js';
+import { providerProblem } from './provider-errors.js';
+
+/** `flows.oidc`: the login at a provider, and the identities of the user. */
+@Pages()
+export class IdentityPages {
+  constructor(
+    private readonly identities: OidcController,
+    private readonly oidc: OidcService,
+    private readonly departures: ProviderDepartures,
+    private readonly answers: PageAnswers,
+  ) {}
+
+  @Post('p/provider')
+  @GuardedAs(OidcController, 'startOidc')
+  async startAtProvider(
+    @Req() request: AuthRequest,
+    @Res() response: object,
+    @Query('id') id: unknown,
+    @Body() body: unknown,
+  ): Promise<unknown> {
+    const provider = String(id);
+    const start = this.departures.startOf(provider, formOf(body)['next']);
+    return this.departures.leave(request, response, await this.oidc.begin(provider, start));
+  }
+
+  @Get('p/identities')
+  @GuardedAs(OidcController, 'listIdentities')
+  async showIdentities(
+    @CurrentUser('id') userId: string,
+    @Res() response: object,
+    @Query() query: Form,
+  ): Promise<unknown> {
+    const { texts } = this.answers;
+    const identities = await this.identities.listIdentities(userId);
+    const content = markup`${notes(
+      providerProblem(query['error'], texts),
+      'removed' in query ? texts.identityRemoved : undefined,
+    )}
+      ${section(
+        texts.identities,
+        identities.length === 0
+          ? markup`<p class="lk-quiet">${texts.noIdentities}</p>`
+          : markup`<ul class="lk-list">
+              ${identities.map((identity) => this.item(identity))}
+            </ul>`,
+      )}
+      ${section(
+        texts.addIdentity,
+        this.identities
+          .listProviders()
+          .map(({ id, label }) =>
+            form(`identities-link?id=${id}`, submit(texts.linkWith.replaceAll('{provider}', label), 'plain')),
+          ),
+      )}
+      <nav class="lk-links">
+        <p><a href="account">${texts.account}</a></p>
+      </nav>`;
+    return this.answers.show(response, { name: 'identities', title: texts.identities, content, isWide: true });
+  }
+
+  @Post('p/identities-link')
+  @GuardedAs(OidcController, 'linkOidc')
+  async link(
+    @CurrentUser() user: AuthUser,
+    @CurrentSession() session: Session,
+    @Req() request: AuthRequest,
+    @Res() response: object,
+    @Query('id') id: unknown,
+  ): Promise<unknown> {
+    const provider = String(id);
+    const start = this.departures.startOf(provider, 'identities');
+    return this.departures.leave(request, response, await this.oidc.beginLink(provider, { user, session }, start));
+  }
+
+  @Post('p/identities-unlink')
+  @GuardedAs(OidcController, 'unlinkIdentity')
+  async unlink(
+    @CurrentUser() user: AuthUser,
+    @CurrentSession() session: Session,
+    @Req() request: AuthRequest,
+    @Res() response: object,
+    @Query('id') id: unknown,
+  ): Promise<unknown> {
+    await this.identities.unlinkIdentity(user, session, request, String(id));
+    return this.answers.goTo(response, 'identities?removed');
+  }
+
+  private item({ id, label, email, linkedAt }: IdentityAnswer): Html {
+    const { texts } = this.answers;
+    return markup`<li>
+      <div>
+        <strong><bdi>${label}</bdi></strong>
+        <div class="lk-quiet">
+          ${email !== null && markup`<bdi>${email}</bdi> · `}${texts.created.replaceAll('{when}', dateIn(linkedAt, texts))}
+        </div>
+      </div>
+      ${form(
+        `identities-unlink?id=${encodeURIComponent(id)}`,
+        markup`<button type="submit" aria-label="${texts.removeNamed.replaceAll('{name}', label)}">
+          ${texts.remove}
+        </button>`,
+      )}
+    </li>`;
+  }
+}
