@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../common/clock.js';
 import { hours } from '../common/duration.js';
 import {
-  isLoopback,
   isOAuth2,
   type OAuth2Provider,
   type OidcClaims,
@@ -11,7 +10,7 @@ import {
 } from '../config/oidc-settings.js';
 import { checkedEmail } from '../user/email-address.js';
 import { ProviderFault } from './provider-fault.js';
-import { PROVIDER_TIMEOUT, providerFetch } from './provider-fetch.js';
+import { isLocal, PROVIDER_TIMEOUT, providerFetch } from './provider-fetch.js';
 import type { VerifiedIdentity } from './verified-identity.js';
 
 /** What binds an answer of a provider to the request before it. */
@@ -180,7 +179,7 @@ export class OidcClient {
       expectedState: request.state,
       pkceCodeVerifier: request.codeVerifier,
     });
-    const profile = await provider.profile((url) => getJson(url, tokens.access_token));
+    const profile = await provider.profile((url) => getJson(provider, url, tokens.access_token));
     const { subject, email, emailVerified, name } = profile;
     return checkedIdentity({
       provider: provider.id,
@@ -205,7 +204,8 @@ export class OidcClient {
       ? new library.Configuration(metadataOf(provider), provider.clientId, metadata, authentication)
       : await this.discover(provider, metadata, authentication);
     configuration.timeout = PROVIDER_TIMEOUT / 1000;
-    Reflect.set(configuration, library.customFetch, providerFetch);
+    const fetchOfProvider = (url: string, options: RequestInit) => providerFetch(provider, url, options);
+    Reflect.set(configuration, library.customFetch, fetchOfProvider);
     if (isLocal(provider)) library.allowInsecureRequests(configuration);
     return configuration;
   }
@@ -251,9 +251,9 @@ export class OidcClient {
     }
   }
 
-  private async ask({ issuer }: OidcProvider): Promise<Document> {
-    const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
-    const response = await providerFetch(url, { headers: { accept: 'application/json' } });
+  private async ask(provider: OidcProvider): Promise<Document> {
+    const url = `${provider.issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+    const response = await providerFetch(provider, url, { headers: { accept: 'application/json' } });
     const { status } = response;
     if (status !== 200) throw new ProviderFault('failed', `It answered ${status} instead of its metadata.`);
     return { text: await response.text(), status, at: this.clock.now() };
@@ -273,11 +273,6 @@ const metadataOf = ({ issuer, authorizationEndpoint, tokenEndpoint }: OAuth2Prov
   authorization_endpoint: authorizationEndpoint,
   token_endpoint: tokenEndpoint,
 });
-
-const isLocal = ({ issuer }: ProviderDefinition): boolean => {
-  const { protocol, hostname } = new URL(issuer);
-  return protocol === 'http:' && isLoopback(hostname);
-};
 
 function callbackOf(parameters: URLSearchParams, { redirectUri }: AuthorizationRequest): URL {
   const url = new URL(redirectUri);
@@ -337,13 +332,13 @@ function checkedIdentity(
   return { ...identity, subject };
 }
 
-async function getJson(url: string, accessToken: string): Promise<unknown> {
+async function getJson(provider: OAuth2Provider, url: string, accessToken: string): Promise<unknown> {
   const headers = {
     accept: 'application/json',
     authorization: `Bearer ${accessToken}`,
     'user-agent': 'nestjs-latchkey',
   };
-  const response = await providerFetch(url, { headers });
+  const response = await providerFetch(provider, url, { headers });
   if (response.status !== 200)
     throw new ProviderFault('failed', `It answered ${response.status} instead of a profile.`);
   return response.json();

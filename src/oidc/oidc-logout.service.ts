@@ -15,6 +15,7 @@ import { IdentityStore } from './identity.store.js';
 import { keyIdOf, readLogoutToken, type Logout, type SigningKey } from './logout-token.js';
 import { OidcClient } from './oidc-client.js';
 import { ProviderFault } from './provider-fault.js';
+import { isLocal } from './provider-fetch.js';
 import { ProviderKeys } from './provider-keys.js';
 
 /**
@@ -109,7 +110,8 @@ export class OidcLogoutService {
       const { end_session_endpoint: page } = await this.client.metadata(definition);
       if (typeof page !== 'string' || !URL.canParse(page)) return null;
       const url = new URL(page);
-      return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname)) ? url : null;
+      const isHere = url.protocol === 'http:' && isLoopback(url.hostname) && isLocal(definition);
+      return url.protocol === 'https:' || isHere ? url : null;
     } catch (error) {
       if (!(error instanceof ProviderFault)) throw error;
       this.logger.warn(`The provider '${definition.id}' cannot be asked for its page to log out. ${error.message}`);
@@ -130,7 +132,7 @@ export class OidcLogoutService {
     const { algorithms = ['RS256'], clientId } = definition;
     const key = await this.answered(definition, async () => {
       const { jwks_uri: uri } = await this.client.metadata(definition);
-      return typeof uri === 'string' ? this.keys.find(uri, signedBy) : null;
+      return typeof uri === 'string' ? this.keys.find(definition, uri, signedBy) : null;
     });
     return key && readLogoutToken(token, key, { issuer, clientId, algorithms, now: this.clock.now() });
   }

@@ -1,4 +1,4 @@
-import { isLoopback } from '../config/oidc-settings.js';
+import { isLoopback, type ProviderDefinition } from '../config/oidc-settings.js';
 import { ProviderFault } from './provider-fault.js';
 
 /** What a provider may answer at most. */
@@ -8,13 +8,24 @@ export const PROVIDER_TIMEOUT = 5_000;
 /** Responses that have no body (Fetch, section 2.2.3). */
 const WITHOUT_BODY: ReadonlySet<number> = new Set([101, 204, 205, 304]);
 
+/** Whether a provider is on this machine, where plain http will do. */
+export function isLocal({ issuer }: Pick<ProviderDefinition, 'issuer'>): boolean {
+  const { protocol, hostname } = new URL(issuer);
+  return protocol === 'http:' && isLoopback(hostname);
+}
+
 /**
- * `fetch` as providers get it: https (plain http on this machine only), no redirect is followed, and an answer is read up
- * to a megabyte. Whoever has a say in an answer must not make us ask, or wait, or read without end.
+ * `fetch` as this provider gets it: https (plain http to this machine only for one that is there itself), no redirect is
+ * followed, and an answer is read up to a megabyte. Whoever has a say in an answer must not make us ask, or wait, or read
+ * without end.
  */
-export async function providerFetch(url: string, options: RequestInit): Promise<Response> {
+export async function providerFetch(
+  provider: Pick<ProviderDefinition, 'issuer'>,
+  url: string,
+  options: RequestInit,
+): Promise<Response> {
   const { protocol, hostname } = new URL(url);
-  if (protocol !== 'https:' && !(protocol === 'http:' && isLoopback(hostname))) {
+  if (protocol !== 'https:' && !(protocol === 'http:' && isLoopback(hostname) && isLocal(provider))) {
     throw new ProviderFault('failed', 'One of its addresses is not https.');
   }
   const signal = options.signal ?? AbortSignal.timeout(PROVIDER_TIMEOUT);

@@ -2,6 +2,7 @@ import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../common/clock.js';
 import { hours, minutes } from '../common/duration.js';
+import type { ProviderDefinition } from '../config/oidc-settings.js';
 import { ProviderFault } from './provider-fault.js';
 import { providerFetch } from './provider-fetch.js';
 
@@ -25,11 +26,12 @@ export class ProviderKeys {
 
   /** The key of this name; without a name the only one for signatures. `null` if there is none. */
   async find(
+    provider: Pick<ProviderDefinition, 'issuer'>,
     uri: string,
     { kid, alg }: { readonly kid: string | undefined; readonly alg: string },
   ): Promise<KeyObject | null> {
-    const known = await this.of(uri, LIFETIME);
-    const found = keyIn(known, kid, alg) ?? keyIn(await this.of(uri, COOLDOWN), kid, alg);
+    const known = await this.of(provider, uri, LIFETIME);
+    const found = keyIn(known, kid, alg) ?? keyIn(await this.of(provider, uri, COOLDOWN), kid, alg);
     if (found === null) return null;
     try {
       return createPublicKey({ key: found as JsonWebKey, format: 'jwk' });
@@ -38,19 +40,23 @@ export class ProviderKeys {
     }
   }
 
-  private async of(uri: string, lifetime: number): Promise<readonly Record<string, unknown>[]> {
+  private async of(
+    provider: Pick<ProviderDefinition, 'issuer'>,
+    uri: string,
+    lifetime: number,
+  ): Promise<readonly Record<string, unknown>[]> {
     const before = this.fetched.get(uri);
     const fetched = await before?.catch(() => undefined);
     if (fetched && this.clock.now() - fetched.at < lifetime) return fetched.keys;
     // Unless another call has asked meanwhile.
     const current = this.fetched.get(uri);
-    const asked = current !== undefined && current !== before ? current : this.ask(uri);
+    const asked = current !== undefined && current !== before ? current : this.ask(provider, uri);
     this.fetched.set(uri, asked);
     return (await asked).keys;
   }
 
-  private async ask(uri: string): Promise<Fetched> {
-    const response = await providerFetch(uri, { headers: { accept: 'application/json' } });
+  private async ask(provider: Pick<ProviderDefinition, 'issuer'>, uri: string): Promise<Fetched> {
+    const response = await providerFetch(provider, uri, { headers: { accept: 'application/json' } });
     const parsed = response.status === 200 ? Keys.safeParse(await response.json().catch(() => null)) : null;
     if (!parsed?.success) throw new ProviderFault('failed', 'It did not answer with its keys.');
     return { keys: parsed.data.keys, at: this.clock.now() };
