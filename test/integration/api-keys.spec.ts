@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import { Controller, Get, UseFilters } from '@nestjs/common';
 import { GraphQLModule, Query, Resolver } from '@nestjs/graphql';
@@ -144,7 +143,8 @@ describe.each([
     // Twice, so that the second is from memory where there is one.
     for (let i = 0; i < 2; i++) expect(await ask()).toEqual([1, 2, 3].map(() => ['users:read']));
     await change(users, id);
-    if ('cache' in auth) await until(async () => isDeepStrictEqual(await ask(), left));
+    // As text: the lists that come from other processes are of another realm.
+    if ('cache' in auth) await until(async () => JSON.stringify(await ask()) === JSON.stringify(left));
     expect(await ask()).toEqual(left);
   });
 });
