@@ -12,7 +12,7 @@ const mistakes = (options: object, extras: object) => mistakesOf(withSecrets(opt
 
 describe('the option flows', () => {
   it('has nothing that is not named', () => {
-    expect(AuthConfig.from({ secrets: ['x'.repeat(32)] }).flows).toEqual({ freshness: minutes(15) });
+    expect(AuthConfig.from({ secrets: ['x'.repeat(32)] }).flows).toEqual({ freshness: minutes(15), legacyVerified: false });
   });
 
   it.each<[string, unknown, object]>([
@@ -26,6 +26,7 @@ describe('the option flows', () => {
       registration: { routes: true },
       passwordChange: { routes: true },
       freshness: minutes(15),
+      legacyVerified: false,
     });
   });
 
