@@ -12,7 +12,10 @@ const mistakes = (options: object, extras: object) => mistakesOf(withSecrets(opt
 
 describe('the option flows', () => {
   it('has nothing that is not named', () => {
-    expect(AuthConfig.from({ secrets: ['x'.repeat(32)] }).flows).toEqual({ freshness: minutes(15), legacyVerified: false });
+    expect(AuthConfig.from({ secrets: ['x'.repeat(32)] }).flows).toEqual({
+      freshness: minutes(15),
+      legacyVerified: false,
+    });
   });
 
   it.each<[string, unknown, object]>([
