@@ -87,6 +87,8 @@ declare const passkeys: import('nestjs-latchkey/engine').PasskeyService;
 declare const clientId: string, clientSecret: string, teamId: string, keyId: string, privateKey: string;
 declare const identities: import('nestjs-latchkey/engine').IdentityService;
 declare const magicLinks: import('nestjs-latchkey/engine').MagicLinkService;
+declare const logouts: import('nestjs-latchkey/engine').OidcLogoutService;
+declare const logoutToken: string;
 declare const oidc: import('nestjs-latchkey/engine').OidcService;
 declare const redirectUri: string, query: URLSearchParams;
 declare const passkeyLogins: import('nestjs-latchkey/engine').PasskeyLoginService;
