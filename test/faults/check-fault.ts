@@ -46,7 +46,7 @@ export const faultsOf = (
 const PROMPTLY = 10_000;
 
 /** What a slow storage can serve within its deadline. */
-const SLOW_AT_ONCE = 20;
+const SLOW_AT_ONCE = 8;
 
 /** The deadlines of these tests are so short that a busy machine can miss one before there is any fault. */
 async function prepared(t: TestApp, name: string, attempt = 1): ReturnType<typeof visitorsOf> {

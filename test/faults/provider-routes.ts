@@ -48,12 +48,14 @@ export async function providerVisitsOf(t: TestApp, name: string): Promise<Visit[
     needsNothing: true,
     send: ask,
   });
-  const live = (route: string, healthy: number, ask: () => request.Test): Visit => ({
+  const live = (route: string, healthy: number, ask: () => request.Test, writes = false): Visit => ({
     name: route,
     credential: 'live',
     healthy,
+    writes,
     send: ask,
   });
+  const COUNTED = true;
   return [
     nothing('GET oidc', 200, () => send('get', 'oidc')),
     nothing('GET oidc/:provider/callback', 303, () => send('get', 'oidc/idp/callback')),
@@ -69,8 +71,8 @@ export async function providerVisitsOf(t: TestApp, name: string): Promise<Visit[
       writes: true,
       send: () => send('post', 'oidc/idp/start', '', {}),
     },
-    live('POST oidc/:provider/link', 502, () => send('post', 'oidc/idp/link', askingIn, {})),
-    live('POST step-up/oidc/:provider', 502, () => send('post', 'step-up/oidc/idp', askingIn, {})),
+    live('POST oidc/:provider/link', 502, () => send('post', 'oidc/idp/link', askingIn, {}), COUNTED),
+    live('POST step-up/oidc/:provider', 502, () => send('post', 'step-up/oidc/idp', askingIn, {}), COUNTED),
     live('GET identities', 200, () => send('get', 'identities', askingIn)),
     {
       name: 'DELETE identities/:id',
