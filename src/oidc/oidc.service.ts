@@ -11,7 +11,6 @@ import type { ElevatedSession } from '../login/session-scheme.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import type { Session } from '../session/session.js';
-import { SessionStore } from '../session/session.store.js';
 import { normalizeLogin } from '../user/login-name.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { IdentityStore } from './identity.store.js';
@@ -85,7 +84,6 @@ export class OidcService {
     private readonly logins: LoginService,
     private readonly stepUps: StepUpMethods,
     private readonly tokens: EphemeralTokenService,
-    private readonly sessions: SessionStore,
     private readonly transaction: AuthTransaction,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
@@ -237,8 +235,8 @@ export class OidcService {
           const { remember } = proved;
           return () => this.logins.begin(user, proved.proofs, { ...context, remember, ...firstFactor });
         };
-        if (this.sessions.joinsTransactions) return this.transaction.run(async () => (await work())());
-        return (await this.transaction.run(work))();
+        // With sessions elsewhere too: the token is given back if the login cannot be written.
+        return this.transaction.run(async () => (await work())());
       }
       throw expired();
     });
