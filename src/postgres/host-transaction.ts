@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { EntityManager, QueryRunner } from 'typeorm';
 import type { Connection } from './connection.js';
 import type { Statement, StatementResult } from './statement.js';
@@ -24,6 +25,7 @@ const ROLLBACK = /^\s*(?:ROLLBACK|ABORT)\b/i;
  * COMMIT of a failed transaction with ROLLBACK, which TypeORM takes for success. So the client is watched, not TypeORM.
  */
 export class HostTransaction {
+  readonly id = randomUUID();
   settled = false;
   private committing = false;
   private readonly queue: StatementQueue<HostClient>;
@@ -150,6 +152,10 @@ export class HostTransactionScope implements JoinedTransaction {
   private ended = false;
 
   constructor(readonly host: HostTransaction) {}
+
+  get id(): string {
+    return this.host.id;
+  }
 
   get open(): boolean {
     return !this.ended && !this.host.settled;

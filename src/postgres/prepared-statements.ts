@@ -172,7 +172,13 @@ export class PreparedStatements {
 
   /** Whether this code runs in a transaction, where it may read its own uncommitted changes. */
   get inTransaction(): boolean {
-    return this.transactions.getStore()?.open === true;
+    return this.transactionId !== null;
+  }
+
+  /** Which transaction this code runs in; `null` if in none. */
+  get transactionId(): string | null {
+    const transaction = this.transactions.getStore();
+    return transaction?.open ? transaction.id : null;
   }
 
   /**

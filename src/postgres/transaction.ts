@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Logger } from '@nestjs/common';
 import type { Client } from './connection.js';
 import type { Statement, StatementResult } from './statement.js';
@@ -11,6 +12,8 @@ export type AfterTransaction = (outcome: TransactionOutcome) => void | Promise<v
 
 /** A transaction, as the statements inside it see it. */
 export interface JoinedTransaction {
+  /** No other one has it. */
+  readonly id: string;
   /** False once it takes no more statements. */
   readonly open: boolean;
   run<Row>(statement: Statement, values: unknown[]): Promise<StatementResult<Row>>;
@@ -23,6 +26,7 @@ const COMMIT: Statement = { name: 'commit', text: 'COMMIT' };
 
 /** One transaction on one connection, from its beginning until the connection is back in its pool. */
 export class Transaction implements JoinedTransaction {
+  readonly id = randomUUID();
   open = true;
   private readonly queue: StatementQueue<Client>;
   private settled = false;

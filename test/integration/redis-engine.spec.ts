@@ -10,6 +10,7 @@ import {
   SessionService,
   PostgresUserDirectory,
   authEntities,
+  type AuthUser,
 } from 'nestjs-latchkey';
 import {
   EphemeralTokenStore,
@@ -276,19 +277,55 @@ describe('a token that is taken in a transaction', () => {
     expect(await tokens.consume('password_reset', token)).not.toBeNull();
   });
 
-  it('is not given back when it was made void meanwhile', async () => {
-    for (const end of ['revoked', 'issued again'] as const) {
-      const { tokens, ada, run } = await begin();
-      const token = await tokens.issue('password_reset', { username: ada.email });
-      const undone = run(async () => {
-        await tokens.consume('password_reset', token);
-        if (end === 'revoked') await tokens.revokeAllForLogin(ada.email);
-        else await tokens.issue('password_reset', { username: ada.email });
-        throw new RangeError('no');
-      });
-      await expect(undone).rejects.toThrow(RangeError);
-      expect(await tokens.consume('password_reset', token)).toBeNull();
-    }
+  const voiding: Record<string, (tokens: EphemeralTokenService, ada: AuthUser) => Promise<unknown>> = {
+    revoked: (tokens, { email }) => tokens.revokeAllForLogin(email),
+    'revoked by its type': (tokens, { email }) => tokens.revokeOfType('password_reset', email),
+    'issued again': (tokens, { email }) => tokens.issue('password_reset', { username: email }),
+  };
+
+  it.each(Object.entries(voiding))('is not given back when it was made void meanwhile: %s', async (_, end) => {
+    const { tokens, ada, run } = await begin();
+    const token = await tokens.issue('password_reset', { username: ada.email });
+    let isTaken = () => {};
+    // By another request: what is called here is outside of the transaction.
+    const elsewhere = new Promise<void>((resolve) => (isTaken = resolve)).then(() => end(tokens, ada));
+    const undone = run(async () => {
+      await tokens.consume('password_reset', token);
+      isTaken();
+      await elsewhere;
+      throw new RangeError('no');
+    });
+    await expect(undone).rejects.toThrow(RangeError);
+    expect(await tokens.consume('password_reset', token)).toBeNull();
+  });
+
+  it.each(Object.entries(voiding))('F22: what the transaction itself makes void is given back: %s', async (_, end) => {
+    const { tokens, ada, run } = await begin();
+    const [taken, other] = [
+      await tokens.issue('password_reset', { username: ada.email }),
+      await tokens.issue('pre_auth', { username: ada.email, challengeId: 'c' }),
+    ];
+    const isUsable = async () => [
+      (await tokens.peek('password_reset', taken)) !== null,
+      (await tokens.peek('pre_auth', other, 'c')) !== null,
+    ];
+    const undone = run(async () => {
+      await tokens.consume('password_reset', taken);
+      await end(tokens, ada);
+      throw new RangeError('no');
+    });
+    await expect(undone).rejects.toThrow(RangeError);
+    expect(await isUsable()).toEqual([true, true]);
+    // Before it is taken, too; and for good with the commit (negative control).
+    await expect(run(() => end(tokens, ada).then(() => Promise.reject(new RangeError('no'))))).rejects.toThrow(
+      RangeError,
+    );
+    expect(await isUsable()).toEqual([true, true]);
+    await run(async () => {
+      await end(tokens, ada);
+      expect((await isUsable())[0]).toBe(false);
+    });
+    expect((await isUsable())[0]).toBe(false);
   });
 
   it('is not given back when nobody knows how that ended', async () => {

@@ -17,11 +17,11 @@ const KEPT_AFTER_END = 60_000;
  * decision about an account's tokens (the only one of a type, the one that is taken) is one script on its hash, on a
  * cluster too. A hash expires a minute after the last token in it.
  *
- * Redis takes no part in an `AuthTransaction`. A token taken in one is **held**: no one else gets it, and it is deleted
- * when the transaction commits, and usable again after a rollback. Whatever ends an account's tokens meanwhile ends it
- * too. If the outcome of the transaction is unknown, or the process ends before it, the token is spent. A token
- * inserted in a transaction that is rolled back is deleted; earlier ones that it voided stay void, and what
- * `deleteByLogin` deleted stays deleted. A caller that asks for a held token does not wait: it gets none.
+ * Redis takes no part in an `AuthTransaction`. A token taken or voided in one is **held**: nobody gets it, and it is
+ * deleted when the transaction commits, and usable again after a rollback. Whatever ends an account's tokens outside of
+ * the transaction meanwhile ends it too. If the outcome of the transaction is unknown, or the process ends before it, the
+ * token is spent. A token inserted in a transaction that is rolled back is deleted. A caller that asks for a held token
+ * does not wait: it gets none.
  */
 @Injectable()
 export class RedisEphemeralTokenStore extends EphemeralTokenStore {
@@ -49,6 +49,7 @@ export class RedisEphemeralTokenStore extends EphemeralTokenStore {
       String(lifetime),
       flag(voidsEarlier),
       String(row.createdAt - KEPT_AFTER_END),
+      this.holderIn(home),
     ];
     this.forget(await this.script(INSERT, home, values));
   }
@@ -69,8 +70,7 @@ export class RedisEphemeralTokenStore extends EphemeralTokenStore {
     const { hash, type, now, binding } = key;
     const home = await this.homeOf(hash);
     if (home === null) return null;
-    const holder = this.statements.inTransaction ? randomUUID() : '~';
-    if (holder !== '~') this.settleAfterwards(home, holder);
+    const holder = this.holderIn(home);
     const bound = [binding.column, word(binding.value), flag(binding.optional)];
     const rest = flag(voidsRest && home.startsWith('user:'));
     const taken = await this.script(TAKE, home, [hash, word(type), String(now), ...bound, rest, holder]);
@@ -82,15 +82,11 @@ export class RedisEphemeralTokenStore extends EphemeralTokenStore {
   }
 
   override async deleteByLogin(username: string, since?: number): Promise<number> {
-    const gone = await this.script(CLEAR, `user:${username}`, [String(since ?? '')]);
-    this.forget(gone);
-    return gone.length;
+    return this.clear(CLEAR, username, String(since ?? ''));
   }
 
   override async deleteOfType(username: string, type: string): Promise<number> {
-    const gone = await this.script(CLEAR_TYPE, `user:${username}`, [word(type)]);
-    this.forget(gone);
-    return gone.length;
+    return this.clear(CLEAR_TYPE, username, word(type));
   }
 
   override async countOfType(username: string, type: string, now: number, cutoff: number | null): Promise<number> {
@@ -118,6 +114,22 @@ export class RedisEphemeralTokenStore extends EphemeralTokenStore {
     );
     this.forget(oldest.map(({ hash }) => hash));
     return deleted.reduce((total, one) => total + one, 0);
+  }
+
+  private async clear(script: typeof CLEAR, username: string, which: string): Promise<number> {
+    const home = `user:${username}`;
+    const [count, ...gone] = await this.script(script, home, [which, this.holderIn(home)]);
+    this.forget(gone);
+    return Number(count);
+  }
+
+  /** Who holds the tokens of this call: `~` for nobody, outside of a transaction. */
+  private holderIn(home: string): string {
+    const { transactionId } = this.statements;
+    if (transactionId === null) return '~';
+    const holder = `${transactionId}/${randomUUID()}`;
+    this.settleAfterwards(home, holder);
+    return holder;
   }
 
   private settleAfterwards(home: string, holder: string): void {

@@ -1,8 +1,9 @@
 import { RedisScript } from './redis-script.js';
 
 /**
- * `KEYS[1]` is the hash of one user's tokens, or of a single token without a user. A token taken in a transaction is
- * held by it, unavailable to anyone else, until the transaction is decided.
+ * `KEYS[1]` is the hash of one user's tokens, or of a single token without a user. A token that a transaction takes or
+ * voids is held by it, unavailable to anyone, until the transaction is decided. A holder is the transaction, `/`, and the
+ * call, since a savepoint may undo some of its calls; outside of a transaction it is `~`.
  */
 const PRELUDE = `
   local key = KEYS[1]
@@ -20,21 +21,37 @@ const PRELUDE = `
     local flat, rows = redis.call('HGETALL', key), {}
     for i = 1, #flat, 2 do rows[#rows + 1] = parse(flat[i], flat[i + 1]) end
     return rows
+  end
+  -- Held by a transaction, deleted otherwise and if another transaction holds it: then it is one of the gone. False if
+  -- this transaction holds it already.
+  local function void(row, holder, gone)
+    local transaction = string.match(holder, '^[^/]+/')
+    if transaction and string.sub(row.holder, 1, #transaction) == transaction then return false end
+    if transaction and row.holder == '~' then
+      row.holder = holder
+      write(row)
+    else
+      redis.call('HDEL', key, row.id)
+      gone[#gone + 1] = row.id
+    end
+    return true
   end`;
 
 const script = (body: string) => new RedisScript(`${PRELUDE}\n${body}`);
 
 /**
- * `ARGV`: id, row, lifetime, whether earlier ones of its type go, and the instant before which all are over. Returns
- * the ids removed.
+ * `ARGV`: id, row, lifetime, whether earlier ones of its type go, the instant before which all are over, and the holder.
+ * Returns the ids deleted.
  */
 export const INSERT = script(`
   local new, gone = parse(ARGV[1], ARGV[2]), {}
   for _, row in ipairs(readAll()) do
     -- One with the id of the new row is replaced below.
-    if row.id ~= new.id and ((ARGV[4] == '1' and row.type == new.type) or tonumber(row.expires) <= tonumber(ARGV[5])) then
+    if row.id ~= new.id and tonumber(row.expires) <= tonumber(ARGV[5]) then
       redis.call('HDEL', key, row.id)
       gone[#gone + 1] = row.id
+    elseif row.id ~= new.id and ARGV[4] == '1' and row.type == new.type then
+      void(row, ARGV[6], gone)
     end
   end
   redis.call('HSET', key, ARGV[1], ARGV[2])
@@ -90,24 +107,19 @@ export const SETTLE = script(`
 
 export const REMOVE = script(`return redis.call('HDEL', key, ARGV[1])`);
 
-/** Deletes those of the type `ARGV[1]`. Returns their ids. */
+/** Voids those of the type `ARGV[1]`, for the holder `ARGV[2]`. Returns how many, and the ids deleted. */
 export const CLEAR_TYPE = script(`
-  local gone = {}
+  local count, gone = 0, {}
   for _, row in ipairs(readAll()) do
-    if row.type == ARGV[1] then
-      redis.call('HDEL', key, row.id)
-      gone[#gone + 1] = row.id
-    end
+    if row.type == ARGV[1] and void(row, ARGV[2], gone) then count = count + 1 end
   end
-  return gone`);
+  return { tostring(count), unpack(gone) }`);
 
-/** Deletes all, or those created at `ARGV[1]` or later. Returns their ids. */
+/** Voids all, or those created at `ARGV[1]` or later, for the holder `ARGV[2]`. Returns how many, and the ids deleted. */
 export const CLEAR = script(`
-  local since, gone = tonumber(ARGV[1]), {}
+  local since, count, gone = tonumber(ARGV[1]), 0, {}
   for _, row in ipairs(readAll()) do
-    if not since or cjson.decode(row.tail).createdAt >= since then
-      redis.call('HDEL', key, row.id)
-      gone[#gone + 1] = row.id
-    end
+    local is_meant = not since or cjson.decode(row.tail).createdAt >= since
+    if is_meant and void(row, ARGV[2], gone) then count = count + 1 end
   end
-  return gone`);
+  return { tostring(count), unpack(gone) }`);
