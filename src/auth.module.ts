@@ -9,6 +9,7 @@ import {
 import { APP_FILTER, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
+import { FLOW_ACCESS, FLOW_FACTORS, FLOW_SERVICES, FLOW_WAYS_IN, missingPackages } from './auth.flows.js';
 import {
   ASYNC_OPTIONS_TYPE,
   AUTH_OPTIONS,
@@ -16,24 +17,15 @@ import {
   OPTIONS_TYPE,
   type AuthModuleExtras,
 } from './auth.module-definition.js';
-import { ApiKeyAccess } from './api-key/api-key-access.js';
-import { ApiKeyService } from './api-key/api-key.service.js';
 import { ApiKeyStore } from './api-key/api-key.store.js';
 import { CachedApiKeyStore } from './api-key/cached-api-key.store.js';
-import { PostgresAccountData } from './engines/postgres/postgres-account-data.js';
 import { PostgresApiKeyStore } from './engines/postgres/postgres-api-key.store.js';
 import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
-import { PostgresEmailFactorStore } from './engines/postgres/postgres-email-factor.store.js';
-import { PostgresIdentityStore } from './engines/postgres/postgres-identity.store.js';
 import { PostgresJwtSessionStore } from './engines/postgres/postgres-jwt-session.store.js';
-import { PostgresPasskeyStore } from './engines/postgres/postgres-passkey.store.js';
 import { PostgresPasswordAttemptStore } from './engines/postgres/postgres-password-attempt.store.js';
-import { PostgresBackupCodeStore } from './engines/postgres/postgres-backup-code.store.js';
-import { PostgresTotpStore } from './engines/postgres/postgres-totp.store.js';
 import { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
 import { keyHandlersOf } from './http/api-key.decorators.js';
-import { ApiKeyAuthenticator } from './http/api-key-authenticator.js';
 import { FieldResolverCheck } from './http/field-resolver-check.js';
 import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
 import { HttpSessions } from './http/http-sessions.js';
@@ -58,27 +50,8 @@ import { LoginService } from './login/login.service.js';
 import { PasswordAttempts } from './login/password-attempts.js';
 import { PasswordAttemptStore } from './login/password-attempt.store.js';
 import { PasswordLogin } from './login/password-login.js';
-import { IdentityService } from './oidc/identity.service.js';
-import { IdentityStore } from './oidc/identity.store.js';
-import { IdentityWayIn } from './oidc/identity.way-in.js';
-import { OidcAccounts } from './oidc/oidc-accounts.js';
-import { OidcClient } from './oidc/oidc-client.js';
-import { OidcLogoutService } from './oidc/oidc-logout.service.js';
-import { OidcRequests } from './oidc/oidc-requests.js';
-import { OidcService } from './oidc/oidc.service.js';
-import { PasskeyAssertions } from './passkey/passkey-assertions.js';
-import { PasskeyFactor } from './passkey/passkey-factor.js';
-import { PasskeyLoginService } from './passkey/passkey-login.service.js';
-import { PasskeyService } from './passkey/passkey.service.js';
-import { PasskeyStore } from './passkey/passkey.store.js';
-import { PasskeyWayIn } from './passkey/passkey.way-in.js';
-import { WebAuthn } from './passkey/webauthn.js';
 import { PasswordChangeService } from './password/password-change.service.js';
-import { PasswordResetService } from './password/password-reset.service.js';
 import { PasswordWriter } from './login/password-writer.js';
-import { MagicLinkService } from './magic-link/magic-link.service.js';
-import { MagicLinkWayIn } from './magic-link/magic-link.way-in.js';
-import { RegistrationService } from './registration/registration.service.js';
 import { AuditLog } from './audit/audit-log.js';
 import { AuditStore } from './audit/audit.store.js';
 import { CleanupService } from './cleanup/cleanup.service.js';
@@ -87,14 +60,7 @@ import { Clock, SystemClock } from './common/clock.js';
 import { Hidden } from './common/hidden.js';
 import { AuthConfig } from './config/auth-config.js';
 import type { AuthOptions } from './config/auth-options.js';
-import {
-  FLOW_NAMES,
-  FLOW_PACKAGES,
-  flowNamesOf,
-  routedFlowsOf,
-  type CheckedFlows,
-  type FlowName,
-} from './config/flow-settings.js';
+import { FLOW_NAMES, flowNamesOf, routedFlowsOf } from './config/flow-settings.js';
 import { KeyRing } from './crypto/key-ring.js';
 import { AuthTransaction } from './postgres/auth-transaction.js';
 import { PreparedStatements } from './postgres/prepared-statements.js';
@@ -104,8 +70,6 @@ import { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service
 import { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
 import { SecondFactorController } from './http/flows/second-factor.controller.js';
 import { FLOW_CONTROLLERS, flowControllersAt, mountedAt } from './http/flows/flow-controllers.js';
-import { AccountDeletionService } from './account-deletion/account-deletion.service.js';
-import { EmailChangeService } from './email-change/email-change.service.js';
 import { AuthErrorFilter } from './http/auth-error.filter.js';
 import { AuthController, authControllerAt } from './http/auth.controller.js';
 import { BearerSessions } from './login/bearer-sessions.js';
@@ -119,8 +83,6 @@ import { SessionLiveness } from './http/session-liveness.js';
 import { warnOfPrefix } from './pages/page-place.js';
 import { PAGE_CONTROLLERS, pageControllersAt, pageProviders } from './pages/page-controllers.js';
 import { mountPasskeyEndpoints } from './http/passkey-endpoints.js';
-import { OidcEnds } from './http/oidc-ends.js';
-import { OidcRedirects } from './http/oidc-redirects.js';
 import { OriginGuard } from './http/origin.guard.js';
 import { mountCookieParser } from './http/mount-cookie-parser.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
@@ -161,18 +123,6 @@ import { RateLimitService } from './rate-limit/rate-limit.service.js';
 import { RateLimitStore } from './rate-limit/rate-limit.store.js';
 import { SessionService } from './session/session.service.js';
 import { SessionStore } from './session/session.store.js';
-import { StepUpService } from './step-up/step-up.service.js';
-import { BackupCodeFactor } from './two-factor/backup-code.factor.js';
-import { BackupCodeStore } from './two-factor/backup-code.store.js';
-import { TotpFactor } from './two-factor/totp.factor.js';
-import { TotpStore } from './two-factor/totp.store.js';
-import { EmailCodeFactor } from './two-factor/email-code-factor.js';
-import { EmailCodeService } from './two-factor/email-code.service.js';
-import { EmailFactorStore } from './two-factor/email-factor.store.js';
-import { MailedCodes } from './two-factor/mailed-codes.js';
-import { TotpSetups } from './two-factor/totp-setups.js';
-import { TwoFactorService } from './two-factor/two-factor.service.js';
-import { AccountData } from './user/account-data.js';
 import { BreachedPasswords } from './user/breached-passwords.js';
 import { DefaultPasswordPolicy } from './user/default-password-policy.js';
 import { NewPasswords } from './user/new-passwords.js';
@@ -515,97 +465,12 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
   };
 }
 
-/** What a flow needs beside what there is anyway. */
-const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
-  registration: [RegistrationService],
-  passwordReset: [PasswordResetService],
-  passwordChange: [],
-  emailChange: [EmailChangeService],
-  accountDeletion: [{ provide: AccountData, useClass: PostgresAccountData }, AccountDeletionService],
-  stepUp: [StepUpService],
-  apiKeys: [ApiKeyService, ApiKeyAuthenticator, ApiKeyAccess],
-  magicLink: [MagicLinkService],
-  pages: [],
-  passkeys: [
-    // After the configuration has found it.
-    { provide: WebAuthn, useFactory: () => WebAuthn.load(), inject: [AuthConfig] },
-    { provide: PasskeyStore, useClass: PostgresPasskeyStore },
-    PasskeyAssertions,
-    PasskeyService,
-    PasskeyLoginService,
-  ],
-  oidc: [
-    // After the configuration has found it.
-    {
-      provide: OidcClient,
-      useFactory: (_: AuthConfig, clock: Clock) => OidcClient.load(clock),
-      inject: [AuthConfig, Clock],
-    },
-    { provide: IdentityStore, useClass: PostgresIdentityStore },
-    IdentityService,
-    OidcLogoutService,
-    OidcRequests,
-    OidcAccounts,
-    OidcService,
-    OidcRedirects,
-    OidcEnds,
-  ],
-  twoFactor: [
-    { provide: TotpStore, useClass: PostgresTotpStore },
-    { provide: BackupCodeStore, useClass: PostgresBackupCodeStore },
-    TotpSetups,
-    TwoFactorService,
-    MailedCodes,
-    EmailCodeService,
-    { provide: EmailFactorStore, useClass: PostgresEmailFactorStore },
-  ],
-};
-
-/** What a flow grants beside sessions and factors, which ends when somebody takes the account over: see `MailboxProofs`. */
-const FLOW_ACCESS: Readonly<Partial<Record<FlowName, readonly Type<GrantedAccess>[]>>> = { apiKeys: [ApiKeyAccess] };
-
-/** A second factor that a flow brings, and whether the settings have it. */
-interface FlowFactor {
-  readonly factor: Type<SecondFactor>;
-  readonly isOn: (flows: CheckedFlows) => boolean;
-}
-
-/** In the order in which users are asked for them. */
-const FLOW_FACTORS: Readonly<Partial<Record<FlowName, readonly FlowFactor[]>>> = {
-  twoFactor: [
-    { factor: TotpFactor, isOn: ({ twoFactor }) => twoFactor?.totp !== undefined },
-    { factor: EmailCodeFactor, isOn: ({ twoFactor }) => twoFactor?.emailCode !== undefined },
-    { factor: BackupCodeFactor, isOn: ({ twoFactor }) => twoFactor?.backupCodes !== undefined },
-  ],
-  passkeys: [{ factor: PasskeyFactor, isOn: ({ passkeys }) => passkeys !== undefined }],
-};
-
 /** The classes that may have handlers: controllers, and resolvers, which are providers. */
 function handlersIn(modules: ModulesContainer): unknown[] {
   return [...modules.values()].flatMap(({ controllers, providers }) =>
     [...controllers.values(), ...providers.values()].map(({ metatype }) => metatype),
   );
 }
-
-/** The ways in which a flow lets users log in. */
-const FLOW_WAYS_IN: Readonly<Partial<Record<FlowName, readonly Type<WayIn>[]>>> = {
-  passkeys: [PasskeyWayIn],
-  oidc: [IdentityWayIn],
-  magicLink: [MagicLinkWayIn],
-};
-
-/** The optional packages that these flows are built on and that are not installed. */
-async function missingPackages(flows: readonly FlowName[]): Promise<string[]> {
-  const needed = flows.flatMap((flow) => FLOW_PACKAGES[flow] ?? []);
-  const found = await Promise.all(needed.map((name) => PACKAGES[name]!()));
-  return needed.filter((_, i) => !found[i]);
-}
-
-/** How to find out whether each is there. */
-const PACKAGES: Readonly<Record<string, () => Promise<unknown>>> = {
-  '@simplewebauthn/server': () => WebAuthn.load(),
-  'openid-client': () => OidcClient.load(new SystemClock()),
-};
 
 /** By which a directory of the application's own is injected, beside its own class. */
 function directoryTokensOf(users: Type<UserDirectory>) {

@@ -47,7 +47,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['cleanup'],
   ['http', 'health', 'metrics'],
   ['pages', 'openapi'],
-  ['auth.module-definition.ts'],
+  ['auth.module-definition.ts', 'auth.flows.ts'],
   ['auth.module.ts'],
   ['index.ts', 'engine.ts', 'testing', 'cli'],
 ];

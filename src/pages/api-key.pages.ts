@@ -7,7 +7,7 @@ import { CurrentUser } from '../http/auth.decorators.js';
 import { ApiKeyController } from '../http/flows/api-key.controller.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { dateIn } from './dates.js';
-import { checkbox, field, form, formOf, notes, section, submit, typed, type Form } from './form.js';
+import { checkbox, field, form, formOf, notes, removable, section, submit, typed, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { markup, type Html } from './html.js';
 import type { PageContent } from './layout.js';
@@ -146,19 +146,13 @@ export class ApiKeyPages {
 
   private item({ id, name, prefix, scopes, expiresAt }: ApiKeyAnswer): Html {
     const { texts } = this.answers;
-    return markup`<li>
-      <div>
-        <strong><bdi>${name}</bdi></strong> <span class="lk-secret">${prefix}…</span>
+    return removable(
+      { page: 'api-keys-revoke', id, name },
+      texts,
+      markup`<strong><bdi>${name}</bdi></strong> <span class="lk-secret">${prefix}…</span>
         <div class="lk-quiet">
           ${scopes.join(', ')} · ${texts.expires.replaceAll('{when}', dateIn(expiresAt, texts))}
-        </div>
-      </div>
-      ${form(
-        `api-keys-revoke?id=${encodeURIComponent(id)}`,
-        markup`<button type="submit" aria-label="${texts.removeNamed.replaceAll('{name}', name)}">
-          ${texts.remove}
-        </button>`,
-      )}
-    </li>`;
+        </div>`,
+    );
   }
 }

@@ -1,5 +1,6 @@
 import { markup, type Html, type HtmlValue } from './html.js';
 import type { Problem } from './page-problem.js';
+import type { PageTexts } from './page-texts.js';
 
 /** What a form has sent, as it came: nothing of it has been checked. */
 export type Form = Readonly<Record<string, unknown>>;
@@ -101,6 +102,22 @@ export function submit(label: string, kind: 'primary' | 'plain' | 'danger' = 'pr
   return kind === 'primary'
     ? markup`<button type="submit" class="lk-primary lk-wide-button">${label}</button>`
     : markup`<button type="submit" ${kind === 'danger' && markup` class="lk-danger"`}>${label}</button>`;
+}
+
+/** One of a list, which its owner can remove by a form of its own. */
+export function removable(
+  { page, id, name }: { readonly page: string; readonly id: string; readonly name: string },
+  texts: Readonly<PageTexts>,
+  ...shown: readonly HtmlValue[]
+): Html {
+  const label = texts.removeNamed.replaceAll('{name}', name);
+  return markup`<li>
+    <div>${shown}</div>
+    ${form(
+      `${page}?id=${encodeURIComponent(id)}`,
+      markup`<button type="submit" aria-label="${label}">${texts.remove}</button>`,
+    )}
+  </li>`;
 }
 
 /** What went wrong or well, read out when the page opens. */

@@ -7,7 +7,7 @@ import { OidcService } from '../oidc/oidc.service.js';
 import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { dateIn } from './dates.js';
-import { form, formOf, notes, section, submit, type Form } from './form.js';
+import { form, formOf, notes, removable, section, submit, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { markup, type Html } from './html.js';
 import { PageAnswers } from './page-answers.js';
@@ -102,19 +102,13 @@ export class IdentityPages {
 
   private item({ id, label, email, linkedAt }: IdentityAnswer): Html {
     const { texts } = this.answers;
-    return markup`<li>
-      <div>
-        <strong><bdi>${label}</bdi></strong>
+    return removable(
+      { page: 'identities-unlink', id, name: label },
+      texts,
+      markup`<strong><bdi>${label}</bdi></strong>
         <div class="lk-quiet">
           ${email !== null && markup`<bdi>${email}</bdi> · `}${texts.created.replaceAll('{when}', dateIn(linkedAt, texts))}
-        </div>
-      </div>
-      ${form(
-        `identities-unlink?id=${encodeURIComponent(id)}`,
-        markup`<button type="submit" aria-label="${texts.removeNamed.replaceAll('{name}', label)}">
-          ${texts.remove}
-        </button>`,
-      )}
-    </li>`;
+        </div>`,
+    );
   }
 }

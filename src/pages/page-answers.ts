@@ -59,8 +59,8 @@ export class PageAnswers {
   }
 
   /**
-   * Does what a form asks for, and goes where `work` says, or shows what is shown only once. If it is refused for what was typed, the form is shown again;
-   * all else, an outage among it, is for the filter.
+   * Does what a form asks for, and goes where `work` says, or shows what is shown only once. If it is refused for what was
+   * typed, the form is shown again; all else, an outage among it, is for the filter.
    */
   async submit(
     response: object,

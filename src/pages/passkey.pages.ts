@@ -6,7 +6,7 @@ import type { PasskeyAnswer } from '../http/passkey-answers.js';
 import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { dateIn } from './dates.js';
-import { field, form, notes, section, submit, type Form } from './form.js';
+import { field, notes, removable, section, submit, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { markup, type Html } from './html.js';
 import { PageAnswers } from './page-answers.js';
@@ -76,17 +76,11 @@ export class PasskeyPages {
 
   private item({ id, name, createdAt }: PasskeyAnswer): Html {
     const { texts } = this.answers;
-    return markup`<li>
-      <div>
-        <strong><bdi>${name}</bdi></strong>
-        <div class="lk-quiet">${texts.created.replaceAll('{when}', dateIn(createdAt, texts))}</div>
-      </div>
-      ${form(
-        `passkeys-remove?id=${encodeURIComponent(id)}`,
-        markup`<button type="submit" aria-label="${texts.removeNamed.replaceAll('{name}', name)}">
-          ${texts.remove}
-        </button>`,
-      )}
-    </li>`;
+    return removable(
+      { page: 'passkeys-remove', id, name },
+      texts,
+      markup`<strong><bdi>${name}</bdi></strong>
+        <div class="lk-quiet">${texts.created.replaceAll('{when}', dateIn(createdAt, texts))}</div>`,
+    );
   }
 }

@@ -75,7 +75,6 @@ export class SignInPages {
             autocomplete: flows.passkeys?.routes ? 'username webauthn' : 'username',
             value: typed(sent, 'email'),
             passkeysTo: flows.passkeys?.routes ? next : undefined,
-            isCode: false,
           },
           problem,
         ),
