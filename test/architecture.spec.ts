@@ -107,6 +107,14 @@ describe('architecture', () => {
     expect(inside.length).toBeGreaterThan(50);
   });
 
+  it('docs/architecture.md has the same layers in the same order', () => {
+    const [, list] = /## Layers\n([^]*?)\n## /.exec(readFileSync('docs/architecture.md', 'utf8'))!;
+    const written = [...list!.matchAll(/^1\. (.*)$/gm)].map(([, line]) =>
+      [...line!.matchAll(/`([^`]+)`/g)].map(([, name]) => name),
+    );
+    expect(written).toEqual(LAYERS.map((layer) => layer.map((name) => name.replace(/\.ts$/, ''))));
+  });
+
   it('has no cycle', () => {
     const seen = new Map<string, 'open' | 'done'>();
     const visit = (file: string, path: string[]): string[] | null => {

@@ -23,7 +23,8 @@ export class ProviderDepartures {
 
   /** Where the provider sends the browser back to, and where that leads on: a page of ours by its path. */
   startOf(provider: string, next: unknown): OidcStart {
-    const to = destinationOf(next);
+    // Without a fragment: there a page reads what has come of the login.
+    const to = destinationOf(next).split('#', 1)[0]!;
     const stylesheet = pathOfHandler(this.modules, AssetPages, 'stylesheet')!;
     const returnTo = to.startsWith('/') ? to : stylesheet.replace(/[^/]*$/, to);
     return { returnTo, redirectUri: this.redirects.callback(OidcController, provider) };

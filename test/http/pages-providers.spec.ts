@@ -71,6 +71,7 @@ describe.each(PLATFORMS)('the pages of logins at providers, without script, on %
   it('R28: a page of ours is gone back to by its path, and no address elsewhere', async () => {
     expect(await enter('passkeys')).toMatchObject({ status: 303, to: '/auth/p/passkeys' });
     expect(await enter('https://evil.example')).toMatchObject({ status: 303, to: '/auth/p/account' });
+    expect(await enter('/notes#exchange=EVIL')).toMatchObject({ status: 303, to: '/notes' });
   });
 
   it('F88: the second step follows, with nothing of it in the address', async () => {
