@@ -197,6 +197,7 @@ export class OidcClient {
     const { algorithms = ['RS256'] } = isOAuth2(provider) ? {} : provider;
     const metadata = {
       id_token_signed_response_alg: algorithms,
+      // The library reads the time of day itself: this is how far the injected clock is from it, in seconds.
       [library.clockSkew]: Math.round((this.clock.now() - Date.now()) / 1000),
     };
     const authentication = await this.authenticationOf(provider);
