@@ -173,6 +173,7 @@ export class PostgresUserDirectory extends UserDirectory {
   override async confirmLogin({ id, tokensInvalidatedAfter }: AuthUser, instant: number): Promise<boolean> {
     const cutoff = tokensInvalidatedAfter ?? null;
     const values = [id, toEpochSeconds(instant), cutoff === null ? null : toEpochSeconds(cutoff)];
+    await this.lock(id);
     return (await this.statements.run(this.sql.confirmLogin, values)).rowCount > 0;
   }
 
@@ -297,6 +298,7 @@ export class PostgresUserDirectory extends UserDirectory {
     if (owner && owner.id !== id.toLowerCase()) return 'taken';
     const values = [id, from, login, toEpochSeconds(verifiedAt), this.now()];
     try {
+      await this.lock(id);
       const { rowCount } = await this.changing(id, () => this.statements.run(this.sql.setEmail, values));
       return rowCount > 0 ? 'done' : 'changed';
     } catch (error) {
@@ -313,6 +315,7 @@ export class PostgresUserDirectory extends UserDirectory {
   override async verifyEmail(id: string, { email, verifiedAt }: VerifiedEmail): Promise<boolean> {
     if (!UUID.test(id)) return false;
     const values = [id, email, toEpochSeconds(verifiedAt)];
+    await this.lock(id);
     return this.changing(id, async () => (await this.statements.run(this.sql.verifyEmail, values)).rowCount > 0);
   }
 
@@ -327,6 +330,7 @@ export class PostgresUserDirectory extends UserDirectory {
     const checked = checkedRoles(roles);
     const values = [id, checked, this.now()];
     if (!UUID.test(id)) return false;
+    await this.lock(id);
     return this.changing(id, async () => {
       if ((await this.statements.run(this.sql.setRoles, values)).rowCount === 0) return false;
       const of = { userId: id.toLowerCase(), roles: checked };
@@ -366,6 +370,7 @@ export class PostgresUserDirectory extends UserDirectory {
    */
   async enable(id: string): Promise<boolean> {
     if (!UUID.test(id)) return false;
+    await this.lock(id);
     return this.changing(id, async () => (await this.statements.run(this.sql.enable, [id, this.now()])).rowCount > 0);
   }
 
@@ -437,6 +442,11 @@ export class PostgresUserDirectory extends UserDirectory {
       if (reason) this.events.emitAfterTransaction({ type: 'session.revoked', at: this.clock.now(), ...of, reason });
       return true;
     });
+  }
+
+  /** For a statement that keeps the row locked: a transaction may go on to open or end sessions of the account. */
+  private async lock(id: string): Promise<void> {
+    if (this.statements.inTransaction) await this.statements.run(this.sql.lock, [id]);
   }
 
   /** Makes the caches of this process forget the user at once, even if the outcome is unknown. */
