@@ -16,7 +16,7 @@ export const scenario: Scenario = {
     return {
       title: 'Rate limit decisions',
       about: [
-        `16 decisions under way at once, 16 connections each, a limit of 5 in 15 minutes, ${STORED.toLocaleString('en')} stored events of others; commits are durable. The spread subjects are each repetition's own and within their limit: more than one in 20 refused fails the run, as does one decision of the blocked subject that is allowed.`,
+        `16 decisions under way at once, 16 connections each, a limit of 5 in 15 minutes, ${STORED.toLocaleString('en')} stored events of others; commits are durable but those of our events, except in the row that says so. The spread subjects are each repetition's own and within their limit: more than one in 20 refused fails the run, as does one decision of the blocked subject that is allowed.`,
         'Ours counts a sliding window exactly: an event each, and the bucket is locked while it is counted. rate-limiter-flexible counts a fixed window in one upsert, so that 10 may pass around its border. Each also as it refuses by what the process remembers: ours (`rememberedBlocks`) for a second at most, rate-limiter-flexible (`inMemoryBlockOnConsumed`) until its window ends, whatever is cleared elsewhere meanwhile.',
         'Redis writes nothing to disk here, and a restart forgets every count. @nestjs/throttler is as delivered: in the memory of one process, so with n processes every limit is n times as high, and a restart forgets it.',
       ],

@@ -18,6 +18,7 @@ describe('rateLimits', () => {
       backoff: { maxDelay: minutes(20) },
       onStoreError: 'shrug',
       rememberedBlocks: -1,
+      durable: 'no',
       typo: true,
     };
     expect(mistakesOf(withSecrets({ rateLimits }))).toEqual([
@@ -28,6 +29,7 @@ describe('rateLimits', () => {
       expect.stringMatching(/^rateLimits\.backoff\.window is shorter/),
       expect.stringMatching(/^rateLimits\.onStoreError must be 'deny' or 'allow'/),
       expect.stringMatching(/^rateLimits\.rememberedBlocks must be/),
+      'rateLimits.durable must be true or false.',
     ]);
   });
 

@@ -117,6 +117,13 @@ export class RateLimitSettings {
    * 5 MB; 0 turns it off. The database is asked again after a second, see `RateLimitService`.
    */
   rememberedBlocks: number = 10_000;
+  /**
+   * Whether a recorded event waits until PostgreSQL has written it to disk. Default false: a crash of the database
+   * forgets the events of its last moments (three times `wal_writer_delay`, 0.6 seconds by default), and their subjects
+   * get as many attempts more. What other processes see, and so the limit, is exact either way. Redis has `appendfsync`
+   * instead.
+   */
+  durable: boolean = false;
 }
 
 /** The options `rateLimits`; every part is optional. */
@@ -125,6 +132,7 @@ export interface RateLimitOptions {
   backoff?: Partial<BackoffSettings>;
   onStoreError?: 'deny' | 'allow';
   rememberedBlocks?: number;
+  durable?: boolean;
 }
 
 export function checkRateLimits(
@@ -147,6 +155,7 @@ export function checkRateLimits(
   );
   check.oneOf('rateLimits.onStoreError', settings.onStoreError, ['deny', 'allow']);
   check.integer('rateLimits.rememberedBlocks', settings.rememberedBlocks, 0, 1_000_000);
+  check.flag('rateLimits.durable', settings.durable);
   return Object.freeze(Object.assign(settings, { policies, backoff: Object.freeze(backoff) }));
 }
 

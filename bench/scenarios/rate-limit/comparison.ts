@@ -7,6 +7,7 @@ import type { Admitted, Traffic } from './traffic.js';
 
 export const OURS = 'nestjs-latchkey';
 export const OURS_REMEMBERED = 'nestjs-latchkey, remembered';
+export const OURS_DURABLE = 'nestjs-latchkey, durable';
 export const PEER = 'rate-limiter-flexible, PostgreSQL';
 
 const CONTENDERS = new URL('./contenders.ts', import.meta.url);
@@ -20,6 +21,7 @@ const PEERS: readonly Contender[] = [
 const BY_TRAFFIC: Readonly<Record<Traffic, readonly Contender[]>> = {
   spread: [
     { name: OURS, kind: 'ours', start: 'latchkey' },
+    { name: OURS_DURABLE, kind: 'ours', start: 'latchkey', args: { durable: true } },
     { name: PEER, kind: 'peer', start: 'flexiblePostgres' },
     ...PEERS,
   ],

@@ -14,6 +14,8 @@ export interface RateLimitArgs {
   readonly redisUrl: string | null;
   /** Whether a process may refuse a blocked subject by what it remembers. */
   readonly remembers?: boolean;
+  /** Whether a recorded event waits for the disk. */
+  readonly durable?: boolean;
 }
 
 /** Of rate-limiter-flexible. */
@@ -23,9 +25,10 @@ type Limiter = Promise<Running<Admitted>>;
 
 const POLICY = { points: LIMIT, duration: WINDOW / 1000 };
 
-export async function latchkey({ traffic, url, remembers }: RateLimitArgs): Limiter {
+export async function latchkey({ traffic, url, remembers, durable }: RateLimitArgs): Limiter {
   const policies = { '2fa_attempt': { limit: LIMIT, window: WINDOW } };
-  const app = await startContext({ url, auth: { rateLimits: { rememberedBlocks: remembers ? 10_000 : 0, policies } } });
+  const rateLimits = { rememberedBlocks: remembers ? 10_000 : 0, policies, durable };
+  const app = await startContext({ url, auth: { rateLimits } });
   const limits = app.get(RateLimitService);
   const decide: Decide = async (subject) => (await limits.consume('2fa_attempt', subject)).allowed;
   const running = await underTraffic(traffic, decide, () => app.close());

@@ -1,5 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { Clock } from '../../common/clock.js';
+import { AuthConfig } from '../../config/auth-config.js';
 import { epochSeconds, fromEpochSeconds, instant, interval, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
@@ -15,8 +16,12 @@ const STATEMENT_BEGAN = 'pg_catalog.statement_timestamp()';
 const instantOrNow = (parameter: string): string => `coalesce(${instant(parameter)}, ${STATEMENT_BEGAN})`;
 const AT = `${epochSeconds(STATEMENT_BEGAN)} AS at`;
 
-function rateLimitStatements(names: SchemaNames) {
+/** For the transaction around it, which is that of the statement: a store's writes run alone. */
+const UNWAITED = "pg_catalog.set_config('synchronous_commit'::text, 'off'::text, true)";
+
+function rateLimitStatements(names: SchemaNames, durable: boolean) {
   const { rateLimitEvents } = names;
+  const alsoUnwaited = durable ? '' : `, ${UNWAITED}`;
   const ours = (name: string) => names.qualified(`latchkey_${name}`);
   return {
     /**
@@ -26,12 +31,12 @@ function rateLimitStatements(names: SchemaNames) {
      */
     consume: {
       name: 'latchkey_rate_consume',
-      text: `SELECT (decided).recorded, (decided).used, (decided).oldest, ${AT}
+      text: `SELECT (decided).recorded, (decided).used, (decided).oldest, ${AT}${alsoUnwaited}
     FROM (SELECT ${ours('consume_rate')}($1::text, $2::text, $3::integer, $4::double precision, ${instantOrNow('$5')}) AS decided OFFSET 0) once`,
     },
     consumeSeveral: {
       name: 'latchkey_rate_consume_several',
-      text: `SELECT recorded, used, oldest, ${AT} FROM ${ours('consume_rates')}($1::text[], $2::text[], $3::integer[], $4::double precision[], ${instantOrNow('$5')})`,
+      text: `SELECT recorded, used, oldest, ${AT}${alsoUnwaited} FROM ${ours('consume_rates')}($1::text[], $2::text[], $3::integer[], $4::double precision[], ${instantOrNow('$5')})`,
     },
     read: {
       name: 'latchkey_rate_read',
@@ -42,7 +47,7 @@ function rateLimitStatements(names: SchemaNames) {
     },
     record: {
       name: 'latchkey_rate_record',
-      text: `INSERT INTO ${rateLimitEvents} (event_type, username, occurred_at) VALUES ($1, $2, ${instantOrNow('$3')})`,
+      text: `INSERT INTO ${rateLimitEvents} (event_type, username, occurred_at) VALUES ($1, $2, ${instantOrNow('$3')})${durable ? '' : ` RETURNING ${UNWAITED}`}`,
     },
     refund: {
       name: 'latchkey_rate_take_back',
@@ -113,9 +118,10 @@ export class PostgresRateLimitStore extends RateLimitStore implements OnModuleIn
     private readonly statements: PreparedStatements,
     names: SchemaNames,
     private readonly clock: Clock,
+    config: AuthConfig,
   ) {
     super();
-    this.sql = rateLimitStatements(names);
+    this.sql = rateLimitStatements(names, config.rateLimits.durable);
   }
 
   /** Fails the boot if the schema is missing, instead of failing every request after it. */
