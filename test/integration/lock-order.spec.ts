@@ -26,6 +26,7 @@ describe('a transaction that changes an account and then ends its sessions', () 
     ['verifyEmail', ({ id, email }) => users.verifyEmail(id, { email, verifiedAt: t.clock.now() })],
     ['setRoles', ({ id }) => users.setRoles(id, ['admin'])],
     ['enable', ({ id }) => users.enable(id)],
+    ['delete', ({ id }) => users.delete(id)],
   ];
 
   it.each(CHANGES)('F22: %s: a step-up at the same time waits, which is no deadlock', async (name, change) => {

@@ -378,6 +378,7 @@ export class PostgresUserDirectory extends UserDirectory {
   private async rehash(row: UserRow, password: string, ip?: string | null): Promise<void> {
     try {
       const hash = await this.hasher.hash(password, { ip });
+      await this.lock(row.id);
       await this.statements.run(this.sql.rehash, [row.id, row.password_hash, hash, this.now()]);
     } catch (error) {
       if (!isAuthError(error, 'HASHER_OVERLOADED')) throw error;
