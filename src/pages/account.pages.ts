@@ -9,7 +9,7 @@ import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { dateIn } from './dates.js';
 import { deviceNameOf } from './device-name.js';
-import { form, notes, section, submit, type Form } from './form.js';
+import { asText, form, notes, section, submit, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { markup, type Html } from './html.js';
 import type { PageContent } from './layout.js';
@@ -51,7 +51,7 @@ export class AccountPages {
     @Res() response: object,
     @Query('handle') handle: unknown,
   ): Promise<unknown> {
-    const named = typeof handle === 'string' ? handle : '';
+    const named = asText(handle);
     await this.auth.revoke(userId, current, named, request, response);
     return this.answers.goTo(response, named === current.handle ? 'sign-in?signed-out' : 'account?ended');
   }

@@ -7,7 +7,7 @@ import { CurrentUser } from '../http/auth.decorators.js';
 import { ApiKeyController } from '../http/flows/api-key.controller.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { dateIn } from './dates.js';
-import { checkbox, field, form, formOf, notes, removable, section, submit, typed, type Form } from './form.js';
+import { asText, checkbox, field, form, formOf, notes, removable, section, submit, typed, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { markup, type Html } from './html.js';
 import type { PageContent } from './layout.js';
@@ -46,7 +46,7 @@ export class ApiKeyPages {
       response,
       async () => {
         const { name, days, scopes = [] } = sent;
-        const wanted = { name, scopes: [scopes].flat(), expiresIn: Number(days) * SECONDS_A_DAY };
+        const wanted = { name, scopes: [scopes].flat(), expiresIn: Number(asText(days)) * SECONDS_A_DAY };
         return this.made((await this.apiKeys.createApiKey(user, request, wanted)).key);
       },
       ({ summary, fields: { expiresIn, ...fields } }) =>
@@ -63,7 +63,7 @@ export class ApiKeyPages {
     @Res() response: object,
     @Query('id') id: unknown,
   ): Promise<unknown> {
-    await this.apiKeys.revokeApiKey(user, typeof id === 'string' ? id : '');
+    await this.apiKeys.revokeApiKey(user, asText(id));
     return this.answers.goTo(response, 'api-keys?revoked');
   }
 

@@ -14,10 +14,12 @@ export function filled(value: unknown): unknown {
   return value === '' ? undefined : value;
 }
 
+/** A text; the empty one, which nothing is called, for whatever else a body or a query can hold. */
+export const asText = (value: unknown): string => (typeof value === 'string' ? value : '');
+
 /** A field is shown again with what was typed, unless that is a secret. */
 export function typed(form: Form, name: string): string {
-  const value = form[name];
-  return typeof value === 'string' ? value.slice(0, 1_024) : '';
+  return asText(form[name]).slice(0, 1_024);
 }
 
 /** Spaces and line ends come along with a code that is copied. */

@@ -7,7 +7,7 @@ import { OidcService } from '../oidc/oidc.service.js';
 import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { dateIn } from './dates.js';
-import { form, formOf, notes, removable, section, submit, type Form } from './form.js';
+import { asText, form, formOf, notes, removable, section, submit, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { markup, type Html } from './html.js';
 import { PageAnswers } from './page-answers.js';
@@ -33,7 +33,7 @@ export class IdentityPages {
     @Query('id') id: unknown,
     @Body() body: unknown,
   ): Promise<unknown> {
-    const provider = String(id);
+    const provider = asText(id);
     const start = this.departures.startOf(provider, formOf(body)['next']);
     return this.departures.leave(request, response, await this.oidc.begin(provider, start));
   }
@@ -82,7 +82,7 @@ export class IdentityPages {
     @Res() response: object,
     @Query('id') id: unknown,
   ): Promise<unknown> {
-    const provider = String(id);
+    const provider = asText(id);
     const start = this.departures.startOf(provider, 'identities');
     return this.departures.leave(request, response, await this.oidc.beginLink(provider, { user, session }, start));
   }
@@ -96,7 +96,7 @@ export class IdentityPages {
     @Res() response: object,
     @Query('id') id: unknown,
   ): Promise<unknown> {
-    await this.identities.unlinkIdentity(user, session, request, String(id));
+    await this.identities.unlinkIdentity(user, session, request, asText(id));
     return this.answers.goTo(response, 'identities?removed');
   }
 

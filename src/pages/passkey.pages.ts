@@ -6,7 +6,7 @@ import type { PasskeyAnswer } from '../http/passkey-answers.js';
 import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { dateIn } from './dates.js';
-import { field, notes, removable, section, submit, type Form } from './form.js';
+import { asText, field, notes, removable, section, submit, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { markup, type Html } from './html.js';
 import { PageAnswers } from './page-answers.js';
@@ -70,7 +70,7 @@ export class PasskeyPages {
     @Res() response: object,
     @Query('id') id: unknown,
   ): Promise<unknown> {
-    await this.passkeys.removePasskey(user, session, request, typeof id === 'string' ? id : '');
+    await this.passkeys.removePasskey(user, session, request, asText(id));
     return this.answers.goTo(response, 'passkeys?removed');
   }
 

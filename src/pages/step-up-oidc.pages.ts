@@ -5,7 +5,7 @@ import { StepUpOidcController } from '../http/flows/step-up-oidc.controller.js';
 import { OidcService } from '../oidc/oidc.service.js';
 import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
-import { formOf } from './form.js';
+import { asText, formOf } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { Pages } from './pages.decorator.js';
 import { ProviderDepartures } from './provider-departures.js';
@@ -28,7 +28,7 @@ export class StepUpOidcPages {
     @Query('id') id: unknown,
     @Body() body: unknown,
   ): Promise<unknown> {
-    const provider = String(id);
+    const provider = asText(id);
     const start = this.departures.startOf(provider, formOf(body)['next']);
     return this.departures.leave(request, response, await this.oidc.beginStepUp(provider, { user, session }, start));
   }

@@ -1,0 +1,66 @@
+import { afterAll, describe, expect, it } from '@jest/globals';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { signInAs } from 'nestjs-latchkey/testing';
+import request from 'supertest';
+import { createUser, PLATFORMS } from '../support/app.js';
+import { PAGES } from '../support/pages.js';
+import { NO_IP_LIMITS } from '../support/registration.js';
+import { sharedTestApp } from '../support/shared-app.js';
+import { startStubProvider, STUB_CLIENT } from '../support/stub-provider.js';
+
+const FORMS =
+  'sign-in sign-out end-session sign-out-everywhere register forgot reset email confirm-email revert-email revert-factor ask-link link provider identities-link identities-unlink step-up-provider two-factor two-factor-send api-keys api-keys-revoke passkeys-remove step-up step-up-send password authenticator authenticator-on authenticator-off backup-codes enrol enrol-on confirm'.split(
+    ' ',
+  );
+const FIELDS =
+  'email password next remember code token chosen method trust name scopes days id handle newPassword current'.split(
+    ' ',
+  );
+/** `String(of)` and `Number(of)` throw. */
+const NO_TEXT = { toString: 1, valueOf: 1 };
+const filledWith = (value: unknown) => JSON.stringify(Object.fromEntries(FIELDS.map((name) => [name, value])));
+const BODIES = [
+  filledWith(NO_TEXT),
+  filledWith([1, null, { a: NO_TEXT }]),
+  filledWith(null),
+  filledWith(1e308),
+  filledWith('x\u0000\ud800'),
+  '[1, 2]',
+];
+const QUERIES = ['?id[toString]=1&id[valueOf]=1&handle[toString]=1&handle[valueOf]=1', '?id=a&id=b&handle=a&handle=b'];
+
+const INPUTS = [...BODIES.map((body) => ({ body, query: '' })), ...QUERIES.map((query) => ({ body: '{}', query }))];
+
+const stub = await startStubProvider();
+afterAll(() => stub.close());
+
+// With `extended`, a query has objects in it.
+describe.each([...PLATFORMS, 'express, query parser extended'])('pages on %s', (named) => {
+  const platform = named === 'fastify' ? 'fastify' : 'express';
+  const providers = [{ id: 'stub', issuer: stub.issuer, ...STUB_CLIENT, signUp: true }];
+  const t = sharedTestApp({
+    platform,
+    auth: { ...PAGES, rateLimits: NO_IP_LIMITS, flows: { ...PAGES.flows, oidc: { providers } } },
+    startAt: Date.now(),
+    configure: (app) => {
+      if (named.endsWith('extended')) (app as NestExpressApplication).set('query parser', 'extended');
+    },
+  });
+
+  it.each([true, false])('F87: no body and no query is a fault of the server, logged in: %s', async (isLoggedIn) => {
+    const user = await createUser(t.app, `${isLoggedIn}@example.com`);
+    const faults: string[] = [];
+    for (const form of FORMS) {
+      for (const { body, query } of INPUTS) {
+        // Anew each time: some of the forms end it.
+        const cookie = isLoggedIn ? await signInAs(t.app, user.id) : '';
+        const { status } = await request(t.url)
+          .post(`/auth/p/${form}${query}`)
+          .set({ 'Sec-Fetch-Site': 'same-origin', 'Content-Type': 'application/json', Cookie: cookie })
+          .send(body);
+        if (status >= 500) faults.push(`${form}${query} ${body}: ${status}`);
+      }
+    }
+    expect(faults).toEqual([]);
+  });
+});
