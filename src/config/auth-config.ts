@@ -10,7 +10,7 @@ import { checkDatabase, type DatabaseSettings } from './database-settings.js';
 import { checkEphemeralTokens, type EphemeralTokenRule } from './ephemeral-token-settings.js';
 import type { KeyHandler } from './api-key-settings.js';
 import { checkFlows, type CheckedFlows, routedFlowsOf } from './flow-settings.js';
-import { mailPagesBelow } from './page-settings.js';
+import { mailPagesBelow } from './mail-pages.js';
 import { checkJwt, type JwtSettings } from './jwt-settings.js';
 import { checkLegacySessions, type LegacySessionSettings } from './legacy-session-settings.js';
 import { checkMail, type MailSettings } from './mail-settings.js';
@@ -106,7 +106,8 @@ export class AuthConfig {
     const check = new OptionChecker();
     check.keys('', options, OPTIONS);
     const { url: listenerUrl, ...cache } = checkCache(check, options?.cache);
-    const ownPages = routedFlowsOf(flows).includes('pages') ? mailPagesBelow(routes?.path) : {};
+    const routed = routedFlowsOf(flows);
+    const ownPages = mailPagesBelow(routes?.path, routed);
     const checked = {
       secrets: new Hidden(Object.freeze([...checkSecrets(check, options?.secrets)])),
       baseUrl: checkBaseUrl(check, options?.baseUrl),
@@ -131,6 +132,7 @@ export class AuthConfig {
       flows: checkFlows(check, flows, options?.flows, {
         hasMailer: mailer !== undefined,
         pages: { ...ownPages, ...Object(options?.mail?.pages) },
+        hasOwnPages: routed.includes('pages'),
         lacks,
         hasSignedCookies: options?.session?.scheme === 'signed-cookie',
         baseUrl: options?.baseUrl,

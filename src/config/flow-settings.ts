@@ -1,6 +1,7 @@
 import { ApiKeySettings, checkApiKeys, type KeyHandler } from './api-key-settings.js';
 import { minutes, type Duration } from '../common/duration.js';
 import type { LinkedMailKind } from '../mail/mail.js';
+import { flowOfMailPage } from './mail-pages.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
 import { checkPages, PageSettings } from './page-settings.js';
 import { checkOidc, OidcSettings } from './oidc-settings.js';
@@ -85,6 +86,8 @@ export interface FlowNeeds {
   readonly hasMailer: boolean;
   /** The kinds of mail with a page: see `mail.pages`. */
   readonly pages: object;
+  /** Whether `flows.pages` has routes. */
+  readonly hasOwnPages: boolean;
   /** Whether the user directory lacks this operation. */
   readonly lacks: (operation: string) => boolean;
   readonly hasSignedCookies: boolean;
@@ -230,7 +233,9 @@ function settingsOf(
   for (const kind of needs.hasMailer ? (LINKS[name] ?? LINKS_WITH_MAILER[name] ?? []) : []) {
     check.that(
       Object.hasOwn(needs.pages, kind),
-      `${label} needs mail.pages.${kind}: the path of your page that the mailed link opens.`,
+      `${label} needs mail.pages.${kind}: the path of your page that the mailed link opens.${
+        needs.hasOwnPages ? ` flows.pages has one if flows.${flowOfMailPage(kind)} is named too, with its routes.` : ''
+      }`,
     );
   }
   check.that(

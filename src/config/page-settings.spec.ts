@@ -30,8 +30,6 @@ describe('flows.pages', () => {
       password_reset: '/auth/p/reset',
       email_change: '/auth/p/confirm-email',
       email_changed: '/auth/p/revert-email',
-      first_factor_added: '/auth/p/revert-factor',
-      magic_link: '/auth/p/link',
     });
   });
 
@@ -41,13 +39,33 @@ describe('flows.pages', () => {
       class Mailer {}
       const needs = withSecrets({ baseUrl: 'https://app.example.com' });
       const own = { twoFactor: { totp: { issuer: 'Notes' } }, passkeys: { rpName: 'Notes' } }[String(flow)] ?? {};
-      expect(mistakesOf(needs, routes, { mailer: Mailer, flows: { [flow]: own, pages: {} } })).toEqual([]);
+      const flows = { passwordReset: {}, [flow]: own };
+      expect(mistakesOf(needs, routes, { mailer: Mailer, flows: { ...flows, pages: {} } })).toEqual([]);
       // Without the pages each of these flows needs them.
       expect(mistakesOf(needs, routes, { mailer: Mailer, flows: { [flow]: own } })).toContainEqual(
         expect.stringContaining('needs mail.pages.'),
       );
     },
   );
+
+  it.each<[string, string, object]>([
+    ['emailChange', 'password_reset', { emailChange: {} }],
+    ['twoFactor', 'password_reset', { twoFactor: { totp: { issuer: 'Notes' } } }],
+    ['passkeys', 'password_reset', { passkeys: { rpName: 'Notes' } }],
+    ['emailChange', 'password_reset', { emailChange: {}, passwordReset: { routes: false } }],
+    ['registration', 'registration', { registration: { routes: false } }],
+  ])('a mail of flows.%s links no page that is not mounted: %s, with %j', (flow, kind, named) => {
+    class Mailer {}
+    const options = withSecrets({ baseUrl: 'https://app.example.com' });
+    const extras = { mailer: Mailer, flows: { ...named, pages: {} } };
+    const owner = kind === 'registration' ? 'registration' : 'passwordReset';
+    expect(mistakesOf(options, routes, extras)).toContainEqual(
+      `flows.${flow} needs mail.pages.${kind}: the path of your page that the mailed link opens. ` +
+        `flows.pages has one if flows.${owner} is named too, with its routes.`,
+    );
+    const ofYours = { ...options, mail: { pages: { [kind]: '/yours' } } };
+    expect(mistakesOf(ofYours, routes, extras)).toEqual([]);
+  });
 
   it.each<[object, string]>([
     [{ stylesheet: 'https://cdn.example/brand.css' }, 'flows.pages.stylesheet must be a path of this application'],

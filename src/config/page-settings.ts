@@ -1,6 +1,5 @@
 import { isLocalPath } from '../common/local-path.js';
 import { PageTexts } from '../pages/page-texts.js';
-import type { MailPages } from './mail-settings.js';
 import { FlowSettings } from './every-flow-settings.js';
 import { isRecord, type OptionChecker } from './option-checker.js';
 
@@ -49,17 +48,4 @@ export function checkPages(
   }
   const given = isRecord(texts) ? written.filter(([, text]) => text !== undefined) : [];
   return { texts: Object.freeze(Object.assign(english, Object.fromEntries(given))) };
-}
-
-/** Where the links of mails lead, if the pages are there: below `routes.path`, without a global prefix. */
-export function mailPagesBelow(path: unknown): MailPages {
-  const base = `/${String(path)}`.replaceAll(/\/+/g, '/').replace(/\/$/, '');
-  return {
-    registration: `${base}/p/confirm`,
-    password_reset: `${base}/p/reset`,
-    email_change: `${base}/p/confirm-email`,
-    email_changed: `${base}/p/revert-email`,
-    first_factor_added: `${base}/p/revert-factor`,
-    magic_link: `${base}/p/link`,
-  };
 }
