@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import {
   AuthEvents,
-  days,
   EphemeralTokenService,
   PostgresUserDirectory,
   SessionService,
@@ -14,7 +13,7 @@ import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import type { FlowName } from '../../src/config/flow-settings.js';
 import { createUser, NO_LOGIN_LIMITS, PASSWORD, type TestApp } from '../support/app.js';
-import { MAIL } from '../support/flows.js';
+import { ACCOUNT_FLOWS, MAIL, TWO_FACTOR_FLOW } from '../support/flows.js';
 import { LINK_COOKIE } from '../support/magic-link.js';
 import { cookiesOf, FLOW_COOKIE } from '../support/registration.js';
 import { factorVisitsOf } from './factor-routes.js';
@@ -48,19 +47,8 @@ export class PinFactor extends SecondFactor {
  * these routes do, see `test/http/pages-sign-in.spec.ts`.
  */
 const FLOWS = {
-  registration: {},
-  passwordReset: {},
-  passwordChange: {},
-  emailChange: {},
-  accountDeletion: {},
-  stepUp: {},
-  twoFactor: {
-    totp: {},
-    backupCodes: { count: 4 },
-    emailCode: {},
-    trustedBrowsers: days(30),
-    required: ({ email }: { readonly email: string }) => email.includes('must-enrol'),
-  },
+  ...ACCOUNT_FLOWS,
+  twoFactor: TWO_FACTOR_FLOW,
   passkeys: { rpName: 'Notes' },
   oidc: { providers: [{ id: 'idp', issuer: 'http://localhost:1', clientId: 'notes' }] },
   apiKeys: { scopes: ['notes:read'] },

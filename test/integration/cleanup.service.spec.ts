@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Logger } from '@nestjs/common';
 import { getDataSourceToken } from '@nestjs/typeorm';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   AuthEvents,
   days,
@@ -19,7 +19,8 @@ import { Client, type Pool } from 'pg';
 import type { DataSource } from 'typeorm';
 import { longestWindow } from '../../src/rate-limit/rate-limit.policy.js';
 import { LONG } from '../support/long.js';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, startTestApp } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { until } from '../support/heard.js';
 
 const NOTHING = {
@@ -32,16 +33,14 @@ const NOTHING = {
   auditEvents: 0,
 };
 
-let t: TestApp;
+const t = sharedTestApp({ auth: { cache: { enabled: true }, cleanup: { interval: days(20) } } });
 let cleanup: CleanupService;
 let sessions: SessionService;
 let ada: AuthUser;
-beforeAll(async () => {
-  t = await startTestApp({ auth: { cache: { enabled: true }, cleanup: { interval: days(20) } } });
+beforeAll(() => {
   cleanup = t.app.get(CleanupService);
   sessions = t.app.get(SessionService);
 });
-afterAll(() => t?.close());
 beforeEach(async () => {
   await t.db.query(
     'TRUNCATE sessions, auth_ephemeral_tokens, revoked_tokens, auth_rate_limit_events, auth_audit_events',

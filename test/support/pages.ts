@@ -1,6 +1,6 @@
 import { PASSKEYS } from './passkeys.js';
-import { MAIL } from './flows.js';
-import { days, type AuthModuleExtras, type AuthOptions } from 'nestjs-latchkey';
+import { ACCOUNT_FLOWS, MAIL, TWO_FACTOR_FLOW } from './flows.js';
+import { type AuthModuleExtras, type AuthOptions } from 'nestjs-latchkey';
 
 /** Every flow that has pages, on pages. */
 export const PAGES = {
@@ -9,19 +9,8 @@ export const PAGES = {
   mail: { ...MAIL.mail, pages: {} },
   audit: { enabled: true },
   flows: {
-    registration: {},
-    passwordReset: {},
-    passwordChange: {},
-    emailChange: {},
-    accountDeletion: {},
-    stepUp: {},
-    twoFactor: {
-      totp: {},
-      backupCodes: { count: 4 },
-      emailCode: {},
-      trustedBrowsers: days(30),
-      required: ({ email }: { readonly email: string }) => email.includes('must-enrol'),
-    },
+    ...ACCOUNT_FLOWS,
+    twoFactor: TWO_FACTOR_FLOW,
     passkeys: { rpName: 'Notes' },
     magicLink: {},
     apiKeys: { scopes: ['notes:read', 'notes:write'] },

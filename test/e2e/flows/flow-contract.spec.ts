@@ -1,17 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { Clock, UserDirectory, type NewAccount } from 'nestjs-latchkey';
 import { RegistrationService, SystemClock } from 'nestjs-latchkey/engine';
 import { flowContract } from 'nestjs-latchkey/testing';
-import { PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
-import { MAIL } from '../../support/flows.js';
+import { PLATFORMS } from '../../support/app.js';
+import { sharedTestApp } from '../../support/shared-app.js';
+import { ACCOUNT_FLOWS, MAIL } from '../../support/flows.js';
 
 const SETTINGS = {
-  registration: {},
-  passwordReset: {},
-  passwordChange: {},
-  emailChange: {},
-  accountDeletion: {},
-  stepUp: {},
+  ...ACCOUNT_FLOWS,
   twoFactor: { totp: {} },
   passkeys: { rpName: 'Notes' },
   apiKeys: { scopes: { 'notes:admin': ['admin'], 'notes:read': [] } },
@@ -23,17 +19,13 @@ describe.each([
   ...PLATFORMS.map((platform) => [platform, 'a running clock'] as const),
   ['express', 'a frozen clock'] as const,
 ])('the contract of the flows on %s with %s', (platform, clock) => {
-  let t: TestApp;
-  beforeAll(async () => {
-    t = await startTestApp({
-      platform,
-      auth: { ...MAIL, flows: SETTINGS, rateLimits: undefined },
-      configure: (app) => void app.setGlobalPrefix('api'),
-      override: (builder) =>
-        clock === 'a frozen clock' ? builder : builder.overrideProvider(Clock).useClass(SystemClock),
-    });
+  const t = sharedTestApp({
+    platform,
+    auth: { ...MAIL, flows: SETTINGS, rateLimits: undefined },
+    configure: (app) => void app.setGlobalPrefix('api'),
+    override: (builder) =>
+      clock === 'a frozen clock' ? builder : builder.overrideProvider(Clock).useClass(SystemClock),
   });
-  afterAll(() => t?.close());
 
   it.each(flowContract(() => t.app, { flows: FLOWS }))('$title', ({ run }) => run());
 
