@@ -4,21 +4,27 @@ import type { PasskeyCreationOptions, PasskeyRequestOptions } from '../../passke
 import { PasskeyFactor } from '../../passkey/passkey-factor.js';
 import { PasskeyLoginService } from '../../passkey/passkey-login.service.js';
 import { PasskeyAssertionSchema, PasskeyRegistrationSchema } from '../../passkey/passkey-responses.js';
-import { PasskeyService } from '../../passkey/passkey.service.js';
+import { PasskeyService, type Passkey } from '../../passkey/passkey.service.js';
 import type { Session } from '../../session/session.js';
 import type { AuthUser } from '../../user/user.directory.js';
-import { loginAnswer, type DoneAnswer, type LoginAnswer, type PendingAnswer } from '../answers.js';
+import {
+  loginAnswer,
+  newTokenAnswer,
+  type ChangedAnswer,
+  type DoneAnswer,
+  type LoginAnswer,
+  type PendingAnswer,
+} from '../answers.js';
 import { headerOf, type AuthRequest } from '../auth-request.js';
 import { CurrentSession, CurrentUser, Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody, TakesNoBody } from '../body-parse-errors.js';
-import { ClientIp } from '../client-ip.js';
 import { CookieWriter } from '../cookie-writer.js';
 import { nameField } from '../fields.js';
 import { FlowCookie } from '../flow-cookie.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
-import { passkeyAnswer, type PasskeyAnswer } from '../passkey-answers.js';
+import { passkeyAnswer, type AddedPasskeyAnswer, type PasskeyAnswer } from '../passkey-answers.js';
 import { RateLimit } from '../rate-limit.decorator.js';
 import { SessionGuard } from '../session.guard.js';
 
@@ -48,7 +54,6 @@ export class PasskeyController {
     private readonly logins: PasskeyLoginService,
     private readonly factor: PasskeyFactor,
     private readonly http: HttpSessions,
-    private readonly clientIp: ClientIp,
     private readonly cookie: FlowCookie,
     private readonly writer: CookieWriter,
   ) {}
@@ -71,11 +76,17 @@ export class PasskeyController {
     @CurrentUser() user: AuthUser,
     @CurrentSession() session: Session,
     @Req() request: AuthRequest,
+    @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
-  ): Promise<PasskeyAnswer> {
-    const { response, name } = parseBody(PasskeyBody, body, 'a passkey');
-    const owner = { user, session, ip: this.clientIp.of(request) };
-    return passkeyAnswer(await this.passkeys.register(owner, response, { name }));
+  ): Promise<AddedPasskeyAnswer> {
+    const { response: made, name } = parseBody(PasskeyBody, body, 'a passkey');
+    let added: Passkey | undefined;
+    const going = await this.http.goOn(request, response, async (context) => {
+      const { credential, ...passkey } = await this.passkeys.register({ user, session, ...context }, made, { name });
+      added = passkey;
+      return credential;
+    });
+    return { ...passkeyAnswer(added!), ...newTokenAnswer(going) };
   }
 
   @Get('passkeys')
@@ -105,10 +116,13 @@ export class PasskeyController {
     @CurrentUser() user: AuthUser,
     @CurrentSession() session: Session,
     @Req() request: AuthRequest,
+    @Res({ passthrough: true }) response: object,
     @Param('id') id: string,
-  ): Promise<DoneAnswer> {
-    await this.passkeys.remove({ user, session, ip: this.clientIp.of(request) }, id);
-    return { message: 'The passkey has been removed.' };
+  ): Promise<ChangedAnswer> {
+    const going = await this.http.goOn(request, response, (context) =>
+      this.passkeys.remove({ user, session, ...context }, id),
+    );
+    return { message: 'The passkey has been removed.', ...newTokenAnswer(going) };
   }
 
   /** What the browser needs to use a passkey. It is the same for everybody, but for the challenge. */
