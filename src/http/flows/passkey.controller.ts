@@ -20,7 +20,7 @@ import { CurrentSession, CurrentUser, Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody, TakesNoBody } from '../body-parse-errors.js';
 import { CookieWriter } from '../cookie-writer.js';
-import { nameField } from '../fields.js';
+import { nameField, rememberField } from '../fields.js';
 import { FlowCookie } from '../flow-cookie.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
@@ -35,7 +35,7 @@ export const PasskeyBody = z.strictObject({
 
 export const PasskeyNameBody = z.strictObject({ name: nameField('What its user calls it.') });
 
-export const PasskeyLoginBody = z.strictObject({ response: PasskeyAssertionSchema });
+export const PasskeyLoginBody = z.strictObject({ response: PasskeyAssertionSchema, remember: rememberField });
 
 const TOKEN = 'must be the token of the first step';
 
@@ -165,10 +165,10 @@ export class PasskeyController {
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
   ): Promise<LoginAnswer | PendingAnswer> {
-    const { response: assertion } = parseBody(PasskeyLoginBody, body, 'a login by passkey');
+    const { response: assertion, remember } = parseBody(PasskeyLoginBody, body, 'a login by passkey');
     const browsers = this.cookie.values(FLOW, headerOf(request, 'cookie'));
     const login = await this.http.open(request, response, (context) =>
-      this.logins.complete(assertion, { ...context, browsers }),
+      this.logins.complete(assertion, { ...context, browsers, remember }),
     );
     this.writer.add(response, this.cookie.clear(FLOW));
     return loginAnswer(login);
