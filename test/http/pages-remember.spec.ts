@@ -19,7 +19,7 @@ describe.each(PLATFORMS)('"remember me" on the pages, on %s', (platform) => {
     /Max-Age=/.test(headers.getSetCookie().find((cookie) => cookie.startsWith('__Host-session='))!);
 
   it.each([true, false])('the box of the form decides (%s): by password, and by mailed link', async (isTicked) => {
-    const box = isTicked ? { remember: 'on' } : {};
+    const box: Record<string, string> = isTicked ? { remember: 'on' } : {};
     const byPassword = await browser.post('sign-in', { email: ada.email, password: PASSWORD, ...box });
     expect([byPassword.status, isPersistent(byPassword)]).toEqual([303, isTicked]);
     expect((await browser.open('ask-link')).text).toContain(BOX);
