@@ -121,7 +121,12 @@ export type { PasswordSource } from './login/password-login.js';
 export { PasswordChangeService } from './password/password-change.service.js';
 export type { ChangedPassword, PasswordChangeContext } from './password/password-change.service.js';
 export { MagicLinkService } from './magic-link/magic-link.service.js';
-export type { MagicLinkContext, MagicLinkLogin, StartedMagicLink } from './magic-link/magic-link.service.js';
+export type {
+  MagicLinkContext,
+  MagicLinkLogin,
+  MagicLinkWishes,
+  StartedMagicLink,
+} from './magic-link/magic-link.service.js';
 export { MailboxProofs } from './login/mailbox-proofs.js';
 export type { MailboxProofContext } from './login/mailbox-proofs.js';
 export type { LinkProof } from './login/mailed-links.js';
@@ -183,7 +188,7 @@ export { NO_PASSWORD } from './user/user.directory.js';
 export { AccountDeletionService } from './account-deletion/account-deletion.service.js';
 export { EmailChangeService } from './email-change/email-change.service.js';
 export { PasskeyService } from './passkey/passkey.service.js';
-export type { Passkey, PasskeyOwner } from './passkey/passkey.service.js';
+export type { AddedPasskey, Passkey, PasskeyOwner } from './passkey/passkey.service.js';
 export { PasskeyLoginService } from './passkey/passkey-login.service.js';
 export type { StartedPasskeyLogin } from './passkey/passkey-login.service.js';
 export { PasskeyFactor } from './passkey/passkey-factor.js';

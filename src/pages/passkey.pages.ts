@@ -70,7 +70,7 @@ export class PasskeyPages {
     @Res() response: object,
     @Query('id') id: unknown,
   ): Promise<unknown> {
-    await this.passkeys.removePasskey(user, session, request, asText(id));
+    await this.passkeys.removePasskey(user, session, request, response, asText(id));
     return this.answers.goTo(response, 'passkeys?removed');
   }
 

@@ -3,7 +3,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import { AuthController } from '../http/auth.controller.js';
 import type { AuthRequest } from '../http/auth-request.js';
 import { Public } from '../http/auth.decorators.js';
-import { field, card, checkbox, form, formOf, hidden, isTicked, notes, submit, typed, type Form } from './form.js';
+import { field, card, form, formOf, hidden, isTicked, notes, rememberBox, submit, typed, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { HeldLogins } from './held-logins.js';
 import { markup } from './html.js';
@@ -60,7 +60,7 @@ export class SignInPages {
 
   private page(sent: Form, problem?: Problem, done?: string): PageContent {
     const { texts } = this.answers;
-    const { flows, session } = this.config;
+    const { flows } = this.config;
     const next = destinationOf(sent['next']);
     const others = otherWays({ flows, texts, next });
     const content = markup`${card(
@@ -79,7 +79,7 @@ export class SignInPages {
           problem,
         ),
         field({ name: 'password', label: texts.password, type: 'password', autocomplete: 'current-password' }, problem),
-        session.remembered !== null && checkbox('remember', texts.remember, { isChecked: isTicked(sent['remember']) }),
+        rememberBox(this.config, texts, sent),
         submit(texts.signIn),
       ),
       others &&

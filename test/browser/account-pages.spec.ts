@@ -25,7 +25,8 @@ describe.each(PLATFORMS)('the pages in Chromium, %s', (platform) => {
 
   beforeAll(async () => {
     const port = await freePort();
-    const auth = { ...PAGES, baseUrl: `http://localhost:${port}`, cookie: { secure: false } };
+    const session = { remembered: {} };
+    const auth = { ...PAGES, session, baseUrl: `http://localhost:${port}`, cookie: { secure: false } };
     [browser, t] = await Promise.all([startBrowser(), startTestApp({ platform, port, auth, startAt: Date.now() })]);
     base = `http://localhost:${port}/auth/p/`;
   });
@@ -119,9 +120,15 @@ describe.each(PLATFORMS)('the pages in Chromium, %s', (platform) => {
     expect(await authenticator.credentials()).toHaveLength(1);
     await open('account');
     await press('sign-out');
-    await page.click('form[data-passkey=login] button');
-    await page.waitForURL(/account$/);
-    expect(await page.innerText('main')).toContain(email);
+    for (const remember of [false, true]) {
+      if (remember) await page.check('input[name=remember]');
+      await page.click('form[data-passkey=login] button');
+      await page.waitForURL(/account$/);
+      expect(await page.innerText('main')).toContain(email);
+      const cookie = (await context.cookies()).find(({ name }) => name === 'session');
+      expect([remember, cookie!.expires > 0]).toEqual([remember, remember]);
+      if (!remember) await press('sign-out');
+    }
     expect(complaints).toEqual([]);
   });
 
