@@ -1,6 +1,7 @@
 import { markup, type Html, type HtmlValue } from './html.js';
 import type { Problem } from './page-problem.js';
 import type { PageTexts } from './page-texts.js';
+import { withValues } from './with-values.js';
 
 /** What a form has sent, as it came: nothing of it has been checked. */
 export type Form = Readonly<Record<string, unknown>>;
@@ -112,7 +113,7 @@ export function removable(
   texts: Readonly<PageTexts>,
   ...shown: readonly HtmlValue[]
 ): Html {
-  const label = texts.removeNamed.replaceAll('{name}', name);
+  const label = withValues(texts.removeNamed, { name });
   return markup`<li>
     <div>${shown}</div>
     ${form(
