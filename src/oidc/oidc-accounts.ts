@@ -117,6 +117,10 @@ export class OidcAccounts {
       }
       case 'link': {
         const user = await this.accountOf(decision.userId);
+        await this.revocation.confirmLogin(user, this.clock.now());
+        // The account is locked now: its address stays what the decision was made by, or is not that any more.
+        const still = await this.decide(answer, null);
+        if (still.kind !== 'link' || still.userId !== user.id) throw new Overtaken();
         const outcome = await this.add(answer, user, ip);
         if (outcome === 'full') throw inUse();
         if (outcome === 'taken') throw new Overtaken();
