@@ -9,9 +9,10 @@ import {
 } from 'nestjs-latchkey';
 import { AuditLog } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
-import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
+import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../support/app.js';
 import { PAGES, PlainBrowser } from '../support/pages.js';
 import { eventsHeard, sharedTestApp } from '../support/shared-app.js';
+import { createProxiedDatabase } from '../support/tcp-proxy.js';
 
 const HOSTILE = '"><script>alert(1)</script>';
 const SHOWN = ['admin', 'admin-user', 'admin-events', 'admin-limits'];
@@ -178,6 +179,32 @@ describe.each(PLATFORMS)('the pages for operators on %s', (platform) => {
     for (const page of [`admin?q=${encodeURIComponent(HOSTILE)}`, 'admin', `admin-user?id=${bob.id}`, 'admin-events']) {
       const { text, status } = await browser.open(page);
       expect([status, /<svg|<script>/.test(text)]).toEqual([200, false]);
+    }
+  });
+
+  it('F22: an outage is a page of 503, and nothing is done', async () => {
+    await visitAs(['admin']);
+    const proxied = await createProxiedDatabase();
+    const own = await startTestApp({
+      url: proxied.url,
+      platform,
+      auth: { ...PAGES, flows: { ...PAGES.flows, admin: {} }, cache: { enabled: true } },
+    });
+    try {
+      const admin = await createUser(own.app);
+      await own.app.get(PostgresUserDirectory).setRoles(admin.id, ['admin']);
+      const [name, value] = (await signInAs(own.app, admin.id)).split(/=(.*)/s) as [string, string];
+      const visitor = new PlainBrowser(own.url);
+      visitor.cookies.set(name, value);
+      expect((await visitor.open('admin')).status).toBe(200);
+      proxied.goAway();
+      for (const page of SHOWN) expect((await visitor.open(`${page}?id=${admin.id}`)).status).toBe(503);
+      for (const page of DONE) expect((await visitor.post(`${page}?id=${admin.id}`)).status).toBe(503);
+      proxied.comeBack();
+      expect(visitor.cookies.get(name)).toBe(value);
+    } finally {
+      await own.close();
+      await proxied.drop();
     }
   });
 
