@@ -244,7 +244,8 @@ export class LoginService {
   /**
    * A new session in place of one that has just ended, for a user who has just proved again who they are: a full
    * lifetime and a new handle. Pass on whether the old one was remembered, and its proofs (`amr`), to which `proofs` are added, by default the password.
-   * Call it in the transaction that ended the old one.
+   * `authenticatedAt`, if nothing was proved now, is kept by a JWT; what is stored would end with all that is older than
+   * the cutoff of the account. Call it in the transaction that ended the old one.
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or changed since `user` was read.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
@@ -258,14 +259,17 @@ export class LoginService {
       remember,
       amr: before = [],
       proofs = ['password'],
+      authenticatedAt: provedAt,
     }: SessionContext &
-      Pick<LoginContext, 'transport' | 'remember'> & {
+      Pick<LoginContext, 'transport' | 'remember' | 'authenticatedAt'> & {
         amr?: readonly string[] | undefined;
         proofs?: readonly string[];
       } = {},
   ): Promise<CookieValue> {
     // Past the cutoff, also for a storage that does not know it.
-    const authenticatedAt = later(this.clock.now(), user.tokensInvalidatedAfter);
+    const now = later(this.clock.now(), user.tokensInvalidatedAfter);
+    const isJwt = transport === 'bearer' && this.config.jwt.sessions;
+    const authenticatedAt = isJwt ? (provedAt ?? now) : now;
     const amr = joinedProofs(before, proofs);
     const opening = { ip, userAgent, authenticatedAt, aal: this.aalOf(amr), amr, remember };
     return transport === 'bearer' ? this.bearer.open(user, null, opening) : this.scheme.open(user, null, opening);
