@@ -35,6 +35,7 @@ import { AuthConfig } from './config/auth-config.js';
 import { FLOW_PACKAGES, type CheckedFlows, type FlowName } from './config/flow-settings.js';
 import { AccountDeletionService } from './account-deletion/account-deletion.service.js';
 import { EmailChangeService } from './email-change/email-change.service.js';
+import { OidcCallbackFilter } from './http/oidc-callback.filter.js';
 import { OidcEnds } from './http/oidc-ends.js';
 import { OidcRedirects } from './http/oidc-redirects.js';
 import { StepUpService } from './step-up/step-up.service.js';
@@ -84,6 +85,7 @@ export const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
     OidcService,
     OidcRedirects,
     OidcEnds,
+    OidcCallbackFilter,
   ],
   twoFactor: [
     { provide: TotpStore, useClass: PostgresTotpStore },

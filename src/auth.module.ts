@@ -80,6 +80,7 @@ import { LoginLimits } from './login/login-limits.js';
 import { Handshakes } from './http/handshakes.js';
 import { SessionConnections } from './http/session-connections.js';
 import { SessionLiveness } from './http/session-liveness.js';
+import { WatchedConnections } from './http/watched-connections.js';
 import { mountChangePasswordAddress } from './pages/change-password-address.js';
 import { warnOfPrefix } from './pages/page-place.js';
 import { PAGE_CONTROLLERS, pageControllersAt, pageProviders } from './pages/page-controllers.js';
@@ -439,6 +440,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     OriginGuard,
     ClientIp,
     SessionLiveness,
+    WatchedConnections,
     Handshakes,
     SessionConnections,
     RateLimitGuard,

@@ -66,6 +66,9 @@ describe('a logout token', () => {
     ['with a nonce of null', { ...good, nonce: null }],
     ['of no user', { ...good, sub: undefined }],
     ['of an empty user', { ...good, sub: '' }],
+    ['not valid yet', { ...good, nbf: iat + 11 }],
+    ['whose exp is a text', { ...good, exp: String(iat + 120) }],
+    ['with an extension that must be understood', good, { crit: ['exp'] }],
     ['of another type', good, { typ: 'at+jwt' }],
     ['of a type that is none', good, { typ: 7 }],
   ])('is refused: %s', (...[, claims, header]) => {

@@ -8,6 +8,7 @@ import { sha256Hex } from '../crypto/hash.js';
 import { JwtSessionService } from '../jwt-session/jwt-session.service.js';
 import { PendingLogins } from '../login/pending-logins.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
+import { RateLimitService } from '../rate-limit/rate-limit.service.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import { SessionService } from '../session/session.service.js';
 import { UserDirectory } from '../user/user.directory.js';
@@ -45,6 +46,7 @@ export class OidcLogoutService {
     private readonly sessions: SessionService,
     private readonly jwts: JwtSessionService,
     private readonly revocation: TokenRevocationService,
+    private readonly limits: RateLimitService,
     private readonly transaction: AuthTransaction,
     private readonly clock: Clock,
     private readonly config: AuthConfig,
@@ -61,10 +63,23 @@ export class OidcLogoutService {
    * @throws {AuthError} `LOGOUT_TOKEN_REFUSED` if the token is not what a logout token of this provider has to be, is older than ten
    *   minutes, was used, or names no user (`sub`).
    * @throws {AuthError} `PROVIDER_FAILED` if the provider does not tell its keys: nothing has ended.
+   * @throws {AuthError} `RATE_LIMITED` after too many tokens from this address (`ip`) that were refused.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer: the same token can be sent again.
    */
-  async end(provider: string, logoutToken: string): Promise<number> {
+  async end(
+    provider: string,
+    logoutToken: string,
+    { ip = null }: { readonly ip?: string | null } = {},
+  ): Promise<number> {
     const definition = this.providerOf(provider);
+    const counted = await this.limits.consumeOrThrow('oidc_logout_ip', ip);
+    const ended = await this.endBy(definition, logoutToken);
+    // A provider may end the sessions of thousands.
+    await this.limits.refund(counted).catch(() => false);
+    return ended;
+  }
+
+  private async endBy(definition: OidcProvider, logoutToken: string): Promise<number> {
     const signedBy = keyIdOf(logoutToken);
     const { algorithms = ['RS256'] } = definition;
     // Before anything is fetched for it.

@@ -17,6 +17,7 @@ import { PageAnswers } from './page-answers.js';
 import type { PageTexts } from './page-texts.js';
 import { Pages } from './pages.decorator.js';
 import { eventName, RecentEvents } from './recent-events.js';
+import { withValues } from './with-values.js';
 
 /** The user's own page: who is signed in and where, and the way to everything that can be changed. */
 @Pages()
@@ -127,7 +128,7 @@ const DONE = {
 
 function deviceItem({ handle, current, lastSeenAt, userAgent, ip }: SessionAnswer, texts: Readonly<PageTexts>): Html {
   const name = nameOf(userAgent, texts);
-  const seen = texts.lastSeen.replaceAll('{when}', dateIn(lastSeenAt, texts));
+  const seen = withValues(texts.lastSeen, { when: dateIn(lastSeenAt, texts) });
   return markup`<li>
     <div>
       <strong>${name}</strong>${current && markup` <span class="lk-badge">${texts.thisDevice}</span>`}
@@ -137,7 +138,7 @@ function deviceItem({ handle, current, lastSeenAt, userAgent, ip }: SessionAnswe
       !current &&
       form(
         `end-session?handle=${encodeURIComponent(handle)}`,
-        markup`<button type="submit" aria-label="${texts.endSession.replaceAll('{device}', name)}">
+        markup`<button type="submit" aria-label="${withValues(texts.endSession, { device: name })}">
           ${texts.signOut}
         </button>`,
       )
@@ -148,7 +149,7 @@ function deviceItem({ handle, current, lastSeenAt, userAgent, ip }: SessionAnswe
 function nameOf(userAgent: string | null, texts: Readonly<PageTexts>): string {
   const { browser, system } = deviceNameOf(userAgent);
   if (browser === null || system === null) return browser ?? system ?? texts.unknownDevice;
-  return texts.browserOnSystem.replaceAll('{browser}', browser).replaceAll('{system}', system);
+  return withValues(texts.browserOnSystem, { browser, system });
 }
 
 function eventList(events: readonly AuditedEvent[], texts: Readonly<PageTexts>): Html {

@@ -15,6 +15,7 @@ import { PageAnswers } from './page-answers.js';
 import { destinationOf } from './page-names.js';
 import type { Problem } from './page-problem.js';
 import { Pages } from './pages.decorator.js';
+import { withValues } from './with-values.js';
 
 /** `flows.twoFactor`: the authenticator app and its backup codes, and the enrolment that a login can require. */
 @Pages()
@@ -44,7 +45,7 @@ export class AuthenticatorPages {
         this.config.flows.twoFactor?.backupCodes &&
         section(
           texts.backupCodes,
-          markup`<p>${texts.backupCodesLeft.replaceAll('{count}', String(backupCodesLeft))} ${texts.backupCodesVoid}</p>`,
+          markup`<p>${withValues(texts.backupCodesLeft, { count: String(backupCodesLeft) })} ${texts.backupCodesVoid}</p>`,
           form('backup-codes', submit(texts.backupCodesNew, 'plain')),
         )
       }
@@ -169,7 +170,7 @@ export class AuthenticatorPages {
       setup &&
         markup`<p>${texts.setUpHint}</p>
             <img class="lk-qr" src="${picture}" alt="${texts.qr}" width="224" height="224" />
-            <p class="lk-secret">${texts.setUpKey.replaceAll('{key}', setup.secret)}</p>`,
+            <p class="lk-secret">${withValues(texts.setUpKey, { key: setup.secret })}</p>`,
       form(
         action,
         next !== undefined && hidden('next', next),

@@ -2,6 +2,7 @@ import type { AuthConfig } from '../config/auth-config.js';
 import { markup, type Html, type HtmlValue } from './html.js';
 import type { Problem } from './page-problem.js';
 import type { PageTexts } from './page-texts.js';
+import { withValues } from './with-values.js';
 
 /** What a form has sent, as it came: nothing of it has been checked. */
 export type Form = Readonly<Record<string, unknown>>;
@@ -121,7 +122,7 @@ export function removable(
   texts: Readonly<PageTexts>,
   ...shown: readonly HtmlValue[]
 ): Html {
-  const label = texts.removeNamed.replaceAll('{name}', name);
+  const label = withValues(texts.removeNamed, { name });
   return markup`<li>
     <div>${shown}</div>
     ${form(

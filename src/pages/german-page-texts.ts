@@ -184,6 +184,7 @@ export const GERMAN_PAGE_TEXTS: Readonly<PageTexts> = Object.freeze({
   errorPassword: 'Das Passwort ist falsch.',
   errorCode: 'Der Code ist falsch, oder es hat zu lange gedauert. Versuchen Sie es noch einmal.',
   errorLink: 'Der Link oder Code ist nicht gültig oder abgelaufen. Fordern Sie einen neuen an.',
+  errorTooMany: 'Zu viele Versuche. Versuchen Sie es später noch einmal.',
   errorRateLimited: 'Zu viele Versuche. Warten Sie {minutes} min und versuchen Sie es dann noch einmal.',
   errorEmail: 'Geben Sie eine E-Mail-Adresse ein, etwa ada@example.com.',
   errorMissing: 'Füllen Sie dieses Feld aus.',

@@ -14,6 +14,7 @@ import { PageAnswers } from './page-answers.js';
 import { Pages } from './pages.decorator.js';
 import { ProviderDepartures } from './provider-departures.js';
 import { providerProblem } from './provider-errors.js';
+import { withValues } from './with-values.js';
 
 /** `flows.oidc`: the login at a provider, and the identities of the user. */
 @Pages()
@@ -64,7 +65,7 @@ export class IdentityPages {
         this.identities
           .listProviders()
           .map(({ id, label }) =>
-            form(`identities-link?id=${id}`, submit(texts.linkWith.replaceAll('{provider}', label), 'plain')),
+            form(`identities-link?id=${id}`, submit(withValues(texts.linkWith, { provider: label }), 'plain')),
           ),
       )}
       <nav class="lk-links">
@@ -107,7 +108,7 @@ export class IdentityPages {
       texts,
       markup`<strong><bdi>${label}</bdi></strong>
         <div class="lk-quiet">
-          ${email !== null && markup`<bdi>${email}</bdi> · `}${texts.created.replaceAll('{when}', dateIn(linkedAt, texts))}
+          ${email !== null && markup`<bdi>${email}</bdi> · `}${withValues(texts.created, { when: dateIn(linkedAt, texts) })}
         </div>`,
     );
   }

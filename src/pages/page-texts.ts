@@ -173,6 +173,7 @@ export class PageTexts {
   errorPassword: string = 'Wrong password.';
   errorCode: string = 'The code is wrong, or it took too long. Try again.';
   errorLink: string = 'The link or code is not valid, or has expired. Ask for a new one.';
+  errorTooMany: string = 'Too many tries. Try again later.';
   errorRateLimited: string = 'Too many tries. Wait {minutes} min and try again.';
   errorEmail: string = 'Type one e-mail address, such as ada@example.com.';
   errorMissing: string = 'Fill this in.';

@@ -11,6 +11,7 @@ import { GuardedAs } from './guarded-as.js';
 import { markup, type Html } from './html.js';
 import { PageAnswers } from './page-answers.js';
 import { Pages } from './pages.decorator.js';
+import { withValues } from './with-values.js';
 
 /** `flows.passkeys`: those of the user. Only a script can add one. */
 @Pages()
@@ -80,7 +81,7 @@ export class PasskeyPages {
       { page: 'passkeys-remove', id, name },
       texts,
       markup`<strong><bdi>${name}</bdi></strong>
-        <div class="lk-quiet">${texts.created.replaceAll('{when}', dateIn(createdAt, texts))}</div>`,
+        <div class="lk-quiet">${withValues(texts.created, { when: dateIn(createdAt, texts) })}</div>`,
     );
   }
 }

@@ -3,6 +3,7 @@ import { form, hidden } from './form.js';
 import { markup, type Html } from './html.js';
 import { withNext } from './page-names.js';
 import type { PageTexts } from './page-texts.js';
+import { withValues } from './with-values.js';
 
 /** What a way to sign in is shown from. */
 interface Occasion {
@@ -36,7 +37,7 @@ const byProvider: Way = ({ flows, texts, next }) => {
     form(
       `provider?id=${id}`,
       hidden('next', next),
-      markup`<button type="submit" class="lk-wide-button">${texts.signInWith.replaceAll('{provider}', label)}</button>`,
+      markup`<button type="submit" class="lk-wide-button">${withValues(texts.signInWith, { provider: label })}</button>`,
     ),
   )}`;
 };

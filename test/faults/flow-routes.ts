@@ -77,6 +77,8 @@ export const WITH_FLOWS: Partial<AuthOptions> & AuthModuleExtras = {
           '2fa_attempt',
           'passkey_ip',
           'oidc_start_ip',
+          'oidc_callback_ip',
+          'oidc_logout_ip',
         ].map((event) => [event, unlimited]),
       ),
     },

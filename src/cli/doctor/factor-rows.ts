@@ -1,10 +1,9 @@
 import { minutes } from '../../common/duration.js';
 import type { AuthConfig } from '../../config/auth-config.js';
 import type { HostConfiguration } from '../host.js';
-import { spelled, type Aal } from './aal.js';
-
-/** A line of the checklist. With a reason, it is a deviation. */
-export type Row = readonly [id: string, source: string, topic: string, value: string, reason?: string | false];
+import type { Aal } from './aal.js';
+import type { Row } from './checklist-row.js';
+import { spelled } from './spelled.js';
 
 /** What is required of the second factors that there are and, from AAL2 on, which there must be. */
 export function factorRows(config: AuthConfig, host: HostConfiguration, aal: Aal | undefined): Row[] {

@@ -9,7 +9,14 @@ import { until } from '../../support/heard.js';
 import { identityOf } from '../../support/identities.js';
 import { callbackOf, OidcBrowser, oidcAuth } from '../../support/oidc.js';
 import { ORIGIN } from '../../support/passkeys.js';
-import { startStubProvider, STUB_CLIENT, type StubProvider, type Tampering } from '../../support/stub-provider.js';
+import {
+  BY_ED25519,
+  startStubProvider,
+  STUB_CLIENT,
+  TAMPERINGS,
+  type StubProvider,
+  type Tampering,
+} from '../../support/stub-provider.js';
 import { startTestProvider, TEST_CLIENT, type TestProvider } from '../../support/test-provider.js';
 
 const EVENTS = { 'http://schemas.openid.net/event/backchannel-logout': {} };
@@ -18,11 +25,12 @@ describe.each(PLATFORMS)('logouts at a provider on %s', (platform) => {
   let t: TestApp;
   let real: TestProvider;
   let stub: StubProvider;
+  let edwards: StubProvider;
   let ada: AuthUser;
   /** Where the certified provider calls: the application has a port only later. */
   const backchannel = { url: '' };
   beforeAll(async () => {
-    stub = await startStubProvider();
+    [stub, edwards] = await Promise.all([startStubProvider(), startStubProvider()]);
     real = await startTestProvider({
       redirectUris: [callbackOf('real')],
       postLogoutRedirectUris: [`${ORIGIN}/goodbye`],
@@ -35,6 +43,7 @@ describe.each(PLATFORMS)('logouts at a provider on %s', (platform) => {
     const providers = [
       { id: 'real', issuer: real.issuer, ...TEST_CLIENT, signUp: true },
       { id: 'stub', issuer: stub.issuer, ...STUB_CLIENT },
+      { id: 'edwards', issuer: edwards.issuer, ...STUB_CLIENT, algorithms: ['EdDSA'] },
       {
         id: 'plain',
         issuer: 'https://plain.example',
@@ -49,7 +58,7 @@ describe.each(PLATFORMS)('logouts at a provider on %s', (platform) => {
   });
   afterAll(async () => {
     await t?.close();
-    await Promise.all([real?.close(), stub?.close()]);
+    await Promise.all([real?.close(), stub?.close(), edwards?.close()]);
   });
   beforeEach(async () => {
     stub.tamper({});
@@ -187,5 +196,37 @@ describe.each(PLATFORMS)('logouts at a provider on %s', (platform) => {
     // Negative control: with a member that is unknown here.
     await post(logoutOf(subject)).send({ more: 'x' }).expect(200);
     expect(await isLive(begun)).toBe(false);
+  });
+
+  it('F59: takes a logout token by EdDSA of a provider for which that is chosen, and there no other', async () => {
+    const identity = identityOf(ada, { provider: 'edwards', issuer: edwards.issuer });
+    await t.app.get(IdentityStore).add(identity);
+    const begun = await signInAs(t.app, ada.id, { proofs: ['oidc'] });
+    const made = () => {
+      const iat = Math.floor(t.clock.now() / 1000);
+      const claims = {
+        iss: edwards.issuer,
+        aud: 'notes',
+        iat,
+        jti: randomUUID(),
+        sub: identity.subject,
+        events: EVENTS,
+      };
+      return edwards.signedBy(claims);
+    };
+    for (const tampering of [{}, TAMPERINGS['alg none']!, TAMPERINGS['HS256 with the public key']!]) {
+      edwards.tamper(tampering);
+      expect((await post(made(), 'edwards')).body.code).toBe('LOGOUT_TOKEN_REFUSED');
+    }
+    edwards.tamper(BY_ED25519);
+    await post(
+      made().replace(/.$/, (last) => (last === 'A' ? 'Q' : 'A')),
+      'edwards',
+    ).expect(400);
+    expect(await isLive(begun)).toBe(true);
+    await post(made(), 'edwards').expect(200);
+    expect(await isLive(begun)).toBe(false);
+    stub.tamper(BY_ED25519);
+    await post(logoutOf(await linked(ada))).expect(400);
   });
 });
