@@ -4,6 +4,8 @@ import { AuthController } from '../http/auth.controller.js';
 import { SecondFactorController } from '../http/flows/second-factor.controller.js';
 import { mountedAt } from '../http/flows/flow-controllers.js';
 import { AccountPages } from './account.pages.js';
+import { AdminActivityPages } from './admin-activity.pages.js';
+import { AdminPages } from './admin.pages.js';
 import { AssetPages } from './asset.pages.js';
 import { EmailChangeController } from '../http/flows/email-change.controller.js';
 import { PasswordResetController } from '../http/flows/password-reset.controller.js';
@@ -69,6 +71,8 @@ const PAGES: readonly PagesOf[] = [
   { pages: StepUpPages, doing: [StepUpController], flow: 'stepUp' },
   { pages: PasswordPages, doing: [PasswordChangeController], flow: 'passwordChange' },
   { pages: AuthenticatorPages, doing: [TwoFactorController], flow: 'twoFactor' },
+  { pages: AdminPages, doing: [], flow: 'admin' },
+  { pages: AdminActivityPages, doing: [], flow: 'admin' },
 ];
 
 /** The controllers of all pages, mounted or not. */

@@ -168,6 +168,29 @@ export class PageTexts {
   deleteAccountSure: string = 'Yes, delete my account';
   accountDeleted: string = 'Your account has been deleted.';
 
+  admin: string = 'Administration';
+  adminUsers: string = 'Accounts';
+  adminUser: string = 'Account';
+  adminSearch: string = 'Search';
+  adminNoUsers: string = 'There is no such account.';
+  adminId: string = 'Id';
+  adminRoles: string = 'Roles';
+  adminVerified: string = 'Address confirmed';
+  adminDisabled: string = 'Disabled';
+  adminNone: string = '–';
+  adminDisable: string = 'Disable';
+  adminEnable: string = 'Enable';
+  adminEndSessions: string = 'Sign out everywhere';
+  adminDone: string = 'That has been done.';
+  adminNoSessions: string = 'Nowhere.';
+  adminHealth: string = 'Health';
+  adminEvents: string = 'Events';
+  adminNoAudit: string = 'Events are not kept: audit.enabled is off.';
+  adminLimits: string = 'Used up limits';
+  adminNoLimits: string = 'Nobody is refused right now.';
+  adminUntil: string = 'refused until {when}';
+  more: string = 'More';
+
   errorTitle: string = 'Something is not right';
   errorCredentials: string = 'Wrong e-mail address or password.';
   errorPassword: string = 'Wrong password.';
