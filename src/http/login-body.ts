@@ -7,7 +7,12 @@ const LoginBody = z.strictObject({ email: loginField, password: passwordField('T
 
 const LoginBodyWithChoice = LoginBody.extend({ remember: rememberField });
 
-const LoginBodyWithoutChoice = LoginBody.extend({ remember: z.unknown().optional().transform(() => undefined) });
+const LoginBodyWithoutChoice = LoginBody.extend({
+  remember: z
+    .unknown()
+    .optional()
+    .transform(() => undefined),
+});
 
 export type LoginBody = z.infer<typeof LoginBodyWithChoice>;
 
