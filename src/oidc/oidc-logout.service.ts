@@ -31,7 +31,7 @@ import { ProviderKeys } from './provider-keys.js';
  * @example
  * ```ts
  * await logouts.end('keycloak', logoutToken); // LOGOUT_TOKEN_REFUSED, or how many sessions have ended
- * const url = await logouts.urlAt('keycloak', '/goodbye'); // where the browser goes, after its session here has ended
+ * const url = await logouts.urlAt('keycloak', '/goodbye', { userId: user.id }); // where the browser goes, after its session here has ended
  * ```
  */
 @Injectable()
@@ -105,12 +105,19 @@ export class OidcLogoutService {
   /**
    * Where the browser goes to log out at the provider too, which sends it on to `returnTo` of this application if that
    * address is registered there (`post_logout_redirect_uris`). `returnTo` itself, as an address, if the provider has no
-   * such page or does not answer: nobody stays logged in here because of that.
+   * such page or does not answer: nobody stays logged in here because of that. With the user who logs out (`userId`) the
+   * provider is told whom it is about, by the address of their identity there (`logout_hint`): the ID token that would say
+   * it (`id_token_hint`) is not kept.
    *
    * @throws {AuthError} `PROVIDER_NOT_FOUND` if there is no such provider of OpenID Connect.
    * @throws {AuthError} `INVALID_INPUT` if `returnTo` is no path of this application.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  async urlAt(provider: string, returnTo = '/'): Promise<string> {
+  async urlAt(
+    provider: string,
+    returnTo = '/',
+    { userId = null }: { readonly userId?: string | null } = {},
+  ): Promise<string> {
     const definition = this.providerOf(provider);
     if (!isLocalPath(returnTo)) {
       throw new AuthError('INVALID_INPUT', 'returnTo must be a path of this application such as /goodbye.', {
@@ -122,6 +129,9 @@ export class OidcLogoutService {
     if (page === null) return own;
     page.searchParams.set('client_id', definition.clientId);
     page.searchParams.set('post_logout_redirect_uri', own);
+    const identities = userId === null ? [] : await this.identities.listByUser(userId);
+    const { email = null } = identities.find((identity) => identity.provider === provider) ?? {};
+    if (email !== null) page.searchParams.set('logout_hint', email);
     return page.href;
   }
 

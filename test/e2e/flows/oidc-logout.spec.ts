@@ -113,6 +113,20 @@ describe.each(PLATFORMS)('logouts at a provider on %s', (platform) => {
     expect(await isLive(cookie)).toBe(false);
   });
 
+  it('RP-Initiated Logout: tells the provider whom it is about, by their address there, and nobody else', async () => {
+    const identity = identityOf(ada, { provider: 'real', issuer: real.issuer, email: 'ada@there.example' });
+    await t.app.get(IdentityStore).add(identity);
+    const hintOf = async (cookie: string) => {
+      const answer = await request(t.url).post('/auth/oidc/real/logout').set('Cookie', cookie).send({}).expect(200);
+      return new URL((answer.body as { url: string }).url).searchParams.get('logout_hint');
+    };
+    const cookie = await signInAs(t.app, ada.id);
+    expect(await hintOf(cookie)).toBe('ada@there.example');
+    // It has ended by now, and somebody else has no identity there.
+    expect(await hintOf(cookie)).toBeNull();
+    expect(await hintOf(await signInAs(t.app, (await createUser(t.app)).id))).toBeNull();
+  });
+
   it('RP-Initiated Logout: a provider without such a page, or none at all, does not keep anybody logged in', async () => {
     const away: Tampering = { respond: (_, response) => Boolean(response.destroy()) };
     // Before what it says of itself is known.
