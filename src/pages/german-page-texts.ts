@@ -149,10 +149,13 @@ export const GERMAN_PAGE_TEXTS: Readonly<PageTexts> = Object.freeze({
   addPasskey: 'Passkey hinzufügen',
   noPasskeys: 'Sie haben keine Passkeys.',
   passkeyRemoved: 'Der Passkey ist entfernt.',
+  passkeyRenamed: 'Der Passkey hat seinen neuen Namen.',
   passkeyNoScript: 'Passkeys brauchen JavaScript.',
   passkeyFailed: 'Das hat nicht geklappt. Versuchen Sie es noch einmal oder auf einem anderen Weg.',
   created: 'Hinzugefügt {when}',
   removeNamed: '{name} entfernen',
+  rename: 'Umbenennen',
+  renameNamed: '{name} umbenennen',
 
   identities: 'Anmeldung mit anderen Diensten',
   noIdentities: 'Mit Ihrem Konto ist keiner verknüpft.',

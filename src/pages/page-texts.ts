@@ -138,10 +138,13 @@ export class PageTexts {
   addPasskey: string = 'Add a passkey';
   noPasskeys: string = 'You have no passkeys.';
   passkeyRemoved: string = 'The passkey has been removed.';
+  passkeyRenamed: string = 'The passkey has its new name.';
   passkeyNoScript: string = 'Passkeys need JavaScript.';
   passkeyFailed: string = 'That did not work. Try again, or use another way.';
   created: string = 'Added {when}';
   removeNamed: string = 'Remove {name}';
+  rename: string = 'Rename';
+  renameNamed: string = 'Rename {name}';
 
   identities: string = 'Sign-ins with other services';
   noIdentities: string = 'None is linked with your account.';

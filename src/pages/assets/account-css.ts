@@ -71,7 +71,10 @@ button:hover, .lk-button:hover { filter: brightness(0.94); }
 .lk-list { list-style: none; margin: 0; padding: 0; }
 .lk-list > li { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: center; justify-content: space-between; padding: 0.75rem 0; border-top: 1px solid color-mix(in srgb, var(--lk-line) 40%, transparent); }
 .lk-list > li:first-child { border-top: 0; padding-top: 0; }
+.lk-list > li > div { flex: 1 1 8rem; }
 .lk-list form { margin: 0; }
+.lk-list summary { display: inline-block; padding: 0.25rem 0; color: var(--lk-accent); text-decoration: underline; text-underline-offset: 0.15em; cursor: pointer; }
+.lk-list details > form { margin-top: 0.5rem; }
 .lk-badge { display: inline-block; padding: 0 0.5rem; border-radius: 1rem; font-size: 0.85rem; font-weight: 600; background: var(--lk-good-surface); }
 .lk-actions { display: flex; flex-wrap: wrap; gap: 0.75rem; align-items: center; margin-top: 1rem; }
 .lk-actions form { margin: 0; }
