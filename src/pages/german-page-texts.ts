@@ -139,6 +139,10 @@ export const GERMAN_PAGE_TEXTS: Readonly<PageTexts> = Object.freeze({
   backupCodesLeft: '{count} übrig',
   backupCodesNew: 'Neue Codes erstellen',
   backupCodesVoid: 'Die bisherigen Codes gelten dann nicht mehr.',
+  trustedBrowsers: 'Vertraute Browser',
+  trustedBrowserCount: 'Browser, in denen der zweite Schritt entfällt: {count}',
+  forgetBrowsers: 'Überall wieder fragen',
+  browsersForgotten: 'Der zweite Schritt ist in jedem Browser wieder fällig.',
   copy: 'Kopieren',
   copied: 'Kopiert.',
 

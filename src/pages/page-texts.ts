@@ -129,6 +129,10 @@ export class PageTexts {
   backupCodesLeft: string = '{count} left';
   backupCodesNew: string = 'Make new codes';
   backupCodesVoid: string = 'The codes that you have now stop working.';
+  trustedBrowsers: string = 'Trusted browsers';
+  trustedBrowserCount: string = 'Browsers in which the second step is left out: {count}';
+  forgetBrowsers: string = 'Ask in all of them again';
+  browsersForgotten: string = 'The second step is due in every browser again.';
   copy: string = 'Copy';
   copied: string = 'Copied.';
 
