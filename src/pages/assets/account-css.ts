@@ -64,6 +64,8 @@ button:hover, .lk-button:hover { filter: brightness(0.94); }
 .lk-or { display: flex; align-items: center; gap: 0.75rem; margin: 1.25rem 0; color: var(--lk-quiet); }
 .lk-or::before, .lk-or::after { content: ''; height: 1px; flex: 1; background: var(--lk-line); opacity: 0.5; }
 .lk-or:has(+ .lk-ways > [hidden]:only-child) { display: none; }
+.lk-ways { display: grid; gap: 0.75rem; }
+.lk-ways p { margin: 0; }
 .lk-links { margin: 1.25rem 0 0; }
 .lk-links p { margin: 0 0 0.4rem; }
 .lk-note { padding: 0.75rem 1rem; margin: 0 0 1.25rem; border-radius: var(--lk-radius); background: var(--lk-good-surface); border-left: 4px solid var(--lk-accent); }
