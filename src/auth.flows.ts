@@ -1,4 +1,5 @@
 import { type Provider, type Type } from '@nestjs/common';
+import { AdminService } from './admin/admin.service.js';
 import { ApiKeyAccess } from './api-key/api-key-access.js';
 import { ApiKeyService } from './api-key/api-key.service.js';
 import { PostgresAccountData } from './engines/postgres/postgres-account-data.js';
@@ -64,6 +65,7 @@ export const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   apiKeys: [ApiKeyService, ApiKeyAuthenticator, ApiKeyAccess],
   magicLink: [MagicLinkService],
   pages: [],
+  admin: [AdminService],
   passkeys: [
     // After the configuration has found it.
     { provide: WebAuthn, useFactory: () => WebAuthn.load(), inject: [AuthConfig] },

@@ -110,9 +110,10 @@ export interface EphemeralTokenFields {
    */
   register: { email: string; passwordHash?: string; codeHash?: string };
   /**
-   * The mailed link of a login, and where it leads to. `codeHash` is as in `register`.
+   * The mailed link of a login, where it leads to, and whether the session is to be remembered. `codeHash` is as in
+   * `register`.
    */
-  magic_link: { username: string; account: string; codeHash: string; returnTo?: string };
+  magic_link: { username: string; account: string; codeHash: string; returnTo?: string; remember?: boolean };
   /** The mailed link to a new address, for the account that still has the old one. */
   email_change: { username: string; account: string; from: string; to: string };
   /**

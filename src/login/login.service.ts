@@ -2,9 +2,10 @@ import { Injectable, Optional } from '@nestjs/common';
 import { AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { later } from '../common/instant.js';
+import { AuthConfig } from '../config/auth-config.js';
 import type { ProviderSession } from '../config/ephemeral-token-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
-import type { Session } from '../session/session.js';
+import type { AssuranceLevel, Session } from '../session/session.js';
 import type { RotationOptions, SessionContext } from '../session/session.service.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import type { AuthUser } from '../user/user.directory.js';
@@ -99,6 +100,7 @@ export class LoginService {
     private readonly trusted: TrustedBrowsers,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
+    private readonly config: AuthConfig,
     @Optional() private readonly providerSessions?: ProviderSessions,
   ) {}
 
@@ -176,7 +178,7 @@ export class LoginService {
     const proved = { proofs: amr, transport, remember, providerSession, isTrusted: browser !== null };
     const pending = await this.pending.hold(user, proved, authenticatedAt);
     if (pending) return pending;
-    const opening = { ip, userAgent, authenticatedAt, aal: aalOf(amr), amr, remember };
+    const opening = { ip, userAgent, authenticatedAt, aal: this.aalOf(amr), amr, remember };
     const [presented = null, ...others] = context.presented ?? [];
     try {
       if (transport === 'cookie' && others.length > 0) await this.scheme.revoke(others);
@@ -243,7 +245,7 @@ export class LoginService {
     if (!isActive(user)) throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});
     const { ip = null, userAgent = null, transport = 'cookie', authenticatedAt = this.clock.now() } = context;
     // Never less than before: what an application's own method was worth is known only to the session.
-    const aal = session.aal === 2 ? 2 : aalOf(amr);
+    const aal = session.aal === 2 ? 2 : this.aalOf(amr);
     const opening = { ip, userAgent, authenticatedAt, aal, amr };
     return transport === 'bearer'
       ? this.bearer.elevate(user, session, opening)
@@ -253,7 +255,8 @@ export class LoginService {
   /**
    * A new session in place of one that has just ended, for a user who has just proved again who they are: a full
    * lifetime and a new handle. Pass on whether the old one was remembered, and its proofs (`amr`), to which `proofs` are added, by default the password.
-   * Call it in the transaction that ended the old one.
+   * `authenticatedAt`, if nothing was proved now, is kept by a JWT; what is stored would end with all that is older than
+   * the cutoff of the account. Call it in the transaction that ended the old one.
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or changed since `user` was read.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
@@ -267,17 +270,24 @@ export class LoginService {
       remember,
       amr: before = [],
       proofs = ['password'],
+      authenticatedAt: provedAt,
     }: SessionContext &
-      Pick<LoginContext, 'transport' | 'remember'> & {
+      Pick<LoginContext, 'transport' | 'remember' | 'authenticatedAt'> & {
         amr?: readonly string[] | undefined;
         proofs?: readonly string[];
       } = {},
   ): Promise<CookieValue> {
     // Past the cutoff, also for a storage that does not know it.
-    const authenticatedAt = later(this.clock.now(), user.tokensInvalidatedAfter);
+    const now = later(this.clock.now(), user.tokensInvalidatedAfter);
+    const isJwt = transport === 'bearer' && this.config.jwt.sessions;
+    const authenticatedAt = isJwt ? (provedAt ?? now) : now;
     const amr = joinedProofs(before, proofs);
-    const opening = { ip, userAgent, authenticatedAt, aal: aalOf(amr), amr, remember };
+    const opening = { ip, userAgent, authenticatedAt, aal: this.aalOf(amr), amr, remember };
     return transport === 'bearer' ? this.bearer.open(user, null, opening) : this.scheme.open(user, null, opening);
+  }
+
+  private aalOf(amr: readonly string[]): AssuranceLevel {
+    return aalOf(amr, this.config.assurance);
   }
 
   private knownDevice(login: string, { devices = [] }: LoginContext): string | null {

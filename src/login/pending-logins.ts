@@ -72,9 +72,10 @@ export class PendingLogins {
     { proofs, transport, remember, providerSession, isTrusted }: Omit<PendingProofs, 'userId'> & { isTrusted: boolean },
     authenticatedAt: number,
   ): Promise<PendingLogin | null> {
+    const { assurance } = this.config;
     const enrolled = await this.factors.methodsOf(user);
-    const due = dueFactors(proofs, enrolled);
-    const mustEnrol = enrolled.length === 0 && aalOf(proofs) === 1 && this.isRequired(user);
+    const due = dueFactors(proofs, enrolled, assurance);
+    const mustEnrol = enrolled.length === 0 && aalOf(proofs, assurance) === 1 && this.isRequired(user);
     if ((due === 'nothing' || isTrusted) && !mustEnrol) return null;
     const challenge = transport === 'cookie' ? randomToken().toString('base64url') : null;
     const expiresAt = this.clock.now() + this.ttl;

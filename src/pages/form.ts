@@ -1,3 +1,4 @@
+import type { AuthConfig } from '../config/auth-config.js';
 import { markup, type Html, type HtmlValue } from './html.js';
 import type { Problem } from './page-problem.js';
 import type { PageTexts } from './page-texts.js';
@@ -84,6 +85,14 @@ export function checkbox(
     >
   </div>`;
 }
+
+/** "Remember me", where there is something to choose. */
+export const rememberBox = (
+  { session }: Pick<AuthConfig, 'session'>,
+  { remember }: Readonly<PageTexts>,
+  sent: Form,
+): Html | null =>
+  session.remembered === null ? null : checkbox('remember', remember, { isChecked: isTicked(sent['remember']) });
 
 /** A choice of one. */
 export function choice(name: string, legend: string, choices: readonly (readonly [string, string])[]): Html {

@@ -1,11 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { days, SessionService } from 'nestjs-latchkey';
 import { SessionStore } from 'nestjs-latchkey/engine';
+import { lockOf } from '../../src/schema/migrations/session-functions.js';
 import { OpaqueTokens } from '../../src/session/opaque-tokens.js';
 import type { NewSession } from '../../src/session/session.store.js';
 import { sessionStoreContract } from '../contract/session-store.contract.js';
 import { createUser, startTestApp } from '../support/app.js';
+import { until } from '../support/heard.js';
 import { countsOf, sessionStoreOf, sessionStoreOnAccounts } from '../support/session-stores.js';
+import { withClient } from '../support/test-server.js';
 
 it('a plain DELETE misses the row that a rotation is inserting (negative control)', async () => {
   const t = await startTestApp();
@@ -45,6 +48,8 @@ describe('a login that ends nothing', () => {
   const newId = () => tokens.idOf(tokens.issue())!;
   const ADD = 'latchkey_session_add';
   const OPEN = 'latchkey_session_open';
+  const WAITING = `SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE a.datname = current_database() AND NOT l.granted`;
 
   const start = async () => {
     // Each application has connections of its own, so that they really meet in the database.
@@ -110,6 +115,24 @@ describe('a login that ends nothing', () => {
     expect((await stores[0]!.find(opened.id))!.session).toEqual(opened);
     await db.query('UPDATE users SET disabled_at = now()');
     expect(await stores[0]!.open(opening({ cutoff }))).toBeNull();
+    await close();
+  });
+
+  it.each([
+    ["its user's lock", `SELECT pg_advisory_xact_lock(${lockOf('$1::uuid')})`],
+    ['the row of its account', 'UPDATE users SET tokens_invalidated_after = NULL WHERE id = $1'],
+  ])('waits for nothing: while another has %s, it leaves the decision to the statement that waits', async (_, hold) => {
+    const { db, userId, opening, close, spy, stores } = await start();
+    await withClient(db.url, async (holder) => {
+      await holder.query('BEGIN');
+      await holder.query(hold, [userId]);
+      spy.reset();
+      const opened = stores[0]!.open(opening({ cutoff: null }));
+      await until(async () => (await db.query(WAITING)).length > 0);
+      expect(spy.names).toEqual([ADD, OPEN]);
+      await holder.query('COMMIT');
+      expect(await opened).toMatchObject({ session: { userId }, ended: [] });
+    });
     await close();
   });
 

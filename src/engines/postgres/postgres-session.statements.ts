@@ -30,8 +30,8 @@ export function sessionStatements(names: SchemaNames, fields: UserFields = {}) {
       `SELECT ${SESSION}, ${user} FROM ${sessions} s JOIN ${users} u ON u.id = s.user_id WHERE s.id = $1`,
     ),
     /**
-     * Opens a session if no other has to end for it; otherwise returns null, and `open` decides. Returns a value
-     * instead of a row: the caller already has the rest.
+     * Opens a session if no other has to end for it and no lock is taken; otherwise returns null, and `open` decides.
+     * Returns a value instead of a row: the caller already has the rest.
      */
     add: statement(
       'add',

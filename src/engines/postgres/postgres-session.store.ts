@@ -45,8 +45,9 @@ const ANY_USER = 'some user';
 
 /**
  * Sessions in the table `sessions`, every method one named prepared statement and one round trip. A login may take two,
- * if its user has `maxPerUser` rows, live or not, or its account has changed. While users are in our own table, a
- * session and its user are read by one join on two primary keys; otherwise the `UserDirectory` is asked for the user.
+ * if its user has `maxPerUser` rows, live or not, its account has changed, or something else has the user's lock. While
+ * users are in our own table, a session and its user are read by one join on two primary keys; otherwise the
+ * `UserDirectory` is asked for the user.
  */
 @Injectable()
 export class PostgresSessionStore extends SessionStore implements OnModuleInit {
@@ -103,7 +104,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
 
   /**
    * The statement for most logins. Returns `null`, with nothing changed, if another session may have to end for this
-   * one.
+   * one, or it would have to wait.
    */
   private async add(session: NewSession): Promise<OpenedSession | null> {
     const { authenticatedAt, replaces, cutoff } = session;

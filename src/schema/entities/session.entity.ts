@@ -1,9 +1,8 @@
-import { Check, Column, Entity, ForeignKey, Generated, Index, PrimaryColumn } from 'typeorm';
+import { Column, Entity, ForeignKey, Generated, Index, PrimaryColumn } from 'typeorm';
 import type { UserIdType } from '../user-id-type.js';
 import { UserEntity } from './user.entity.js';
 
 /** Every column of `sessions` except `user_id`, whose type is that of the user table. */
-@Check('sessions_aal_check', 'aal IN (1, 2)')
 export abstract class SessionColumns {
   /** Lower-case hex SHA-256 of the token's raw bytes; the token itself is never stored. */
   @PrimaryColumn({ type: 'text', primaryKeyConstraintName: 'sessions_pkey' })

@@ -38,15 +38,14 @@ const withAssurance = (names: SchemaNames) => [
  */
 export function addAssurance(settings: AuthSchemaSettings): new () => MigrationInterface {
   const { sessions, jwtSessions } = settings.tables;
-  const check = `CONSTRAINT ${quoted(`${sessions}_aal_check`)} CHECK (aal IN (1, 2))`;
   const carries = [quoted('data')];
   return migrationClass(settings, {
     name: 'AddAssurance1763683200012',
 
     async up(queryRunner, names) {
-      await addOwnColumn(queryRunner, names, sessions, `${LEVEL} ${check}`);
-      await addOwnColumn(queryRunner, names, sessions, METHODS);
-      for (const column of [LEVEL, METHODS]) await addOwnColumn(queryRunner, names, jwtSessions, column);
+      for (const table of [sessions, jwtSessions]) {
+        for (const column of [LEVEL, METHODS]) await addOwnColumn(queryRunner, names, table, column);
+      }
       for (const signature of withoutAssurance(names)) await queryRunner.query(`DROP FUNCTION IF EXISTS ${signature}`);
       const functions = sessionFunctions(settings, names, { remembers: true, assures: true });
       await queryRunner.query(addSession(functions));

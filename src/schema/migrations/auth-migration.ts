@@ -52,9 +52,11 @@ async function schemaNames(queryRunner: QueryRunner, tables: Readonly<TableSetti
 }
 
 /**
- * The end of each function's head. Whatever the caller's search path, the body means this schema's tables and
- * PostgreSQL's own functions and operators, and no object placed in front of them. Nor does it wait for a lock for
- * ever: the waiting client may be gone.
+ * The end of the head of a function that waits for no lock. Whatever the caller's search path, the body means this
+ * schema's tables and PostgreSQL's own functions and operators, and no object placed in front of them.
  */
-export const onOwnPath = ({ schema }: SchemaNames): string =>
-  `LANGUAGE plpgsql SET search_path = pg_catalog, ${quoted(schema!)}, pg_temp SET lock_timeout = '5s'`;
+export const onOwnPathWithoutWaiting = ({ schema }: SchemaNames): string =>
+  `LANGUAGE plpgsql SET search_path = pg_catalog, ${quoted(schema!)}, pg_temp`;
+
+/** The same for one that may wait, but not for ever: the waiting client may be gone. */
+export const onOwnPath = (names: SchemaNames): string => `${onOwnPathWithoutWaiting(names)} SET lock_timeout = '5s'`;

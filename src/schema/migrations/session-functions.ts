@@ -1,5 +1,5 @@
 import { quoted, type SchemaNames } from '../schema-names.js';
-import { onOwnPath, type AuthSchemaSettings } from './auth-migration.js';
+import { onOwnPath, onOwnPathWithoutWaiting, type AuthSchemaSettings } from './auth-migration.js';
 
 /** Where the functions are and what they work on. They take a user id as text, whatever its type. */
 export interface SessionFunctions {
@@ -18,6 +18,7 @@ export interface SessionFunctions {
   readonly assures: boolean;
   readonly named: (name: string) => string;
   readonly path: string;
+  readonly pathWithoutWaiting: string;
 }
 
 export function sessionFunctions(
@@ -35,6 +36,7 @@ export function sessionFunctions(
     assures,
     named: (functionName) => names.qualified(`latchkey_${functionName}`),
     path: onOwnPath(names),
+    pathWithoutWaiting: onOwnPathWithoutWaiting(names),
   };
 }
 
@@ -61,18 +63,25 @@ export const lockOf = (owner: string) =>
 export const LOCK_USER = `PERFORM pg_catalog.pg_advisory_xact_lock(${lockOf('owner')})`;
 
 /**
- * Waits for a password change or disabling in progress, and holds up the next one until this session is there to be
- * deleted. A login whose account has changed since its password was read opens nothing. Otherwise it is valid, however
- * far ahead the clock of the process that moved the cutoff was.
+ * Holds up a password change or disabling until this session is there to be deleted, and waits for one in progress;
+ * with `busy`, runs that instead of waiting. A login whose account has changed since its password was read opens
+ * nothing. Otherwise it is valid, however far ahead the clock of the process that moved the cutoff was.
  */
-const lockAccount = ({ users, ownUsers }: SessionFunctions, refuse: string) =>
+const lockAccount = ({ users, ownUsers }: SessionFunctions, refuse: string, busy?: string) =>
   ownUsers
     ? `
     IF checks_cutoff THEN
       DECLARE
         account ${users};
       BEGIN
-        SELECT * INTO account FROM ${users} WHERE id = owner FOR SHARE;
+        SELECT * INTO account FROM ${users} WHERE id = owner FOR SHARE${
+          busy === undefined
+            ? ';'
+            : ` SKIP LOCKED;
+        IF NOT FOUND THEN
+          ${busy};
+        END IF;`
+        }
         IF account.disabled_at IS NOT NULL OR account.tokens_invalidated_after IS DISTINCT FROM cutoff THEN
           ${refuse};
         END IF;
@@ -92,25 +101,26 @@ const underCap = ({ sessions }: SessionFunctions) =>
  * Most logins end nothing: they replace no session, and their user has fewer than the maximum. This function is for
  * those: it takes the user's lock, inserts, and returns one value, which is less work for the server than a set of
  * rows: the handle, when the user authenticated (epoch seconds) and the user's id as stored. It returns null, having
- * changed nothing, if the account has changed since or something may have to end: `latchkey_open_session` decides that.
+ * changed nothing, if the account has changed since, something may have to end, or the user's lock or row is taken:
+ * `latchkey_open_session` decides that.
  *
- * The lock is tried first, since an expression is cheaper than a query. The insert is a later statement either way, and
- * so has a snapshot younger than the lock.
+ * So it waits for nobody, except for a program that deletes the user's row without the user's lock, and needs no
+ * `lock_timeout`, which costs a twentieth of it. The insert is a later statement than the lock, and so has a snapshot
+ * younger than that.
  */
 export const addSession = (f: SessionFunctions) => `
   CREATE OR REPLACE FUNCTION ${f.named('add_session')}(
     new_id text, of_user text, instant timestamptz, ttl interval, lifetime interval, authenticated timestamptz,
     from_ip text, agent text, max_sessions integer, checks_cutoff boolean, cutoff timestamptz${choice(f, CHOSEN)}${assurance(f, PROVED)}
-  ) RETURNS text ${f.path} AS $$
+  ) RETURNS text ${f.pathWithoutWaiting} AS $$
   DECLARE
     owner ${f.userId} := of_user;
     family uuid := pg_catalog.gen_random_uuid();
-    key bigint := ${lockOf('owner')};
     ends_at timestamptz := authenticated + lifetime;
   BEGIN
-    IF NOT pg_catalog.pg_try_advisory_xact_lock(key) THEN
-      PERFORM pg_catalog.pg_advisory_xact_lock(key);
-    END IF;${lockAccount(f, 'RETURN NULL')}
+    IF NOT pg_catalog.pg_try_advisory_xact_lock(${lockOf('owner')}) THEN
+      RETURN NULL;
+    END IF;${lockAccount(f, 'RETURN NULL', 'RETURN NULL')}
     INSERT INTO ${f.sessions} (id, user_id, created_at, expires_at, handle, last_seen_at, authenticated_at,
         absolute_expires_at, ip, user_agent${choice(f, 'remembered')}${assurance(f, 'aal, amr')})
       SELECT new_id, owner, instant, least(instant + ttl, ends_at), family, instant, authenticated, ends_at,

@@ -1,6 +1,6 @@
 import { describe, expect, it, jest } from '@jest/globals';
-import { Clock, UserDirectory, type NewAccount } from 'nestjs-latchkey';
-import { RegistrationService, SystemClock } from 'nestjs-latchkey/engine';
+import { AuthError, Clock, RateLimitService, UserDirectory, type NewAccount } from 'nestjs-latchkey';
+import { OidcService, RegistrationService, SystemClock } from 'nestjs-latchkey/engine';
 import { flowContract } from 'nestjs-latchkey/testing';
 import { PLATFORMS } from '../../support/app.js';
 import { sharedTestApp } from '../../support/shared-app.js';
@@ -8,9 +8,13 @@ import { ACCOUNT_FLOWS, MAIL } from '../../support/flows.js';
 
 const SETTINGS = {
   ...ACCOUNT_FLOWS,
-  twoFactor: { totp: {} },
+  twoFactor: { totp: {}, backupCodes: {} },
   passkeys: { rpName: 'Notes' },
   apiKeys: { scopes: { 'notes:admin': ['admin'], 'notes:read': [] } },
+  // Nobody answers there: no rule needs a provider.
+  oidc: {
+    providers: [{ id: 'away', issuer: 'https://provider.invalid', clientId: 'us', clientSecret: 'contract secret' }],
+  },
   pages: {},
 };
 const FLOWS = Object.keys(SETTINGS) as (keyof typeof SETTINGS)[];
@@ -41,6 +45,30 @@ describe.each([
     const [rule] = flowContract(() => t.app, { flows: ['registration'] });
     await expect(rule!.run()).rejects.toThrow(/mail|account/);
     expect(broken).toHaveBeenCalledTimes(1);
+    broken.mockRestore();
+  });
+
+  it('finds a budget for each challenge (negative control)', async () => {
+    const limits = t.app.get(RateLimitService);
+    const consume = limits.consume.bind(limits);
+    let nth = 0;
+    const broken = jest
+      .spyOn(limits, 'consume')
+      .mockImplementation((event, subject) => consume(event, event === '2fa_attempt' ? `challenge ${++nth}` : subject));
+    const rule = flowContract(() => t.app, { flows: ['twoFactor'] }).find(({ title }) => title.startsWith('F12'));
+    await expect(rule!.run()).rejects.toThrow('the answer is 200');
+    broken.mockRestore();
+  });
+
+  it('finds an answer that tells what was wrong with it (negative control)', async () => {
+    const oidc = t.app.get(OidcService);
+    const finish = oidc.finish.bind(oidc);
+    const broken = jest.spyOn(oidc, 'finish').mockImplementation((provider, parameters, context) => {
+      if (parameters.has('error')) throw new AuthError('PROVIDER_REFUSED', 'It said so.', {});
+      return finish(provider, parameters, context);
+    });
+    const rule = flowContract(() => t.app, { flows: ['oidc'] }).find(({ title }) => title.startsWith('F58'));
+    await expect(rule!.run()).rejects.toThrow('is answered otherwise');
     broken.mockRestore();
   });
 });
