@@ -125,6 +125,7 @@ export class OidcController {
     @Param('provider') provider: string,
     @Body() body: unknown,
   ): Promise<void> {
+    this.redirects.requireCookie(request);
     const { returnTo } = parseBody(OidcReturnBody, body, 'a link with a provider');
     const start = { returnTo, redirectUri: this.redirects.callback(OidcController, provider) };
     this.redirects.leave(request, response, await this.oidc.beginLink(provider, { user, session }, start));
