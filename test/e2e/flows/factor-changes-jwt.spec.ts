@@ -1,11 +1,12 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { minutes, UserDirectory, type AuthUser } from 'nestjs-latchkey';
-import { LoginService } from 'nestjs-latchkey/engine';
+import { IdentityStore, LoginService } from 'nestjs-latchkey/engine';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { createUser, PLATFORMS } from '../../support/app.js';
 import { SoftwareAuthenticator } from '../../support/authenticator.js';
 import { codeTo, MAILED_CODES, mailCodesTo, SESSION } from '../../support/mailed-codes.js';
+import { identityOf, OIDC } from '../../support/identities.js';
 import { ORIGIN, PASSKEYS, PasskeyClient } from '../../support/passkeys.js';
 import { sharedTestApp } from '../../support/shared-app.js';
 import { cookiesIn, enrol } from '../../support/two-factor.js';
@@ -21,7 +22,7 @@ describe.each(PLATFORMS)('changes of factors where sessions are JWTs, on %s', (p
     auth: {
       ...MAILED_CODES,
       baseUrl: PASSKEYS.baseUrl,
-      flows: { ...PASSKEYS.flows, twoFactor: { totp: {}, backupCodes: { count: 4 }, emailCode: {} } },
+      flows: { ...PASSKEYS.flows, ...OIDC.flows, twoFactor: { totp: {}, backupCodes: { count: 4 }, emailCode: {} } },
       jwt: { sessions: true },
     },
   });
@@ -92,6 +93,14 @@ describe.each(PLATFORMS)('changes of factors where sessions are JWTs, on %s', (p
       async () => {
         await enrol(t, ada);
         return (send) => send('post', '2fa/totp/disable');
+      },
+    ],
+    [
+      'unlinking an account at a provider',
+      async () => {
+        const identity = identityOf(ada);
+        await t.app.get(IdentityStore).add(identity);
+        return (send) => send('delete', `identities/${identity.id}`);
       },
     ],
     [
