@@ -7,6 +7,9 @@ export { SystemClock } from './common/clock.js';
 export { subjectOfAddress } from './common/ip-address.js';
 export { AuthConfig } from './config/auth-config.js';
 
+export { AdminService } from './admin/admin.service.js';
+export type { Admin } from './admin/admin.service.js';
+
 export { ApiKeyService } from './api-key/api-key.service.js';
 export type { ApiKeyContext, ApiKeyRequest, IssuedApiKey } from './api-key/api-key.service.js';
 export { ApiKeyStore } from './api-key/api-key.store.js';
@@ -14,7 +17,7 @@ export type { LiveKeysAt, NewApiKey } from './api-key/api-key.store.js';
 export type { ApiKey, AuthenticatedApiKey, StoredApiKey } from './api-key/api-key.js';
 
 export { AuditStore } from './audit/audit.store.js';
-export type { AuditedEvent } from './audit/audit.store.js';
+export type { AuditEntry, AuditPart, AuditedEvent } from './audit/audit.store.js';
 export { AuditLog } from './audit/audit-log.js';
 
 export { OidcService } from './oidc/oidc.service.js';

@@ -77,6 +77,7 @@ export type { AuthEventListener } from './events/auth-events.js';
 export type {
   AccountDeleted,
   AccountRegistered,
+  AdminActed,
   ApiKeyCreated,
   ApiKeyRefusal,
   ApiKeyRefused,
@@ -124,7 +125,7 @@ export type {
 export { PasswordHasher } from './user/password-hasher.js';
 export type { PasswordContext } from './user/password-policy.js';
 export { UserDirectory } from './user/user.directory.js';
-export type { AuthUser, EmailChange, NewAccount, VerifiedEmail } from './user/user.directory.js';
+export type { AuthUser, EmailChange, NewAccount, UserListPart, VerifiedEmail } from './user/user.directory.js';
 export { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 
 export { SessionService } from './session/session.service.js';

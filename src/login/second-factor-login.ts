@@ -35,7 +35,7 @@ export interface FactorResponse extends PresentedLogin {
 /** Where the last step of a login comes from. */
 export type HeldLoginContext = Omit<
   LoginContext,
-  'transport' | 'remember' | 'authenticatedAt' | 'tokensInvalidatedAfter' | 'login'
+  'transport' | 'remember' | 'authenticatedAt' | 'tokensInvalidatedAfter' | 'providerSession' | 'login'
 > & {
   /** The tokens that the client presented, by transport. */
   presentedBy?: (transport: TokenTransport) => readonly string[];
@@ -147,15 +147,15 @@ export class SecondFactorLoginService {
     context: HeldLoginContext,
     endAll?: () => Promise<AuthUser>,
   ): Promise<SecondFactorLogin> {
-    const { transport, remember, username: login } = held;
+    const { transport, remember, providerSession, username: login } = held;
     // The second factor has been proved: there is nothing to leave out.
     const { presentedBy, trustedBrowsers: _trustedBrowsers, ...rest } = context;
     const presented = presentedBy?.(transport) ?? rest.presented ?? [];
     if (!(await this.pending.complete(token, challenges))) throw refusedFactor();
     const owner = endAll ? await endAll() : user;
     // Of the account as it was at the first factor, but for what has just been ended.
-    const { authenticatedAt, tokensInvalidatedAfter } = owner === user ? held : afterEnding(held, owner);
-    const begun = { ...rest, presented, transport, remember, authenticatedAt, tokensInvalidatedAfter, login };
+    const firstFactor = owner === user ? firstFactorOf(held) : afterEnding(held, owner);
+    const begun = { ...rest, ...firstFactor, presented, transport, remember, providerSession, login };
     const completed = await this.logins.begin(owner, [...held.proofs, method], begun);
     if (completed.status !== 'authenticated') throw refusedFactor();
     return { ...completed, transport };
@@ -197,6 +197,10 @@ export class SecondFactorLoginService {
     const user = await this.users.findByLogin(username);
     return isActive(user) && user.id === userId && hasCutoff(user, tokensInvalidatedAfter) ? user : null;
   }
+}
+
+function firstFactorOf({ authenticatedAt, tokensInvalidatedAfter }: HeldLogin): FirstFactor {
+  return { authenticatedAt, tokensInvalidatedAfter };
 }
 
 function afterEnding({ authenticatedAt }: HeldLogin, { tokensInvalidatedAfter = null }: AuthUser): FirstFactor {

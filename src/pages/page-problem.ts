@@ -24,6 +24,7 @@ const SUMMARIES: Readonly<Partial<Record<AuthErrorCode, TextName>>> = {
   IDENTITY_NOT_FOUND: 'errorNotFound',
   API_KEY_NOT_FOUND: 'errorNotFound',
   SESSION_NOT_FOUND: 'errorNotFound',
+  USER_NOT_FOUND: 'adminNoUsers',
   FORBIDDEN: 'errorForbidden',
   INVALID_INPUT: 'errorField',
 };

@@ -46,6 +46,7 @@ const randomAddress = () => `contract-${randomBytes(9).toString('hex')}@example.
 const randomPassword = () => randomBytes(18).toString('base64url');
 
 const RULES: Readonly<Record<FlowName, readonly Rule[]>> = {
+  admin: [],
   pages: [
     [
       'F87: no page is framed, and none runs anything but its own files',

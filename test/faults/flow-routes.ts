@@ -44,7 +44,7 @@ export class PinFactor extends SecondFactor {
 
 /**
  * All flows: a new one does not compile here before it is named, and `checkFault` misses its routes. The pages do what
- * these routes do, see `test/http/pages-sign-in.spec.ts`.
+ * these routes do, see `test/http/pages-sign-in.spec.ts`; those for operators, see `pages-admin.spec.ts`.
  */
 const FLOWS = {
   ...ACCOUNT_FLOWS,
@@ -53,7 +53,7 @@ const FLOWS = {
   oidc: { providers: [{ id: 'idp', issuer: 'http://localhost:1', clientId: 'notes' }] },
   apiKeys: { scopes: ['notes:read'] },
   magicLink: {},
-} satisfies Record<Exclude<FlowName, 'pages'>, object>;
+} satisfies Record<Exclude<FlowName, 'pages' | 'admin'>, object>;
 
 const unlimited = { limit: 100_000 };
 

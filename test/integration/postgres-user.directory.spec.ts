@@ -111,6 +111,23 @@ describe('PostgresUserDirectory', () => {
     }
   });
 
+  it('lists accounts by their addresses, in parts, and those that contain something', async () => {
+    const at = (name: string) => `${name}@list.example`;
+    for (const name of ['b', 'A-1', 'a', 'C'])
+      await t.db.query(`INSERT INTO users (email, password_hash) VALUES ($1, '!')`, [at(name)]);
+    await users().disable((await users().findByLogin(at('b')))!.id);
+    const emails = async (part: object = {}) =>
+      (await users().list({ containing: 'LIST.example', limit: 10, ...part })).map(({ email }) => email);
+    const all = await emails();
+    expect(all.toSorted()).toEqual(['A-1', 'C', 'a', 'b'].map(at));
+    expect(all.indexOf(at('b'))).toBeLessThan(all.indexOf(at('C')));
+    expect(await emails({ limit: 3 })).toEqual(all.slice(0, 3));
+    expect(await emails({ after: all[2]!.toUpperCase() })).toEqual(all.slice(3));
+    expect(await emails({ containing: '-1@LIST' })).toEqual([at('A-1')]);
+    for (const pattern of ['%', '_', '\\', '\0', 'nobody']) expect(await emails({ containing: pattern })).toEqual([]);
+    expect((await users().list({ containing: at('b'), limit: 1 }))[0]).toMatchObject({ disabledAt: t.clock.now() });
+  });
+
   it('says when there was nobody to change', async () => {
     const nobody = '00000000-0000-4000-8000-000000000000';
     expect(await users().disable(nobody)).toBe(false);
