@@ -155,6 +155,7 @@ export class AuthConfig {
         hasOwnPages: routed.includes('pages'),
         lacks,
         hasSignedCookies: options?.session?.scheme === 'signed-cookie',
+        hasJwtSessions: options?.jwt?.sessions === true,
         baseUrl: options?.baseUrl,
         hasRoutes: routes !== undefined,
         missing,
