@@ -104,6 +104,12 @@ describe.each(PLATFORMS)('the pages in Chromium, %s', (platform) => {
     await page.waitForSelector('.lk-list');
     expect(await page.innerText('.lk-list')).toContain('<b>Laptop</b>');
     expect(await authenticator.credentials()).toHaveLength(1);
+    await page.click('.lk-list summary');
+    expect((await lookedAt(page)).found).toEqual([]);
+    await page.fill('.lk-list input', 'Desk');
+    await page.click('.lk-list details button');
+    await page.waitForURL(/passkeys\?renamed$/);
+    expect(await page.innerText('.lk-list')).toContain('Desk');
     await open('account');
     await press('sign-out');
     for (const remember of [false, true]) {

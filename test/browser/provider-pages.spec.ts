@@ -50,7 +50,7 @@ describe.each(PLATFORMS)('the pages of logins at providers in Chromium, %s', (pl
       { id: string },
     ];
     const [name, value] = (await signInAs(t.app, id, { age })).split(/=(.*)/s) as [string, string];
-    await watched.context.addCookies([{ name, value, url: base }]);
+    await watched.context.addCookies([{ name, value, url: new URL('/', base).href }]);
   };
 
   it.each([
@@ -95,9 +95,9 @@ describe.each(PLATFORMS)('the pages of logins at providers in Chromium, %s', (pl
         await signInAgo(email, hours(1));
         await page.goto(`${base}step-up?next=email`);
         await isFine('step-up');
-        // The page between, while the provider is still silent.
-        await page.route(`${idp.issuer}/**`, () => {});
-        await page.click('form[action^="step-up-provider"] button', { noWaitAfter: true });
+        // The page between stays where the provider's answer is none to show.
+        await page.route(`${idp.issuer}/**`, (route) => route.fulfill({ status: 204 }));
+        await page.click('form[action^="step-up-provider"] button');
         await page.waitForURL(/step-up-provider/);
         await isFine('leave');
         expect(complaints).toEqual([]);

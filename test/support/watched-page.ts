@@ -19,6 +19,8 @@ export async function openWatched(
 ): Promise<WatchedPage> {
   const context = await browser.newContext(options);
   const page = await context.newPage();
+  // Before the time of the test is over, to say what it has waited for.
+  page.setDefaultTimeout(8_000);
   const complaints: string[] = [];
   page.on('console', (message) => {
     // A refused form is answered 4xx, which Chromium logs.
