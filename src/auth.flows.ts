@@ -1,4 +1,5 @@
 import { type Provider, type Type } from '@nestjs/common';
+import { AdminService } from './admin/admin.service.js';
 import { ApiKeyAccess } from './api-key/api-key-access.js';
 import { ApiKeyService } from './api-key/api-key.service.js';
 import { PostgresAccountData } from './engines/postgres/postgres-account-data.js';
@@ -9,8 +10,10 @@ import { PostgresBackupCodeStore } from './engines/postgres/postgres-backup-code
 import { PostgresTotpStore } from './engines/postgres/postgres-totp.store.js';
 import { ApiKeyAuthenticator } from './http/api-key-authenticator.js';
 import type { GrantedAccess } from './login/mailbox-proofs.js';
+import { ProviderSessions } from './login/provider-sessions.js';
 import type { SecondFactor } from './login/second-factor.js';
 import type { WayIn } from './login/ways-in.js';
+import { IdentitySessions } from './oidc/identity-sessions.js';
 import { IdentityService } from './oidc/identity.service.js';
 import { IdentityStore } from './oidc/identity.store.js';
 import { IdentityWayIn } from './oidc/identity.way-in.js';
@@ -35,6 +38,7 @@ import { AuthConfig } from './config/auth-config.js';
 import { FLOW_PACKAGES, type CheckedFlows, type FlowName } from './config/flow-settings.js';
 import { AccountDeletionService } from './account-deletion/account-deletion.service.js';
 import { EmailChangeService } from './email-change/email-change.service.js';
+import { OidcCallbackFilter } from './http/oidc-callback.filter.js';
 import { OidcEnds } from './http/oidc-ends.js';
 import { OidcRedirects } from './http/oidc-redirects.js';
 import { StepUpService } from './step-up/step-up.service.js';
@@ -61,6 +65,7 @@ export const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
   apiKeys: [ApiKeyService, ApiKeyAuthenticator, ApiKeyAccess],
   magicLink: [MagicLinkService],
   pages: [],
+  admin: [AdminService],
   passkeys: [
     // After the configuration has found it.
     { provide: WebAuthn, useFactory: () => WebAuthn.load(), inject: [AuthConfig] },
@@ -77,6 +82,7 @@ export const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
       inject: [AuthConfig, Clock],
     },
     { provide: IdentityStore, useClass: PostgresIdentityStore },
+    { provide: ProviderSessions, useClass: IdentitySessions },
     IdentityService,
     OidcLogoutService,
     OidcRequests,
@@ -84,6 +90,7 @@ export const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
     OidcService,
     OidcRedirects,
     OidcEnds,
+    OidcCallbackFilter,
   ],
   twoFactor: [
     { provide: TotpStore, useClass: PostgresTotpStore },

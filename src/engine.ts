@@ -7,6 +7,9 @@ export { SystemClock } from './common/clock.js';
 export { subjectOfAddress } from './common/ip-address.js';
 export { AuthConfig } from './config/auth-config.js';
 
+export { AdminService } from './admin/admin.service.js';
+export type { Admin } from './admin/admin.service.js';
+
 export { ApiKeyService } from './api-key/api-key.service.js';
 export type { ApiKeyContext, ApiKeyRequest, IssuedApiKey } from './api-key/api-key.service.js';
 export { ApiKeyStore } from './api-key/api-key.store.js';
@@ -14,7 +17,7 @@ export type { LiveKeysAt, NewApiKey } from './api-key/api-key.store.js';
 export type { ApiKey, AuthenticatedApiKey, StoredApiKey } from './api-key/api-key.js';
 
 export { AuditStore } from './audit/audit.store.js';
-export type { AuditedEvent } from './audit/audit.store.js';
+export type { AuditEntry, AuditPart, AuditedEvent } from './audit/audit.store.js';
 export { AuditLog } from './audit/audit-log.js';
 
 export { OidcService } from './oidc/oidc.service.js';
@@ -121,7 +124,12 @@ export type { PasswordSource } from './login/password-login.js';
 export { PasswordChangeService } from './password/password-change.service.js';
 export type { ChangedPassword, PasswordChangeContext } from './password/password-change.service.js';
 export { MagicLinkService } from './magic-link/magic-link.service.js';
-export type { MagicLinkContext, MagicLinkLogin, StartedMagicLink } from './magic-link/magic-link.service.js';
+export type {
+  MagicLinkContext,
+  MagicLinkLogin,
+  MagicLinkWishes,
+  StartedMagicLink,
+} from './magic-link/magic-link.service.js';
 export { MailboxProofs } from './login/mailbox-proofs.js';
 export type { MailboxProofContext } from './login/mailbox-proofs.js';
 export type { LinkProof } from './login/mailed-links.js';
@@ -183,7 +191,7 @@ export { NO_PASSWORD } from './user/user.directory.js';
 export { AccountDeletionService } from './account-deletion/account-deletion.service.js';
 export { EmailChangeService } from './email-change/email-change.service.js';
 export { PasskeyService } from './passkey/passkey.service.js';
-export type { Passkey, PasskeyOwner } from './passkey/passkey.service.js';
+export type { AddedPasskey, Passkey, PasskeyOwner } from './passkey/passkey.service.js';
 export { PasskeyLoginService } from './passkey/passkey-login.service.js';
 export type { StartedPasskeyLogin } from './passkey/passkey-login.service.js';
 export { PasskeyFactor } from './passkey/passkey-factor.js';

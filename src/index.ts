@@ -15,6 +15,7 @@ export { days, hours, minutes, seconds } from './common/duration.js';
 export type { Duration } from './common/duration.js';
 export type { Instant } from './common/instant.js';
 
+export type { AssuranceSettings } from './config/assurance-settings.js';
 export type { AuditSettings } from './config/audit-settings.js';
 export type { AuthOptions } from './config/auth-options.js';
 export type { CacheSettings } from './config/cache-settings.js';
@@ -76,6 +77,7 @@ export type { AuthEventListener } from './events/auth-events.js';
 export type {
   AccountDeleted,
   AccountRegistered,
+  AdminActed,
   ApiKeyCreated,
   ApiKeyRefusal,
   ApiKeyRefused,
@@ -123,7 +125,7 @@ export type {
 export { PasswordHasher } from './user/password-hasher.js';
 export type { PasswordContext } from './user/password-policy.js';
 export { UserDirectory } from './user/user.directory.js';
-export type { AuthUser, EmailChange, NewAccount, VerifiedEmail } from './user/user.directory.js';
+export type { AuthUser, EmailChange, NewAccount, UserListPart, VerifiedEmail } from './user/user.directory.js';
 export { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 
 export { SessionService } from './session/session.service.js';

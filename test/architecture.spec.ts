@@ -38,6 +38,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'oidc',
     'magic-link',
     'api-key',
+    'admin',
   ],
   ['auth.engine.ts'],
   ['schema'],

@@ -36,6 +36,12 @@ export class AccountDeletionSettings extends FlowSettings {}
 /** `GET step-up` and `POST step-up`. */
 export class StepUpSettings extends FlowSettings {}
 
+/**
+ * The pages for operators, beside those of `flows.pages`: users with the role `admin` see accounts, their sessions, the
+ * audit, used up limits and the health, and disable accounts and end sessions; those with the role `auditor` only see.
+ */
+export class AdminSettings extends FlowSettings {}
+
 const SETTINGS = {
   registration: RegistrationSettings,
   passwordReset: PasswordResetSettings,
@@ -49,6 +55,7 @@ const SETTINGS = {
   apiKeys: ApiKeySettings,
   pages: PageSettings,
   magicLink: MagicLinkSettings,
+  admin: AdminSettings,
 } as const;
 
 /** The name of a flow. */
@@ -134,6 +141,7 @@ const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
   apiKeys: ['invalidateTokens'],
   pages: [],
   magicLink: [],
+  admin: ['list', 'disable', 'enable'],
 };
 
 /** The flows whose settings are more than flags. */
@@ -145,10 +153,21 @@ const CHECKS: Readonly<
   oidc: checkOidc,
   apiKeys: checkApiKeys,
   pages: checkPages,
+  admin: checkAdmin,
 };
 
+function checkAdmin(
+  check: OptionChecker,
+  label: string,
+  { routes }: AdminSettings,
+  { hasOwnPages }: Pick<FlowNeeds, 'hasOwnPages'>,
+): object {
+  check.that(hasOwnPages || routes === false, `${label} needs flows.pages, with its routes: it adds pages to them.`);
+  return {};
+}
+
 /** The flows that ask how the user of a session was authenticated, which a signed cookie does not say. */
-const NEED_ROWS: readonly FlowName[] = ['stepUp', 'twoFactor', 'passkeys', 'oidc', 'pages'];
+const NEED_ROWS: readonly FlowName[] = ['stepUp', 'twoFactor', 'passkeys', 'oidc', 'pages', 'admin'];
 
 /** The names among what stands beside the factory; mistakes are those of `checkFlows`. */
 export function flowNamesOf(named: unknown): FlowName[] {

@@ -31,6 +31,12 @@ export interface IdentityProvider {
   readonly link?: 'after-login' | 'verified-email' | undefined;
   /** The domains whose mailboxes this provider hands out itself, such as `['gmail.com']`. For `link: 'verified-email'`. */
   readonly authoritativeFor?: readonly string[] | undefined;
+  /**
+   * Whether a session counts as fresh from its login on, where the provider does not say when its user has proved who they
+   * are (`auth_time`): it may have answered for whoever sits at an unlocked browser. Default false: what asks for a fresh
+   * session asks for another proof first.
+   */
+  readonly freshWithoutAuthTime?: boolean | undefined;
 }
 
 /** A provider of OpenID Connect; its endpoints and keys are discovered from its issuer. */
@@ -97,6 +103,7 @@ const KEYS = [
   'signUp',
   'link',
   'authoritativeFor',
+  'freshWithoutAuthTime',
   'issuer',
 ];
 const OIDC_KEYS = [...KEYS, 'responseMode', 'algorithms', 'assurance'];
@@ -153,7 +160,8 @@ function checkProvider(check: OptionChecker, label: string, provider: unknown): 
   check.that(scope === undefined || isText(scope), `${label}.scope must be a text such as 'openid email'.`);
   if (signUp !== undefined) check.flag(`${label}.signUp`, signUp);
   if (link !== undefined) check.oneOf(`${label}.link`, link, ['after-login', 'verified-email']);
-  const { clientAuthentication, authorizationParameters } = provider;
+  const { clientAuthentication, authorizationParameters, freshWithoutAuthTime } = provider;
+  if (freshWithoutAuthTime !== undefined) check.flag(`${label}.freshWithoutAuthTime`, freshWithoutAuthTime);
   if (clientAuthentication !== undefined) {
     check.oneOf(`${label}.clientAuthentication`, clientAuthentication, ['basic', 'post']);
   }

@@ -80,6 +80,15 @@ describe('flows.pages', () => {
     expect(mistakes(pages)).toEqual([expect.stringContaining(remedy)]);
   });
 
+  it('those for operators need the others', () => {
+    const flows = (pages: object) => mistakesOf(withSecrets({}), routes, { flows: { ...pages, admin: {} } });
+    const needed = [expect.stringMatching(/^flows\.admin needs flows\.pages, with its routes/)];
+    expect(flows({ pages: {} })).toEqual([]);
+    expect(flows({})).toEqual(needed);
+    expect(flows({ pages: { routes: false } })).toEqual(needed);
+    expect(mistakesOf(withSecrets({}), routes, { flows: { admin: { routes: false } } })).toEqual([]);
+  });
+
   it('need routes, and sessions that say how their users were authenticated', () => {
     expect(mistakes({}, {}, null)).toEqual([expect.stringContaining('flows.pages needs routes')]);
     expect(mistakes({}, { session: { scheme: 'signed-cookie' } })).toEqual([

@@ -48,6 +48,10 @@ export interface RateLimitEvents {
   passkey_ip: true;
   /** Logins at a provider that were begun from one address. */
   oidc_start_ip: true;
+  /** Answers of providers with which browsers came back from one address: each may cost a request to the provider. */
+  oidc_callback_ip: true;
+  /** Logouts at a provider from one address: those of browsers, and logout tokens that were refused. */
+  oidc_logout_ip: true;
   /** API keys from one address that were refused. One that is accepted is never limited. */
   api_key_ip: true;
 }
@@ -104,6 +108,8 @@ export class RateLimitSettings {
     password_change: { limit: 5, window: minutes(15) },
     passkey_ip: { limit: 30, window: minutes(15) },
     oidc_start_ip: { limit: 30, window: minutes(5) },
+    oidc_callback_ip: { limit: 60, window: minutes(5) },
+    oidc_logout_ip: { limit: 300, window: minutes(5) },
     api_key_ip: { limit: 30, window: minutes(15) },
   };
   backoff: BackoffSettings = new BackoffSettings();

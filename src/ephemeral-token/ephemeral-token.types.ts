@@ -136,10 +136,11 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
   ],
   [
     'magic_link',
-    new Map([
+    new Map<string, PayloadField>([
       ['account', { isValid: isText }],
       ['codeHash', { isValid: isText }],
       ['returnTo', { isValid: isText, optional: true }],
+      ['remember', { isValid: isBoolean, optional: true }],
     ]),
   ],
   ['passkey_register', new Map([['userHandle', { isValid: isText }]])],
@@ -149,7 +150,7 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
     new Map<string, PayloadField>([
       ['from', { isValid: isText }],
       ['changedAt', { isValid: Number.isFinite }],
-      ['wasUnproved', { isValid: (value) => typeof value === 'boolean', optional: true }],
+      ['wasUnproved', { isValid: isBoolean, optional: true }],
     ]),
   ],
   [
@@ -321,6 +322,10 @@ function isOidcRequest(value: unknown): value is OidcRequest {
 
 function isPasskeyPurpose(value: unknown): value is PasskeyPurpose {
   return value === 'login' || value === 'second_factor' || value === 'step_up';
+}
+
+function isBoolean(value: unknown): value is boolean {
+  return typeof value === 'boolean';
 }
 
 function isText(value: unknown): value is string {

@@ -17,6 +17,7 @@ export type AuthEvent =
   | EmailChanged
   | EmailReverted
   | AccountDeleted
+  | AdminActed
   | RoleChanged
   | FactorAdded
   | FactorRemoved
@@ -61,6 +62,17 @@ interface LoginAttempt {
   readonly ip: string | null;
   /** The methods of proof, such as `['password']`. */
   readonly factors: readonly string[];
+}
+
+/** An operator has done something to the account of somebody, by `AdminService`: the admin pages among others. */
+export interface AdminActed extends EventBase<'admin.acted'> {
+  /** Whose account it is. */
+  readonly userId: string;
+  /** Who has done it. */
+  readonly adminId: string;
+  readonly action: 'disable' | 'enable' | 'end_sessions';
+  /** The operator's address, if known. */
+  readonly ip: string | null;
 }
 
 /** However the user logged in: through the routes of this module, or your own handler through `HttpSessions`. */

@@ -213,6 +213,21 @@ export type SessionListAnswer = z.infer<typeof SessionListAnswer> | z.infer<type
 export const DoneAnswer = z.object({ message: z.string().describe('For the developer; it may change.') });
 export type DoneAnswer = z.infer<typeof DoneAnswer>;
 
+/** Of a change after which the session may go on with another token: see `HttpSessions.goOn`. */
+export const newToken = {
+  token: z
+    .string()
+    .optional()
+    .describe('The new bearer token, if one was sent and is refused now. It is shown only this once.'),
+  tokenType: z.literal('Bearer').optional(),
+};
+
+export const ChangedAnswer = DoneAnswer.extend(newToken);
+export type ChangedAnswer = z.infer<typeof ChangedAnswer>;
+
+export const newTokenAnswer = ({ token }: { readonly token?: string }) =>
+  token === undefined ? {} : { token, tokenType: 'Bearer' as const };
+
 export const LogoutAllAnswer = DoneAnswer.extend({
   ended: z.int().min(0).describe('How many stored sessions have ended.'),
 });

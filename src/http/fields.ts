@@ -66,6 +66,12 @@ export const nameField = (what: string) =>
     .refine((name) => name !== '' && [...name].length <= MAX_NAME_LENGTH && !INVISIBLE.test(name), NAME)
     .describe(`${what} It ${NAME}.`);
 
+/** "Remember me": what becomes of it is `session.remembered`. */
+export const rememberField = z
+  .boolean('must be true or false')
+  .optional()
+  .describe('Whether the session outlives the browser, with the lifetimes for that, if there are any. Default false.');
+
 /** A mailed token. Whether it is one of ours is not a question of form: all that cannot be used is `INVALID_LINK`. */
 export const tokenField = z.string(TOKEN).max(1_024, TOKEN).describe('The token from the mailed link.');
 

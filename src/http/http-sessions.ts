@@ -390,6 +390,31 @@ export class HttpSessions {
   }
 
   /**
+   * As `replace`, for a change after which the session usually keeps its token: `work` returns the new one, or `null`. A
+   * new one goes into the cookie, or is returned where the request has sent a bearer token. For handlers behind the guard.
+   *
+   * @throws {AuthError} `UNAUTHENTICATED` if the request has no session.
+   * @throws whatever `work` throws.
+   * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
+   *   the same.
+   */
+  async goOn(
+    request: HttpRequest,
+    response: object,
+    work: (context: Pick<LoginContext, 'ip' | 'userAgent' | 'transport'>) => Promise<CookieValue | null>,
+  ): Promise<{ readonly token?: string }> {
+    const auth = authOf(request);
+    if (!auth) throw new AuthError('UNAUTHENTICATED', 'There is no session: call it behind the guard.', {});
+    const { transport } = auth;
+    const credential = await work({ ...this.context(request), transport });
+    if (!credential) return {};
+    forgetAuth(request);
+    if (transport === 'bearer') return { token: credential.value };
+    this.writer.set(response, credential);
+    return {};
+  }
+
+  /**
    * Ends the session of every credential that was sent, cookie and bearer token alike, and clears the cookie.
    * Idempotent: also without credentials, or with expired ones.
    *

@@ -1,16 +1,11 @@
 import { z } from 'zod';
 import { parseBody } from './body.js';
-import { loginField, passwordField } from './fields.js';
+import { loginField, passwordField, rememberField } from './fields.js';
 
 /** The body of `POST login` and `POST token`. */
 const LoginBody = z.object({ email: loginField, password: passwordField('The password of the account.') });
 
-const LoginBodyWithChoice = LoginBody.extend({
-  remember: z
-    .boolean('must be true or false')
-    .optional()
-    .describe('Whether the session outlives the browser, with the lifetimes for that. Default false.'),
-});
+const LoginBodyWithChoice = LoginBody.extend({ remember: rememberField });
 
 export type LoginBody = z.infer<typeof LoginBody> & { readonly remember?: boolean | undefined };
 

@@ -24,7 +24,10 @@ export class OidcRedirects {
   /** The address of the handler `oidcCallback` of this controller, as it is registered at the provider. */
   callback(controller: Type, provider: string): string {
     const path = pathOfHandler(this.modules, controller, 'oidcCallback') ?? '';
-    return new URL(path.replace(':provider', encodeURIComponent(provider)), this.config.baseUrl).href;
+    return new URL(
+      path.replace(':provider', () => encodeURIComponent(provider)),
+      this.config.baseUrl,
+    ).href;
   }
 
   /** A form is sent there (303), a script gets the address. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Passkey } from '../passkey/passkey.service.js';
-import { iso } from './answers.js';
+import { iso, newToken } from './answers.js';
 
 // What the routes of `flows.passkeys` answer: see answers.ts.
 
@@ -36,6 +36,9 @@ export function passkeyAnswer(passkey: Passkey): PasskeyAnswer {
     transports: [...transports],
   };
 }
+
+export const AddedPasskeyAnswer = PasskeyAnswer.extend(newToken);
+export type AddedPasskeyAnswer = z.infer<typeof AddedPasskeyAnswer>;
 
 export const PasskeyListAnswer = z.array(PasskeyAnswer);
 

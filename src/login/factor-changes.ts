@@ -17,6 +17,7 @@ import { EnrolledFactors } from './enrolled-factors.js';
 import { FactorProofs, refusedFactor } from './factor-proofs.js';
 import { OtherSessions, type GoingOn } from './other-sessions.js';
 import { PendingLogins } from './pending-logins.js';
+import type { TokenTransport } from './login.service.js';
 import type { FactorClaim } from './second-factor.js';
 import type { CookieValue } from './session-scheme.js';
 import { StepUpMethods } from './step-up-methods.js';
@@ -30,6 +31,10 @@ export interface FactorOwner {
   readonly session: Session | null;
   /** The client's address, if known. */
   readonly ip?: string | null | undefined;
+  /** What the client says that it is, if known. */
+  readonly userAgent?: string | null | undefined;
+  /** How the client holds the session. Default `cookie`. */
+  readonly transport?: TokenTransport | undefined;
 }
 
 /** A change of one factor. */
@@ -127,18 +132,19 @@ export class FactorChanges {
   }
 
   /**
-   * A change after which the session goes on with the token that it has.
+   * A change after which the session goes on with the token that it has: returns `null`. Where there are sessions that no
+   * row stands for, such as JWTs, it ends with those: returns its new token.
    *
    * @throws {AuthError} `STEP_UP_REQUIRED`, `UNAUTHENTICATED`, `SECOND_FACTOR_REFUSED`, `RATE_LIMITED` as the change asks.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing has changed.
    */
-  async keeping(owner: FactorOwner & { readonly session: Session }, change: FactorChange): Promise<void> {
-    const { session } = owner;
-    await this.make(owner, change, {
+  keeping(owner: FactorOwner & { readonly session: Session }, change: FactorChange): Promise<CookieValue | null> {
+    const { user, session, ip = null, userAgent = null, transport } = owner;
+    const { amr: proofs, authenticatedAt } = session;
+    const context = { ip, userAgent, transport, proofs, authenticatedAt };
+    return this.make(owner, change, {
       isJoined: this.sessions.areJoined(session),
-      end: async (isChanged) => {
-        if (isChanged) await this.sessions.endKeeping(session);
-      },
+      end: async (isChanged) => (isChanged ? this.sessions.endKeeping(user, session, context) : null),
     });
   }
 

@@ -41,12 +41,16 @@ export class OtherSessions {
   }
 
   /**
-   * The session goes on, and keeps its token. Of the others, those that are stored end.
+   * Ends all others. The session keeps its token, and `null` is returned, unless there are sessions that are stored
+   * nowhere: with those it ends too, and this is as `endReplacing`.
    *
+   * @throws {AuthError} `UNAUTHENTICATED` if it was to get a new token, and has ended or has got another one meanwhile.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  async endKeeping(session: Session): Promise<void> {
-    await this.sessions.revokeAllForUser(session.userId, { except: session });
+  async endKeeping(user: AuthUser, session: Session, context: GoingOn): Promise<CookieValue | null> {
+    if (this.config.hasStatelessSessions) return this.endReplacing(user, session, context);
+    await this.endStoredBut(session);
+    return null;
   }
 
   /**
@@ -68,7 +72,7 @@ export class OtherSessions {
     if (!this.config.hasStatelessSessions) {
       const elevated = await this.logins.elevate(user, session, proofs, context);
       if (!elevated) throw ended();
-      await this.endKeeping(elevated.session);
+      await this.endStoredBut(elevated.session);
       return elevated.credential;
     }
     // What is stored nowhere ends by the cutoff of the account, and so does this session: there is a new one for it.
@@ -92,6 +96,10 @@ export class OtherSessions {
    */
   async requireLive(session: Session): Promise<void> {
     if (!(await this.isLive(session))) throw ended();
+  }
+
+  private async endStoredBut(session: Session): Promise<void> {
+    await this.sessions.revokeAllForUser(session.userId, { except: session });
   }
 
   private async isLive(session: Session): Promise<boolean> {

@@ -30,6 +30,14 @@ export interface StartedMagicLink {
   readonly expiresAt: number;
 }
 
+/** What a request wants of the login; it is kept with the link. */
+export interface MagicLinkWishes {
+  /** A path of your application, which `confirm` hands back. */
+  readonly returnTo?: string | undefined;
+  /** "Remember me": see `LoginContext`. Default false. */
+  readonly remember?: boolean | undefined;
+}
+
 /** Where the proof comes from. */
 export interface MagicLinkContext extends LoginContext {
   /** What requests have given this browser: see `StartedMagicLink.browser`. */
@@ -84,16 +92,15 @@ export class MagicLinkService {
    * most `email_send` mails go to one address; one that is not sent does not count, and voids its link. Limit a handler
    * of your own by its clients: ours is, by `mail_ip`.
    *
-   * `returnTo` is a path of your application, which `confirm` hands back.
-   *
    * @throws {AuthError} `INVALID_INPUT` if `returnTo` is anything but a path on this host.
    * @throws {TypeError} if `email` is not a string.
    */
-  request(email: string, { returnTo }: { returnTo?: string | undefined } = {}): StartedMagicLink {
+  request(email: string, wishes: MagicLinkWishes = {}): StartedMagicLink {
     const login = normalizeLogin(email);
+    const { returnTo } = wishes;
     if (returnTo !== undefined && !isLocalPath(returnTo)) throw invalidPath();
     const token = newEphemeralToken('magic_link');
-    this.outbox.post(() => this.mailFor(login, token, returnTo));
+    this.outbox.post(() => this.mailFor(login, token, wishes));
     return { browser: this.links.browserOf('magic_link', token), expiresAt: this.clock.now() + this.ttl };
   }
 
@@ -118,8 +125,8 @@ export class MagicLinkService {
         this.events.emit({ type: 'token.refused', at: authenticatedAt, tokenType: 'magic_link' });
         throw invalidLink();
       }
-      const login = await this.open(link.token, { ...context, authenticatedAt });
-      const { returnTo } = link.fields;
+      const { returnTo, remember = context.remember } = link.fields;
+      const login = await this.open(link.token, { ...context, remember, authenticatedAt });
       // Once more: the options may have changed since, and nobody follows what is no path of ours.
       return isLocalPath(returnTo) ? { ...login, returnTo: returnTo! } : login;
     } catch (error) {
@@ -133,7 +140,7 @@ export class MagicLinkService {
     }
   }
 
-  private async mailFor(login: string, token: string, returnTo: string | undefined): Promise<MailDraft | null> {
+  private async mailFor(login: string, token: string, wishes: MagicLinkWishes): Promise<MailDraft | null> {
     const user = await this.users.findByLogin(login);
     if (!isActive(user)) return null;
     // One account has one bucket, and one link, in whatever spelling it is asked for.
@@ -144,7 +151,9 @@ export class MagicLinkService {
     const code = newUserCode();
     const codeHash = linkCodeHash(token, code);
     try {
-      const fields = { username, account: user.id, codeHash, ...(returnTo !== undefined && { returnTo }) };
+      const { returnTo, remember } = wishes;
+      const wished = { ...(returnTo !== undefined && { returnTo }), ...(remember && { remember }) };
+      const fields = { username, account: user.id, codeHash, ...wished };
       await this.tokens.issue('magic_link', fields, { token });
     } catch (error) {
       await refund().catch(() => false);

@@ -1,7 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Injectable, type BeforeApplicationShutdown, type OnApplicationShutdown } from '@nestjs/common';
 import { Clock } from '../common/clock.js';
-import { hours, minutes, seconds, type Duration } from '../common/duration.js';
 import { SampledLogger } from '../common/sampled-logger.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { MailSettings } from '../config/mail-settings.js';
@@ -10,6 +9,8 @@ import { AuthEvents } from '../events/auth-events.js';
 import { PreparedStatements } from '../postgres/prepared-statements.js';
 import { composeMail, missingSetting } from './compose-mail.js';
 import type { Mail, MailDraft } from './mail.js';
+import { FAILURE_REASONS, MailDeadline, reasonOf } from './mail-deadline.js';
+import { MailRetries, type Tried } from './mail-retries.js';
 import { Mailer } from './mailer.js';
 
 /** A mail, or the work that finds out whether there is one to send. */
@@ -28,25 +29,12 @@ export interface OutboxState {
 
 const FAILING_AFTER = 3;
 
-/** How long after each failure a mail with `retries` is tried again; after that many it is given up. */
-const RETRY_AFTER: readonly Duration[] = [seconds(10), minutes(1), minutes(10), hours(1), hours(6)];
-/** A clock that a test moves is looked at as often. */
-const LONGEST_TIMER = minutes(1);
 const TRIED_AGAIN: ReadonlySet<MailFailureReason> = new Set(['refused', 'timeout', 'queue_full']);
 
 /** In the context (`AsyncLocalStorage`) of whoever posted it, not of the request that made room for it. */
-interface Waiting {
+interface Waiting extends Tried {
   readonly posted: Posted;
   readonly run: <T>(work: () => T) => T;
-  /** How often it has failed. */
-  readonly failures: number;
-  /** Epoch ms: when it was posted. */
-  readonly postedAt: number;
-}
-
-interface Retry extends Waiting {
-  /** When its next try is due: epoch ms. */
-  readonly at: number;
 }
 
 /**
@@ -80,13 +68,14 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
   private readonly logger = new SampledLogger();
   // Not shown by an inspection of the application: their tokens are secrets.
   readonly #waiting: Waiting[] = [];
-  #retries: Retry[] = [];
   readonly #sending = new Set<Promise<void>>();
-  readonly #givingUp = new Set<(reason: MailFailureReason) => void>();
   private closed = false;
   private failures = 0;
   private draining = false;
-  private retryTimer: NodeJS.Timeout | undefined;
+  private readonly retries: MailRetries<Waiting>;
+  private readonly deadline: MailDeadline;
+  /** A shutdown waits for it as long again. */
+  private readonly takingBack: MailDeadline;
   private readonly baseUrl: string;
   private readonly settings: Readonly<MailSettings>;
 
@@ -99,6 +88,9 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
   ) {
     this.baseUrl = baseUrl!;
     this.settings = mail!;
+    this.retries = new MailRetries(clock, mail!.queue, () => this.retryDue());
+    this.deadline = new MailDeadline(mail!.timeout);
+    this.takingBack = new MailDeadline(mail!.timeout);
   }
 
   /**
@@ -118,7 +110,7 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
   get state(): OutboxState {
     return {
       waiting: this.#waiting.length,
-      retrying: this.#retries.length,
+      retrying: this.retries.size,
       sending: this.#sending.size,
       failing: this.failures >= FAILING_AFTER,
     };
@@ -159,7 +151,7 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
   private giveUp(): void {
     this.closed = true;
     for (const one of this.#waiting.splice(0)) one.run(() => this.drop(one, 'shutdown'));
-    for (const giveUp of this.#givingUp) giveUp('shutdown');
+    this.deadline.giveUpAll('shutdown');
   }
 
   private enqueue(one: Waiting): void {
@@ -189,36 +181,14 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
     }
   }
 
-  /** Puts it off; false if there is no next try in time, or no room for it. */
   private tryAgain(one: Waiting, draft: MailDraft, reason: MailFailureReason): boolean {
-    const after = RETRY_AFTER[one.failures];
     const isMeant = draft.retries === true && TRIED_AGAIN.has(reason) && !this.draining;
-    if (!isMeant || after === undefined || this.#retries.length >= this.settings.queue) return false;
-    const at = this.clock.now() + after;
-    // What it brings would be void by then.
-    if ('validFor' in draft.facts && at >= one.postedAt + draft.facts.validFor) return false;
-    const { run, failures, postedAt } = one;
-    this.#retries.push({ posted: draft, run, failures: failures + 1, postedAt, at });
-    this.awaitRetry();
-    return true;
+    return isMeant && this.retries.add({ ...one, posted: draft }, draft);
   }
 
-  /** Those whose time has come; all of them when there will be no later. */
+  /** All of them when there will be no later. */
   private retryDue(): void {
-    const now = this.clock.now();
-    const isDue = ({ at }: Retry) => this.draining || now >= at;
-    const due = this.#retries.filter(isDue);
-    this.#retries = this.#retries.filter((retry) => !isDue(retry));
-    for (const retry of due) this.enqueue(retry);
-    this.awaitRetry();
-  }
-
-  private awaitRetry(): void {
-    clearTimeout(this.retryTimer);
-    if (this.#retries.length === 0) return;
-    const next = Math.min(...this.#retries.map(({ at }) => at)) - this.clock.now();
-    this.retryTimer = setTimeout(() => this.retryDue(), Math.min(Math.max(next, 1), LONGEST_TIMER));
-    this.retryTimer.unref();
+    for (const one of this.retries.takeDue({ all: this.draining })) this.enqueue(one);
   }
 
   private track(work: Promise<void>): void {
@@ -245,7 +215,7 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
   /** A draft that comes too late is taken back: nobody will send it. */
   private prepared(prepare: () => Promise<MailDraft | null>): Promise<MailDraft | null> {
     const preparing = prepare();
-    return this.within(preparing, () => {
+    return this.deadline.within(preparing, () => {
       preparing.then(
         (late) => late?.onUnsent && this.track(this.takeBack(late)),
         (error: unknown) => this.log('', 'fault', error),
@@ -269,7 +239,7 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
     const giveUp = new AbortController();
     try {
       const sending = this.mailer.send(mail, giveUp.signal);
-      await this.within(sending, (reason) => {
+      await this.deadline.within(sending, (reason) => {
         giveUp.abort(reason);
         // It may still be sent, or fail, and nobody asks any more.
         sending.catch(() => {});
@@ -281,26 +251,6 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
     this.failures = 0;
     const { kind, userId = null } = draft;
     this.events.emit({ type: 'mail.sent', at: this.clock.now(), kind, userId });
-  }
-
-  /** Not longer than `mail.timeout` or the shutdown. */
-  private async within<T>(work: Promise<T>, onGivenUp: (error: GivenUp) => void): Promise<T> {
-    let giveUp: (reason: MailFailureReason) => void;
-    const late = new Promise<never>((_, reject) => {
-      giveUp = (reason) => {
-        const error = new GivenUp(reason);
-        onGivenUp(error);
-        reject(error);
-      };
-    });
-    const timer = setTimeout(() => giveUp('timeout'), this.settings.timeout);
-    this.#givingUp.add(giveUp!);
-    try {
-      return await Promise.race([work, late]);
-    } finally {
-      clearTimeout(timer);
-      this.#givingUp.delete(giveUp!);
-    }
   }
 
   private drop(one: Waiting, reason: MailFailureReason): void {
@@ -323,16 +273,10 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
 
   /** In time, since those that hang would occupy every place. */
   private async takeBack({ kind, onUnsent }: MailDraft): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new GivenUp('timeout')), this.settings.timeout);
-    });
     try {
-      await Promise.race([onUnsent?.(), late]);
+      if (onUnsent) await this.takingBack.within(onUnsent(), () => {});
     } catch (error) {
       this.log(kind, 'fault', error);
-    } finally {
-      clearTimeout(timer);
     }
   }
 
@@ -341,27 +285,6 @@ export class Outbox implements BeforeApplicationShutdown, OnApplicationShutdown 
     const { name, code } = Object(error ?? {}) as { name?: unknown; code?: unknown };
     const cause = [name, code].filter((word) => typeof word === 'string' && /^\w{1,40}$/.test(word)).join(' ');
     const what = kind === '' ? 'A mail' : `A mail of kind ${kind}`;
-    this.logger.warn(`${what} was not sent: ${REASONS[reason]}${cause && ` (${cause})`}.${then}`);
+    this.logger.warn(`${what} was not sent: ${FAILURE_REASONS[reason]}${cause && ` (${cause})`}.${then}`);
   }
-}
-
-const REASONS: Record<MailFailureReason, string> = {
-  refused: 'the mailer failed',
-  timeout: 'it took longer than mail.timeout',
-  queue_full: 'mail.queue is full',
-  shutdown: 'the process is being shut down',
-  address: 'the account has no address that is exactly one mailbox',
-  fault: 'preparing it, or taking back what it was to bring, failed',
-};
-
-class GivenUp extends Error {
-  override readonly name = 'GivenUp';
-
-  constructor(readonly reason: MailFailureReason) {
-    super(`The mail was given up: ${REASONS[reason]}.`);
-  }
-}
-
-function reasonOf(error: unknown, otherwise: MailFailureReason): MailFailureReason {
-  return error instanceof GivenUp ? error.reason : otherwise;
 }

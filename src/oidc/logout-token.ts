@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import jwt from 'jsonwebtoken';
+import { isSignedBy } from './jws-signature.js';
 
 /** What a logout token has to be. */
 export interface ExpectedLogout {
@@ -12,7 +12,10 @@ export interface ExpectedLogout {
 
 /** Whose session at the provider has ended. */
 export interface Logout {
-  readonly subject: string;
+  /** The user; `null` if only the session is named. */
+  readonly subject: string | null;
+  /** The session of the provider (`sid`); `null` for all of the user. */
+  readonly session: string | null;
   readonly jti: string;
   /** Epoch ms: from then on the token is refused as too old. */
   readonly staleAt: number;
@@ -32,43 +35,59 @@ export interface SigningKey {
   readonly alg: string;
 }
 
-/** The name of the key by which it says that it was signed; `null` for what is no JWT. */
+/** The key by which it says that it was signed; `null` for what is no JWT. */
 export function keyIdOf(token: string): SigningKey | null {
-  try {
-    const header = jwt.decode(token, { complete: true })?.header;
-    return header ? { kid: typeof header.kid === 'string' ? header.kid : undefined, alg: header.alg } : null;
-  } catch {
-    return null; // a payload that is no JSON
-  }
+  const { header } = partsOf(token) ?? {};
+  if (!header || typeof header['alg'] !== 'string') return null;
+  const { kid, alg } = header;
+  return { kid: typeof kid === 'string' ? kid : undefined, alg };
 }
 
 /**
  * What a logout token says that was signed by this key; `null` if anything about it is not as it has to be (OpenID Connect
  * Back-Channel Logout 1.0, section 2.6): its signature, issuer, audience, age, event, or a nonce, which would make it an ID
- * token. A token that names only a session (`sid`) and no user is refused too.
+ * token. It names a user, a session of the provider, or both.
  */
 export function readLogoutToken(token: string, key: KeyObject, expected: ExpectedLogout): Logout | null {
-  const { header, claims } = verified(token, key, expected) ?? {};
-  if (!header || !claims || (header.typ !== undefined && !TYPE.test(String(header.typ)))) return null;
-  const { sub, jti, iat, events, nonce } = claims;
+  const { header, claims, signed, signature } = partsOf(token) ?? {};
+  if (!header || !claims || (header['typ'] !== undefined && !TYPE.test(String(header['typ'])))) return null;
+  const alg = String(header['alg']);
+  const isKnown = expected.algorithms.includes(alg) && header['crit'] === undefined;
+  if (!isKnown || !isSignedBy(key, alg, signed!, signature!)) return null;
+  const { iss, aud, sub = null, sid = null, jti, iat, exp, nbf, events, nonce } = claims;
   const now = Math.floor(expected.now / 1000);
-  const isTimely = typeof iat === 'number' && iat <= now + TOLERANCE && now - iat < MAX_AGE;
+  const isOurs = iss === expected.issuer && [aud].flat().includes(expected.clientId);
+  const isTimely =
+    typeof iat === 'number' &&
+    iat <= now + TOLERANCE &&
+    now - iat < MAX_AGE &&
+    (exp === undefined || (typeof exp === 'number' && now < exp + TOLERANCE)) &&
+    (nbf === undefined || (typeof nbf === 'number' && nbf <= now + TOLERANCE));
   const isLogout = isObject(events) && isObject(events[EVENT]) && nonce === undefined;
-  if (!isTimely || !isLogout || !isName(sub) || !isName(jti)) return null;
-  return { subject: sub, jti, staleAt: (iat + MAX_AGE + TOLERANCE) * 1000 };
+  if (!isOurs || !isTimely || !isLogout || !isName(jti)) return null;
+  const isNamed = (sub === null || isName(sub)) && (sid === null || isName(sid)) && (sub ?? sid) !== null;
+  if (!isNamed) return null;
+  return { subject: sub, session: sid, jti, staleAt: (iat + MAX_AGE + TOLERANCE) * 1000 };
 }
 
-function verified(token: string, key: KeyObject, { issuer, clientId, algorithms, now }: ExpectedLogout) {
+/** Of a JWS in its compact form (RFC 7515, section 7.1), not verified. */
+function partsOf(token: string) {
+  const [header, claims, signature, ...more] = token.split('.');
+  if (!header || !claims || signature === undefined || more.length > 0) return null;
+  const [readHeader, readClaims] = [objectOf(header), objectOf(claims)];
+  if (!readHeader || !readClaims) return null;
+  return {
+    header: readHeader,
+    claims: readClaims,
+    signed: `${header}.${claims}`,
+    signature: Buffer.from(signature, 'base64url'),
+  };
+}
+
+function objectOf(part: string): Record<string, unknown> | null {
   try {
-    const { header, payload } = jwt.verify(token, key, {
-      complete: true,
-      algorithms: algorithms as jwt.Algorithm[],
-      issuer,
-      audience: clientId,
-      clockTimestamp: Math.floor(now / 1000),
-      clockTolerance: TOLERANCE,
-    });
-    return typeof payload === 'string' ? null : { header, claims: payload as Record<string, unknown> };
+    const value: unknown = JSON.parse(Buffer.from(part, 'base64url').toString('utf8'));
+    return isObject(value) ? value : null;
   } catch {
     return null;
   }

@@ -3,7 +3,9 @@ import { Injectable } from '@nestjs/common';
 import { AuthError, type AuthErrorCode } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { later } from '../common/instant.js';
+import { AuthConfig } from '../config/auth-config.js';
 import type { FirstFactor } from '../config/ephemeral-token-settings.js';
+import { lifetimesOf } from '../config/session-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { OtherSessions } from '../login/other-sessions.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
@@ -18,6 +20,7 @@ import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.director
 import { IdentityStore } from './identity.store.js';
 import { decideLinking, type LinkingDecision } from './linking.js';
 import type { OidcAnswer } from './oidc-requests.js';
+import { provedAt } from './proved-at.js';
 
 /** An account or an identity may come in between. */
 const TRIES = 3;
@@ -39,6 +42,7 @@ export class OidcAccounts {
     private readonly notices: OwnerNotices,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
+    private readonly config: AuthConfig,
   ) {}
 
   /**
@@ -50,7 +54,7 @@ export class OidcAccounts {
     ip: string | null,
     open: (user: AuthUser, firstFactor: FirstFactor) => Promise<T>,
   ): Promise<T> {
-    const opening = (user: AuthUser) => open(user, firstFactorOf(answer, user, this.clock.now()));
+    const opening = (user: AuthUser) => open(user, this.firstFactorOf(answer, user));
     for (let i = 1; ; i++) {
       const decision = await this.decide(answer, null);
       const prepare = () => this.prepare(decision, answer, ip);
@@ -91,15 +95,34 @@ export class OidcAccounts {
     throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});
   }
 
+  /** Never older than the cutoff either, which would end the session at once. */
+  private firstFactorOf({ identity, provider, request }: OidcAnswer, user: AuthUser): FirstFactor {
+    const { session, flows } = this.config;
+    const tokensInvalidatedAfter = user.tokensInvalidatedAfter ?? null;
+    const authenticatedAt = provedAt(identity.authTime, {
+      now: this.clock.now(),
+      absoluteLifetime: lifetimesOf({ remembered: request.remember }, session).absoluteLifetime,
+      freshness: flows.freshness,
+      isFreshWithout: provider.freshWithoutAuthTime === true,
+    });
+    return { authenticatedAt: later(authenticatedAt, tokensInvalidatedAfter), tokensInvalidatedAfter };
+  }
+
   private async prepare(decision: LinkingDecision, answer: OidcAnswer, ip: string | null): Promise<AuthUser> {
     switch (decision.kind) {
       case 'log_in': {
         const user = await this.accountOf(decision.userId);
+        // Before the identity, as an unlink does: the other way round is a deadlock.
+        await this.revocation.confirmLogin(user, this.clock.now());
         if (!(await this.use(answer))) throw new Overtaken();
         return user;
       }
       case 'link': {
         const user = await this.accountOf(decision.userId);
+        await this.revocation.confirmLogin(user, this.clock.now());
+        // The account is locked now: its address stays what the decision was made by, or is not that any more.
+        const still = await this.decide(answer, null);
+        if (still.kind !== 'link' || still.userId !== user.id) throw new Overtaken();
         const outcome = await this.add(answer, user, ip);
         if (outcome === 'full') throw inUse();
         if (outcome === 'taken') throw new Overtaken();
@@ -155,15 +178,6 @@ export class OidcAccounts {
     this.events.emitAfterTransaction({ type: 'identity.linked', at, userId: user.id, provider: provider.id, ip });
     return outcome;
   }
-}
-
-/** As old as the provider says; never older than the cutoff, which would end it at once. */
-function firstFactorOf({ identity }: OidcAnswer, user: AuthUser, now: number): FirstFactor {
-  const tokensInvalidatedAfter = user.tokensInvalidatedAfter ?? null;
-  return {
-    authenticatedAt: later(Math.min(identity.authTime ?? now, now), tokensInvalidatedAfter),
-    tokensInvalidatedAfter,
-  };
 }
 
 /**

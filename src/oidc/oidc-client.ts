@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../common/clock.js';
-import { hours } from '../common/duration.js';
+import { days, hours } from '../common/duration.js';
 import {
   isOAuth2,
   type OAuth2Provider,
@@ -78,6 +78,8 @@ interface KnownDocument {
 const JSON_TYPE = { 'content-type': 'application/json' };
 
 const DISCOVERY_LIFETIME = hours(1);
+/** With any `max_age` a provider has to say `auth_time`; this one makes it ask nobody again. In seconds. */
+const ANY_AGE = days(365) / 1000;
 const MAX_ISSUER = 255;
 /** OpenID Connect Core 1.0, section 2. */
 const SUBJECT = /^[\x20-\x7e]{1,255}$/;
@@ -111,7 +113,10 @@ export class OidcClient {
     }
   }
 
-  /** Where the browser goes. With `isProofAsked` the user has to prove there again who they are. */
+  /**
+   * Where the browser goes. With `isProofAsked` the user has to prove there again who they are; else the provider
+   * has to say when they have (OpenID Connect Core 1.0, section 3.1.2.1, `max_age`).
+   */
   async authorizationUrl(
     provider: ProviderDefinition,
     { redirectUri, state, nonce, codeVerifier }: AuthorizationRequest,
@@ -130,6 +135,7 @@ export class OidcClient {
         code_challenge_method: 'S256',
         ...(isOpenId && { nonce }),
         ...(isOpenId && provider.responseMode === 'form_post' && { response_mode: 'form_post' }),
+        ...(isOpenId && { max_age: String(ANY_AGE) }),
         ...(isProofAsked && { max_age: '0', prompt: 'login' }),
       });
       return url.href;

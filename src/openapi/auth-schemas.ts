@@ -3,6 +3,7 @@ import {
   ChangedFactorsAnswer,
   ApiKeyAnswer,
   ApiKeyListAnswer,
+  ChangedAnswer,
   CurrentAnswer,
   DoneAnswer,
   EnrolmentRequiredAnswer,
@@ -46,6 +47,7 @@ import { NoFieldsBody, TotpEnableBody, TotpSetupBody } from '../http/flows/two-f
 import { ForgottenPasswordBody, PasswordResetBody } from '../http/flows/password-reset.controller.js';
 import { loginBodySchema } from '../http/login-body.js';
 import {
+  AddedPasskeyAnswer,
   PasskeyAnswer,
   PasskeyCreationAnswer,
   PasskeyListAnswer,
@@ -115,6 +117,7 @@ export const SCHEMAS = {
   AuthSecondFactorDone: SecondFactorDoneAnswer,
   AuthCurrent: CurrentAnswer,
   AuthDone: DoneAnswer,
+  AuthChanged: ChangedAnswer,
   AuthReplacement: ReplacementAnswer,
   AuthStepUpState: StepUpStateAnswer,
   AuthStepUp: StepUpAnswer,
@@ -123,6 +126,7 @@ export const SCHEMAS = {
   AuthTotpSecret: TotpSetupAnswer,
   AuthChangedFactors: ChangedFactorsAnswer,
   AuthPasskey: PasskeyAnswer,
+  AuthAddedPasskey: AddedPasskeyAnswer,
   AuthPasskeys: PasskeyListAnswer,
   AuthPasskeyCreation: PasskeyCreationAnswer,
   AuthPasskeyRequest: PasskeyRequestAnswer,

@@ -22,7 +22,7 @@ export const emailCodePaths = {
     cookie: 'renewed',
     takes: 'AuthEmailCode',
     done: 'Codes by mail are on.',
-    answer: 'AuthDone',
+    answer: 'AuthChanged',
     errors: [
       'AuthFactorNotChanged',
       'AuthCrossOrigin',
@@ -39,7 +39,7 @@ export const emailCodePaths = {
     session: 'needed',
     cookie: 'renewed',
     done: 'Codes by mail are off.',
-    answer: 'AuthDone',
+    answer: 'AuthChanged',
     errors: ['AuthNotFresh', 'AuthCrossOrigin', 'AuthUnavailable'],
   },
   forgetTrustedBrowsers: {

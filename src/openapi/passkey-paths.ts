@@ -22,7 +22,7 @@ export const passkeyPaths = {
     takes: 'AuthNewPasskey',
     status: 201,
     done: 'The passkey has been added.',
-    answer: 'AuthPasskey',
+    answer: 'AuthAddedPasskey',
     errors: [
       'AuthPasskeyRefused',
       'AuthNotFresh',
@@ -69,7 +69,7 @@ export const passkeyPaths = {
     session: 'needed',
     cookie: 'renewed',
     done: 'The passkey has been removed.',
-    answer: 'AuthDone',
+    answer: 'AuthChanged',
     errors: ['AuthNotFresh', 'AuthCrossOrigin', 'AuthPasskeyNotFound', 'AuthLastLoginMethod', 'AuthUnavailable'],
   },
   passkeyLoginOptions: {

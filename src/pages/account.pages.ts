@@ -8,15 +8,17 @@ import { CurrentSession, CurrentUser } from '../http/auth.decorators.js';
 import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { dateIn } from './dates.js';
-import { deviceNameOf } from './device-name.js';
+import { deviceLabel } from './device-label.js';
 import { asText, form, notes, section, submit, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { markup, type Html } from './html.js';
 import type { PageContent } from './layout.js';
 import { PageAnswers } from './page-answers.js';
 import type { PageTexts } from './page-texts.js';
+import { SEERS } from './admin-layout.js';
 import { Pages } from './pages.decorator.js';
 import { eventName, RecentEvents } from './recent-events.js';
+import { withValues } from './with-values.js';
 
 /** The user's own page: who is signed in and where, and the way to everything that can be changed. */
 @Pages()
@@ -84,7 +86,7 @@ export class AccountPages {
       </p>`,
       markup`<div class="lk-actions">${form('sign-out', submit(texts.signOut, 'plain'))}</div>`,
     )}
-    ${this.links()}
+    ${this.links(user)}
     ${section(
       texts.devices,
       markup`<ul class="lk-list">
@@ -96,17 +98,22 @@ ${events && section(texts.events, eventList(events, texts))}`;
     return { name: 'account', title: texts.account, content, isWide: true };
   }
 
-  private links(): Html | null {
+  private links({ roles }: AuthUser): Html | null {
     const { texts } = this.answers;
     const { flows } = this.config;
     const links = [
       flows.passwordChange?.routes && (['password', texts.changePassword] as const),
       flows.emailChange?.routes && (['email', texts.changeEmail] as const),
       flows.twoFactor?.routes && flows.twoFactor.totp && (['authenticator', texts.authenticator] as const),
+      flows.twoFactor?.routes &&
+        !flows.twoFactor.totp &&
+        flows.twoFactor.trustedBrowsers !== undefined &&
+        (['authenticator', texts.trustedBrowsers] as const),
       flows.passkeys?.routes && (['passkeys', texts.passkeys] as const),
       flows.oidc?.routes && (['identities', texts.identities] as const),
       flows.apiKeys?.routes && (['api-keys', texts.apiKeys] as const),
       flows.accountDeletion?.routes && (['delete-account', texts.deleteAccount] as const),
+      flows.admin?.routes && SEERS.some((role) => roles?.includes(role)) && (['admin', texts.admin] as const),
     ].filter((link) => typeof link === 'object');
     if (links.length === 0) return null;
     return section(
@@ -126,8 +133,8 @@ const DONE = {
 } as const satisfies Record<string, keyof PageTexts>;
 
 function deviceItem({ handle, current, lastSeenAt, userAgent, ip }: SessionAnswer, texts: Readonly<PageTexts>): Html {
-  const name = nameOf(userAgent, texts);
-  const seen = texts.lastSeen.replaceAll('{when}', dateIn(lastSeenAt, texts));
+  const name = deviceLabel(userAgent, texts);
+  const seen = withValues(texts.lastSeen, { when: dateIn(lastSeenAt, texts) });
   return markup`<li>
     <div>
       <strong>${name}</strong>${current && markup` <span class="lk-badge">${texts.thisDevice}</span>`}
@@ -137,18 +144,12 @@ function deviceItem({ handle, current, lastSeenAt, userAgent, ip }: SessionAnswe
       !current &&
       form(
         `end-session?handle=${encodeURIComponent(handle)}`,
-        markup`<button type="submit" aria-label="${texts.endSession.replaceAll('{device}', name)}">
+        markup`<button type="submit" aria-label="${withValues(texts.endSession, { device: name })}">
           ${texts.signOut}
         </button>`,
       )
     }
   </li>`;
-}
-
-function nameOf(userAgent: string | null, texts: Readonly<PageTexts>): string {
-  const { browser, system } = deviceNameOf(userAgent);
-  if (browser === null || system === null) return browser ?? system ?? texts.unknownDevice;
-  return texts.browserOnSystem.replaceAll('{browser}', browser).replaceAll('{system}', system);
 }
 
 function eventList(events: readonly AuditedEvent[], texts: Readonly<PageTexts>): Html {

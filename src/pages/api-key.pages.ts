@@ -14,6 +14,7 @@ import type { PageContent } from './layout.js';
 import { PageAnswers } from './page-answers.js';
 import type { Problem } from './page-problem.js';
 import { Pages } from './pages.decorator.js';
+import { withValues } from './with-values.js';
 
 const DAYS = 90;
 const SECONDS_A_DAY = 86_400;
@@ -151,7 +152,7 @@ export class ApiKeyPages {
       texts,
       markup`<strong><bdi>${name}</bdi></strong> <span class="lk-secret">${prefix}…</span>
         <div class="lk-quiet">
-          ${scopes.join(', ')} · ${texts.expires.replaceAll('{when}', dateIn(expiresAt, texts))}
+          ${scopes.join(', ')} · ${withValues(texts.expires, { when: dateIn(expiresAt, texts) })}
         </div>`,
     );
   }

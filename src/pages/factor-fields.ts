@@ -1,5 +1,6 @@
 import { markup, type Html } from './html.js';
 import type { PageTexts } from './page-texts.js';
+import { withValues } from './with-values.js';
 
 const NAMES = {
   totp: 'methodTotp',
@@ -13,7 +14,7 @@ const NAMES = {
 export function methodName(method: string, texts: Readonly<PageTexts>): string {
   return Object.hasOwn(NAMES, method)
     ? texts[NAMES[method as keyof typeof NAMES]]
-    : texts.methodOther.replaceAll('{method}', method);
+    : withValues(texts.methodOther, { method });
 }
 
 /** What the script does where a method is a passkey, and what it leads to. */

@@ -1,6 +1,8 @@
+import type { AuthConfig } from '../config/auth-config.js';
 import { markup, type Html, type HtmlValue } from './html.js';
 import type { Problem } from './page-problem.js';
 import type { PageTexts } from './page-texts.js';
+import { withValues } from './with-values.js';
 
 /** What a form has sent, as it came: nothing of it has been checked. */
 export type Form = Readonly<Record<string, unknown>>;
@@ -84,6 +86,14 @@ export function checkbox(
   </div>`;
 }
 
+/** "Remember me", where there is something to choose. */
+export const rememberBox = (
+  { session }: Pick<AuthConfig, 'session'>,
+  { remember }: Readonly<PageTexts>,
+  sent: Form,
+): Html | null =>
+  session.remembered === null ? null : checkbox('remember', remember, { isChecked: isTicked(sent['remember']) });
+
 /** A choice of one. */
 export function choice(name: string, legend: string, choices: readonly (readonly [string, string])[]): Html {
   return markup`<fieldset>
@@ -112,7 +122,7 @@ export function removable(
   texts: Readonly<PageTexts>,
   ...shown: readonly HtmlValue[]
 ): Html {
-  const label = texts.removeNamed.replaceAll('{name}', name);
+  const label = withValues(texts.removeNamed, { name });
   return markup`<li>
     <div>${shown}</div>
     ${form(

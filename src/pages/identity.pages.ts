@@ -7,13 +7,14 @@ import { OidcService } from '../oidc/oidc.service.js';
 import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { dateIn } from './dates.js';
-import { asText, form, formOf, notes, removable, section, submit, type Form } from './form.js';
+import { asText, form, formOf, isTicked, notes, removable, section, submit, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { markup, type Html } from './html.js';
 import { PageAnswers } from './page-answers.js';
 import { Pages } from './pages.decorator.js';
 import { ProviderDepartures } from './provider-departures.js';
 import { providerProblem } from './provider-errors.js';
+import { withValues } from './with-values.js';
 
 /** `flows.oidc`: the login at a provider, and the identities of the user. */
 @Pages()
@@ -34,7 +35,8 @@ export class IdentityPages {
     @Body() body: unknown,
   ): Promise<unknown> {
     const provider = asText(id);
-    const start = this.departures.startOf(provider, formOf(body)['next']);
+    const sent = formOf(body);
+    const start = { ...this.departures.startOf(provider, sent['next']), remember: isTicked(sent['remember']) };
     return this.departures.leave(request, response, await this.oidc.begin(provider, start));
   }
 
@@ -64,7 +66,7 @@ export class IdentityPages {
         this.identities
           .listProviders()
           .map(({ id, label }) =>
-            form(`identities-link?id=${id}`, submit(texts.linkWith.replaceAll('{provider}', label), 'plain')),
+            form(`identities-link?id=${id}`, submit(withValues(texts.linkWith, { provider: label }), 'plain')),
           ),
       )}
       <nav class="lk-links">
@@ -107,7 +109,7 @@ export class IdentityPages {
       texts,
       markup`<strong><bdi>${label}</bdi></strong>
         <div class="lk-quiet">
-          ${email !== null && markup`<bdi>${email}</bdi> · `}${texts.created.replaceAll('{when}', dateIn(linkedAt, texts))}
+          ${email !== null && markup`<bdi>${email}</bdi> · `}${withValues(texts.created, { when: dateIn(linkedAt, texts) })}
         </div>`,
     );
   }

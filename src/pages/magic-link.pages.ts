@@ -1,8 +1,9 @@
 import { Body, Get, Post, Query, Req, Res } from '@nestjs/common';
+import { AuthConfig } from '../config/auth-config.js';
 import type { AuthRequest } from '../http/auth-request.js';
 import { Public } from '../http/auth.decorators.js';
 import { MagicLinkController } from '../http/flows/magic-link.controller.js';
-import { card, field, form, formOf, hidden, notes, submit, typed, type Form } from './form.js';
+import { card, field, form, formOf, hidden, isTicked, notes, rememberBox, submit, typed, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { HeldLogins } from './held-logins.js';
 import { markup } from './html.js';
@@ -20,6 +21,7 @@ export class MagicLinkPages {
     private readonly links: MagicLinkController,
     private readonly held: HeldLogins,
     private readonly answers: PageAnswers,
+    private readonly config: AuthConfig,
   ) {}
 
   @Public()
@@ -38,7 +40,8 @@ export class MagicLinkPages {
       async () => {
         // A page of ours stands beside this one, and is no path of the application: it is kept by the form alone.
         const returnTo = next.startsWith('/') ? next : undefined;
-        this.links.requestMagicLink(request, response, { email: sent['email'], returnTo });
+        const remember = isTicked(sent['remember']);
+        this.links.requestMagicLink(request, response, { email: sent['email'], returnTo, remember });
         return withNext('link?sent', next);
       },
       (problem) => this.page(sent, problem),
@@ -78,6 +81,7 @@ export class MagicLinkPages {
         'ask-link',
         hidden('next', next),
         field({ name: 'email', label: texts.email, autocomplete: 'username', value: typed(sent, 'email') }, problem),
+        rememberBox(this.config, texts, sent),
         submit(texts.sendLink),
       ),
     )}

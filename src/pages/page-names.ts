@@ -11,6 +11,9 @@ const PAGE_NAMES = [
   'identities',
   'api-keys',
   'delete-account',
+  'admin-events',
+  'admin-limits',
+  'admin',
 ] as const;
 export type PageName = (typeof PAGE_NAMES)[number];
 

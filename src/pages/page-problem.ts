@@ -1,5 +1,6 @@
 import { isAuthError, type AuthError, type AuthErrorCode } from '../auth.errors.js';
 import type { PageTexts } from './page-texts.js';
+import { withValues } from './with-values.js';
 
 type TextName = Exclude<keyof PageTexts, 'lang'>;
 
@@ -23,6 +24,7 @@ const SUMMARIES: Readonly<Partial<Record<AuthErrorCode, TextName>>> = {
   IDENTITY_NOT_FOUND: 'errorNotFound',
   API_KEY_NOT_FOUND: 'errorNotFound',
   SESSION_NOT_FOUND: 'errorNotFound',
+  USER_NOT_FOUND: 'adminNoUsers',
   FORBIDDEN: 'errorForbidden',
   INVALID_INPUT: 'errorField',
 };
@@ -40,7 +42,7 @@ export function problemOf(error: AuthError, texts: Readonly<PageTexts>): Problem
   if (error.getStatus() >= 500) return { summary: texts.errorUnavailable, fields: {} };
   if (isAuthError(error, 'RATE_LIMITED')) {
     const minutes = String(Math.ceil(error.facts.retryAfter / 60));
-    return { summary: texts.errorRateLimited.replaceAll('{minutes}', minutes), fields: {} };
+    return { summary: withValues(texts.errorRateLimited, { minutes }), fields: {} };
   }
   if (isAuthError(error, 'WEAK_PASSWORD')) {
     const { fields, rules } = error.facts;

@@ -129,6 +129,10 @@ export class PageTexts {
   backupCodesLeft: string = '{count} left';
   backupCodesNew: string = 'Make new codes';
   backupCodesVoid: string = 'The codes that you have now stop working.';
+  trustedBrowsers: string = 'Trusted browsers';
+  trustedBrowserCount: string = 'Browsers in which the second step is left out: {count}';
+  forgetBrowsers: string = 'Ask in all of them again';
+  browsersForgotten: string = 'The second step is due in every browser again.';
   copy: string = 'Copy';
   copied: string = 'Copied.';
 
@@ -138,10 +142,13 @@ export class PageTexts {
   addPasskey: string = 'Add a passkey';
   noPasskeys: string = 'You have no passkeys.';
   passkeyRemoved: string = 'The passkey has been removed.';
+  passkeyRenamed: string = 'The passkey has its new name.';
   passkeyNoScript: string = 'Passkeys need JavaScript.';
   passkeyFailed: string = 'That did not work. Try again, or use another way.';
   created: string = 'Added {when}';
   removeNamed: string = 'Remove {name}';
+  rename: string = 'Rename';
+  renameNamed: string = 'Rename {name}';
 
   identities: string = 'Sign-ins with other services';
   noIdentities: string = 'None is linked with your account.';
@@ -168,11 +175,35 @@ export class PageTexts {
   deleteAccountSure: string = 'Yes, delete my account';
   accountDeleted: string = 'Your account has been deleted.';
 
+  admin: string = 'Administration';
+  adminUsers: string = 'Accounts';
+  adminUser: string = 'Account';
+  adminSearch: string = 'Search';
+  adminNoUsers: string = 'There is no such account.';
+  adminId: string = 'Id';
+  adminRoles: string = 'Roles';
+  adminVerified: string = 'Address confirmed';
+  adminDisabled: string = 'Disabled';
+  adminNone: string = '–';
+  adminDisable: string = 'Disable';
+  adminEnable: string = 'Enable';
+  adminEndSessions: string = 'Sign out everywhere';
+  adminDone: string = 'That has been done.';
+  adminNoSessions: string = 'Nowhere.';
+  adminHealth: string = 'Health';
+  adminEvents: string = 'Events';
+  adminNoAudit: string = 'Events are not kept: audit.enabled is off.';
+  adminLimits: string = 'Used up limits';
+  adminNoLimits: string = 'Nobody is refused right now.';
+  adminUntil: string = 'refused until {when}';
+  more: string = 'More';
+
   errorTitle: string = 'Something is not right';
   errorCredentials: string = 'Wrong e-mail address or password.';
   errorPassword: string = 'Wrong password.';
   errorCode: string = 'The code is wrong, or it took too long. Try again.';
   errorLink: string = 'The link or code is not valid, or has expired. Ask for a new one.';
+  errorTooMany: string = 'Too many tries. Try again later.';
   errorRateLimited: string = 'Too many tries. Wait {minutes} min and try again.';
   errorEmail: string = 'Type one e-mail address, such as ada@example.com.';
   errorMissing: string = 'Fill this in.';

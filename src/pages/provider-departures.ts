@@ -26,7 +26,7 @@ export class ProviderDepartures {
     // Without a fragment: there a page reads what has come of the login.
     const to = destinationOf(next).split('#', 1)[0]!;
     const stylesheet = pathOfHandler(this.modules, AssetPages, 'stylesheet')!;
-    const returnTo = to.startsWith('/') ? to : stylesheet.replace(/[^/]*$/, to);
+    const returnTo = to.startsWith('/') ? to : stylesheet.replace(/[^/]*$/, () => to);
     return { returnTo, redirectUri: this.redirects.callback(OidcController, provider) };
   }
 

@@ -14,6 +14,7 @@ const TEXTS: Readonly<Partial<Record<AuthErrorCode, keyof PageTexts>>> = {
   INVALID_CREDENTIALS: 'errorProviderRefused',
   STEP_UP_REQUIRED: 'signInAgain',
   UNAUTHENTICATED: 'signInAgain',
+  RATE_LIMITED: 'errorTooMany',
 };
 
 /** A text of ours for a code that is known: anybody can write an address, and another one says nothing. */

@@ -15,6 +15,7 @@ import { PageAnswers } from './page-answers.js';
 import { destinationOf, withNext } from './page-names.js';
 import type { Problem } from './page-problem.js';
 import { Pages } from './pages.decorator.js';
+import { withValues } from './with-values.js';
 
 /** `flows.stepUp`: in front of what needs a fresh proof, and back to it. */
 @Pages()
@@ -98,7 +99,7 @@ export class StepUpPages {
     const own = new Set((await this.identities?.listIdentities(userId))?.map(({ provider }) => provider));
     const providers = this.config.flows.oidc?.providers.filter((one) => own.has(one.id) && !isOAuth2(one)) ?? [];
     return providers.map(({ id, label = id }) => {
-      const title = texts.signInWith.replaceAll('{provider}', label);
+      const title = withValues(texts.signInWith, { provider: label });
       return section(title, form(`step-up-provider?id=${id}`, hidden('next', next), submit(texts.continue)));
     });
   }

@@ -5,6 +5,8 @@ import { AuthConfig } from '../config/auth-config.js';
 import { relyingPartyOf, type RelyingParty } from '../config/passkey-settings.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
 import { FactorChanges } from '../login/factor-changes.js';
+import type { TokenTransport } from '../login/login.service.js';
+import type { CookieValue } from '../login/session-scheme.js';
 import { WaysIn } from '../login/ways-in.js';
 import type { Session } from '../session/session.js';
 import { normalizeLogin } from '../user/login-name.js';
@@ -20,6 +22,15 @@ export type Passkey = Pick<
   'id' | 'name' | 'createdAt' | 'lastUsedAt' | 'cloneSuspectedAt' | 'aaguid' | 'transports' | 'multiDevice' | 'backedUp'
 >;
 
+/** A passkey that has just been added. */
+export interface AddedPasskey extends Passkey {
+  /**
+   * The new value of the session's cookie, or its new bearer token, shown only this once: where there are sessions that
+   * are stored nowhere (`jwt: { sessions: true }`) the session ends with the others. `null` if it keeps its own.
+   */
+  readonly credential: CookieValue | null;
+}
+
 /** Whose passkeys are changed, and in which session. */
 export interface PasskeyOwner {
   readonly user: AuthUser;
@@ -27,6 +38,10 @@ export interface PasskeyOwner {
   readonly session: Session;
   /** The client's address, if known. */
   readonly ip?: string | null;
+  /** What the client says that it is, if known. */
+  readonly userAgent?: string | null;
+  /** How the client holds the session. Default `cookie`. */
+  readonly transport?: TokenTransport;
 }
 
 /** How many passkeys a user has at most. */
@@ -87,7 +102,7 @@ export class PasskeyService {
   }
 
   /**
-   * Stores the passkey that the browser has made of the options, once, and ends the user's other stored sessions. Emits
+   * Stores the passkey that the browser has made of the options, once, and ends the user's other sessions. Emits
    * `factor.added`, and tells the owner.
    *
    * @throws {AuthError} `STEP_UP_REQUIRED` as above.
@@ -101,7 +116,7 @@ export class PasskeyService {
     owner: PasskeyOwner,
     response: PasskeyRegistrationResponse,
     { name = DEFAULT_NAME }: { name?: string | undefined } = {},
-  ): Promise<Passkey> {
+  ): Promise<AddedPasskey> {
     const { user, session } = owner;
     await this.changes.demand(session);
     const challenge = challengeOf(response) ?? '';
@@ -111,7 +126,7 @@ export class PasskeyService {
     const key = await this.verified(response, challenge);
     const own = { ...key, id: randomUUID(), userId: user.id, userHandle: held.userHandle, name };
     let createdAt = 0;
-    await this.changes.keeping(owner, {
+    const credential = await this.changes.keeping(owner, {
       factor: METHOD,
       how: 'added',
       write: async ({ at }) => {
@@ -124,7 +139,7 @@ export class PasskeyService {
         return true;
       },
     });
-    return shown({ ...own, createdAt, lastUsedAt: null, cloneSuspectedAt: null });
+    return { ...shown({ ...own, createdAt, lastUsedAt: null, cloneSuspectedAt: null }), credential };
   }
 
   /**
@@ -147,9 +162,10 @@ export class PasskeyService {
   }
 
   /**
-   * Removes a passkey of the user, and ends the user's other stored sessions. Emits `factor.removed`, and tells the owner.
+   * Removes a passkey of the user, and ends the user's other sessions. Emits `factor.removed`, and tells the owner.
    * The last way in stays, unless you know of another one (`hasOtherWayIn`): a password, a passkey, or an account at a
-   * provider. Of concurrent removals one is refused.
+   * provider. Of concurrent removals one is refused. Returns the new token of the session, if it has to have one: see
+   * `AddedPasskey`.
    *
    * @throws {AuthError} `STEP_UP_REQUIRED` as above.
    * @throws {AuthError} `UNAUTHENTICATED` as above.
@@ -161,10 +177,10 @@ export class PasskeyService {
     owner: PasskeyOwner,
     id: string,
     { hasOtherWayIn = false }: { hasOtherWayIn?: boolean } = {},
-  ): Promise<void> {
+  ): Promise<CookieValue | null> {
     const { user, session } = owner;
     await this.changes.demand(session);
-    await this.changes.keeping(owner, {
+    return this.changes.keeping(owner, {
       factor: METHOD,
       how: 'removed',
       write: async () => {

@@ -52,6 +52,15 @@ export interface RateLimitResult {
   readonly decisions: readonly RateLimitDecision[];
 }
 
+/** A subject that has used up a limit. */
+export interface FullRateLimit {
+  readonly event: string;
+  /** As it is counted: normalised, and hashed if it would not fit its column. */
+  readonly subject: string;
+  /** When the next slot frees up: epoch milliseconds. */
+  readonly resetAt: number;
+}
+
 type Counted = ConsumeResult['usage'][number];
 
 /** How long this process may not notice another process's `clear`. */
@@ -219,6 +228,23 @@ export class RateLimitService {
     const bucket = this.bucket(event, subject);
     await this.store.clear(bucket);
     this.forget(bucket);
+  }
+
+  /**
+   * Who is refused now, and until when (epoch ms), in no particular order; at most `limit`. It reads everything that is
+   * counted, so it is for operators. A login that waits for the back-off is not among them.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async listFull({ limit = 100 } = {}): Promise<FullRateLimit[]> {
+    const now = this.clock.now();
+    const policies = Object.entries(this.config.rateLimits.policies).map(([event, policy]) => ({ event, ...policy }));
+    const full = await this.store.full(policies, now, limit);
+    return full.map((bucket) => ({
+      event: bucket.event,
+      subject: bucket.subject,
+      resetAt: resetAt(bucket, bucket, now),
+    }));
   }
 
   private bucket(event: string, subject: string | null): Bucket {

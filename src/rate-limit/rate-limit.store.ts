@@ -1,5 +1,11 @@
 import type { Bucket, BucketUsage } from './rate-limit.policy.js';
 
+/** A bucket that is full. */
+export interface FullBucket extends Bucket {
+  /** The oldest event that counts: the bucket has room again when that has the age of the window. */
+  readonly oldest: number;
+}
+
 /** The decision of `consume`, and the usage of each bucket before it, in the order asked. */
 export interface ConsumeResult {
   readonly recorded: boolean;
@@ -35,6 +41,11 @@ export abstract class RateLimitStore {
 
   /** Records an event, full or not. */
   abstract record(bucket: Bucket, now: number): Promise<void>;
+
+  /**
+   * The buckets of these policies that are full, at most `limit` of them. It reads every bucket: for operators.
+   */
+  abstract full(policies: readonly Omit<Bucket, 'subject'>[], now: number, limit: number): Promise<FullBucket[]>;
 
   /** Removes one event of exactly this instant, as `consume` answered it. False if there is none. */
   abstract refund(bucket: Bucket, at: number): Promise<boolean>;

@@ -1,16 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { INestApplication } from '@nestjs/common';
-import { ApplicationConfig } from '@nestjs/core';
-import { Clock } from '../common/clock.js';
-import { AuthConfig } from '../config/auth-config.js';
 import type { FlowName } from '../config/flow-settings.js';
-import type { Mail, MailKind } from '../mail/mail.js';
-import { PasswordHasher } from '../user/password-hasher.js';
-import { UserDirectory, type AuthUser } from '../user/user.directory.js';
-import { MemoryMailer } from './memory-mailer.js';
-import { signInAs } from './sign-in-as.js';
-import { totpOf } from './totp-of.js';
+import { Contract, DAY, is, isSame, type Rule } from './contract.js';
+import { OIDC_RULES } from './oidc-rules.js';
+import { SECOND_FACTOR_RULES } from './second-factor-rules.js';
 
 /** A rule that a flow keeps, as a test for your own test runner. */
 export interface FlowRule {
@@ -32,7 +26,7 @@ export interface FlowContractOptions {
 /**
  * The rules of the flows, to be run against your own configuration: your directory, your policy, your guards and
  * interceptors. The application must be listening, and its `mailer` be `MemoryMailer`. The rules make accounts of their
- * own, and send some twenty requests, so they stay below the default limits once.
+ * own, and send some twenty requests a flow, so they stay below the default limits once.
  *
  * @example
  * ```ts
@@ -51,148 +45,8 @@ export function flowContract(
 const randomAddress = () => `contract-${randomBytes(9).toString('hex')}@example.com`;
 const randomPassword = () => randomBytes(18).toString('base64url');
 
-interface Answer {
-  readonly status: number;
-  readonly text: string;
-  readonly body: Record<string, unknown>;
-  readonly headers: Headers;
-}
-
-/** One browser: it keeps the cookies that are set. */
-class Browser {
-  private readonly cookies = new Map<string, string>();
-
-  constructor(private readonly base: string) {}
-
-  has(name: string): boolean {
-    return (this.cookies.get(name) ?? '') !== '';
-  }
-
-  /** Sends it with the cookies, or with this Cookie header in place of them. */
-  async send(method: string, path: string, body?: object, cookie?: string, more: object = {}): Promise<Answer> {
-    const own = [...this.cookies].filter(([, value]) => value !== '').map(([name, value]) => `${name}=${value}`);
-    const headers = {
-      ...(body && { 'Content-Type': 'application/json' }),
-      Cookie: cookie ?? own.join('; '),
-      ...more,
-    };
-    const answer = await fetch(`${this.base}/${path}`, {
-      method,
-      headers,
-      ...(body && { body: JSON.stringify(body) }),
-    });
-    for (const set of answer.headers.getSetCookie()) {
-      const [pair] = set.split(';', 1) as [string];
-      this.cookies.set(pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1));
-    }
-    const text = await answer.text();
-    return { status: answer.status, text, body: jsonOf(text), headers: answer.headers };
-  }
-
-  post(path: string, body: object, cookie?: string): Promise<Answer> {
-    return this.send('POST', path, body, cookie);
-  }
-}
-
-function jsonOf(text: string): Record<string, unknown> {
-  try {
-    return JSON.parse(text) as Record<string, unknown>;
-  } catch {
-    return {};
-  }
-}
-
-/** The application, and what the rules do with it. */
-class Contract {
-  readonly users: UserDirectory;
-  private readonly config: AuthConfig;
-
-  constructor(
-    private readonly app: INestApplication,
-    readonly email: () => string,
-    readonly password: () => string,
-  ) {
-    this.users = app.get(UserDirectory, { strict: false });
-    this.config = app.get(AuthConfig, { strict: false });
-  }
-
-  async browser(): Promise<Browser> {
-    const prefix = this.app.get(ApplicationConfig, { strict: false }).getGlobalPrefix();
-    const path = [prefix, this.config.routes?.path ?? ''].map((part) => part.replaceAll(/^\/+|\/+$/g, ''));
-    const url = (await this.app.getUrl()).replace('[::1]', 'localhost');
-    return new Browser([url, ...path.filter((part) => part !== '')].join('/'));
-  }
-
-  private get now(): number {
-    return this.app.get(Clock, { strict: false }).now();
-  }
-
-  /** Those that everybody may have. */
-  get scopes(): readonly string[] {
-    const scopes = this.config.flows.apiKeys?.scopes ?? [];
-    if (Array.isArray(scopes)) return scopes as readonly string[];
-    return Object.entries(scopes).flatMap(([scope, roles]: [string, readonly string[]]) =>
-      roles.length === 0 ? scope : [],
-    );
-  }
-
-  get offersTotp(): boolean {
-    return this.config.flows.twoFactor?.totp !== undefined;
-  }
-
-  /** The code of so many steps from now. */
-  totp(secret: string, steps = 0): string {
-    return totpOf(secret, { now: () => this.now + steps * 30_000 });
-  }
-
-  get sessionCookie(): string {
-    return this.config.cookieName;
-  }
-
-  /** An account with this password. */
-  async account(password: string): Promise<AuthUser> {
-    const passwordHash = await this.app.get(PasswordHasher, { strict: false }).hash(password);
-    const user = await this.users.register({ email: this.email(), passwordHash, emailVerifiedAt: this.now });
-    assert(user, 'register() of the UserDirectory says that a new address is taken');
-    return user;
-  }
-
-  logIn(user: AuthUser, age = 0): Promise<string> {
-    const context = age === 0 ? {} : { authenticatedAt: this.now - age };
-    return signInAs(this.app, user.id, context);
-  }
-
-  async isLive(cookie: string): Promise<boolean> {
-    const { status } = await (await this.browser()).send('GET', 'session', undefined, cookie);
-    assert([200, 401].includes(status), `GET session answered ${status}`);
-    return status === 200;
-  }
-
-  /** The last mail of this kind to this address, once all have been sent. */
-  async mail<Kind extends MailKind>(kind: Kind, address: string): Promise<Mail<Kind>> {
-    const mails = (await MemoryMailer.of(this.app)).to(address);
-    const mail = mails.findLast((one) => one.kind === kind);
-    assert(mail, `there is no mail of kind ${kind} to the address; there are: ${mails.map((one) => one.kind).join()}`);
-    return mail as Mail<Kind>;
-  }
-
-  async mails(address: string): Promise<number> {
-    return (await MemoryMailer.of(this.app)).to(address).length;
-  }
-}
-
-type Rule = readonly [title: string, rule: (contract: Contract) => Promise<void>];
-
-const isSame = (one: Answer, other: Answer, what: string) => {
-  const shown = ({ status, text, headers }: Answer) => [status, text, [...headers.keys()].toSorted()];
-  assert.deepEqual(shown(one), shown(other), `${what} is answered otherwise`);
-};
-const is = ({ status, body }: Answer, expected: number, code?: string) => {
-  assert.deepEqual([status, code && body['code']], [expected, code], `the answer is ${status} ${String(body['code'])}`);
-};
-const DAY = 86_400_000;
-
 const RULES: Readonly<Record<FlowName, readonly Rule[]>> = {
+  admin: [],
   pages: [
     [
       'F87: no page is framed, and none runs anything but its own files',
@@ -213,8 +67,7 @@ const RULES: Readonly<Record<FlowName, readonly Rule[]>> = {
       },
     ],
   ],
-  // They need a provider: see the tests of your own.
-  oidc: [],
+  oidc: OIDC_RULES,
   apiKeys: [
     [
       'F80: an API key is made in a fresh session, and reaches none of the routes of accounts',
@@ -406,40 +259,7 @@ const RULES: Readonly<Record<FlowName, readonly Rule[]>> = {
       },
     ],
   ],
-  twoFactor: [
-    [
-      'F48, F49, F11: an authenticator is asked for once a code has proved it, and a code counts once',
-      async (c) => {
-        if (!c.offersTotp) return;
-        const [password, browser] = [c.password(), await c.browser()];
-        const user = await c.account(password);
-        const session = await c.logIn(user);
-        const held = async () => {
-          const own = await c.browser();
-          const { body } = await own.post('login', { email: user.email, password });
-          return { own, status: body['status'], token: body['token'] };
-        };
-        const setup = await browser.post('2fa/totp/setup', {}, session);
-        is(setup, 200);
-        const secret = String(setup.body['secret']);
-        assert.notEqual((await held()).status, 'second_factor', 'a secret that nobody has proved is asked for');
-        const old = { code: c.totp(secret, -10) };
-        is(await browser.post('2fa/totp/enable', old, session), 401, 'SECOND_FACTOR_REFUSED');
-        const used = c.totp(secret);
-        is(await browser.post('2fa/totp/enable', { code: used }, session), 200);
-        const { own, status, token } = await held();
-        assert.equal(status, 'second_factor', 'the password alone logs in');
-        assert(!own.has(c.sessionCookie), 'there is a session before the second factor');
-        const method = 'totp';
-        is(await own.post('2fa/verify', { token, method, code: used }), 401, 'SECOND_FACTOR_REFUSED');
-        const code = c.totp(secret, 1);
-        is(await own.post('2fa/verify', { token, method, code }), 200);
-        assert(own.has(c.sessionCookie), 'a right code has opened no session');
-        const next = await held();
-        is(await next.own.post('2fa/verify', { token: next.token, method, code }), 401, 'SECOND_FACTOR_REFUSED');
-      },
-    ],
-  ],
+  twoFactor: SECOND_FACTOR_RULES,
   passkeys: [
     [
       'F73: a passkey is added in a fresh session only',

@@ -1,8 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { asAuthError } from '../auth.errors.js';
 import { FactorChanges } from '../login/factor-changes.js';
+import type { TokenTransport } from '../login/login.service.js';
 import { MailboxProofs } from '../login/mailbox-proofs.js';
 import { RateLimitService } from '../rate-limit/rate-limit.service.js';
+import type { CookieValue } from '../login/session-scheme.js';
 import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { EmailFactorStore } from './email-factor.store.js';
@@ -15,6 +17,10 @@ export interface EmailCodeOwner {
   readonly session: Session;
   /** The client's address, if known. */
   readonly ip?: string | null;
+  /** What the client says that it is, if known. */
+  readonly userAgent?: string | null;
+  /** How the client holds the session. Default `cookie`. */
+  readonly transport?: TokenTransport;
 }
 
 const METHOD = 'email-code';
@@ -22,7 +28,10 @@ const METHOD = 'email-code';
 /**
  * Turns codes by mail as the second step on and off, for their owner: on by a code that was mailed, so that nobody locks
  * themselves out. The session must be fresh (`flows.freshness`) and have proved as much as the account can (OWASP ASVS
- * 7.5.1). Either ends the user's other stored sessions and all trusted browsers (7.4.3), and the owner is told by mail.
+ * 7.5.1). Either ends the user's other sessions and all trusted browsers (7.4.3), and the owner is told by mail.
+ *
+ * The session goes on with its token. Only where there are sessions that are stored nowhere (`jwt: { sessions: true }`)
+ * it ends with the others: `enable` and `disable` then return its new token, shown only this once, and otherwise `null`.
  *
  * @example
  * ```ts
@@ -62,7 +71,7 @@ export class EmailCodeService {
   }
 
   /**
-   * Turns it on, if this is the code. Emits `factor.added`.
+   * Turns it on, if this is the code. Emits `factor.added`. Returns the new token of the session, if it has to have one.
    *
    * @throws {AuthError} `STEP_UP_REQUIRED` as above.
    * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a code that is wrong, spent, expired, replaced or of another session.
@@ -71,10 +80,10 @@ export class EmailCodeService {
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; nothing is counted.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing is counted or spent.
    */
-  async enable(owner: EmailCodeOwner, code: string): Promise<void> {
+  async enable(owner: EmailCodeOwner, code: string): Promise<CookieValue | null> {
     const { user, session, ip = null } = owner;
     await this.changes.demand(session);
-    await this.changes.keeping(owner, {
+    return this.changes.keeping(owner, {
       factor: METHOD,
       how: 'added',
       verify: () => this.codes.judge(codeOf(owner), code, ip),
@@ -87,15 +96,16 @@ export class EmailCodeService {
   }
 
   /**
-   * Turns it off. Emits `factor.removed`. Does nothing if it is off.
+   * Turns it off. Emits `factor.removed`. Does nothing if it is off. Returns the new token of the session, if it has to
+   * have one.
    *
    * @throws {AuthError} `STEP_UP_REQUIRED`, `UNAUTHENTICATED` as above.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing has changed.
    */
-  async disable(owner: EmailCodeOwner): Promise<void> {
+  async disable(owner: EmailCodeOwner): Promise<CookieValue | null> {
     await this.changes.demand(owner.session);
     const write = () => this.store.disable(owner.user.id);
-    await this.changes.keeping(owner, { factor: METHOD, how: 'removed', write });
+    return this.changes.keeping(owner, { factor: METHOD, how: 'removed', write });
   }
 
   /** Whether the user has it. */

@@ -57,6 +57,16 @@ export interface VerifiedEmail {
   readonly verifiedAt: number;
 }
 
+/** Some of all accounts, in the order of their addresses. */
+export interface UserListPart {
+  /** Only those whose address contains this, in upper or lower case. */
+  readonly containing?: string | undefined;
+  /** Only those after this address, which may be that of the last one of the part before. */
+  readonly after?: string | undefined;
+  /** At most so many. */
+  readonly limit: number;
+}
+
 /** Stands for the hash of an account without a password. No password matches it, after the same work. */
 export const NO_PASSWORD = '!';
 
@@ -215,6 +225,35 @@ export abstract class UserDirectory {
    */
   async delete(_id: string): Promise<boolean> {
     return cannot('delete accounts', 'delete');
+  }
+
+  /**
+   * The accounts in the order of their addresses, disabled ones too. For `flows.admin`.
+   *
+   * @throws {AuthError} `UNSUPPORTED` unless it is overridden.
+   */
+  async list(_part: UserListPart): Promise<AuthUser[]> {
+    return cannot('list accounts', 'list');
+  }
+
+  /**
+   * Disables the account: from then on it has no valid session, token or login. False if there is no such account. For
+   * `flows.admin`.
+   *
+   * @throws {AuthError} `UNSUPPORTED` unless it is overridden.
+   */
+  async disable(_id: string): Promise<boolean> {
+    return cannot('disable accounts', 'disable');
+  }
+
+  /**
+   * Lets a disabled account log in again; what has ended stays ended. False if there is no such account. For
+   * `flows.admin`.
+   *
+   * @throws {AuthError} `UNSUPPORTED` unless it is overridden.
+   */
+  async enable(_id: string): Promise<boolean> {
+    return cannot('enable accounts', 'enable');
   }
 
   /**

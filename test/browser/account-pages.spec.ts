@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { PostgresUserDirectory, RateLimitService } from 'nestjs-latchkey';
 import { totpOf, VirtualAuthenticator } from 'nestjs-latchkey/testing';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
@@ -25,7 +26,9 @@ describe.each(PLATFORMS)('the pages in Chromium, %s', (platform) => {
 
   beforeAll(async () => {
     const port = await freePort();
-    const auth = { ...PAGES, baseUrl: `http://localhost:${port}`, cookie: { secure: false } };
+    const session = { remembered: {} };
+    const flows = { ...PAGES.flows, admin: {} };
+    const auth = { ...PAGES, flows, session, baseUrl: `http://localhost:${port}`, cookie: { secure: false } };
     [browser, t] = await Promise.all([startBrowser(), startTestApp({ platform, port, auth, startAt: Date.now() })]);
     base = `http://localhost:${port}/auth/p/`;
   });
@@ -119,16 +122,26 @@ describe.each(PLATFORMS)('the pages in Chromium, %s', (platform) => {
     expect(await authenticator.credentials()).toHaveLength(1);
     await open('account');
     await press('sign-out');
-    await page.click('form[data-passkey=login] button');
-    await page.waitForURL(/account$/);
-    expect(await page.innerText('main')).toContain(email);
+    for (const remember of [false, true]) {
+      if (remember) await page.check('input[name=remember]');
+      await page.click('form[data-passkey=login] button');
+      await page.waitForURL(/account$/);
+      expect(await page.innerText('main')).toContain(email);
+      const cookie = (await context.cookies()).find(({ name }) => name === 'session');
+      expect([remember, cookie!.expires > 0]).toEqual([remember, remember]);
+      if (!remember) await press('sign-out');
+    }
     expect(complaints).toEqual([]);
   });
 
   // What a page looks like does not depend on the adapter.
   if (platform === PLATFORMS[0])
     it('F87: light and dark, on a phone: axe finds nothing, nothing overflows, no report of the policy, nobody else asked', async () => {
-      const { email } = await createUser(t.app);
+      const { id, email } = await createUser(t.app);
+      await t.app.get(PostgresUserDirectory).setRoles(id, ['admin']);
+      for (let i = 0; i < 5; i++)
+        await t.app.get(RateLimitService).record('2fa_attempt', `${'mallory'.repeat(9)}@a.example`);
+      const ofOperators = ['admin', 'admin-events', 'admin-limits', `admin-user?id=${id}`];
       for (const colorScheme of ['light', 'dark'] as const) {
         await begin({ colorScheme, viewport: { width: 320, height: 640 } });
         const look = async (name: string) => {
@@ -143,7 +156,7 @@ describe.each(PLATFORMS)('the pages in Chromium, %s', (platform) => {
         for (const name of OPEN) await look(name);
         await fillWrong();
         await signIn(email);
-        for (const name of GUARDED) await look(name);
+        for (const name of [...GUARDED, ...ofOperators]) await look(name);
         await context.close();
       }
       expect(complaints).toEqual([]);

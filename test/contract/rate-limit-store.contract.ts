@@ -42,6 +42,28 @@ export function rateLimitStoreContract(name: string, start: () => Promise<RateLi
       expect(await used(bucket({ limit: 100 }))).toBe(3);
     });
 
+    it('finds the buckets that are full, by their policies, up to the exact instant', async () => {
+      const mail = bucket({ event: 'mail_ip', limit: 1, window: 2 * WINDOW });
+      const full = [bucket({ subject: '2001:db8::1' }), { ...mail, subject: 'a:b' }];
+      for (const of of [...full, bucket({ subject: 'less', limit: 2 })]) {
+        for (let i = 0; i < of.limit; i++) await current().store.record(of, NOW + i);
+      }
+      // Over its limit, of which the newest count; and one that no policy has.
+      await current().store.record(full[0]!, NOW + 3);
+      await current().store.record(bucket({ event: 'other' }), NOW);
+      const policies = [bucket(), mail].map(({ subject: _, ...policy }) => policy);
+      const found = async (now: number, limit = 10) =>
+        (await current().store.full(policies, now, limit)).toSorted((a, b) => (a.event < b.event ? -1 : 1));
+      expect(await found(NOW + 4)).toEqual([
+        { ...full[0], oldest: NOW + 1 },
+        { ...full[1], oldest: NOW },
+      ]);
+      expect(await found(NOW + 1 + WINDOW - 0.01)).toHaveLength(2);
+      expect(await found(NOW + 1 + WINDOW)).toEqual([{ ...full[1], oldest: NOW }]);
+      expect(await found(NOW + 2 * WINDOW)).toEqual([]);
+      expect(await found(NOW + 4, 1)).toHaveLength(1);
+    });
+
     it('an event counts until it has the exact age of the window', async () => {
       await current().store.record(bucket(), NOW);
       expect(await used(bucket(), NOW + WINDOW - 0.01)).toBe(1);

@@ -28,6 +28,7 @@ import type { Server } from 'socket.io';
 import { io, type Socket } from 'socket.io-client';
 import { WebSocket, WebSocketServer } from 'ws';
 import { SessionLiveness } from '../../src/http/session-liveness.js';
+import { WatchedConnections } from '../../src/http/watched-connections.js';
 import { closeAll, createUser, startTestApp, type Platform, type TestApp } from '../support/app.js';
 import { until } from '../support/heard.js';
 import { expireSessionsAt, hideSessions } from '../support/stored.js';
@@ -172,7 +173,7 @@ export function openConnections(platform: Platform): void {
     };
     /** Every session that is watched has been read since. */
     const settled = (app = t) => {
-      const { due, reading } = connections(app) as unknown as { due: Set<unknown>; reading: number };
+      const { due, reading } = app.app.get(WatchedConnections) as unknown as { due: Set<unknown>; reading: number };
       return due.size === 0 && reading === 0;
     };
 
@@ -228,7 +229,7 @@ export function openConnections(platform: Platform): void {
       t.clock.set(start);
     });
     const endOf = () => {
-      const { watched } = connections() as unknown as { watched: Map<string, { endsAt: number }> };
+      const { watched } = t.app.get(WatchedConnections) as unknown as { watched: Map<string, { endsAt: number }> };
       return watched.get(session.id)?.endsAt ?? 0;
     };
 
@@ -318,7 +319,7 @@ export function openConnections(platform: Platform): void {
       const restore = await hideSessions(t.db);
       try {
         await t.app.get(InvalidationChannel).publish({ users: [ada.id] });
-        const state = connections() as unknown as { failed: boolean };
+        const state = t.app.get(WatchedConnections) as unknown as { failed: boolean };
         await until(() => state.failed);
         expect(await isOpen(ended)).toBe(true);
       } finally {

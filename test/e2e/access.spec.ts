@@ -1,8 +1,8 @@
 import { Controller, Get } from '@nestjs/common';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { CurrentUser, OptionalAuth, Public, RedirectIfAuthenticated } from 'nestjs-latchkey';
 import request from 'supertest';
-import { startTestApp, type TestApp } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 
 class Pages {
   @Get('inherited')
@@ -48,21 +48,17 @@ class SubGuestsController extends GuestsController {}
 class SubPublicController extends SubController {}
 
 describe('H9: what a class says of its handlers holds for this class, and its subclasses are guarded', () => {
-  let t: TestApp;
-  beforeAll(async () => {
-    t = await startTestApp({
-      controllers: [
-        PublicController,
-        SubController,
-        OptionalController,
-        SubOptionalController,
-        GuestsController,
-        SubGuestsController,
-        SubPublicController,
-      ],
-    });
+  const t = sharedTestApp({
+    controllers: [
+      PublicController,
+      SubController,
+      OptionalController,
+      SubOptionalController,
+      GuestsController,
+      SubGuestsController,
+      SubPublicController,
+    ],
   });
-  afterAll(() => t?.close());
 
   it.each([
     ['/public/inherited', 200],

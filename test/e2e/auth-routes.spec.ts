@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Controller, Get, Post, Res } from '@nestjs/common';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   CurrentSession,
   CurrentUser,
@@ -16,7 +16,8 @@ import {
 import { AuthConfig } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { cookieOf, tokenOf } from '../support/cookies.js';
 import { sendAll } from '../support/raw-http.js';
 import { hideSessions } from '../support/stored.js';
@@ -66,16 +67,14 @@ class ShopController {
 }
 
 describe.each(PLATFORMS)('routes and guard on %s', (platform) => {
-  let t: TestApp;
+  const t = sharedTestApp({ platform, controllers: [ThingsController, ShopController] });
   let ada: AuthUser;
   let bob: AuthUser;
 
   beforeAll(async () => {
-    t = await startTestApp({ platform, controllers: [ThingsController, ShopController] });
     ada = await createUser(t.app, 'ada@example.com');
     bob = await createUser(t.app, 'bob@example.com');
   });
-  afterAll(() => t?.close());
   beforeEach(() => t.queries.reset());
 
   const http = () => request(t.url);

@@ -1,5 +1,5 @@
 import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import {
   AuthError,
   CurrentUser,
@@ -12,7 +12,8 @@ import {
 } from 'nestjs-latchkey';
 import { AuthErrorFilter } from 'nestjs-latchkey/engine';
 import { isObservable, lastValueFrom, type Observable } from 'rxjs';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { createUser } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 
 class Resolver {
   guarded() {}
@@ -26,13 +27,11 @@ const handlerOf = (name: 'guarded' | 'open') =>
   Object.getOwnPropertyDescriptor(Resolver.prototype, name)!.value as () => void;
 
 describe('the guard outside HTTP', () => {
-  let t: TestApp;
+  const t = sharedTestApp();
   let issued: IssuedSession;
   beforeAll(async () => {
-    t = await startTestApp();
     issued = await t.app.get(SessionService).create((await createUser(t.app, 'ada@example.com')).id);
   });
-  afterAll(() => t?.close());
 
   const passes = async (type: string, args: unknown[], handler: 'guarded' | 'open' = 'guarded') => {
     const context = new ExecutionContextHost(args, Resolver, handlerOf(handler));

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { EventEmitter2, EventEmitterModule, OnEvent } from '@nestjs/event-emitter';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import {
   AuthEvents,
   AuthTransaction,
@@ -15,7 +15,8 @@ import {
 } from 'nestjs-latchkey';
 import { AuditLog } from 'nestjs-latchkey/engine';
 import request from 'supertest';
-import { createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { cookieOf, tokenOf } from '../support/cookies.js';
 
 @Injectable()
@@ -28,24 +29,22 @@ class Audience {
   }
 }
 
-let t: TestApp;
+const t = sharedTestApp({
+  auth: { audit: { enabled: true }, session: { maxPerUser: 3 } },
+  imports: [EventEmitterModule.forRoot()],
+  providers: [Audience],
+});
 let sessions: SessionService;
 let tokens: EphemeralTokenService;
 const everything: AuthEvent[] = [];
 /** What may be in no event, and in no row of the audit table. */
 const secrets: string[] = [PASSWORD, 'a wrong password', 'another good password'];
 
-beforeAll(async () => {
-  t = await startTestApp({
-    auth: { audit: { enabled: true }, session: { maxPerUser: 3 } },
-    imports: [EventEmitterModule.forRoot()],
-    providers: [Audience],
-  });
+beforeAll(() => {
   sessions = t.app.get(SessionService);
   tokens = t.app.get(EphemeralTokenService);
   t.app.get(AuthEvents).on((event) => void everything.push(event));
 });
-afterAll(() => t?.close());
 
 const account = () => createUser(t.app);
 /** What `work` tells, without the time. */

@@ -1,11 +1,12 @@
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { GraphQLModule, Query, Resolver, Subscription } from '@nestjs/graphql';
 import { CurrentUser, SessionConnections, SessionService, type AuthUser, type IssuedSession } from 'nestjs-latchkey';
 import { createClient, type Client } from 'graphql-ws';
 import { WebSocket } from 'ws';
-import { closeAll, createUser, startTestApp, type TestApp } from '../support/app.js';
+import { createUser } from '../support/app.js';
 import { until } from '../support/heard.js';
+import { sharedPairOfApps } from '../support/shared-app.js';
 
 @Resolver()
 class MeResolver {
@@ -25,15 +26,9 @@ describe.each([
   ['Nest’s own context', {}],
   ['a context of the host', { context: (context: object) => ({ ...context }) }],
 ])('subscriptions over graphql-ws, with %s', (_context, contextOption) => {
-  let t: TestApp;
-  let other: TestApp;
-  let ada: AuthUser;
-  let issued: IssuedSession;
-  const clients: Client[] = [];
-
-  beforeAll(async () => {
-    const auth = { cache: { enabled: true } };
-    t = await startTestApp({
+  const auth = { cache: { enabled: true } };
+  const [t, other] = sharedPairOfApps(
+    {
       auth,
       providers: [MeResolver],
       imports: [
@@ -47,10 +42,12 @@ describe.each([
           }),
         }),
       ],
-    });
-    other = await startTestApp({ url: t.db.url, auth });
-  });
-  afterAll(() => closeAll(other, t));
+    },
+    { auth },
+  );
+  let ada: AuthUser;
+  let issued: IssuedSession;
+  const clients: Client[] = [];
   beforeEach(async () => {
     ada = await createUser(t.app);
     issued = await t.app.get(SessionService).create(ada.id);

@@ -1,5 +1,5 @@
 import { Body, Controller, Get, Post, Req, Res } from '@nestjs/common';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   AuthError,
   AuthEvents,
@@ -15,7 +15,8 @@ import {
 } from 'nestjs-latchkey';
 import { BearerSessions } from 'nestjs-latchkey/engine';
 import request from 'supertest';
-import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PLATFORMS, startTestApp } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { cookieOf } from '../support/cookies.js';
 
 const EMAIL = 'ada@example.com';
@@ -75,19 +76,17 @@ class OwnLoginController {
 }
 
 describe.each(PLATFORMS)('HttpSessions on %s', (platform) => {
-  let t: TestApp;
+  const t = sharedTestApp({
+    platform,
+    controllers: [OwnLoginController],
+    auth: { rateLimits: { policies: { login_ip: { limit: 3 } }, backoff: { base: 0 } } },
+  });
   let user: AuthUser;
   let events: AuthEvent[];
   let stopListening: () => void;
   beforeAll(async () => {
-    t = await startTestApp({
-      platform,
-      controllers: [OwnLoginController],
-      auth: { rateLimits: { policies: { login_ip: { limit: 3 } }, backoff: { base: 0 } } },
-    });
     user = await createUser(t.app, EMAIL);
   });
-  afterAll(() => t?.close());
   beforeEach(() => {
     events = [];
     stopListening = t.app.get(AuthEvents).on((event) => void events.push(event));

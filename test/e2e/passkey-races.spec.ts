@@ -1,21 +1,19 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { SessionService, type AuthUser } from 'nestjs-latchkey';
 import { LoginService, PasskeyLoginService, PasskeyStore, SecondFactorLoginService } from 'nestjs-latchkey/engine';
-import { closeAll, createUser, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, type TestApp } from '../support/app.js';
 import { ORIGIN, PasskeyClient, PASSKEYS } from '../support/passkeys.js';
 import { SoftwareAuthenticator } from '../support/authenticator.js';
+import { sharedPairOfApps } from '../support/shared-app.js';
 
 describe('passkeys that race over two pools', () => {
-  let apps: readonly [TestApp, TestApp];
+  const apps = sharedPairOfApps({ auth: PASSKEYS });
   let client: PasskeyClient;
   let ada: AuthUser;
-  beforeAll(async () => {
-    const first = await startTestApp({ auth: PASSKEYS });
-    apps = [first, await startTestApp({ url: first.db.url, auth: PASSKEYS })];
-    client = new PasskeyClient(first);
+  beforeAll(() => {
+    client = new PasskeyClient(apps[0]);
   });
-  afterAll(() => closeAll(apps?.[1], apps?.[0]));
   beforeEach(async () => {
     ada = await createUser(apps[0].app);
   });

@@ -1,9 +1,10 @@
 import { Body, Controller, Post } from '@nestjs/common';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { CurrentSession, PasswordHasher, TokenRevocationService, type Session } from 'nestjs-latchkey';
 import { PasswordChangeService } from 'nestjs-latchkey/engine';
 import request from 'supertest';
-import { createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { cookieOf } from '../support/cookies.js';
 
 @Controller()
@@ -18,11 +19,7 @@ class AccountController {
 }
 
 describe.each(['database', 'signed-cookie'] as const)('F39: a changed password, %s sessions', (scheme) => {
-  let t: TestApp;
-  beforeAll(async () => {
-    t = await startTestApp({ auth: { session: { scheme } }, controllers: [AccountController] });
-  });
-  afterAll(() => t?.close());
+  const t = sharedTestApp({ auth: { session: { scheme } }, controllers: [AccountController] });
 
   it('F39: the other cookie and the own old one are dead, the new one lives', async () => {
     const { email } = await createUser(t.app);

@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { days, hours, PostgresUserDirectory, SessionService } from 'nestjs-latchkey';
 import { LoginService, PasswordChangeService } from 'nestjs-latchkey/engine';
 import { SessionScheme } from '../../src/login/session-scheme.js';
 import request, { type Response } from 'supertest';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { cookieOf } from '../support/cookies.js';
 
 const LIFETIMES = { ttl: hours(12), extendBelow: hours(6), absoluteLifetime: days(1) };
@@ -14,14 +15,12 @@ const VARIANTS = PLATFORMS.flatMap((platform) =>
 );
 
 describe.each(VARIANTS)('remember me, with scheme $scheme on $platform', ({ platform, scheme }) => {
-  let t: TestApp;
+  const t = sharedTestApp({ platform, auth: { session: { scheme, ...LIFETIMES, remembered: REMEMBERED } } });
   let id: string;
   let email: string;
   beforeAll(async () => {
-    t = await startTestApp({ platform, auth: { session: { scheme, ...LIFETIMES, remembered: REMEMBERED } } });
     ({ id, email } = await createUser(t.app));
   });
-  afterAll(() => t?.close());
 
   const logIn = (remember?: unknown) =>
     request(t.url).post('/auth/login').send({ email, password: PASSWORD, remember });
@@ -97,11 +96,7 @@ describe.each(VARIANTS)('remember me, with scheme $scheme on $platform', ({ plat
 });
 
 describe.each(PLATFORMS)('remember me, with stored sessions on %s', (platform) => {
-  let t: TestApp;
-  beforeAll(async () => {
-    t = await startTestApp({ platform, auth: { session: { ...LIFETIMES, remembered: REMEMBERED } } });
-  });
-  afterAll(() => t?.close());
+  const t = sharedTestApp({ platform, auth: { session: { ...LIFETIMES, remembered: REMEMBERED } } });
 
   it('a bearer token has the lifetimes that its login chose', async () => {
     const { email } = await createUser(t.app);
@@ -130,11 +125,7 @@ describe.each(PLATFORMS)('remember me, with stored sessions on %s', (platform) =
 });
 
 describe('remember me, without the option', () => {
-  let t: TestApp;
-  beforeAll(async () => {
-    t = await startTestApp();
-  });
-  afterAll(() => t?.close());
+  const t = sharedTestApp();
 
   it('every login is as before, whatever it says', async () => {
     const { id, email } = await createUser(t.app);

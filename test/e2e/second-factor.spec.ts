@@ -14,6 +14,7 @@ import { signInAs } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../support/app.js';
 import { eventsHeard, sharedTestApp } from '../support/shared-app.js';
+import { SamlController } from '../support/saml.js';
 
 const CODE = '271828';
 
@@ -53,12 +54,6 @@ class OwnLoginController {
   ) {}
 
   @Public()
-  @Post('saml')
-  saml(@Req() req: HttpRequest, @Res({ passthrough: true }) res: object, @Body('email') email: string) {
-    return this.sessions.start(req, res, { proofs: ['saml'], verify: () => this.users.findByLogin(email) });
-  }
-
-  @Public()
   @Post('saml-token')
   samlToken(@Req() req: HttpRequest, @Body('email') email: string) {
     return this.sessions.issueToken(req, { proofs: ['saml'], verify: () => this.users.findByLogin(email) });
@@ -83,7 +78,7 @@ const WAYS = ['/auth/login', '/auth/token', '/own/saml', '/own/saml-token', '/ow
 describe.each(PLATFORMS)('the second factor on %s', (platform) => {
   const t = sharedTestApp({
     platform,
-    controllers: [OwnLoginController],
+    controllers: [SamlController, OwnLoginController],
     auth: {
       secondFactors: [PinFactor, KeyFactor],
       jwt: { sessions: true },

@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import {
   AuthEvents,
-  days,
   EphemeralTokenService,
   PostgresUserDirectory,
   SessionService,
@@ -14,7 +13,7 @@ import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import type { FlowName } from '../../src/config/flow-settings.js';
 import { createUser, NO_LOGIN_LIMITS, PASSWORD, type TestApp } from '../support/app.js';
-import { MAIL } from '../support/flows.js';
+import { ACCOUNT_FLOWS, MAIL, TWO_FACTOR_FLOW } from '../support/flows.js';
 import { LINK_COOKIE } from '../support/magic-link.js';
 import { cookiesOf, FLOW_COOKIE } from '../support/registration.js';
 import { factorVisitsOf } from './factor-routes.js';
@@ -45,27 +44,16 @@ export class PinFactor extends SecondFactor {
 
 /**
  * All flows: a new one does not compile here before it is named, and `checkFault` misses its routes. The pages do what
- * these routes do, see `test/http/pages-sign-in.spec.ts`.
+ * these routes do, see `test/http/pages-sign-in.spec.ts`; those for operators, see `pages-admin.spec.ts`.
  */
 const FLOWS = {
-  registration: {},
-  passwordReset: {},
-  passwordChange: {},
-  emailChange: {},
-  accountDeletion: {},
-  stepUp: {},
-  twoFactor: {
-    totp: {},
-    backupCodes: { count: 4 },
-    emailCode: {},
-    trustedBrowsers: days(30),
-    required: ({ email }: { readonly email: string }) => email.includes('must-enrol'),
-  },
+  ...ACCOUNT_FLOWS,
+  twoFactor: TWO_FACTOR_FLOW,
   passkeys: { rpName: 'Notes' },
   oidc: { providers: [{ id: 'idp', issuer: 'http://localhost:1', clientId: 'notes' }] },
   apiKeys: { scopes: ['notes:read'] },
   magicLink: {},
-} satisfies Record<Exclude<FlowName, 'pages'>, object>;
+} satisfies Record<Exclude<FlowName, 'pages' | 'admin'>, object>;
 
 const unlimited = { limit: 100_000 };
 
@@ -89,6 +77,8 @@ export const WITH_FLOWS: Partial<AuthOptions> & AuthModuleExtras = {
           '2fa_attempt',
           'passkey_ip',
           'oidc_start_ip',
+          'oidc_callback_ip',
+          'oidc_logout_ip',
         ].map((event) => [event, unlimited]),
       ),
     },

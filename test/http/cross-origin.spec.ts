@@ -1,9 +1,10 @@
 import { Controller, Post } from '@nestjs/common';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { CrossOrigin, CurrentUser, Public } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PLATFORMS } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 
 class Handlers {
   @Public()
@@ -46,11 +47,7 @@ class SubController extends CrossController {}
 const FOREIGN = { origin: 'https://idp.example', 'sec-fetch-site': 'cross-site' };
 
 describe.each(PLATFORMS)('@CrossOrigin() takes requests from foreign pages, on %s', (platform) => {
-  let t: TestApp;
-  beforeAll(async () => {
-    t = await startTestApp({ platform, controllers: [PlainController, CrossController, SubController] });
-  });
-  afterAll(() => t?.close());
+  const t = sharedTestApp({ platform, controllers: [PlainController, CrossController, SubController] });
 
   it.each([
     ['/plain/form', 201],

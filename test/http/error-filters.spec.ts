@@ -14,11 +14,12 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import { APP_FILTER, HttpAdapterHost } from '@nestjs/core';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { AuthError, isAuthError, RateLimit, SessionService } from 'nestjs-latchkey';
 import { catchError, throwError, type Observable } from 'rxjs';
 import request from 'supertest';
-import { PASSWORD, PLATFORMS, startTestApp, createUser, type TestApp, type TestAppOptions } from '../support/app.js';
+import { PASSWORD, PLATFORMS, createUser, type TestAppOptions } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 
 /** As in Nest's documentation: whatever is no HttpException is answered 500. */
 @Catch()
@@ -89,17 +90,15 @@ const WAYS: [string, Partial<TestAppOptions>, boolean][] = [
 describe.each(PLATFORMS.flatMap((platform) => WAYS.map((way) => [platform, ...way] as const)))(
   'H24: on %s, with %s of the host',
   (platform, _, options, answersItself) => {
-    let t: TestApp;
+    const t = sharedTestApp({
+      platform,
+      controllers: [ThingsController],
+      auth: { rateLimits: { policies: { email_send: { limit: 1, window: 60_000 } }, backoff: { base: 0 } } },
+      ...options,
+    });
     beforeAll(async () => {
-      t = await startTestApp({
-        platform,
-        controllers: [ThingsController],
-        auth: { rateLimits: { policies: { email_send: { limit: 1, window: 60_000 } }, backoff: { base: 0 } } },
-        ...options,
-      });
       await createUser(t.app, 'ada@example.com');
     });
-    afterAll(() => t?.close());
 
     const login = (body: object) => request(t.url).post('/auth/login').send(body);
     it.each<[number, string, () => request.Test]>([

@@ -1,8 +1,9 @@
 import { Controller, Get } from '@nestjs/common';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { CurrentUser, OptionalAuth, SessionService } from 'nestjs-latchkey';
-import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PLATFORMS } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { hostileCredentials } from '../support/hostile-headers.js';
 import { sendAll } from '../support/raw-http.js';
 
@@ -24,14 +25,12 @@ class WhoController {
 }
 
 describe.each(PLATFORMS)('R19: hostile Cookie and Authorization headers on %s', (platform) => {
-  let t: TestApp;
+  const t = sharedTestApp({ platform, controllers: [WhoController] });
   let token: string;
   beforeAll(async () => {
-    t = await startTestApp({ platform, controllers: [WhoController] });
     const ada = await createUser(t.app, 'ada@example.com');
     ({ token } = await t.app.get(SessionService).create(ada.id));
   });
-  afterAll(() => t?.close());
 
   it(`${COUNT} of them: anonymous, no query, never a 5xx`, async () => {
     const headers = fc.sample(hostileCredentials(token), { numRuns: COUNT, seed: 20_261_121 });

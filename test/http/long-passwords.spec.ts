@@ -1,18 +1,15 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { PostgresUserDirectory } from 'nestjs-latchkey';
 import { PasswordChangeService, PasswordLogin } from 'nestjs-latchkey/engine';
 import request from 'supertest';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 
 /** NFC sorts a run of combining marks in quadratic time: a megabyte of them takes minutes of the event loop. */
 const MARKS = `a${'\u0301\u0316'.repeat(20_000)}`;
 
 describe.each(PLATFORMS)('%s: a text of combining marks in place of a password', (platform) => {
-  let t: TestApp;
-  beforeAll(async () => {
-    t = await startTestApp({ platform });
-  });
-  afterAll(() => t?.close());
+  const t = sharedTestApp({ platform });
 
   /** The lengths of what was normalized meanwhile, in UTF-16 units. */
   async function normalized(work: () => Promise<unknown>): Promise<number[]> {

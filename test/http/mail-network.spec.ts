@@ -1,26 +1,23 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { minutes, RateLimitService } from 'nestjs-latchkey';
 import request from 'supertest';
-import { PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { PLATFORMS } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { MAIL } from '../support/flows.js';
 
 const LIMIT = 200;
 
 describe.each(PLATFORMS)('F16: limits of an IPv6 network, on %s', (platform) => {
-  let t: TestApp;
-  let round = 0;
-  beforeAll(async () => {
-    t = await startTestApp({
-      platform,
-      auth: {
-        ...MAIL,
-        rateLimits: undefined,
-        trustedProxies: ['127.0.0.1'],
-        flows: { registration: {}, passwordReset: {}, emailChange: {} },
-      },
-    });
+  const t = sharedTestApp({
+    platform,
+    auth: {
+      ...MAIL,
+      rateLimits: undefined,
+      trustedProxies: ['127.0.0.1'],
+      flows: { registration: {}, passwordReset: {}, emailChange: {} },
+    },
   });
-  afterAll(() => t?.close());
+  let round = 0;
   beforeEach(() => {
     t.clock.advance(minutes(60));
     round++;

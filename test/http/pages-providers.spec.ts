@@ -11,7 +11,7 @@ const stub = await startStubProvider();
 afterAll(() => stub.close());
 const providers = [
   { id: 'stub', label: 'Stub <b>', issuer: stub.issuer, ...STUB_CLIENT, signUp: true },
-  { id: 'dead', issuer: 'http://localhost:1', clientId: 'notes' },
+  { id: 'dead', label: 'Dead $&', issuer: 'http://localhost:1', clientId: 'notes' },
 ];
 const AUTH = {
   ...PAGES,
@@ -57,6 +57,7 @@ describe.each(PLATFORMS)('the pages of logins at providers, without script, on %
     const page = await browser.open('sign-in?next=%2Fnotes');
     expect(page.text).toContain('action="provider?id=stub"');
     expect(page.text).toContain('Sign in with Stub &lt;b&gt;');
+    expect(page.text).toContain('Sign in with Dead $&amp;');
     expect(page.text).toContain('action="provider?id=dead"');
     const leave = await browser.post('provider?id=stub', { next: '/notes' });
     expect(leave.status).toBe(200);

@@ -3,7 +3,6 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   AuthEvents,
-  PasswordHasher,
   PostgresUserDirectory,
   type AuthEvent,
   type AuthUser,
@@ -13,6 +12,7 @@ import { DefaultPasswordPolicy, NewPasswords, PasswordPolicy } from 'nestjs-latc
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type Platform, type TestApp } from '../support/app.js';
+import { comparedDuring } from '../support/password-hashes.js';
 
 const NEXT = 'zebra lamp 7342';
 const flows = { passwordChange: {} };
@@ -140,28 +140,11 @@ describe.each(PLATFORMS)('a new password on %s', (platform) => {
   describe('F34: blank instead of a password', () => {
     const BLANKS = ['!', 'null', 'undefined', '0', 'false', '[]', '{}', '*', 'x'];
 
-    /** How often a hash was compared meanwhile. */
-    async function hashesDuring(work: () => Promise<unknown>): Promise<(string | null)[]> {
-      const hasher = t.app.get(PasswordHasher);
-      const matches = hasher.matches.bind(hasher);
-      const compared: (string | null)[] = [];
-      hasher.matches = (stored, ...rest) => {
-        compared.push(stored);
-        return matches(stored, ...rest);
-      };
-      try {
-        await work();
-      } finally {
-        hasher.matches = matches;
-      }
-      return compared;
-    }
-
     it.each(['!', '', '!!', '*'])(
       'F34: an account whose stored hash is %j is opened by none, at the same cost',
       async (stored) => {
         await t.db.query('UPDATE users SET password_hash = $2 WHERE id = $1', [ada.id, stored]);
-        const compared = await hashesDuring(async () => {
+        const compared = await comparedDuring(t, async () => {
           for (const password of [...BLANKS, PASSWORD]) await login(password).expect(401);
         });
         expect(compared).toHaveLength(BLANKS.length + 1);
@@ -171,7 +154,7 @@ describe.each(PLATFORMS)('a new password on %s', (platform) => {
     it('F34: nor is an account with a password, or none at all', async () => {
       for (const email of [ada.email, 'nobody@example.com']) {
         const send = (password: string) => request(t.url).post('/auth/login').send({ email, password }).expect(401);
-        const compared = await hashesDuring(async () => {
+        const compared = await comparedDuring(t, async () => {
           for (const password of BLANKS) await send(password);
         });
         expect(compared).toHaveLength(BLANKS.length);
@@ -189,7 +172,7 @@ describe.each(PLATFORMS)('a new password on %s', (platform) => {
       ['a megabyte of combining marks', `a${'\u0301'.repeat(300_000)}`],
     ])('F34: %s is refused with 422 on every route, and costs no hash', async (_, password) => {
       await t.db.query("UPDATE users SET password_hash = '!' WHERE id = $1", [ada.id]);
-      const compared = await hashesDuring(async () => {
+      const compared = await comparedDuring(t, async () => {
         for (const route of ['login', 'token']) {
           const { status, body } = await request(t.url).post(`/auth/${route}`).send({ email: ada.email, password });
           expect([status, body.code, Object.keys(body.fields)]).toEqual([422, 'INVALID_INPUT', ['password']]);

@@ -1,10 +1,11 @@
 import { writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { days } from 'nestjs-latchkey';
 import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import type { Response } from 'supertest';
 import { FLOW_NAMES } from '../../src/config/flow-settings.js';
-import { PLATFORMS, startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';
+import { PLATFORMS, type TestAppOptions } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { page } from '../support/docs.js';
 import { MAIL } from '../support/flows.js';
 import { bodyFieldsOf, emptyDocument, operationsOf, type Document } from '../support/openapi.js';
@@ -80,9 +81,7 @@ const results = new Map<string, Map<string, string[]>>();
 describe.each(PLATFORMS)('F10: every kind of token in every place for one, on %s', (platform) => {
   const counted = new Map<string, string[]>();
   results.set(platform, counted);
-  let t: TestApp;
-  beforeAll(async () => void (t = await startTestApp({ platform, auth: AUTH, controllers: [KeysController] })), 60_000);
-  afterAll(() => t?.close());
+  const t = sharedTestApp({ platform, auth: AUTH, controllers: [KeysController] });
 
   it.each(Object.entries(TOKEN_PLACES))('%s: opened by its own kind, and spends no other', async (name, place) => {
     const own = new Set([place.takes].flat());

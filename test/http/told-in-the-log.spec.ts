@@ -1,16 +1,13 @@
 import { Logger } from '@nestjs/common';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import request from 'supertest';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 
 describe.each(PLATFORMS)('H45: what the log says of a misconfiguration, on %s', (platform) => {
-  let t: TestApp;
+  const t = sharedTestApp({ platform });
   let said: string[];
   const credentials = { email: 'ada@example.com', password: PASSWORD };
-  beforeAll(async () => {
-    t = await startTestApp({ platform });
-  });
-  afterAll(() => t?.close());
   beforeEach(() => {
     said = [];
     for (const level of ['warn', 'error'] as const)

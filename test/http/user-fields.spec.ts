@@ -1,6 +1,6 @@
 import { Controller, Get, Injectable } from '@nestjs/common';
 import { getDataSourceToken } from '@nestjs/typeorm';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import {
   authEntities,
   authMigrations,
@@ -13,7 +13,8 @@ import { UserEntity } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { Column, Entity, type DataSource, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { until } from '../support/heard.js';
 
 declare module 'nestjs-latchkey' {
@@ -62,17 +63,13 @@ class MeController {
 }
 
 describe.each(PLATFORMS)("the application's fields on %s", (platform) => {
-  let t: TestApp;
-  beforeAll(async () => {
-    t = await startTestApp({
-      platform,
-      auth: { users: Directory, jwt: { sessions: true } },
-      controllers: [MeController],
-      entities: [...authEntities, Member],
-      migrations: [...authMigrations, AddMembers1790000000000],
-    });
+  const t = sharedTestApp({
+    platform,
+    auth: { users: Directory, jwt: { sessions: true } },
+    controllers: [MeController],
+    entities: [...authEntities, Member],
+    migrations: [...authMigrations, AddMembers1790000000000],
   });
-  afterAll(() => t?.close());
 
   it('are on the user, from the statement that a guarded request runs anyway', async () => {
     const ada = await createUser(t.app);

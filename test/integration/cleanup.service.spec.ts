@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { Logger } from '@nestjs/common';
 import { getDataSourceToken } from '@nestjs/typeorm';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   AuthEvents,
   days,
@@ -19,8 +19,10 @@ import { Client, type Pool } from 'pg';
 import type { DataSource } from 'typeorm';
 import { longestWindow } from '../../src/rate-limit/rate-limit.policy.js';
 import { LONG } from '../support/long.js';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { until } from '../support/heard.js';
+import { createUser, startTestApp } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
+import { heard, until } from '../support/heard.js';
+import { deadlocksOf } from '../support/deadlocks.js';
 
 const NOTHING = {
   sessions: 0,
@@ -32,16 +34,14 @@ const NOTHING = {
   auditEvents: 0,
 };
 
-let t: TestApp;
+const t = sharedTestApp({ auth: { cache: { enabled: true }, cleanup: { interval: days(20) } } });
 let cleanup: CleanupService;
 let sessions: SessionService;
 let ada: AuthUser;
-beforeAll(async () => {
-  t = await startTestApp({ auth: { cache: { enabled: true }, cleanup: { interval: days(20) } } });
+beforeAll(() => {
   cleanup = t.app.get(CleanupService);
   sessions = t.app.get(SessionService);
 });
-afterAll(() => t?.close());
 beforeEach(async () => {
   await t.db.query(
     'TRUNCATE sessions, auth_ephemeral_tokens, revoked_tokens, auth_rate_limit_events, auth_audit_events',
@@ -159,19 +159,25 @@ describe('what a cleanup removes', () => {
   });
 
   it('tells no cache and no listener: nobody had it', async () => {
-    const heard: unknown[] = [];
-    await until(() => t.app.get(InvalidationChannel).isCurrent);
+    const channel = t.app.get(InvalidationChannel);
+    await until(() => channel.isCurrent);
+    /** Resolves when all that was told on the channel before this has come. */
+    const allHeard = async () => {
+      const mark = channel.digest('users', randomUUID());
+      const come = heard(t.app, ({ users }) => users?.[0] === mark);
+      await t.db.query(`SELECT pg_notify('nestjs_latchkey_public', '{"users": ["${mark}"]}')`);
+      await come;
+    };
+    await allHeard();
+    const told: unknown[] = [];
     const offs = [
-      t.app.get(InvalidationChannel).subscribe((invalidation) => void heard.push(invalidation)),
-      t.app.get(AuthEvents).on((event) => void heard.push(event)),
+      channel.subscribe((invalidation) => void told.push(invalidation)),
+      t.app.get(AuthEvents).on((event) => void told.push(event)),
     ];
     await insertSessions(ada.id, 300, t.clock.now() - leeway);
     expect((await cleanup.runOnce()).sessions).toBe(300);
-    // What comes after it on the same channel has come.
-    const marker = t.app.get(InvalidationChannel).digest('users', 'marker');
-    await t.db.query(`SELECT pg_notify('nestjs_latchkey_public', '{"users": ["${marker}"]}')`);
-    await until(() => heard.length > 0);
-    expect(heard).toEqual([expect.objectContaining({ users: [marker] })]);
+    await allHeard();
+    expect(told).toEqual([expect.objectContaining({ users: [expect.any(String)] })]);
     for (const off of offs) off();
   });
 
@@ -236,15 +242,7 @@ describe('one of several processes works at a time', () => {
        UNION ALL SELECT 'live ' || n, 'websocket', to_timestamp($1 + 301) FROM generate_series(1, $2) n`,
       [t.clock.now() / 1000 - 301, ephemeral],
     );
-    const deadlocks = async () =>
-      Number(
-        (
-          await t.db.query<{ n: string }>(
-            'SELECT deadlocks AS n FROM pg_stat_database WHERE datname = current_database()',
-          )
-        )[0]!.n,
-      );
-    const before = await deadlocks();
+    const before = await deadlocksOf(t.db);
     // Every row that a cleanup deletes although it is alive, whoever would notice.
     await t.db.query(`
       CREATE TABLE deleted_alive (id text);
@@ -280,7 +278,7 @@ describe('one of several processes works at a time', () => {
     await Promise.all(writers);
     await cleanup.runOnce();
 
-    expect(await deadlocks()).toBe(before);
+    expect(await deadlocksOf(t.db)).toBe(before);
     expect(await count('deleted_alive')).toBe(0);
     for (const { token } of kept) expect(await sessions.lookup(token)).not.toBeNull();
     for (const token of opened) expect(await sessions.lookup(token)).not.toBeNull();

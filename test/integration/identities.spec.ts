@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { AuthEvents, AuthTransaction, SessionService, type AuthEvent, type AuthUser } from 'nestjs-latchkey';
 import {
   EmailChangeService,
@@ -8,22 +8,18 @@ import {
   PasskeyService,
   PasskeyStore,
 } from 'nestjs-latchkey/engine';
-import { closeAll, createUser, startTestApp, type TestApp } from '../support/app.js';
+import { createUser } from '../support/app.js';
 import { movedAccount, newMails } from '../support/flows.js';
 import { until } from '../support/heard.js';
 import { identityOf, OIDC } from '../support/identities.js';
+import { sharedPairOfApps } from '../support/shared-app.js';
 
 const LATER = 1_800_000_000_000;
 
 describe('identities over two pools', () => {
-  let apps: readonly [TestApp, TestApp];
+  const apps = sharedPairOfApps({ auth: OIDC });
   let ada: AuthUser;
   let bob: AuthUser;
-  beforeAll(async () => {
-    const first = await startTestApp({ auth: OIDC });
-    apps = [first, await startTestApp({ url: first.db.url, auth: OIDC })];
-  });
-  afterAll(() => closeAll(apps?.[1], apps?.[0]));
   beforeEach(async () => {
     [ada, bob] = [await createUser(apps[0].app), await createUser(apps[0].app)];
   });

@@ -88,6 +88,7 @@ beforeAll(async () => {
         passkeys: { rpName: 'Notes' },
         magicLink: {},
         pages: {},
+        admin: {},
         oidc: {
           providers: [
             { id: 'idp', issuer: 'https://idp.example.com', clientId: 'notes', clientSecret: PROVIDER_SECRET },

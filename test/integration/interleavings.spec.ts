@@ -1,23 +1,22 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { days, seconds, SessionService, type AuthEvent, type IssuedSession } from 'nestjs-latchkey';
 import { DataSource } from 'typeorm';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { createUser } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { reusesHeard } from '../support/heard.js';
 import { RACES } from '../support/long.js';
 import { randomFrom } from '../support/random.js';
 
 describe('R18: revoke against concurrent lookup, extend, rotate and login', () => {
-  let t: TestApp;
+  const t = sharedTestApp();
   let sessions: SessionService;
   let heard: AuthEvent[];
-  beforeAll(async () => {
-    t = await startTestApp();
+  beforeAll(() => {
     sessions = t.app.get(SessionService);
     heard = reusesHeard(t.app);
   });
-  afterAll(() => t?.close());
 
   /**
    * Runs the operations on one session at once, in a random order and with random pauses, and reports every token that

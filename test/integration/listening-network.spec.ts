@@ -7,6 +7,7 @@ import { PreparedStatements } from '../../src/postgres/prepared-statements.js';
 import { PostgresInvalidationChannel } from '../../src/engines/postgres/postgres-invalidation-channel.js';
 import { SchemaNames } from '../../src/schema/schema-names.js';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { until } from '../support/heard.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { SETTINGS } from '../support/test-server.js';
@@ -18,15 +19,13 @@ class Impatient extends PostgresInvalidationChannel {
 const MAX_STALENESS = 400;
 
 describe('PostgresInvalidationChannel', () => {
-  let t: TestApp;
+  const t = sharedTestApp({ auth: { cache: { enabled: true, ttl: seconds(3600) } } });
   let sessions: SessionService;
   let ada: AuthUser;
 
-  beforeAll(async () => {
-    t = await startTestApp({ auth: { cache: { enabled: true, ttl: seconds(3600) } } });
+  beforeAll(() => {
     sessions = t.app.get(SessionService);
   });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     ada = await createUser(t.app);
   });

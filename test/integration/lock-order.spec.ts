@@ -1,21 +1,20 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { AuthTransaction, PostgresUserDirectory, SessionService, type AuthUser } from 'nestjs-latchkey';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { createUser } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { until } from '../support/heard.js';
 
 const WAITING = `SELECT l.locktype FROM pg_locks l JOIN pg_stat_activity a USING (pid)
   WHERE a.datname = current_database() AND NOT l.granted`;
 
 describe('a transaction that changes an account and then ends its sessions', () => {
-  let t: TestApp;
+  const t = sharedTestApp();
   let users: PostgresUserDirectory;
   let sessions: SessionService;
-  beforeAll(async () => {
-    t = await startTestApp();
+  beforeAll(() => {
     users = t.app.get(PostgresUserDirectory);
     sessions = t.app.get(SessionService);
   });
-  afterAll(() => t?.close());
 
   const CHANGES: [string, (user: AuthUser) => Promise<unknown>][] = [
     ['confirmLogin', (user) => users.confirmLogin(user, t.clock.now())],

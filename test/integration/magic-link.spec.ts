@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { AuthError, EphemeralTokenService, minutes, SessionService, type AuthUser } from 'nestjs-latchkey';
 import { MagicLinkService, Outbox } from 'nestjs-latchkey/engine';
 import { MemoryMailer } from 'nestjs-latchkey/testing';
@@ -8,7 +8,7 @@ import { createUser, startTestApp } from '../support/app.js';
 import { FailingMailer } from '../support/flows.js';
 import { LinkBrowser, MAGIC_LINK } from '../support/magic-link.js';
 import { kindsTo, mailTo, newAddress } from '../support/registration.js';
-import { startRacers, type Racers } from '../support/racers.js';
+import { sharedRacers } from '../support/racers.js';
 import { sharedTestApp } from '../support/shared-app.js';
 import { startSmtp } from '../support/smtp-server.js';
 import { createProxiedDatabase } from '../support/tcp-proxy.js';
@@ -36,11 +36,7 @@ async function linkOf(user: AuthUser, of = { app: t.app, links }) {
 }
 
 describe('F24: two processes', () => {
-  let racers: Racers;
-  beforeAll(async () => {
-    racers = await startRacers(t.db.url);
-  }, 60_000);
-  afterAll(() => racers?.stop());
+  const racers = sharedRacers(() => t.db.url);
 
   it('F24: of 100 that open one link one has a session', async () => {
     // The other processes have the time of day.

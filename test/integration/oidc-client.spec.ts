@@ -8,6 +8,7 @@ import {
   BAD_ENDPOINTS,
   startStubProvider,
   STUB_CLIENT,
+  BY_ED25519,
   TAMPERINGS,
   type StubProvider,
 } from '../support/stub-provider.js';
@@ -99,6 +100,23 @@ describe('OidcClient at a provider that does wrong', () => {
       expect(await logIn(await fresh(), {}, keycloak)).toMatchObject({ issuer: keycloak.issuer, subject: 'ada' });
     } finally {
       await keycloak.close();
+    }
+  });
+
+  it('F59: accepts EdDSA from a provider for which it is chosen, and there nothing else', async () => {
+    const client = await fresh();
+    const provider = secretsOf(idp, { ...STUB_CLIENT, algorithms: ['EdDSA'] });
+    const chosen = async () => {
+      const url = idp.authorize(await client.authorizationUrl(provider, asked()));
+      return client.identity(provider, new URL(url).searchParams, asked());
+    };
+    idp.tamper(BY_ED25519);
+    expect(await chosen()).toMatchObject({ subject: 'ada' });
+    await expect(logIn(client)).rejects.toMatchObject({ kind: 'failed' });
+    const others = ['alg none', 'HS256 with the public key', 'HS256 with the secret of the client'];
+    for (const tampering of [{}, ...others.map((name) => TAMPERINGS[name]!)]) {
+      idp.tamper(tampering);
+      await expect(chosen()).rejects.toMatchObject({ name: 'ProviderFault', kind: 'failed' });
     }
   });
 

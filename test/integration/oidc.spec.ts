@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { PostgresUserDirectory } from 'nestjs-latchkey';
 import { IdentityStore, OidcService } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
@@ -59,6 +59,14 @@ describe('logins at providers', () => {
       { id: 'stub', issuer: stub.issuer, ...STUB_CLIENT, signUp: true },
       { id: 'plain', ...plain, profile: profileAt('/me') },
       { id: 'moved', ...plain, clientId: 'moved', profile: profileAt('/moved') },
+      {
+        ...plain,
+        id: 'mailbox',
+        clientId: 'mailbox',
+        profile: profileAt('/me'),
+        link: 'verified-email',
+        authoritativeFor: ['example.com'],
+      },
       { id: 'dead', issuer: 'http://localhost:1', clientId: 'notes' },
     ]),
     startAt: Date.now(),
@@ -222,6 +230,34 @@ describe('logins at providers', () => {
       const token = await handed();
       expect((await owner.delete(`identities/${kept!.id}`)).status).toBe(200);
       expect((await thief.post('oidc/exchange', { token })).body.code).toBe('LOGIN_EXPIRED');
+    });
+
+    it.each([
+      ['changes', `email = 'moved-' || email`],
+      ['is proved no more', 'email_verified_at = NULL'],
+    ])('F62: links no account whose address %s between the decision and the link', async (_, change) => {
+      const users = t.app.get(PostgresUserDirectory);
+      const known = await createUser(t.app, `${sub}@example.com`);
+      await t.db.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [known.id]);
+      const by = new OidcBrowser(t);
+      const url = authorize(await by.start('mailbox'), sub);
+      const decided = jest.spyOn(users, 'findByLogin').mockImplementationOnce(async (login) => {
+        const found = await users.findByLogin(login);
+        await t.db.query(`UPDATE users SET ${change} WHERE id = $1`, [known.id]);
+        return found;
+      });
+      await by.back(url);
+      decided.mockRestore();
+      expect(await t.app.get(IdentityStore).listByUser(known.id)).toEqual([]);
+      expect((await by.get('session')).body.user?.id).not.toBe(known.id);
+      // Negative control: an address that stays is linked.
+      await t.db.query('UPDATE users SET email = $2, email_verified_at = now() WHERE id = $1', [
+        known.id,
+        `stays-${sub}@example.com`,
+      ]);
+      const next = new OidcBrowser(t);
+      await next.back(authorize(await next.start('mailbox'), `stays-${sub}`));
+      expect((await next.get('session')).body.user.id).toBe(known.id);
     });
 
     it('F69: the way back has no fragment of somebody else', async () => {

@@ -1,22 +1,18 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { EphemeralTokenService, type EphemeralTokenType } from 'nestjs-latchkey';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { startRacers, type Racers } from '../support/racers.js';
+import { createUser } from '../support/app.js';
+import { sharedRacers } from '../support/racers.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { ADA, BUILT_IN, twoResets } from '../support/token-types.js';
 
+const t = sharedTestApp();
+
 describe('processes that race', () => {
-  let t: TestApp;
-  let racers: Racers;
+  const racers = sharedRacers(() => t.db.url);
   beforeAll(async () => {
-    t = await startTestApp();
-    racers = await startRacers(t.db.url);
     // The other processes have the time of day.
     t.clock.set(Date.now());
     await createUser(t.app, ADA);
-  }, 60_000);
-  afterAll(async () => {
-    await racers?.stop();
-    await t?.close();
   });
   beforeEach(() => t.db.query('TRUNCATE auth_ephemeral_tokens, auth_rate_limit_events'));
 

@@ -3,6 +3,7 @@ import { PasswordHasher, PostgresUserDirectory, type AuthUser } from 'nestjs-lat
 import { normalizeLogin } from 'nestjs-latchkey/engine';
 import { CHEAP_HASHES, createUser, PASSWORD, startTestApp } from '../support/app.js';
 import { sharedTestApp } from '../support/shared-app.js';
+import { comparedDuring } from '../support/password-hashes.js';
 
 describe('PostgresUserDirectory', () => {
   const t = sharedTestApp();
@@ -63,20 +64,14 @@ describe('PostgresUserDirectory', () => {
   it('R37: hashes once for a known, an unknown, a disabled and a passwordless account', async () => {
     await createUser(t.app, 'off@example.com').then(({ id }) => users().disable(id));
     await t.db.query(`INSERT INTO users (email, password_hash) VALUES ('oauth@example.com', '')`);
-    const hasher = t.app.get(PasswordHasher);
-    const matches = hasher.matches.bind(hasher);
-    const asked: (string | null)[] = [];
-    hasher.matches = (stored, password) => {
-      asked.push(stored);
-      return matches(stored, password);
-    };
-    for (const login of ['ada@example.com', 'nobody@example.com', 'off@example.com', 'oauth@example.com']) {
-      expect(await users().verifyCredentials(login, 'wrong')).toBeNull();
-    }
-    expect(asked).toHaveLength(4);
+    const compared = await comparedDuring(t, async () => {
+      for (const login of ['ada@example.com', 'nobody@example.com', 'off@example.com', 'oauth@example.com']) {
+        expect(await users().verifyCredentials(login, 'wrong')).toBeNull();
+      }
+    });
+    expect(compared).toHaveLength(4);
     expect(await users().verifyCredentials('off@example.com', PASSWORD)).toBeNull();
     expect(await users().verifyCredentials('oauth@example.com', '')).toBeNull();
-    hasher.matches = matches;
   });
 
   it.each([
@@ -114,6 +109,23 @@ describe('PostgresUserDirectory', () => {
       expect(await users().verifyCredentials('ada@example.com', password)).not.toBeNull();
       expect(await users().verifyCredentials('ada@example.com', password.slice(0, -1))).toBeNull();
     }
+  });
+
+  it('lists accounts by their addresses, in parts, and those that contain something', async () => {
+    const at = (name: string) => `${name}@list.example`;
+    for (const name of ['b', 'A-1', 'a', 'C'])
+      await t.db.query(`INSERT INTO users (email, password_hash) VALUES ($1, '!')`, [at(name)]);
+    await users().disable((await users().findByLogin(at('b')))!.id);
+    const emails = async (part: object = {}) =>
+      (await users().list({ containing: 'LIST.example', limit: 10, ...part })).map(({ email }) => email);
+    const all = await emails();
+    expect(all.toSorted()).toEqual(['A-1', 'C', 'a', 'b'].map(at));
+    expect(all.indexOf(at('b'))).toBeLessThan(all.indexOf(at('C')));
+    expect(await emails({ limit: 3 })).toEqual(all.slice(0, 3));
+    expect(await emails({ after: all[2]!.toUpperCase() })).toEqual(all.slice(3));
+    expect(await emails({ containing: '-1@LIST' })).toEqual([at('A-1')]);
+    for (const pattern of ['%', '_', '\\', '\0', 'nobody']) expect(await emails({ containing: pattern })).toEqual([]);
+    expect((await users().list({ containing: at('b'), limit: 1 }))[0]).toMatchObject({ disabledAt: t.clock.now() });
   });
 
   it('says when there was nobody to change', async () => {

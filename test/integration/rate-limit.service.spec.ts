@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import { minutes, RateLimitService, seconds } from 'nestjs-latchkey';
 import { CleanupService } from 'nestjs-latchkey/engine';
 import { AuthConfig, LoginBackoff } from 'nestjs-latchkey/engine';
 import type { DataSource } from 'typeorm';
 import { startTestApp, type TestApp } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { createTestDatabase } from '../support/database.js';
 import { longestWindow } from '../../src/rate-limit/rate-limit.policy.js';
 
@@ -16,15 +17,13 @@ declare module 'nestjs-latchkey' {
 
 const POLICIES = { share_note: { limit: 2, window: seconds(10) } };
 
-let t: TestApp;
+const t = sharedTestApp({ auth: { rateLimits: { policies: POLICIES } } });
 let limits: RateLimitService;
 let backoff: LoginBackoff;
-beforeAll(async () => {
-  t = await startTestApp({ auth: { rateLimits: { policies: POLICIES } } });
+beforeAll(() => {
   limits = t.app.get(RateLimitService);
   backoff = t.app.get(LoginBackoff);
 });
-afterAll(() => t?.close());
 beforeEach(async () => {
   // Past whatever this process remembers.
   t.clock.advance(minutes(60));

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { beforeAll, describe, expect, it, jest } from '@jest/globals';
 import {
   AuthError,
   AuthEvents,
@@ -14,7 +14,7 @@ import { MemoryMailer } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, SECRET, startTestApp } from '../support/app.js';
 import { sharedTestApp } from '../support/shared-app.js';
-import { startRacers, type Racers } from '../support/racers.js';
+import { sharedRacers } from '../support/racers.js';
 import { accountOf, kindsTo, mailTo, newAddress, REGISTRATION } from '../support/registration.js';
 import { createProxiedDatabase } from '../support/tcp-proxy.js';
 
@@ -32,11 +32,7 @@ beforeAll(() => {
 });
 
 describe('F31: two processes', () => {
-  let racers: Racers;
-  beforeAll(async () => {
-    racers = await startRacers(t.db.url);
-  }, 60_000);
-  afterAll(() => racers?.stop());
+  const racers = sharedRacers(() => t.db.url);
 
   /** A link that is good by the time of day, which the other processes have. */
   async function link() {

@@ -1,26 +1,22 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { PostgresUserDirectory, SessionService, type AuthUser } from 'nestjs-latchkey';
 import { EmailChangeService } from 'nestjs-latchkey/engine';
-import { createUser, NO_LOGIN_LIMITS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, NO_LOGIN_LIMITS } from '../support/app.js';
 import { MAIL, movedAccount } from '../support/flows.js';
-import { startRacers, type Racers } from '../support/racers.js';
+import { sharedRacers } from '../support/racers.js';
+import { sharedTestApp } from '../support/shared-app.js';
+
+const t = sharedTestApp({ auth: { ...MAIL, flows: { emailChange: {} }, rateLimits: NO_LOGIN_LIMITS } });
 
 describe('step-ups that race in two processes', () => {
-  let t: TestApp;
+  const racers = sharedRacers(() => t.db.url);
   let ada: AuthUser;
   let sessions: SessionService;
-  let racers: Racers;
   beforeAll(async () => {
-    t = await startTestApp({ auth: { ...MAIL, flows: { emailChange: {} }, rateLimits: NO_LOGIN_LIMITS } });
     // The other processes have the time of day.
     t.clock.advance(Date.now() - t.clock.now());
     ada = await createUser(t.app);
     sessions = t.app.get(SessionService);
-    racers = await startRacers(t.db.url);
-  }, 60_000);
-  afterAll(async () => {
-    await racers?.stop();
-    await t?.close();
   });
 
   it('F84: of 100 for one session exactly one succeeds, with its proof added', async () => {

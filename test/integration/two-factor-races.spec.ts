@@ -1,24 +1,20 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { AuthUser } from 'nestjs-latchkey';
 import { totpOf } from 'nestjs-latchkey/testing';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
-import { startRacers, type Racers } from '../support/racers.js';
+import { createUser } from '../support/app.js';
+import { sharedRacers } from '../support/racers.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { enrol, TWO_FACTOR } from '../support/two-factor.js';
 
+const t = sharedTestApp({ auth: TWO_FACTOR });
+
 describe('second factors that race in two processes', () => {
-  let t: TestApp;
+  const racers = sharedRacers(() => t.db.url);
   let ada: AuthUser;
-  let racers: Racers;
   beforeAll(async () => {
-    t = await startTestApp({ auth: TWO_FACTOR });
     // The other processes have the time of day.
     t.clock.advance(Date.now() - t.clock.now());
     ada = await createUser(t.app);
-    racers = await startRacers(t.db.url);
-  }, 60_000);
-  afterAll(async () => {
-    await racers?.stop();
-    await t?.close();
   });
 
   it('F49: of 50 uses of one code of an authenticator exactly one counts', async () => {

@@ -1,5 +1,6 @@
 import { Injectable, type INestApplication } from '@nestjs/common';
 import {
+  days,
   PostgresUserDirectory,
   seconds,
   type AuthModuleExtras,
@@ -38,6 +39,25 @@ export const MAIL = {
     timeout: seconds(0.5),
   },
 } satisfies Partial<AuthOptions> & AuthModuleExtras;
+
+/** The flows of an account that need no option. */
+export const ACCOUNT_FLOWS = {
+  registration: {},
+  passwordReset: {},
+  passwordChange: {},
+  emailChange: {},
+  accountDeletion: {},
+  stepUp: {},
+};
+
+/** Every kind of second factor; who has `must-enrol` in the address has to have one. */
+export const TWO_FACTOR_FLOW = {
+  totp: {},
+  backupCodes: { count: 4 },
+  emailCode: {},
+  trustedBrowsers: days(30),
+  required: ({ email }: { readonly email: string }) => email.includes('must-enrol'),
+};
 
 /** An account that has been moved to another address, and the token by which its owner takes that back. */
 export async function movedAccount(app: INestApplication): Promise<{ user: AuthUser; undo: string }> {

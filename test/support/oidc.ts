@@ -16,6 +16,8 @@ export const oidcAuth = (providers: readonly ProviderDefinition[]) =>
       backoff: { base: 0 },
       policies: {
         oidc_start_ip: { limit: 100_000, window: minutes(5) },
+        oidc_callback_ip: { limit: 100_000, window: minutes(5) },
+        oidc_logout_ip: { limit: 100_000, window: minutes(5) },
         login_ip: { limit: 100_000, window: minutes(15) },
       },
     },

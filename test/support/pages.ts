@@ -1,6 +1,6 @@
 import { PASSKEYS } from './passkeys.js';
-import { MAIL } from './flows.js';
-import { days, type AuthModuleExtras, type AuthOptions } from 'nestjs-latchkey';
+import { ACCOUNT_FLOWS, MAIL, TWO_FACTOR_FLOW } from './flows.js';
+import { type AuthModuleExtras, type AuthOptions } from 'nestjs-latchkey';
 
 /** Every flow that has pages, on pages. */
 export const PAGES = {
@@ -9,19 +9,8 @@ export const PAGES = {
   mail: { ...MAIL.mail, pages: {} },
   audit: { enabled: true },
   flows: {
-    registration: {},
-    passwordReset: {},
-    passwordChange: {},
-    emailChange: {},
-    accountDeletion: {},
-    stepUp: {},
-    twoFactor: {
-      totp: {},
-      backupCodes: { count: 4 },
-      emailCode: {},
-      trustedBrowsers: days(30),
-      required: ({ email }: { readonly email: string }) => email.includes('must-enrol'),
-    },
+    ...ACCOUNT_FLOWS,
+    twoFactor: TWO_FACTOR_FLOW,
     passkeys: { rpName: 'Notes' },
     magicLink: {},
     apiKeys: { scopes: ['notes:read', 'notes:write'] },
@@ -37,6 +26,12 @@ export class PlainBrowser {
     private readonly url: string,
     private readonly base = '/auth/p/',
   ) {}
+
+  /** Has this cookie from now on, written as `name=value`. */
+  take(cookie: string): void {
+    const [name, value] = cookie.split(/=(.*)/s) as [string, string];
+    this.cookies.set(name, value);
+  }
 
   async open(page: string, headers: Record<string, string> = {}): Promise<PageAnswer> {
     return this.send('GET', page, headers);

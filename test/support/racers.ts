@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll } from '@jest/globals';
 import type { AuthOptions, Session } from 'nestjs-latchkey';
 
 /** What every process does, `times` at once. */
@@ -16,6 +17,8 @@ export interface Task {
     | 'both'
     | 'elevate'
     | 'factor'
+    | 'second step'
+    | 'passkey'
     | 'read then delete'
     | 'count then insert';
   times: number;
@@ -77,6 +80,14 @@ export async function startRacers(
       );
     },
   };
+}
+
+/** Racers for all tests of this `describe`, which ends before the application that has the database. */
+export function sharedRacers(databaseUrl: () => string): Pick<Racers, 'run'> {
+  let racers: Racers;
+  beforeAll(async () => void (racers = await startRacers(databaseUrl())), 60_000);
+  afterAll(() => racers?.stop());
+  return { run: (task) => racers.run(task) };
 }
 
 async function message(child: ChildProcess): Promise<unknown> {

@@ -23,12 +23,15 @@ export interface Tampering {
 
 interface Keys {
   readonly own: KeyObject;
+  /** Published too, as `ED25519_KID`. */
+  readonly ed25519: KeyObject;
   /** As anybody can read them: what a confused verifier takes for the secret of an HMAC. */
   readonly published: string;
   readonly foreign: KeyObject;
 }
 
 const KID = 'stub';
+export const ED25519_KID = 'stub-ed25519';
 const encoded = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 const rsa = () => generateKeyPairSync('rsa', { modulusLength: 2048 });
 const rs256 = (key: KeyObject) => (input: string) => sign('sha256', Buffer.from(input), key);
@@ -36,17 +39,23 @@ const rs256 = (key: KeyObject) => (input: string) => sign('sha256', Buffer.from(
 export const STUB_CLIENT = { clientId: 'notes', clientSecret: 'a secret between the application and its provider' };
 
 /** Made once for all stubs of a file: it takes long. */
-let made: { own: ReturnType<typeof rsa>; foreign: ReturnType<typeof rsa> } | undefined;
+let made: { own: ReturnType<typeof rsa>; foreign: ReturnType<typeof rsa>; ed25519: ReturnType<typeof rsa> } | undefined;
 
 /**
  * A provider of OpenID Connect that answers as it is told, to make what a good one cannot: each `Tampering` leaves all
  * else as it should be, and none leaves a login that has to succeed. `isKeycloak`: the addresses and metadata of a realm.
  */
 export async function startStubProvider({ isKeycloak = false } = {}): Promise<StubProvider> {
-  made ??= { own: rsa(), foreign: rsa() };
+  made ??= { own: rsa(), foreign: rsa(), ed25519: generateKeyPairSync('ed25519') };
   const published = made.own.publicKey.export({ type: 'spki', format: 'pem' }) as string;
-  const keys: Keys = { own: made.own.privateKey, published, foreign: made.foreign.privateKey };
+  const keys: Keys = {
+    own: made.own.privateKey,
+    ed25519: made.ed25519.privateKey,
+    published,
+    foreign: made.foreign.privateKey,
+  };
   const jwk = { ...made.own.publicKey.export({ format: 'jwk' }), kid: KID, use: 'sig', alg: 'RS256' };
+  const ed25519 = { ...made.ed25519.publicKey.export({ format: 'jwk' }), kid: ED25519_KID, use: 'sig', alg: 'EdDSA' };
   let tampering: Tampering = {};
   /** What each code was given out for. */
   const codes = new Map<string, { nonce: string | null; challenge: string | null; claims: Json }>();
@@ -57,7 +66,7 @@ export async function startStubProvider({ isKeycloak = false } = {}): Promise<St
     const json = (body: unknown, status = 200) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     if (path.endsWith('/.well-known/openid-configuration')) json((tampering.metadata ?? same)(metadata()));
-    else if (path.endsWith('/jwks') || path.endsWith('/certs')) json({ keys: [jwk] });
+    else if (path.endsWith('/jwks') || path.endsWith('/certs')) json({ keys: [jwk, ed25519] });
     else if (path.endsWith('/token')) {
       void text(request).then((body) => {
         const form = new URLSearchParams(body);
@@ -82,7 +91,7 @@ export async function startStubProvider({ isKeycloak = false } = {}): Promise<St
     jwks_uri: `${issuer}/jwks`,
     response_types_supported: ['code'],
     subject_types_supported: ['public'],
-    id_token_signing_alg_values_supported: ['RS256'],
+    id_token_signing_alg_values_supported: ['RS256', 'EdDSA'],
     authorization_response_iss_parameter_supported: true,
     code_challenge_methods_supported: ['S256'],
   });
@@ -151,6 +160,13 @@ const withClaims = (more: Json): Tampering => ({ claims: (claims) => ({ ...claim
 const withHeader = (header: Json, signature: (keys: Keys) => (input: string) => Buffer): Tampering => ({
   signed: (_, keys) => ({ header, signature: signature(keys) }),
 });
+/** As a good provider that signs by Ed25519 (RFC 8037). */
+export const BY_ED25519 = withHeader(
+  { alg: 'EdDSA', kid: ED25519_KID },
+  ({ ed25519 }) =>
+    (input) =>
+      sign(null, Buffer.from(input), ed25519),
+);
 const inSeconds = (seconds: number): number => Math.floor(Date.now() / 1000) + seconds;
 const cut = (response: ServerResponse, status: number, headers = {}) => response.writeHead(status, headers).end();
 const atDiscovery = (answer: (response: ServerResponse) => unknown): Tampering => ({

@@ -1,9 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { seconds } from 'nestjs-latchkey';
 import { totpOf } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { createUser, startTestApp, type TestApp } from '../support/app.js';
+import { createUser } from '../support/app.js';
+import { sharedTestApp } from '../support/shared-app.js';
 import { cookiesIn, enrol, pendingLogin, TWO_FACTOR } from '../support/two-factor.js';
 
 // Debian's oathtool, an implementation of RFC 6238 that is not ours. `.ci/run` installs it.
@@ -17,11 +18,7 @@ const codeOf = (secret: string, at: number) =>
 const described = isThere || process.env['CI'] === 'true' ? describe : describeMissing;
 
 described('the codes of oathtool', () => {
-  let t: TestApp;
-  beforeAll(async () => {
-    t = await startTestApp({ auth: TWO_FACTOR });
-  });
-  afterAll(() => t?.close());
+  const t = sharedTestApp({ auth: TWO_FACTOR });
 
   it('F47: log in, and are those of totpOf, over many steps', async () => {
     const ada = await createUser(t.app);

@@ -21,16 +21,3 @@ const DEFAULT: Lifetimes = { name: 'the default', idle: days(30), overall: days(
 export const isAal = (text: string | undefined): text is Aal => text !== undefined && Object.hasOwn(LIFETIMES, text);
 
 export const lifetimesOf = (aal: Aal | undefined): Lifetimes => (aal === undefined ? DEFAULT : LIFETIMES[aal]);
-
-const UNITS = [
-  ['d', days(1)],
-  ['h', hours(1)],
-  ['min', minutes(1)],
-  ['s', 1_000],
-] as const;
-
-/** `90 d`, `36 h`, `1500 ms`: in the largest unit that gives a whole number. */
-export function spelled(duration: Duration): string {
-  const [unit, size] = UNITS.find(([, length]) => duration >= length && duration % length === 0) ?? ['ms', 1];
-  return `${duration / size} ${unit}`;
-}

@@ -1,10 +1,9 @@
 import { minutes } from '../../common/duration.js';
 import type { AuthConfig } from '../../config/auth-config.js';
 import type { HostConfiguration } from '../host.js';
-import { spelled, type Aal } from './aal.js';
-
-/** A line of the checklist. With a reason, it is a deviation. */
-export type Row = readonly [id: string, source: string, topic: string, value: string, reason?: string | false];
+import type { Aal } from './aal.js';
+import type { Row } from './checklist-row.js';
+import { spelled } from './spelled.js';
 
 /** What is required of the second factors that there are and, from AAL2 on, which there must be. */
 export function factorRows(config: AuthConfig, host: HostConfiguration, aal: Aal | undefined): Row[] {
@@ -13,6 +12,7 @@ export function factorRows(config: AuthConfig, host: HostConfiguration, aal: Aal
     ...(totp ? totpRows() : []),
     ...(backupCodes ? backupCodeRows() : []),
     ...(emailCode ? mailedCodeRows(config.ephemeralTokens.get('login_code')!.ttl) : []),
+    ...mailWorthRows(config),
     ...(trustedBrowsers === undefined ? [] : trustedBrowserRows(trustedBrowsers, aal)),
     ...(totp || backupCodes || emailCode ? budgetRows() : []),
     ...(totp || emailCode || config.flows.passkeys ? firstFactorRows(config) : []),
@@ -42,7 +42,26 @@ function mailedCodeRows(ttl: number): Row[] {
     ['F53', 'A6.5.1', 'Mailed codes are used', 'once'],
     ['F53', 'A6.5.2', 'Mailed codes are stored', 'argon2id'],
     ['F53', 'A6.6.2', 'A mailed code is bound', 'to the login or session that asked'],
-    ['F54', 'N3.1.3.1', 'A mailed code proves', 'a mailbox, no second factor'],
+  ];
+}
+
+function mailWorthRows({ assurance: { emailCounts } }: AuthConfig): Row[] {
+  const reason = emailCounts && 'mail is no factor: leave assurance.emailCounts out';
+  return [
+    [
+      'F54',
+      'A6.3.6',
+      'A mailed code or link is a second factor',
+      emailCounts ? 'a code after a password' : 'no',
+      reason,
+    ],
+    [
+      'F54',
+      'N3.1.3.1',
+      'A mailed code proves',
+      emailCounts ? 'a second factor' : 'a mailbox, no second factor',
+      reason,
+    ],
   ];
 }
 

@@ -1,7 +1,8 @@
 import { days, hours, minutes, type Duration } from '../../common/duration.js';
 import type { AuthConfig } from '../../config/auth-config.js';
 import type { HostConfiguration } from '../host.js';
-import { lifetimesOf, spelled, type Aal } from './aal.js';
+import { lifetimesOf, type Aal } from './aal.js';
+import { spelled } from './spelled.js';
 import { finding, type Finding } from './finding.js';
 
 /** Wider than any private network: 10.0.0.0/8 is the widest, except for fd00::/8. */

@@ -1,6 +1,6 @@
 import type { AuthConfig } from '../../config/auth-config.js';
 import { PASSWORD_LENGTH } from '../../user/password-hasher.js';
-import type { Row } from './factor-rows.js';
+import type { Row } from './checklist-row.js';
 
 /** How passwords are kept, and which ones an account may get where there is a flow that gives it one. */
 export function passwordRows({ password, flows, baseUrl }: AuthConfig): Row[] {

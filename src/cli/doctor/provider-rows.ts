@@ -1,6 +1,6 @@
 import type { AuthConfig } from '../../config/auth-config.js';
 import { isOAuth2 } from '../../config/oidc-settings.js';
-import type { Row } from './factor-rows.js';
+import type { Row } from './checklist-row.js';
 
 /** What is required of logins at providers. */
 export function providerRows({ flows }: AuthConfig): Row[] {

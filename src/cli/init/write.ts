@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { CommandFailure } from '../failure.js';
-import type { FileChange } from './plan.js';
+import type { FileChange } from './file-change.js';
 
 /**
  * Makes all of the changes or none. A file that has appeared meanwhile is not overwritten.

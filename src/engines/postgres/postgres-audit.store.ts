@@ -3,8 +3,15 @@ import { epochSeconds, fromEpochSeconds, instant, toEpochSeconds } from '../../p
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { SchemaNames } from '../../schema/schema-names.js';
-import { AuditStore, type AuditedEvent } from '../../audit/audit.store.js';
+import { AuditStore, type AuditEntry, type AuditPart, type AuditedEvent } from '../../audit/audit.store.js';
 import type { AuthEvent } from '../../events/auth-event.js';
+
+/** By instant and, of the same instant, by number. The first condition on `at` is for the index. */
+const listed = (auditEvents: string, condition = 'true') => `SELECT id::text AS id, type, ${epochSeconds('at')} AS at,
+      user_id AS "userId", login, ip, facts FROM ${auditEvents}
+    WHERE ${condition} AND at <= coalesce((SELECT at FROM ${auditEvents} WHERE id = $1::bigint), 'infinity'::timestamptz)
+      AND ($1::bigint IS NULL OR (at, id) < (SELECT at, id FROM ${auditEvents} WHERE id = $1::bigint))
+    ORDER BY at DESC, id DESC LIMIT $2`;
 
 const auditStatements = ({ auditEvents }: SchemaNames) =>
   ({
@@ -21,12 +28,17 @@ const auditStatements = ({ auditEvents }: SchemaNames) =>
       text: `SELECT type, ${epochSeconds('at')} AS at, ip FROM ${auditEvents}
     WHERE user_id = $1 AND type = ANY ($2::text[]) ORDER BY at DESC LIMIT $3`,
     },
+    list: { name: 'latchkey_audit_list', text: listed(auditEvents) },
+    listOf: { name: 'latchkey_audit_list_of', text: listed(auditEvents, 'user_id = $3::text') },
     deleteOlderThan: {
       name: 'latchkey_audit_delete_up_to',
       text: `DELETE FROM ${auditEvents} WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM ${auditEvents} WHERE at <= ${instant('$1')} ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))`,
     },
   }) satisfies Record<string, Statement>;
+
+/** Of a row. */
+const NUMBER = /^\d{1,18}$/;
 
 /** The fields that have columns of their own; every other field goes into `facts`. */
 interface Columns {
@@ -63,6 +75,17 @@ export class PostgresAuditStore extends AuditStore {
 
   override async latestOf(userId: string, types: readonly AuthEvent['type'][], limit: number): Promise<AuditedEvent[]> {
     const { rows } = await this.statements.run<AuditedEvent>(this.sql.latestOf, [userId, types, limit]);
+    return rows.map((row) => ({ ...row, at: fromEpochSeconds(row.at) }));
+  }
+
+  override async list({ userId, before, limit }: AuditPart): Promise<AuditEntry[]> {
+    // No text of PostgreSQL has a zero byte.
+    if ((before !== undefined && !NUMBER.test(before)) || userId?.includes('\0')) return [];
+    const page = [before ?? null, limit];
+    const { rows } =
+      userId === undefined
+        ? await this.statements.run<AuditEntry>(this.sql.list, page)
+        : await this.statements.run<AuditEntry>(this.sql.listOf, [...page, userId]);
     return rows.map((row) => ({ ...row, at: fromEpochSeconds(row.at) }));
   }
 

@@ -6,7 +6,7 @@ import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { literal, SchemaNames } from '../../schema/schema-names.js';
 import type { Bucket, BucketUsage } from '../../rate-limit/rate-limit.policy.js';
-import { RateLimitStore, type ConsumeResult } from '../../rate-limit/rate-limit.store.js';
+import { RateLimitStore, type ConsumeResult, type FullBucket } from '../../rate-limit/rate-limit.store.js';
 
 /**
  * The database's clock, if no instant is given: an exception to "SQL takes `now` as a parameter" (docs/architecture.md,
@@ -44,6 +44,17 @@ function rateLimitStatements(names: SchemaNames, durable: boolean) {
       ${epochSeconds('pg_catalog.max(occurred_at)')} AS newest, ${AT}
     FROM (SELECT occurred_at FROM ${rateLimitEvents} WHERE username = $2 AND event_type = $1
       AND occurred_at > ${instantOrNow('$5')} - ${interval('$4')} ORDER BY occurred_at DESC LIMIT $3) counted`,
+    },
+    /** The events that count are the newest, as many as the limit. */
+    full: {
+      name: 'latchkey_rate_full',
+      text: `SELECT p.event, p.at AS policy, e.username AS subject, ${AT},
+      ${epochSeconds('(pg_catalog.array_agg(e.occurred_at ORDER BY e.occurred_at DESC))[p.most]')} AS oldest
+    FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::integer[]), pg_catalog.unnest($3::double precision[]))
+      WITH ORDINALITY AS p (event, most, age, at)
+    JOIN ${rateLimitEvents} e ON e.event_type = p.event AND e.occurred_at > ${instantOrNow('$4')} - ${interval('p.age')}
+    GROUP BY p.event, p.at, p.most, e.username HAVING pg_catalog.count(*) >= p.most
+    ORDER BY pg_catalog.max(e.occurred_at) DESC LIMIT $5`,
     },
     record: {
       name: 'latchkey_rate_record',
@@ -106,6 +117,13 @@ interface UsageRow extends Told {
   newest: number | null;
 }
 
+interface FullRow extends Told {
+  /** Which of them, from 1. */
+  policy: string;
+  subject: string;
+  oldest: number;
+}
+
 /** Rate-limit events in the table `auth_rate_limit_events`, every method one named prepared statement. */
 @Injectable()
 export class PostgresRateLimitStore extends RateLimitStore implements OnModuleInit {
@@ -144,6 +162,20 @@ export class PostgresRateLimitStore extends RateLimitStore implements OnModuleIn
 
   override async record({ event, subject }: Bucket, now: number): Promise<void> {
     await this.statements.runAlone(this.sql.record, [event, subject, this.instant(now)]);
+  }
+
+  override async full(policies: readonly Omit<Bucket, 'subject'>[], now: number, limit: number): Promise<FullBucket[]> {
+    const { rows } = await this.statements.runAlone<FullRow>(this.sql.full, [
+      policies.map(({ event }) => event),
+      policies.map((policy) => policy.limit),
+      policies.map(({ window }) => window / 1000),
+      this.instant(now),
+      limit,
+    ]);
+    return rows.map((row) => {
+      const { subject, oldest, policy } = row;
+      return { ...policies[Number(policy) - 1]!, subject, oldest: this.fromDatabase(row)(oldest)! };
+    });
   }
 
   override async refund({ event, subject }: Bucket, at: number): Promise<boolean> {

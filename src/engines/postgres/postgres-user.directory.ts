@@ -22,6 +22,7 @@ import {
   type AuthUser,
   type EmailChange,
   type NewAccount,
+  type UserListPart,
   type VerifiedEmail,
 } from '../../user/user.directory.js';
 import { importedUserId } from '../../user/imported-user-id.js';
@@ -353,12 +354,24 @@ export class PostgresUserDirectory extends UserDirectory {
   }
 
   /**
+   * The accounts in the order of their addresses, disabled ones too. It reads the whole table: for operators.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
+   */
+  override async list({ containing, after, limit }: UserListPart): Promise<AuthUser[]> {
+    // No text of PostgreSQL has it.
+    if (`${containing}${after}`.includes('\0')) return [];
+    const { rows } = await this.statements.run<UserRow>(this.sql.list, [after ?? null, containing ?? null, limit]);
+    return rows.map((row) => userOfColumns(row.id, row));
+  }
+
+  /**
    * Disables the account: from this statement on it has no valid session, token or login. Idempotent. Returns false if
    * there is no such account.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
    */
-  disable(id: string): Promise<boolean> {
+  override disable(id: string): Promise<boolean> {
     return this.endAccess(id, this.clock.now(), 'disabled', { disables: true });
   }
 
@@ -368,7 +381,7 @@ export class PostgresUserDirectory extends UserDirectory {
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
    */
-  async enable(id: string): Promise<boolean> {
+  override async enable(id: string): Promise<boolean> {
     if (!UUID.test(id)) return false;
     await this.lock(id);
     return this.changing(id, async () => (await this.statements.run(this.sql.enable, [id, this.now()])).rowCount > 0);

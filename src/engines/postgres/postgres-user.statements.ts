@@ -12,6 +12,12 @@ export function userStatements(names: SchemaNames, fields: UserFields) {
       name: 'latchkey_user_by_id',
       text: `SELECT ${columns} FROM ${users} u WHERE u.id = $1`,
     },
+    list: {
+      name: 'latchkey_user_list',
+      text: `SELECT ${columns} FROM ${users} u WHERE ($1::text IS NULL OR lower(u.email::text) > lower($1::text))
+      AND ($2::text IS NULL OR pg_catalog.strpos(lower(u.email::text), lower($2::text)) > 0)
+    ORDER BY lower(u.email::text) LIMIT $3`,
+    },
     hasAccounts: {
       name: 'latchkey_user_any',
       text: `SELECT EXISTS (SELECT 1 FROM ${users}) AS found`,

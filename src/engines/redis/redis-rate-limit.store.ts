@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../../common/clock.js';
 import type { Bucket, BucketUsage } from '../../rate-limit/rate-limit.policy.js';
-import { RateLimitStore, type ConsumeResult } from '../../rate-limit/rate-limit.store.js';
+import { RateLimitStore, type ConsumeResult, type FullBucket } from '../../rate-limit/rate-limit.store.js';
 import {
   CLEAR,
   CONFIRM,
@@ -71,6 +71,21 @@ export class RedisRateLimitStore extends RateLimitStore {
 
   override async record(bucket: Bucket, now: number): Promise<void> {
     await this.script(RECORD, bucket, [this.instant(now), memberAt(now), keptFor(bucket)]);
+  }
+
+  override async full(policies: readonly Omit<Bucket, 'subject'>[], now: number, limit: number): Promise<FullBucket[]> {
+    const found: FullBucket[] = [];
+    for await (const key of this.redis.keys(this.keyOf({ event: '', subject: '' }).slice(0, -1))) {
+      if (found.length >= limit) break;
+      const policy = policies.find(({ event }) => key.startsWith(this.keyOf({ event, subject: '' })));
+      if (!policy) continue;
+      const bucket = { ...policy, subject: key.slice(this.keyOf({ ...policy, subject: '' }).length) };
+      const { used, oldest } = await this.read(bucket, now);
+      // A scan may name a key twice.
+      const isKnown = found.some(({ event, subject }) => event === bucket.event && subject === bucket.subject);
+      if (used >= bucket.limit && oldest !== null && !isKnown) found.push({ ...bucket, oldest });
+    }
+    return found;
   }
 
   override async refund(bucket: Bucket, at: number): Promise<boolean> {

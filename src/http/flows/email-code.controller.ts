@@ -1,16 +1,17 @@
-import { Body, Header, HttpCode, NotFoundException, Post, Req, UseGuards } from '@nestjs/common';
+import { Body, Header, HttpCode, NotFoundException, Post, Req, Res, UseGuards } from '@nestjs/common';
 import { z } from 'zod';
 import { AuthConfig } from '../../config/auth-config.js';
 import type { Session } from '../../session/session.js';
 import { EmailCodeService } from '../../two-factor/email-code.service.js';
 import type { AuthUser } from '../../user/user.directory.js';
-import type { DoneAnswer } from '../answers.js';
+import { newTokenAnswer, type ChangedAnswer, type DoneAnswer } from '../answers.js';
 import type { AuthRequest } from '../auth-request.js';
 import { CurrentSession, CurrentUser } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody, TakesNoBody } from '../body-parse-errors.js';
 import { ClientIp } from '../client-ip.js';
 import { codeField } from '../fields.js';
+import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
 import { RateLimit } from '../rate-limit.decorator.js';
 import { SessionGuard } from '../session.guard.js';
@@ -24,6 +25,7 @@ export const EmailCodeBody = z.strictObject({ code: codeField });
 export class EmailCodeController {
   constructor(
     private readonly emailCodes: EmailCodeService,
+    private readonly http: HttpSessions,
     private readonly clientIp: ClientIp,
     private readonly config: AuthConfig,
   ) {}
@@ -53,12 +55,15 @@ export class EmailCodeController {
     @CurrentUser() user: AuthUser,
     @CurrentSession() session: Session,
     @Req() request: AuthRequest,
+    @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
-  ): Promise<DoneAnswer> {
+  ): Promise<ChangedAnswer> {
     this.requireOffered();
     const { code } = parseBody(EmailCodeBody, body, 'a mailed code');
-    await this.emailCodes.enable({ user, session, ip: this.clientIp.of(request) }, code);
-    return { message: 'Codes by mail are on.' };
+    const going = await this.http.goOn(request, response, (context) =>
+      this.emailCodes.enable({ user, session, ...context }, code),
+    );
+    return { message: 'Codes by mail are on.', ...newTokenAnswer(going) };
   }
 
   /** Turns them off, and ends the user's other sessions. */
@@ -70,10 +75,13 @@ export class EmailCodeController {
     @CurrentUser() user: AuthUser,
     @CurrentSession() session: Session,
     @Req() request: AuthRequest,
-  ): Promise<DoneAnswer> {
+    @Res({ passthrough: true }) response: object,
+  ): Promise<ChangedAnswer> {
     this.requireOffered();
-    await this.emailCodes.disable({ user, session, ip: this.clientIp.of(request) });
-    return { message: 'Codes by mail are off.' };
+    const going = await this.http.goOn(request, response, (context) =>
+      this.emailCodes.disable({ user, session, ...context }),
+    );
+    return { message: 'Codes by mail are off.', ...newTokenAnswer(going) };
   }
 
   /** The flow may be named beside a factory that then leaves this out. */

@@ -8,7 +8,7 @@ import { Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
 import { CookieWriter } from '../cookie-writer.js';
-import { loginField, mailedProof } from '../fields.js';
+import { loginField, mailedProof, rememberField } from '../fields.js';
 import { FlowCookie } from '../flow-cookie.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
@@ -26,6 +26,7 @@ export const MagicLinkBody = z.strictObject({
     .refine(isLocalPath, PATH)
     .optional()
     .describe('Where the user wants to go. It is handed back by the login.'),
+  remember: rememberField,
 });
 
 export const MagicLinkConfirmationBody = mailedProof({});
@@ -55,8 +56,8 @@ export class MagicLinkController {
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
   ): DoneAnswer {
-    const { email, returnTo } = parseBody(MagicLinkBody, body, 'a request for a link');
-    const { browser, expiresAt } = this.links.request(email, { returnTo });
+    const { email, ...wishes } = parseBody(MagicLinkBody, body, 'a request for a link');
+    const { browser, expiresAt } = this.links.request(email, wishes);
     const cookie = this.cookie.add(FLOW, { value: browser, expiresAt }, headerOf(request, 'cookie'));
     this.writer.add(response, cookie);
     return { message: 'If there is such an account, a mail is on its way. Open its link here, or type its code.' };

@@ -2,13 +2,15 @@ import { Body, Header, HttpCode, Param, Post, Req, Res, UseGuards } from '@nestj
 import { z } from 'zod';
 import { OidcLogoutService } from '../../oidc/oidc-logout.service.js';
 import type { DoneAnswer } from '../answers.js';
-import type { AuthRequest } from '../auth-request.js';
-import { CrossOrigin, Public } from '../auth.decorators.js';
+import { authOf, type AuthRequest } from '../auth-request.js';
+import { CrossOrigin, OptionalAuth, Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
+import { ClientIp } from '../client-ip.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OidcRedirects } from '../oidc-redirects.js';
 import { OriginGuard } from '../origin.guard.js';
+import { RateLimit } from '../rate-limit.decorator.js';
 import { SessionGuard } from '../session.guard.js';
 import { OidcReturnBody } from './oidc.controller.js';
 
@@ -30,6 +32,7 @@ export class OidcLogoutController {
   constructor(
     private readonly logouts: OidcLogoutService,
     private readonly http: HttpSessions,
+    private readonly clientIp: ClientIp,
     private readonly redirects: OidcRedirects,
   ) {}
 
@@ -40,15 +43,20 @@ export class OidcLogoutController {
   @Post('oidc/:provider/backchannel-logout')
   @HttpCode(200)
   @Header(...NO_STORE)
-  async backChannelLogout(@Param('provider') provider: string, @Body() body: unknown): Promise<DoneAnswer> {
+  async backChannelLogout(
+    @Req() request: AuthRequest,
+    @Param('provider') provider: string,
+    @Body() body: unknown,
+  ): Promise<DoneAnswer> {
     const { logout_token: token } = parseBody(OidcLogoutBody, body, 'a logout of a provider');
-    await this.logouts.end(provider, token);
+    await this.logouts.end(provider, token, { ip: this.clientIp.of(request) });
     return { message: 'The sessions have ended.' };
   }
 
   /** Ends the session here, and sends the browser to the provider's page for it: 303 for a form, otherwise the address. */
-  @Public()
+  @OptionalAuth()
   @TakesBody()
+  @RateLimit({ event: 'oidc_logout_ip' })
   @Post('oidc/:provider/logout')
   @HttpCode(200)
   @Header(...NO_STORE)
@@ -59,7 +67,8 @@ export class OidcLogoutController {
     @Body() body: unknown,
   ): Promise<void> {
     const { returnTo } = parseBody(OidcReturnBody, body, 'a logout at a provider');
-    const url = await this.logouts.urlAt(provider, returnTo);
+    const userId = authOf(request)?.user.id ?? null;
+    const url = await this.logouts.urlAt(provider, returnTo, { userId });
     await this.http.end(request, response);
     this.redirects.show(request, response, url);
   }

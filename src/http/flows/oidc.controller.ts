@@ -1,6 +1,5 @@
-import { Body, Delete, Get, Header, HttpCode, Param, Post, Req, Res, UseGuards } from '@nestjs/common';
+import { Body, Delete, Get, Header, HttpCode, Param, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { z } from 'zod';
-import { AuthError, type AuthErrorCode } from '../../auth.errors.js';
 import { AuthConfig } from '../../config/auth-config.js';
 import { IdentityService } from '../../oidc/identity.service.js';
 import type { OidcAnswer } from '../../oidc/oidc-requests.js';
@@ -17,6 +16,7 @@ import { CookieWriter } from '../cookie-writer.js';
 import { FlowCookie } from '../flow-cookie.js';
 import { HttpSessions } from '../http-sessions.js';
 import { identityAnswer, type ExchangeAnswer, type IdentityAnswer, type ProviderListAnswer } from '../oidc-answers.js';
+import { OidcCallbackFilter } from '../oidc-callback.filter.js';
 import { OidcEnds, withFragment } from '../oidc-ends.js';
 import { OriginGuard } from '../origin.guard.js';
 import { OIDC_FLOW as FLOW, OidcRedirects } from '../oidc-redirects.js';
@@ -65,19 +65,6 @@ export const OidcExchangeBody = z.strictObject({
 
 const NO_STORE = ['Cache-Control', 'no-store'] as const;
 const NO_REFERRER = ['Referrer-Policy', 'no-referrer'] as const;
-/** What a page may be told. Anything else is an error like any other, such as a storage that does not answer. */
-const TOLD: ReadonlySet<AuthErrorCode> = new Set<AuthErrorCode>([
-  'LOGIN_EXPIRED',
-  'PROVIDER_REFUSED',
-  'PROVIDER_FAILED',
-  'ACCOUNT_EXISTS',
-  'NO_ACCOUNT',
-  'EMAIL_NOT_VERIFIED',
-  'IDENTITY_IN_USE',
-  'INVALID_CREDENTIALS',
-  'STEP_UP_REQUIRED',
-  'UNAUTHENTICATED',
-]);
 /** What is passed on of an answer by `form_post`. */
 const PASSED = ['state', 'code', 'iss', 'error'] as const;
 
@@ -145,6 +132,8 @@ export class OidcController {
 
   /** Where a provider sends the browser back to. It ends on a page, whatever has come of it. */
   @OptionalAuth()
+  @UseFilters(OidcCallbackFilter)
+  @RateLimit({ event: 'oidc_callback_ip' })
   @Get('oidc/:provider/callback')
   @Header(...NO_STORE)
   @Header(...NO_REFERRER)
@@ -153,15 +142,10 @@ export class OidcController {
     @Res() response: object,
     @Param('provider') provider: string,
   ): Promise<void> {
-    try {
-      const parameters = new URLSearchParams((request.url ?? '').split('?').slice(1).join('?'));
-      const browsers = this.cookie.values(FLOW, headerOf(request, 'cookie'));
-      const answer = await this.oidc.finish(provider, parameters, { browsers, ip: this.clientIp.of(request) });
-      this.redirects.redirect(response, await this.complete(request, response, answer));
-    } catch (error) {
-      if (!(error instanceof AuthError) || !TOLD.has(error.code)) throw error;
-      this.redirects.redirect(response, this.ends.failed(request, error.code));
-    }
+    const parameters = new URLSearchParams((request.url ?? '').split('?').slice(1).join('?'));
+    const browsers = this.cookie.values(FLOW, headerOf(request, 'cookie'));
+    const answer = await this.oidc.finish(provider, parameters, { browsers, ip: this.clientIp.of(request) });
+    this.redirects.redirect(response, await this.complete(request, response, answer));
   }
 
   /**

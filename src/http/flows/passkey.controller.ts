@@ -4,21 +4,27 @@ import type { PasskeyCreationOptions, PasskeyRequestOptions } from '../../passke
 import { PasskeyFactor } from '../../passkey/passkey-factor.js';
 import { PasskeyLoginService } from '../../passkey/passkey-login.service.js';
 import { PasskeyAssertionSchema, PasskeyRegistrationSchema } from '../../passkey/passkey-responses.js';
-import { PasskeyService } from '../../passkey/passkey.service.js';
+import { PasskeyService, type Passkey } from '../../passkey/passkey.service.js';
 import type { Session } from '../../session/session.js';
 import type { AuthUser } from '../../user/user.directory.js';
-import { loginAnswer, type DoneAnswer, type LoginAnswer, type PendingAnswer } from '../answers.js';
+import {
+  loginAnswer,
+  newTokenAnswer,
+  type ChangedAnswer,
+  type DoneAnswer,
+  type LoginAnswer,
+  type PendingAnswer,
+} from '../answers.js';
 import { headerOf, type AuthRequest } from '../auth-request.js';
 import { CurrentSession, CurrentUser, Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody, TakesNoBody } from '../body-parse-errors.js';
-import { ClientIp } from '../client-ip.js';
 import { CookieWriter } from '../cookie-writer.js';
-import { nameField } from '../fields.js';
+import { nameField, rememberField } from '../fields.js';
 import { FlowCookie } from '../flow-cookie.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
-import { passkeyAnswer, type PasskeyAnswer } from '../passkey-answers.js';
+import { passkeyAnswer, type AddedPasskeyAnswer, type PasskeyAnswer } from '../passkey-answers.js';
 import { RateLimit } from '../rate-limit.decorator.js';
 import { SessionGuard } from '../session.guard.js';
 
@@ -29,7 +35,7 @@ export const PasskeyBody = z.strictObject({
 
 export const PasskeyNameBody = z.strictObject({ name: nameField('What its user calls it.') });
 
-export const PasskeyLoginBody = z.strictObject({ response: PasskeyAssertionSchema });
+export const PasskeyLoginBody = z.strictObject({ response: PasskeyAssertionSchema, remember: rememberField });
 
 const TOKEN = 'must be the token of the first step';
 
@@ -48,7 +54,6 @@ export class PasskeyController {
     private readonly logins: PasskeyLoginService,
     private readonly factor: PasskeyFactor,
     private readonly http: HttpSessions,
-    private readonly clientIp: ClientIp,
     private readonly cookie: FlowCookie,
     private readonly writer: CookieWriter,
   ) {}
@@ -71,11 +76,17 @@ export class PasskeyController {
     @CurrentUser() user: AuthUser,
     @CurrentSession() session: Session,
     @Req() request: AuthRequest,
+    @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
-  ): Promise<PasskeyAnswer> {
-    const { response, name } = parseBody(PasskeyBody, body, 'a passkey');
-    const owner = { user, session, ip: this.clientIp.of(request) };
-    return passkeyAnswer(await this.passkeys.register(owner, response, { name }));
+  ): Promise<AddedPasskeyAnswer> {
+    const { response: made, name } = parseBody(PasskeyBody, body, 'a passkey');
+    let added: Passkey | undefined;
+    const going = await this.http.goOn(request, response, async (context) => {
+      const { credential, ...passkey } = await this.passkeys.register({ user, session, ...context }, made, { name });
+      added = passkey;
+      return credential;
+    });
+    return { ...passkeyAnswer(added!), ...newTokenAnswer(going) };
   }
 
   @Get('passkeys')
@@ -105,10 +116,13 @@ export class PasskeyController {
     @CurrentUser() user: AuthUser,
     @CurrentSession() session: Session,
     @Req() request: AuthRequest,
+    @Res({ passthrough: true }) response: object,
     @Param('id') id: string,
-  ): Promise<DoneAnswer> {
-    await this.passkeys.remove({ user, session, ip: this.clientIp.of(request) }, id);
-    return { message: 'The passkey has been removed.' };
+  ): Promise<ChangedAnswer> {
+    const going = await this.http.goOn(request, response, (context) =>
+      this.passkeys.remove({ user, session, ...context }, id),
+    );
+    return { message: 'The passkey has been removed.', ...newTokenAnswer(going) };
   }
 
   /** What the browser needs to use a passkey. It is the same for everybody, but for the challenge. */
@@ -151,10 +165,10 @@ export class PasskeyController {
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
   ): Promise<LoginAnswer | PendingAnswer> {
-    const { response: assertion } = parseBody(PasskeyLoginBody, body, 'a login by passkey');
+    const { response: assertion, remember } = parseBody(PasskeyLoginBody, body, 'a login by passkey');
     const browsers = this.cookie.values(FLOW, headerOf(request, 'cookie'));
     const login = await this.http.open(request, response, (context) =>
-      this.logins.complete(assertion, { ...context, browsers }),
+      this.logins.complete(assertion, { ...context, browsers, remember }),
     );
     this.writer.add(response, this.cookie.clear(FLOW));
     return loginAnswer(login);

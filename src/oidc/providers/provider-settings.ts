@@ -3,7 +3,14 @@ import type { OAuth2Provider, OidcProvider } from '../../config/oidc-settings.js
 /** What you choose at every provider; the rest is what the provider is. */
 export type ProviderSettings = Pick<
   OidcProvider,
-  'clientId' | 'clientSecret' | 'scope' | 'authorizationParameters' | 'signUp' | 'link' | 'authoritativeFor'
+  | 'clientId'
+  | 'clientSecret'
+  | 'scope'
+  | 'authorizationParameters'
+  | 'signUp'
+  | 'link'
+  | 'authoritativeFor'
+  | 'freshWithoutAuthTime'
 > & {
   /** Its name in addresses and rows, for two of one kind. Default: that of the function. */
   readonly id?: string;

@@ -84,7 +84,9 @@ export const ACCOUNT_JS = `'use strict';
   const ceremonies = {
     login: async ({ next }, more) => {
       const response = await get(await ask('../passkey-login/options'), more);
-      const { status: state } = await ask('../passkey-login', { response });
+      // The box of the form beside it, if there is something to choose.
+      const remember = one('[name="remember"]')?.checked;
+      const { status: state } = await ask('../passkey-login', { response, remember });
       go(state === 'authenticated' ? next : 'sign-in');
     },
     create: async ({ next }, form) => {

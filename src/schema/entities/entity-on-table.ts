@@ -16,7 +16,8 @@ export function entityOnTable(
   if (own === table && [...replaced].every(([from, to]) => from === to)) return entity;
 
   const renamed = { [entity.name]: class {} }[entity.name]!;
-  const rename = <Name extends string | undefined>(name: Name) => name?.replace(new RegExp(`^${own}_`), `${table}_`);
+  const rename = <Name extends string | undefined>(name: Name) =>
+    name?.replace(new RegExp(`^${own}_`), () => `${table}_`);
   const declared = <Args extends { target: unknown }>(args: readonly Args[]) =>
     args.filter(({ target }) => isSelfOrParent(target, entity)).map((one) => ({ ...one, target: renamed }));
   storage.tables.push(...declared(storage.tables).map((one) => ({ ...one, name: table })));

@@ -1,31 +1,25 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import {
-  AuthEvents,
   authSchemaFor,
   EphemeralTokenService,
   minutes,
   hours,
   PostgresUserDirectory,
   UserDirectory,
-  type AuthEvent,
   type AuthUser,
 } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
+import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../../support/app.js';
+import { eventsHeard, sharedTestApp } from '../../support/shared-app.js';
 import { createTestDatabase } from '../../support/database.js';
 import { MAIL, newMails } from '../../support/flows.js';
 import { until } from '../../support/heard.js';
 
 describe.each(PLATFORMS)('the deletion of an account on %s', (platform) => {
-  let t: TestApp;
+  const t = sharedTestApp({ platform, auth: { ...MAIL, flows: { accountDeletion: {} }, jwt: { sessions: true } } });
+  const heard = eventsHeard(t);
   let ada: AuthUser;
-  const heard: AuthEvent[] = [];
-  beforeAll(async () => {
-    t = await startTestApp({ platform, auth: { ...MAIL, flows: { accountDeletion: {} }, jwt: { sessions: true } } });
-    t.app.get(AuthEvents).on((event) => void heard.push(event));
-  });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     ada = await createUser(t.app);
     await newMails(t.app);

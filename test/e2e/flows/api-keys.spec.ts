@@ -1,7 +1,6 @@
 import { Controller, Delete, Get, Post } from '@nestjs/common';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import {
-  AuthEvents,
   CurrentSession,
   CurrentUser,
   days,
@@ -15,7 +14,6 @@ import {
   RequireRole,
   seconds,
   TokenRevocationService,
-  type AuthEvent,
   type AuthUser,
   type Session,
 } from 'nestjs-latchkey';
@@ -23,9 +21,10 @@ import { AllowApiKey, ApiKeyService, CurrentApiKey, type ApiKey } from 'nestjs-l
 import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { createUser, NO_LOGIN_LIMITS, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
-import { MAIL, newMails } from '../../support/flows.js';
+import { createUser, NO_LOGIN_LIMITS, PASSWORD, PLATFORMS, startTestApp } from '../../support/app.js';
+import { ACCOUNT_FLOWS, MAIL, newMails } from '../../support/flows.js';
 import { AnswerChecker, emptyDocument } from '../../support/openapi.js';
+import { eventsHeard, sharedTestApp } from '../../support/shared-app.js';
 
 const SCOPES = { 'notes:read': [], 'notes:write': [], 'users:read': ['admin', 'auditor'] } as const;
 const ALL = Object.keys(SCOPES);
@@ -124,27 +123,15 @@ class RedefinedController extends NotesController {
 const controllers = [NotesController, PublicController, OverridingController, RedefinedController];
 const FLOWS = {
   apiKeys: { scopes: SCOPES },
-  registration: {},
-  passwordReset: {},
-  passwordChange: {},
-  emailChange: {},
-  accountDeletion: {},
-  stepUp: {},
+  ...ACCOUNT_FLOWS,
 };
 
 describe.each(PLATFORMS)('API keys on %s', (platform) => {
-  let t: TestApp;
-  let users: PostgresUserDirectory;
+  const t = sharedTestApp({ platform, controllers, auth: { ...MAIL, flows: FLOWS, rateLimits: NO_LOGIN_LIMITS } });
+  const heard = eventsHeard(t);
   let ada: AuthUser;
   let cookie: string;
-  const heard: AuthEvent[] = [];
-  beforeAll(async () => {
-    const rateLimits = { ...NO_LOGIN_LIMITS };
-    t = await startTestApp({ platform, controllers, auth: { ...MAIL, flows: FLOWS, rateLimits } });
-    users = t.app.get(PostgresUserDirectory);
-    t.app.get(AuthEvents).on((event) => void heard.push(event));
-  });
-  afterAll(() => t?.close());
+  const users = () => t.app.get(PostgresUserDirectory);
   beforeEach(async () => {
     t.clock.advance(minutes(15));
     ada = await createUser(t.app);
@@ -215,7 +202,7 @@ describe.each(PLATFORMS)('API keys on %s', (platform) => {
   });
 
   it('F78: a key with every scope reaches no route that does not name it: of this module, of the application', async () => {
-    await users.setRoles(ada.id, ['admin']);
+    await users().setRoles(ada.id, ['admin']);
     cookie = await signInAs(t.app, ada.id);
     const { key, id } = await made({ scopes: ALL });
     const { paths } = withAuthPaths(emptyDocument('3.1.0'), t.app);
@@ -340,25 +327,32 @@ describe.each(PLATFORMS)('API keys on %s', (platform) => {
 
   it('F79: a scope is for those whose roles allow it: at the beginning, and with every request', async () => {
     expect((await make({ scopes: ['users:read'] }).expect(403)).body.code).toBe('FORBIDDEN');
-    await users.setRoles(ada.id, ['auditor']);
+    await users().setRoles(ada.id, ['auditor']);
     const { key } = await made({ scopes: ['users:read', 'notes:read'] });
     await by(key, '/notes/users').expect(200);
     await by(key, '/notes/audited').expect(200);
-    await users.setRoles(ada.id, ['reader']);
+    await users().setRoles(ada.id, ['reader']);
     await by(key, '/notes/users').expect(403);
     await by(key, '/notes/audited').expect(403);
     expect((await by(key, '/notes').expect(200)).body.key.scopes).toEqual(['notes:read']);
     expect((await list()).body[0].scopes).toEqual(['notes:read']);
-    await users.setRoles(ada.id, ['admin']);
+    await users().setRoles(ada.id, ['admin']);
     await by(key, '/notes/users').expect(200);
   });
 
   it.each<[string, () => Promise<unknown>, string[]]>([
-    ['disabled', () => users.disable(ada.id), ['owner']],
-    ['disabled and enabled again', () => users.disable(ada.id).then(() => users.enable(ada.id)), ['owner']],
-    ['given a new password', () => users.setPassword(ada.id, 'a better passphrase'), ['owner']],
+    ['disabled', () => users().disable(ada.id), ['owner']],
+    [
+      'disabled and enabled again',
+      () =>
+        users()
+          .disable(ada.id)
+          .then(() => users().enable(ada.id)),
+      ['owner'],
+    ],
+    ['given a new password', () => users().setPassword(ada.id, 'a better passphrase'), ['owner']],
     ['signed out everywhere', () => t.app.get(TokenRevocationService).revokeAllForUser(ada.id), ['owner']],
-    ['deleted', () => users.delete(ada.id), ['unknown']],
+    ['deleted', () => users().delete(ada.id), ['unknown']],
   ])('F79: an owner who is %s: the next request is refused', async (_, end, reasons) => {
     const { key } = await made();
     await by(key, '/notes').expect(200);

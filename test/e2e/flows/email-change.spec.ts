@@ -1,4 +1,4 @@
-import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import {
   days,
   EphemeralTokenService,
@@ -25,14 +25,11 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
     auth: { ...MAIL, flows: { emailChange: {} }, jwt: { sessions: true }, rateLimits: { backoff: { base: 0 } } },
   });
   const heard = eventsHeard(t);
-  let users: PostgresUserDirectory;
   let ada: AuthUser;
   let cookie: string;
   let next: string;
   let accounts = 0;
-  beforeAll(() => {
-    users = t.app.get(PostgresUserDirectory);
-  });
+  const users = () => t.app.get(PostgresUserDirectory);
   beforeEach(async () => {
     t.clock.advance(hours(1));
     ada = await createUser(t.app, `ada${++accounts}@example.com`);
@@ -55,7 +52,7 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
     await confirm(await askForLink()).expect(200);
     return (await MemoryMailer.of(t.app)).last('email_changed').token;
   };
-  const addressOf = async ({ id }: AuthUser) => (await users.findById(id))!.email;
+  const addressOf = async ({ id }: AuthUser) => (await users().findById(id))!.email;
   const login = (email: string, password: string) => post('login', { email, password });
   const session = (of: string) => request(t.url).get('/auth/session').set('Cookie', of);
 
@@ -66,7 +63,7 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
     ]);
     expect(await addressOf(ada)).toBe(ada.email);
     await confirm(token).expect(200);
-    expect(await users.findById(ada.id)).toMatchObject({ email: next, emailVerifiedAt: t.clock.now() });
+    expect(await users().findById(ada.id)).toMatchObject({ email: next, emailVerifiedAt: t.clock.now() });
     await login(next, PASSWORD).expect(200);
     await login(ada.email, PASSWORD).expect(401);
     await session(cookie).expect(200);
@@ -165,13 +162,13 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
   });
 
   it.each<[string, () => Promise<unknown>]>([
-    ['the password was changed', () => users.setPassword(ada.id, NEW_PASSWORD)],
-    ['the user has signed out everywhere', () => users.invalidateTokens(ada.id, t.clock.now())],
-    ['the account was disabled', () => users.disable(ada.id)],
-    ['the account was deleted', () => users.delete(ada.id)],
+    ['the password was changed', () => users().setPassword(ada.id, NEW_PASSWORD)],
+    ['the user has signed out everywhere', () => users().invalidateTokens(ada.id, t.clock.now())],
+    ['the account was disabled', () => users().disable(ada.id)],
+    ['the account was deleted', () => users().delete(ada.id)],
     [
       'the address was changed otherwise',
-      () => users.setEmail(ada.id, { from: ada.email, to: `x${accounts}@example.com`, verifiedAt: 1 }),
+      () => users().setEmail(ada.id, { from: ada.email, to: `x${accounts}@example.com`, verifiedAt: 1 }),
     ],
   ])('F25: after %s the link is nothing', async (_, meanwhile) => {
     const token = await askForLink();
@@ -180,8 +177,8 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
   });
 
   it('F25: a link that is asked for, but not mailed before the user signs out everywhere, is not mailed', async () => {
-    const asked = await users.findById(ada.id);
-    await users.invalidateTokens(ada.id, t.clock.now());
+    const asked = await users().findById(ada.id);
+    await users().invalidateTokens(ada.id, t.clock.now());
     t.app.get(EmailChangeService).request(asked!, next);
     expect(await newMails(t.app)).toEqual([]);
   });
@@ -220,7 +217,7 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
     await post('change-email', { email: mailbox }, stolen).expect(202);
     await confirm((await MemoryMailer.of(t.app)).last('email_change').token).expect(200);
     const [undo] = (await newMails(t.app)).filter(({ to }) => to.address === ada.email) as { token?: string }[];
-    await users.setPassword(ada.id, 'a password of Eve');
+    await users().setPassword(ada.id, 'a password of Eve');
     t.clock.advance(1);
     const again = (await login(mailbox, 'a password of Eve').expect(200)).get('Set-Cookie')![0]!.split(';')[0]!;
     const second = `eve${accounts}@two.example`;
@@ -254,7 +251,7 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
     expect(await tokens.peek('password_reset', reset!.token!)).toEqual({ username: ada.email });
     expect(heard.filter(({ type }) => type === 'email.reverted')).toHaveLength(1);
     await revert(undo!.token!).expect(400);
-    await users.setPassword(ada.id, NEW_PASSWORD);
+    await users().setPassword(ada.id, NEW_PASSWORD);
     t.clock.advance(1);
     await login(ada.email, NEW_PASSWORD).expect(200);
   });
@@ -281,13 +278,13 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
   });
 
   it('F46: an account without a password has none after the revert either', async () => {
-    await users.setPasswordHash(ada.id, '!');
+    await users().setPasswordHash(ada.id, '!');
     t.clock.advance(1);
     cookie = await signInAs(t.app, ada.id);
     const undo = await changed();
     await newMails(t.app);
     await revert(undo).expect(200);
-    expect(await users.findPasswordHash(ada.id)).toBe('!');
+    expect(await users().findPasswordHash(ada.id)).toBe('!');
     expect((await newMails(t.app)).map(({ kind }) => kind)).toEqual(['email_reverted']);
   });
 

@@ -1,23 +1,15 @@
 import { Controller, Delete, Injectable } from '@nestjs/common';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import {
-  AuthEvents,
-  minutes,
-  PasswordHasher,
-  PostgresUserDirectory,
-  RequireAal,
-  seconds,
-  type AuthEvent,
-  type AuthUser,
-  type Mail,
-} from 'nestjs-latchkey';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { minutes, PostgresUserDirectory, RequireAal, seconds, type AuthUser, type Mail } from 'nestjs-latchkey';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { MailedCodes } from '../../../src/two-factor/mailed-codes.js';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
+import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../../support/app.js';
 import { MAIL } from '../../support/flows.js';
 import { CodeBrowser, codeTo, MAILED_CODES, mailCodesTo, SESSION } from '../../support/mailed-codes.js';
 import { storedText } from '../../support/stored.js';
+import { comparedDuring } from '../../support/password-hashes.js';
+import { eventsHeard, sharedPairOfApps } from '../../support/shared-app.js';
 
 @Injectable()
 class TestMailer extends MemoryMailer {
@@ -41,22 +33,14 @@ const WRONG = 'BBBB-BBBB';
 const other = (code: string) => (code === WRONG ? 'CCCC-CCCC' : WRONG);
 
 describe.each(PLATFORMS)('codes by mail on %s', (platform) => {
-  let t: TestApp;
-  let second: TestApp;
+  const auth = { ...MAILED_CODES, mailer: TestMailer, mail: { ...MAIL.mail, timeout: seconds(0.2) } };
+  const [t, second] = sharedPairOfApps({ platform, controllers: [SafeController], auth });
+  const heard = eventsHeard(t);
   let mailer: TestMailer;
   let ada: AuthUser;
   let browser: CodeBrowser;
-  const heard: AuthEvent[] = [];
-  beforeAll(async () => {
-    const auth = { ...MAILED_CODES, mailer: TestMailer, mail: { ...MAIL.mail, timeout: seconds(0.2) } };
-    t = await startTestApp({ platform, controllers: [SafeController], auth });
-    second = await startTestApp({ platform, url: t.db.url, auth });
+  beforeAll(() => {
     mailer = t.app.get(TestMailer);
-    t.app.get(AuthEvents).on((event) => void heard.push(event));
-  });
-  afterAll(async () => {
-    await second?.close();
-    await t?.close();
   });
   beforeEach(async () => {
     t.clock.advance(minutes(20));
@@ -164,25 +148,15 @@ describe.each(PLATFORMS)('codes by mail on %s', (platform) => {
       const { token, code } = await browser.asked(ada);
       const stored = await storedText(t.db, 'auth_ephemeral_tokens');
       expect(stored).not.toContain(code);
-      const hasher = t.app.get(PasswordHasher);
-      const matches = hasher.matches.bind(hasher);
-      const compared: (string | null)[] = [];
-      hasher.matches = (stored, ...rest) => {
-        compared.push(stored);
-        return matches(stored, ...rest);
-      };
-      try {
-        const elsewhere = new CodeBrowser(t);
-        const withoutCode = await elsewhere.pending(ada);
-        compared.length = 0;
+      const elsewhere = new CodeBrowser(t);
+      const withoutCode = await elsewhere.pending(ada);
+      const compared = await comparedDuring(t, async () => {
         await browser.verify(token, other(code));
         await elsewhere.verify(withoutCode, code);
         await browser.verify(token, code);
-        const hash = expect.stringMatching(/^\$argon2id\$/);
-        expect(compared).toEqual([hash, null, hash]);
-      } finally {
-        hasher.matches = matches;
-      }
+      });
+      const hash = expect.stringMatching(/^\$argon2id\$/);
+      expect(compared).toEqual([hash, null, hash]);
     });
 
     it('F24, F53: of 50 uses at once over two pools exactly one opens a session', async () => {

@@ -1,20 +1,20 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { Clock, UserDirectory, type NewAccount } from 'nestjs-latchkey';
-import { RegistrationService, SystemClock } from 'nestjs-latchkey/engine';
+import { describe, expect, it, jest } from '@jest/globals';
+import { AuthError, Clock, RateLimitService, UserDirectory, type NewAccount } from 'nestjs-latchkey';
+import { OidcService, RegistrationService, SystemClock } from 'nestjs-latchkey/engine';
 import { flowContract } from 'nestjs-latchkey/testing';
-import { PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
-import { MAIL } from '../../support/flows.js';
+import { PLATFORMS } from '../../support/app.js';
+import { sharedTestApp } from '../../support/shared-app.js';
+import { ACCOUNT_FLOWS, MAIL } from '../../support/flows.js';
 
 const SETTINGS = {
-  registration: {},
-  passwordReset: {},
-  passwordChange: {},
-  emailChange: {},
-  accountDeletion: {},
-  stepUp: {},
-  twoFactor: { totp: {} },
+  ...ACCOUNT_FLOWS,
+  twoFactor: { totp: {}, backupCodes: {} },
   passkeys: { rpName: 'Notes' },
   apiKeys: { scopes: { 'notes:admin': ['admin'], 'notes:read': [] } },
+  // Nobody answers there: no rule needs a provider.
+  oidc: {
+    providers: [{ id: 'away', issuer: 'https://provider.invalid', clientId: 'us', clientSecret: 'contract secret' }],
+  },
   pages: {},
 };
 const FLOWS = Object.keys(SETTINGS) as (keyof typeof SETTINGS)[];
@@ -23,17 +23,13 @@ describe.each([
   ...PLATFORMS.map((platform) => [platform, 'a running clock'] as const),
   ['express', 'a frozen clock'] as const,
 ])('the contract of the flows on %s with %s', (platform, clock) => {
-  let t: TestApp;
-  beforeAll(async () => {
-    t = await startTestApp({
-      platform,
-      auth: { ...MAIL, flows: SETTINGS, rateLimits: undefined },
-      configure: (app) => void app.setGlobalPrefix('api'),
-      override: (builder) =>
-        clock === 'a frozen clock' ? builder : builder.overrideProvider(Clock).useClass(SystemClock),
-    });
+  const t = sharedTestApp({
+    platform,
+    auth: { ...MAIL, flows: SETTINGS, rateLimits: undefined },
+    configure: (app) => void app.setGlobalPrefix('api'),
+    override: (builder) =>
+      clock === 'a frozen clock' ? builder : builder.overrideProvider(Clock).useClass(SystemClock),
   });
-  afterAll(() => t?.close());
 
   it.each(flowContract(() => t.app, { flows: FLOWS }))('$title', ({ run }) => run());
 
@@ -49,6 +45,30 @@ describe.each([
     const [rule] = flowContract(() => t.app, { flows: ['registration'] });
     await expect(rule!.run()).rejects.toThrow(/mail|account/);
     expect(broken).toHaveBeenCalledTimes(1);
+    broken.mockRestore();
+  });
+
+  it('finds a budget for each challenge (negative control)', async () => {
+    const limits = t.app.get(RateLimitService);
+    const consume = limits.consume.bind(limits);
+    let nth = 0;
+    const broken = jest
+      .spyOn(limits, 'consume')
+      .mockImplementation((event, subject) => consume(event, event === '2fa_attempt' ? `challenge ${++nth}` : subject));
+    const rule = flowContract(() => t.app, { flows: ['twoFactor'] }).find(({ title }) => title.startsWith('F12'));
+    await expect(rule!.run()).rejects.toThrow('the answer is 200');
+    broken.mockRestore();
+  });
+
+  it('finds an answer that tells what was wrong with it (negative control)', async () => {
+    const oidc = t.app.get(OidcService);
+    const finish = oidc.finish.bind(oidc);
+    const broken = jest.spyOn(oidc, 'finish').mockImplementation((provider, parameters, context) => {
+      if (parameters.has('error')) throw new AuthError('PROVIDER_REFUSED', 'It said so.', {});
+      return finish(provider, parameters, context);
+    });
+    const rule = flowContract(() => t.app, { flows: ['oidc'] }).find(({ title }) => title.startsWith('F58'));
+    await expect(rule!.run()).rejects.toThrow('is answered otherwise');
     broken.mockRestore();
   });
 });

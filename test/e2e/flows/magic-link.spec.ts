@@ -1,16 +1,10 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import {
-  AuthEvents,
-  minutes,
-  PostgresUserDirectory,
-  SessionService,
-  type AuthEvent,
-  type AuthUser,
-} from 'nestjs-latchkey';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { minutes, PostgresUserDirectory, SessionService, type AuthUser } from 'nestjs-latchkey';
 import { AuditLog } from 'nestjs-latchkey/engine';
 import { totpOf } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
+import { createUser, PASSWORD, PLATFORMS } from '../../support/app.js';
+import { eventsHeard, sharedTestApp } from '../../support/shared-app.js';
 import { LINK_COOKIE, LinkBrowser, MAGIC_LINK } from '../../support/magic-link.js';
 import { cookiesOf, kindsTo, newAddress } from '../../support/registration.js';
 import { enrol } from '../../support/two-factor.js';
@@ -18,13 +12,8 @@ import { enrol } from '../../support/two-factor.js';
 const WRONG_CODE = 'BBBB-BBBB';
 
 describe.each(PLATFORMS)('logins by mailed link on %s', (platform) => {
-  let t: TestApp;
-  const heard: AuthEvent[] = [];
-  beforeAll(async () => {
-    t = await startTestApp({ platform, auth: { ...MAGIC_LINK, audit: { enabled: true } } });
-    t.app.get(AuthEvents).on((event) => void heard.push(event));
-  });
-  afterAll(() => t?.close());
+  const t = sharedTestApp({ platform, auth: { ...MAGIC_LINK, audit: { enabled: true } } });
+  const heard = eventsHeard(t);
   afterEach(() => {
     t.clock.advance(minutes(1));
   });

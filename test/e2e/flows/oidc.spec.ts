@@ -11,12 +11,14 @@ import { enrol } from '../../support/two-factor.js';
 let real: TestProvider;
 let stub: StubProvider;
 let other: StubProvider;
+let lenient: StubProvider;
 beforeAll(async () => {
   real = await startTestProvider({ redirectUris: [callbackOf('real')] });
   stub = await startStubProvider();
   other = await startStubProvider();
+  lenient = await startStubProvider();
 });
-afterAll(() => Promise.all([real?.close(), stub?.close(), other?.close()]));
+afterAll(() => Promise.all([real?.close(), stub?.close(), other?.close(), lenient?.close()]));
 
 describe.each(PLATFORMS)('logins at providers on %s', (platform) => {
   let t: TestApp;
@@ -35,6 +37,7 @@ describe.each(PLATFORMS)('logins at providers on %s', (platform) => {
         assurance: ({ acr }: { readonly acr?: unknown }) => (acr === 'two' ? (2 as const) : (1 as const)),
       },
       { id: 'other', issuer: other.issuer, ...STUB_CLIENT, responseMode: 'form_post' as const },
+      { id: 'lenient', issuer: lenient.issuer, ...STUB_CLIENT, signUp: true, freshWithoutAuthTime: true },
     ];
     t = await startTestApp({ platform, auth: oidcAuth(providers), startAt: Date.now() });
   });
@@ -267,5 +270,41 @@ describe.each(PLATFORMS)('logins at providers on %s', (platform) => {
     expect(told(await step({ ...mine, auth_time: undefined }))).toEqual(refused);
     expect(told(await step({ auth_time: now }))).toEqual(refused);
     expect(told(await step({ ...mine, auth_time: now }))).toEqual([303, '/']);
+  });
+
+  it('F82, F67: without auth_time a login is not fresh, unless the provider is taken so; a step-up never is', async () => {
+    const untimed = { auth_time: undefined };
+    const stale = browser();
+    await logIn(stale, untimed);
+    expect((await stale.post('oidc/other/link')).body).toMatchObject({ code: 'STEP_UP_REQUIRED', methods: ['oidc'] });
+    const step = async (more: object) =>
+      stale.back(stub.authorize(await stale.start('stub', {}, 'step-up/oidc/stub'), claims(more)));
+    expect(told(await step(untimed))).toEqual([303, '/login?error=INVALID_CREDENTIALS']);
+    expect((await stale.post('oidc/other/link')).status).toBe(401);
+    // Negative control: with it the session is fresh.
+    expect(told(await step({ auth_time: Math.floor(t.clock.now() / 1000) }))).toEqual([303, '/']);
+    expect((await stale.post('oidc/other/link')).status).toBe(200);
+    const by = browser();
+    const begun = await by.start('lenient');
+    expect(new URL(begun).searchParams.get('max_age')).toBe('31536000');
+    await by.back(lenient.authorize(begun, claims({ ...untimed, sub: `${sub}-l`, email: `l-${email}` })));
+    expect((await by.post('oidc/other/link')).status).toBe(200);
+    const again = lenient.authorize(
+      await by.start('lenient', {}, 'step-up/oidc/lenient'),
+      claims({ ...untimed, sub: `${sub}-l` }),
+    );
+    expect(told(await by.back(again))).toEqual([303, '/login?error=INVALID_CREDENTIALS']);
+    // One that was long ago opens a session all the same.
+    const old = browser();
+    await logIn(old, { auth_time: Math.floor(t.clock.now() / 1000) - 400 * 86_400 });
+    expect((await old.get('session')).status).toBe(200);
+    // After everything of the account has ended, which every session has to be younger than.
+    await t.db.query(
+      `UPDATE users SET tokens_invalidated_after = to_timestamp(${t.clock.now() / 1000 - 3600}) WHERE email = '${email}'`,
+    );
+    const later = browser();
+    expect(told(await logIn(later, untimed))).toEqual([303, '/']);
+    expect((await later.get('session')).status).toBe(200);
+    expect((await later.post('oidc/other/link')).body.code).toBe('STEP_UP_REQUIRED');
   });
 });

@@ -1,17 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import {
-  AuthEvents,
-  EphemeralTokenService,
-  hours,
-  minutes,
-  PostgresUserDirectory,
-  type AuthEvent,
-  type AuthUser,
-} from 'nestjs-latchkey';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { EphemeralTokenService, hours, minutes, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
+import { createUser, PASSWORD, PLATFORMS } from '../../support/app.js';
+import { eventsHeard, sharedTestApp } from '../../support/shared-app.js';
 import { SoftwareAuthenticator, type Tampering } from '../../support/authenticator.js';
 import { cookiesOf, ORIGIN, PasskeyClient, PASSKEYS } from '../../support/passkeys.js';
 
@@ -34,18 +27,15 @@ const LIES: Readonly<Record<string, Tampering>> = {
 };
 
 describe.each(PLATFORMS)('passkeys on %s', (platform) => {
-  let t: TestApp;
+  const t = sharedTestApp({ platform, auth: PASSKEYS });
+  const heard = eventsHeard(t);
   let client: PasskeyClient;
   let ada: AuthUser;
   let cookie: string;
-  const heard: AuthEvent[] = [];
 
-  beforeAll(async () => {
-    t = await startTestApp({ platform, auth: PASSKEYS });
+  beforeAll(() => {
     client = new PasskeyClient(t);
-    t.app.get(AuthEvents).on((event) => void heard.push(event));
   });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.advance(minutes(20));
     ada = await createUser(t.app);

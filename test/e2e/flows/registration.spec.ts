@@ -1,19 +1,18 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import {
-  AuthEvents,
   EphemeralTokenService,
   hours,
   minutes,
   PostgresUserDirectory,
   SessionService,
-  type AuthEvent,
   type Mail,
 } from 'nestjs-latchkey';
 import { AuditLog } from 'nestjs-latchkey/engine';
 import { MemoryMailer } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
+import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../../support/app.js';
+import { eventsHeard, sharedTestApp } from '../../support/shared-app.js';
 import {
   accountOf,
   Browser,
@@ -30,13 +29,8 @@ const WRONG_CODE = 'BBBB-BBBB';
 const FORGED = 'A'.repeat(43);
 
 describe.each(PLATFORMS)('registration on %s', (platform) => {
-  let t: TestApp;
-  const heard: AuthEvent[] = [];
-  beforeAll(async () => {
-    t = await startTestApp({ platform, auth: { ...REGISTRATION, audit: { enabled: true } } });
-    t.app.get(AuthEvents).on((event) => void heard.push(event));
-  });
-  afterAll(() => t?.close());
+  const t = sharedTestApp({ platform, auth: { ...REGISTRATION, audit: { enabled: true } } });
+  const heard = eventsHeard(t);
   afterEach(() => {
     t.clock.advance(minutes(1));
   });

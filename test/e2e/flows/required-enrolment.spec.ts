@@ -1,25 +1,12 @@
-import { Body, Controller, Post, Req, Res } from '@nestjs/common';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { HttpSessions, minutes, PostgresUserDirectory, Public, type AuthUser, type HttpRequest } from 'nestjs-latchkey';
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { minutes, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
 import { LoginService } from 'nestjs-latchkey/engine';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
+import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../../support/app.js';
+import { sharedTestApp } from '../../support/shared-app.js';
 import { cookiesIn, enrol, pastTheLimits, pendingLogin, TWO_FACTOR } from '../../support/two-factor.js';
-
-@Controller('own')
-class OwnLoginController {
-  constructor(
-    private readonly sessions: HttpSessions,
-    private readonly users: PostgresUserDirectory,
-  ) {}
-
-  @Public()
-  @Post('saml')
-  saml(@Req() req: HttpRequest, @Res({ passthrough: true }) res: object, @Body('email') email: string) {
-    return this.sessions.start(req, res, { proofs: ['saml'], verify: () => this.users.findByLogin(email) });
-  }
-}
+import { SamlController } from '../../support/saml.js';
 
 const flows = {
   twoFactor: { totp: {}, backupCodes: { count: 4 }, required: ({ roles = [] }: AuthUser) => roles.includes('admin') },
@@ -27,12 +14,8 @@ const flows = {
 };
 
 describe.each(PLATFORMS)('a second factor that is required, on %s', (platform) => {
-  let t: TestApp;
+  const t = sharedTestApp({ platform, controllers: [SamlController], auth: { ...TWO_FACTOR, flows } });
   let ada: AuthUser;
-  beforeAll(async () => {
-    t = await startTestApp({ platform, controllers: [OwnLoginController], auth: { ...TWO_FACTOR, flows } });
-  });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.advance(pastTheLimits);
     ada = await createUser(t.app);

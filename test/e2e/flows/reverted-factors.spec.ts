@@ -1,4 +1,4 @@
-import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { days, hours, PostgresUserDirectory, seconds, type AuthUser } from 'nestjs-latchkey';
 import { TotpStore } from 'nestjs-latchkey/engine';
 import { MemoryMailer, signInAs, totpOf } from 'nestjs-latchkey/testing';
@@ -27,14 +27,10 @@ describe.each(PLATFORMS)('second factors after a change of address is taken back
     },
   });
   const heard = eventsHeard(t);
-  let users: PostgresUserDirectory;
-  let pages: PasskeyClient;
+  const pages = new PasskeyClient(t);
   let ada: AuthUser;
   let accounts = 0;
-  beforeAll(() => {
-    users = t.app.get(PostgresUserDirectory);
-    pages = new PasskeyClient(t);
-  });
+  const users = () => t.app.get(PostgresUserDirectory);
   beforeEach(async () => {
     t.clock.advance(hours(1));
     ada = await createUser(t.app, `ada${++accounts}@example.com`);
@@ -52,7 +48,7 @@ describe.each(PLATFORMS)('second factors after a change of address is taken back
     const undo = (await mailer()).last('email_changed').token;
     const changedAt = t.clock.now();
     t.clock.advance(seconds(1));
-    return { eve: (await users.findById(ada.id))!, undo, changedAt };
+    return { eve: (await users().findById(ada.id))!, undo, changedAt };
   };
   const withPasskey = async (cookie: string) => {
     const authenticator = new SoftwareAuthenticator(ORIGIN);
@@ -71,7 +67,9 @@ describe.each(PLATFORMS)('second factors after a change of address is taken back
   const login = (cookies: string[] = []) =>
     pages.post('login', { email: ada.email, password: NEW_PASSWORD }, cookies).expect(200);
   const methodsOf = ({ id }: AuthUser) =>
-    users.findById(id).then((user) => t.app.get(EnrolledFactors).methodsOf(user!));
+    users()
+      .findById(id)
+      .then((user) => t.app.get(EnrolledFactors).methodsOf(user!));
 
   it('F46: those that the thief has enrolled go: no passkey opens the account, and nobody is asked for a code', async () => {
     const { eve, undo } = await moved(await signInAs(t.app, ada.id));
@@ -149,7 +147,7 @@ describe.each(PLATFORMS)('second factors after a change of address is taken back
     await t.db.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$`);
     await t.db.query('CREATE TRIGGER refuse BEFORE DELETE ON auth_totp FOR EACH ROW EXECUTE FUNCTION refuse()');
     await revert(undo).expect(503);
-    expect(await users.findById(ada.id)).toMatchObject({ email: eve.email });
+    expect(await users().findById(ada.id)).toMatchObject({ email: eve.email });
     expect(heard.filter(({ type }) => /removed|reverted/.test(type))).toEqual([]);
     await request(t.url).post('/auth/login').send({ email: eve.email, password: PASSWORD }).expect(200);
     await t.db.query('DROP TRIGGER refuse ON auth_totp');

@@ -1,4 +1,4 @@
-import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import {
   days,
   hours,
@@ -43,15 +43,11 @@ describe.each(PLATFORMS)('the link in the mail about the first second factor, on
     },
   });
   const heard = eventsHeard(t);
-  let users: PostgresUserDirectory;
-  let pages: PasskeyClient;
+  const pages = new PasskeyClient(t);
   let ada: AuthUser;
   let stolen: string;
   let accounts = 0;
-  beforeAll(() => {
-    users = t.app.get(PostgresUserDirectory);
-    pages = new PasskeyClient(t);
-  });
+  const users = () => t.app.get(PostgresUserDirectory);
   beforeEach(async () => {
     t.clock.advance(hours(1));
     ada = await createUser(t.app, `ada${++accounts}@example.com`);
@@ -64,7 +60,7 @@ describe.each(PLATFORMS)('the link in the mail about the first second factor, on
   const linkTo = async (address = ada.email) =>
     (await mailsTo(address)).findLast(({ kind }) => kind === 'first_factor_added') as Mail<'first_factor_added'>;
   const notMe = (token: string) => pages.post('revert-factor', { token });
-  const now = async () => (await users.findById(ada.id))!;
+  const now = async () => (await users().findById(ada.id))!;
   const methods = async () => t.app.get(EnrolledFactors).methodsOf(await now());
   const types = () => heard.map(({ type }) => type);
   const isIn = async (cookie: string) =>
@@ -247,13 +243,13 @@ describe.each(PLATFORMS)('the link in the mail about the first second factor, on
   });
 
   it('F46: an account without a password has none afterwards either, not that of a thief', async () => {
-    await users.setPasswordHash(ada.id, '!');
+    await users().setPasswordHash(ada.id, '!');
     t.clock.advance(1);
     await ADD['passkey']!(await signInAs(t.app, ada.id));
     const { token } = await linkTo();
     await newMails(t.app);
     await notMe(token).expect(200);
-    expect(await users.findPasswordHash(ada.id)).toBe('!');
+    expect(await users().findPasswordHash(ada.id)).toBe('!');
     expect((await newMails(t.app)).map(({ kind }) => kind)).toEqual(['factor_removed']);
   });
 

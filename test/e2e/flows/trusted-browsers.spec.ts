@@ -1,24 +1,15 @@
-import { Body, Controller, Delete, Injectable, Post, Req, Res } from '@nestjs/common';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import {
-  AuthEvents,
-  days,
-  HttpSessions,
-  minutes,
-  PostgresUserDirectory,
-  Public,
-  RequireAal,
-  type AuthEvent,
-  type AuthUser,
-  type HttpRequest,
-} from 'nestjs-latchkey';
+import { Controller, Delete, Injectable } from '@nestjs/common';
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { days, minutes, PostgresUserDirectory, RequireAal, type AuthUser } from 'nestjs-latchkey';
 import { SecondFactor } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { EmailFactorStore } from '../../../src/two-factor/email-factor.store.js';
-import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
+import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../../support/app.js';
 import { CodeBrowser, codeTo, MAILED_CODES, mailCodesTo, SESSION, TRUSTED } from '../../support/mailed-codes.js';
 import { storedText } from '../../support/stored.js';
+import { SamlController } from '../../support/saml.js';
+import { eventsHeard, sharedTestApp } from '../../support/shared-app.js';
 
 const NEW_PASSWORD = 'a brand new password';
 
@@ -37,36 +28,20 @@ class TotpFactor extends SecondFactor {
 
 @Controller('own')
 class OwnController {
-  constructor(
-    private readonly sessions: HttpSessions,
-    private readonly users: PostgresUserDirectory,
-  ) {}
-
   @RequireAal(2)
   @Delete('safe')
   empty() {
     return {};
   }
-
-  @Public()
-  @Post('saml')
-  saml(@Req() req: HttpRequest, @Res({ passthrough: true }) res: object, @Body('email') email: string) {
-    return this.sessions.start(req, res, { proofs: ['saml'], verify: () => this.users.findByLogin(email) });
-  }
 }
 
 describe.each(PLATFORMS)('trusted browsers on %s', (platform) => {
-  let t: TestApp;
+  const auth = { ...MAILED_CODES, secondFactors: [TotpFactor] };
+  const t = sharedTestApp({ platform, controllers: [SamlController, OwnController], auth });
+  const heard = eventsHeard(t);
   let ada: AuthUser;
   let bob: AuthUser;
   let browser: CodeBrowser;
-  const heard: AuthEvent[] = [];
-  beforeAll(async () => {
-    const auth = { ...MAILED_CODES, secondFactors: [TotpFactor] };
-    t = await startTestApp({ platform, controllers: [OwnController], auth });
-    t.app.get(AuthEvents).on((event) => void heard.push(event));
-  });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.advance(minutes(20));
     [ada, bob] = [await createUser(t.app), await createUser(t.app)];

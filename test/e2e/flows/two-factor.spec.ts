@@ -1,20 +1,16 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { AuthEvents, minutes, seconds, SessionService, type AuthEvent, type AuthUser } from 'nestjs-latchkey';
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { minutes, seconds, SessionService, type AuthUser } from 'nestjs-latchkey';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { createUser, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
+import { createUser, PLATFORMS } from '../../support/app.js';
+import { eventsHeard, sharedTestApp } from '../../support/shared-app.js';
 import { newMails } from '../../support/flows.js';
 import { cookiesIn, enrol, pastTheLimits, pendingLogin, TWO_FACTOR, type Enrolled } from '../../support/two-factor.js';
 
 describe.each(PLATFORMS)('authenticator apps and backup codes on %s', (platform) => {
-  let t: TestApp;
+  const t = sharedTestApp({ platform, auth: TWO_FACTOR });
+  const heard = eventsHeard(t);
   let ada: AuthUser;
-  const heard: AuthEvent[] = [];
-  beforeAll(async () => {
-    t = await startTestApp({ platform, auth: TWO_FACTOR });
-    t.app.get(AuthEvents).on((event) => void heard.push(event));
-  });
-  afterAll(() => t?.close());
   beforeEach(async () => {
     t.clock.advance(pastTheLimits);
     ada = await createUser(t.app);

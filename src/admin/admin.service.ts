@@ -1,0 +1,135 @@
+import { Injectable } from '@nestjs/common';
+import { AuthError } from '../auth.errors.js';
+import { AuditStore, type AuditEntry, type AuditPart } from '../audit/audit.store.js';
+import { Clock } from '../common/clock.js';
+import { AuthConfig } from '../config/auth-config.js';
+import type { AdminActed } from '../events/auth-event.js';
+import { AuthEvents } from '../events/auth-events.js';
+import { JwtSessionService } from '../jwt-session/jwt-session.service.js';
+import { RateLimitService, type FullRateLimit } from '../rate-limit/rate-limit.service.js';
+import { TokenRevocationService } from '../revocation/token-revocation.service.js';
+import { SessionService, type ListedSession } from '../session/session.service.js';
+import { UserDirectory, type AuthUser, type UserListPart } from '../user/user.directory.js';
+
+/** Who does something, for the events. */
+export interface Admin {
+  readonly id: string;
+  /** The address, if known. */
+  readonly ip: string | null;
+}
+
+/**
+ * What operators see and do (`flows.admin`), by the admin pages or a controller of yours. It does not ask who is calling:
+ * put `@RequireRole('admin')` and `@RequireFresh()` in front of it. What is done is told as `admin.acted`, with who has
+ * done it.
+ */
+@Injectable()
+export class AdminService {
+  constructor(
+    private readonly users: UserDirectory,
+    private readonly sessions: SessionService,
+    private readonly jwts: JwtSessionService,
+    private readonly revocation: TokenRevocationService,
+    private readonly limits: RateLimitService,
+    private readonly audit: AuditStore,
+    private readonly config: AuthConfig,
+    private readonly events: AuthEvents,
+    private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Accounts in the order of their addresses.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  listUsers(part: UserListPart): Promise<AuthUser[]> {
+    return this.users.list(part);
+  }
+
+  /**
+   * The account, disabled or not, and its live sessions, the one used last first.
+   *
+   * @throws {AuthError} `USER_NOT_FOUND` if there is none.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async findUser(userId: string): Promise<{ user: AuthUser; sessions: ListedSession[] }> {
+    const user = await this.found(userId);
+    const stored = await this.sessions.listForUser(user.id);
+    const jwts = this.config.jwt.registry ? await this.jwts.listForUser(user.id) : [];
+    return { user, sessions: [...stored, ...jwts].toSorted((a, b) => b.lastSeenAt - a.lastSeenAt) };
+  }
+
+  /**
+   * What has happened, the newest first; `null` without `audit.enabled`.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async listEvents(part: AuditPart): Promise<AuditEntry[] | null> {
+    return this.config.audit.enabled ? this.audit.list(part) : null;
+  }
+
+  /**
+   * Who is refused by a rate limit now.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  listFullLimits(limit: number): Promise<FullRateLimit[]> {
+    return this.limits.listFull({ limit });
+  }
+
+  /**
+   * From now on the account has no valid session, token or login. Idempotent.
+   *
+   * @throws {AuthError} `INVALID_INPUT` for the operator's own account: nobody might be left to enable it.
+   * @throws {AuthError} `USER_NOT_FOUND` if there is none.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async disable(userId: string, admin: Admin): Promise<void> {
+    const { id } = await this.found(userId);
+    if (id === admin.id) {
+      const fields = { userId: 'must be the account of somebody else' };
+      throw new AuthError('INVALID_INPUT', 'Nobody disables their own account: nobody might be left.', { fields });
+    }
+    await this.users.disable(id);
+    this.tell('disable', id, admin);
+  }
+
+  /**
+   * The account can log in again; what has ended stays ended. Idempotent.
+   *
+   * @throws {AuthError} `USER_NOT_FOUND` if there is none.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async enable(userId: string, admin: Admin): Promise<void> {
+    const { id } = await this.found(userId);
+    await this.users.enable(id);
+    this.tell('enable', id, admin);
+  }
+
+  /**
+   * Ends every session of the account, JWTs, signed cookies and pending logins among them: a sign-out everywhere. Returns
+   * how many are known to have ended.
+   *
+   * @throws {AuthError} `USER_NOT_FOUND` if there is none.
+   * @throws {AuthError} `UNSUPPORTED` with signed cookies or JWT sessions, if your `UserDirectory` does not override
+   *   `invalidateTokens`. The stored sessions have ended then.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async endSessions(userId: string, admin: Admin): Promise<number> {
+    const { id } = await this.found(userId);
+    const ended = (await this.sessions.revokeAllForUser(id)) + (await this.jwts.revokeAllForUser(id));
+    await this.revocation.endStateless(id, { isTold: ended > 0 });
+    this.tell('end_sessions', id, admin);
+    return ended;
+  }
+
+  private async found(userId: string): Promise<AuthUser> {
+    const user = await this.users.findById(userId);
+    if (!user) throw new AuthError('USER_NOT_FOUND', 'There is no such account.', {});
+    return user;
+  }
+
+  private tell(action: AdminActed['action'], userId: string, { id: adminId, ip }: Admin): void {
+    this.events.emit({ type: 'admin.acted', at: this.clock.now(), userId, adminId, action, ip });
+  }
+}

@@ -1,0 +1,37 @@
+import type { AuditEntry } from '../audit/audit.store.js';
+import { dateIn } from './dates.js';
+import { markup, type Html } from './html.js';
+import type { PageTexts } from './page-texts.js';
+
+/** What has happened, one line each, with everything that the audit has of it. */
+export function adminEventList(entries: readonly AuditEntry[], texts: Readonly<PageTexts>): Html {
+  if (entries.length === 0) return markup`<p class="lk-quiet">${texts.noEvents}</p>`;
+  return markup`<ul class="lk-list">
+    ${entries.map(
+      (entry) =>
+        markup`<li>
+          <div>
+            <strong>${entry.type}</strong>
+            <div class="lk-quiet">${dateIn(entry.at, texts)}${entry.ip !== null && markup` · <bdi>${entry.ip}</bdi>`}</div>
+            ${subjectOf(entry)} ${factsOf(entry)}
+          </div>
+        </li>`,
+    )}
+  </ul>`;
+}
+
+function subjectOf({ userId, login }: AuditEntry): Html | null {
+  if (userId === null && login === null) return null;
+  const user =
+    userId !== null && markup`<a href="admin-user?id=${encodeURIComponent(userId)}"><bdi>${userId}</bdi></a>`;
+  return markup`<div class="lk-quiet">${user} ${login !== null && markup`<bdi>${login}</bdi>`}</div>`;
+}
+
+function factsOf({ facts }: AuditEntry): Html | null {
+  const written = Object.entries(facts).filter(([, value]) => value !== null);
+  if (written.length === 0) return null;
+  const texted = written.map(
+    ([name, value]) => `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
+  return markup`<div class="lk-quiet"><bdi>${texted.join(', ')}</bdi></div>`;
+}

@@ -1,0 +1,31 @@
+import { applyDecorators } from '@nestjs/common';
+import { RequireFresh } from '../http/assurance.decorators.js';
+import { RequireRole } from '../http/require-role.decorator.js';
+import type { AuthUser } from '../user/user.directory.js';
+import { markup, type Html } from './html.js';
+import type { PageTexts } from './page-texts.js';
+
+/** Who may disable accounts and end sessions. */
+const ACTOR = 'admin';
+/** Who may see the admin pages. */
+export const SEERS = [ACTOR, 'auditor'] as const;
+
+/** A page that changes nothing. */
+export const ShownToOperators = () => applyDecorators(RequireRole(...SEERS), RequireFresh());
+/** A form that does something to an account. */
+export const DoneByAdmins = () => applyDecorators(RequireRole(ACTOR), RequireFresh());
+
+export const mayAct = ({ roles }: AuthUser): boolean => roles?.includes(ACTOR) === true;
+
+/** The way to the other admin pages. */
+export const adminLinks = (texts: Readonly<PageTexts>): Html =>
+  markup`<nav class="lk-links">
+    <p>
+      <a href="admin">${texts.adminUsers}</a> · <a href="admin-events">${texts.adminEvents}</a> ·
+      <a href="admin-limits">${texts.adminLimits}</a> · <a href="account">${texts.account}</a>
+    </p>
+  </nav>`;
+
+/** The next part of a list, if there is one. */
+export const moreLink = (page: string, query: Readonly<Record<string, string>>, texts: Readonly<PageTexts>): Html =>
+  markup`<p class="lk-links"><a href="${page}?${String(new URLSearchParams(query))}" rel="next">${texts.more}</a></p>`;

@@ -1,0 +1,157 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { minutes, UserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { LoginService } from 'nestjs-latchkey/engine';
+import { signInAs, totpOf } from 'nestjs-latchkey/testing';
+import request, { type Response } from 'supertest';
+import { createUser, PLATFORMS } from '../../support/app.js';
+import { SoftwareAuthenticator } from '../../support/authenticator.js';
+import { codeTo, MAILED_CODES, mailCodesTo, SESSION } from '../../support/mailed-codes.js';
+import { ORIGIN, PASSKEYS, PasskeyClient } from '../../support/passkeys.js';
+import { sharedTestApp } from '../../support/shared-app.js';
+import { cookiesIn, enrol } from '../../support/two-factor.js';
+
+type Headers = Readonly<Record<string, string>>;
+type Send = (method: 'get' | 'post' | 'delete', path: string, body?: object) => Promise<Response>;
+
+const ALL = ['password', 'totp', 'email-code', 'passkey-presence'];
+
+describe.each(PLATFORMS)('changes of factors where sessions are JWTs, on %s', (platform) => {
+  const t = sharedTestApp({
+    platform,
+    auth: {
+      ...MAILED_CODES,
+      baseUrl: PASSKEYS.baseUrl,
+      flows: { ...PASSKEYS.flows, twoFactor: { totp: {}, backupCodes: { count: 4 }, emailCode: {} } },
+      jwt: { sessions: true },
+    },
+  });
+  let ada: AuthUser;
+  beforeEach(async () => {
+    t.clock.advance(minutes(20));
+    ada = await createUser(t.app);
+  });
+
+  const jwt = async ({ id } = ada): Promise<Headers> => {
+    // As it is now: with what comes before, everything of it has ended once.
+    const user = (await t.app.get(UserDirectory).findById(id))!;
+    const login = await t.app.get(LoginService).begin(user, ALL, { transport: 'bearer' });
+    if (login.status !== 'authenticated') throw new Error(`The login is held: ${login.status}.`);
+    return { authorization: `Bearer ${login.credential.value}` };
+  };
+  const cookie = async (): Promise<Headers> => ({ cookie: await signInAs(t.app, ada.id, { proofs: ALL }) });
+  const status = async (headers: Headers) => (await request(t.url).get('/auth/session').set(headers)).status;
+  const sending =
+    (headers: Headers): Send =>
+    (method, path, body = method === 'get' ? undefined : {}) =>
+      request(t.url)[method](`/auth/${path}`).set(headers).send(body);
+
+  /** Each change, and what has to be there before it. */
+  const CHANGES: [string, () => Promise<(send: Send) => Promise<Response>>][] = [
+    [
+      'turning codes by mail on',
+      async () => async (send) => {
+        await send('post', '2fa/email/enable');
+        return send('post', '2fa/email/enable/confirm', { code: await codeTo(t, ada, 'email_code_setup') });
+      },
+    ],
+    [
+      'turning them off',
+      async () => {
+        await mailCodesTo(t, ada);
+        return (send) => send('post', '2fa/email/disable');
+      },
+    ],
+    [
+      'adding a passkey',
+      async () => async (send) => {
+        const { body: options } = await send('post', 'passkeys/options');
+        const answer = await send('post', 'passkeys', {
+          response: new SoftwareAuthenticator(ORIGIN).register(options),
+        });
+        expect(answer.body).toMatchObject({ name: 'Passkey', lastUsedAt: null });
+        expect(answer.body).not.toHaveProperty('credential');
+        return answer;
+      },
+    ],
+    [
+      'removing a passkey',
+      async () => {
+        const { id } = await new PasskeyClient(t).register(ada);
+        return (send) => send('delete', `passkeys/${id}`);
+      },
+    ],
+    [
+      'adding an authenticator app',
+      async () => async (send) => {
+        const { secret } = (await send('post', '2fa/totp/setup')).body as { secret: string };
+        return send('post', '2fa/totp/enable', { code: totpOf(secret, t.clock) });
+      },
+    ],
+    [
+      'removing it',
+      async () => {
+        await enrol(t, ada);
+        return (send) => send('post', '2fa/totp/disable');
+      },
+    ],
+    [
+      'new backup codes',
+      async () => {
+        await enrol(t, ada);
+        return (send) => send('post', '2fa/backup-codes');
+      },
+    ],
+  ];
+
+  describe.each(CHANGES)('F55: %s', (_, prepare) => {
+    it('ends the other sessions, JWTs among them, and this JWT goes on as another one', async () => {
+      const change = await prepare();
+      t.clock.advance(1);
+      const [current, ...others] = [await jwt(), await jwt(), await cookie()];
+      const bob = await jwt(await createUser(t.app));
+      // Control: they are sessions until then.
+      for (const one of [current, ...others]) expect(await status(one)).toBe(200);
+      const answer = await change(sending(current));
+      expect(answer.status).toBeLessThan(300);
+      for (const one of [current, ...others]) expect(await status(one)).toBe(401);
+      expect(answer.body).toMatchObject({ token: expect.any(String), tokenType: 'Bearer' });
+      expect(answer.get('Set-Cookie')).toBeUndefined();
+      expect(await status({ authorization: `Bearer ${answer.body.token}` })).toBe(200);
+      expect(await status(bob)).toBe(200);
+    });
+
+    it('from a browser ends the JWTs too, and the browser stays logged in', async () => {
+      const change = await prepare();
+      t.clock.advance(1);
+      const [current, other] = [await cookie(), await jwt()];
+      const answer = await change(sending(current));
+      expect(answer.status).toBeLessThan(300);
+      expect(await status(other)).toBe(401);
+      expect(await status(current)).toBe(401);
+      expect(answer.body).not.toHaveProperty('token');
+      expect(cookiesIn(answer)).toContain(SESSION);
+      expect(await status({ cookie: cookiesIn(answer) })).toBe(200);
+    });
+  });
+
+  it('F82: a JWT that goes on after a change is as fresh as its proof was', async () => {
+    await enrol(t, ada);
+    t.clock.advance(1);
+    const first = await jwt();
+    const { authenticatedAt } = (await sending(first)('get', 'step-up')).body as { authenticatedAt: string };
+    t.clock.advance(minutes(14));
+    const { body } = await sending(first)('post', '2fa/backup-codes');
+    const next = sending({ authorization: `Bearer ${body.token}` });
+    expect((await next('get', 'step-up')).body).toMatchObject({ aal: 2, authenticatedAt });
+    t.clock.advance(minutes(1));
+    const refused = await next('post', '2fa/backup-codes');
+    expect(refused.body).toMatchObject({ code: 'STEP_UP_REQUIRED', required: { maxAge: 900 } });
+  });
+
+  it('F55: turning codes by mail off that are off ends nothing', async () => {
+    const [current, other] = [await jwt(), await jwt()];
+    const { body } = await sending(current)('post', '2fa/email/disable');
+    expect(body).toEqual({ message: 'Codes by mail are off.' });
+    expect([await status(current), await status(other)]).toEqual([200, 200]);
+  });
+});
