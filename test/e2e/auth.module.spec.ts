@@ -145,6 +145,32 @@ describe('AuthModule', () => {
     await request(server).get('/things').set('Cookie', cookieOf(login)).expect(200);
   });
 
+  it('forRoot twice is a mistake that says so: both would guard every request', async () => {
+    const db = await createTestDatabase();
+    cleanups.push(() => db.drop());
+    @Module({ imports: [AuthModule.forRoot({ secrets: [SECRET], trustedOrigins: ['https://app.example.com'] })] })
+    class AgainModule {}
+    @Module({ imports: [AuthModule.forRoot({ secrets: [SECRET] }), AgainModule] })
+    class BothModule {}
+    await expect(boot(db.url, { module: BothModule })).rejects.toMatchObject({
+      code: 'INVALID_CONFIG',
+      facts: { mistakes: [expect.stringMatching(/^AuthModule is imported 2 times .* call forRoot once/)] },
+    });
+  });
+
+  it.each(['registration', 'passwordReset', 'magicLink', 'emailChange'] as const)(
+    'a flow that mails is told to be without a mailer, beside all other mistakes: flows.%s',
+    async (flow) => {
+      const db = await createTestDatabase();
+      cleanups.push(() => db.drop());
+      const auth = AuthModule.forRoot({ secrets: ['short'], flows: { [flow]: {} } });
+      const error = (await boot(db.url, auth).catch((reason: unknown) => reason)) as Error;
+      expect(error).toMatchObject({ code: 'INVALID_CONFIG' });
+      expect(error.message).toContain(`flows.${flow} needs mailer: a class that extends Mailer`);
+      expect(error.message).toMatch(/secret/);
+    },
+  );
+
   it('forRootAsync fails at boot too', async () => {
     const db = await createTestDatabase();
     cleanups.push(() => db.drop());
