@@ -14,6 +14,7 @@ import { describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
 import cookieParser from 'cookie-parser';
+import { createHmac } from 'node:crypto';
 import {
   authEntities,
   authMigrations,
@@ -223,9 +224,22 @@ describe('AuthModule', () => {
   });
 
   it("leaves the host's own cookie-parser its result", async () => {
-    const { t } = await start({ configure: (app) => app.use(cookieParser('host secret')) });
+    const seen: unknown[] = [];
+    const { t } = await start({
+      configure: (app) => {
+        app.use(cookieParser('host secret'));
+        app.use(({ cookies, signedCookies }: Record<string, object>, _: unknown, next: () => void) => {
+          seen.push({ ...cookies }, { ...signedCookies });
+          next();
+        });
+      },
+    });
     const cookie = await signInAs(t.app, (await createUser(t.app, 'ada@example.com')).id);
-    await request(t.url).get('/things').set('Cookie', cookie).expect(200);
+    const signature = createHmac('sha256', 'host secret').update('dark').digest('base64').replaceAll('=', '');
+    const cookies = `${cookie}; size=2; theme=s%3Adark.${encodeURIComponent(signature)}`;
+    const answer = await request(t.url).get('/things/cookies').set('Cookie', cookies).expect(200);
+    expect(seen).toEqual([expect.objectContaining({ size: '2' }), { theme: 'dark' }]);
+    expect(answer.body).toEqual(seen[0]);
   });
 
   it.each(PLATFORMS)('works under a global prefix, on %s', async (platform) => {
