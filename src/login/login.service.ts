@@ -1,8 +1,9 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Optional } from '@nestjs/common';
 import { AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { later } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
+import type { ProviderSession } from '../config/ephemeral-token-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
 import type { AssuranceLevel, Session } from '../session/session.js';
 import type { RotationOptions, SessionContext } from '../session/session.service.js';
@@ -13,6 +14,7 @@ import { BearerSessions } from './bearer-sessions.js';
 import { KnownDevices } from './known-devices.js';
 import { LoginLimits } from './login-limits.js';
 import { PendingLogins, type PendingLogin } from './pending-logins.js';
+import { ProviderSessions } from './provider-sessions.js';
 import { TrustedBrowsers, type TrustedBrowserValue } from './trusted-browsers.js';
 import { SessionScheme, type CookieValue, type ElevatedSession } from './session-scheme.js';
 
@@ -43,6 +45,8 @@ export interface LoginContext extends SessionContext {
    * one by now, the login is refused. Default: that of `user`.
    */
   tokensInvalidatedAfter?: number | null;
+  /** The session at a provider by which it was begun, and with which the session ends that it opens. */
+  providerSession?: ProviderSession | undefined;
 }
 
 /** A login attempt. The caller supplies the proof. */
@@ -97,6 +101,7 @@ export class LoginService {
     private readonly clock: Clock,
     private readonly events: AuthEvents,
     private readonly config: AuthConfig,
+    @Optional() private readonly providerSessions?: ProviderSessions,
   ) {}
 
   /**
@@ -160,21 +165,27 @@ export class LoginService {
     if (context.tokensInvalidatedAfter !== undefined && !hasCutoff(user, context.tokensInvalidatedAfter)) {
       throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
     }
-    const { transport = 'cookie', ip = null, userAgent = null, login = user.email, remember } = context;
+    const {
+      transport = 'cookie',
+      ip = null,
+      userAgent = null,
+      login = user.email,
+      remember,
+      providerSession,
+    } = context;
     const authenticatedAt = context.authenticatedAt ?? this.clock.now();
     const browser = transport === 'cookie' ? await this.trusted.find(user, context.trustedBrowsers ?? []) : null;
-    const proved = { proofs: amr, transport, remember, isTrusted: browser !== null };
+    const proved = { proofs: amr, transport, remember, providerSession, isTrusted: browser !== null };
     const pending = await this.pending.hold(user, proved, authenticatedAt);
     if (pending) return pending;
     const opening = { ip, userAgent, authenticatedAt, aal: this.aalOf(amr), amr, remember };
     const [presented = null, ...others] = context.presented ?? [];
     try {
-      let credential: CookieValue;
-      if (transport === 'bearer') {
-        credential = await this.bearer.open(user, presented, opening);
-      } else {
-        if (others.length > 0) await this.scheme.revoke(others);
-        credential = await this.scheme.open(user, presented, opening);
+      if (transport === 'cookie' && others.length > 0) await this.scheme.revoke(others);
+      const opener = transport === 'bearer' ? this.bearer : this.scheme;
+      const { handle, ...credential } = await opener.open(user, presented, opening);
+      if (providerSession && handle !== null) {
+        await this.providerSessions?.record(providerSession, { userId: user.id, handle });
       }
       const at = this.clock.now();
       this.events.emitAfterTransaction({

@@ -69,7 +69,7 @@ export class PendingLogins {
    */
   async hold(
     user: AuthUser,
-    { proofs, transport, remember, isTrusted }: Omit<PendingProofs, 'userId'> & { isTrusted: boolean },
+    { proofs, transport, remember, providerSession, isTrusted }: Omit<PendingProofs, 'userId'> & { isTrusted: boolean },
     authenticatedAt: number,
   ): Promise<PendingLogin | null> {
     const { assurance } = this.config;
@@ -88,6 +88,7 @@ export class PendingLogins {
         transport,
         ...(remember === undefined ? {} : { remember }),
         ...(mustEnrol && { mustEnrol }),
+        ...(providerSession && { providerSession }),
       },
       ...(challenge === null ? {} : { challengeId: sha256Hex(challenge) }),
     });

@@ -1,8 +1,7 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { expect, it } from '@jest/globals';
-import { createTestDatabase } from '../support/database.js';
+import { startDemo } from '../support/demo.js';
 import { until } from '../support/heard.js';
 
 /** Whether something listens there. */
@@ -18,26 +17,11 @@ async function answers(port: number, host: string): Promise<boolean> {
   }
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}
-
 it('the demo prints its mail and keeps it at /demo/mail, and is reached from its own machine only', async () => {
-  const db = await createTestDatabase();
-  const port = await freePort();
-  const demo = spawn('node', ['--import', './test/support/register.js', 'test/app/main.ts'], {
-    env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: db.url, PORT: String(port), HOST: undefined },
-  });
-  const exited = once(demo, 'exit');
+  const demo = await startDemo();
   try {
-    let said = '';
-    demo.stdout.on('data', (chunk) => (said += String(chunk)));
-    await until(() => said.includes('Ctrl-C stops it.'), 50_000);
-    expect(said).toContain(`/demo/mail`);
+    const { port } = demo;
+    expect(demo.printed).toContain(`/demo/mail`);
     expect(await answers(port, '127.0.0.1')).toBe(true);
     // Another address of this machine stands for those that others reach it by.
     expect(await answers(port, '127.0.0.2')).toBe(false);
@@ -55,10 +39,8 @@ it('the demo prints its mail and keeps it at /demo/mail, and is reached from its
       expect.objectContaining({ kind: 'registration', to: { name: '', address: 'new@example.com' } }),
     ]);
     const [{ link } = { link: '' }] = await kept();
-    await until(() => said.includes('--- mail to new@example.com') && said.includes(link));
+    await until(() => demo.printed.includes('--- mail to new@example.com') && demo.printed.includes(link));
   } finally {
-    demo.kill();
-    await exited;
-    await db.drop();
+    await demo.stop();
   }
 }, 60_000);
