@@ -10,8 +10,10 @@ import { PostgresBackupCodeStore } from './engines/postgres/postgres-backup-code
 import { PostgresTotpStore } from './engines/postgres/postgres-totp.store.js';
 import { ApiKeyAuthenticator } from './http/api-key-authenticator.js';
 import type { GrantedAccess } from './login/mailbox-proofs.js';
+import { ProviderSessions } from './login/provider-sessions.js';
 import type { SecondFactor } from './login/second-factor.js';
 import type { WayIn } from './login/ways-in.js';
+import { IdentitySessions } from './oidc/identity-sessions.js';
 import { IdentityService } from './oidc/identity.service.js';
 import { IdentityStore } from './oidc/identity.store.js';
 import { IdentityWayIn } from './oidc/identity.way-in.js';
@@ -80,6 +82,7 @@ export const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
       inject: [AuthConfig, Clock],
     },
     { provide: IdentityStore, useClass: PostgresIdentityStore },
+    { provide: ProviderSessions, useClass: IdentitySessions },
     IdentityService,
     OidcLogoutService,
     OidcRequests,

@@ -81,6 +81,7 @@ import { Handshakes } from './http/handshakes.js';
 import { SessionConnections } from './http/session-connections.js';
 import { SessionLiveness } from './http/session-liveness.js';
 import { WatchedConnections } from './http/watched-connections.js';
+import { mountChangePasswordAddress } from './pages/change-password-address.js';
 import { warnOfPrefix } from './pages/page-place.js';
 import { PAGE_CONTROLLERS, pageControllersAt, pageProviders } from './pages/page-controllers.js';
 import { mountPasskeyEndpoints } from './http/passkey-endpoints.js';
@@ -221,7 +222,10 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
       ]);
     }
     mountCookieParser(httpAdapter);
-    if (this.config.flows.pages?.routes) warnOfPrefix(this.config, this.modules);
+    if (this.config.flows.pages?.routes) {
+      warnOfPrefix(this.config, this.modules);
+      mountChangePasswordAddress(httpAdapter, this.modules);
+    }
     const { page, origins } = this.config.flows.passkeys ?? {};
     if (page !== undefined) mountPasskeyEndpoints(httpAdapter, new URL(page, this.config.baseUrl ?? origins![0]).href);
   }

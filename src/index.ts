@@ -15,6 +15,7 @@ export { days, hours, minutes, seconds } from './common/duration.js';
 export type { Duration } from './common/duration.js';
 export type { Instant } from './common/instant.js';
 
+export type { AssuranceSettings } from './config/assurance-settings.js';
 export type { AuditSettings } from './config/audit-settings.js';
 export type { AuthOptions } from './config/auth-options.js';
 export type { CacheSettings } from './config/cache-settings.js';

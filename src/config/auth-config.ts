@@ -1,6 +1,7 @@
 import { Hidden } from '../common/hidden.js';
 import type { Network } from '../common/ip-address.js';
 import { isLocalPath } from '../common/local-path.js';
+import { checkAssurance, type AssuranceSettings } from './assurance-settings.js';
 import { checkAudit, type AuditSettings } from './audit-settings.js';
 import type { AuthOptions } from './auth-options.js';
 import { checkCache, type CacheSettings } from './cache-settings.js';
@@ -33,6 +34,7 @@ const OPTIONS: readonly (keyof AuthOptions)[] = [
   'cache',
   'cleanup',
   'audit',
+  'assurance',
   'database',
   'tables',
   'baseUrl',
@@ -75,6 +77,7 @@ export class AuthConfig {
   declare readonly listenerUrl: Hidden<string | null>;
   declare readonly cleanup: Readonly<CleanupSettings>;
   declare readonly audit: Readonly<AuditSettings>;
+  declare readonly assurance: Readonly<AssuranceSettings>;
   declare readonly database: Readonly<DatabaseSettings>;
   declare readonly tables: Readonly<TableSettings>;
   declare readonly baseUrl: string | undefined;
@@ -122,6 +125,7 @@ export class AuthConfig {
       listenerUrl: new Hidden(listenerUrl),
       cleanup: checkCleanup(check, options?.cleanup),
       audit: checkAudit(check, options?.audit),
+      assurance: checkAssurance(check, options?.assurance),
       database: checkDatabase(check, options?.database),
       tables: checkTables(check, options?.tables),
       ephemeralTokens: checkEphemeralTokens(check, options?.ephemeralTokens),

@@ -1,3 +1,4 @@
+import type { AssuranceSettings } from './assurance-settings.js';
 import type { AuditSettings } from './audit-settings.js';
 import type { CacheSettings } from './cache-settings.js';
 import type { CleanupSettings } from './cleanup-settings.js';
@@ -27,6 +28,8 @@ export interface AuthOptions {
   cache?: Partial<CacheSettings>;
   cleanup?: Partial<CleanupSettings>;
   audit?: Partial<AuditSettings>;
+  /** What the proofs of a login are worth. */
+  assurance?: Partial<AssuranceSettings>;
   database?: Partial<DatabaseSettings>;
   /** Other names for the module's tables. Pass the same object to `authSchemaFor({ tables })`. */
   tables?: Partial<TableSettings>;

@@ -9,6 +9,15 @@ export interface FirstFactor {
   readonly tokensInvalidatedAfter: number | null;
 }
 
+/** A session at an identity provider, by which a login here was begun. */
+export interface ProviderSession {
+  /** The identity: see `StoredIdentity`. */
+  readonly issuer: string;
+  readonly subject: string;
+  /** SHA-256 of the issuer and what it calls the session (`sid`), as base64url. */
+  readonly session: string;
+}
+
 /** What has been proved of a login that waits for another factor, and how its client will keep the session. */
 export interface PendingProofs {
   /** The id of the account. */
@@ -20,6 +29,8 @@ export interface PendingProofs {
   readonly mustEnrol?: boolean;
   /** Whether the login asked to be remembered. */
   readonly remember?: boolean | undefined;
+  /** The session at a provider by which it was begun, if the provider names it. */
+  readonly providerSession?: ProviderSession | undefined;
 }
 
 /** What a login at an identity provider was begun for. */

@@ -17,7 +17,7 @@ export class BackupCodeSettings {
   count: number = 10;
 }
 
-/** Codes by mail. They prove a mailbox and no second factor: see `aalOf`. */
+/** Codes by mail. They prove a mailbox and no second factor, unless `assurance.emailCounts` says otherwise. */
 export class EmailCodeSettings {}
 
 /** An account, as far as `required` is told of it; an `AuthUser`. */
@@ -40,7 +40,7 @@ export class TwoFactorSettings extends FlowSettings {
 
   /**
    * `POST 2fa/email/enable`, `POST 2fa/email/enable/confirm` and `POST 2fa/email/disable`: a code by mail as the second
-   * step. It never raises the assurance of a session (NIST SP 800-63B-4, section 3.1.3.1). Needs `mailer`. Default: none.
+   * step. It raises the assurance of a session only with `assurance.emailCounts`. Needs `mailer`. Default: none.
    */
   emailCode: EmailCodeSettings | undefined = undefined;
 

@@ -1,4 +1,5 @@
 import type { Duration } from '../common/duration.js';
+import type { AssuranceSettings } from '../config/assurance-settings.js';
 import type { AssuranceLevel } from '../session/session.js';
 
 /** What makes two factors of a password: something that its owner has. */
@@ -12,19 +13,24 @@ const POSSESSIONS: ReadonlySet<string> = new Set(['totp', 'passkey-presence', 'b
  * - `oidc-mfa` is an identity provider whose login was worth two factors, as `assurance` of that provider has it; `oidc` is
  *   one of which that is not known.
  * - `password` with `totp`, `passkey-presence` or `backup-code` is 2.
- * - Everything else is 1. A mailed code or link proves a mailbox and no factor (section 3.1.3.1), and what a method of the
- *   application's own is worth is not known here.
+ * - Everything else is 1. A mailed code or link proves a mailbox and no factor (section 3.1.3.1), but for a code with
+ *   `assurance: { emailCounts: true }`. What a method of the application's own is worth is not known here.
  *
  * @example
  * ```ts
  * aalOf(['password']); // 1
  * aalOf(['password', 'totp']); // 2
  * aalOf(['password', 'email-code']); // 1
+ * aalOf(['password', 'email-code'], { emailCounts: true }); // 2
  * ```
  */
-export function aalOf(amr: readonly string[]): AssuranceLevel {
+export function aalOf(
+  amr: readonly string[],
+  { emailCounts = false }: Partial<AssuranceSettings> = {},
+): AssuranceLevel {
   if (amr.includes('passkey') || amr.includes('oidc-mfa')) return 2;
-  return amr.includes('password') && amr.some((method) => POSSESSIONS.has(method)) ? 2 : 1;
+  const isPossession = (method: string) => POSSESSIONS.has(method) || (emailCounts && method === 'email-code');
+  return amr.includes('password') && amr.some(isPossession) ? 2 : 1;
 }
 
 /** These proofs and further ones, each once, in the order of the first. */
@@ -63,7 +69,12 @@ export function joinedLack(one: LackingAssurance | null, other: LackingAssurance
 }
 
 /** Whether a session with these proofs has nothing to prove any more once its user has proved this method, now. */
-export function isSatisfiedBy(method: string, amr: readonly string[], lacking: LackingAssurance): boolean {
+export function isSatisfiedBy(
+  method: string,
+  amr: readonly string[],
+  lacking: LackingAssurance,
+  assurance: Partial<AssuranceSettings>,
+): boolean {
   const isAmong = lacking.amr === undefined || lacking.amr.includes(method);
-  return isAmong && aalOf(joinedProofs(amr, [method])) >= (lacking.aal ?? 1);
+  return isAmong && aalOf(joinedProofs(amr, [method]), assurance) >= (lacking.aal ?? 1);
 }

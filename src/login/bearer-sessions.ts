@@ -11,7 +11,7 @@ import { SessionService } from '../session/session.service.js';
 import { isBeforeCutoff } from '../user/account.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { proofClaims, proofOf } from './jwt-assurance.js';
-import type { AuthenticateOptions, CookieValue, ElevatedSession, OpeningContext } from './session-scheme.js';
+import type { AuthenticateOptions, ElevatedSession, OpenedCredential, OpeningContext } from './session-scheme.js';
 
 /**
  * The sessions of `Authorization: Bearer`: the token of a stored session or, with `jwt: { sessions: true }`, a JWT of
@@ -29,17 +29,17 @@ export class BearerSessions {
   ) {}
 
   /** Issues a JWT if those are on, otherwise the token of a new session; the session of `presented` ends. */
-  async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
+  async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<OpenedCredential> {
     if (this.config.jwt.sessions) {
       const { token, payload } = this.encode(user, context);
       await this.revocation.confirmLogin(user, payload.iat);
       if (this.config.jwt.registry) await this.record(user, payload, presented, context);
       else if (presented !== null) await this.revoke(presented);
-      return { value: token, expiresAt: payload.exp };
+      return { value: token, expiresAt: payload.exp, handle: this.jwts.handleOf(payload.jti) };
     }
     const id = presented === null ? null : this.sessions.idOf(presented);
     const { token, session } = await this.sessions.rotate(id === null ? null : { id }, user.id, { ...context, user });
-    return { value: token, expiresAt: session.expiresAt };
+    return { value: token, expiresAt: session.expiresAt, handle: session.handle };
   }
 
   /**

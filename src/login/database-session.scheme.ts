@@ -7,6 +7,7 @@ import {
   type AuthenticateOptions,
   type CookieValue,
   type ElevatedSession,
+  type OpenedCredential,
   type OpeningContext,
   type AuthenticationResult,
 } from './session-scheme.js';
@@ -18,10 +19,10 @@ export class DatabaseSessionScheme extends SessionScheme {
     super();
   }
 
-  override async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
+  override async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<OpenedCredential> {
     const id = presented === null ? null : this.sessions.idOf(presented);
     const { token, session } = await this.sessions.rotate(id === null ? null : { id }, user.id, { ...context, user });
-    return cookieOf(token, session);
+    return { ...cookieOf(token, session), handle: session.handle };
   }
 
   override authenticateCached(value: string): AuthenticatedSession | null {

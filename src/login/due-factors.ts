@@ -1,3 +1,4 @@
+import type { AssuranceSettings } from '../config/assurance-settings.js';
 import { aalOf } from './assurance.js';
 
 /** What a login still lacks: nothing, or one of these methods. */
@@ -14,8 +15,12 @@ export type DueFactors = 'nothing' | readonly string[];
  * dueFactors(['passkey'], ['totp']); // 'nothing'
  * ```
  */
-export function dueFactors(proofs: readonly string[], enrolled: readonly string[]): DueFactors {
-  if (aalOf(proofs) === 2) return 'nothing';
+export function dueFactors(
+  proofs: readonly string[],
+  enrolled: readonly string[],
+  assurance: Partial<AssuranceSettings> = {},
+): DueFactors {
+  if (aalOf(proofs, assurance) === 2) return 'nothing';
   const isProved = (method: string) => proofs.includes(method) || proofs.includes(`${method}-presence`);
   const hasProvedTwo = proofs.length > 1 && enrolled.some(isProved);
   const methods = enrolled.filter((method) => !isProved(method));

@@ -1,9 +1,11 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Optional } from '@nestjs/common';
 import { AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { later } from '../common/instant.js';
+import { AuthConfig } from '../config/auth-config.js';
+import type { ProviderSession } from '../config/ephemeral-token-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
-import type { Session } from '../session/session.js';
+import type { AssuranceLevel, Session } from '../session/session.js';
 import type { RotationOptions, SessionContext } from '../session/session.service.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import type { AuthUser } from '../user/user.directory.js';
@@ -12,6 +14,7 @@ import { BearerSessions } from './bearer-sessions.js';
 import { KnownDevices } from './known-devices.js';
 import { LoginLimits } from './login-limits.js';
 import { PendingLogins, type PendingLogin } from './pending-logins.js';
+import { ProviderSessions } from './provider-sessions.js';
 import { TrustedBrowsers, type TrustedBrowserValue } from './trusted-browsers.js';
 import { SessionScheme, type CookieValue, type ElevatedSession } from './session-scheme.js';
 
@@ -42,6 +45,8 @@ export interface LoginContext extends SessionContext {
    * one by now, the login is refused. Default: that of `user`.
    */
   tokensInvalidatedAfter?: number | null;
+  /** The session at a provider by which it was begun, and with which the session ends that it opens. */
+  providerSession?: ProviderSession | undefined;
 }
 
 /** A login attempt. The caller supplies the proof. */
@@ -95,6 +100,8 @@ export class LoginService {
     private readonly trusted: TrustedBrowsers,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
+    private readonly config: AuthConfig,
+    @Optional() private readonly providerSessions?: ProviderSessions,
   ) {}
 
   /**
@@ -158,21 +165,27 @@ export class LoginService {
     if (context.tokensInvalidatedAfter !== undefined && !hasCutoff(user, context.tokensInvalidatedAfter)) {
       throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
     }
-    const { transport = 'cookie', ip = null, userAgent = null, login = user.email, remember } = context;
+    const {
+      transport = 'cookie',
+      ip = null,
+      userAgent = null,
+      login = user.email,
+      remember,
+      providerSession,
+    } = context;
     const authenticatedAt = context.authenticatedAt ?? this.clock.now();
     const browser = transport === 'cookie' ? await this.trusted.find(user, context.trustedBrowsers ?? []) : null;
-    const proved = { proofs: amr, transport, remember, isTrusted: browser !== null };
+    const proved = { proofs: amr, transport, remember, providerSession, isTrusted: browser !== null };
     const pending = await this.pending.hold(user, proved, authenticatedAt);
     if (pending) return pending;
-    const opening = { ip, userAgent, authenticatedAt, aal: aalOf(amr), amr, remember };
+    const opening = { ip, userAgent, authenticatedAt, aal: this.aalOf(amr), amr, remember };
     const [presented = null, ...others] = context.presented ?? [];
     try {
-      let credential: CookieValue;
-      if (transport === 'bearer') {
-        credential = await this.bearer.open(user, presented, opening);
-      } else {
-        if (others.length > 0) await this.scheme.revoke(others);
-        credential = await this.scheme.open(user, presented, opening);
+      if (transport === 'cookie' && others.length > 0) await this.scheme.revoke(others);
+      const opener = transport === 'bearer' ? this.bearer : this.scheme;
+      const { handle, ...credential } = await opener.open(user, presented, opening);
+      if (providerSession && handle !== null) {
+        await this.providerSessions?.record(providerSession, { userId: user.id, handle });
       }
       const at = this.clock.now();
       this.events.emitAfterTransaction({
@@ -232,7 +245,7 @@ export class LoginService {
     if (!isActive(user)) throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});
     const { ip = null, userAgent = null, transport = 'cookie', authenticatedAt = this.clock.now() } = context;
     // Never less than before: what an application's own method was worth is known only to the session.
-    const aal = session.aal === 2 ? 2 : aalOf(amr);
+    const aal = session.aal === 2 ? 2 : this.aalOf(amr);
     const opening = { ip, userAgent, authenticatedAt, aal, amr };
     return transport === 'bearer'
       ? this.bearer.elevate(user, session, opening)
@@ -242,7 +255,8 @@ export class LoginService {
   /**
    * A new session in place of one that has just ended, for a user who has just proved again who they are: a full
    * lifetime and a new handle. Pass on whether the old one was remembered, and its proofs (`amr`), to which `proofs` are added, by default the password.
-   * Call it in the transaction that ended the old one.
+   * `authenticatedAt`, if nothing was proved now, is kept by a JWT; what is stored would end with all that is older than
+   * the cutoff of the account. Call it in the transaction that ended the old one.
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or changed since `user` was read.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
@@ -256,17 +270,24 @@ export class LoginService {
       remember,
       amr: before = [],
       proofs = ['password'],
+      authenticatedAt: provedAt,
     }: SessionContext &
-      Pick<LoginContext, 'transport' | 'remember'> & {
+      Pick<LoginContext, 'transport' | 'remember' | 'authenticatedAt'> & {
         amr?: readonly string[] | undefined;
         proofs?: readonly string[];
       } = {},
   ): Promise<CookieValue> {
     // Past the cutoff, also for a storage that does not know it.
-    const authenticatedAt = later(this.clock.now(), user.tokensInvalidatedAfter);
+    const now = later(this.clock.now(), user.tokensInvalidatedAfter);
+    const isJwt = transport === 'bearer' && this.config.jwt.sessions;
+    const authenticatedAt = isJwt ? (provedAt ?? now) : now;
     const amr = joinedProofs(before, proofs);
-    const opening = { ip, userAgent, authenticatedAt, aal: aalOf(amr), amr, remember };
+    const opening = { ip, userAgent, authenticatedAt, aal: this.aalOf(amr), amr, remember };
     return transport === 'bearer' ? this.bearer.open(user, null, opening) : this.scheme.open(user, null, opening);
+  }
+
+  private aalOf(amr: readonly string[]): AssuranceLevel {
+    return aalOf(amr, this.config.assurance);
   }
 
   private knownDevice(login: string, { devices = [] }: LoginContext): string | null {

@@ -69,12 +69,13 @@ export class PendingLogins {
    */
   async hold(
     user: AuthUser,
-    { proofs, transport, remember, isTrusted }: Omit<PendingProofs, 'userId'> & { isTrusted: boolean },
+    { proofs, transport, remember, providerSession, isTrusted }: Omit<PendingProofs, 'userId'> & { isTrusted: boolean },
     authenticatedAt: number,
   ): Promise<PendingLogin | null> {
+    const { assurance } = this.config;
     const enrolled = await this.factors.methodsOf(user);
-    const due = dueFactors(proofs, enrolled);
-    const mustEnrol = enrolled.length === 0 && aalOf(proofs) === 1 && this.isRequired(user);
+    const due = dueFactors(proofs, enrolled, assurance);
+    const mustEnrol = enrolled.length === 0 && aalOf(proofs, assurance) === 1 && this.isRequired(user);
     if ((due === 'nothing' || isTrusted) && !mustEnrol) return null;
     const challenge = transport === 'cookie' ? randomToken().toString('base64url') : null;
     const expiresAt = this.clock.now() + this.ttl;
@@ -87,6 +88,7 @@ export class PendingLogins {
         transport,
         ...(remember === undefined ? {} : { remember }),
         ...(mustEnrol && { mustEnrol }),
+        ...(providerSession && { providerSession }),
       },
       ...(challenge === null ? {} : { challengeId: sha256Hex(challenge) }),
     });

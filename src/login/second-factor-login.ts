@@ -33,7 +33,7 @@ export interface FactorResponse extends PresentedLogin {
 /** Where the last step of a login comes from. */
 export type HeldLoginContext = Omit<
   LoginContext,
-  'transport' | 'remember' | 'authenticatedAt' | 'tokensInvalidatedAfter' | 'login'
+  'transport' | 'remember' | 'authenticatedAt' | 'tokensInvalidatedAfter' | 'providerSession' | 'login'
 > & {
   /** The tokens that the client presented, by transport. */
   presentedBy?: (transport: TokenTransport) => readonly string[];
@@ -143,11 +143,20 @@ export class SecondFactorLoginService {
     method: string,
     context: HeldLoginContext,
   ): Promise<SecondFactorLogin> {
-    const { transport, remember, authenticatedAt, tokensInvalidatedAfter, username: login } = held;
+    const { transport, remember, authenticatedAt, tokensInvalidatedAfter, providerSession, username: login } = held;
     // The second factor has been proved: there is nothing to leave out.
     const { presentedBy, trustedBrowsers: _trustedBrowsers, ...rest } = context;
     const presented = presentedBy?.(transport) ?? rest.presented ?? [];
-    const begun = { ...rest, presented, transport, remember, authenticatedAt, tokensInvalidatedAfter, login };
+    const begun = {
+      ...rest,
+      presented,
+      transport,
+      remember,
+      authenticatedAt,
+      tokensInvalidatedAfter,
+      providerSession,
+      login,
+    };
     if (!(await this.pending.complete(token, challenges))) throw refusedFactor();
     const completed = await this.logins.begin(user, [...held.proofs, method], begun);
     if (completed.status !== 'authenticated') throw refusedFactor();

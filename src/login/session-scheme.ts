@@ -10,6 +10,12 @@ export interface CookieValue {
   readonly persistent?: boolean;
 }
 
+/** The value of a session that has just been opened. */
+export interface OpenedCredential extends CookieValue {
+  /** The public name of the session; `null` if it is stored nowhere, and so ends by no name. */
+  readonly handle: string | null;
+}
+
 export interface AuthenticationResult extends AuthenticatedSession {
   /** A value to send in place of the one presented, because the session was extended or rotated. */
   readonly reissue: CookieValue | null;
@@ -32,7 +38,7 @@ export interface AuthenticateOptions {
  */
 export abstract class SessionScheme {
   /** Opens a session for a user who has just proved who they are; the session of `presented` ends. */
-  abstract open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue>;
+  abstract open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<OpenedCredential>;
 
   /** The user and session that the value authenticates, and a fresh value if one is due. */
   abstract authenticate(value: string, options?: AuthenticateOptions): Promise<AuthenticationResult | null>;

@@ -11,6 +11,7 @@ import {
   type AuthenticateOptions,
   type CookieValue,
   type ElevatedSession,
+  type OpenedCredential,
   type OpeningContext,
   type AuthenticationResult,
 } from './session-scheme.js';
@@ -34,7 +35,7 @@ export class SignedCookieScheme extends SessionScheme {
     super();
   }
 
-  override async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<CookieValue> {
+  override async open(user: AuthUser, presented: string | null, context: OpeningContext): Promise<OpenedCredential> {
     const identity = this.cookies.makeIdentity({
       sub: user.id,
       providerId: PROVIDER,
@@ -46,7 +47,7 @@ export class SignedCookieScheme extends SessionScheme {
     const value = this.sign({ ...identity, authenticatedAt });
     await this.revocation.confirmLogin(user, authenticatedAt);
     if (presented !== null) await this.revoke([presented]);
-    return value;
+    return { ...value, handle: null };
   }
 
   override async authenticate(

@@ -32,7 +32,7 @@ export class StepUpMethods {
       ...(await this.factorsOf(userId)),
       ...(await this.waysOf(userId)),
     ];
-    return methods.filter((method) => isSatisfiedBy(method, amr, lacking));
+    return methods.filter((method) => isSatisfiedBy(method, amr, lacking, this.config.assurance));
   }
 
   /**
@@ -71,7 +71,7 @@ export class StepUpMethods {
    */
   async demandMost(session: Session): Promise<void> {
     const { userId } = session;
-    const aal = aalOf(await this.of({ userId, amr: [] }));
+    const aal = aalOf(await this.of({ userId, amr: [] }), this.config.assurance);
     const factors = aal === 2 || session.aal === 2 ? [] : await this.factorsOf(userId);
     await this.demand(session, { aal, amr: factors.length > 0 ? factors : undefined });
   }

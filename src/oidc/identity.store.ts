@@ -14,6 +14,24 @@ export interface StoredIdentity {
   readonly lastUsedAt: number | null;
 }
 
+/** A session here, and the one at the provider by which it was begun or stepped up. */
+export interface ProviderSessionEntry {
+  /** SHA-256 of the issuer and its name for the session (`sid`), as base64url. */
+  readonly session: string;
+  /** Of the session here. */
+  readonly handle: string;
+  /** Epoch ms. */
+  readonly at: number;
+}
+
+/** Whose session at a provider has ended, by what the provider names. */
+export interface EndedProviderSession {
+  readonly issuer: string;
+  readonly subject: string | null;
+  /** As in `ProviderSessionEntry`. */
+  readonly session: string | null;
+}
+
 /** An identity to be stored. */
 export type NewIdentity = Omit<StoredIdentity, 'lastUsedAt'>;
 
@@ -54,6 +72,24 @@ export abstract class IdentityStore {
 
   /** False if the user has no such identity. */
   abstract delete(userId: string, id: string): Promise<boolean>;
+
+  /**
+   * Records a session of this identity's user, and forgets those that were recorded at `since` (epoch ms) or before, and
+   * the oldest beyond `most`. Without effect if the user has no such identity.
+   */
+  abstract recordSession(
+    identity: Pick<StoredIdentity, 'userId' | 'issuer' | 'subject'>,
+    entry: ProviderSessionEntry,
+    limits: { readonly since: number; readonly most: number },
+  ): Promise<void>;
+
+  /**
+   * The users of the identities that this names: by the user's name there, or else by that of the session. With what was
+   * recorded of each, at other providers too.
+   */
+  abstract sessionsOf(
+    ended: EndedProviderSession,
+  ): Promise<{ readonly userId: string; readonly entries: readonly ProviderSessionEntry[] }[]>;
 
   /** Removes the user's identities that were linked at `since` (epoch ms) or later, and returns their providers. */
   abstract removeSince(userId: string, since: number): Promise<string[]>;

@@ -46,6 +46,11 @@ describe('a logout token', () => {
     expect(read(signed(claims, header))).toMatchObject({ subject: 'ada', jti: 'one' });
   });
 
+  it('names a user, a session, or both', () => {
+    expect(read(signed({ ...good, sub: undefined }))).toMatchObject({ subject: null, session: 'session' });
+    expect(read(signed({ ...good, sid: undefined }))).toMatchObject({ subject: 'ada', session: null });
+  });
+
   it.each<[what: string, claims: Claims, header?: Claims]>([
     ['of another issuer', { ...good, iss: 'https://evil.example' }],
     ['of none', { ...good, iss: undefined }],
@@ -64,7 +69,9 @@ describe('a logout token', () => {
     ['whose events are a list', { ...good, events: [EVENT] }],
     ['with a nonce: an ID token', { ...good, nonce: 'n' }],
     ['with a nonce of null', { ...good, nonce: null }],
-    ['of no user', { ...good, sub: undefined }],
+    ['of no user and no session', { ...good, sub: undefined, sid: undefined }],
+    ['of a session that is no text', { ...good, sid: 7 }],
+    ['of an empty session', { ...good, sid: '' }],
     ['of an empty user', { ...good, sub: '' }],
     ['not valid yet', { ...good, nbf: iat + 11 }],
     ['whose exp is a text', { ...good, exp: String(iat + 120) }],
@@ -93,7 +100,7 @@ describe('a logout token', () => {
     for (const none of ['', 'x', 'x.y.z', `${signed(good)}.x`])
       expect([read(none), keyIdOf(none)?.kid]).toEqual([null, undefined]);
     // Negative control.
-    expect(read(signed(good))).toEqual({ subject: 'ada', jti: 'one', staleAt: NOW + 610_000 });
+    expect(read(signed(good))).toEqual({ subject: 'ada', session: 'session', jti: 'one', staleAt: NOW + 610_000 });
   });
 
   it('names its key', () => {

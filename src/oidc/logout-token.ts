@@ -12,7 +12,10 @@ export interface ExpectedLogout {
 
 /** Whose session at the provider has ended. */
 export interface Logout {
-  readonly subject: string;
+  /** The user; `null` if only the session is named. */
+  readonly subject: string | null;
+  /** The session of the provider (`sid`); `null` for all of the user. */
+  readonly session: string | null;
   readonly jti: string;
   /** Epoch ms: from then on the token is refused as too old. */
   readonly staleAt: number;
@@ -43,7 +46,7 @@ export function keyIdOf(token: string): SigningKey | null {
 /**
  * What a logout token says that was signed by this key; `null` if anything about it is not as it has to be (OpenID Connect
  * Back-Channel Logout 1.0, section 2.6): its signature, issuer, audience, age, event, or a nonce, which would make it an ID
- * token. A token that names only a session (`sid`) and no user is refused too.
+ * token. It names a user, a session of the provider, or both.
  */
 export function readLogoutToken(token: string, key: KeyObject, expected: ExpectedLogout): Logout | null {
   const { header, claims, signed, signature } = partsOf(token) ?? {};
@@ -51,7 +54,7 @@ export function readLogoutToken(token: string, key: KeyObject, expected: Expecte
   const alg = String(header['alg']);
   const isKnown = expected.algorithms.includes(alg) && header['crit'] === undefined;
   if (!isKnown || !isSignedBy(key, alg, signed!, signature!)) return null;
-  const { iss, aud, sub, jti, iat, exp, nbf, events, nonce } = claims;
+  const { iss, aud, sub = null, sid = null, jti, iat, exp, nbf, events, nonce } = claims;
   const now = Math.floor(expected.now / 1000);
   const isOurs = iss === expected.issuer && [aud].flat().includes(expected.clientId);
   const isTimely =
@@ -61,8 +64,10 @@ export function readLogoutToken(token: string, key: KeyObject, expected: Expecte
     (exp === undefined || (typeof exp === 'number' && now < exp + TOLERANCE)) &&
     (nbf === undefined || (typeof nbf === 'number' && nbf <= now + TOLERANCE));
   const isLogout = isObject(events) && isObject(events[EVENT]) && nonce === undefined;
-  if (!isOurs || !isTimely || !isLogout || !isName(sub) || !isName(jti)) return null;
-  return { subject: sub, jti, staleAt: (iat + MAX_AGE + TOLERANCE) * 1000 };
+  if (!isOurs || !isTimely || !isLogout || !isName(jti)) return null;
+  const isNamed = (sub === null || isName(sub)) && (sid === null || isName(sid)) && (sub ?? sid) !== null;
+  if (!isNamed) return null;
+  return { subject: sub, session: sid, jti, staleAt: (iat + MAX_AGE + TOLERANCE) * 1000 };
 }
 
 /** Of a JWS in its compact form (RFC 7515, section 7.1), not verified. */

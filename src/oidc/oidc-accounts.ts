@@ -112,6 +112,8 @@ export class OidcAccounts {
     switch (decision.kind) {
       case 'log_in': {
         const user = await this.accountOf(decision.userId);
+        // Before the identity, as an unlink does: the other way round is a deadlock.
+        await this.revocation.confirmLogin(user, this.clock.now());
         if (!(await this.use(answer))) throw new Overtaken();
         return user;
       }

@@ -12,7 +12,8 @@ import { RateLimitService } from '../rate-limit/rate-limit.service.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import { SessionService } from '../session/session.service.js';
 import { UserDirectory } from '../user/user.directory.js';
-import { IdentityStore } from './identity.store.js';
+import { nameOfProviderSession } from './identity-sessions.js';
+import { IdentityStore, type ProviderSessionEntry } from './identity.store.js';
 import { keyIdOf, readLogoutToken, type Logout, type SigningKey } from './logout-token.js';
 import { OidcClient } from './oidc-client.js';
 import { ProviderFault } from './provider-fault.js';
@@ -23,14 +24,14 @@ import { ProviderKeys } from './provider-keys.js';
  * Logouts that a provider and this application share.
  *
  * - The provider tells of a logout there (OpenID Connect Back-Channel Logout 1.0): what the user has begun here by a
- *   provider ends. Which session there it was (`sid`) is not asked: every one of the account that was begun or stepped up
- *   at a provider ends. Those that were begun by a password or passkey alone go on.
+ *   provider ends. If the provider names its session (`sid`), what other sessions there have begun goes on; what it is not
+ *   known of ends with the user. Those that were begun by a password or passkey alone always go on.
  * - The user logs out here, and then at the provider (OpenID Connect RP-Initiated Logout 1.0).
  *
  * @example
  * ```ts
  * await logouts.end('keycloak', logoutToken); // LOGOUT_TOKEN_REFUSED, or how many sessions have ended
- * const url = await logouts.urlAt('keycloak', '/goodbye'); // where the browser goes, after its session here has ended
+ * const url = await logouts.urlAt('keycloak', '/goodbye', { userId: user.id }); // where the browser goes, after its session here has ended
  * ```
  */
 @Injectable()
@@ -61,7 +62,7 @@ export class OidcLogoutService {
    *
    * @throws {AuthError} `PROVIDER_NOT_FOUND` if there is no such provider of OpenID Connect.
    * @throws {AuthError} `LOGOUT_TOKEN_REFUSED` if the token is not what a logout token of this provider has to be, is older than ten
-   *   minutes, was used, or names no user (`sub`).
+   *   minutes, was used, or names neither a user (`sub`) nor a session (`sid`).
    * @throws {AuthError} `PROVIDER_FAILED` if the provider does not tell its keys: nothing has ended.
    * @throws {AuthError} `RATE_LIMITED` after too many tokens from this address (`ip`) that were refused.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer: the same token can be sent again.
@@ -87,25 +88,36 @@ export class OidcLogoutService {
     const issuer = await this.issuerOf(definition);
     const logout = await this.verified(definition, issuer, logoutToken, signedBy);
     if (!logout) throw refused();
-    const { subject, jti, staleAt } = logout;
+    const { subject, session: sid, jti, staleAt } = logout;
+    const session = sid === null ? null : nameOfProviderSession(issuer, sid);
     const { clientId } = definition;
     return this.transaction.run(async () => {
       const name = sha256Hex(`oidc-logout\n${issuer}\n${clientId}\n${jti}`);
       if (!(await this.revocation.revoke(name, staleAt))) throw refused();
-      const identity = await this.identities.find(issuer, subject);
-      return identity === null ? 0 : this.endOf(identity.userId);
+      let ended = 0;
+      for (const { userId, entries } of await this.identities.sessionsOf({ issuer, subject, session })) {
+        ended += await this.endOf(userId, subject === null ? begunBy(entries, session) : otherThan(entries, session));
+      }
+      return ended;
     });
   }
 
   /**
    * Where the browser goes to log out at the provider too, which sends it on to `returnTo` of this application if that
    * address is registered there (`post_logout_redirect_uris`). `returnTo` itself, as an address, if the provider has no
-   * such page or does not answer: nobody stays logged in here because of that.
+   * such page or does not answer: nobody stays logged in here because of that. With the user who logs out (`userId`) the
+   * provider is told whom it is about, by the address of their identity there (`logout_hint`): the ID token that would say
+   * it (`id_token_hint`) is not kept.
    *
    * @throws {AuthError} `PROVIDER_NOT_FOUND` if there is no such provider of OpenID Connect.
    * @throws {AuthError} `INVALID_INPUT` if `returnTo` is no path of this application.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  async urlAt(provider: string, returnTo = '/'): Promise<string> {
+  async urlAt(
+    provider: string,
+    returnTo = '/',
+    { userId = null }: { readonly userId?: string | null } = {},
+  ): Promise<string> {
     const definition = this.providerOf(provider);
     if (!isLocalPath(returnTo)) {
       throw new AuthError('INVALID_INPUT', 'returnTo must be a path of this application such as /goodbye.', {
@@ -117,6 +129,9 @@ export class OidcLogoutService {
     if (page === null) return own;
     page.searchParams.set('client_id', definition.clientId);
     page.searchParams.set('post_logout_redirect_uri', own);
+    const identities = userId === null ? [] : await this.identities.listByUser(userId);
+    const { email = null } = identities.find((identity) => identity.provider === provider) ?? {};
+    if (email !== null) page.searchParams.set('logout_hint', email);
     return page.href;
   }
 
@@ -161,7 +176,7 @@ export class OidcLogoutService {
     }
   }
 
-  private async endOf(userId: string): Promise<number> {
+  private async endOf(userId: string, isEnded: (handle: string) => boolean): Promise<number> {
     let ended = 0;
     const user = await this.users.findById(userId);
     // What has begun there and is not completed yet.
@@ -169,7 +184,7 @@ export class OidcLogoutService {
     for (const kept of [this.sessions, ...(this.config.jwt.registry ? [this.jwts] : [])]) {
       for (const { handle, amr } of await kept.listForUser(userId)) {
         const isOfProvider = amr.some((method) => method === 'oidc' || method === 'oidc-mfa');
-        if (isOfProvider && (await kept.revokeByHandle(userId, handle))) ended++;
+        if (isOfProvider && isEnded(handle) && (await kept.revokeByHandle(userId, handle))) ended++;
       }
     }
     return ended;
@@ -181,6 +196,20 @@ export class OidcLogoutService {
     const message = 'There is no provider of OpenID Connect with this id: see flows.oidc.providers.';
     throw new AuthError('PROVIDER_NOT_FOUND', message, {});
   }
+}
+
+/** Those that this session of the provider has begun. */
+function begunBy(entries: readonly ProviderSessionEntry[], session: string | null): (handle: string) => boolean {
+  const own = new Set(entries.filter((entry) => entry.session === session).map(({ handle }) => handle));
+  return (handle) => own.has(handle);
+}
+
+/** All but those of which it is known that only other sessions of the provider have begun them. */
+function otherThan(entries: readonly ProviderSessionEntry[], session: string | null): (handle: string) => boolean {
+  if (session === null) return () => true;
+  const isBegun = begunBy(entries, session);
+  const known = new Set(entries.map(({ handle }) => handle));
+  return (handle) => isBegun(handle) || !known.has(handle);
 }
 
 function refused(): AuthError {

@@ -8,11 +8,13 @@ import { AuthEvents } from '../events/auth-events.js';
 import { LoginService, type CompletedLogin, type LoginContext } from '../login/login.service.js';
 import type { PendingLogin } from '../login/pending-logins.js';
 import type { ElevatedSession } from '../login/session-scheme.js';
+import { ProviderSessions } from '../login/provider-sessions.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import type { Session } from '../session/session.js';
 import { normalizeLogin } from '../user/login-name.js';
 import type { AuthUser } from '../user/user.directory.js';
+import { providerSessionOf } from './identity-sessions.js';
 import { IdentityStore } from './identity.store.js';
 import { OidcAccounts } from './oidc-accounts.js';
 import {
@@ -83,6 +85,7 @@ export class OidcService {
     private readonly identities: IdentityStore,
     private readonly logins: LoginService,
     private readonly stepUps: StepUpMethods,
+    private readonly providerSessions: ProviderSessions,
     private readonly tokens: EphemeralTokenService,
     private readonly transaction: AuthTransaction,
     private readonly clock: Clock,
@@ -179,8 +182,9 @@ export class OidcService {
     return this.judged(context.ip ?? null, async () => {
       if (request.intent !== 'login' || request.exchange !== undefined) throw expired();
       const proofs = proofsOf(answer);
+      const begun = { ...context, remember: request.remember, providerSession: providerSessionOf(answer.identity) };
       return this.accounts.enter(answer, context.ip ?? null, (user, firstFactor) =>
-        this.logins.begin(user, proofs, { ...context, remember: request.remember, ...firstFactor }),
+        this.logins.begin(user, proofs, { ...begun, ...firstFactor }),
       );
     });
   }
@@ -197,12 +201,19 @@ export class OidcService {
       const challengeId = request.intent === 'login' ? request.exchange : undefined;
       if (challengeId === undefined) throw expired();
       const { remember } = request;
+      const providerSession = providerSessionOf(answer.identity);
       return this.accounts.enter(answer, ip, (user, firstFactor) =>
         this.tokens.issue('oidc_exchange', {
           username: normalizeLogin(user.email),
           challengeId,
           firstFactor,
-          proved: { userId: user.id, proofs: proofsOf(answer), transport: 'cookie', ...(remember && { remember }) },
+          proved: {
+            userId: user.id,
+            proofs: proofsOf(answer),
+            transport: 'cookie',
+            ...(remember && { remember }),
+            ...(providerSession && { providerSession }),
+          },
         }),
       );
     });
@@ -232,8 +243,9 @@ export class OidcService {
           if (!spent?.proved || !spent.firstFactor) throw expired();
           const { proved, firstFactor } = spent;
           const user = await this.accounts.accountOf(proved.userId);
-          const { remember } = proved;
-          return () => this.logins.begin(user, proved.proofs, { ...context, remember, ...firstFactor });
+          const { remember, providerSession } = proved;
+          return () =>
+            this.logins.begin(user, proved.proofs, { ...context, remember, providerSession, ...firstFactor });
         };
         // With sessions elsewhere too: the token is given back if the login cannot be written.
         return this.transaction.run(async () => (await work())());
@@ -287,7 +299,12 @@ export class OidcService {
         throw refused('The provider has not asked its user again, or does not say when (auth_time).');
       }
       const authenticatedAt = Math.min(this.clock.now(), Math.max(authTime, request.startedAt));
-      const elevated = await this.logins.elevate(user, session, factors, { ...context, authenticatedAt });
+      const providerSession = providerSessionOf(identity);
+      const elevated = await this.transaction.run(async () => {
+        const made = await this.logins.elevate(user, session, factors, { ...context, authenticatedAt });
+        if (made && providerSession) await this.providerSessions.record(providerSession, made.session);
+        return made;
+      });
       if (!elevated) throw new AuthError('UNAUTHENTICATED', 'The session has ended, or has got another token.', {});
       const { aal } = elevated.session;
       this.events.emitAfterTransaction({ type: 'step_up.succeeded', at: this.clock.now(), ...told, aal });

@@ -105,7 +105,7 @@ export const oidcPaths = {
     summary: 'Log out here and at the provider',
     description:
       'Ends the session of every credential that was sent, and answers where the browser goes to log out at the provider too. Idempotent.',
-    session: 'none',
+    session: 'optional',
     cookie: 'set',
     limited: true,
     takes: 'AuthProviderReturn',

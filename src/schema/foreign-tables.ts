@@ -136,6 +136,7 @@ const ADDED: Readonly<Partial<Record<TableKey, Readonly<Record<string, readonly 
   },
   ephemeralTokens: { user_id: TEXT, payload: ['jsonb'] },
   jwtSessions: { aal: ['int2'], amr: ['_text'] },
+  identities: { provider_sessions: ['jsonb'] },
 };
 
 /** Those whose `user_id` has the type of the users' ids. */

@@ -40,7 +40,7 @@ export async function signInAs(
 ): Promise<string> {
   const user = await app.get(UserDirectory, { strict: false }).findById(userId);
   if (!user) throw new TypeError(`signInAs: there is no user ${userId}.`);
-  if (aal !== undefined && aalOf(proofs) !== aal) {
+  if (aal !== undefined && aalOf(proofs, app.get(AuthConfig, { strict: false }).assurance) !== aal) {
     throw new TypeError(`signInAs: these proofs are not worth aal ${aal}: leave proofs out.`);
   }
   const { authenticatedAt = app.get(Clock, { strict: false }).now() - age } = context;

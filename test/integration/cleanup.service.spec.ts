@@ -22,6 +22,7 @@ import { LONG } from '../support/long.js';
 import { createUser, startTestApp } from '../support/app.js';
 import { sharedTestApp } from '../support/shared-app.js';
 import { heard, until } from '../support/heard.js';
+import { deadlocksOf } from '../support/deadlocks.js';
 
 const NOTHING = {
   sessions: 0,
@@ -241,15 +242,7 @@ describe('one of several processes works at a time', () => {
        UNION ALL SELECT 'live ' || n, 'websocket', to_timestamp($1 + 301) FROM generate_series(1, $2) n`,
       [t.clock.now() / 1000 - 301, ephemeral],
     );
-    const deadlocks = async () =>
-      Number(
-        (
-          await t.db.query<{ n: string }>(
-            'SELECT deadlocks AS n FROM pg_stat_database WHERE datname = current_database()',
-          )
-        )[0]!.n,
-      );
-    const before = await deadlocks();
+    const before = await deadlocksOf(t.db);
     // Every row that a cleanup deletes although it is alive, whoever would notice.
     await t.db.query(`
       CREATE TABLE deleted_alive (id text);
@@ -285,7 +278,7 @@ describe('one of several processes works at a time', () => {
     await Promise.all(writers);
     await cleanup.runOnce();
 
-    expect(await deadlocks()).toBe(before);
+    expect(await deadlocksOf(t.db)).toBe(before);
     expect(await count('deleted_alive')).toBe(0);
     for (const { token } of kept) expect(await sessions.lookup(token)).not.toBeNull();
     for (const token of opened) expect(await sessions.lookup(token)).not.toBeNull();

@@ -1,4 +1,5 @@
-import { createHash, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
+import { createHash, randomBytes, type KeyObject } from 'node:crypto';
+import { coseKeys, signedBy, type CoseAlgorithm, type CoseKeys } from './cose-keys.js';
 
 const sha256 = (data: string | Uint8Array) => createHash('sha256').update(data).digest();
 const b64 = (data: Uint8Array) => Buffer.from(data).toString('base64url');
@@ -35,11 +36,11 @@ interface RequestOptions {
 }
 
 /**
- * An authenticator and its browser in software, to make answers that are valid but for one thing. It holds one ES256 key
+ * An authenticator and its browser in software, to make answers that are valid but for one thing. It holds one key
  * and makes no attestation (WebAuthn Level 3, sections 6.1 and 6.5).
  */
 export class SoftwareAuthenticator {
-  readonly keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  readonly keys: CoseKeys;
   readonly credentialId = b64(randomBytes(32));
   /** What it has signed last. Negative: it does not count, and says 0. */
   signCount = 0;
@@ -47,8 +48,9 @@ export class SoftwareAuthenticator {
 
   constructor(
     private readonly origin: string,
-    { counts = true }: { counts?: boolean } = {},
+    { counts = true, algorithm = -7 }: { counts?: boolean; algorithm?: CoseAlgorithm } = {},
   ) {
+    this.keys = coseKeys(algorithm);
     if (!counts) this.signCount = -1;
   }
 
@@ -56,7 +58,7 @@ export class SoftwareAuthenticator {
   register(options: CreationOptions, tampering: Tampering = {}) {
     this.userHandle = options.user.id;
     const credential = Buffer.from(this.credentialId, 'base64url');
-    const attested = Buffer.concat([Buffer.alloc(16), u16(credential.length), credential, this.coseKey()]);
+    const attested = Buffer.concat([Buffer.alloc(16), u16(credential.length), credential, cbor(this.keys.cose)]);
     const data = this.data(tampering.rpId ?? options.rp.id, 0x40, tampering, attested);
     const attestationObject = cbor(
       new Map<string, unknown>([
@@ -81,7 +83,7 @@ export class SoftwareAuthenticator {
     const signed = this.data(tampering.rpId ?? options.rpId, 0, tampering);
     const data = Buffer.from(tampering.authenticatorData?.(signed) ?? signed);
     const base = Buffer.concat([signed, sha256(Buffer.from(clientDataJSON, 'base64url'))]);
-    const signature = sign('sha256', base, tampering.key ?? this.keys.privateKey);
+    const signature = signedBy(tampering.key ?? this.keys.privateKey, base);
     const userHandle = tampering.userHandle === undefined ? this.userHandle : tampering.userHandle;
     return {
       ...this.credential(tampering),
@@ -122,19 +124,6 @@ export class SoftwareAuthenticator {
     count.writeUInt32BE(tampering.signCount ?? Math.max(0, this.signCount));
     const all = flags | (userPresent ? 0x01 : 0) | (userVerified ? 0x04 : 0);
     return Buffer.concat([sha256(rpId), Buffer.from([all]), count, attested]);
-  }
-
-  private coseKey(): Buffer {
-    const { x, y } = this.keys.publicKey.export({ format: 'jwk' });
-    return cbor(
-      new Map<number, unknown>([
-        [1, 2],
-        [3, -7],
-        [-1, 1],
-        [-2, Buffer.from(x!, 'base64url')],
-        [-3, Buffer.from(y!, 'base64url')],
-      ]),
-    );
   }
 }
 

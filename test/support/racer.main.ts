@@ -11,8 +11,11 @@ import {
   ApiKeyService,
   LoginService,
   MagicLinkService,
+  PasskeyLoginService,
   PasswordResetService,
   RegistrationService,
+  SecondFactorLoginService,
+  type PasskeyAssertionResponse,
   type PendingLogin,
   type SecondFactor,
 } from 'nestjs-latchkey/engine';
@@ -35,6 +38,7 @@ const app = await startAuthProcess(
       passwordReset: {},
       magicLink: {},
       twoFactor: { totp: {}, backupCodes: {} },
+      passkeys: { rpName: 'Notes' },
       apiKeys: { scopes: { 'users:read': ['admin'] } },
     },
   },
@@ -47,16 +51,18 @@ const registration = app.get(RegistrationService);
 const apiKeys = app.get(ApiKeyService);
 const magicLinks = app.get(MagicLinkService);
 const logins = app.get(LoginService);
+const secondSteps = app.get(SecondFactorLoginService);
+const passkeyLogins = app.get(PasskeyLoginService);
 const factors = app.get<SecondFactor[]>(SECOND_FACTORS);
 const transaction = app.get(AuthTransaction);
 const users = app.get(UserDirectory);
 const dataSource = app.get<DataSource>(getDataSourceToken());
 
+const REFUSALS = ['INVALID_LINK', 'INVALID_CREDENTIALS', 'SECOND_FACTOR_REFUSED'] as const;
+const refused = (error: unknown) =>
+  REFUSALS.some((code) => isAuthError(error, code)) ? null : Promise.reject(error as Error);
 const loggedInBy = (login: Promise<CompletedLogin | PendingLogin>) =>
-  login.then(
-    (done) => (done.status === 'authenticated' ? done.user.id : null),
-    (error: unknown) => (isAuthError(error, 'INVALID_LINK') ? null : Promise.reject(error as Error)),
-  );
+  login.then((done) => (done.status === 'authenticated' ? done.user.id : null), refused);
 
 const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>> = {
   consume: (task, turn) =>
@@ -100,6 +106,13 @@ const WORK: Record<Task['kind'], (task: Task, turn: number) => Promise<unknown>>
     const verified = await one.verify(user!, factor!.response, { ip: null });
     return (verified && (verified === true || (await transaction.run(verified)))) || null;
   },
+  /** The account of a held login. */
+  'second step': ({ tokens: held, factor }, turn) =>
+    secondSteps.complete({ token: held![turn % held!.length]!, ...factor! }).then(({ user }) => user.id, refused),
+  passkey: (task) =>
+    loggedInBy(
+      passkeyLogins.complete(JSON.parse(task.tokens![0]!) as PasskeyAssertionResponse, { browsers: [task.binding!] }),
+    ),
   /** Negative controls: what the guarantees above are about. */
   'read then delete': async (task) => {
     const where = `FROM auth_ephemeral_tokens WHERE username = $1`;

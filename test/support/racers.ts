@@ -17,6 +17,8 @@ export interface Task {
     | 'both'
     | 'elevate'
     | 'factor'
+    | 'second step'
+    | 'passkey'
     | 'read then delete'
     | 'count then insert';
   times: number;

@@ -246,6 +246,15 @@ describe('latchkey doctor', () => {
     expect(none.checklist.filter(({ id }) => /^F(4[7-9]|5[1-3])$/.test(id))).toEqual([]);
   });
 
+  it.each([
+    [{}, []],
+    [{ assurance: { emailCounts: true } }, ['A6.3.6', 'N3.1.3.1']],
+  ])('F54: mail that counts as a factor deviates: %j', async (options, sources) => {
+    const { checklist } = await diagnose({ host: host({ options }), now: () => Date.now() });
+    const deviations = checklist.filter(({ id, status }) => id === 'F54' && status === 'DEVIATION');
+    expect(deviations.map(({ source }) => source)).toEqual(sources);
+  });
+
   it('F46: without a mailer a first factor of a thief is taken back by an operator only', async () => {
     const mail = { pages: { first_factor_added: '/not-me', password_reset: '/reset' } };
     const rowOf = async (extras: object, more: object = {}) => {

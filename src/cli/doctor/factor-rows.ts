@@ -12,6 +12,7 @@ export function factorRows(config: AuthConfig, host: HostConfiguration, aal: Aal
     ...(totp ? totpRows() : []),
     ...(backupCodes ? backupCodeRows() : []),
     ...(emailCode ? mailedCodeRows(config.ephemeralTokens.get('login_code')!.ttl) : []),
+    ...mailWorthRows(config),
     ...(trustedBrowsers === undefined ? [] : trustedBrowserRows(trustedBrowsers, aal)),
     ...(totp || backupCodes || emailCode ? budgetRows() : []),
     ...(totp || emailCode || config.flows.passkeys ? firstFactorRows(config) : []),
@@ -41,7 +42,26 @@ function mailedCodeRows(ttl: number): Row[] {
     ['F53', 'A6.5.1', 'Mailed codes are used', 'once'],
     ['F53', 'A6.5.2', 'Mailed codes are stored', 'argon2id'],
     ['F53', 'A6.6.2', 'A mailed code is bound', 'to the login or session that asked'],
-    ['F54', 'N3.1.3.1', 'A mailed code proves', 'a mailbox, no second factor'],
+  ];
+}
+
+function mailWorthRows({ assurance: { emailCounts } }: AuthConfig): Row[] {
+  const reason = emailCounts && 'mail is no factor: leave assurance.emailCounts out';
+  return [
+    [
+      'F54',
+      'A6.3.6',
+      'A mailed code or link is a second factor',
+      emailCounts ? 'a code after a password' : 'no',
+      reason,
+    ],
+    [
+      'F54',
+      'N3.1.3.1',
+      'A mailed code proves',
+      emailCounts ? 'a second factor' : 'a mailbox, no second factor',
+      reason,
+    ],
   ];
 }
 

@@ -10,7 +10,6 @@ export function flowRows(config: AuthConfig): Row[] {
   return [
     ['F11', 'A6.3.4', 'Every way in asks for the same factors', 'sessions begin in LoginService only'],
     ['G4', 'A6.1.3', 'Every way in has the same limits', 'failures are counted for the account, whatever was tried'],
-    ['F54', 'A6.3.6', 'A mailed code or link is a second factor', 'no'],
     ...passkeyRows(config),
     ...(flows.registration ? registrationRows(config) : []),
     ...(flows.magicLink ? magicLinkRows(config) : []),

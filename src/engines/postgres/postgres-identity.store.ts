@@ -1,7 +1,13 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { AuthError } from '../../auth.errors.js';
 import { UUID } from '../../common/uuid.js';
-import { IdentityStore, type NewIdentity, type StoredIdentity } from '../../oidc/identity.store.js';
+import {
+  IdentityStore,
+  type EndedProviderSession,
+  type NewIdentity,
+  type ProviderSessionEntry,
+  type StoredIdentity,
+} from '../../oidc/identity.store.js';
 import { epochSeconds, fromEpochSeconds, instant, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
@@ -16,6 +22,10 @@ const identityStatements = ({ identities }: SchemaNames) => {
   const select = `SELECT i.id::text AS id, i.user_id::text AS user_id, i.provider, i.issuer, i.subject, i.email,
       ${epochSeconds('i.linked_at')} AS linked_at, ${epochSeconds('i.last_used_at')} AS last_used_at
     FROM ${identities} i`;
+  const sessions = `SELECT i.user_id::text AS user_id, coalesce((SELECT pg_catalog.jsonb_agg(entry)
+        FROM ${identities} o, pg_catalog.jsonb_array_elements(o.provider_sessions) entry
+        WHERE o.user_id = i.user_id), '[]'::jsonb) AS entries
+      FROM ${identities} i`;
   return {
     check: { name: '', text: `${select} LIMIT 0` },
     /** Before the statement that decides, which then sees what the transaction before has written. */
@@ -37,6 +47,21 @@ const identityStatements = ({ identities }: SchemaNames) => {
         WHERE id = $1::uuid`,
     ),
     delete: statement('delete', `DELETE FROM ${identities} WHERE user_id = $1 AND id = $2::uuid`),
+    recordSession: statement(
+      'record_session',
+      `UPDATE ${identities} SET provider_sessions = (
+          SELECT pg_catalog.jsonb_agg(kept.entry ORDER BY kept.at) FROM (
+            SELECT entry, (entry->>'at')::float8 AS at
+              FROM pg_catalog.jsonb_array_elements(coalesce(provider_sessions, '[]'::jsonb) || $4::jsonb) entry
+              WHERE (entry->>'at')::float8 > $5::float8 ORDER BY 2 DESC LIMIT $6::integer) kept)
+        WHERE user_id = $1 AND issuer = $2::text AND subject = $3::text`,
+    ),
+    sessionsOf: statement('sessions_of', `${sessions} WHERE i.issuer = $1::text AND i.subject = $2::text`),
+    sessionsNamed: statement(
+      'sessions_named',
+      `${sessions} WHERE i.issuer = $1::text
+        AND i.provider_sessions @> pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('session', $2::text))`,
+    ),
     removeSince: statement(
       'remove_since',
       `DELETE FROM ${identities} WHERE user_id = $1 AND linked_at >= ${instant('$2')} RETURNING provider`,
@@ -53,6 +78,11 @@ interface Row {
   email: string | null;
   linked_at: number;
   last_used_at: number | null;
+}
+
+interface EntriesRow {
+  user_id: string;
+  entries: ProviderSessionEntry[];
 }
 
 /** The table `auth_identities`. */
@@ -127,6 +157,22 @@ export class PostgresIdentityStore extends IdentityStore implements OnModuleInit
   override async removeSince(userId: string, since: number): Promise<string[]> {
     const values = [userId, toEpochSeconds(since)];
     return (await this.ofUser<{ provider: string }>(this.sql.removeSince, values)).rows.map(({ provider }) => provider);
+  }
+
+  override async recordSession(
+    { userId, issuer, subject }: Pick<StoredIdentity, 'userId' | 'issuer' | 'subject'>,
+    entry: ProviderSessionEntry,
+    { since, most }: { readonly since: number; readonly most: number },
+  ): Promise<void> {
+    await this.ofUser(this.sql.recordSession, [userId, issuer, subject, JSON.stringify([entry]), since, most]);
+  }
+
+  override async sessionsOf({ issuer, subject, session }: EndedProviderSession) {
+    const { rows } =
+      subject === null
+        ? await this.statements.run<EntriesRow>(this.sql.sessionsNamed, [issuer, session])
+        : await this.statements.run<EntriesRow>(this.sql.sessionsOf, [issuer, subject]);
+    return rows.map(({ user_id: userId, entries }) => ({ userId, entries }));
   }
 
   /** An id that no user can have has no identities. */

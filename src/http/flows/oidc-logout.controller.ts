@@ -2,8 +2,8 @@ import { Body, Header, HttpCode, Param, Post, Req, Res, UseGuards } from '@nestj
 import { z } from 'zod';
 import { OidcLogoutService } from '../../oidc/oidc-logout.service.js';
 import type { DoneAnswer } from '../answers.js';
-import type { AuthRequest } from '../auth-request.js';
-import { CrossOrigin, Public } from '../auth.decorators.js';
+import { authOf, type AuthRequest } from '../auth-request.js';
+import { CrossOrigin, OptionalAuth, Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
 import { ClientIp } from '../client-ip.js';
@@ -54,7 +54,7 @@ export class OidcLogoutController {
   }
 
   /** Ends the session here, and sends the browser to the provider's page for it: 303 for a form, otherwise the address. */
-  @Public()
+  @OptionalAuth()
   @TakesBody()
   @RateLimit({ event: 'oidc_logout_ip' })
   @Post('oidc/:provider/logout')
@@ -67,7 +67,8 @@ export class OidcLogoutController {
     @Body() body: unknown,
   ): Promise<void> {
     const { returnTo } = parseBody(OidcReturnBody, body, 'a logout at a provider');
-    const url = await this.logouts.urlAt(provider, returnTo);
+    const userId = authOf(request)?.user.id ?? null;
+    const url = await this.logouts.urlAt(provider, returnTo, { userId });
     await this.http.end(request, response);
     this.redirects.show(request, response, url);
   }

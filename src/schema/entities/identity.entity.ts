@@ -4,6 +4,8 @@ import { UserEntity } from './user.entity.js';
 
 /** Every column of `auth_identities` except `user_id`, whose type is that of the user table. */
 @Index('auth_identities_subject_key', ['issuer', 'subject'], { unique: true })
+// TypeORM knows no GIN index: it neither makes this one nor drops it.
+@Index('auth_identities_provider_sessions_idx', { synchronize: false })
 export abstract class IdentityColumns {
   /** Public name, for the list and for `DELETE identities/:id`. It authenticates nobody. */
   @PrimaryColumn({ type: 'uuid', primaryKeyConstraintName: 'auth_identities_pkey' })
@@ -31,6 +33,10 @@ export abstract class IdentityColumns {
 
   @Column({ name: 'last_used_at', type: 'timestamptz', nullable: true })
   lastUsedAt!: Date | null;
+
+  /** The sessions here that were begun by a session at the provider, and the names of both: see `ProviderSessionEntry`. */
+  @Column({ name: 'provider_sessions', type: 'jsonb', nullable: true })
+  providerSessions!: object[] | null;
 }
 
 /** With `flows.oidc`: the accounts at providers by which users log in. No tokens of a provider are stored. */

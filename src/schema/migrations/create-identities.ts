@@ -29,12 +29,13 @@ const table = (
     'linked_at timestamptz NOT NULL',
     'last_used_at timestamptz',
   ],
-  own: [],
+  own: ['provider_sessions jsonb'],
 });
 
 const indexes = (name: string): readonly OwnIndex[] => [
   { name: `${name}_subject_key`, on: '(issuer, subject)', unique: true },
   { name: `${name}_provider_key`, on: '(user_id, provider)', unique: true },
+  { name: `${name}_provider_sessions_idx`, on: 'USING gin (provider_sessions jsonb_path_ops)' },
 ];
 
 /** The table for `flows.oidc`. Nothing is published: no process has its rows in memory. */

@@ -11,7 +11,7 @@ import { sharedTestApp } from '../../support/shared-app.js';
 import { cookiesIn, enrol } from '../../support/two-factor.js';
 
 type Headers = Readonly<Record<string, string>>;
-type Send = (method: 'post' | 'delete', path: string, body?: object) => Promise<Response>;
+type Send = (method: 'get' | 'post' | 'delete', path: string, body?: object) => Promise<Response>;
 
 const ALL = ['password', 'totp', 'email-code', 'passkey-presence'];
 
@@ -42,7 +42,7 @@ describe.each(PLATFORMS)('changes of factors where sessions are JWTs, on %s', (p
   const status = async (headers: Headers) => (await request(t.url).get('/auth/session').set(headers)).status;
   const sending =
     (headers: Headers): Send =>
-    (method, path, body = {}) =>
+    (method, path, body = method === 'get' ? undefined : {}) =>
       request(t.url)[method](`/auth/${path}`).set(headers).send(body);
 
   /** Each change, and what has to be there before it. */
@@ -132,6 +132,20 @@ describe.each(PLATFORMS)('changes of factors where sessions are JWTs, on %s', (p
       expect(cookiesIn(answer)).toContain(SESSION);
       expect(await status({ cookie: cookiesIn(answer) })).toBe(200);
     });
+  });
+
+  it('F82: a JWT that goes on after a change is as fresh as its proof was', async () => {
+    await enrol(t, ada);
+    t.clock.advance(1);
+    const first = await jwt();
+    const { authenticatedAt } = (await sending(first)('get', 'step-up')).body as { authenticatedAt: string };
+    t.clock.advance(minutes(14));
+    const { body } = await sending(first)('post', '2fa/backup-codes');
+    const next = sending({ authorization: `Bearer ${body.token}` });
+    expect((await next('get', 'step-up')).body).toMatchObject({ aal: 2, authenticatedAt });
+    t.clock.advance(minutes(1));
+    const refused = await next('post', '2fa/backup-codes');
+    expect(refused.body).toMatchObject({ code: 'STEP_UP_REQUIRED', required: { maxAge: 900 } });
   });
 
   it('F55: turning codes by mail off that are off ends nothing', async () => {

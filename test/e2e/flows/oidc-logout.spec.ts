@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { AuthUser } from 'nestjs-latchkey';
-import { IdentityStore } from 'nestjs-latchkey/engine';
-import { signInAs } from 'nestjs-latchkey/testing';
+import { minutes, type AuthUser } from 'nestjs-latchkey';
+import { IdentityStore, LoginService } from 'nestjs-latchkey/engine';
+import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
 import { until } from '../../support/heard.js';
 import { identityOf } from '../../support/identities.js';
-import { callbackOf, OidcBrowser, oidcAuth } from '../../support/oidc.js';
+import { callbackOf, fragmentOf, OidcBrowser, oidcAuth } from '../../support/oidc.js';
 import { ORIGIN } from '../../support/passkeys.js';
 import {
   BY_ED25519,
@@ -17,6 +17,7 @@ import {
   type StubProvider,
   type Tampering,
 } from '../../support/stub-provider.js';
+import { enrol } from '../../support/two-factor.js';
 import { startTestProvider, TEST_CLIENT, type TestProvider } from '../../support/test-provider.js';
 
 const EVENTS = { 'http://schemas.openid.net/event/backchannel-logout': {} };
@@ -110,6 +111,20 @@ describe.each(PLATFORMS)('logouts at a provider on %s', (platform) => {
     });
     expect(answer.get('Set-Cookie')!.some((set) => set.startsWith('__Host-session=;'))).toBe(true);
     expect(await isLive(cookie)).toBe(false);
+  });
+
+  it('RP-Initiated Logout: tells the provider whom it is about, by their address there, and nobody else', async () => {
+    const identity = identityOf(ada, { provider: 'real', issuer: real.issuer, email: 'ada@there.example' });
+    await t.app.get(IdentityStore).add(identity);
+    const hintOf = async (cookie: string) => {
+      const answer = await request(t.url).post('/auth/oidc/real/logout').set('Cookie', cookie).send({}).expect(200);
+      return new URL((answer.body as { url: string }).url).searchParams.get('logout_hint');
+    };
+    const cookie = await signInAs(t.app, ada.id);
+    expect(await hintOf(cookie)).toBe('ada@there.example');
+    // It has ended by now, and somebody else has no identity there.
+    expect(await hintOf(cookie)).toBeNull();
+    expect(await hintOf(await signInAs(t.app, (await createUser(t.app)).id))).toBeNull();
   });
 
   it('RP-Initiated Logout: a provider without such a page, or none at all, does not keep anybody logged in', async () => {
@@ -228,5 +243,108 @@ describe.each(PLATFORMS)('logouts at a provider on %s', (platform) => {
     expect(await isLive(begun)).toBe(false);
     stub.tamper(BY_ED25519);
     await post(logoutOf(await linked(ada))).expect(400);
+  });
+
+  describe('by the session of the provider (sid)', () => {
+    const TOTP_WAIT = minutes(1);
+    let nth = 0;
+    let sub: string;
+    let claims: Record<string, unknown>;
+    beforeEach(async () => {
+      sub = `${platform}-sid-${++nth}`;
+      claims = { sub, email: `${sub}@example.com`, email_verified: true };
+      t.clock.set(Date.now());
+      await t.app.get(IdentityStore).add(identityOf(ada, { provider: 'stub', issuer: stub.issuer, subject: sub }));
+    });
+    const logIn = async (sid?: string, more: object = {}) => {
+      const by = new OidcBrowser(t);
+      await by.back(stub.authorize(await by.start('stub'), { ...claims, ...(sid && { sid }), ...more }));
+      return by;
+    };
+    const live = (browsers: readonly OidcBrowser[]) =>
+      Promise.all(browsers.map(async (by) => (await by.get('session')).status === 200));
+    const end = (ended: object) => post(logoutOf(sub, ended)).expect(200);
+
+    it('ends what it has begun, and what is not known of; what another one has begun goes on', async () => {
+      const [one, again, two, unnamed] = [await logIn('one'), await logIn('one'), await logIn('two'), await logIn()];
+      const byPassword = new OidcBrowser(t, await signInAs(t.app, ada.id, { proofs: ['password'] }));
+      const all = [one, again, two, unnamed, byPassword];
+      await end({ sid: 'one' });
+      expect(await live(all)).toEqual([false, false, true, false, true]);
+      // Negative control: without it all of the user.
+      await end({});
+      expect(await live(all)).toEqual([false, false, false, false, true]);
+    });
+
+    it('without the user it ends what it has begun, and nothing of anybody else', async () => {
+      const [one, two, unnamed] = [await logIn('one'), await logIn('two'), await logIn()];
+      const eve = await createUser(t.app);
+      const other = { sub: `${sub}-eve` };
+      await t.app
+        .get(IdentityStore)
+        .add(identityOf(eve, { provider: 'stub', issuer: stub.issuer, subject: other.sub }));
+      const theirs = await logIn('of eve', other);
+      await end({ sub: undefined, sid: 'one' });
+      expect(await live([one, two, unnamed, theirs])).toEqual([false, true, true, true]);
+      await end({ sub: undefined, sid: 'unknown' });
+      expect(await live([two, unnamed, theirs])).toEqual([true, true, true]);
+      // The name of the user decides, not that of a session of somebody else.
+      await end({ sid: 'of eve' });
+      expect(await live([two, unnamed, theirs])).toEqual([true, false, true]);
+    });
+
+    it('also with a session that was rotated, stepped up there, or exchanged', async () => {
+      const rotated = await logIn('one');
+      const cookie = await t.app.get(LoginService).rotate(rotated.session!);
+      rotated.cookies.set('__Host-session', cookie!.value);
+      const steppedUp = new OidcBrowser(t, await signInAs(t.app, ada.id, { proofs: ['password'] }));
+      const now = Math.floor(t.clock.now() / 1000);
+      const asked = await steppedUp.start('stub', {}, 'step-up/oidc/stub');
+      await steppedUp.back(stub.authorize(asked, { ...claims, auth_time: now, sid: 'one' }));
+      const exchanged = new OidcBrowser(t);
+      const handed = await exchanged.back(
+        stub.authorize(await exchanged.start('stub', { exchange: 'browser' }), { ...claims, sid: 'one' }),
+      );
+      await exchanged.post('oidc/exchange', { token: fragmentOf(handed)['exchange'] });
+      const all = [rotated, steppedUp, exchanged];
+      await end({ sid: 'another' });
+      expect(await live(all)).toEqual([true, true, true]);
+      await end({ sub: undefined, sid: 'one' });
+      expect(await live(all)).toEqual([false, false, false]);
+    });
+
+    it('also with a session that a second factor has completed', async () => {
+      const { secret } = await enrol(t, ada);
+      const now = Math.floor(t.clock.now() / 1000);
+      t.clock.advance(TOTP_WAIT);
+      const second = new OidcBrowser(t);
+      const times = { iat: now + 60, exp: now + 360, auth_time: now + 60 };
+      const due = fragmentOf(
+        await second.back(stub.authorize(await second.start('stub'), { ...claims, ...times, sid: 'one' })),
+      );
+      const code = totpOf(secret, t.clock);
+      await second.post('2fa/verify', { token: due['token'], method: 'totp', code });
+      await end({ sid: 'another' });
+      expect(await live([second])).toEqual([true]);
+      await end({ sub: undefined, sid: 'one' });
+      expect(await live([second])).toEqual([false]);
+    });
+
+    it('keeps no name of a session at the provider, and no more than the last sessions', async () => {
+      await logIn('a-sid');
+      const stored = async (): Promise<{ at: number }[]> => {
+        const rows: unknown[] = await t.db.query(`SELECT provider_sessions FROM auth_identities WHERE subject = $1`, [
+          sub,
+        ]);
+        return (rows[0] as { provider_sessions: { at: number }[] }).provider_sessions;
+      };
+      expect(JSON.stringify(await stored())).not.toContain('a-sid');
+      const store = t.app.get(IdentityStore);
+      const of = { userId: ada.id, issuer: stub.issuer, subject: sub };
+      for (let at = 1; at <= 5; at++) {
+        await store.recordSession(of, { session: `s${at}`, handle: randomUUID(), at }, { since: 1, most: 3 });
+      }
+      expect((await stored()).map(({ at }) => at)).toEqual([4, 5, expect.any(Number)]);
+    });
   });
 });
