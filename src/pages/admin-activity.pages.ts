@@ -43,7 +43,7 @@ export class AdminActivityPages {
   @ShownToOperators()
   async showLimits(@Res() response: object): Promise<unknown> {
     const { texts } = this.answers;
-    const limits = await this.admin.listFullLimits(MOST_ROWS);
+    const { limits, isComplete } = await this.admin.listFullLimits(MOST_ROWS);
     const content = markup`${section(
       texts.adminLimits,
       limits.length === 0
@@ -59,6 +59,7 @@ export class AdminActivityPages {
                 </li>`,
             )}
           </ul>`,
+      !isComplete && markup`<p class="lk-quiet">${texts.adminMoreLimits}</p>`,
     )}
     ${adminLinks(texts)}`;
     return this.answers.show(response, { name: 'admin-limits', title: texts.adminLimits, content, isWide: true });

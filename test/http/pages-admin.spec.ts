@@ -238,8 +238,9 @@ describe.each(PLATFORMS)('the pages for operators on %s', (platform) => {
 
   it('the sessions of an account are paged', async () => {
     for (let i = 0; i < 30; i++) await t.app.get(SessionService).create(bob.id, { ip: `192.0.2.${100 + i}` });
+    await written();
     await visitAs(['admin']);
-    const shown = async (page: string) => (await browser.open(page)).text.match(/192\.0\.2\.\d+/g) ?? [];
+    const shown = async (page: string) => (await browser.open(page)).text.match(/192\.0\.2\.\d+<\/bdi> · aal/g) ?? [];
     const first = await browser.open(`admin-user?id=${bob.id}`);
     expect(first.text).toContain(`href="admin-user?id=${bob.id}&amp;from=25" rel="next"`);
     const pages = [await shown(`admin-user?id=${bob.id}`), await shown(`admin-user?id=${bob.id}&from=25`)];
