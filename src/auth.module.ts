@@ -250,7 +250,10 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     : [PostgresUserDirectory, { provide: UserDirectory, useExisting: PostgresUserDirectory }];
   const mail: Provider[] =
     // Anything else is one of the mistakes that AuthConfig lists.
-    typeof mailer === 'function' ? [mailer, { provide: Mailer, useExisting: mailer }, Outbox] : [];
+    typeof mailer === 'function'
+      ? [mailer, { provide: Mailer, useExisting: mailer }, Outbox]
+      : // A flow that needs it is a mistake, and told after all others: not by Nest, as a dependency that is missing.
+        [{ provide: Outbox, useFactory: () => undefined, inject: [AuthConfig] }];
   // As above.
   const policy = typeof passwordPolicy === 'function' ? passwordPolicy : DefaultPasswordPolicy;
   const named = flowNamesOf(flows);
@@ -267,6 +270,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
           flows,
           passwordPolicy,
           missing: await missingPackages(named),
+          modules: [...modules.values()].filter(({ metatype }) => metatype === AuthModule).length,
           keyHandlers: named.includes('apiKeys') ? keyHandlersOf(handlersIn(modules)) : [],
           lacks: (operation) => lacks(users, operation),
         }),

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { page, snippets } from './support/docs.js';
 import { transcript } from './support/readme.js';
@@ -21,6 +21,13 @@ describe('README', () => {
     const links = [...readme.matchAll(/\]\(([^)]+)\)/g)].map((match) => match[1]!);
     expect(links.filter((link) => !link.startsWith('https://'))).toEqual([]);
     expect(links.length).toBeGreaterThan(10);
+  });
+
+  it('its pictures are files of docs/images, shown from anywhere, and small', () => {
+    const at = 'https://raw.githubusercontent.com/nestjs-latchkey/nestjs-latchkey/main/';
+    const pictures = [...readme.matchAll(/<img src="([^"]+)"/g)].map((match) => match[1]!);
+    expect(pictures).toEqual([`${at}docs/images/sign-in.png`, `${at}docs/images/account.png`]);
+    for (const picture of pictures) expect(statSync(picture.slice(at.length)).size).toBeLessThan(60_000);
   });
 
   it('its transcript logs in, is known, logs out and is forgotten', () => {

@@ -1,8 +1,9 @@
 import { Injectable, type Type } from '@nestjs/common';
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { AuthError } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { StartedOidc } from '../oidc/oidc-requests.js';
-import { headerOf, type AuthRequest } from './auth-request.js';
+import { authOf, headerOf, type AuthRequest } from './auth-request.js';
 import { CookieWriter } from './cookie-writer.js';
 import { FlowCookie } from './flow-cookie.js';
 import { pathOfHandler } from './own-address.js';
@@ -28,6 +29,17 @@ export class OidcRedirects {
       path.replace(':provider', () => encodeURIComponent(provider)),
       this.config.baseUrl,
     ).href;
+  }
+
+  /**
+   * For what is finished in the session that has begun it: the browser comes back with its cookies alone.
+   *
+   * @throws {AuthError} `INVALID_INPUT` for a session by a bearer token.
+   */
+  requireCookie(request: AuthRequest): void {
+    if (authOf(request)?.transport !== 'bearer') return;
+    const expected = 'must be the session cookie: the browser comes back from the provider without a bearer token';
+    throw new AuthError('INVALID_INPUT', `The session ${expected}.`, { fields: { session: expected } });
   }
 
   /** A form is sent there (303), a script gets the address. */

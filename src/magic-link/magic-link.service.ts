@@ -11,7 +11,7 @@ import { AuthEvents } from '../events/auth-events.js';
 import { linkCodeHash } from '../login/link-code.js';
 import { LoginService, type CompletedLogin, type LoginContext } from '../login/login.service.js';
 import { MailboxProofs } from '../login/mailbox-proofs.js';
-import { MailedLinks, type LinkProof } from '../login/mailed-links.js';
+import { MailedLinks, type FoundLink, type LinkProof } from '../login/mailed-links.js';
 import type { PendingLogin } from '../login/pending-logins.js';
 import type { MailDraft } from '../mail/mail.js';
 import { Outbox } from '../mail/outbox.js';
@@ -126,7 +126,7 @@ export class MagicLinkService {
         throw invalidLink();
       }
       const { returnTo, remember = context.remember } = link.fields;
-      const login = await this.open(link.token, { ...context, remember, authenticatedAt });
+      const login = await this.open(link, { ...context, remember, authenticatedAt });
       // Once more: the options may have changed since, and nobody follows what is no path of ours.
       return isLocalPath(returnTo) ? { ...login, returnTo: returnTo! } : login;
     } catch (error) {
@@ -174,11 +174,16 @@ export class MagicLinkService {
     };
   }
 
-  private async open(token: string, context: LoginContext): Promise<CompletedLogin | PendingLogin> {
+  private async open(
+    { token, fields }: FoundLink<'magic_link'>,
+    context: LoginContext,
+  ): Promise<CompletedLogin | PendingLogin> {
     const opened = await this.transaction.run(async () => {
-      const link = await this.tokens.consume('magic_link', token);
-      const user = link && (await this.users.findByLogin(link.username));
-      if (!isActive(user) || user.id !== link?.account) throw invalidLink();
+      const user = await this.users.findByLogin(fields.username);
+      if (!isActive(user) || user.id !== fields.account) throw invalidLink();
+      // The account first, as all that ends its tokens does: the other way round is a deadlock.
+      if (!(await this.users.confirmLogin(user, this.clock.now()))) throw invalidLink();
+      if (!(await this.tokens.consume('magic_link', token))) throw invalidLink();
       const owner = await this.mailboxes.accept(user, { ip: context.ip ?? null });
       if (!owner) throw invalidLink();
       const own = { owner, isTakenOver: owner !== user };

@@ -108,19 +108,28 @@ export class OidcAccounts {
     return { authenticatedAt: later(authenticatedAt, tokensInvalidatedAfter), tokensInvalidatedAfter };
   }
 
+  /**
+   * The account, which nobody else changes until the end of the transaction around this. It comes before the rows of
+   * tokens and identities, as with all that ends them: the other way round is a deadlock.
+   *
+   * @throws {AuthError} `INVALID_CREDENTIALS` if it is disabled, deleted, or changed at this moment.
+   */
+  async lockedAccountOf(userId: string): Promise<AuthUser> {
+    const user = await this.accountOf(userId);
+    await this.revocation.confirmLogin(user, this.clock.now());
+    return user;
+  }
+
   private async prepare(decision: LinkingDecision, answer: OidcAnswer, ip: string | null): Promise<AuthUser> {
     switch (decision.kind) {
       case 'log_in': {
-        const user = await this.accountOf(decision.userId);
-        // Before the identity, as an unlink does: the other way round is a deadlock.
-        await this.revocation.confirmLogin(user, this.clock.now());
+        const user = await this.lockedAccountOf(decision.userId);
         if (!(await this.use(answer))) throw new Overtaken();
         return user;
       }
       case 'link': {
-        const user = await this.accountOf(decision.userId);
-        await this.revocation.confirmLogin(user, this.clock.now());
-        // The account is locked now: its address stays what the decision was made by, or is not that any more.
+        const user = await this.lockedAccountOf(decision.userId);
+        // From now on its address stays what the decision was made by, or is not that any more.
         const still = await this.decide(answer, null);
         if (still.kind !== 'link' || still.userId !== user.id) throw new Overtaken();
         const outcome = await this.add(answer, user, ip);

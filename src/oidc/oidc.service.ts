@@ -239,10 +239,10 @@ export class OidcService {
         const held = await this.tokens.peek('oidc_exchange', token, binding);
         if (!held?.proved || !held.firstFactor) continue;
         const work = async () => {
+          const user = await this.accounts.lockedAccountOf(held.proved!.userId);
           const spent = await this.tokens.consume('oidc_exchange', token, binding);
           if (!spent?.proved || !spent.firstFactor) throw expired();
           const { proved, firstFactor } = spent;
-          const user = await this.accounts.accountOf(proved.userId);
           const { remember, providerSession } = proved;
           return () =>
             this.logins.begin(user, proved.proofs, { ...context, remember, providerSession, ...firstFactor });

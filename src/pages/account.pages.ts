@@ -105,6 +105,10 @@ ${events && section(texts.events, eventList(events, texts))}`;
       flows.passwordChange?.routes && (['password', texts.changePassword] as const),
       flows.emailChange?.routes && (['email', texts.changeEmail] as const),
       flows.twoFactor?.routes && flows.twoFactor.totp && (['authenticator', texts.authenticator] as const),
+      flows.twoFactor?.routes &&
+        !flows.twoFactor.totp &&
+        flows.twoFactor.trustedBrowsers !== undefined &&
+        (['authenticator', texts.trustedBrowsers] as const),
       flows.passkeys?.routes && (['passkeys', texts.passkeys] as const),
       flows.oidc?.routes && (['identities', texts.identities] as const),
       flows.apiKeys?.routes && (['api-keys', texts.apiKeys] as const),

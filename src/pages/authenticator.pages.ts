@@ -3,6 +3,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import type { AuthRequest } from '../http/auth-request.js';
 import { CurrentSession, CurrentUser, Public } from '../http/auth.decorators.js';
 import type { TotpSetupAnswer } from '../http/answers.js';
+import { TrustedBrowserController } from '../http/flows/trusted-browser.controller.js';
 import { TwoFactorController } from '../http/flows/two-factor.controller.js';
 import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
@@ -17,11 +18,15 @@ import type { Problem } from './page-problem.js';
 import { Pages } from './pages.decorator.js';
 import { withValues } from './with-values.js';
 
-/** `flows.twoFactor`: the authenticator app and its backup codes, and the enrolment that a login can require. */
+/**
+ * `flows.twoFactor`: the authenticator app and its backup codes, the browsers that are trusted, and the enrolment that a
+ * login can require.
+ */
 @Pages()
 export class AuthenticatorPages {
   constructor(
     private readonly factors: TwoFactorController,
+    private readonly browsers: TrustedBrowserController,
     private readonly held: HeldLogins,
     private readonly answers: PageAnswers,
     private readonly config: AuthConfig,
@@ -29,30 +34,54 @@ export class AuthenticatorPages {
 
   @Get('p/authenticator')
   @GuardedAs(TwoFactorController, 'twoFactorState')
-  async showAuthenticator(@CurrentUser() user: AuthUser, @Res() response: object): Promise<unknown> {
+  async showAuthenticator(
+    @CurrentUser() user: AuthUser,
+    @Res() response: object,
+    @Query() query: Form,
+  ): Promise<unknown> {
     const { texts } = this.answers;
-    const { methods, backupCodesLeft } = await this.factors.twoFactorState(user);
+    const { twoFactor } = this.config.flows;
+    const { methods, backupCodesLeft, trustedBrowsers } = await this.factors.twoFactorState(user);
     const isOn = methods.includes('totp');
-    const content = markup`${section(
-      texts.authenticator,
-      markup`<p>${isOn ? texts.authenticatorOn : texts.authenticatorOff}</p>`,
-      isOn
-        ? form('authenticator-off', submit(texts.turnOff, 'danger'))
-        : form('authenticator', submit(texts.setUp, 'plain')),
-    )}
+    const content = markup`${notes(undefined, 'forgotten' in query ? texts.browsersForgotten : undefined)}
+      ${
+        twoFactor?.totp &&
+        section(
+          texts.authenticator,
+          markup`<p>${isOn ? texts.authenticatorOn : texts.authenticatorOff}</p>`,
+          isOn
+            ? form('authenticator-off', submit(texts.turnOff, 'danger'))
+            : form('authenticator', submit(texts.setUp, 'plain')),
+        )
+      }
       ${
         isOn &&
-        this.config.flows.twoFactor?.backupCodes &&
+        twoFactor?.backupCodes &&
         section(
           texts.backupCodes,
           markup`<p>${withValues(texts.backupCodesLeft, { count: String(backupCodesLeft) })} ${texts.backupCodesVoid}</p>`,
           form('backup-codes', submit(texts.backupCodesNew, 'plain')),
         )
       }
+      ${
+        twoFactor?.trustedBrowsers !== undefined &&
+        section(
+          texts.trustedBrowsers,
+          markup`<p>${withValues(texts.trustedBrowserCount, { count: String(trustedBrowsers) })}</p>`,
+          trustedBrowsers > 0 && form('authenticator-forget-browsers', submit(texts.forgetBrowsers, 'plain')),
+        )
+      }
       <nav class="lk-links">
         <p><a href="account">${texts.account}</a></p>
       </nav>`;
     return this.answers.show(response, { name: 'authenticator', title: texts.security, content });
+  }
+
+  @Post('p/authenticator-forget-browsers')
+  @GuardedAs(TrustedBrowserController, 'forgetTrustedBrowsers')
+  async forgetBrowsers(@CurrentUser('id') userId: string, @Res() response: object): Promise<unknown> {
+    await this.browsers.forgetTrustedBrowsers(userId, response);
+    return this.answers.goTo(response, 'authenticator?forgotten');
   }
 
   /** The answer itself shows the secret, this once: nothing keeps it for another page. */

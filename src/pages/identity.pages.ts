@@ -7,7 +7,7 @@ import { OidcService } from '../oidc/oidc.service.js';
 import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { dateIn } from './dates.js';
-import { asText, form, formOf, notes, removable, section, submit, type Form } from './form.js';
+import { asText, form, formOf, isTicked, notes, removable, section, submit, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { markup, type Html } from './html.js';
 import { PageAnswers } from './page-answers.js';
@@ -35,7 +35,8 @@ export class IdentityPages {
     @Body() body: unknown,
   ): Promise<unknown> {
     const provider = asText(id);
-    const start = this.departures.startOf(provider, formOf(body)['next']);
+    const sent = formOf(body);
+    const start = { ...this.departures.startOf(provider, sent['next']), remember: isTicked(sent['remember']) };
     return this.departures.leave(request, response, await this.oidc.begin(provider, start));
   }
 
@@ -97,7 +98,7 @@ export class IdentityPages {
     @Res() response: object,
     @Query('id') id: unknown,
   ): Promise<unknown> {
-    await this.identities.unlinkIdentity(user, session, request, asText(id));
+    await this.identities.unlinkIdentity(user, session, request, response, asText(id));
     return this.answers.goTo(response, 'identities?removed');
   }
 

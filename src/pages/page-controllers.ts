@@ -33,6 +33,7 @@ import { StepUpController } from '../http/flows/step-up.controller.js';
 import { StepUpPages } from './step-up.pages.js';
 import { PasswordChangeController } from '../http/flows/password-change.controller.js';
 import { PasswordPages } from './password.pages.js';
+import { TrustedBrowserController } from '../http/flows/trusted-browser.controller.js';
 import { TwoFactorController } from '../http/flows/two-factor.controller.js';
 import { AuthenticatorPages } from './authenticator.pages.js';
 import { HeldLogins } from './held-logins.js';
@@ -70,7 +71,7 @@ const PAGES: readonly PagesOf[] = [
   { pages: PasskeyPages, doing: [PasskeyController], flow: 'passkeys' },
   { pages: StepUpPages, doing: [StepUpController], flow: 'stepUp' },
   { pages: PasswordPages, doing: [PasswordChangeController], flow: 'passwordChange' },
-  { pages: AuthenticatorPages, doing: [TwoFactorController], flow: 'twoFactor' },
+  { pages: AuthenticatorPages, doing: [TwoFactorController, TrustedBrowserController], flow: 'twoFactor' },
   { pages: AdminPages, doing: [], flow: 'admin' },
   { pages: AdminActivityPages, doing: [], flow: 'admin' },
 ];

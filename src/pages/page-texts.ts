@@ -129,6 +129,10 @@ export class PageTexts {
   backupCodesLeft: string = '{count} left';
   backupCodesNew: string = 'Make new codes';
   backupCodesVoid: string = 'The codes that you have now stop working.';
+  trustedBrowsers: string = 'Trusted browsers';
+  trustedBrowserCount: string = 'Browsers in which the second step is left out: {count}';
+  forgetBrowsers: string = 'Ask in all of them again';
+  browsersForgotten: string = 'The second step is due in every browser again.';
   copy: string = 'Copy';
   copied: string = 'Copied.';
 
@@ -138,10 +142,13 @@ export class PageTexts {
   addPasskey: string = 'Add a passkey';
   noPasskeys: string = 'You have no passkeys.';
   passkeyRemoved: string = 'The passkey has been removed.';
+  passkeyRenamed: string = 'The passkey has its new name.';
   passkeyNoScript: string = 'Passkeys need JavaScript.';
   passkeyFailed: string = 'That did not work. Try again, or use another way.';
   created: string = 'Added {when}';
   removeNamed: string = 'Remove {name}';
+  rename: string = 'Rename';
+  renameNamed: string = 'Rename {name}';
 
   identities: string = 'Sign-ins with other services';
   noIdentities: string = 'None is linked with your account.';

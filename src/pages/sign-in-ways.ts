@@ -1,9 +1,11 @@
 import type { CheckedFlows } from '../config/flow-settings.js';
-import { form, hidden } from './form.js';
 import { markup, type Html } from './html.js';
 import { withNext } from './page-names.js';
 import type { PageTexts } from './page-texts.js';
 import { withValues } from './with-values.js';
+
+/** The id of the form that asks for the password. */
+export const SIGN_IN_FORM = 'lk-sign-in';
 
 /** What a way to sign in is shown from. */
 interface Occasion {
@@ -30,15 +32,15 @@ const byPasskey: Way = ({ flows, texts, next }) =>
       </form>`
     : null;
 
-const byProvider: Way = ({ flows, texts, next }) => {
+/** They send the form of the password to another page: what is ticked there is meant for them too. */
+const byProvider: Way = ({ flows, texts }) => {
   const { oidc } = flows;
   if (!oidc?.routes) return null;
-  return markup`${oidc.providers.map(({ id, label = id }) =>
-    form(
-      `provider?id=${id}`,
-      hidden('next', next),
-      markup`<button type="submit" class="lk-wide-button">${withValues(texts.signInWith, { provider: label })}</button>`,
-    ),
+  return markup`${oidc.providers.map(
+    ({ id, label = id }) =>
+      markup`<button type="submit" class="lk-wide-button" form="${SIGN_IN_FORM}" formaction="provider?id=${id}" formnovalidate>
+        ${withValues(texts.signInWith, { provider: label })}
+      </button>`,
   )}`;
 };
 

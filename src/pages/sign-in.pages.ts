@@ -3,7 +3,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import { AuthController } from '../http/auth.controller.js';
 import type { AuthRequest } from '../http/auth-request.js';
 import { Public } from '../http/auth.decorators.js';
-import { field, card, form, formOf, hidden, isTicked, notes, rememberBox, submit, typed, type Form } from './form.js';
+import { field, card, formOf, hidden, isTicked, notes, rememberBox, submit, typed, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { HeldLogins } from './held-logins.js';
 import { markup } from './html.js';
@@ -13,7 +13,7 @@ import { destinationOf, withNext } from './page-names.js';
 import type { Problem } from './page-problem.js';
 import { Pages } from './pages.decorator.js';
 import { providerProblem } from './provider-errors.js';
-import { otherWays } from './sign-in-ways.js';
+import { otherWays, SIGN_IN_FORM } from './sign-in-ways.js';
 
 /** Sign in by password, and what stands beside it. */
 @Pages()
@@ -65,10 +65,9 @@ export class SignInPages {
     const others = otherWays({ flows, texts, next });
     const content = markup`${card(
       notes(problem, done),
-      form(
-        'sign-in',
-        hidden('next', next),
-        field(
+      markup`<form method="post" action="sign-in" id="${SIGN_IN_FORM}">
+        ${hidden('next', next)}
+        ${field(
           {
             name: 'email',
             label: texts.email,
@@ -77,11 +76,10 @@ export class SignInPages {
             passkeysTo: flows.passkeys?.routes ? next : undefined,
           },
           problem,
-        ),
-        field({ name: 'password', label: texts.password, type: 'password', autocomplete: 'current-password' }, problem),
-        rememberBox(this.config, texts, sent),
-        submit(texts.signIn),
-      ),
+        )}
+        ${field({ name: 'password', label: texts.password, type: 'password', autocomplete: 'current-password' }, problem)}
+        ${rememberBox(this.config, texts, sent)} ${submit(texts.signIn)}
+      </form>`,
       others &&
         markup`<p class="lk-or">${texts.or}</p>
             ${others}`,

@@ -1,6 +1,16 @@
 /* oxlint-disable no-console */
-import { Controller, Get, Injectable, Module, Redirect, type DynamicModule } from '@nestjs/common';
-import { AuthModule, days, Mailer, Public, type Mail } from 'nestjs-latchkey';
+import {
+  Controller,
+  Get,
+  Header,
+  Injectable,
+  Module,
+  NotFoundException,
+  Redirect,
+  type DynamicModule,
+} from '@nestjs/common';
+import { AuthModule, Clock, days, Mailer, Public, type Mail } from 'nestjs-latchkey';
+import { totpOf } from 'nestjs-latchkey/testing';
 import { AppModule, NotesController } from './app.module.js';
 import { RecipesModule } from './recipes/recipes.module.js';
 
@@ -40,6 +50,50 @@ export class DemoMailController {
   }
 }
 
+/** The authenticator of an account of the demo. */
+export interface HeldAuthenticator {
+  /** In base32. */
+  readonly secret: string;
+  /** `otpauth://…`. */
+  readonly uri: string;
+  readonly backupCode: string;
+}
+
+/** Stands for the phone of an account. Not for an application of yours: whoever reaches it has the second factor. */
+@Injectable()
+export class DemoAuthenticator {
+  private held: HeldAuthenticator | undefined;
+
+  constructor(private readonly clock: Clock) {}
+
+  hold(held: HeldAuthenticator): void {
+    this.held = held;
+  }
+
+  get current(): HeldAuthenticator {
+    if (!this.held) throw new NotFoundException();
+    return this.held;
+  }
+
+  /** The code that it shows now. */
+  code(): string {
+    return totpOf(this.current.secret, this.clock);
+  }
+}
+
+/** The phone of the account with two factors. */
+@Public()
+@Controller('demo')
+export class DemoCodeController {
+  constructor(private readonly authenticator: DemoAuthenticator) {}
+
+  @Header('Cache-Control', 'no-store')
+  @Get('code')
+  code() {
+    return this.authenticator.code();
+  }
+}
+
 /** The README's own: TypeORM takes a second one of the same name for a mistake. */
 const [database] = Reflect.getMetadata('imports', AppModule) as DynamicModule[];
 
@@ -69,6 +123,7 @@ const [database] = Reflect.getMetadata('imports', AppModule) as DynamicModule[];
     }),
     RecipesModule,
   ],
-  controllers: [NotesController, DemoHomeController, DemoMailController],
+  controllers: [NotesController, DemoHomeController, DemoMailController, DemoCodeController],
+  providers: [DemoAuthenticator],
 })
 export class DemoModule {}

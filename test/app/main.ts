@@ -1,13 +1,19 @@
 /* oxlint-disable no-console */
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { NestFactory } from '@nestjs/core';
-import { PostgresUserDirectory } from 'nestjs-latchkey';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { curlLines } from '../support/readme.js';
 
-const ADA = { email: 'ada@example.com', password: 'correct horse battery staple' };
+const newSecret = (): string => randomBytes(48).toString('base64url');
+
+/** Of the data beside it: another one could not read the authenticators in there. */
+function keptSecret(): string {
+  const file = new URL('.data/secret', project);
+  if (!existsSync(file)) writeFileSync(file, newSecret(), { mode: 0o600 });
+  return readFileSync(file, 'utf8');
+}
 
 const project = new URL('../../', import.meta.url);
 const port = Number(process.env['PORT'] ?? 3000);
@@ -19,11 +25,13 @@ try {
     postgres = await startEmbeddedPostgres({ dataDirectory: fileURLToPath(new URL('.data/postgres', project)) });
     process.env['DATABASE_URL'] = postgres.url;
   }
-  process.env['AUTH_SECRET'] ??= randomBytes(48).toString('base64url');
-  const { DemoModule } = await import('./demo.module.js');
+  process.env['AUTH_SECRET'] ??= postgres ? keptSecret() : newSecret();
+  const { DemoAuthenticator, DemoModule } = await import('./demo.module.js');
+  const { ADA, makeDemoAccounts } = await import('./demo-accounts.js');
+  const { tourOf } = await import('./tour.js');
   const app = await NestFactory.create(DemoModule, { logger: ['error', 'warn'] });
-  const users = app.get(PostgresUserDirectory);
-  if (!(await users.findByLogin(ADA.email))) await users.create(ADA.email, ADA.password);
+  await app.init();
+  await makeDemoAccounts(app);
   // Its mail is open to whoever reaches it.
   await app.listen(port, process.env['HOST'] ?? '127.0.0.1');
 
@@ -33,10 +41,11 @@ try {
     process.on(signal, () => void stop().then(() => process.exit(0)));
   }
 
-  console.log(`nestjs-latchkey demo: http://localhost:${port}   account: ${ADA.email} / ${ADA.password}`);
-  console.log(`Open it in a browser: sign in, register, add a second factor or a passkey.`);
-  console.log(`Its mail is printed here, and kept at http://localhost:${port}/demo/mail`);
-  console.log(`\nTry it:\n`);
+  const url = `http://localhost:${port}`;
+  console.log(`nestjs-latchkey demo: ${url}   account: ${ADA.email} / ${ADA.password}`);
+  console.log(`\nThree minutes in a browser:\n`);
+  console.log(tourOf({ url, authenticator: app.get(DemoAuthenticator).current }));
+  console.log(`\nIts routes, with curl:\n`);
   for (const line of curlLines(readFileSync(new URL('README.md', project), 'utf8'))) {
     console.log(`  ${line.replaceAll('localhost:3000', `localhost:${port}`)}`);
   }

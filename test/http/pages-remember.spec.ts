@@ -1,14 +1,22 @@
-import { beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { hours, type AuthUser } from 'nestjs-latchkey';
-import { MemoryMailer } from 'nestjs-latchkey/testing';
+import { MemoryMailer, totpOf } from 'nestjs-latchkey/testing';
 import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
 import { PAGES, PlainBrowser, type PageAnswer } from '../support/pages.js';
 import { sharedTestApp } from '../support/shared-app.js';
+import { startStubProvider, STUB_CLIENT } from '../support/stub-provider.js';
+import { enrol } from '../support/two-factor.js';
 
 const BOX = 'name="remember"';
 
+const stub = await startStubProvider();
+afterAll(() => stub.close());
+const providers = [{ id: 'stub', issuer: stub.issuer, ...STUB_CLIENT, signUp: true }];
+const AUTH = { ...PAGES, flows: { ...PAGES.flows, oidc: { providers } } };
+
 describe.each(PLATFORMS)('"remember me" on the pages, on %s', (platform) => {
-  const t = sharedTestApp({ platform, auth: { ...PAGES, session: { remembered: { ttl: hours(30 * 24) } } } });
+  const auth = { ...AUTH, session: { remembered: { ttl: hours(30 * 24) } } };
+  const t = sharedTestApp({ platform, auth, startAt: Date.now() });
   let ada: AuthUser;
   let browser: PlainBrowser;
   beforeEach(async () => {
@@ -29,6 +37,37 @@ describe.each(PLATFORMS)('"remember me" on the pages, on %s', (platform) => {
     expect([byLink.status, isPersistent(byLink)]).toEqual([303, isTicked]);
   });
 
+  it.each([true, false])(
+    'the same box decides for the buttons of providers (%s), through a second step too',
+    async (isTicked) => {
+      const { text } = await browser.open('sign-in');
+      const form = /<form\s[^>]*id="lk-sign-in"[\s\S]*?<\/form>/.exec(text)![0];
+      expect(form).toContain(BOX);
+      expect(text).toMatch(/<button\s[^>]*form="lk-sign-in"\s+formaction="provider\?id=stub"\s+formnovalidate/);
+      const sub = `${platform}-${isTicked}`;
+      const email = `${sub}@example.com`;
+      const enter = async () => {
+        // All of the form is sent, what was typed into it by mistake too.
+        const sent = { next: '/notes', email: '', password: PASSWORD, ...(isTicked && { remember: 'on' }) };
+        const leave = await browser.post('provider?id=stub', sent);
+        const [, url] = /content="0;url=([^"]+)"/.exec(leave.text)!;
+        const now = Math.floor(t.clock.now() / 1000);
+        const claims = { sub, email, email_verified: true, iat: now, exp: now + 300, auth_time: now };
+        const { pathname, search } = new URL(stub.authorize(url!.replaceAll('&amp;', '&'), claims));
+        return browser.open(pathname + search);
+      };
+      const first = await enter();
+      expect([first.to, isPersistent(first)]).toEqual(['/notes', isTicked]);
+      const [{ id }] = (await t.db.query(`SELECT id FROM users WHERE email = '${email}'`)) as [{ id: string }];
+      const { secret } = await enrol(t, { id, email });
+      browser.cookies.clear();
+      expect((await enter()).to).toContain('two-factor?method=totp');
+      const code = totpOf(secret, t.clock);
+      const second = await browser.post('two-factor', { method: ['totp'], chosen: 'totp', code, next: '/notes' });
+      expect([second.to, isPersistent(second)]).toEqual(['/notes', isTicked]);
+    },
+  );
+
   it('a box that was ticked is still ticked when the form is shown again', async () => {
     const { status, text } = await browser.post('ask-link', { email: '', remember: 'on' });
     expect(status).toBe(422);
@@ -37,7 +76,7 @@ describe.each(PLATFORMS)('"remember me" on the pages, on %s', (platform) => {
 });
 
 describe('"remember me", where there is nothing to choose', () => {
-  const t = sharedTestApp({ auth: PAGES });
+  const t = sharedTestApp({ auth: AUTH });
 
   it('no page has the box', async () => {
     const browser = new PlainBrowser(t.url);

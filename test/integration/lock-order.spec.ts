@@ -1,8 +1,18 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { AuthTransaction, PostgresUserDirectory, SessionService, type AuthUser } from 'nestjs-latchkey';
+import {
+  AuthTransaction,
+  EphemeralTokenService,
+  PostgresUserDirectory,
+  SessionService,
+  type AuthUser,
+} from 'nestjs-latchkey';
+import { IdentityStore, MagicLinkService, OidcService } from 'nestjs-latchkey/engine';
+import { challengeOfVerifier } from '../../src/oidc/oidc-requests.js';
 import { createUser } from '../support/app.js';
 import { sharedTestApp } from '../support/shared-app.js';
 import { until } from '../support/heard.js';
+import { identityOf, OIDC } from '../support/identities.js';
+import { mailTo } from '../support/registration.js';
 
 const WAITING = `SELECT l.locktype FROM pg_locks l JOIN pg_stat_activity a USING (pid)
   WHERE a.datname = current_database() AND NOT l.granted`;
@@ -51,5 +61,78 @@ describe('a transaction that changes an account and then ends its sessions', () 
     expect(calls).toBe(1);
     expect(await elevation).toBeNull();
     expect(await sessions.listForUser(user.id)).toEqual([]);
+  });
+});
+
+describe('a login whose account ends its tokens and identities at the same moment', () => {
+  const t = sharedTestApp({ auth: { ...OIDC, flows: { ...OIDC.flows, magicLink: {} } } });
+  const TOKENS = 'SELECT FROM auth_ephemeral_tokens WHERE username = $1';
+  const IDENTITIES = 'SELECT FROM auth_identities WHERE user_id = $1';
+  const VERIFIER = 'v'.repeat(43);
+
+  const exchange = async (user: AuthUser) => {
+    const token = await t.app.get(EphemeralTokenService).issue('oidc_exchange', {
+      username: user.email,
+      challengeId: challengeOfVerifier(VERIFIER),
+      firstFactor: { authenticatedAt: t.clock.now(), tokensInvalidatedAfter: null },
+      proved: { userId: user.id, proofs: ['oidc'], transport: 'cookie' },
+    });
+    return () => t.app.get(OidcService).exchange(token, { verifier: VERIFIER });
+  };
+  const byIdentity = async (user: AuthUser) => {
+    const stored = identityOf(user);
+    await t.app.get(IdentityStore).add(stored);
+    const { issuer, subject } = stored;
+    const [provider] = OIDC.flows.oidc.providers;
+    const request = { provider: 'idp', issuer, intent: 'login', redirectUri: '', startedAt: t.clock.now() } as const;
+    const identity = { provider: 'idp', issuer, subject, email: null, emailVerified: false, aal: 1 } as const;
+    return () => t.app.get(OidcService).logIn({ provider: provider!, identity, request });
+  };
+  const magicLink = async (user: AuthUser) => {
+    const links = t.app.get(MagicLinkService);
+    const { browser } = links.request(user.email);
+    const { token } = await mailTo(t, user.email, 'magic_link');
+    return () => links.confirm({ token }, { browsers: [browser] });
+  };
+
+  it.each([
+    ['the exchange of a login at a provider', exchange],
+    ['a login by an identity', byIdentity],
+    ['a mailed link', magicLink],
+  ])('F22: %s waits for it, which is no deadlock', async (name, prepare) => {
+    const user = await createUser(t.app, `${name.replaceAll(' ', '-')}@example.com`);
+    const logIn = await prepare(user);
+    let begin!: () => void;
+    const login = new Promise<void>((resolve) => (begin = resolve)).then(logIn).then(
+      () => 'in',
+      (error: { code: string }) => error.code,
+    );
+    let calls = 0;
+    let waiting: unknown[] = [];
+    let held = 0;
+    await t.app.get(AuthTransaction).run(async () => {
+      // After a deadlock it is called again.
+      calls++;
+      await t.app.get(PostgresUserDirectory).confirmLogin(user, t.clock.now());
+      begin();
+      if (calls === 1) await until(async () => (waiting = await t.db.query(WAITING)).length > 0);
+      for (const [rows, of] of [
+        [TOKENS, user.email],
+        [IDENTITIES, user.id],
+      ] as const) {
+        const all: unknown[] = await t.db.query(rows, [of]);
+        const free: unknown[] = await t.db.query(`${rows} FOR UPDATE SKIP LOCKED`, [of]);
+        held += all.length - free.length;
+      }
+      await t.app.get(EphemeralTokenService).revokeAllForLogin(user.email);
+      await t.app.get(IdentityStore).removeSince(user.id, 0);
+      await t.app.get(SessionService).revokeAllForUser(user.id);
+    });
+    expect(waiting).toEqual([{ locktype: 'advisory' }]);
+    // With none of what is ended in its hands.
+    expect([calls, held]).toEqual([1, 0]);
+    // What it had has ended by then.
+    expect(await login).not.toBe('in');
+    expect(await t.app.get(SessionService).listForUser(user.id)).toEqual([]);
   });
 });

@@ -27,6 +27,12 @@ export class PlainBrowser {
     private readonly base = '/auth/p/',
   ) {}
 
+  /** Has this cookie from now on, written as `name=value`. */
+  take(cookie: string): void {
+    const [name, value] = cookie.split(/=(.*)/s) as [string, string];
+    this.cookies.set(name, value);
+  }
+
   async open(page: string, headers: Record<string, string> = {}): Promise<PageAnswer> {
     return this.send('GET', page, headers);
   }

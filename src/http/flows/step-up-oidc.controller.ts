@@ -34,6 +34,7 @@ export class StepUpOidcController {
     @Param('provider') provider: string,
     @Body() body: unknown,
   ): Promise<void> {
+    this.redirects.requireCookie(request);
     const { returnTo } = parseBody(OidcReturnBody, body, 'a step-up at a provider');
     const start = { returnTo, redirectUri: this.redirects.callback(OidcController, provider) };
     this.redirects.leave(request, response, await this.oidc.beginStepUp(provider, { user, session }, start));

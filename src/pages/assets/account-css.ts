@@ -64,6 +64,8 @@ button:hover, .lk-button:hover { filter: brightness(0.94); }
 .lk-or { display: flex; align-items: center; gap: 0.75rem; margin: 1.25rem 0; color: var(--lk-quiet); }
 .lk-or::before, .lk-or::after { content: ''; height: 1px; flex: 1; background: var(--lk-line); opacity: 0.5; }
 .lk-or:has(+ .lk-ways > [hidden]:only-child) { display: none; }
+.lk-ways { display: grid; gap: 0.75rem; }
+.lk-ways p { margin: 0; }
 .lk-links { margin: 1.25rem 0 0; }
 .lk-links p { margin: 0 0 0.4rem; }
 .lk-note { padding: 0.75rem 1rem; margin: 0 0 1.25rem; border-radius: var(--lk-radius); background: var(--lk-good-surface); border-left: 4px solid var(--lk-accent); }
@@ -71,11 +73,14 @@ button:hover, .lk-button:hover { filter: brightness(0.94); }
 .lk-list { list-style: none; margin: 0; padding: 0; }
 .lk-list > li { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: center; justify-content: space-between; padding: 0.75rem 0; border-top: 1px solid color-mix(in srgb, var(--lk-line) 40%, transparent); }
 .lk-list > li:first-child { border-top: 0; padding-top: 0; }
+.lk-list > li > div { flex: 1 1 8rem; }
 .lk-list form { margin: 0; }
 .lk-list > li > div, .lk-facts dd { min-width: 0; overflow-wrap: anywhere; }
 .lk-facts { margin: 0 0 1rem; }
 .lk-facts dt { color: var(--lk-quiet); font-size: 0.9rem; }
 .lk-facts dd { margin: 0 0 0.5rem; }
+.lk-list summary { display: inline-block; padding: 0.25rem 0; color: var(--lk-accent); text-decoration: underline; text-underline-offset: 0.15em; cursor: pointer; }
+.lk-list details > form { margin-top: 0.5rem; }
 .lk-badge { display: inline-block; padding: 0 0.5rem; border-radius: 1rem; font-size: 0.85rem; font-weight: 600; background: var(--lk-good-surface); }
 .lk-actions { display: flex; flex-wrap: wrap; gap: 0.75rem; align-items: center; margin-top: 1rem; }
 .lk-actions form { margin: 0; }

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { hours, minutes, PostgresUserDirectory, SessionService, type AuthUser } from 'nestjs-latchkey';
 import { MemoryMailer, signInAs, totpOf } from 'nestjs-latchkey/testing';
 import { challengeOfVerifier } from '../../../src/oidc/oidc-requests.js';
-import { createUser, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
+import request from 'supertest';
+import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
 import { callbackOf, fragmentOf, OidcBrowser, oidcAuth } from '../../support/oidc.js';
 import { startStubProvider, STUB_CLIENT, type StubProvider } from '../../support/stub-provider.js';
 import { startTestProvider, TEST_CLIENT, type TestProvider } from '../../support/test-provider.js';
@@ -241,6 +242,22 @@ describe.each(PLATFORMS)('logins at providers on %s', (platform) => {
     const [after] = [browser()];
     expect(told(await logIn(after))).toEqual([303, '/']);
     expect((await state(after)).user.id).toBe(ada.id);
+  });
+
+  it('F63: a link or a step-up that a bearer token begins is refused before the browser leaves', async () => {
+    const user = await createUser(t.app);
+    const { body } = await request(t.url).post('/auth/token').send({ email: user.email, password: PASSWORD });
+    const bearer = { Authorization: `Bearer ${(body as { token: string }).token}` };
+    for (const path of ['oidc/stub/link', 'step-up/oidc/stub']) {
+      const answer = await browser().post(path, {}, bearer);
+      expect([path, answer.status, answer.body]).toEqual([
+        path,
+        422,
+        expect.objectContaining({ code: 'INVALID_INPUT', fields: { session: expect.stringMatching(/cookie/) } }),
+      ]);
+    }
+    // Negative control: the same user by cookie.
+    expect((await browser(await signInAs(t.app, user.id)).post('oidc/stub/link')).status).toBe(200);
   });
 
   it('F67, F85: a step-up there is a proof after it was asked for, by the identity of the session', async () => {
