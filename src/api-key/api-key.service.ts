@@ -11,6 +11,7 @@ import { OwnerNotices } from '../mail/owner-notices.js';
 import { PreparedStatements } from '../postgres/prepared-statements.js';
 import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
+import { AccountLock } from '../user/account-lock.js';
 import { checkedUserId } from '../user/checked-user-id.js';
 import { INVISIBLE } from '../user/login-name.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
@@ -78,6 +79,7 @@ export class ApiKeyService {
   constructor(
     private readonly store: ApiKeyStore,
     private readonly users: UserDirectory,
+    private readonly accounts: AccountLock,
     private readonly revocation: TokenRevocationService,
     private readonly limits: RateLimitService,
     private readonly notices: OwnerNotices,
@@ -109,6 +111,7 @@ export class ApiKeyService {
     const userId = checkedUserId(owner.id);
     const cutoff = owner.tokensInvalidatedAfter ?? null;
     const apiKey = await this.statements.transactionLocking(`api keys of ${userId}`, async () => {
+      await this.accounts.hold(userId);
       const now = this.clock.now();
       const createdAt = later(now, cutoff);
       const row = { userId, name, prefix, hash, scopes, createdAt, lifetime: expiresIn };

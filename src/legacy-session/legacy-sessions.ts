@@ -12,6 +12,7 @@ import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { PreparedStatements } from '../postgres/prepared-statements.js';
 import { sqlStateOrCause } from '../postgres/store-error.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
+import { AccountLock } from '../user/account-lock.js';
 import { isActive, isBeforeCutoff } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 
@@ -46,6 +47,7 @@ export class LegacySessions implements OnModuleInit {
     private readonly logins: LoginService,
     private readonly revocation: TokenRevocationService,
     private readonly transaction: AuthTransaction,
+    private readonly accounts: AccountLock,
     private readonly statements: PreparedStatements,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
@@ -120,6 +122,7 @@ export class LegacySessions implements OnModuleInit {
     const authenticatedAt = this.authenticationOf(found);
     try {
       return await this.transaction.run(async () => {
+        await this.accounts.hold(user.id);
         if (!(await source.consume(credential, this.context()))) return null;
         const login = await this.logins.begin(user, [PROOF], { ...context, authenticatedAt });
         // Thrown, so that nothing is consumed: its user has a second factor, which the old session may not have asked for.
