@@ -6,9 +6,19 @@ import {
   SessionService,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { IdentityStore, MagicLinkService, OidcService } from 'nestjs-latchkey/engine';
+import {
+  EmailChangeService,
+  IdentityStore,
+  MagicLinkService,
+  OidcService,
+  PasswordResetService,
+} from 'nestjs-latchkey/engine';
+import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
+import request from 'supertest';
 import { challengeOfVerifier } from '../../src/oidc/oidc-requests.js';
-import { createUser } from '../support/app.js';
+import { createUser, NO_LOGIN_LIMITS } from '../support/app.js';
+import { MAIL } from '../support/flows.js';
+import { enrol } from '../support/two-factor.js';
 import { sharedTestApp } from '../support/shared-app.js';
 import { until } from '../support/heard.js';
 import { identityOf, OIDC } from '../support/identities.js';
@@ -133,6 +143,67 @@ describe('a login whose account ends its tokens and identities at the same momen
     expect([calls, held]).toEqual([1, 0]);
     // What it had has ended by then.
     expect(await login).not.toBe('in');
+    expect(await t.app.get(SessionService).listForUser(user.id)).toEqual([]);
+  });
+});
+
+describe('what spends a token or a code while its account ends all of them', () => {
+  const twoFactor = { totp: {}, backupCodes: { count: 4 } };
+  const flows = { passwordReset: {}, emailChange: {}, stepUp: {}, twoFactor, apiKeys: { scopes: ['notes:read'] } };
+  const t = sharedTestApp({ auth: { ...MAIL, flows, rateLimits: NO_LOGIN_LIMITS } });
+  const as = (cookie: string, path: string, body: object) => () =>
+    request(t.url)
+      .post(`/auth/${path}`)
+      .set('Cookie', cookie)
+      .send(body)
+      .then(({ status }) => status);
+
+  const reset = async ({ email }: AuthUser) => {
+    t.app.get(PasswordResetService).ask(email);
+    const { token } = (await MemoryMailer.of(t.app)).last('password_reset');
+    return as('', 'reset-password', { token, password: 'a brand new passphrase' });
+  };
+  const confirmation = async ({ id, email }: AuthUser) => {
+    t.app.get(EmailChangeService).request({ id }, `new-${email}`);
+    const { token } = (await MemoryMailer.of(t.app)).last('email_change');
+    return as('', 'confirm-email-change', { token });
+  };
+  const backupCode = async (user: AuthUser) => {
+    const { backupCodes, cookie } = await enrol(t, user);
+    return as(cookie, 'step-up', { method: 'backup-code', code: backupCodes[0] });
+  };
+  const apiKey = async ({ id }: AuthUser) =>
+    as(await signInAs(t.app, id), 'api-keys', { name: 'Backup', scopes: ['notes:read'], expiresIn: 3_600 });
+
+  it.each([
+    ['a reset of the password', reset],
+    ['a confirmed address', confirmation],
+    ['a backup code', backupCode],
+    ['a new API key', apiKey],
+  ])('F22: %s waits for it, which is no deadlock', async (_, prepare) => {
+    const user = await createUser(t.app);
+    const act = await prepare(user);
+    const now = (await t.app.get(PostgresUserDirectory).findById(user.id))!;
+    let begin!: () => void;
+    const acted = new Promise<void>((resolve) => (begin = resolve)).then(act);
+    let calls = 0;
+    let waiting: unknown[] = [];
+    let held = 0;
+    await t.app.get(AuthTransaction).run(async () => {
+      // After a deadlock it is called again.
+      calls++;
+      await t.app.get(PostgresUserDirectory).confirmLogin(now, t.clock.now());
+      begin();
+      if (calls === 1) await until(async () => (waiting = await t.db.query(WAITING)).length > 0);
+      for (const rows of ['SELECT FROM auth_ephemeral_tokens', 'SELECT FROM auth_backup_codes']) {
+        const all: unknown[] = await t.db.query(rows);
+        held += all.length - (await t.db.query(`${rows} FOR UPDATE SKIP LOCKED`)).length;
+      }
+      await t.app.get(PostgresUserDirectory).invalidateTokens(user.id, t.clock.now() + 1);
+    });
+    expect(waiting).toEqual([{ locktype: 'advisory' }]);
+    expect([calls, held]).toEqual([1, 0]);
+    expect(await acted).toBeGreaterThanOrEqual(400);
     expect(await t.app.get(SessionService).listForUser(user.id)).toEqual([]);
   });
 });
