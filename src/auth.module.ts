@@ -20,6 +20,7 @@ import {
 import { ApiKeyStore } from './api-key/api-key.store.js';
 import { CachedApiKeyStore } from './api-key/cached-api-key.store.js';
 import { PostgresApiKeyStore } from './engines/postgres/postgres-api-key.store.js';
+import { PostgresAccountLock } from './engines/postgres/postgres-account-lock.js';
 import { PostgresAuditStore } from './engines/postgres/postgres-audit.store.js';
 import { postgresEngine } from './engines/postgres/postgres-engine.js';
 import { PostgresJwtSessionStore } from './engines/postgres/postgres-jwt-session.store.js';
@@ -128,6 +129,7 @@ import { SessionStore } from './session/session.store.js';
 import { BreachedPasswords } from './user/breached-passwords.js';
 import { DefaultPasswordPolicy } from './user/default-password-policy.js';
 import { NewPasswords } from './user/new-passwords.js';
+import { AccountLock } from './user/account-lock.js';
 import { PasswordHasher } from './user/password-hasher.js';
 import { PasswordPolicy } from './user/password-policy.js';
 import { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
@@ -250,7 +252,10 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     : [PostgresUserDirectory, { provide: UserDirectory, useExisting: PostgresUserDirectory }];
   const mail: Provider[] =
     // Anything else is one of the mistakes that AuthConfig lists.
-    typeof mailer === 'function' ? [mailer, { provide: Mailer, useExisting: mailer }, Outbox] : [];
+    typeof mailer === 'function'
+      ? [mailer, { provide: Mailer, useExisting: mailer }, Outbox]
+      : // A flow that needs it is a mistake, and told after all others: not by Nest, as a dependency that is missing.
+        [{ provide: Outbox, useFactory: () => undefined, inject: [AuthConfig] }];
   // As above.
   const policy = typeof passwordPolicy === 'function' ? passwordPolicy : DefaultPasswordPolicy;
   const named = flowNamesOf(flows);
@@ -267,6 +272,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
           flows,
           passwordPolicy,
           missing: await missingPackages(named),
+          modules: [...modules.values()].filter(({ metatype }) => metatype === AuthModule).length,
           keyHandlers: named.includes('apiKeys') ? keyHandlersOf(handlersIn(modules)) : [],
           lacks: (operation) => lacks(users, operation),
         }),
@@ -308,6 +314,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     { provide: PasswordPolicy, useExisting: policy },
     NewPasswords,
     ...directory,
+    { provide: AccountLock, useClass: PostgresAccountLock },
     ...mail,
     OwnerNotices,
     KeyRing,

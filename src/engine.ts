@@ -83,8 +83,8 @@ export type { EphemeralTokenRow, PresentedBinding } from './ephemeral-token/ephe
 export { LoginBackoff } from './rate-limit/backoff.js';
 export type { BackoffState } from './rate-limit/backoff.js';
 export type { Bucket, BucketUsage } from './rate-limit/rate-limit.policy.js';
-export { RateLimitStore } from './rate-limit/rate-limit.store.js';
-export type { ConsumeResult } from './rate-limit/rate-limit.store.js';
+export { MOST_LOOKED_AT, RateLimitStore } from './rate-limit/rate-limit.store.js';
+export type { ConsumeResult, FullBucket, FullBuckets } from './rate-limit/rate-limit.store.js';
 
 export { DefaultPasswordPolicy } from './user/default-password-policy.js';
 export { NewPasswords } from './user/new-passwords.js';

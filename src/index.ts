@@ -148,7 +148,13 @@ export type { SelfContainedToken } from './revocation/token-revocation.service.j
 export { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';
 
 export { RateLimitService } from './rate-limit/rate-limit.service.js';
-export type { RateLimitDecision, RateLimitTarget, RateLimitResult } from './rate-limit/rate-limit.service.js';
+export type {
+  FullRateLimit,
+  FullRateLimits,
+  RateLimitDecision,
+  RateLimitTarget,
+  RateLimitResult,
+} from './rate-limit/rate-limit.service.js';
 
 export { Mailer } from './mail/mailer.js';
 export type {

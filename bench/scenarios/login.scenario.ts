@@ -1,11 +1,12 @@
 import type { Scenario } from '../harness/scenario.js';
 import { creation } from './login/creation-part.js';
 import { overHttp } from './login/http-part.js';
+import { promises } from './login/promises-part.js';
 
 export const scenario: Scenario = {
   name: 'login',
   async run(bench) {
-    const parts = [await creation(bench), await overHttp(bench)];
+    const parts = [await creation(bench), await promises(bench), await overHttp(bench)];
     return {
       title: 'Login',
       about: parts.flatMap(({ about }) => about),

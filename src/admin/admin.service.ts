@@ -6,7 +6,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import type { AdminActed } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { JwtSessionService } from '../jwt-session/jwt-session.service.js';
-import { RateLimitService, type FullRateLimit } from '../rate-limit/rate-limit.service.js';
+import { RateLimitService, type FullRateLimits } from '../rate-limit/rate-limit.service.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import { SessionService, type ListedSession } from '../session/session.service.js';
 import { UserDirectory, type AuthUser, type UserListPart } from '../user/user.directory.js';
@@ -69,11 +69,11 @@ export class AdminService {
   }
 
   /**
-   * Who is refused by a rate limit now.
+   * Who is refused by a rate limit now: at most `limit`, of about 10,000 subjects that are looked at.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  listFullLimits(limit: number): Promise<FullRateLimit[]> {
+  listFullLimits(limit: number): Promise<FullRateLimits> {
     return this.limits.listFull({ limit });
   }
 

@@ -60,6 +60,8 @@ export interface Extras {
   readonly keyHandlers?: readonly KeyHandler[];
   /** Whether the user directory lacks this operation. Default: it has all. */
   readonly lacks?: (operation: string) => boolean;
+  /** How many `AuthModule`s the application has. Default: this one. */
+  readonly modules?: number;
 }
 
 /**
@@ -104,10 +106,24 @@ export class AuthConfig {
   /** Throws one `INVALID_CONFIG` that lists every mistake, each with its remedy. The options are left untouched. */
   static from(
     options: AuthOptions,
-    { routes, mailer, flows, passwordPolicy, missing = [], keyHandlers = [], lacks = () => false }: Extras = {},
+    {
+      routes,
+      mailer,
+      flows,
+      passwordPolicy,
+      missing = [],
+      keyHandlers = [],
+      lacks = () => false,
+      modules = 1,
+    }: Extras = {},
   ): AuthConfig {
     const check = new OptionChecker();
     check.keys('', options, OPTIONS);
+    check.that(
+      modules === 1,
+      `AuthModule is imported ${modules} times with different options, and each would guard every request: call forRoot ` +
+        'once, in your root module. It is global, so that other modules need no import of it.',
+    );
     const { url: listenerUrl, ...cache } = checkCache(check, options?.cache);
     const routed = routedFlowsOf(flows);
     const ownPages = mailPagesBelow(routes?.path, routed);
@@ -139,6 +155,7 @@ export class AuthConfig {
         hasOwnPages: routed.includes('pages'),
         lacks,
         hasSignedCookies: options?.session?.scheme === 'signed-cookie',
+        hasJwtSessions: options?.jwt?.sessions === true,
         baseUrl: options?.baseUrl,
         hasRoutes: routes !== undefined,
         missing,

@@ -158,4 +158,16 @@ describe('the option flows', () => {
   ])('refuses %s', (_, options, extras, remedy) => {
     expect(mistakes(options, extras).join('\n')).toMatch(remedy);
   });
+
+  it('F55: factors need a directory that ends JWTs, where sessions are JWTs', () => {
+    const provider = { id: 'idp', issuer: 'https://idp.example.com', clientId: 'notes' };
+    const flows = { twoFactor: { totp: {} }, passkeys: { rpName: 'Notes' }, oidc: { providers: [provider] } };
+    const extras = { flows, lacks: (operation: string) => operation === 'invalidateTokens' };
+    expect(mistakes({ baseUrl, jwt: { sessions: true } }, extras)).toEqual(
+      ['twoFactor', 'passkeys', 'oidc'].map((flow) =>
+        expect.stringContaining(`flows.${flow} needs invalidateTokens() of your UserDirectory`),
+      ),
+    );
+    expect(mistakes({ baseUrl }, extras)).toEqual([]);
+  });
 });

@@ -98,6 +98,7 @@ export interface FlowNeeds {
   /** Whether the user directory lacks this operation. */
   readonly lacks: (operation: string) => boolean;
   readonly hasSignedCookies: boolean;
+  readonly hasJwtSessions: boolean;
   readonly baseUrl: string | undefined;
   /** Whether `routes` is written. */
   readonly hasRoutes: boolean;
@@ -125,6 +126,12 @@ const LINKS: Readonly<Partial<Record<FlowName, readonly LinkedMailKind[]>>> = {
 const LINKS_WITH_MAILER: typeof LINKS = {
   twoFactor: ['first_factor_added', 'password_reset'],
   passkeys: ['first_factor_added', 'password_reset'],
+};
+/** What those ask of a `UserDirectory` whose changes end sessions that are stored nowhere. */
+const OPERATIONS_IF_STATELESS: Readonly<Partial<Record<FlowName, readonly string[]>>> = {
+  twoFactor: ['invalidateTokens'],
+  passkeys: ['invalidateTokens'],
+  oidc: ['invalidateTokens'],
 };
 /** What each asks of a `UserDirectory`. */
 const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {
@@ -261,7 +268,8 @@ function settingsOf(
     !(needs.hasSignedCookies && NEED_ROWS.includes(name)),
     `${label} needs session: { scheme: 'database' }: a signed cookie does not say how its user was authenticated.`,
   );
-  for (const operation of OPERATIONS[name]) {
+  const isStateless = needs.hasSignedCookies || needs.hasJwtSessions;
+  for (const operation of [...OPERATIONS[name], ...((isStateless && OPERATIONS_IF_STATELESS[name]) || [])]) {
     check.that(!needs.lacks(operation), `${label} needs ${operation}() of your UserDirectory: override it.`);
   }
   return Object.freeze(settings);

@@ -9,6 +9,7 @@ import type { MailDraft } from '../mail/mail.js';
 import { Outbox } from '../mail/outbox.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { RateLimitService } from '../rate-limit/rate-limit.service.js';
+import { AccountLock } from '../user/account-lock.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import { checkedEmail } from '../user/email-address.js';
 import { normalizeLogin } from '../user/login-name.js';
@@ -40,6 +41,7 @@ export class EmailChangeService {
     private readonly outbox: Outbox,
     private readonly recovery: AccountRecovery,
     private readonly transaction: AuthTransaction,
+    private readonly accounts: AccountLock,
     private readonly config: AuthConfig,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
@@ -69,6 +71,8 @@ export class EmailChangeService {
    */
   async confirm(token: string): Promise<AuthUser> {
     return this.transaction.run(async () => {
+      const found = await this.tokens.peek('email_change', token);
+      if (found) await this.accounts.hold(found.account);
       const change = await this.tokens.consume('email_change', token);
       if (!change) throw invalidLink();
       const { from, to } = change;

@@ -28,11 +28,33 @@ const lazily = {
  * mounted on the server itself, since Nest matches the path of every request again for the middleware of a module.
  */
 export function mountCookieParser(adapter: HttpServer): void {
+  if (adapter.getType() === 'express') return mountOnExpress(adapter);
   adapter.use((request: WithCookies, _response: unknown, next: Next) => {
-    if (!request.cookies) {
-      Object.defineProperty(request, 'cookies', lazily);
-      request.signedCookies ??= Object.create(null) as object;
-    }
+    if (!request.cookies) define(request, lazily);
     next();
   });
+}
+
+/**
+ * On Express a new property of a request takes more than a microsecond. So the cookies are a property of what all
+ * requests inherit from, there for those that our middleware has seen: a cookie-parser in front of it must find none.
+ */
+function mountOnExpress(adapter: HttpServer): void {
+  const seen = new WeakSet<object>();
+  const { request: shared } = adapter.getInstance() as { request: WithCookies };
+  define(shared, {
+    ...lazily,
+    get(this: WithCookies) {
+      return seen.has(this) ? lazily.get.call(this) : undefined;
+    },
+  });
+  adapter.use((request: object, _response: unknown, next: Next) => {
+    seen.add(request);
+    next();
+  });
+}
+
+function define(target: WithCookies, cookies: PropertyDescriptor): void {
+  Object.defineProperty(target, 'cookies', cookies);
+  target.signedCookies ??= Object.freeze(Object.create(null));
 }

@@ -166,19 +166,18 @@ export class FactorChanges {
   }
 
   /**
-   * The first factor of an account, by which a held login is completed: `finish` is part of the transaction.
+   * The first factor of an account, by which a held login is completed: `finish` is part of the transaction. It spends the
+   * login, then ends all sessions, which are older than the factor, and opens its own for the account as it is then.
    *
    * @throws {AuthError} as `keeping`; `SECOND_FACTOR_REFUSED` too if the account has a factor by now.
    */
-  completing<T>(owner: Omit<FactorOwner, 'session'>, change: FactorChange, finish: () => Promise<T>): Promise<T> {
-    return this.make({ ...owner, session: null }, change, {
-      isJoined: true,
-      end: async () => {
-        // Those that are older than the factor.
-        await this.sessions.endStored(owner.user.id);
-        return finish();
-      },
-    });
+  completing<T>(
+    owner: Omit<FactorOwner, 'session'>,
+    change: FactorChange,
+    finish: (endAll: () => Promise<AuthUser>) => Promise<T>,
+  ): Promise<T> {
+    const endAll = () => this.sessions.endAllOf(owner.user);
+    return this.make({ ...owner, session: null }, change, { isJoined: true, end: () => finish(endAll) });
   }
 
   private async make<T>(owner: FactorOwner, change: FactorChange, { isJoined, end }: Ending<T>): Promise<T> {

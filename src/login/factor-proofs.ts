@@ -5,6 +5,7 @@ import { AuthEvents } from '../events/auth-events.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';
 import { normalizeLogin } from '../user/login-name.js';
+import { AccountLock } from '../user/account-lock.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { EnrolledFactors } from './enrolled-factors.js';
 import { SecondFactor, type FactorClaim, type FactorContext } from './second-factor.js';
@@ -42,6 +43,7 @@ export class FactorProofs {
     private readonly factors: EnrolledFactors,
     private readonly limits: RateLimitService,
     private readonly transaction: AuthTransaction,
+    private readonly accounts: AccountLock,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
   ) {}
@@ -81,7 +83,7 @@ export class FactorProofs {
     let used: string;
     try {
       const verified = await verify();
-      const claimed = isJoined ? await this.workOn(verified, work) : await this.workAfter(verified, work);
+      const claimed = isJoined ? await this.workOn(user, verified, work) : await this.workAfter(user, verified, work);
       if (!claimed) throw refusedFactor();
       done = claimed.done;
       used = claimed.proves ?? factor;
@@ -98,12 +100,27 @@ export class FactorProofs {
   }
 
   /** `null` if the response proved nothing, which is committed: a factor may have noted why. */
-  private workOn<T>(verified: boolean | FactorClaim, work: ProofWork<T>['work']): Promise<DoneWork<T> | null> {
-    return this.transaction.run(async () => ((await isClaimed(verified)) ? doneWith(verified, work) : null));
+  private workOn<T>(
+    { id }: AuthUser,
+    verified: boolean | FactorClaim,
+    work: ProofWork<T>['work'],
+  ): Promise<DoneWork<T> | null> {
+    return this.transaction.run(async () => {
+      await this.accounts.hold(id);
+      return (await isClaimed(verified)) ? doneWith(verified, work) : null;
+    });
   }
 
-  private async workAfter<T>(verified: boolean | FactorClaim, work: ProofWork<T>['work']): Promise<DoneWork<T> | null> {
-    return (await this.transaction.run(() => isClaimed(verified))) ? doneWith(verified, work) : null;
+  private async workAfter<T>(
+    { id }: AuthUser,
+    verified: boolean | FactorClaim,
+    work: ProofWork<T>['work'],
+  ): Promise<DoneWork<T> | null> {
+    const isProved = await this.transaction.run(async () => {
+      await this.accounts.hold(id);
+      return isClaimed(verified);
+    });
+    return isProved ? doneWith(verified, work) : null;
   }
 
   /**

@@ -54,12 +54,19 @@ export class OtherSessions {
   }
 
   /**
-   * Ends all that are stored, for a login that is about to open another one.
+   * Ends all, for a login that is about to open another one. Returns the account as it is then: what is stored nowhere
+   * ends by its cutoff.
    *
+   * @throws {AuthError} `UNAUTHENTICATED` if the account has been disabled or deleted meanwhile.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  async endStored(userId: string): Promise<void> {
-    await this.sessions.revokeAllForUser(userId);
+  async endAllOf(user: AuthUser): Promise<AuthUser> {
+    await this.sessions.revokeAllForUser(user.id);
+    if (!this.config.hasStatelessSessions) return user;
+    await this.revocation.endStateless(user.id, { isTold: true });
+    const changed = await this.users.findById(user.id);
+    if (!isActive(changed)) throw ended();
+    return changed;
   }
 
   /**
@@ -80,10 +87,7 @@ export class OtherSessions {
       ? await this.revocation.revoke(session.id, session.absoluteExpiresAt)
       : await this.sessions.revoke(session.id);
     if (!isClaimed) throw ended();
-    await this.sessions.revokeAllForUser(user.id);
-    await this.revocation.endStateless(user.id, { isTold: true });
-    const changed = await this.users.findById(user.id);
-    if (!isActive(changed)) throw ended();
+    const changed = await this.endAllOf(user);
     const amr = joinedProofs(session.amr, proofs);
     return this.logins.renew(changed, { ...context, remember: session.remembered, amr, proofs: [] });
   }

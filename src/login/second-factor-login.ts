@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { asAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import { later } from '../common/instant.js';
+import type { FirstFactor } from '../config/ephemeral-token-settings.js';
 import { sha256Hex } from '../crypto/hash.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { hasCutoff, isActive } from '../user/account.js';
@@ -132,7 +134,8 @@ export class SecondFactorLoginService {
 
   /**
    * Completes a pending login whose last factor has been proved, by this method. Call it in the transaction that has spent
-   * the proof. Of concurrent calls with one token exactly one opens a session.
+   * the proof. Of concurrent calls with one token exactly one opens a session. `endAll`, once the token is spent, ends what
+   * the account had before, and returns it as it is then.
    *
    * @throws {AuthError} `SECOND_FACTOR_REFUSED` if the login is over by now.
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or changed since the first factor.
@@ -142,23 +145,18 @@ export class SecondFactorLoginService {
     { login: { token, challenges = [] }, held, user }: EnrollingLogin,
     method: string,
     context: HeldLoginContext,
+    endAll?: () => Promise<AuthUser>,
   ): Promise<SecondFactorLogin> {
-    const { transport, remember, authenticatedAt, tokensInvalidatedAfter, providerSession, username: login } = held;
+    const { transport, remember, providerSession, username: login } = held;
     // The second factor has been proved: there is nothing to leave out.
     const { presentedBy, trustedBrowsers: _trustedBrowsers, ...rest } = context;
     const presented = presentedBy?.(transport) ?? rest.presented ?? [];
-    const begun = {
-      ...rest,
-      presented,
-      transport,
-      remember,
-      authenticatedAt,
-      tokensInvalidatedAfter,
-      providerSession,
-      login,
-    };
     if (!(await this.pending.complete(token, challenges))) throw refusedFactor();
-    const completed = await this.logins.begin(user, [...held.proofs, method], begun);
+    const owner = endAll ? await endAll() : user;
+    // Of the account as it was at the first factor, but for what has just been ended.
+    const firstFactor = owner === user ? firstFactorOf(held) : afterEnding(held, owner);
+    const begun = { ...rest, ...firstFactor, presented, transport, remember, providerSession, login };
+    const completed = await this.logins.begin(owner, [...held.proofs, method], begun);
     if (completed.status !== 'authenticated') throw refusedFactor();
     return { ...completed, transport };
   }
@@ -199,6 +197,14 @@ export class SecondFactorLoginService {
     const user = await this.users.findByLogin(username);
     return isActive(user) && user.id === userId && hasCutoff(user, tokensInvalidatedAfter) ? user : null;
   }
+}
+
+function firstFactorOf({ authenticatedAt, tokensInvalidatedAfter }: HeldLogin): FirstFactor {
+  return { authenticatedAt, tokensInvalidatedAfter };
+}
+
+function afterEnding({ authenticatedAt }: HeldLogin, { tokensInvalidatedAfter = null }: AuthUser): FirstFactor {
+  return { authenticatedAt: later(authenticatedAt, tokensInvalidatedAfter), tokensInvalidatedAfter };
 }
 
 function occasionOf(token: string): FactorOccasion {

@@ -3,7 +3,9 @@ import { AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { AuthEvents } from '../events/auth-events.js';
+import type { TokenTransport } from '../login/login.service.js';
 import { OtherSessions } from '../login/other-sessions.js';
+import type { CookieValue } from '../login/session-scheme.js';
 import { PendingLogins } from '../login/pending-logins.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
 import { TrustedBrowsers } from '../login/trusted-browsers.js';
@@ -12,8 +14,6 @@ import { OwnerNotices } from '../mail/owner-notices.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
-import { SessionService } from '../session/session.service.js';
-import { SessionStore } from '../session/session.store.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { IdentityStore, type StoredIdentity } from './identity.store.js';
 import { ProviderLabels } from './provider-labels.js';
@@ -31,6 +31,10 @@ export interface IdentityOwner {
   readonly session: Session;
   /** The client's address, if known. */
   readonly ip?: string | null;
+  /** What the client says that it is, if known. */
+  readonly userAgent?: string | null;
+  /** How the client holds the session. Default `cookie`. */
+  readonly transport?: TokenTransport;
 }
 
 /**
@@ -51,11 +55,9 @@ export class IdentityService {
     private readonly identities: IdentityStore,
     private readonly waysIn: WaysIn,
     private readonly stepUps: StepUpMethods,
-    private readonly sessions: SessionService,
     private readonly others: OtherSessions,
     private readonly pending: PendingLogins,
     private readonly revocation: TokenRevocationService,
-    private readonly store: SessionStore,
     private readonly trusted: TrustedBrowsers,
     private readonly notices: OwnerNotices,
     private readonly transaction: AuthTransaction,
@@ -79,9 +81,12 @@ export class IdentityService {
   }
 
   /**
-   * Takes a provider's account from the user's ways to log in, and ends the user's other stored sessions, and logins that
+   * Takes a provider's account from the user's ways to log in, and ends the user's other sessions, and logins that
    * are under way, which may have begun by it. Emits `identity.unlinked`, and tells the owner. The last way in stays: of concurrent removals, also of
    * passkeys, one is refused.
+   *
+   * Returns the new token of the session where there are sessions that are stored nowhere (`jwt: { sessions: true }`), with
+   * which it ends; otherwise it keeps its own, and this is `null`.
    *
    * @throws {AuthError} `STEP_UP_REQUIRED` if the session is not fresh, or has proved less than the account can.
    * @throws {AuthError} `UNAUTHENTICATED` if the session has ended meanwhile.
@@ -89,10 +94,14 @@ export class IdentityService {
    * @throws {AuthError} `LAST_LOGIN_METHOD` if nobody could log in to the account any more: nothing has changed.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  async unlink({ user, session, ip = null }: IdentityOwner, id: string): Promise<void> {
+  async unlink(owner: IdentityOwner, id: string): Promise<CookieValue | null> {
+    const { user, session, ip = null, userAgent = null, transport } = owner;
     await this.stepUps.demandMost(session);
-    const { joinsTransactions } = this.store;
-    await this.transaction.run(async () => {
+    const { amr: proofs, authenticatedAt } = session;
+    const endOthers = () =>
+      this.others.endKeeping(user, session, { ip, userAgent, transport, proofs, authenticatedAt });
+    const isJoined = this.others.areJoined(session);
+    const credential = await this.transaction.run(async () => {
       // Once more, with the account locked: all of it may have ended since the request was authenticated.
       await this.revocation.confirmOwner(user);
       await this.others.requireLive(session);
@@ -102,19 +111,16 @@ export class IdentityService {
       if (!identity) throw notFound();
       await this.waysIn.demandOther(user, id);
       await this.identities.delete(user.id, id);
-      if (joinsTransactions) await this.endOthers(session);
+      const going = isJoined ? await endOthers() : null;
       await this.pending.endAllOf(user);
       await this.trusted.forget(user.id);
       const { provider } = identity;
       this.notices.tell(user, 'identity_unlinked', { provider: this.labels.of(provider) });
       const at = this.clock.now();
       this.events.emitAfterTransaction({ type: 'identity.unlinked', at, userId: user.id, provider, ip });
+      return going;
     });
-    if (!joinsTransactions) await this.endOthers(session);
-  }
-
-  private async endOthers(session: Session): Promise<void> {
-    await this.sessions.revokeAllForUser(session.userId, { except: session });
+    return isJoined ? credential : endOthers();
   }
 }
 

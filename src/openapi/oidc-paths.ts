@@ -159,7 +159,7 @@ export const oidcPaths = {
     session: 'needed',
     cookie: 'renewed',
     done: 'The identity has been unlinked.',
-    answer: 'AuthDone',
+    answer: 'AuthChanged',
     errors: ['AuthNotFresh', 'AuthCrossOrigin', 'AuthIdentityNotFound', 'AuthLastLoginMethod', 'AuthUnavailable'],
   },
 } satisfies Record<string, Description>;

@@ -1,17 +1,13 @@
 import { Get, Query, Res } from '@nestjs/common';
 import { AdminService } from '../admin/admin.service.js';
 import { adminEventList } from './admin-event-list.js';
-import { adminLinks, moreLink, ShownToOperators } from './admin-layout.js';
+import { adminLinks, clipped, MOST_ROWS, moreLink, ShownToOperators } from './admin-layout.js';
 import { dateIn } from './dates.js';
 import { card, section, typed, type Form } from './form.js';
 import { markup } from './html.js';
 import { PageAnswers } from './page-answers.js';
 import { Pages } from './pages.decorator.js';
 import { withValues } from './with-values.js';
-
-/** On one page. */
-const MOST_EVENTS = 50;
-const MOST_LIMITS = 50;
 
 /** `flows.admin`: what has happened, and who is refused by a rate limit now, for operators. */
 @Pages()
@@ -26,9 +22,9 @@ export class AdminActivityPages {
   async showEvents(@Res() response: object, @Query() query: Form): Promise<unknown> {
     const { texts } = this.answers;
     const [user, before] = [typed(query, 'user'), typed(query, 'before')];
-    const part = { userId: user || undefined, before: before || undefined, limit: MOST_EVENTS + 1 };
+    const part = { userId: user || undefined, before: before || undefined, limit: MOST_ROWS + 1 };
     const found = await this.admin.listEvents(part);
-    const events = found?.slice(0, MOST_EVENTS);
+    const events = found?.slice(0, MOST_ROWS);
     const more = { ...(user && { user }), before: events?.at(-1)?.id ?? '' };
     const content = markup`${
       events
@@ -47,7 +43,7 @@ export class AdminActivityPages {
   @ShownToOperators()
   async showLimits(@Res() response: object): Promise<unknown> {
     const { texts } = this.answers;
-    const limits = await this.admin.listFullLimits(MOST_LIMITS);
+    const { limits, isComplete } = await this.admin.listFullLimits(MOST_ROWS);
     const content = markup`${section(
       texts.adminLimits,
       limits.length === 0
@@ -57,12 +53,13 @@ export class AdminActivityPages {
               ({ event, subject, resetAt }) =>
                 markup`<li>
                   <div>
-                    <strong><bdi>${subject}</bdi></strong>
+                    <strong><bdi>${clipped(subject)}</bdi></strong>
                     <div class="lk-quiet">${event} · ${withValues(texts.adminUntil, { when: dateIn(resetAt, texts) })}</div>
                   </div>
                 </li>`,
             )}
           </ul>`,
+      !isComplete && markup`<p class="lk-quiet">${texts.adminMoreLimits}</p>`,
     )}
     ${adminLinks(texts)}`;
     return this.answers.show(response, { name: 'admin-limits', title: texts.adminLimits, content, isWide: true });

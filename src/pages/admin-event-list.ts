@@ -1,4 +1,5 @@
 import type { AuditEntry } from '../audit/audit.store.js';
+import { clipped } from './admin-layout.js';
 import { dateIn } from './dates.js';
 import { markup, type Html } from './html.js';
 import type { PageTexts } from './page-texts.js';
@@ -24,7 +25,7 @@ function subjectOf({ userId, login }: AuditEntry): Html | null {
   if (userId === null && login === null) return null;
   const user =
     userId !== null && markup`<a href="admin-user?id=${encodeURIComponent(userId)}"><bdi>${userId}</bdi></a>`;
-  return markup`<div class="lk-quiet">${user} ${login !== null && markup`<bdi>${login}</bdi>`}</div>`;
+  return markup`<div class="lk-quiet">${user} ${login !== null && markup`<bdi>${clipped(login)}</bdi>`}</div>`;
 }
 
 function factsOf({ facts }: AuditEntry): Html | null {
@@ -33,5 +34,5 @@ function factsOf({ facts }: AuditEntry): Html | null {
   const texted = written.map(
     ([name, value]) => `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`,
   );
-  return markup`<div class="lk-quiet"><bdi>${texted.join(', ')}</bdi></div>`;
+  return markup`<div class="lk-quiet"><bdi>${clipped(texted.join(', '))}</bdi></div>`;
 }

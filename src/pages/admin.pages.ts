@@ -8,7 +8,7 @@ import { ClientIp } from '../http/client-ip.js';
 import type { ListedSession } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { adminEventList } from './admin-event-list.js';
-import { adminLinks, DoneByAdmins, mayAct, moreLink, ShownToOperators } from './admin-layout.js';
+import { adminLinks, clipped, DoneByAdmins, MOST_ROWS, mayAct, moreLink, ShownToOperators } from './admin-layout.js';
 import { dateIn } from './dates.js';
 import { deviceLabel } from './device-label.js';
 import { asText, form, notes, section, submit, typed, type Form } from './form.js';
@@ -17,9 +17,8 @@ import { PageAnswers } from './page-answers.js';
 import type { PageTexts } from './page-texts.js';
 import { Pages } from './pages.decorator.js';
 
-/** On one page. */
-const MOST_USERS = 50;
-const MOST_EVENTS = 20;
+/** Beside the sessions. */
+const MOST_EVENTS = 10;
 
 /** `flows.admin`: the accounts, for operators. What is done here is done by `AdminService`. */
 @Pages()
@@ -38,10 +37,10 @@ export class AdminPages {
     const containing = typed(query, 'q').trim();
     const part = { containing: containing || undefined, after: typed(query, 'after') || undefined };
     const [found, { auth }] = await Promise.all([
-      this.admin.listUsers({ ...part, limit: MOST_USERS + 1 }),
+      this.admin.listUsers({ ...part, limit: MOST_ROWS + 1 }),
       this.health.check(),
     ]);
-    const users = found.slice(0, MOST_USERS);
+    const users = found.slice(0, MOST_ROWS);
     const content = markup`${notes(undefined)}
       ${section(
         texts.adminUsers,
@@ -62,10 +61,11 @@ export class AdminPages {
   async showUser(@CurrentUser() operator: AuthUser, @Res() response: object, @Query() query: Form): Promise<unknown> {
     const { texts } = this.answers;
     const { user, sessions } = await this.admin.findUser(typed(query, 'id'));
+    const from = Number(/^\d{1,5}$/.exec(typed(query, 'from'))?.[0] ?? 0);
     const events = await this.admin.listEvents({ userId: user.id, limit: MOST_EVENTS });
     const content = markup`${notes(undefined, 'done' in query ? texts.adminDone : undefined)}
       ${section(texts.adminUser, facts(user, texts), mayAct(operator) && actions(user, operator, texts))}
-      ${section(texts.devices, sessionList(sessions, texts))}
+      ${section(texts.devices, sessionList(sessions.slice(from, from + MOST_ROWS), texts), moreSessions(user, sessions, from, texts))}
       ${events && section(texts.events, adminEventList(events, texts), allEvents(user, events, texts))}
       ${adminLinks(texts)}`;
     return this.answers.show(response, { name: 'admin-user', title: user.email, content, isWide: true });
@@ -123,9 +123,9 @@ const searchForm = (containing: string, texts: Readonly<PageTexts>): Html =>
 const userItem = ({ id, email, roles = [], disabledAt }: AuthUser, texts: Readonly<PageTexts>): Html =>
   markup`<li>
     <div>
-      <a href="admin-user?${idQuery(id)}"><bdi>${email}</bdi></a>
+      <a href="admin-user?${idQuery(id)}"><bdi>${clipped(email)}</bdi></a>
       ${disabledAt !== undefined && disabledAt !== null && markup` <span class="lk-badge">${texts.adminDisabled}</span>`}
-      <div class="lk-quiet"><bdi>${[id, ...roles].join(' · ')}</bdi></div>
+      <div class="lk-quiet"><bdi>${clipped([id, ...roles].join(' · '))}</bdi></div>
     </div>
   </li>`;
 
@@ -171,6 +171,14 @@ function sessionList(sessions: readonly ListedSession[], texts: Readonly<PageTex
     )}
   </ul>`;
 }
+
+const moreSessions = (
+  { id }: AuthUser,
+  all: readonly object[],
+  from: number,
+  texts: Readonly<PageTexts>,
+): Html | false =>
+  all.length > from + MOST_ROWS && moreLink('admin-user', { id, from: String(from + MOST_ROWS) }, texts);
 
 const allEvents = ({ id }: AuthUser, events: readonly AuditEntry[], texts: Readonly<PageTexts>): Html | false =>
   events.length === MOST_EVENTS && moreLink('admin-events', { user: id, before: events.at(-1)!.id }, texts);

@@ -206,6 +206,7 @@ export const GERMAN_PAGE_TEXTS: Readonly<PageTexts> = Object.freeze({
   adminNoAudit: 'Ereignisse werden nicht aufbewahrt: audit.enabled ist aus.',
   adminLimits: 'Ausgeschöpfte Grenzen',
   adminNoLimits: 'Gerade wird niemand abgewiesen.',
+  adminMoreLimits: 'Es kann weitere geben: Nicht alle werden angesehen.',
   adminUntil: 'abgewiesen bis {when}',
   more: 'Weitere',
 

@@ -98,7 +98,7 @@ export class IdentityPages {
     @Res() response: object,
     @Query('id') id: unknown,
   ): Promise<unknown> {
-    await this.identities.unlinkIdentity(user, session, request, asText(id));
+    await this.identities.unlinkIdentity(user, session, request, response, asText(id));
     return this.answers.goTo(response, 'identities?removed');
   }
 

@@ -195,6 +195,7 @@ export class PageTexts {
   adminNoAudit: string = 'Events are not kept: audit.enabled is off.';
   adminLimits: string = 'Used up limits';
   adminNoLimits: string = 'Nobody is refused right now.';
+  adminMoreLimits: string = 'There may be others: not all are looked at.';
   adminUntil: string = 'refused until {when}';
   more: string = 'More';
 

@@ -10,6 +10,7 @@ import type { PendingLogin } from '../login/pending-logins.js';
 import type { CookieValue } from '../login/session-scheme.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { SessionStore } from '../session/session.store.js';
+import { AccountLock } from '../user/account-lock.js';
 import { isActive } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import type { PasskeyRequestOptions } from './ceremony-options.js';
@@ -44,6 +45,7 @@ export class PasskeyLoginService {
     private readonly logins: LoginService,
     private readonly sessions: SessionStore,
     private readonly transaction: AuthTransaction,
+    private readonly accounts: AccountLock,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
     { ephemeralTokens }: AuthConfig,
@@ -98,8 +100,12 @@ export class PasskeyLoginService {
   /** `null` if the proof is spent. Together: after a fault it is not. */
   private async open({ claim }: PasskeyProof, user: AuthUser, context: LoginContext) {
     const begin = () => this.logins.begin(user, ['passkey'], context);
-    if (this.sessions.joinsTransactions) return this.transaction.run(async () => ((await claim()) ? begin() : null));
-    return (await this.transaction.run(claim)) ? begin() : null;
+    const claimed = async () => {
+      await this.accounts.hold(user.id);
+      return claim();
+    };
+    if (this.sessions.joinsTransactions) return this.transaction.run(async () => ((await claimed()) ? begin() : null));
+    return (await this.transaction.run(claimed)) ? begin() : null;
   }
 }
 

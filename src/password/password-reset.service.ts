@@ -11,6 +11,7 @@ import type { MailDraft } from '../mail/mail.js';
 import { Outbox } from '../mail/outbox.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { RateLimitService } from '../rate-limit/rate-limit.service.js';
+import { AccountLock } from '../user/account-lock.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import { normalizeLogin } from '../user/login-name.js';
 import { PasswordHasher } from '../user/password-hasher.js';
@@ -42,6 +43,7 @@ export class PasswordResetService {
     private readonly limits: RateLimitService,
     private readonly tokens: EphemeralTokenService,
     private readonly transaction: AuthTransaction,
+    private readonly accounts: AccountLock,
     private readonly passwords: PasswordWriter,
     private readonly factors: EnrolledFactors,
     private readonly mailboxes: MailboxProofs,
@@ -98,6 +100,7 @@ export class PasswordResetService {
       await this.attempts.forget(id);
       await this.factors.mailboxProved(found);
       const user = await this.transaction.run(async () => {
+        await this.accounts.hold(id);
         const link = await this.tokens.consume('password_reset', token);
         const owner = link && (await this.users.findByLogin(link.username));
         if (owner?.id !== id || !hasCutoff(owner, cutoff)) throw invalidLink();

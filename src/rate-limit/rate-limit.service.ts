@@ -61,6 +61,13 @@ export interface FullRateLimit {
   readonly resetAt: number;
 }
 
+/** Those that `listFull` has found. */
+export interface FullRateLimits {
+  readonly limits: readonly FullRateLimit[];
+  /** Whether there are no others. */
+  readonly isComplete: boolean;
+}
+
 type Counted = ConsumeResult['usage'][number];
 
 /** How long this process may not notice another process's `clear`. */
@@ -231,20 +238,21 @@ export class RateLimitService {
   }
 
   /**
-   * Who is refused now, and until when (epoch ms), in no particular order; at most `limit`. It reads everything that is
-   * counted, so it is for operators. A login that waits for the back-off is not among them.
+   * Who is refused now, and until when (epoch ms), in no particular order; at most `limit`. It looks at about 10,000
+   * subjects and says whether there may be others (`isComplete`). A login that waits for the back-off is not among them.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  async listFull({ limit = 100 } = {}): Promise<FullRateLimit[]> {
+  async listFull({ limit = 100 } = {}): Promise<FullRateLimits> {
     const now = this.clock.now();
     const policies = Object.entries(this.config.rateLimits.policies).map(([event, policy]) => ({ event, ...policy }));
-    const full = await this.store.full(policies, now, limit);
-    return full.map((bucket) => ({
+    const { buckets, isComplete } = await this.store.full(policies, now, limit);
+    const limits = buckets.map((bucket) => ({
       event: bucket.event,
       subject: bucket.subject,
       resetAt: resetAt(bucket, bucket, now),
     }));
+    return { limits, isComplete };
   }
 
   private bucket(event: string, subject: string | null): Bucket {

@@ -6,6 +6,16 @@ export interface FullBucket extends Bucket {
   readonly oldest: number;
 }
 
+/** What `full` has found. */
+export interface FullBuckets {
+  readonly buckets: readonly FullBucket[];
+  /** Whether there are no others. */
+  readonly isComplete: boolean;
+}
+
+/** At how many buckets one call of `full` looks, about. */
+export const MOST_LOOKED_AT = 10_000;
+
 /** The decision of `consume`, and the usage of each bucket before it, in the order asked. */
 export interface ConsumeResult {
   readonly recorded: boolean;
@@ -43,9 +53,10 @@ export abstract class RateLimitStore {
   abstract record(bucket: Bucket, now: number): Promise<void>;
 
   /**
-   * The buckets of these policies that are full, at most `limit` of them. It reads every bucket: for operators.
+   * Buckets of these policies that are full, at most `limit` of them. Its work is bounded, whatever is stored: it stops
+   * after about `MOST_LOOKED_AT` buckets. For operators.
    */
-  abstract full(policies: readonly Omit<Bucket, 'subject'>[], now: number, limit: number): Promise<FullBucket[]>;
+  abstract full(policies: readonly Omit<Bucket, 'subject'>[], now: number, limit: number): Promise<FullBuckets>;
 
   /** Removes one event of exactly this instant, as `consume` answered it. False if there is none. */
   abstract refund(bucket: Bucket, at: number): Promise<boolean>;

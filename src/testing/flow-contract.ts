@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { INestApplication } from '@nestjs/common';
 import type { FlowName } from '../config/flow-settings.js';
+import { EMAIL_CHANGE_RULES, PASSWORD_CHANGE_RULES, PASSWORD_RESET_RULES } from './account-rules.js';
 import { Contract, DAY, is, isSame, type Rule } from './contract.js';
 import { OIDC_RULES } from './oidc-rules.js';
 import { SECOND_FACTOR_RULES } from './second-factor-rules.js';
@@ -178,6 +179,7 @@ const RULES: Readonly<Record<FlowName, readonly Rule[]>> = {
     ],
   ],
   passwordReset: [
+    ...PASSWORD_RESET_RULES,
     [
       'F14: an unknown address is answered as a known one',
       async (c) => {
@@ -204,6 +206,7 @@ const RULES: Readonly<Record<FlowName, readonly Rule[]>> = {
     ],
   ],
   passwordChange: [
+    ...PASSWORD_CHANGE_RULES,
     [
       'F39: a changed password ends the other sessions and the own token',
       async (c) => {
@@ -219,6 +222,7 @@ const RULES: Readonly<Record<FlowName, readonly Rule[]>> = {
     ],
   ],
   emailChange: [
+    ...EMAIL_CHANGE_RULES,
     [
       'F42: a change of address needs a fresh session',
       async (c) => {

@@ -154,8 +154,8 @@ export class TwoFactorService {
     const enrolling = await this.held.enrolling(login);
     const { user } = enrolling;
     const { change, shown } = await this.enrolment(user, sha256Hex(login.token), code, context);
-    return this.changes.completing({ user, ip: context.ip }, change, async () => ({
-      ...(await this.held.finish(enrolling, this.totp.method, context)),
+    return this.changes.completing({ user, ip: context.ip }, change, async (endAll) => ({
+      ...(await this.held.finish(enrolling, this.totp.method, context, endAll)),
       backupCodes: shown(),
     }));
   }

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { PostgresUserDirectory, RateLimitService } from 'nestjs-latchkey';
 import { totpOf, VirtualAuthenticator } from 'nestjs-latchkey/testing';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
@@ -8,8 +7,8 @@ import { startBrowser } from '../support/browser.js';
 import { freePort } from '../support/free-port.js';
 import { newMails } from '../support/flows.js';
 import { PAGES } from '../support/pages.js';
+import { lookedAt, openWatched } from '../support/watched-page.js';
 
-const AXE = readFileSync('node_modules/axe-core/axe.min.js', 'utf8');
 const OPEN = ['sign-in', 'register', 'confirm', 'resend', 'forgot', 'reset', 'confirm-email', 'revert-email'];
 OPEN.push('revert-factor', 'ask-link', 'link');
 const GUARDED = ['account', 'password', 'email', 'authenticator', 'passkeys', 'api-keys', 'delete-account', 'step-up'];
@@ -22,7 +21,7 @@ describe.each(PLATFORMS)('the pages in Chromium, %s', (platform) => {
   let context: BrowserContext;
   let page: Page;
   /** What the browser has complained of, and whom it has asked besides us. */
-  let complaints: string[];
+  let complaints: readonly string[];
 
   beforeAll(async () => {
     const port = await freePort();
@@ -36,23 +35,10 @@ describe.each(PLATFORMS)('the pages in Chromium, %s', (platform) => {
     await browser?.close();
     await t?.close();
   });
-  beforeEach(() => {
-    complaints = [];
-  });
   afterEach(() => context?.close());
 
   const begin = async (options: Parameters<Browser['newContext']>[0] = {}) => {
-    context = await browser.newContext(options);
-    page = await context.newPage();
-    page.on('console', (message) => {
-      // A refused form is answered 4xx, which Chromium logs.
-      if (message.type() === 'error' && !/status of 4\d\d/.test(message.text())) complaints.push(message.text());
-    });
-    page.on('pageerror', (error) => complaints.push(error.message));
-    page.on('request', (request) => {
-      if (!request.url().startsWith(base.slice(0, -2)) && !request.url().startsWith('data:'))
-        complaints.push(request.url());
-    });
+    ({ context, page, complaints } = await openWatched(browser, [base.slice(0, -2)], options));
   };
   const open = (name: string) => page.goto(base + name);
   const at = () => page.url().slice(base.length);
@@ -120,6 +106,12 @@ describe.each(PLATFORMS)('the pages in Chromium, %s', (platform) => {
     await page.waitForSelector('.lk-list');
     expect(await page.innerText('.lk-list')).toContain('<b>Laptop</b>');
     expect(await authenticator.credentials()).toHaveLength(1);
+    await page.click('.lk-list summary');
+    expect((await lookedAt(page)).found).toEqual([]);
+    await page.fill('.lk-list input', 'Desk');
+    await page.click('.lk-list details button');
+    await page.waitForURL(/passkeys\?renamed$/);
+    expect(await page.innerText('.lk-list')).toContain('Desk');
     await open('account');
     await press('sign-out');
     for (const remember of [false, true]) {
@@ -147,19 +139,16 @@ describe.each(PLATFORMS)('the pages in Chromium, %s', (platform) => {
         const look = async (name: string) => {
           await open(name);
           expect([name, at()]).toEqual([name, name]);
-          const [width, found] = (await page.evaluate(
-            `(async () => { ${AXE}; const { violations } = await axe.run(document);
-            return [document.documentElement.scrollWidth, violations.map(({ id, nodes }) => id + ': ' + nodes[0].html)]; })()`,
-          )) as [number, string[]];
+          const { width, found } = await lookedAt(page);
           expect([name, colorScheme, width, found]).toEqual([name, colorScheme, 320, []]);
         };
         for (const name of OPEN) await look(name);
         await fillWrong();
         await signIn(email);
         for (const name of [...GUARDED, ...ofOperators]) await look(name);
+        expect(complaints).toEqual([]);
         await context.close();
       }
-      expect(complaints).toEqual([]);
     });
 
   it('what is wrong has the focus and is read with its field', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Bucket } from '../../src/rate-limit/rate-limit.policy.js';
-import type { RateLimitStore } from '../../src/rate-limit/rate-limit.store.js';
+import { MOST_LOOKED_AT, type RateLimitStore } from '../../src/rate-limit/rate-limit.store.js';
 import { startedOnce } from './started-once.js';
 
 export interface RateLimitStoreSubject {
@@ -24,6 +24,7 @@ export function rateLimitStoreContract(name: string, start: () => Promise<RateLi
       window: WINDOW,
       ...overrides,
     });
+    const policyOf = ({ event, limit, window }: Bucket) => ({ event, limit, window });
     const used = async (of: Bucket, now = NOW) => (await current().store.read(of, now)).used;
 
     it('an empty bucket', async () => {
@@ -51,9 +52,11 @@ export function rateLimitStoreContract(name: string, start: () => Promise<RateLi
       // Over its limit, of which the newest count; and one that no policy has.
       await current().store.record(full[0]!, NOW + 3);
       await current().store.record(bucket({ event: 'other' }), NOW);
-      const policies = [bucket(), mail].map(({ subject: _, ...policy }) => policy);
+      const policies = [bucket(), mail].map(policyOf);
       const found = async (now: number, limit = 10) =>
-        (await current().store.full(policies, now, limit)).toSorted((a, b) => (a.event < b.event ? -1 : 1));
+        [...(await current().store.full(policies, now, limit)).buckets].toSorted((a, b) =>
+          a.event < b.event ? -1 : 1,
+        );
       expect(await found(NOW + 4)).toEqual([
         { ...full[0], oldest: NOW + 1 },
         { ...full[1], oldest: NOW },
@@ -62,6 +65,17 @@ export function rateLimitStoreContract(name: string, start: () => Promise<RateLi
       expect(await found(NOW + 1 + WINDOW)).toEqual([{ ...full[1], oldest: NOW }]);
       expect(await found(NOW + 2 * WINDOW)).toEqual([]);
       expect(await found(NOW + 4, 1)).toHaveLength(1);
+      const isComplete = async (limit: number) => (await current().store.full(policies, NOW + 4, limit)).isComplete;
+      expect([await isComplete(3), await isComplete(1)]).toEqual([true, false]);
+    });
+
+    it('looks at a bounded number of buckets for those that are full, and says so', async () => {
+      const subjects = Array.from({ length: MOST_LOOKED_AT + 1_500 }, (_, i) => `subject-${i}`);
+      while (subjects.length > 0) {
+        const some = subjects.splice(0, 500);
+        await Promise.all(some.map((subject) => current().store.record(bucket({ subject }), NOW)));
+      }
+      expect(await current().store.full([policyOf(bucket())], NOW, 10)).toEqual({ buckets: [], isComplete: false });
     });
 
     it('an event counts until it has the exact age of the window', async () => {

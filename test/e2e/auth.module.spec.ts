@@ -14,6 +14,7 @@ import { describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
 import cookieParser from 'cookie-parser';
+import { createHmac } from 'node:crypto';
 import {
   authEntities,
   authMigrations,
@@ -144,6 +145,32 @@ describe('AuthModule', () => {
     await request(server).get('/things').set('Cookie', cookieOf(login)).expect(200);
   });
 
+  it('forRoot twice is a mistake that says so: both would guard every request', async () => {
+    const db = await createTestDatabase();
+    cleanups.push(() => db.drop());
+    @Module({ imports: [AuthModule.forRoot({ secrets: [SECRET], trustedOrigins: ['https://app.example.com'] })] })
+    class AgainModule {}
+    @Module({ imports: [AuthModule.forRoot({ secrets: [SECRET] }), AgainModule] })
+    class BothModule {}
+    await expect(boot(db.url, { module: BothModule })).rejects.toMatchObject({
+      code: 'INVALID_CONFIG',
+      facts: { mistakes: [expect.stringMatching(/^AuthModule is imported 2 times .* call forRoot once/)] },
+    });
+  });
+
+  it.each(['registration', 'passwordReset', 'magicLink', 'emailChange'] as const)(
+    'a flow that mails is told to be without a mailer, beside all other mistakes: flows.%s',
+    async (flow) => {
+      const db = await createTestDatabase();
+      cleanups.push(() => db.drop());
+      const auth = AuthModule.forRoot({ secrets: ['short'], flows: { [flow]: {} } });
+      const error = (await boot(db.url, auth).catch((reason: unknown) => reason)) as Error;
+      expect(error).toMatchObject({ code: 'INVALID_CONFIG' });
+      expect(error.message).toContain(`flows.${flow} needs mailer: a class that extends Mailer`);
+      expect(error.message).toMatch(/secret/);
+    },
+  );
+
   it('forRootAsync fails at boot too', async () => {
     const db = await createTestDatabase();
     cleanups.push(() => db.drop());
@@ -197,9 +224,22 @@ describe('AuthModule', () => {
   });
 
   it("leaves the host's own cookie-parser its result", async () => {
-    const { t } = await start({ configure: (app) => app.use(cookieParser('host secret')) });
+    const seen: unknown[] = [];
+    const { t } = await start({
+      configure: (app) => {
+        app.use(cookieParser('host secret'));
+        app.use(({ cookies, signedCookies }: Record<string, object>, _: unknown, next: () => void) => {
+          seen.push({ ...cookies }, { ...signedCookies });
+          next();
+        });
+      },
+    });
     const cookie = await signInAs(t.app, (await createUser(t.app, 'ada@example.com')).id);
-    await request(t.url).get('/things').set('Cookie', cookie).expect(200);
+    const signature = createHmac('sha256', 'host secret').update('dark').digest('base64').replaceAll('=', '');
+    const cookies = `${cookie}; size=2; theme=s%3Adark.${encodeURIComponent(signature)}`;
+    const answer = await request(t.url).get('/things/cookies').set('Cookie', cookies).expect(200);
+    expect(seen).toEqual([expect.objectContaining({ size: '2' }), { theme: 'dark' }]);
+    expect(answer.body).toEqual(seen[0]);
   });
 
   it.each(PLATFORMS)('works under a global prefix, on %s', async (platform) => {

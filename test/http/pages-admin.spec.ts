@@ -21,7 +21,7 @@ const DONE = ['admin-disable', 'admin-enable', 'admin-end-sessions'];
 describe.each(PLATFORMS)('the pages for operators on %s', (platform) => {
   const t = sharedTestApp({
     platform,
-    auth: { ...PAGES, jwt: { sessions: true }, flows: { ...PAGES.flows, admin: {} } },
+    auth: { ...PAGES, jwt: { sessions: true }, session: { maxPerUser: 40 }, flows: { ...PAGES.flows, admin: {} } },
   });
   const heard = eventsHeard(t);
   const users = () => t.app.get(PostgresUserDirectory);
@@ -136,17 +136,18 @@ describe.each(PLATFORMS)('the pages for operators on %s', (platform) => {
   it('the audit is paged, of all and of one, and names who did what', async () => {
     await visitAs(['admin']);
     await browser.post(`admin-end-sessions?id=${bob.id}`);
-    for (let i = 0; i < 60; i++) await signInAs(t.app, bob.id);
+    for (let i = 0; i < 30; i++) await signInAs(t.app, bob.id);
     await written();
     const first = await browser.open(`admin-events?user=${bob.id}`);
-    const next = /admin-events\?user=[^"]*/.exec(first.text)![0].replaceAll('&amp;', '&');
-    expect(next).toMatch(/^admin-events\?user=[\w-]+&before=\d+$/);
-    const second = await browser.open(next);
-    expect(second.text).toContain('admin.acted');
-    expect(second.text).toContain(`adminId: ${ada.id}`);
+    const nextOf = ({ text }: { text: string }) => /admin-events\?user=[^"]*/.exec(text)![0].replaceAll('&amp;', '&');
+    expect(nextOf(first)).toMatch(/^admin-events\?user=[\w-]+&before=\d+$/);
+    const last = await browser.open(nextOf(await browser.open(nextOf(first))));
+    expect(last.text).toContain('admin.acted');
+    expect(last.text).toContain(`adminId: ${ada.id}`);
+    expect(last.text).not.toContain('rel="next"');
     const lines = (text: string) => text.match(/<li>/g)!.length;
-    expect(lines(first.text)).toBe(50);
-    expect(lines((await browser.open('admin-events')).text)).toBe(50);
+    expect(lines(first.text)).toBe(25);
+    expect(lines((await browser.open('admin-events')).text)).toBe(25);
     for (const page of ['admin?q=', 'admin?after=', 'admin-events?user=']) {
       for (const value of ['%00', '%', '%25_', '\\', 'x'.repeat(2_000)]) {
         expect((await browser.open(page + value)).status).toBe(200);
@@ -205,6 +206,49 @@ describe.each(PLATFORMS)('the pages for operators on %s', (platform) => {
     } finally {
       await own.close();
       await proxied.drop();
+    }
+  });
+
+  it('F87: no page is larger than 30 kB, whatever others have typed', async () => {
+    const quotes = (length: number) => '"'.repeat(length);
+    await t.db.query(
+      `INSERT INTO users (email, password_hash) SELECT $1 || lpad(i::text, 4, '0') || '@example.com', '!'
+       FROM generate_series(1, 60) i`,
+      [quotes(230)],
+    );
+    await t.db.query(
+      `INSERT INTO auth_audit_events (type, at, login, ip, facts)
+       SELECT 'login.failed', to_timestamp($1), $2, '192.0.2.7', jsonb_build_object('reason', $2::text)
+       FROM generate_series(1, 60)`,
+      [t.clock.now() / 1000, quotes(254)],
+    );
+    const limits = t.app.get(RateLimitService);
+    for (let i = 0; i < 60; i++) {
+      for (let n = 0; n < 10; n++) await limits.record('2fa_attempt', quotes(90) + i);
+    }
+    for (let i = 0; i < 25; i++) {
+      await t.app.get(SessionService).create(bob.id, { userAgent: quotes(500), ip: '192.0.2.7' });
+    }
+    await visitAs(['admin']);
+    for (const page of [`admin?q=${quotes(9)}`, `admin-user?id=${bob.id}`, 'admin-events', 'admin-limits']) {
+      const { text } = await browser.open(page);
+      if (!page.startsWith('admin-user')) expect(text).toContain(`${'&quot;'.repeat(42)}…`);
+      expect(Buffer.byteLength(text)).toBeLessThan(30_000);
+    }
+  });
+
+  it('the sessions of an account are paged', async () => {
+    for (let i = 0; i < 30; i++) await t.app.get(SessionService).create(bob.id, { ip: `192.0.2.${100 + i}` });
+    await written();
+    await visitAs(['admin']);
+    const shown = async (page: string) => (await browser.open(page)).text.match(/192\.0\.2\.\d+<\/bdi> · aal/g) ?? [];
+    const first = await browser.open(`admin-user?id=${bob.id}`);
+    expect(first.text).toContain(`href="admin-user?id=${bob.id}&amp;from=25" rel="next"`);
+    const pages = [await shown(`admin-user?id=${bob.id}`), await shown(`admin-user?id=${bob.id}&from=25`)];
+    expect(pages.map(({ length }) => length)).toEqual([25, 5]);
+    expect(new Set(pages.flat()).size).toBe(30);
+    for (const from of ['x', '-1', '1e3', '99999']) {
+      expect((await browser.open(`admin-user?id=${bob.id}&from=${from}`)).status).toBe(200);
     }
   });
 

@@ -1,45 +1,14 @@
 import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { days } from 'nestjs-latchkey';
 import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import type { Response } from 'supertest';
-import { FLOW_NAMES } from '../../src/config/flow-settings.js';
-import { PLATFORMS, type TestAppOptions } from '../support/app.js';
+import { PLATFORMS } from '../support/app.js';
 import { sharedTestApp } from '../support/shared-app.js';
 import { page } from '../support/docs.js';
-import { MAIL } from '../support/flows.js';
+import { EVERY_FLOW } from '../support/every-flow.js';
 import { bodyFieldsOf, emptyDocument, operationsOf, type Document } from '../support/openapi.js';
-import { PASSKEYS } from '../support/passkeys.js';
-import { PROVIDER, tokenKinds } from '../support/token-kinds.js';
+import { tokenKinds } from '../support/token-kinds.js';
 import { KeysController, presenterOf, TOKEN_PLACES, type TokenPlace } from '../support/token-places.js';
-
-/** Those that need more than their name. */
-const SETTINGS: Record<string, object> = {
-  twoFactor: { totp: {}, backupCodes: {}, emailCode: {}, trustedBrowsers: days(30) },
-  passkeys: PASSKEYS.flows.passkeys,
-  oidc: { providers: [{ id: PROVIDER.provider, issuer: PROVIDER.issuer, clientId: 'notes' }] },
-  apiKeys: { scopes: ['notes:read'] },
-};
-const LIMITS = [
-  'login_ip',
-  'mail_ip',
-  'revert_ip',
-  'register_ip',
-  'passkey_ip',
-  'oidc_callback_ip',
-  'password_reset_ip',
-  '2fa_attempt',
-  'email_send',
-];
-const AUTH: TestAppOptions['auth'] = {
-  ...MAIL,
-  jwt: { sessions: true },
-  flows: Object.fromEntries(FLOW_NAMES.map((name) => [name, SETTINGS[name] ?? {}])),
-  rateLimits: {
-    backoff: { base: 0 },
-    policies: Object.fromEntries(LIMITS.map((event) => [event, { limit: 100_000 }])),
-  },
-};
 
 /** The fields and parameters that are no token of ours: what a person types or chooses, and what is read as no secret. */
 const NO_TOKENS = new Set([
@@ -82,7 +51,7 @@ const results = new Map<string, Map<string, string[]>>();
 describe.each(PLATFORMS)('F10: every kind of token in every place for one, on %s', (platform) => {
   const counted = new Map<string, string[]>();
   results.set(platform, counted);
-  const t = sharedTestApp({ platform, auth: AUTH, controllers: [KeysController] });
+  const t = sharedTestApp({ platform, auth: EVERY_FLOW, controllers: [KeysController] });
 
   it.each(Object.entries(TOKEN_PLACES))('%s: opened by its own kind, and spends no other', async (name, place) => {
     const own = new Set([place.takes].flat());

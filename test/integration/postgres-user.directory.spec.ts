@@ -1,9 +1,12 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { PasswordHasher, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
 import { normalizeLogin } from 'nestjs-latchkey/engine';
+import { userStatements } from '../../src/engines/postgres/postgres-user.statements.js';
+import { SchemaNames } from '../../src/schema/schema-names.js';
 import { CHEAP_HASHES, createUser, PASSWORD, startTestApp } from '../support/app.js';
 import { sharedTestApp } from '../support/shared-app.js';
 import { comparedDuring } from '../support/password-hashes.js';
+import { withClient } from '../support/test-server.js';
 
 describe('PostgresUserDirectory', () => {
   const t = sharedTestApp();
@@ -126,6 +129,22 @@ describe('PostgresUserDirectory', () => {
     expect(await emails({ containing: '-1@LIST' })).toEqual([at('A-1')]);
     for (const pattern of ['%', '_', '\\', '\0', 'nobody']) expect(await emails({ containing: pattern })).toEqual([]);
     expect((await users().list({ containing: at('b'), limit: 1 }))[0]).toMatchObject({ disabledAt: t.clock.now() });
+  });
+
+  it('a part of the list is read by the index of the addresses, among 20,000 accounts', async () => {
+    await t.db.query(
+      `INSERT INTO users (email, password_hash) SELECT i || '@many.example', '!' FROM generate_series(1, 20000) i`,
+    );
+    await t.db.query('ANALYZE users');
+    const { text } = userStatements(new SchemaNames(), {}).list('public');
+    const plan = await withClient(t.db.url, async (client) => {
+      await client.query('SET plan_cache_mode = force_generic_plan');
+      await client.query(`PREPARE list (text, text, integer) AS ${text}`);
+      const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN EXECUTE list('5@many.example', NULL, 51)`);
+      return rows.map((row) => row['QUERY PLAN']).join('\n');
+    });
+    expect(plan).toMatch(/Index Scan using users_email_key[^]*Index Cond: \(email >/);
+    expect(plan).not.toMatch(/Sort|Seq Scan/);
   });
 
   it('says when there was nobody to change', async () => {

@@ -30,7 +30,10 @@ describe.each(PLATFORMS)('on %s', (platform) => {
             mail_ip: unlimited,
             register_ip: unlimited,
             email_send: unlimited,
+            login_ip: unlimited,
+            login_attempt: unlimited,
           },
+          backoff: { base: 0 },
         },
       },
     });
@@ -70,6 +73,11 @@ describe.each(PLATFORMS)('on %s', (platform) => {
     times.toSorted((a, b) => a - b)[Math.floor(times.length * part)]!;
 
   it.each([
+    // A hundred failures in, the passwords that there are have been disabled.
+    ...['login', 'token'].map(
+      (route) =>
+        [route, route, 401, (kind: string) => ({ email: emailOf(kind), password: 'not the password' })] as const,
+    ),
     ['forgot-password', 'forgot-password', 202, (kind: string) => ({ email: emailOf(kind) })],
     ['register', 'register', 202, (kind: string) => ({ email: emailOf(kind) })],
     ['register with a password', 'register', 202, (kind: string) => ({ email: emailOf(kind), password: PASSWORD })],

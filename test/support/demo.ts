@@ -6,7 +6,7 @@ import { freePort } from './free-port.js';
 /** `npm start`, on a database of its own. */
 export interface Demo {
   readonly port: number;
-  /** What it has printed until it was ready. */
+  /** What it has printed until now. */
   readonly printed: string;
   stop(): Promise<void>;
 }
@@ -34,7 +34,15 @@ export async function startDemo(): Promise<Demo> {
     });
     demo.stdout.once('end', () => resolve(false));
   });
-  if (await isReady) return { port, printed, stop };
+  if (await isReady) {
+    return {
+      port,
+      get printed() {
+        return printed;
+      },
+      stop,
+    };
+  }
   await stop();
   throw new Error(`The demo has ended: ${printed}`);
 }

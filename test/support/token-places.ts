@@ -1,5 +1,5 @@
 import { Controller, Get } from '@nestjs/common';
-import { PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { PostgresUserDirectory, seconds, type AuthUser } from 'nestjs-latchkey';
 import { AllowApiKey } from 'nestjs-latchkey/engine';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
@@ -254,8 +254,12 @@ export async function presenterOf(t: TestApp, { isPlain = false }: Pick<TokenPla
     ({ secret } = await enrol(t, user));
     ({ authenticator: passkey } = await new PasskeyClient(t).register(user));
     await mailCodesTo(t, user);
+    // A JWT of the moment of the new passkey has ended with it.
+    t.clock.advance(seconds(1));
     // With its cutoff: a held login is over when that moves, as it does with a new factor.
     user = (await t.app.get(PostgresUserDirectory).findById(user.id))!;
+    // JWTs of this very instant end with it too.
+    t.clock.advance(1);
   }
   const session = await signInAs(t.app, user.id, isPlain ? {} : { proofs: ['password', 'passkey-presence'] });
   const flows = ['2fa', 'passkey', 'register', 'oidc'].map((flow) => `${SESSION}-${flow}=${BROWSER}`);

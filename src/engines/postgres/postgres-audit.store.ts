@@ -6,12 +6,18 @@ import { SchemaNames } from '../../schema/schema-names.js';
 import { AuditStore, type AuditEntry, type AuditPart, type AuditedEvent } from '../../audit/audit.store.js';
 import type { AuthEvent } from '../../events/auth-event.js';
 
-/** By instant and, of the same instant, by number. The first condition on `at` is for the index. */
-const listed = (auditEvents: string, condition = 'true') => `SELECT id::text AS id, type, ${epochSeconds('at')} AS at,
-      user_id AS "userId", login, ip, facts FROM ${auditEvents}
-    WHERE ${condition} AND at <= coalesce((SELECT at FROM ${auditEvents} WHERE id = $1::bigint), 'infinity'::timestamptz)
-      AND ($1::bigint IS NULL OR (at, id) < (SELECT at, id FROM ${auditEvents} WHERE id = $1::bigint))
-    ORDER BY at DESC, id DESC LIMIT $2`;
+/**
+ * By instant and, of the same instant, by number. The first condition on `at` is for the index. Unqualified, `at` and `id`
+ * would be those of the select list in ORDER BY: a text, and no index.
+ */
+const listed = (
+  auditEvents: string,
+  condition = 'true',
+) => `SELECT e.id::text AS id, e.type, ${epochSeconds('e.at')} AS at,
+      e.user_id AS "userId", e.login, e.ip, e.facts FROM ${auditEvents} e
+    WHERE ${condition} AND e.at <= coalesce((SELECT at FROM ${auditEvents} WHERE id = $1::bigint), 'infinity'::timestamptz)
+      AND ($1::bigint IS NULL OR (e.at, e.id) < (SELECT at, id FROM ${auditEvents} WHERE id = $1::bigint))
+    ORDER BY e.at DESC, e.id DESC LIMIT $2`;
 
 const auditStatements = ({ auditEvents }: SchemaNames) =>
   ({
@@ -25,11 +31,11 @@ const auditStatements = ({ auditEvents }: SchemaNames) =>
     },
     latestOf: {
       name: 'latchkey_audit_latest_of',
-      text: `SELECT type, ${epochSeconds('at')} AS at, ip FROM ${auditEvents}
-    WHERE user_id = $1 AND type = ANY ($2::text[]) ORDER BY at DESC LIMIT $3`,
+      text: `SELECT e.type, ${epochSeconds('e.at')} AS at, e.ip FROM ${auditEvents} e
+    WHERE e.user_id = $1 AND e.type = ANY ($2::text[]) ORDER BY e.at DESC LIMIT $3`,
     },
     list: { name: 'latchkey_audit_list', text: listed(auditEvents) },
-    listOf: { name: 'latchkey_audit_list_of', text: listed(auditEvents, 'user_id = $3::text') },
+    listOf: { name: 'latchkey_audit_list_of', text: listed(auditEvents, 'e.user_id = $3::text') },
     deleteOlderThan: {
       name: 'latchkey_audit_delete_up_to',
       text: `DELETE FROM ${auditEvents} WHERE ctid = ANY (ARRAY(

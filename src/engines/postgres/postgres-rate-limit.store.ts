@@ -6,7 +6,12 @@ import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { literal, SchemaNames } from '../../schema/schema-names.js';
 import type { Bucket, BucketUsage } from '../../rate-limit/rate-limit.policy.js';
-import { RateLimitStore, type ConsumeResult, type FullBucket } from '../../rate-limit/rate-limit.store.js';
+import {
+  MOST_LOOKED_AT,
+  RateLimitStore,
+  type ConsumeResult,
+  type FullBuckets,
+} from '../../rate-limit/rate-limit.store.js';
 
 /**
  * The database's clock, if no instant is given: an exception to "SQL takes `now` as a parameter" (docs/architecture.md,
@@ -45,16 +50,29 @@ function rateLimitStatements(names: SchemaNames, durable: boolean) {
     FROM (SELECT occurred_at FROM ${rateLimitEvents} WHERE username = $2 AND event_type = $1
       AND occurred_at > ${instantOrNow('$5')} - ${interval('$4')} ORDER BY occurred_at DESC LIMIT $3) counted`,
     },
-    /** The events that count are the newest, as many as the limit. */
+    /**
+     * From bucket to bucket by the index, and in each to the event that is the oldest of those that count: there is one
+     * if the bucket is full. A row without a subject says only how many have been looked at.
+     */
     full: {
       name: 'latchkey_rate_full',
-      text: `SELECT p.event, p.at AS policy, e.username AS subject, ${AT},
-      ${epochSeconds('(pg_catalog.array_agg(e.occurred_at ORDER BY e.occurred_at DESC))[p.most]')} AS oldest
-    FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::integer[]), pg_catalog.unnest($3::double precision[]))
-      WITH ORDINALITY AS p (event, most, age, at)
-    JOIN ${rateLimitEvents} e ON e.event_type = p.event AND e.occurred_at > ${instantOrNow('$4')} - ${interval('p.age')}
-    GROUP BY p.event, p.at, p.most, e.username HAVING pg_catalog.count(*) >= p.most
-    ORDER BY pg_catalog.max(e.occurred_at) DESC LIMIT $5`,
+      text: `WITH RECURSIVE bucket (username, event_type, place) AS (
+      (SELECT username, event_type, 1 FROM ${rateLimitEvents} ORDER BY username, event_type LIMIT 1)
+      UNION ALL
+      SELECT e.username, e.event_type, b.place + 1 FROM bucket b CROSS JOIN LATERAL (
+        SELECT username, event_type FROM ${rateLimitEvents}
+          WHERE (username, event_type) > (b.username, b.event_type) ORDER BY username, event_type LIMIT 1) e
+        WHERE b.place < $6::integer),
+      found AS (SELECT p.at AS policy, b.username AS subject, e.occurred_at
+        FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::integer[]), pg_catalog.unnest($3::double precision[]))
+          WITH ORDINALITY AS p (event, most, age, at)
+        JOIN bucket b ON b.event_type = p.event
+        CROSS JOIN LATERAL (SELECT occurred_at FROM ${rateLimitEvents}
+          WHERE username = b.username AND event_type = b.event_type AND occurred_at > ${instantOrNow('$4')} - ${interval('p.age')}
+          ORDER BY occurred_at DESC OFFSET p.most - 1 LIMIT 1) e
+        ORDER BY e.occurred_at DESC LIMIT $5)
+    SELECT looked.at_buckets AS looked, f.policy, f.subject, ${epochSeconds('f.occurred_at')} AS oldest, ${AT}
+    FROM (SELECT pg_catalog.count(*)::integer AS at_buckets FROM bucket) looked LEFT JOIN found f ON true`,
     },
     record: {
       name: 'latchkey_rate_record',
@@ -118,9 +136,10 @@ interface UsageRow extends Told {
 }
 
 interface FullRow extends Told {
+  looked: number;
   /** Which of them, from 1. */
   policy: string;
-  subject: string;
+  subject: string | null;
   oldest: number;
 }
 
@@ -164,18 +183,21 @@ export class PostgresRateLimitStore extends RateLimitStore implements OnModuleIn
     await this.statements.runAlone(this.sql.record, [event, subject, this.instant(now)]);
   }
 
-  override async full(policies: readonly Omit<Bucket, 'subject'>[], now: number, limit: number): Promise<FullBucket[]> {
+  override async full(policies: readonly Omit<Bucket, 'subject'>[], now: number, limit: number): Promise<FullBuckets> {
     const { rows } = await this.statements.runAlone<FullRow>(this.sql.full, [
       policies.map(({ event }) => event),
       policies.map((policy) => policy.limit),
       policies.map(({ window }) => window / 1000),
       this.instant(now),
       limit,
+      MOST_LOOKED_AT,
     ]);
-    return rows.map((row) => {
+    const buckets = rows.flatMap((row) => {
       const { subject, oldest, policy } = row;
-      return { ...policies[Number(policy) - 1]!, subject, oldest: this.fromDatabase(row)(oldest)! };
+      if (subject === null) return [];
+      return [{ ...policies[Number(policy) - 1]!, subject, oldest: this.fromDatabase(row)(oldest)! }];
     });
+    return { buckets, isComplete: rows[0]!.looked < MOST_LOOKED_AT && buckets.length < limit };
   }
 
   override async refund({ event, subject }: Bucket, at: number): Promise<boolean> {

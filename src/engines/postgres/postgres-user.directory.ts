@@ -4,7 +4,6 @@ import { Clock } from '../../common/clock.js';
 import { UUID } from '../../common/uuid.js';
 import { toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
-import type { Statement } from '../../postgres/statement.js';
 import { quoted, SchemaNames } from '../../schema/schema-names.js';
 import { sqlState } from '../../postgres/store-error.js';
 import type { RevocationReason } from '../../events/auth-event.js';
@@ -57,7 +56,7 @@ const ONE_MAILBOX = `one e-mail address of at most ${MAX_LOGIN_LENGTH} character
 export class PostgresUserDirectory extends UserDirectory {
   private anyAccount = false;
   private readonly sql;
-  private findByEmail: Promise<Statement> | undefined;
+  private schemaOfCitext: Promise<string> | undefined;
 
   constructor(
     private readonly statements: PreparedStatements,
@@ -354,14 +353,17 @@ export class PostgresUserDirectory extends UserDirectory {
   }
 
   /**
-   * The accounts in the order of their addresses, disabled ones too. It reads the whole table: for operators.
+   * The accounts in the order of their addresses, disabled ones too, by the index of the addresses. With `containing` it
+   * reads until enough are found, up to the whole table: for operators.
    *
+   * @throws {AuthError} `SCHEMA_MISSING` if `users.email` is not of type `citext`.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the database did not answer.
    */
   override async list({ containing, after, limit }: UserListPart): Promise<AuthUser[]> {
     // No text of PostgreSQL has it.
     if (`${containing}${after}`.includes('\0')) return [];
-    const { rows } = await this.statements.run<UserRow>(this.sql.list, [after ?? null, containing ?? null, limit]);
+    const statement = this.sql.list(await this.citextSchema());
+    const { rows } = await this.statements.run<UserRow>(statement, [after ?? null, containing ?? null, limit]);
     return rows.map((row) => userOfColumns(row.id, row));
   }
 
@@ -413,15 +415,19 @@ export class PostgresUserDirectory extends UserDirectory {
   }
 
   private async rowByEmail(email: string): Promise<UserRow | null> {
-    const statement = await (this.findByEmail ??= this.readCitextSchema());
+    const statement = this.sql.findByEmail(await this.citextSchema());
     return (await this.statements.run<UserRow>(statement, [email])).rows[0] ?? null;
   }
 
+  private citextSchema(): Promise<string> {
+    return (this.schemaOfCitext ??= this.readCitextSchema());
+  }
+
   /** Read once; after a failure the next caller tries again. */
-  private async readCitextSchema(): Promise<Statement> {
+  private async readCitextSchema(): Promise<string> {
     try {
       const { rows } = await this.statements.runAlone<{ schema: string }>(this.sql.citextSchema, []);
-      if (rows[0]) return this.sql.findByEmail(quoted(rows[0].schema));
+      if (rows[0]) return quoted(rows[0].schema);
       const detail = 'the column email of the user table is not of type citext';
       throw new AuthError(
         'SCHEMA_MISSING',
@@ -431,7 +437,7 @@ export class PostgresUserDirectory extends UserDirectory {
         },
       );
     } catch (error) {
-      this.findByEmail = undefined;
+      this.schemaOfCitext = undefined;
       throw error;
     }
   }

@@ -12,12 +12,6 @@ export function userStatements(names: SchemaNames, fields: UserFields) {
       name: 'latchkey_user_by_id',
       text: `SELECT ${columns} FROM ${users} u WHERE u.id = $1`,
     },
-    list: {
-      name: 'latchkey_user_list',
-      text: `SELECT ${columns} FROM ${users} u WHERE ($1::text IS NULL OR lower(u.email::text) > lower($1::text))
-      AND ($2::text IS NULL OR pg_catalog.strpos(lower(u.email::text), lower($2::text)) > 0)
-    ORDER BY lower(u.email::text) LIMIT $3`,
-    },
     hasAccounts: {
       name: 'latchkey_user_any',
       text: `SELECT EXISTS (SELECT 1 FROM ${users}) AS found`,
@@ -96,6 +90,13 @@ export function userStatements(names: SchemaNames, fields: UserFields) {
     findByEmail: (citextSchema: string): Statement => ({
       name: 'latchkey_user_by_email',
       text: `SELECT ${columns} FROM ${users} u WHERE u.email OPERATOR(${citextSchema}.=) $1::${citextSchema}.citext`,
+    }),
+    /** In the order of the index of the addresses, from the first one or from `$1`. */
+    list: (citextSchema: string): Statement => ({
+      name: 'latchkey_user_list',
+      text: `SELECT ${columns} FROM ${users} u WHERE u.email OPERATOR(${citextSchema}.>) coalesce($1::text, '')::${citextSchema}.citext
+      AND ($2::text IS NULL OR pg_catalog.strpos(lower(u.email::text), lower($2::text)) > 0)
+    ORDER BY u.email LIMIT $3`,
     }),
     citextSchema: {
       name: 'latchkey_user_citext_schema',

@@ -19,6 +19,8 @@ export interface RedisSettings {
 }
 
 const OLDEST_VERSION = 7;
+/** Keys that one SCAN passes, about. */
+const SCANNED = 1_000;
 const TIMEOUT = 2_000;
 const BOOT_TIMEOUT = 5_000;
 
@@ -119,11 +121,16 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
    * Every key with this prefix, in no particular order; keys that come or go meanwhile may be missing or appear twice.
    */
   async *keys(beginning: string): AsyncGenerator<string> {
+    for await (const page of this.pagesOfKeys(beginning)) yield* page;
+  }
+
+  /** `keys` by the answers of the server, each for about `SCANNED` keys of any prefix. */
+  async *pagesOfKeys(beginning: string): AsyncGenerator<readonly string[]> {
     const MATCH = `${beginning.replaceAll(/[*?[\]\\]/g, '\\$&')}*`;
     for (const node of await this.nodes()) {
       for (let cursor = '0'; ;) {
-        const page = await this.run('scan', () => node.scan(cursor, { MATCH, COUNT: 1_000 }));
-        yield* page.keys;
+        const page = await this.run('scan', () => node.scan(cursor, { MATCH, COUNT: SCANNED }));
+        yield page.keys;
         cursor = String(page.cursor);
         if (cursor === '0') break;
       }

@@ -3,7 +3,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../../common/clock.js';
 import type { Bucket, BucketUsage } from '../../rate-limit/rate-limit.policy.js';
-import { RateLimitStore, type ConsumeResult, type FullBucket } from '../../rate-limit/rate-limit.store.js';
+import {
+  MOST_LOOKED_AT,
+  RateLimitStore,
+  type ConsumeResult,
+  type FullBucket,
+  type FullBuckets,
+} from '../../rate-limit/rate-limit.store.js';
 import {
   CLEAR,
   CONFIRM,
@@ -20,6 +26,8 @@ import { RedisConnection } from './redis-connection.js';
 /** How long a full bucket is retried while it is filled only by reservations, in milliseconds. */
 const MAX_WAIT = 1_000;
 const WAIT = 2;
+/** Answers to SCAN in one call of `full`, since most keys may be others than buckets. */
+const MOST_PAGES = 200;
 
 interface Answer {
   readonly used: number;
@@ -73,19 +81,24 @@ export class RedisRateLimitStore extends RateLimitStore {
     await this.script(RECORD, bucket, [this.instant(now), memberAt(now), keptFor(bucket)]);
   }
 
-  override async full(policies: readonly Omit<Bucket, 'subject'>[], now: number, limit: number): Promise<FullBucket[]> {
-    const found: FullBucket[] = [];
-    for await (const key of this.redis.keys(this.keyOf({ event: '', subject: '' }).slice(0, -1))) {
-      if (found.length >= limit) break;
-      const policy = policies.find(({ event }) => key.startsWith(this.keyOf({ event, subject: '' })));
-      if (!policy) continue;
-      const bucket = { ...policy, subject: key.slice(this.keyOf({ ...policy, subject: '' }).length) };
-      const { used, oldest } = await this.read(bucket, now);
-      // A scan may name a key twice.
-      const isKnown = found.some(({ event, subject }) => event === bucket.event && subject === bucket.subject);
-      if (used >= bucket.limit && oldest !== null && !isKnown) found.push({ ...bucket, oldest });
+  override async full(policies: readonly Omit<Bucket, 'subject'>[], now: number, limit: number): Promise<FullBuckets> {
+    // A scan may name a key twice.
+    const found = new Map<string, FullBucket>();
+    let [looked, pages] = [0, 0];
+    for await (const keys of this.redis.pagesOfKeys(this.keyOf({ event: '', subject: '' }).slice(0, -1))) {
+      const asked = keys.flatMap((key) => this.bucketOf(key, policies) ?? []);
+      const usages = await Promise.all(asked.map((bucket) => this.read(bucket, now)));
+      asked.forEach((bucket, i) => {
+        const { used, oldest } = usages[i]!;
+        if (used >= bucket.limit && oldest !== null) found.set(this.keyOf(bucket), { ...bucket, oldest });
+      });
+      looked += asked.length;
+      pages++;
+      if (found.size >= limit || looked >= MOST_LOOKED_AT || pages >= MOST_PAGES) {
+        return { buckets: [...found.values()].slice(0, limit), isComplete: false };
+      }
     }
-    return found;
+    return { buckets: [...found.values()], isComplete: true };
   }
 
   override async refund(bucket: Bucket, at: number): Promise<boolean> {
@@ -186,6 +199,11 @@ export class RedisRateLimitStore extends RateLimitStore {
 
   private script(script: typeof READ, bucket: Pick<Bucket, 'event' | 'subject'>, values: string[]): Promise<unknown> {
     return this.redis.script('rate limit', script, [this.keyOf(bucket)], values);
+  }
+
+  private bucketOf(key: string, policies: readonly Omit<Bucket, 'subject'>[]): Bucket | null {
+    const policy = policies.find(({ event }) => key.startsWith(this.keyOf({ event, subject: '' })));
+    return policy ? { ...policy, subject: key.slice(this.keyOf({ ...policy, subject: '' }).length) } : null;
   }
 
   private keyOf({ event, subject }: Pick<Bucket, 'event' | 'subject'>): string {

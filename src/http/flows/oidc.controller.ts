@@ -6,7 +6,15 @@ import type { OidcAnswer } from '../../oidc/oidc-requests.js';
 import { OidcService, type OidcOwner } from '../../oidc/oidc.service.js';
 import type { Session } from '../../session/session.js';
 import type { AuthUser } from '../../user/user.directory.js';
-import { dueAnswer, iso, loginAnswer, shown, type DoneAnswer, type PendingAnswer } from '../answers.js';
+import {
+  dueAnswer,
+  iso,
+  loginAnswer,
+  newTokenAnswer,
+  shown,
+  type ChangedAnswer,
+  type PendingAnswer,
+} from '../answers.js';
 import { authOf, headerOf, type AuthRequest } from '../auth-request.js';
 import { CrossOrigin, CurrentSession, CurrentUser, OptionalAuth, Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
@@ -207,10 +215,13 @@ export class OidcController {
     @CurrentUser() user: AuthUser,
     @CurrentSession() session: Session,
     @Req() request: AuthRequest,
+    @Res({ passthrough: true }) response: object,
     @Param('id') id: string,
-  ): Promise<DoneAnswer> {
-    await this.identities.unlink({ user, session, ip: this.clientIp.of(request) }, id);
-    return { message: 'The identity has been unlinked.' };
+  ): Promise<ChangedAnswer> {
+    const going = await this.http.goOn(request, response, (context) =>
+      this.identities.unlink({ user, session, ...context }, id),
+    );
+    return { message: 'The identity has been unlinked.', ...newTokenAnswer(going) };
   }
 
   /** Does what the answer was asked for, and says where the browser goes. */

@@ -23,7 +23,8 @@ export interface MemorySessionCacheOptions {
 /** Sessions in the memory of this process, bounded by count and by age. The indexes hold exactly the same entries. */
 export class MemorySessionCache extends SessionCache {
   private readonly idByDigest = new Map<string, string>();
-  private readonly idsByUser = new Map<string, Set<string>>();
+  /** Most users have one session here, and a Set for each would be a tenth of the memory. */
+  private readonly idsByUser = new Map<string, string | Set<string>>();
   private readonly entries: LRUCache<string, Entry>;
   private readonly ttl: Duration;
 
@@ -52,9 +53,9 @@ export class MemorySessionCache extends SessionCache {
     const owner = this.channel.digest('users', found.session.userId);
     this.entries.set(id, { found, readAt: this.clock.now(), digest, owner });
     this.idByDigest.set(digest, id);
-    const ids = this.idsByUser.get(owner);
-    if (ids) ids.add(id);
-    else this.idsByUser.set(owner, new Set([id]));
+    const others = this.idsByUser.get(owner);
+    if (others instanceof Set) others.add(id);
+    else this.idsByUser.set(owner, others === undefined ? id : new Set([others, id]));
   }
 
   override invalidate(digest: string): void {
@@ -63,7 +64,8 @@ export class MemorySessionCache extends SessionCache {
   }
 
   override invalidateByUser(digest: string): void {
-    for (const id of this.idsByUser.get(digest) ?? []) this.entries.delete(id);
+    const ids = this.idsByUser.get(digest) ?? [];
+    for (const id of typeof ids === 'string' ? [ids] : ids) this.entries.delete(id);
   }
 
   override clear(): void {
@@ -78,7 +80,7 @@ export class MemorySessionCache extends SessionCache {
   private unindex({ digest, owner }: Entry, id: string): void {
     this.idByDigest.delete(digest);
     const ids = this.idsByUser.get(owner);
-    ids?.delete(id);
-    if (ids?.size === 0) this.idsByUser.delete(owner);
+    if (ids instanceof Set) ids.delete(id);
+    if (ids === id || (ids instanceof Set && ids.size === 0)) this.idsByUser.delete(owner);
   }
 }

@@ -5,6 +5,7 @@ import {
   hours,
   minutes,
   JwtCodecService,
+  type Mail,
   PostgresUserDirectory,
   RateLimitService,
   seconds,
@@ -16,6 +17,7 @@ import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS } from '../../support/app.js';
 import { eventsHeard, sharedTestApp } from '../../support/shared-app.js';
 import { MAIL, newMails } from '../../support/flows.js';
+import { randomFrom } from '../../support/random.js';
 
 const NEW_PASSWORD = 'a password that only Ada knows';
 
@@ -151,6 +153,48 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
     expect(await addressOf(ada)).toBe(links[2]);
     for (const token of tokens) await confirm(token).expect(400);
     expect(await addressOf(ada)).toBe(links[2]);
+  });
+
+  it('F43: random interleavings of requests and confirmations of two addresses: never one that has not answered', async () => {
+    const random = randomFrom(43);
+    const limits = t.app.get(RateLimitService);
+    let changes = 0;
+    for (let round = 0; round < 8; round++) {
+      const user = await createUser(t.app);
+      const answered = new Set([user.email]);
+      let last: string | null = null;
+      const ask = async (email: string) => {
+        const now = (await users().findById(user.id))!;
+        t.app.get(EmailChangeService).request(now, email);
+        await MemoryMailer.of(t.app);
+        if (email !== now.email) last = email;
+      };
+      const answer = async (email: string) => {
+        const mail = (await MemoryMailer.of(t.app)).to(email).findLast(({ kind }) => kind === 'email_change');
+        const { status } = mail ? await confirm((mail as Mail<'email_change'>).token) : { status: 400 };
+        expect([200, 400]).toContain(status);
+        if (status === 200) answered.add(email);
+        return status === 200;
+      };
+      for (let step = 0; step < 8; step++) {
+        await limits.clear('email_send', user.id);
+        await limits.clear('mail_ip', '127.0.0.1');
+        const one = () => `${random() < 0.5 ? 'a' : 'b'}${user.id}@example.com`;
+        const [email, work] = [one(), random() < 0.5 ? ask : answer];
+        if (random() < 0.5) {
+          const done = await work(email);
+          // The last request voids the earlier ones.
+          if (done) expect([last ?? email, await addressOf(user)]).toEqual([email, email]);
+          if (done) changes++;
+        } else {
+          await Promise.all([work(email), answer(one()), ask(one()), answer(one())]);
+          // Whichever it was.
+          last = null;
+        }
+        expect(answered).toContain(await addressOf(user));
+      }
+    }
+    expect(changes).toBeGreaterThan(2);
   });
 
   it('F24: of 20 confirmations at once one succeeds', async () => {

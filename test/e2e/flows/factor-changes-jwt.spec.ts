@@ -1,11 +1,13 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { minutes, UserDirectory, type AuthUser } from 'nestjs-latchkey';
-import { LoginService } from 'nestjs-latchkey/engine';
-import { signInAs, totpOf } from 'nestjs-latchkey/testing';
+import { IdentityStore, LoginService, PasskeyStore } from 'nestjs-latchkey/engine';
+import { MemoryMailer, signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
-import { createUser, PLATFORMS } from '../../support/app.js';
+import { createUser, PASSWORD, PLATFORMS } from '../../support/app.js';
 import { SoftwareAuthenticator } from '../../support/authenticator.js';
+import { TWO_FACTOR_FLOW } from '../../support/flows.js';
 import { codeTo, MAILED_CODES, mailCodesTo, SESSION } from '../../support/mailed-codes.js';
+import { identityOf, OIDC } from '../../support/identities.js';
 import { ORIGIN, PASSKEYS, PasskeyClient } from '../../support/passkeys.js';
 import { sharedTestApp } from '../../support/shared-app.js';
 import { cookiesIn, enrol } from '../../support/two-factor.js';
@@ -21,7 +23,7 @@ describe.each(PLATFORMS)('changes of factors where sessions are JWTs, on %s', (p
     auth: {
       ...MAILED_CODES,
       baseUrl: PASSKEYS.baseUrl,
-      flows: { ...PASSKEYS.flows, twoFactor: { totp: {}, backupCodes: { count: 4 }, emailCode: {} } },
+      flows: { ...PASSKEYS.flows, ...OIDC.flows, twoFactor: TWO_FACTOR_FLOW },
       jwt: { sessions: true },
     },
   });
@@ -95,6 +97,14 @@ describe.each(PLATFORMS)('changes of factors where sessions are JWTs, on %s', (p
       },
     ],
     [
+      'unlinking an account at a provider',
+      async () => {
+        const identity = identityOf(ada);
+        await t.app.get(IdentityStore).add(identity);
+        return (send) => send('delete', `identities/${identity.id}`);
+      },
+    ],
+    [
       'new backup codes',
       async () => {
         await enrol(t, ada);
@@ -132,6 +142,41 @@ describe.each(PLATFORMS)('changes of factors where sessions are JWTs, on %s', (p
       expect(cookiesIn(answer)).toContain(SESSION);
       expect(await status({ cookie: cookiesIn(answer) })).toBe(200);
     });
+  });
+
+  describe.each(['login', 'token'])('F55, F57: a factor that has to be enrolled within POST %s', (path) => {
+    it('ends the JWTs and sessions that are older, and opens one of two factors', async () => {
+      ada = await createUser(t.app, `must-enrol-${path}-${platform}@example.com`);
+      const [older, olderCookie] = [await jwt(), await cookie()];
+      t.clock.advance(minutes(1));
+      const held = await request(t.url).post(`/auth/${path}`).send({ email: ada.email, password: PASSWORD });
+      expect(held.body).toMatchObject({ status: 'enrolment_required' });
+      const { token } = held.body as { token: string };
+      const send = sending({ cookie: cookiesIn(held) });
+      const { secret } = (await send('post', '2fa/totp/setup', { token })).body as { secret: string };
+      for (const one of [older, olderCookie]) expect(await status(one)).toBe(200);
+      const done = await send('post', '2fa/totp/enable', { token, code: totpOf(secret, t.clock) });
+      expect(done.body).toMatchObject({ status: 'authenticated', user: { id: ada.id } });
+      for (const one of [older, olderCookie]) expect(await status(one)).toBe(401);
+      const next: Headers =
+        path === 'token' ? { authorization: `Bearer ${done.body.token}` } : { cookie: cookiesIn(done) };
+      const { body } = await sending(next)('get', 'step-up');
+      expect(body).toMatchObject({ aal: 2, amr: ['password', 'totp'] });
+      // Of any number of uses one is.
+      expect((await send('post', '2fa/totp/enable', { token, code: totpOf(secret, t.clock) })).status).toBe(401);
+    });
+  });
+
+  it('F46: the link about the first factor takes it back, though all that was before has ended', async () => {
+    const current = sending(await jwt());
+    const { body: options } = await current('post', 'passkeys/options');
+    const response = new SoftwareAuthenticator(ORIGIN).register(options);
+    const { token: bearer } = (await current('post', 'passkeys', { response })).body as { token: string };
+    const { token } = (await MemoryMailer.of(t.app)).last('first_factor_added');
+    t.clock.advance(1);
+    await request(t.url).post('/auth/revert-factor').send({ token }).expect(200);
+    expect(await status({ authorization: `Bearer ${bearer}` })).toBe(401);
+    expect(await t.app.get(PasskeyStore).listByUser(ada.id)).toEqual([]);
   });
 
   it('F82: a JWT that goes on after a change is as fresh as its proof was', async () => {

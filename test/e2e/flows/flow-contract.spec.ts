@@ -1,6 +1,6 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import { AuthError, Clock, RateLimitService, UserDirectory, type NewAccount } from 'nestjs-latchkey';
-import { OidcService, RegistrationService, SystemClock } from 'nestjs-latchkey/engine';
+import { OidcService, Outbox, RegistrationService, SystemClock } from 'nestjs-latchkey/engine';
 import { flowContract } from 'nestjs-latchkey/testing';
 import { PLATFORMS } from '../../support/app.js';
 import { sharedTestApp } from '../../support/shared-app.js';
@@ -57,6 +57,13 @@ describe.each([
       .mockImplementation((event, subject) => consume(event, event === '2fa_attempt' ? `challenge ${++nth}` : subject));
     const rule = flowContract(() => t.app, { flows: ['twoFactor'] }).find(({ title }) => title.startsWith('F12'));
     await expect(rule!.run()).rejects.toThrow('the answer is 200');
+    broken.mockRestore();
+  });
+
+  it('finds an owner whom nobody tells (negative control)', async () => {
+    const broken = jest.spyOn(t.app.get(Outbox), 'post').mockReturnValue(undefined as never);
+    const rule = flowContract(() => t.app, { flows: ['passwordChange'] }).find(({ title }) => title.startsWith('F26'));
+    await expect(rule!.run()).rejects.toThrow('there is no mail of kind password_changed');
     broken.mockRestore();
   });
 

@@ -1,0 +1,105 @@
+import { RequestMethod } from '@nestjs/common';
+import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { signInAs } from 'nestjs-latchkey/testing';
+import { AssetPages } from '../../src/pages/asset.pages.js';
+import { PAGE_CONTROLLERS } from '../../src/pages/page-controllers.js';
+import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
+import { PAGES, PlainBrowser } from '../support/pages.js';
+import { sharedTestApp } from '../support/shared-app.js';
+import { startStubProvider, STUB_CLIENT } from '../support/stub-provider.js';
+import { enrol } from '../support/two-factor.js';
+
+const stub = await startStubProvider();
+afterAll(() => stub.close());
+
+/** How many statements each page may cost, by the last part of its path. */
+const STATEMENTS: Readonly<Record<string, number>> = {
+  // Forms for anybody, which show nothing of an account.
+  'sign-in': 0,
+  register: 0,
+  confirm: 0,
+  resend: 0,
+  forgot: 0,
+  reset: 0,
+  'confirm-email': 0,
+  'revert-email': 0,
+  'revert-factor': 0,
+  'ask-link': 0,
+  link: 0,
+  // The login that is held is known by its cookie, and is looked up when the form is sent.
+  'two-factor': 0,
+  enrol: 0,
+  // Forms for who is signed in: the session, with its user.
+  email: 1,
+  password: 1,
+  'delete-account': 1,
+  // It leads to `authenticator`.
+  'backup-codes': 1,
+  // The session, and the list.
+  passkeys: 2,
+  identities: 2,
+  // The session, the devices, and what has happened.
+  account: 3,
+  // The session, the account with the time before which no key counts, and the keys.
+  'api-keys': 3,
+  // The session, four factors asked whether the user has them, what the authenticator and the backup codes are like, and
+  // the trusted browsers.
+  authenticator: 8,
+  // The session, whether there is a password, the account, its four factors, and its identities.
+  'step-up': 8,
+};
+
+const pages: string[] = PAGE_CONTROLLERS.filter((one) => one !== AssetPages).flatMap(({ prototype }) =>
+  Object.getOwnPropertyNames(prototype).flatMap((name) => {
+    const handler = (prototype as Record<string, object>)[name]!;
+    const isGet = Reflect.getMetadata(METHOD_METADATA, handler) === RequestMethod.GET;
+    return isGet ? [(Reflect.getMetadata(PATH_METADATA, handler) as string).replace('p/', '')] : [];
+  }),
+);
+
+it('each page has its number', () => {
+  expect(Object.keys(STATEMENTS).toSorted()).toEqual(pages.toSorted());
+});
+
+describe.each(PLATFORMS)(
+  'a page is one answer of at most 30 kB, for as many statements as it needs, on %s',
+  (platform) => {
+    const providers = [{ id: 'stub', issuer: stub.issuer, ...STUB_CLIENT }];
+    const auth = { ...PAGES, session: { remembered: {} }, flows: { ...PAGES.flows, oidc: { providers } } };
+    const t = sharedTestApp({ platform, auth });
+    /** Signed in, with an authenticator, backup codes and ten more sessions. */
+    let ada: PlainBrowser;
+    /** Where the pages of a login lead that is held. */
+    let held: string | null;
+    let mustEnrol: PlainBrowser;
+
+    beforeAll(async () => {
+      const user = await createUser(t.app);
+      const { cookie } = await enrol(t, user);
+      ada = new PlainBrowser(t.url);
+      for (const one of cookie.split('; ')) ada.take(one);
+      for (let i = 0; i < 10; i++) await signInAs(t.app, user.id, { aal: 2 });
+      ({ to: held } = await ada.post('sign-in', { email: user.email, password: PASSWORD }));
+      const { email } = await createUser(t.app, 'must-enrol@example.com');
+      mustEnrol = new PlainBrowser(t.url);
+      await mustEnrol.post('sign-in', { email, password: PASSWORD });
+    });
+
+    it.each(Object.entries(STATEMENTS))('%s: %i', async (page, most) => {
+      const browser = page === 'enrol' ? mustEnrol : ada;
+      const address = page === 'two-factor' ? held! : page;
+      // What is decided once, and when a session was last used.
+      await browser.open(address);
+      t.queries.reset();
+      const { status, text } = await browser.open(address);
+      expect([status, t.queries.statements.length]).toEqual([page === 'backup-codes' ? 303 : 200, most]);
+      expect(Buffer.byteLength(text)).toBeLessThan(30_000);
+      // Nothing else is needed for it: one stylesheet and one script, which every page has in common.
+      const parts = [...text.matchAll(/\s(?:src|href)="([^"#]*)"/g)].map(([, part]) => part!);
+      const loaded = parts.filter((part) => /\.(?:css|js)/.test(part));
+      expect(loaded).toHaveLength(status === 200 ? 2 : 0);
+      expect(text).not.toMatch(/<(?:img|iframe|object|video|audio)[\s>]/);
+    });
+  },
+);
