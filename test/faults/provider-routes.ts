@@ -48,6 +48,14 @@ export async function providerVisitsOf(t: TestApp, name: string): Promise<Visit[
     needsNothing: true,
     send: ask,
   });
+  /** By a limit of its address. */
+  const counted = (route: string, healthy: number, ask: () => request.Test): Visit => ({
+    name: route,
+    credential: 'none',
+    healthy,
+    writes: true,
+    send: ask,
+  });
   const live = (route: string, healthy: number, ask: () => request.Test, writes = false): Visit => ({
     name: route,
     credential: 'live',
@@ -58,19 +66,13 @@ export async function providerVisitsOf(t: TestApp, name: string): Promise<Visit[
   const COUNTED = true;
   return [
     nothing('GET oidc', 200, () => send('get', 'oidc')),
-    nothing('GET oidc/:provider/callback', 303, () => send('get', 'oidc/idp/callback')),
-    nothing('POST oidc/:provider/logout', 200, () => send('post', 'oidc/idp/logout', '', {})),
-    nothing('POST oidc/:provider/backchannel-logout', 502, () =>
+    counted('GET oidc/:provider/callback', 303, () => send('get', 'oidc/idp/callback')),
+    counted('POST oidc/:provider/logout', 200, () => send('post', 'oidc/idp/logout', '', {})),
+    counted('POST oidc/:provider/backchannel-logout', 502, () =>
       send('post', 'oidc/idp/backchannel-logout', '', { logout_token: UNVERIFIED }),
     ),
     nothing('POST oidc/:provider/callback', 303, () => send('post', 'oidc/idp/callback', '', {})),
-    {
-      name: 'POST oidc/:provider/start',
-      credential: 'none',
-      healthy: 502,
-      writes: true,
-      send: () => send('post', 'oidc/idp/start', '', {}),
-    },
+    counted('POST oidc/:provider/start', 502, () => send('post', 'oidc/idp/start', '', {})),
     live('POST oidc/:provider/link', 502, () => send('post', 'oidc/idp/link', askingIn, {}), COUNTED),
     live('POST step-up/oidc/:provider', 502, () => send('post', 'step-up/oidc/idp', askingIn, {}), COUNTED),
     live('GET identities', 200, () => send('get', 'identities', askingIn)),

@@ -65,7 +65,7 @@ function readOff(statements: readonly string[], names: TableSettings): ExpectedS
   const readers: readonly (readonly [RegExp, (...groups: string[]) => unknown])[] = [
     [re`^CREATE TABLE ${NAME} \((.*)\)$`, (name, columns) => tables.set(name, new Set(columnsOf(columns)))],
     [
-      re`^CREATE (UNIQUE )?INDEX ${NAME}\s+ON ${NAME} \(([\w\s,]+)\)(?: WHERE (.*))?$`,
+      re`^CREATE (UNIQUE )?INDEX ${NAME}\s+ON ${NAME} (?:USING gin )?\(([\w\s,]+)\)(?: WHERE (.*))?$`,
       (unique, name, table, columns, where) =>
         indexes.set(name, {
           table: table,
