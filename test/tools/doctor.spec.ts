@@ -171,6 +171,20 @@ describe('latchkey doctor', () => {
     expect(deviations.map(({ id }) => id).toSorted()).toEqual(['F16', 'F39']);
   });
 
+  it('F33: where there are pages, they keep what is required of the fields of a password', async () => {
+    const rowsOf = async (flows: object) => {
+      const { checklist } = await examined({ options: { baseUrl: 'https://app.example.com' }, extras: { flows } });
+      return checklist
+        .filter(({ source }) => /^A6\.2\.[67]$/.test(source))
+        .map(({ source, status }) => [source, status]);
+    };
+    expect(await rowsOf({ pages: {} })).toEqual([
+      ['A6.2.6', 'PASS'],
+      ['A6.2.7', 'PASS'],
+    ]);
+    expect(await rowsOf({})).toEqual([]);
+  });
+
   it.each(PLANTED)('%s: %s', async (code, _, planted) => {
     const { findings } = await examined(planted);
     expect(findings.map((found) => found.code)).toEqual([code]);

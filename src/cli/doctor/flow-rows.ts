@@ -27,6 +27,8 @@ export function flowRows(config: AuthConfig): Row[] {
 const PAGE_ROWS: readonly Row[] = [
   ['F87', 'A3.4.3', 'Pages', 'run only their own files: Content-Security-Policy without anything unsafe'],
   ['F87', 'A3.4.6', 'Pages in frames', 'nowhere'],
+  ['F33', 'A6.2.6', 'Password fields', 'hide what is typed (type="password")'],
+  ['F33', 'A6.2.7', 'Pasted passwords and password managers', 'allowed, and told which field is which (autocomplete)'],
 ];
 
 const API_KEY_ROWS: readonly Row[] = [
