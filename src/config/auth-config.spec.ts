@@ -23,7 +23,7 @@ describe('AuthConfig', () => {
       'session.maxPerUser',
       'cookie.sameSite',
     ]);
-    expect(mistakes[0]).toContain('randomBytes(48)');
+    expect(mistakes[0]).toContain('npx nestjs-latchkey secret');
   });
 
   it.each<[string, unknown, RegExp]>([

@@ -38,9 +38,14 @@ describe('the option flows', () => {
     const written = { flows: { twoFactor: { totp: { issuer: 'Notes' }, backupCodes: {}, required } } };
     const { twoFactor } = AuthConfig.from({ secrets: ['x'.repeat(32)], ...written }, { flows: ['twoFactor'] }).flows;
     expect(twoFactor).toEqual({ routes: true, totp: { issuer: 'Notes' }, backupCodes: { count: 10 }, required });
-    expect(AuthConfig.from({ secrets: ['x'.repeat(32)] }, { flows: { twoFactor: {} } }).flows.twoFactor).toEqual({
-      routes: true,
-    });
+  });
+
+  it('a second step without a factor is a mistake', () => {
+    for (const flows of [{ twoFactor: {} }, ['twoFactor']]) {
+      expect(mistakes({}, { flows })).toEqual([
+        'flows.twoFactor has nothing in it: name a factor, as in { totp: {}, backupCodes: {} }.',
+      ]);
+    }
   });
 
   it.each([

@@ -11,6 +11,7 @@ describe('secrets', () => {
     ['the same secret twice', { secrets: [secret, secret] }, /twice/],
     ['16 characters of two UTF-16 units', { secrets: ['😀'.repeat(16)] }, /at least 32 characters/],
     ['a secret of blanks', { secrets: [' '.repeat(40)] }, /at least 32 characters/],
+    ['a variable that is not set', { secrets: [undefined] }, /secrets\[0\] is undefined: the environment variable/],
     ['a hole in the list', { secrets: Array.from({ length: 1 }) }, /secrets\[0\]/],
   ])('%s is a mistake', (_, options, remedy) => {
     expect(mistakesOf(options)).toEqual([expect.stringMatching(remedy)]);

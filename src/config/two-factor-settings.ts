@@ -72,6 +72,10 @@ export function checkTwoFactor(
     required === undefined || typeof required === 'function',
     `${label}.required must be a function of the user that returns true or false, such as (user) => user.roles.includes('admin').`,
   );
+  check.that(
+    [totp, backupCodes, emailCode, trustedBrowsers, required].some((part) => part !== undefined),
+    `${label} has nothing in it: name a factor, as in { totp: {}, backupCodes: {} }.`,
+  );
   const checked = {
     totp: totp === undefined ? undefined : check.settings(`${label}.totp`, new TotpSettings(), totp),
     backupCodes:

@@ -151,7 +151,7 @@ export class LoginService {
    * @throws {AuthError} `INVALID_CONFIG` if the id of `user` is not a string, or empty: your `UserDirectory` must return
    *   one, also where the table's key is a number.
    * @throws {TypeError} if `authenticatedAt` is not a finite number and the session is a stored one, or a name in `proofs`
-   *   is none (letters, digits and . _ : / -).
+   *   is not a valid name (letters, digits and . _ : / -).
    */
   async begin(
     user: AuthUser,
@@ -229,7 +229,7 @@ export class LoginService {
    * @throws {AuthError} `INVALID_CREDENTIALS` if `user` is not the session's, is disabled, or was changed since.
    * @throws {AuthError} `INVALID_CONFIG` for the cookie of `session: { scheme: 'signed-cookie' }`.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
-   * @throws {TypeError} if a name in `proofs` is none (letters, digits and . _ : / -).
+   * @throws {TypeError} if a name in `proofs` is not a valid name (letters, digits and . _ : / -).
    */
   async elevate(
     user: AuthUser,

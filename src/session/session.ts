@@ -34,7 +34,7 @@ export interface Session {
    * `magic-link`, `oidc`, or names of the application's own. Empty where they are not known.
    */
   readonly amr: readonly string[];
-  /** Written when the session is created and extended, so as coarse as `session.ttl - session.extendBelow`. */
+  /** Written when the session is created and extended, so no finer than `session.ttl - session.extendBelow`. */
   readonly lastSeenAt: number;
   readonly ip: string | null;
   readonly userAgent: string | null;

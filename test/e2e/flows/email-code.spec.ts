@@ -400,7 +400,7 @@ describe('where the application has a login of its own', () => {
 
 describe('where codes by mail are not named', () => {
   it('there is nothing to turn on, and nobody is asked', async () => {
-    const t = await startTestApp({ auth: { flows: { twoFactor: {} } } });
+    const t = await startTestApp({ auth: { flows: { twoFactor: { totp: {} } } } });
     try {
       const ada = await createUser(t.app);
       const cookie = await signInAs(t.app, ada.id);
