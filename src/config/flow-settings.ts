@@ -169,7 +169,7 @@ function checkAdmin(
   { routes }: AdminSettings,
   { hasOwnPages }: Pick<FlowNeeds, 'hasOwnPages'>,
 ): object {
-  check.that(hasOwnPages || routes === false, `${label} needs flows.pages, with its routes: it adds pages to them.`);
+  check.that(hasOwnPages || !routes, `${label} needs flows.pages, with its routes: it adds pages to them.`);
   return {};
 }
 

@@ -50,9 +50,14 @@ export function keyIdOf(token: string): SigningKey | null {
  */
 export function readLogoutToken(token: string, key: KeyObject, expected: ExpectedLogout): Logout | null {
   const { header, claims, signed, signature } = partsOf(token) ?? {};
-  if (!header || !claims || (header['typ'] !== undefined && !TYPE.test(String(header['typ'])))) return null;
-  const alg = String(header['alg']);
-  const isKnown = expected.algorithms.includes(alg) && header['crit'] === undefined;
+  if (
+    !header ||
+    !claims ||
+    (header['typ'] !== undefined && !(typeof header['typ'] === 'string' && TYPE.test(header['typ'])))
+  )
+    return null;
+  const { alg } = header;
+  const isKnown = typeof alg === 'string' && expected.algorithms.includes(alg) && header['crit'] === undefined;
   if (!isKnown || !isSignedBy(key, alg, signed!, signature!)) return null;
   const { iss, aud, sub = null, sid = null, jti, iat, exp, nbf, events, nonce } = claims;
   const now = Math.floor(expected.now / 1000);

@@ -173,7 +173,7 @@ export function openConnections(platform: Platform): void {
     };
     /** Every session that is watched has been read since. */
     const settled = (app = t) => {
-      const { due, reading } = app.app.get(WatchedConnections) as unknown as { due: Set<unknown>; reading: number };
+      const { due, reading } = app.app.get<unknown, { due: Set<unknown>; reading: number }>(WatchedConnections);
       return due.size === 0 && reading === 0;
     };
 
@@ -229,7 +229,7 @@ export function openConnections(platform: Platform): void {
       t.clock.set(start);
     });
     const endOf = () => {
-      const { watched } = t.app.get(WatchedConnections) as unknown as { watched: Map<string, { endsAt: number }> };
+      const { watched } = t.app.get<unknown, { watched: Map<string, { endsAt: number }> }>(WatchedConnections);
       return watched.get(session.id)?.endsAt ?? 0;
     };
 
@@ -319,7 +319,7 @@ export function openConnections(platform: Platform): void {
       const restore = await hideSessions(t.db);
       try {
         await t.app.get(InvalidationChannel).publish({ users: [ada.id] });
-        const state = t.app.get(WatchedConnections) as unknown as { failed: boolean };
+        const state = t.app.get<unknown, { failed: boolean }>(WatchedConnections);
         await until(() => state.failed);
         expect(await isOpen(ended)).toBe(true);
       } finally {

@@ -1,6 +1,7 @@
 import { RequestMethod } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { PostgresUserDirectory } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import { AssetPages } from '../../src/pages/asset.pages.js';
 import { PAGE_CONTROLLERS } from '../../src/pages/page-controllers.js';
@@ -46,6 +47,13 @@ const STATEMENTS: Readonly<Record<string, number>> = {
   // The session, four factors asked whether the user has them, what the authenticator and the backup codes are like, and
   // the trusted browsers.
   authenticator: 8,
+  // The session, a part of the list, and the health: the time of the database, and a read of the sessions.
+  admin: 4,
+  // The session, the account, its sessions, and what has happened.
+  'admin-user': 4,
+  // The session, and a part of the list.
+  'admin-events': 2,
+  'admin-limits': 2,
   // The session, whether there is a password, the account, its four factors, and its identities.
   'step-up': 8,
 };
@@ -66,17 +74,20 @@ describe.each(PLATFORMS)(
   'a page is one answer of at most 30 kB, for as many statements as it needs, on %s',
   (platform) => {
     const providers = [{ id: 'stub', issuer: stub.issuer, ...STUB_CLIENT }];
-    const auth = { ...PAGES, session: { remembered: {} }, flows: { ...PAGES.flows, oidc: { providers } } };
+    const auth = { ...PAGES, session: { remembered: {} }, flows: { ...PAGES.flows, oidc: { providers }, admin: {} } };
     const t = sharedTestApp({ platform, auth });
     /** Signed in, with an authenticator, backup codes and ten more sessions. */
     let ada: PlainBrowser;
     /** Where the pages of a login lead that is held. */
     let held: string | null;
     let mustEnrol: PlainBrowser;
+    let userId: string;
 
     beforeAll(async () => {
       const user = await createUser(t.app);
+      await t.app.get(PostgresUserDirectory).setRoles(user.id, ['admin']);
       const { cookie } = await enrol(t, user);
+      userId = user.id;
       ada = new PlainBrowser(t.url);
       for (const one of cookie.split('; ')) ada.take(one);
       for (let i = 0; i < 10; i++) await signInAs(t.app, user.id, { aal: 2 });
@@ -88,7 +99,7 @@ describe.each(PLATFORMS)(
 
     it.each(Object.entries(STATEMENTS))('%s: %i', async (page, most) => {
       const browser = page === 'enrol' ? mustEnrol : ada;
-      const address = page === 'two-factor' ? held! : page;
+      const address = { 'two-factor': held!, 'admin-user': `admin-user?id=${userId}` }[page] ?? page;
       // What is decided once, and when a session was last used.
       await browser.open(address);
       t.queries.reset();

@@ -59,8 +59,7 @@ const users = app.get(UserDirectory);
 const dataSource = app.get<DataSource>(getDataSourceToken());
 
 const REFUSALS = ['INVALID_LINK', 'INVALID_CREDENTIALS', 'SECOND_FACTOR_REFUSED'] as const;
-const refused = (error: unknown) =>
-  REFUSALS.some((code) => isAuthError(error, code)) ? null : Promise.reject(error as Error);
+const refused = (error: unknown) => (REFUSALS.some((code) => isAuthError(error, code)) ? null : Promise.reject(error));
 const loggedInBy = (login: Promise<CompletedLogin | PendingLogin>) =>
   login.then((done) => (done.status === 'authenticated' ? done.user.id : null), refused);
 

@@ -49,7 +49,7 @@ function onEnd(message: object, method: 'emit' | 'end', keep: (body: unknown) =>
   const original = target[method]!.bind(message);
   let text = '';
   target[method] = (...args: unknown[]) => {
-    if (method === 'end') keep(parsed(String(args[0] ?? '')));
+    if (method === 'end') keep(parsed(typeof args[0] === 'string' || Buffer.isBuffer(args[0]) ? String(args[0]) : ''));
     else if (args[0] === 'data') text += String(args[1]);
     else if (args[0] === 'end') keep(parsed(text));
     return original(...args);
