@@ -8,13 +8,14 @@ const PASSWORD = 'correct horse battery staple';
 
 /** Needs only the password. */
 export const ADA = { email: 'ada@example.com', password: PASSWORD };
-/** Needs an authenticator too. */
+/** Needs an authenticator too, and runs the place. */
 export const GRACE = { email: 'grace@example.com', password: PASSWORD };
 
 /** Makes the accounts of the demo, as far as they are not there. Grace gets a new authenticator at every start. */
 export async function makeDemoAccounts(app: INestApplicationContext): Promise<void> {
   await accountOf(app, ADA);
   const grace = await accountOf(app, GRACE);
+  await app.get(PostgresUserDirectory).setRoles(grace.id, ['admin']);
   const login = await app.get(LoginService).begin(grace, ['password', 'totp']);
   if (login.status !== 'authenticated') throw new Error(`The login of ${GRACE.email} is held: ${login.status}.`);
   const { session } = (await app.get(SessionService).lookup(login.credential.value))!;

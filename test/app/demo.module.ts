@@ -118,6 +118,7 @@ const [database] = Reflect.getMetadata('imports', AppModule) as DynamicModule[];
         passkeys: { rpName: 'Notes' },
         apiKeys: { scopes: ['notes:read', 'notes:write'] },
         pages: {},
+        admin: {},
       },
       audit: { enabled: true },
     }),

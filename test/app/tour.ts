@@ -23,6 +23,7 @@ Then “Your account”, “Sign out”, “Sign in with a passkey”, and “Si
 The code of her authenticator is at ${url}/demo/code; a backup code is ${backupCode}
 In an authenticator app of yours: ${uri}`,
     `“Authenticator app” has her “Backup codes” and “Trusted browsers”.
+Then “Your account”, and “Administration”, which is for her role: all “Accounts”, “Events”, “Used up limits”, the “Health”.
 Then “Your account”, and “Sign out everywhere”: that ends every session of hers at once.`,
   ];
   return steps.map((step, i) => `  ${i + 1}. ${step.replaceAll('\n', '\n     ')}`).join('\n\n');

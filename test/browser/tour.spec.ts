@@ -108,6 +108,14 @@ it('the tour that npm start prints can be followed as it is written', async () =
   await isAt('Backup codes');
   await isAt('Trusted browsers');
   await press('Your account');
+  await press('Administration');
+  await isAt('Accounts');
+  await isAt('Health');
+  await press('Events');
+  await page.waitForURL(/admin-events$/);
+  await press('Used up limits');
+  await page.waitForURL(/admin-limits$/);
+  await press('Your account');
   await press('Sign out everywhere');
   await page.waitForURL(/sign-in/);
 }, 60_000);
