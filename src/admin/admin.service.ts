@@ -5,6 +5,7 @@ import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { AdminActed } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import { JwtSessionService } from '../jwt-session/jwt-session.service.js';
 import { RateLimitService, type FullRateLimits } from '../rate-limit/rate-limit.service.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
@@ -32,6 +33,7 @@ export class AdminService {
     private readonly revocation: TokenRevocationService,
     private readonly limits: RateLimitService,
     private readonly audit: AuditStore,
+    private readonly channel: InvalidationChannel,
     private readonly config: AuthConfig,
     private readonly events: AuthEvents,
     private readonly clock: Clock,
@@ -91,6 +93,9 @@ export class AdminService {
       throw new AuthError('INVALID_INPUT', 'Nobody disables their own account: nobody might be left.', { fields });
     }
     await this.users.disable(id);
+    // Our own directory has done that; another one need not know of sessions.
+    await this.endAll(id);
+    await this.publish(id);
     this.tell('disable', id, admin);
   }
 
@@ -103,6 +108,7 @@ export class AdminService {
   async enable(userId: string, admin: Admin): Promise<void> {
     const { id } = await this.found(userId);
     await this.users.enable(id);
+    await this.publish(id);
     this.tell('enable', id, admin);
   }
 
@@ -117,10 +123,20 @@ export class AdminService {
    */
   async endSessions(userId: string, admin: Admin): Promise<number> {
     const { id } = await this.found(userId);
-    const ended = (await this.sessions.revokeAllForUser(id)) + (await this.jwts.revokeAllForUser(id));
-    await this.revocation.endStateless(id, { isTold: ended > 0 });
+    const ended = await this.endAll(id);
     this.tell('end_sessions', id, admin);
     return ended;
+  }
+
+  private async endAll(userId: string): Promise<number> {
+    const ended = (await this.sessions.revokeAllForUser(userId)) + (await this.jwts.revokeAllForUser(userId));
+    await this.revocation.endStateless(userId, { isTold: ended > 0 });
+    return ended;
+  }
+
+  /** JWTs, signed cookies and sessions are answered from the memory of users. */
+  private async publish(userId: string): Promise<void> {
+    if (!this.users.publishesChanges) await this.channel.publish({ users: [userId] });
   }
 
   private async found(userId: string): Promise<AuthUser> {

@@ -132,6 +132,7 @@ const OPERATIONS_IF_STATELESS: Readonly<Partial<Record<FlowName, readonly string
   twoFactor: ['invalidateTokens'],
   passkeys: ['invalidateTokens'],
   oidc: ['invalidateTokens'],
+  admin: ['invalidateTokens'],
 };
 /** What each asks of a `UserDirectory`. */
 const OPERATIONS: Readonly<Record<FlowName, readonly string[]>> = {

@@ -18,6 +18,7 @@ import { Outbox } from '../mail/outbox.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { RateLimitService } from '../rate-limit/rate-limit.service.js';
 import { SessionStore } from '../session/session.store.js';
+import { AccountLock } from '../user/account-lock.js';
 import { isActive } from '../user/account.js';
 import { normalizeLogin } from '../user/login-name.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
@@ -81,6 +82,7 @@ export class MagicLinkService {
     private readonly mailboxes: MailboxProofs,
     private readonly sessions: SessionStore,
     private readonly transaction: AuthTransaction,
+    private readonly accounts: AccountLock,
     private readonly config: AuthConfig,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
@@ -182,6 +184,7 @@ export class MagicLinkService {
       const user = await this.users.findByLogin(fields.username);
       if (!isActive(user) || user.id !== fields.account) throw invalidLink();
       // The account first, as all that ends its tokens does: the other way round is a deadlock.
+      await this.accounts.hold(user.id);
       if (!(await this.users.confirmLogin(user, this.clock.now()))) throw invalidLink();
       if (!(await this.tokens.consume('magic_link', token))) throw invalidLink();
       const owner = await this.mailboxes.accept(user, { ip: context.ip ?? null });

@@ -14,6 +14,7 @@ import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
 import { SessionStore } from '../session/session.store.js';
+import { AccountLock } from '../user/account-lock.js';
 import { isActive } from '../user/account.js';
 import { normalizeLogin } from '../user/login-name.js';
 import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.directory.js';
@@ -39,6 +40,7 @@ export class OidcAccounts {
     private readonly stepUps: StepUpMethods,
     private readonly revocation: TokenRevocationService,
     private readonly transaction: AuthTransaction,
+    private readonly accounts: AccountLock,
     private readonly notices: OwnerNotices,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
@@ -115,6 +117,7 @@ export class OidcAccounts {
    * @throws {AuthError} `INVALID_CREDENTIALS` if it is disabled, deleted, or changed at this moment.
    */
   async lockedAccountOf(userId: string): Promise<AuthUser> {
+    await this.accounts.hold(userId);
     const user = await this.accountOf(userId);
     await this.revocation.confirmLogin(user, this.clock.now());
     return user;

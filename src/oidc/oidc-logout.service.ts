@@ -11,6 +11,7 @@ import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { RateLimitService } from '../rate-limit/rate-limit.service.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import { SessionService } from '../session/session.service.js';
+import { AccountLock } from '../user/account-lock.js';
 import { UserDirectory } from '../user/user.directory.js';
 import { nameOfProviderSession } from './identity-sessions.js';
 import { IdentityStore, type ProviderSessionEntry } from './identity.store.js';
@@ -49,6 +50,7 @@ export class OidcLogoutService {
     private readonly revocation: TokenRevocationService,
     private readonly limits: RateLimitService,
     private readonly transaction: AuthTransaction,
+    private readonly accounts: AccountLock,
     private readonly clock: Clock,
     private readonly config: AuthConfig,
   ) {
@@ -95,8 +97,11 @@ export class OidcLogoutService {
       const name = sha256Hex(`oidc-logout\n${issuer}\n${clientId}\n${jti}`);
       if (!(await this.revocation.revoke(name, staleAt))) throw refused();
       let ended = 0;
-      for (const { userId, entries } of await this.identities.sessionsOf({ issuer, subject, session })) {
-        ended += await this.endOf(userId, subject === null ? begunBy(entries, session) : otherThan(entries, session));
+      const found = await this.identities.sessionsOf({ issuer, subject, session });
+      // In one order for all, since each is locked.
+      for (const { userId, entries } of found.toSorted((a, b) => (a.userId < b.userId ? -1 : 1))) {
+        await this.accounts.hold(userId);
+        ended += await this.endOf(userId, otherThan(entries, session));
       }
       return ended;
     });
@@ -204,7 +209,10 @@ function begunBy(entries: readonly ProviderSessionEntry[], session: string | nul
   return (handle) => own.has(handle);
 }
 
-/** All but those of which it is known that only other sessions of the provider have begun them. */
+/**
+ * All but those of which it is known that only other sessions of the provider have begun them: one that has got another
+ * handle since, as with a new password, is known of none.
+ */
 function otherThan(entries: readonly ProviderSessionEntry[], session: string | null): (handle: string) => boolean {
   if (session === null) return () => true;
   const isBegun = begunBy(entries, session);

@@ -1,7 +1,8 @@
 import { Controller, Get, Injectable } from '@nestjs/common';
 import { describe, expect, it } from '@jest/globals';
 import { authSchemaFor, CurrentUser, UserDirectory, type AuthUser } from 'nestjs-latchkey';
-import { InvalidationChannel, PasswordLogin } from 'nestjs-latchkey/engine';
+import { AdminService, InvalidationChannel, PasswordLogin } from 'nestjs-latchkey/engine';
+import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { DataSource } from 'typeorm';
 import { startTestApp } from '../support/app.js';
@@ -47,6 +48,51 @@ describe("a host's own directory and user table, end to end", () => {
       return account ? { id: String(account.id), email: account.login, disabledAt: account.blocked ? 1 : null } : null;
     }
   }
+
+  @Injectable()
+  class AdminDirectory extends AccountDirectory {
+    constructor(private readonly source: DataSource) {
+      super(source);
+    }
+    override async list() {
+      return [];
+    }
+    override async disable(id: string) {
+      await this.source.query('UPDATE accounts SET blocked = true WHERE id::text = $1', [id]);
+      return true;
+    }
+    override async enable(id: string) {
+      await this.source.query('UPDATE accounts SET blocked = false WHERE id::text = $1', [id]);
+      return true;
+    }
+  }
+
+  it('an operator disables somebody: every session has ended, also once the account is enabled again', async () => {
+    const db = await createTestDatabase({ migrated: false });
+    cleanups.push(() => db.drop());
+    await db.query(
+      'CREATE TABLE accounts (id integer PRIMARY KEY, login text, pin text, blocked boolean DEFAULT false)',
+    );
+    await db.query("INSERT INTO accounts VALUES (42, 'ada', '1234'), (43, 'bob', '1234')");
+    const t = await startTestApp({
+      url: db.url,
+      ...authSchemaFor({ userId: 'integer' }),
+      auth: { users: AdminDirectory, cache: { enabled: true }, flows: { admin: { routes: false } } },
+      controllers: [ThingsController],
+    });
+    cleanups.push(() => t.close());
+    const cookie = await signInAs(t.app, '43');
+    const status = async () => (await request(t.url).get('/things').set('Cookie', cookie)).status;
+    expect(await status()).toBe(200);
+    const admin = t.app.get(AdminService);
+    await admin.disable('43', { id: '42', ip: null });
+    expect(await status()).toBe(401);
+    await admin.enable('43', { id: '42', ip: null });
+    expect(await status()).toBe(401);
+    expect((await admin.findUser('43')).sessions).toEqual([]);
+    const again = await signInAs(t.app, '43');
+    await request(t.url).get('/things').set('Cookie', again).expect(200);
+  });
 
   it.each(['integer', 'text', 'uuid'] as const)('keyed by %s: login, guard, list, logout, blocked', async (userId) => {
     const id = { integer: '42', text: 'acct_42', uuid: '00000000-0000-4000-8000-000000000042' }[userId];

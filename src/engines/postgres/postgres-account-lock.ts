@@ -1,27 +1,23 @@
 import { Injectable } from '@nestjs/common';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
-import { SchemaNames } from '../../schema/schema-names.js';
+import { lockOf } from '../../schema/migrations/session-functions.js';
 import { AccountLock } from '../../user/account-lock.js';
+
+const HOLD: Statement = {
+  name: 'latchkey_account_lock',
+  text: `SELECT pg_catalog.pg_advisory_xact_lock(${lockOf('$1')})`,
+};
 
 /** The advisory lock of the functions on `sessions`, also where sessions are kept elsewhere. */
 @Injectable()
 export class PostgresAccountLock extends AccountLock {
-  private readonly statement: Statement;
-
-  constructor(
-    private readonly statements: PreparedStatements,
-    names: SchemaNames,
-  ) {
+  constructor(private readonly statements: PreparedStatements) {
     super();
-    this.statement = {
-      name: 'latchkey_account_lock',
-      // The type of the parameter is that of the ids of users.
-      text: `SELECT ${names.qualified('latchkey_lock_owners')}('{}'::text[], $1) AS held`,
-    };
   }
 
+  /** An id as the directory has it: of its type in PostgreSQL, if it is kept there, it is the text. */
   override async hold(userId: string): Promise<void> {
-    if (this.statements.inTransaction) await this.statements.run(this.statement, [userId]);
+    if (this.statements.inTransaction) await this.statements.run(HOLD, [userId]);
   }
 }
