@@ -163,7 +163,7 @@ describe('architecture', () => {
     expect(strays.map(({ from }) => relative('.', from))).toEqual([]);
   });
 
-  it('sessions are opened in login/ only: no other folder calls a store, a service or a scheme that opens one', () => {
+  it('F11: sessions are opened in login/ only: no other folder calls a store, a service or a scheme that opens one', () => {
     const opens = /\.(?:open|create|rotate)\(/;
     const opener = /\b(?:sessions|scheme|bearer|store|service)\.(?:open|create|rotate)\(/;
     const strays = files.filter((file) => {
