@@ -4,9 +4,10 @@ import { describe, expect, it } from '@jest/globals';
 import { days, hours, SessionService } from 'nestjs-latchkey';
 import { expressSessions } from 'nestjs-latchkey/engine';
 import request from 'supertest';
-import { createUser, PLATFORMS, startTestApp, type Platform } from '../support/app.js';
+import { createUser, PLATFORMS, startTestApp, type Platform, type TestAppOptions } from '../support/app.js';
 import { cleanupsAfterEach } from '../support/cleanups.js';
 import { createTestDatabase } from '../support/database.js';
+import { enrol, TWO_FACTOR } from '../support/two-factor.js';
 
 /** What express-session signs with. */
 const { sign } = createRequire(import.meta.url)('cookie-signature') as {
@@ -25,7 +26,7 @@ class NotesController {
 const cleanups = cleanupsAfterEach();
 
 /** Sessions of express-session in the table `session`, one of which is Ada's. */
-async function movedIn(platform: Platform) {
+async function movedIn(platform: Platform, auth: TestAppOptions['auth'] = {}) {
   const db = await createTestDatabase();
   await db.query('CREATE TABLE session (sid varchar PRIMARY KEY, sess json NOT NULL, expire timestamp(6) NOT NULL)');
   const userId = (session: { readonly userId?: unknown }) => session.userId as string;
@@ -34,7 +35,7 @@ async function movedIn(platform: Platform) {
     url: db.url,
     platform,
     controllers: [NotesController],
-    auth: { legacySessions: { sources: [source], until: new Date(T0 + days(30)) } },
+    auth: { legacySessions: { sources: [source], until: new Date(T0 + days(30)) }, ...auth },
   });
   cleanups.push(() => db.drop());
   cleanups.push(() => t.close());
@@ -60,6 +61,21 @@ describe.each(PLATFORMS)('sessions of another system, on %s', (platform) => {
     expect(answers.some(({ status }) => status === 200)).toBe(true);
     expect(await db.query('SELECT sid FROM session')).toEqual([]);
     await get().expect(401);
+  });
+
+  it('F11: that of a user who has a second factor opens nothing, and stays where it is', async () => {
+    const { t, db, ada, cookie } = await movedIn(platform, TWO_FACTOR);
+    const get = () => request(t.url).get('/guarded').set('Cookie', cookie);
+    await enrol(t, ada);
+    await t.app.get(SessionService).revokeAllForUser(ada.id);
+    const answer = await get().expect(401);
+    expect(answer.get('Set-Cookie') ?? []).not.toContainEqual(expect.stringMatching(/^__Host-session=./));
+    expect(await t.app.get(SessionService).listForUser(ada.id)).toEqual([]);
+    expect(await db.query('SELECT sid FROM session')).toEqual([{ sid: 'sid' }]);
+    // Control: it was good but for that.
+    await t.db.query('DELETE FROM auth_totp');
+    await t.db.query('DELETE FROM auth_backup_codes');
+    await get().expect(200);
   });
 
   it('what a foreign page embeds or fetches takes nothing over: the browser would not keep our cookie', async () => {

@@ -19,7 +19,9 @@ export const ACCOUNT_JS = `'use strict';
   }
 
   // What only a script can do is shown by it.
-  if (window.PublicKeyCredential) {
+  // With the JSON methods of WebAuthn Level 3; a browser without them shows the other ways to sign in.
+  const hasPasskeys = window.PublicKeyCredential?.parseRequestOptionsFromJSON !== undefined;
+  if (hasPasskeys) {
     for (const part of all('[data-needs-passkeys]')) part.hidden = false;
     for (const part of all('[data-without-passkeys]')) part.hidden = true;
   }
@@ -46,39 +48,10 @@ export const ACCOUNT_JS = `'use strict';
     return answered;
   };
 
-  const bytes = (text) => Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (c) => c.charCodeAt(0));
-  const text = (buffer) =>
-    btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
-  const listed = (list) => (list ?? []).map((one) => ({ ...one, id: bytes(one.id) }));
-  const plain = (credential) => {
-    const { response } = credential;
-    const own = {};
-    for (const name of ['clientDataJSON', 'attestationObject', 'authenticatorData', 'signature', 'userHandle']) {
-      if (response[name]) own[name] = text(response[name]);
-    }
-    if (response.getTransports) own.transports = response.getTransports();
-    return {
-      id: credential.id,
-      rawId: text(credential.rawId),
-      type: credential.type,
-      clientExtensionResults: credential.getClientExtensionResults(),
-      response: own,
-    };
-  };
   const get = async (options, more) =>
-    plain(await navigator.credentials.get({
-      publicKey: { ...options, challenge: bytes(options.challenge), allowCredentials: listed(options.allowCredentials) },
-      ...more,
-    }));
+    (await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options), ...more })).toJSON();
   const create = async (options) =>
-    plain(await navigator.credentials.create({
-      publicKey: {
-        ...options,
-        challenge: bytes(options.challenge),
-        user: { ...options.user, id: bytes(options.user.id) },
-        excludeCredentials: listed(options.excludeCredentials),
-      },
-    }));
+    (await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) })).toJSON();
 
   const go = (path) => location.assign(path);
   const ceremonies = {
@@ -123,7 +96,7 @@ export const ACCOUNT_JS = `'use strict';
 
   // The passkeys of this site among the suggestions of the first field. Not before it is used: every challenge counts.
   const suggested = one('[data-passkey-suggestions]');
-  if (suggested && window.PublicKeyCredential?.isConditionalMediationAvailable) {
+  if (suggested && hasPasskeys && PublicKeyCredential.isConditionalMediationAvailable) {
     suggested.addEventListener('focus', async () => {
       if (!(await PublicKeyCredential.isConditionalMediationAvailable())) return;
       running.abort = new AbortController();

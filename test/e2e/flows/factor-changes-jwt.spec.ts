@@ -3,6 +3,7 @@ import { minutes, UserDirectory, type AuthUser } from 'nestjs-latchkey';
 import { IdentityStore, LoginService, PasskeyStore } from 'nestjs-latchkey/engine';
 import { MemoryMailer, signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
+import { TrustedBrowsers } from '../../../src/login/trusted-browsers.js';
 import { createUser, PASSWORD, PLATFORMS } from '../../support/app.js';
 import { SoftwareAuthenticator } from '../../support/authenticator.js';
 import { TWO_FACTOR_FLOW } from '../../support/flows.js';
@@ -113,7 +114,21 @@ describe.each(PLATFORMS)('changes of factors where sessions are JWTs, on %s', (p
     ],
   ];
 
-  describe.each(CHANGES)('F55: %s', (_, prepare) => {
+  describe.each(CHANGES)('F55: %s', (name, prepare) => {
+    it('no browser is trusted any more', async () => {
+      const change = await prepare();
+      const trusted = t.app.get(TrustedBrowsers);
+      // With another factor: of an account without one no browser is trusted.
+      if (name === 'turning codes by mail on') await enrol(t, ada);
+      else await mailCodesTo(t, ada);
+      const user = (await t.app.get(UserDirectory).findById(ada.id))!;
+      const { value } = (await trusted.trust(user, [], null))!;
+      expect(await trusted.find(user, [value])).not.toBeNull();
+      t.clock.advance(1);
+      expect((await change(sending(await cookie()))).status).toBeLessThan(300);
+      expect(await trusted.find((await t.app.get(UserDirectory).findById(ada.id))!, [value])).toBeNull();
+    });
+
     it('ends the other sessions, JWTs among them, and this JWT goes on as another one', async () => {
       const change = await prepare();
       t.clock.advance(1);

@@ -1,6 +1,13 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { EphemeralTokenService, hours, minutes, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import {
+  EphemeralTokenService,
+  hours,
+  minutes,
+  PostgresUserDirectory,
+  SessionService,
+  type AuthUser,
+} from 'nestjs-latchkey';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS } from '../../support/app.js';
@@ -426,6 +433,42 @@ describe.each(PLATFORMS)('passkeys on %s', (platform) => {
       const { body } = await step(authenticator.use(options)).expect(200);
       expect(body).toMatchObject({ aal: 2, authenticatedAt: new Date(t.clock.now()).toISOString() });
       await step(authenticator.use(options)).expect(401);
+    });
+  });
+
+  describe('stepping up with less than a whole proof', () => {
+    /** A session that has proved no more than this, an hour ago. */
+    const sessionOf = async (...amr: string[]) => {
+      const proved = { aal: 1, amr, authenticatedAt: t.clock.now() - hours(1) } as const;
+      return `__Host-session=${(await t.app.get(SessionService).create(ada.id, proved)).token}`;
+    };
+    const asked = async () => {
+      const { authenticator } = await client.register(ada);
+      const by = await sessionOf('password');
+      const { body: options } = await client.post('step-up/passkey/options', {}, [by]).expect(200);
+      const step = (response: object) => client.post('step-up', { method: 'passkey', response }, [by]);
+      return { authenticator, options, step, by };
+    };
+
+    it('F72: without user verification it is one factor, and two with the password of the session', async () => {
+      const { authenticator, options, step } = await asked();
+      const { body } = await step(authenticator.use(options, { userVerified: false })).expect(200);
+      expect(body).toMatchObject({ aal: 2 });
+      const only = await sessionOf('passkey-presence');
+      const { body: again } = await client.post('step-up/passkey/options', {}, [only]).expect(200);
+      const response = authenticator.use(again, { userVerified: false });
+      const stepped = await client.post('step-up', { method: 'passkey', response }, [only]).expect(200);
+      expect(stepped.body).toMatchObject({ aal: 1 });
+    });
+
+    it('F74: a counter that went back is refused, and told', async () => {
+      const { authenticator, options, step, by } = await asked();
+      await t.db.query('UPDATE auth_passkeys SET sign_count = 100 WHERE user_id = $1', [ada.id]);
+      heard.length = 0;
+      await step(authenticator.use(options, { signCount: 1 })).expect(401);
+      expect(heard).toContainEqual(expect.objectContaining({ type: 'passkey.clone_suspected', userId: ada.id }));
+      const { body: state } = await request(t.url).get('/auth/step-up').set('Cookie', by).expect(200);
+      expect(state).toMatchObject({ aal: 1, amr: ['password'] });
     });
   });
 
