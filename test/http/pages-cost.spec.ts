@@ -104,7 +104,9 @@ describe.each(PLATFORMS)(
       await browser.open(address);
       t.queries.reset();
       const { status, text } = await browser.open(address);
-      expect([status, t.queries.statements.length]).toEqual([page === 'backup-codes' ? 303 : 200, most]);
+      // The audit writes what it has heard when it likes.
+      const asked = t.queries.statements.filter((text) => !text.startsWith('INSERT INTO "auth_audit_events"'));
+      expect([status, asked.length]).toEqual([page === 'backup-codes' ? 303 : 200, most]);
       expect(Buffer.byteLength(text)).toBeLessThan(30_000);
       // Nothing else is needed for it: one stylesheet and one script, which every page has in common.
       const parts = [...text.matchAll(/\s(?:src|href)="([^"#]*)"/g)].map(([, part]) => part!);
