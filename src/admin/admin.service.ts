@@ -94,7 +94,7 @@ export class AdminService {
     }
     await this.users.disable(id);
     // Our own directory has done that; another one need not know of sessions.
-    await this.endAll(id);
+    await this.endAll(id, { isTold: true });
     await this.publish(id);
     this.tell('disable', id, admin);
   }
@@ -123,14 +123,15 @@ export class AdminService {
    */
   async endSessions(userId: string, admin: Admin): Promise<number> {
     const { id } = await this.found(userId);
-    const ended = await this.endAll(id);
+    const ended = await this.endAll(id, { isTold: false });
     this.tell('end_sessions', id, admin);
     return ended;
   }
 
-  private async endAll(userId: string): Promise<number> {
+  /** `isTold`: another event says that everything has ended. */
+  private async endAll(userId: string, { isTold }: { isTold: boolean }): Promise<number> {
     const ended = (await this.sessions.revokeAllForUser(userId)) + (await this.jwts.revokeAllForUser(userId));
-    await this.revocation.endStateless(userId, { isTold: ended > 0 });
+    await this.revocation.endStateless(userId, { isTold: isTold || ended > 0 });
     return ended;
   }
 

@@ -1,5 +1,5 @@
 import { Get, Post, Query, Req, Res } from '@nestjs/common';
-import { AdminService } from '../admin/admin.service.js';
+import { AdminService, type Admin } from '../admin/admin.service.js';
 import type { AuditEntry } from '../audit/audit.store.js';
 import { AuthHealthIndicator, type AuthHealth } from '../health/auth-health.indicator.js';
 import type { AuthRequest } from '../http/auth-request.js';
@@ -73,43 +73,49 @@ export class AdminPages {
 
   @Post('p/admin-disable')
   @DoneByAdmins()
-  async disable(
+  disable(
     @CurrentUser('id') id: string,
     @Req() request: AuthRequest,
     @Res() response: object,
     @Query('id') of: unknown,
   ): Promise<unknown> {
-    await this.admin.disable(asText(of), { id, ip: this.clientIp.of(request) });
-    return this.answers.goTo(response, doneTo(of));
+    return this.act(response, of, this.admin.disable(asText(of), this.operator(id, request)));
   }
 
   @Post('p/admin-enable')
   @DoneByAdmins()
-  async enable(
+  enable(
     @CurrentUser('id') id: string,
     @Req() request: AuthRequest,
     @Res() response: object,
     @Query('id') of: unknown,
   ): Promise<unknown> {
-    await this.admin.enable(asText(of), { id, ip: this.clientIp.of(request) });
-    return this.answers.goTo(response, doneTo(of));
+    return this.act(response, of, this.admin.enable(asText(of), this.operator(id, request)));
   }
 
   @Post('p/admin-end-sessions')
   @DoneByAdmins()
-  async endSessions(
+  endSessions(
     @CurrentUser('id') id: string,
     @Req() request: AuthRequest,
     @Res() response: object,
     @Query('id') of: unknown,
   ): Promise<unknown> {
-    await this.admin.endSessions(asText(of), { id, ip: this.clientIp.of(request) });
-    return this.answers.goTo(response, doneTo(of));
+    return this.act(response, of, this.admin.endSessions(asText(of), this.operator(id, request)));
+  }
+
+  private operator(id: string, request: AuthRequest): Admin {
+    return { id, ip: this.clientIp.of(request) };
+  }
+
+  /** Back to the account, once it is done. */
+  private async act(response: object, of: unknown, work: Promise<unknown>): Promise<unknown> {
+    await work;
+    return this.answers.goTo(response, `admin-user?${idQuery(of)}&done`);
   }
 }
 
 const idQuery = (id: unknown): string => `id=${encodeURIComponent(asText(id))}`;
-const doneTo = (id: unknown): string => `admin-user?${idQuery(id)}&done`;
 
 const searchForm = (containing: string, texts: Readonly<PageTexts>): Html =>
   markup`<form method="get" action="admin" role="search">

@@ -90,6 +90,11 @@ describe.each(PLATFORMS)('the pages for operators on %s', (platform) => {
     expect(page.text).toContain(`action="admin-enable?id=${bob.id}"`);
     expect((await browser.open(`admin?q=${bob.email}`)).text).toContain('class="lk-badge">Disabled');
 
+    // Told once, and by whom.
+    expect(heard.filter(({ type }) => type === 'session.revoked' || type === 'admin.acted')).toEqual([
+      expect.objectContaining({ type: 'session.revoked', userId: bob.id, reason: 'disabled' }),
+      expect.objectContaining({ type: 'admin.acted', userId: bob.id, action: 'disable' }),
+    ]);
     await browser.post(`admin-enable?id=${bob.id}`);
     expect((await users().findById(bob.id))!.disabledAt).toBeNull();
     const acted = { type: 'admin.acted', userId: bob.id, adminId: ada.id, ip: expect.any(String), at: t.clock.now() };

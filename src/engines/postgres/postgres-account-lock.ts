@@ -4,7 +4,8 @@ import type { Statement } from '../../postgres/statement.js';
 import { lockOf } from '../../schema/migrations/session-functions.js';
 import { AccountLock } from '../../user/account-lock.js';
 
-const HOLD: Statement = {
+/** Of this user's sessions, by the id as the directory has it. Until the end of the transaction. */
+export const HOLD_ACCOUNT: Statement = {
   name: 'latchkey_account_lock',
   text: `SELECT pg_catalog.pg_advisory_xact_lock(${lockOf('$1')})`,
 };
@@ -18,6 +19,6 @@ export class PostgresAccountLock extends AccountLock {
 
   /** An id as the directory has it: of its type in PostgreSQL, if it is kept there, it is the text. */
   override async hold(userId: string): Promise<void> {
-    if (this.statements.inTransaction) await this.statements.run(HOLD, [userId]);
+    if (this.statements.inTransaction) await this.statements.run(HOLD_ACCOUNT, [userId]);
   }
 }

@@ -25,6 +25,7 @@ import {
   type VerifiedEmail,
 } from '../../user/user.directory.js';
 import { importedUserId } from '../../user/imported-user-id.js';
+import { HOLD_ACCOUNT } from './postgres-account-lock.js';
 import { userStatements, type UserRow } from './postgres-user.statements.js';
 import { userOfColumns, type UserFields } from './user-columns.js';
 
@@ -466,7 +467,7 @@ export class PostgresUserDirectory extends UserDirectory {
 
   /** For a statement that keeps the row locked: a transaction may go on to open or end sessions of the account. */
   private async lock(id: string): Promise<void> {
-    if (this.statements.inTransaction) await this.statements.run(this.sql.lock, [id]);
+    if (this.statements.inTransaction) await this.statements.run(HOLD_ACCOUNT, [id.toLowerCase()]);
   }
 
   /** Makes the caches of this process forget the user at once, even if the outcome is unknown. */

@@ -48,11 +48,6 @@ export function userStatements(names: SchemaNames, fields: UserFields) {
       text: `WITH locked AS MATERIALIZED (SELECT ${names.qualified('latchkey_lock_owners')}('{}'::text[], $1::uuid) AS done)
     DELETE FROM ${users} u USING locked WHERE u.id = $1::uuid`,
     },
-    /** What opens or ends sessions takes this lock before that of the account: the other way round is a deadlock. */
-    lock: {
-      name: 'latchkey_user_lock',
-      text: `SELECT ${names.qualified('latchkey_lock_owners')}('{}'::text[], $1::uuid) AS done`,
-    },
     /** Replaces only the hash that was verified, so that a password changed meanwhile is kept. */
     rehash: {
       name: 'latchkey_user_rehash',
