@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import type { Mail } from 'nestjs-latchkey';
 import { VirtualAuthenticator } from 'nestjs-latchkey/testing';
 import type { Browser, Page } from 'playwright-core';
 import { startBrowser } from '../support/browser.js';
 import { startDemo, type Demo } from '../support/demo.js';
+import { until } from '../support/heard.js';
 
 let browser: Browser;
 let demo: Demo;
@@ -72,8 +74,13 @@ it('the tour that npm start prints can be followed as it is written', async () =
   await page.fill('#lk-password', 'a password that is long');
   await page.click('form[action=register] button');
   await page.waitForURL(/confirm/);
-  const [mail] = (await (await fetch(part(/http:\S+\/demo\/mail/))).json()) as [{ text: string }];
-  await page.goto(/http:\S+#\S+/.exec(mail.text)![0]);
+  let mail: Mail | undefined;
+  await until(async () => {
+    const mails = (await (await fetch(part(/http:\S+\/demo\/mail/))).json()) as Mail[];
+    mail = mails.find(({ to }) => to.address === 'newcomer@example.com');
+    return mail !== undefined;
+  });
+  await page.goto(/http:\S+#\S+/.exec(mail!.text)![0]);
   await press('Continue');
   await page.waitForURL(/account$/);
 
