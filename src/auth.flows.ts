@@ -10,6 +10,7 @@ import { PostgresBackupCodeStore } from './engines/postgres/postgres-backup-code
 import { PostgresTotpStore } from './engines/postgres/postgres-totp.store.js';
 import { ApiKeyAuthenticator } from './http/api-key-authenticator.js';
 import type { GrantedAccess } from './login/mailbox-proofs.js';
+import { NewIdentities } from './login/new-identities.js';
 import { ProviderSessions } from './login/provider-sessions.js';
 import type { SecondFactor } from './login/second-factor.js';
 import type { WayIn } from './login/ways-in.js';
@@ -40,6 +41,7 @@ import { AccountDeletionService } from './account-deletion/account-deletion.serv
 import { EmailChangeService } from './email-change/email-change.service.js';
 import { OidcCallbackFilter } from './http/oidc-callback.filter.js';
 import { OidcEnds } from './http/oidc-ends.js';
+import { OidcSignUps } from './http/oidc-sign-ups.js';
 import { OidcRedirects } from './http/oidc-redirects.js';
 import { StepUpService } from './step-up/step-up.service.js';
 import { BackupCodeFactor } from './two-factor/backup-code.factor.js';
@@ -87,9 +89,11 @@ export const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
     OidcLogoutService,
     OidcRequests,
     OidcAccounts,
+    { provide: NewIdentities, useExisting: OidcAccounts },
     OidcService,
     OidcRedirects,
     OidcEnds,
+    OidcSignUps,
     OidcCallbackFilter,
   ],
   twoFactor: [

@@ -134,7 +134,9 @@ export { MailboxProofs } from './login/mailbox-proofs.js';
 export type { MailboxProofContext } from './login/mailbox-proofs.js';
 export type { LinkProof } from './login/mailed-links.js';
 export { RegistrationService } from './registration/registration.service.js';
+export type { UnlinkedIdentity } from './config/ephemeral-token-settings.js';
 export type {
+  RegisteringIdentity,
   RegistrationContext,
   RegistrationProof,
   RegistrationRequest,

@@ -53,6 +53,14 @@ export interface OidcRequest {
   readonly exchange?: string | undefined;
 }
 
+/** An account at an identity provider that is linked with nobody yet. */
+export interface UnlinkedIdentity {
+  /** The name of the provider. */
+  readonly provider: string;
+  readonly issuer: string;
+  readonly subject: string;
+}
+
 /** What a passkey is used for. */
 export type PasskeyPurpose = 'login' | 'second_factor' | 'step_up';
 
@@ -106,9 +114,9 @@ export interface EphemeralTokenFields {
   /**
    * The mailed link of a registration. It belongs to the address: there is no account yet. `passwordHash` is missing if
    * no password has been chosen yet. `codeHash` is the SHA-256 of the token and the mailed code together, so that it
-   * gives away neither.
+   * gives away neither. `identity` is what a login at a provider has proved that does not vouch for the address.
    */
-  register: { email: string; passwordHash?: string; codeHash?: string };
+  register: { email: string; passwordHash?: string; codeHash?: string; identity?: UnlinkedIdentity };
   /**
    * The mailed link of a login, where it leads to, and whether the session is to be remembered. `codeHash` is as in
    * `register`.

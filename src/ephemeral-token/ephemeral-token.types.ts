@@ -117,6 +117,7 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
     new Map([
       ['passwordHash', { isValid: isText, optional: true }],
       ['codeHash', { isValid: isText, optional: true }],
+      ['identity', { isValid: isIdentity, optional: true }],
     ]),
   ],
   [
@@ -318,6 +319,11 @@ function isOidcRequest(value: unknown): value is OidcRequest {
     [returnTo, userId, handle, exchange].every((text) => text === undefined || isText(text));
   const isFlag = remember === undefined || typeof remember === 'boolean';
   return isIntent && Number.isFinite(startedAt) && areTexts && isFlag;
+}
+
+function isIdentity(value: unknown): boolean {
+  const { provider, issuer, subject } = (value ?? {}) as Record<string, unknown>;
+  return [provider, issuer, subject].every(isText);
 }
 
 function isPasskeyPurpose(value: unknown): value is PasskeyPurpose {

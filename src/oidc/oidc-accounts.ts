@@ -4,9 +4,10 @@ import { AuthError, type AuthErrorCode } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { later } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
-import type { FirstFactor } from '../config/ephemeral-token-settings.js';
+import type { FirstFactor, UnlinkedIdentity } from '../config/ephemeral-token-settings.js';
 import { lifetimesOf } from '../config/session-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { NewIdentities } from '../login/new-identities.js';
 import { OtherSessions } from '../login/other-sessions.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
@@ -31,7 +32,7 @@ class Overtaken extends Error {}
 
 /** Whose account an identity enters, which it opens, and to which it is linked. */
 @Injectable()
-export class OidcAccounts {
+export class OidcAccounts extends NewIdentities {
   constructor(
     private readonly identities: IdentityStore,
     private readonly users: UserDirectory,
@@ -45,7 +46,9 @@ export class OidcAccounts {
     private readonly clock: Clock,
     private readonly events: AuthEvents,
     private readonly config: AuthConfig,
-  ) {}
+  ) {
+    super();
+  }
 
   /**
    * Opens something for the account of the identity, as the table has it. One transaction where the sessions are stored
@@ -88,6 +91,10 @@ export class OidcAccounts {
       if (outcome === 'added') return;
       if (outcome === 'full' || i === TRIES) throw inUse();
     }
+  }
+
+  override async addTo(user: AuthUser, identity: UnlinkedIdentity, ip: string | null): Promise<boolean> {
+    return (await this.store({ ...identity, email: user.email }, user, ip)) === 'added';
   }
 
   /** @throws {AuthError} `INVALID_CREDENTIALS` if it is disabled or deleted. */
@@ -168,26 +175,30 @@ export class OidcAccounts {
     const at = this.clock.now();
     const email = answer.identity.email!;
     const user = await this.users.register({ email, passwordHash: NO_PASSWORD, emailVerifiedAt: at });
-    if (!user || (await this.add(answer, user, ip, { isNew: true })) !== 'added') throw new Overtaken();
+    if (!user || (await this.store(answer.identity, user, ip)) !== 'added') throw new Overtaken();
     const of = { at, userId: user.id, ip };
     this.events.emitAfterTransaction({ type: 'account.registered', ...of });
     this.events.emitAfterTransaction({ type: 'email.verified', ...of });
     return user;
   }
 
-  private async add(
-    { identity, provider }: OidcAnswer,
-    user: AuthUser,
+  /** To an account that there is, whose owner is told. */
+  private async add({ identity, provider }: OidcAnswer, user: AuthUser, ip: string | null) {
+    const outcome = await this.store(identity, user, ip);
+    if (outcome === 'added')
+      this.notices.tell(user, 'identity_linked', { provider: provider.label ?? provider.id });
+    return outcome;
+  }
+
+  private async store(
+    { provider, issuer, subject, email }: UnlinkedIdentity & { readonly email: string | null },
+    { id: userId }: AuthUser,
     ip: string | null,
-    { isNew = false }: { isNew?: boolean } = {},
   ): Promise<'added' | 'taken' | 'full'> {
-    const { issuer, subject, email } = identity;
     const at = this.clock.now();
-    const of = { id: randomUUID(), userId: user.id, provider: provider.id };
-    const outcome = await this.identities.add({ ...of, issuer, subject, email, linkedAt: at });
-    if (outcome !== 'added') return outcome;
-    if (!isNew) this.notices.tell(user, 'identity_linked', { provider: provider.label ?? provider.id });
-    this.events.emitAfterTransaction({ type: 'identity.linked', at, userId: user.id, provider: provider.id, ip });
+    const outcome = await this.identities.add({ id: randomUUID(), userId, provider, issuer, subject, email, linkedAt: at });
+    if (outcome === 'added')
+      this.events.emitAfterTransaction({ type: 'identity.linked', at, userId, provider, ip });
     return outcome;
   }
 }

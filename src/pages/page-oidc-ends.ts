@@ -6,6 +6,7 @@ import { authOf, type AuthRequest } from '../http/auth-request.js';
 import type { DueSecondFactor } from '../http/http-sessions.js';
 import { OidcEnds } from '../http/oidc-ends.js';
 import { HeldLogins } from './held-logins.js';
+import { destinationOf, withNext } from './page-names.js';
 
 /** From `oidc/:provider/callback` to the pages. */
 const PAGES = '../../p';
@@ -23,6 +24,11 @@ export class PageOidcEnds extends OidcEnds {
   override pending(request: AuthRequest, response: object, login: DueSecondFactor, returnTo: string): string {
     if (this.hasOwn) return super.pending(request, response, login, returnTo);
     return `${PAGES}/${this.held.goOn(request, response, dueAnswer(login), returnTo)}`;
+  }
+
+  override mailed(request: AuthRequest, returnTo: string): string {
+    if (this.hasOwn) return super.mailed(request, returnTo);
+    return `${PAGES}/${withNext('confirm?sent', destinationOf(returnTo))}`;
   }
 
   override failed(request: AuthRequest, code: AuthErrorCode): string {

@@ -1,5 +1,6 @@
 import { Body, Delete, Get, Header, HttpCode, Param, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { z } from 'zod';
+import { isAuthError } from '../../auth.errors.js';
 import { AuthConfig } from '../../config/auth-config.js';
 import { IdentityService } from '../../oidc/identity.service.js';
 import type { OidcAnswer } from '../../oidc/oidc-requests.js';
@@ -26,6 +27,7 @@ import { HttpSessions } from '../http-sessions.js';
 import { identityAnswer, type ExchangeAnswer, type IdentityAnswer, type ProviderListAnswer } from '../oidc-answers.js';
 import { OidcCallbackFilter } from '../oidc-callback.filter.js';
 import { OidcEnds, withFragment } from '../oidc-ends.js';
+import { OidcSignUps } from '../oidc-sign-ups.js';
 import { OriginGuard } from '../origin.guard.js';
 import { OIDC_FLOW as FLOW, OidcRedirects } from '../oidc-redirects.js';
 import { RateLimit } from '../rate-limit.decorator.js';
@@ -88,6 +90,7 @@ export class OidcController {
     private readonly writer: CookieWriter,
     private readonly redirects: OidcRedirects,
     private readonly ends: OidcEnds,
+    private readonly signUps: OidcSignUps,
     private readonly config: AuthConfig,
   ) {}
 
@@ -154,7 +157,15 @@ export class OidcController {
     const parameters = new URLSearchParams((request.url ?? '').split('?').slice(1).join('?'));
     const browsers = this.cookie.values(FLOW, headerOf(request, 'cookie'));
     const answer = await this.oidc.finish(provider, parameters, { browsers, ip: this.clientIp.of(request) });
-    this.redirects.redirect(response, await this.complete(request, response, answer));
+    const end = this.endOf(answer);
+    try {
+      this.redirects.redirect(response, await this.complete(request, response, answer, end));
+    } catch (error) {
+      if (!isAuthError(error, 'EMAIL_NOT_VERIFIED')) throw error;
+      if (!(await this.signUps.mail(request, response, answer))) throw error;
+      this.writer.add(response, this.cookie.clear(FLOW));
+      this.redirects.redirect(response, this.ends.mailed(request, end));
+    }
   }
 
   /**
@@ -225,10 +236,14 @@ export class OidcController {
   }
 
   /** Does what the answer was asked for, and says where the browser goes. */
-  private async complete(request: AuthRequest, response: object, answer: OidcAnswer): Promise<string> {
+  private async complete(
+    request: AuthRequest,
+    response: object,
+    answer: OidcAnswer,
+    end: string,
+  ): Promise<string> {
     const { intent, exchange } = answer.request;
     const ip = this.clientIp.of(request);
-    const end = this.endOf(answer);
     if (exchange !== undefined) return withFragment(end, { exchange: await this.oidc.handOver(answer, { ip }) });
     if (intent === 'login') {
       const login = await this.http.open(request, response, (context) => this.oidc.logIn(answer, context));
