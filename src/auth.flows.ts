@@ -18,6 +18,7 @@ import { IdentitySessions } from './oidc/identity-sessions.js';
 import { IdentityService } from './oidc/identity.service.js';
 import { IdentityStore } from './oidc/identity.store.js';
 import { IdentityWayIn } from './oidc/identity.way-in.js';
+import { KeptIdentities } from './oidc/kept-identities.js';
 import { OidcAccounts } from './oidc/oidc-accounts.js';
 import { OidcClient } from './oidc/oidc-client.js';
 import { OidcLogoutService } from './oidc/oidc-logout.service.js';
@@ -41,7 +42,7 @@ import { AccountDeletionService } from './account-deletion/account-deletion.serv
 import { EmailChangeService } from './email-change/email-change.service.js';
 import { OidcCallbackFilter } from './http/oidc-callback.filter.js';
 import { OidcEnds } from './http/oidc-ends.js';
-import { OidcSignUps } from './http/oidc-sign-ups.js';
+import { OidcUnfinished } from './http/oidc-unfinished.js';
 import { OidcRedirects } from './http/oidc-redirects.js';
 import { StepUpService } from './step-up/step-up.service.js';
 import { BackupCodeFactor } from './two-factor/backup-code.factor.js';
@@ -91,9 +92,10 @@ export const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
     OidcAccounts,
     { provide: NewIdentities, useExisting: OidcAccounts },
     OidcService,
+    KeptIdentities,
     OidcRedirects,
     OidcEnds,
-    OidcSignUps,
+    OidcUnfinished,
     OidcCallbackFilter,
   ],
   twoFactor: [

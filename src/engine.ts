@@ -35,6 +35,8 @@ export type {
 export { IdentityService } from './oidc/identity.service.js';
 export type { IdentityOwner, LinkedIdentity } from './oidc/identity.service.js';
 export { OidcLogoutService } from './oidc/oidc-logout.service.js';
+export { KeptIdentities } from './oidc/kept-identities.js';
+export type { KeptIdentity } from './oidc/kept-identities.js';
 export { IdentityStore } from './oidc/identity.store.js';
 export type { NewIdentity, StoredIdentity } from './oidc/identity.store.js';
 export { PostgresIdentityStore } from './engines/postgres/postgres-identity.store.js';

@@ -97,6 +97,11 @@ export interface EphemeralTokenFields {
    * `firstFactor` and `proved` are there if this module completes the login.
    */
   oidc_exchange: { username: string; challengeId?: string; firstFactor?: FirstFactor; proved?: PendingProofs };
+  /**
+   * An identity that has not been linked, since the account with this id has its address: `email` is that. It is linked
+   * once somebody has logged in to that account. It belongs to the account as `email_revert` does.
+   */
+  oidc_link: { account: string; email: string; identity: UnlinkedIdentity };
   /** The mailed link. */
   password_reset: { username: string };
   /**
@@ -168,6 +173,7 @@ export interface EphemeralTokenRule {
 /** The types that do not end with the account of a login name: see their fields. */
 export const WITHOUT_LOGIN: ReadonlySet<string> = new Set<EphemeralTokenType>([
   'register',
+  'oidc_link',
   'email_revert',
   'factor_revert',
 ]);
@@ -177,6 +183,7 @@ export class EphemeralTokenSettings {
   readonly pre_auth: EphemeralTokenRule = { ttl: minutes(5), binding: 'challengeId' };
   readonly oidc_state: EphemeralTokenRule = { ttl: minutes(10), binding: 'challengeId' };
   readonly oidc_exchange: EphemeralTokenRule = { ttl: minutes(2), binding: 'challengeId' };
+  readonly oidc_link: EphemeralTokenRule = { ttl: minutes(10) };
   readonly password_reset: EphemeralTokenRule = { ttl: hours(1), onePerUser: true };
   /** OWASP ASVS 6.5.5: an out-of-band code lives at most 10 minutes. */
   readonly email_otp_setup: EphemeralTokenRule = { ttl: minutes(10), onePerUser: true };

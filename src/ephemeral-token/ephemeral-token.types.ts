@@ -74,6 +74,7 @@ const COLUMNS = new Map<string, readonly FieldColumn[]>([
   ['pre_auth', [USERNAME, CHALLENGE]],
   ['oidc_state', [at('providerId', 'providerId'), at('nonce', 'nonce'), at('codeVerifier', 'codeVerifier'), CHALLENGE]],
   ['oidc_exchange', [USERNAME, CHALLENGE]],
+  ['oidc_link', [at('account', 'username')]],
   ['password_reset', [USERNAME]],
   ['email_otp_setup', [USERNAME, at('codeHash', 'nonce')]],
   ['login_code', [USERNAME, at('codeHash', 'nonce')]],
@@ -109,6 +110,13 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
     new Map([
       ['firstFactor', { isValid: isFirstFactor, optional: true }],
       ['proved', { isValid: isPendingProofs, optional: true }],
+    ]),
+  ],
+  [
+    'oidc_link',
+    new Map<string, PayloadField>([
+      ['email', { isValid: isText }],
+      ['identity', { isValid: isIdentity }],
     ]),
   ],
   ['totp_setup', new Map([['sealedSecret', { isValid: isText }]])],

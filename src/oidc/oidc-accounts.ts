@@ -21,11 +21,17 @@ import { normalizeLogin } from '../user/login-name.js';
 import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { IdentityStore } from './identity.store.js';
 import { decideLinking, type LinkingDecision } from './linking.js';
-import type { OidcAnswer } from './oidc-requests.js';
+import { expired, type OidcAnswer } from './oidc-requests.js';
 import { provedAt } from './proved-at.js';
 
 /** An account or an identity may come in between. */
 const TRIES = 3;
+
+/** An identity, whenever it was proved. */
+interface ProvedIdentity {
+  readonly provider: OidcAnswer['provider'];
+  readonly identity: UnlinkedIdentity & Pick<OidcAnswer['identity'], 'email' | 'emailVerified'>;
+}
 
 /** What was decided is not so any more: everything is rolled back, and decided again. */
 class Overtaken extends Error {}
@@ -75,21 +81,29 @@ export class OidcAccounts extends NewIdentities {
 
   /**
    * Links the identity with this account, which is locked, and looked at once more with its session: while the provider
-   * was asked, its owner may have ended everything.
+   * was asked, its owner may have ended everything. `spend` says whether what it is linked by counts still, once.
    */
-  async link(answer: OidcAnswer, user: AuthUser, session: Session, ip: string | null): Promise<void> {
+  async link(
+    answer: ProvedIdentity,
+    { user, session, ip }: { readonly user: AuthUser; readonly session: Session; readonly ip: string | null },
+    spend: () => Promise<boolean> = async () => true,
+  ): Promise<void> {
     for (let i = 1; ; i++) {
       const decision = await this.decide(answer, user.id);
       if (decision.kind === 'already_linked') return;
       if (decision.kind !== 'link') throw inUse();
-      const outcome = await this.transaction.run(async () => {
-        await this.revocation.confirmOwner(user);
-        await this.others.requireLive(session);
-        await this.stepUps.demandMost(session);
-        return this.add(answer, user, ip);
-      });
-      if (outcome === 'added') return;
-      if (outcome === 'full' || i === TRIES) throw inUse();
+      try {
+        return await this.transaction.run(async () => {
+          await this.revocation.confirmOwner(user);
+          await this.others.requireLive(session);
+          await this.stepUps.demandMost(session);
+          if (!(await spend())) throw expired();
+          await this.addOrRefuse(answer, user, ip);
+        });
+      } catch (error) {
+        if (!(error instanceof Overtaken)) throw error;
+        if (i === TRIES) throw inUse();
+      }
     }
   }
 
@@ -142,9 +156,7 @@ export class OidcAccounts extends NewIdentities {
         // From now on its address stays what the decision was made by, or is not that any more.
         const still = await this.decide(answer, null);
         if (still.kind !== 'link' || still.userId !== user.id) throw new Overtaken();
-        const outcome = await this.add(answer, user, ip);
-        if (outcome === 'full') throw inUse();
-        if (outcome === 'taken') throw new Overtaken();
+        await this.addOrRefuse(answer, user, ip);
         return user;
       }
       case 'create':
@@ -154,7 +166,7 @@ export class OidcAccounts extends NewIdentities {
     }
   }
 
-  private async decide({ identity, provider }: OidcAnswer, userId: string | null): Promise<LinkingDecision> {
+  private async decide({ identity, provider }: ProvedIdentity, userId: string | null): Promise<LinkingDecision> {
     const { issuer, subject, email } = identity;
     let found = await this.identities.find(issuer, subject);
     const isUnknown = found === null && userId === null && email !== null;
@@ -183,11 +195,11 @@ export class OidcAccounts extends NewIdentities {
   }
 
   /** To an account that there is, whose owner is told. */
-  private async add({ identity, provider }: OidcAnswer, user: AuthUser, ip: string | null) {
+  private async addOrRefuse({ identity, provider }: ProvedIdentity, user: AuthUser, ip: string | null): Promise<void> {
     const outcome = await this.store(identity, user, ip);
-    if (outcome === 'added')
-      this.notices.tell(user, 'identity_linked', { provider: provider.label ?? provider.id });
-    return outcome;
+    if (outcome === 'full') throw inUse();
+    if (outcome === 'taken') throw new Overtaken();
+    this.notices.tell(user, 'identity_linked', { provider: provider.label ?? provider.id });
   }
 
   private async store(

@@ -33,7 +33,9 @@ export class PageOidcEnds extends OidcEnds {
 
   override failed(request: AuthRequest, code: AuthErrorCode): string {
     if (this.hasOwn) return super.failed(request, code);
-    return `${PAGES}/${authOf(request) ? 'identities' : 'sign-in'}?error=${code}`;
+    const page = `${PAGES}/${authOf(request) ? 'identities' : 'sign-in'}?error=${code}`;
+    // There it is offered to be linked, once its owner has signed in.
+    return code === 'ACCOUNT_EXISTS' ? withNext(page, 'identities') : page;
   }
 
   private get hasOwn(): boolean {

@@ -1,6 +1,5 @@
 import { Body, Delete, Get, Header, HttpCode, Param, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { z } from 'zod';
-import { isAuthError } from '../../auth.errors.js';
 import { AuthConfig } from '../../config/auth-config.js';
 import { IdentityService } from '../../oidc/identity.service.js';
 import type { OidcAnswer } from '../../oidc/oidc-requests.js';
@@ -27,7 +26,7 @@ import { HttpSessions } from '../http-sessions.js';
 import { identityAnswer, type ExchangeAnswer, type IdentityAnswer, type ProviderListAnswer } from '../oidc-answers.js';
 import { OidcCallbackFilter } from '../oidc-callback.filter.js';
 import { OidcEnds, withFragment } from '../oidc-ends.js';
-import { OidcSignUps } from '../oidc-sign-ups.js';
+import { OidcUnfinished } from '../oidc-unfinished.js';
 import { OriginGuard } from '../origin.guard.js';
 import { OIDC_FLOW as FLOW, OidcRedirects } from '../oidc-redirects.js';
 import { RateLimit } from '../rate-limit.decorator.js';
@@ -90,7 +89,7 @@ export class OidcController {
     private readonly writer: CookieWriter,
     private readonly redirects: OidcRedirects,
     private readonly ends: OidcEnds,
-    private readonly signUps: OidcSignUps,
+    private readonly unfinished: OidcUnfinished,
     private readonly config: AuthConfig,
   ) {}
 
@@ -158,14 +157,10 @@ export class OidcController {
     const browsers = this.cookie.values(FLOW, headerOf(request, 'cookie'));
     const answer = await this.oidc.finish(provider, parameters, { browsers, ip: this.clientIp.of(request) });
     const end = this.endOf(answer);
-    try {
-      this.redirects.redirect(response, await this.complete(request, response, answer, end));
-    } catch (error) {
-      if (!isAuthError(error, 'EMAIL_NOT_VERIFIED')) throw error;
-      if (!(await this.signUps.mail(request, response, answer))) throw error;
-      this.writer.add(response, this.cookie.clear(FLOW));
-      this.redirects.redirect(response, this.ends.mailed(request, end));
-    }
+    const next = await this.complete(request, response, answer, end).catch((error: unknown) =>
+      this.unfinished.follow(error, request, response, { answer, end }),
+    );
+    this.redirects.redirect(response, next);
   }
 
   /**
