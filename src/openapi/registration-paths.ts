@@ -41,7 +41,6 @@ export const registrationPaths = {
     errors: [
       'AuthInvalidLink',
       'AuthInvalidCredentials',
-      'AuthIdentityInUse',
       'AuthCrossOrigin',
       'AuthBodyTooLarge',
       'AuthWeakPassword',

@@ -149,10 +149,9 @@ export class RegistrationService {
    * Nothing that is refused is spent: neither by a wrong code nor by a wrong password.
    *
    * @throws {AuthError} `INVALID_LINK` if the token or code is wrong, spent, expired or replaced by a newer one, the code
-   *   comes from another browser, or the address has been taken meanwhile: all alike.
+   *   comes from another browser, or the address or the identity has been taken meanwhile: all alike.
    * @throws {AuthError} `INVALID_INPUT` if there is no password, and none has been chosen or the link comes from another
    *   browser than the one that asked; and if a new one is too short or too long. An identity takes its place.
-   * @throws {AuthError} `IDENTITY_IN_USE` if the identity has been linked with an account meanwhile: there is no new one.
    * @throws {AuthError} `INVALID_CREDENTIALS` if the password is not the one that was chosen.
    * @throws {AuthError} `RATE_LIMITED` after `register_confirm` wrong codes or passwords (default 5 in 15 minutes).
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; nothing is counted.
@@ -264,7 +263,7 @@ export class RegistrationService {
       const of = { at, userId: user.id, ip };
       this.events.emitAfterTransaction({ type: 'account.registered', ...of });
       this.events.emitAfterTransaction({ type: 'email.verified', ...of });
-      if (identity && !(await this.identities?.addTo(user, identity, ip))) throw inUse();
+      if (identity && !(await this.identities?.addTo(user, identity, ip))) throw invalidLink();
       return { user, login: joinsTransactions ? await logIn(user) : null };
     });
     if (!opened) throw invalidLink();
@@ -298,8 +297,4 @@ function mailbox(email: string | null): string {
 
 function invalidLink(): AuthError {
   return new AuthError('INVALID_LINK', 'This link or code is unknown, spent, expired or replaced by a newer one.', {});
-}
-
-function inUse(): AuthError {
-  return new AuthError('IDENTITY_IN_USE', 'Somebody has linked this identity meanwhile: no account is opened.', {});
 }

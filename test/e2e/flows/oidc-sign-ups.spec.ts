@@ -55,7 +55,6 @@ describe.each(PLATFORMS)('sign-ups at a provider that has not verified the addre
     (await by.get('session')).body as { user: AuthUser; session: { amr: string[]; aal: number } };
   const identitiesOf = async (user: AuthUser | null) =>
     user === null ? [] : t.app.get(IdentityStore).listByUser(user.id);
-  const IN_USE = [409, 'IDENTITY_IN_USE'];
 
   it('F28: nobody has an account before the mail; its code opens one in the browser that asked, with the identity', async () => {
     const by = browser();
@@ -158,7 +157,7 @@ describe.each(PLATFORMS)('sign-ups at a provider that has not verified the addre
     const of = { id: other.id, userId: other.id, provider: 'stub', issuer: stub.issuer, subject: sub };
     await t.app.get(IdentityStore).add({ ...of, email, linkedAt: t.clock.now() });
     const refused = await confirm(by, { code });
-    expect([refused.status, refused.body.code]).toEqual(IN_USE);
+    expect([refused.status, refused.body.code]).toEqual([400, 'INVALID_LINK']);
     expect([await accountOf(t, email), by.session]).toEqual([null, undefined]);
     expect(heard.map(({ type }) => type)).not.toContain('account.registered');
     // Nothing was spent: it was linked by mistake, and is free again.
