@@ -107,7 +107,7 @@ export function errorsOf({ takesJwts, asksSecondFactor }: RouteFacts) {
       description: "The token is unknown, spent, expired or another browser's, or the account is disabled.",
     },
     AuthNotKept: {
-      ...errorAnswer('LOGIN_EXPIRED', 'STEP_UP_REQUIRED', 'UNAUTHENTICATED'),
+      ...errorAnswer('LOGIN_EXPIRED', 'STEP_UP_REQUIRED', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
       description: 'Nothing is kept for this account in this browser, or the session is not fresh, or there is none.',
     },
     AuthIdentityInUse: {
