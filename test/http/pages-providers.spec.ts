@@ -169,7 +169,10 @@ describe.each(PLATFORMS)('the pages of logins at providers, without script, on %
     const stranger = new PlainBrowser(t.url);
     const asked = await stranger.post('confirm', { code: token, next: '/notes' });
     expect([asked.status, asked.text.includes('role="alert"')]).toEqual([422, true]);
-    expect(await browser.post('confirm', { code, password: '', next: '/notes' })).toMatchObject({ status: 303, to: '/notes' });
+    expect(await browser.post('confirm', { code, password: '', next: '/notes' })).toMatchObject({
+      status: 303,
+      to: '/notes',
+    });
     expect((await browser.open('identities')).text).toContain(email);
     expect((await browser.open('account')).text).toContain(email);
   });
