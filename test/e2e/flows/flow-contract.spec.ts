@@ -44,7 +44,7 @@ describe.each(PLATFORMS.map((platform, i) => [platform, i === 0 ? 'a running clo
         await t.app.get(UserDirectory).register(account);
         return started;
       });
-      const [rule] = flowContract(() => t.app, { flows: ['registration'] });
+      const rule = flowContract(() => t.app, { flows: ['registration'] }).find(({ title }) => title.startsWith('F28'));
       await expect(rule!.run()).rejects.toThrow(/mail|account/);
       expect(broken).toHaveBeenCalledTimes(1);
       broken.mockRestore();
