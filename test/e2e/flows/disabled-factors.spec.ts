@@ -148,7 +148,7 @@ describe.each(PLATFORMS)('factors that are answered wrongly, on %s', (platform) 
     heard.length = 0;
     const audit = t.app.get(AuditLog);
     await audit.flush();
-    const [last] = await t.db.query<{ id: string }>('SELECT max(id) AS id FROM auth_audit_events');
+    const [last] = await t.db.query<{ id: string }>('SELECT coalesce(max(id), 0) AS id FROM auth_audit_events');
     await work();
     await audit.flush();
     const rows = await t.db.query(
