@@ -180,6 +180,7 @@ export { ClientIp } from './http/client-ip.js';
 export { CookieWriter } from './http/cookie-writer.js';
 export { DeviceCookie } from './http/device-cookie.js';
 export { FlowCookie } from './http/flow-cookie.js';
+export { HttpSecondFactors } from './http/http-second-factors.js';
 export { parseLoginBody } from './http/login-body.js';
 export type { LoginBody } from './http/login-body.js';
 export { RateLimitGuard } from './http/rate-limit.guard.js';

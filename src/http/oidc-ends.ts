@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { AuthErrorCode } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { AuthRequest } from './auth-request.js';
-import type { DueSecondFactor } from './http-sessions.js';
+import type { DueSecondFactor } from './started-session.js';
 
 /** The page that a login at a provider ends on which is not finished: that of the host, as `flows.oidc.page` has it. */
 @Injectable()

@@ -3,7 +3,7 @@ import type { AuthErrorCode } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { dueAnswer } from '../http/answers.js';
 import { authOf, type AuthRequest } from '../http/auth-request.js';
-import type { DueSecondFactor } from '../http/http-sessions.js';
+import type { DueSecondFactor } from '../http/started-session.js';
 import { OidcEnds } from '../http/oidc-ends.js';
 import { HeldLogins } from './held-logins.js';
 
