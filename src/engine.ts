@@ -35,6 +35,8 @@ export type {
 export { IdentityService } from './oidc/identity.service.js';
 export type { IdentityOwner, LinkedIdentity } from './oidc/identity.service.js';
 export { OidcLogoutService } from './oidc/oidc-logout.service.js';
+export { KeptIdentities } from './oidc/kept-identities.js';
+export type { KeptIdentity } from './oidc/kept-identities.js';
 export { IdentityStore } from './oidc/identity.store.js';
 export type { NewIdentity, StoredIdentity } from './oidc/identity.store.js';
 export { PostgresIdentityStore } from './engines/postgres/postgres-identity.store.js';
@@ -134,7 +136,9 @@ export { MailboxProofs } from './login/mailbox-proofs.js';
 export type { MailboxProofContext } from './login/mailbox-proofs.js';
 export type { LinkProof } from './login/mailed-links.js';
 export { RegistrationService } from './registration/registration.service.js';
+export type { UnlinkedIdentity } from './config/ephemeral-token-settings.js';
 export type {
+  RegisteringIdentity,
   RegistrationContext,
   RegistrationProof,
   RegistrationRequest,

@@ -57,7 +57,7 @@ export class AdminService {
   async findUser(userId: string): Promise<{ user: AuthUser; sessions: ListedSession[] }> {
     const user = await this.found(userId);
     const stored = await this.sessions.listForUser(user.id);
-    const jwts = this.config.jwt.registry ? await this.jwts.listForUser(user.id) : [];
+    const jwts = this.config.jwt.registry ? await this.jwts.listForUser(user) : [];
     return { user, sessions: [...stored, ...jwts].toSorted((a, b) => b.lastSeenAt - a.lastSeenAt) };
   }
 

@@ -128,13 +128,14 @@ export class ApiKeyService {
   }
 
   /**
-   * The live keys of a user, the latest first. Empty for an unknown account.
+   * The live keys of a user, the latest first. Empty for an unknown account. The account itself, if you have just read it,
+   * saves reading it again.
    *
-   * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string, or empty.
+   * @throws {AuthError} `INVALID_INPUT` if the id is not a string, or empty.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  async listForUser(userId: string): Promise<ApiKey[]> {
-    const user = await this.userOf(checkedUserId(userId));
+  async listForUser(owner: string | AuthUser): Promise<ApiKey[]> {
+    const user = typeof owner === 'object' ? owner : await this.userOf(checkedUserId(owner));
     if (!user) return [];
     const at = { now: this.clock.now(), cutoff: user.tokensInvalidatedAfter ?? null };
     const keys = await this.store.listByUser(user.id, at);

@@ -114,10 +114,10 @@ export class AuthController {
   /** The user's live sessions, most recently used first; without tokens and ids. */
   @Get('sessions')
   @Header(...NO_STORE)
-  async list(@CurrentUser('id') userId: string, @CurrentSession() current: Session): Promise<SessionListAnswer> {
-    const stored = await this.sessions.listForUser(userId);
+  async list(@CurrentUser() user: AuthUser, @CurrentSession() current: Session): Promise<SessionListAnswer> {
+    const stored = await this.sessions.listForUser(user.id);
     if (!this.config.jwt.registry) return withCurrent(stored, current).map((session) => listed(session, current));
-    const jwts = await this.jwts.listForUser(userId);
+    const jwts = await this.jwts.listForUser(user);
     const isJwt = new Set(jwts.map(({ handle }) => handle));
     if (isSelfContained(current) && current.id !== current.handle) isJwt.add(current.handle);
     const all = [...stored, ...jwts].toSorted((a, b) => b.lastSeenAt - a.lastSeenAt);

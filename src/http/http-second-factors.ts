@@ -32,13 +32,10 @@ const SECOND_FACTOR = '2fa';
  * ```ts
  * @Public()
  * @Post('second-step')
- * async secondStep(@Req() request: Request, @Res({ passthrough: true }) response: Response, @Body() body: SecondStep) {
- *   const { user } = await this.secondFactors.complete(request, response, {
- *     token: body.token, // what the first step answered
- *     method: 'totp',
- *     response: body.code,
- *   });
- *   return { id: user.id };
+ * async secondStep(@Req() request: Request, @Res({ passthrough: true }) response: Response) {
+ *   const { token, code } = request.body; // the token is what the first step answered
+ *   const login = await this.secondFactors.complete(request, response, { token, method: 'totp', response: code });
+ *   return { id: login.user.id };
  * }
  * ```
  */

@@ -15,6 +15,11 @@ export class OidcEnds {
     return withFragment(this.page(), { status, token, methods: methods.join(' '), returnTo });
   }
 
+  /** A mail is on its way, whose link or code opens the account. */
+  mailed(_request: AuthRequest, returnTo: string): string {
+    return withFragment(this.page(), { status: 'confirmation_required', returnTo });
+  }
+
   failed(_request: AuthRequest, code: AuthErrorCode): string {
     return `${this.page()}?error=${code}`;
   }

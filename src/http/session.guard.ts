@@ -23,6 +23,8 @@ import type { Session } from '../session/session.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 import type { Caller, Requirement } from './requirement.js';
 
+type SignedIn = Pick<RequestAuth, 'session' | 'user'>;
+
 /**
  * Lets requests with a live session through and throws `UNAUTHENTICATED` (401) for all others, unless the handler is
  * `@Public()`, `@OptionalAuth()` or `@RedirectIfAuthenticated()`. During an outage it throws `STORE_UNAVAILABLE` (503):
@@ -153,22 +155,22 @@ export class SessionGuard implements CanActivate {
       if (refusal instanceof AuthError) throw refusal;
       if (refusal) lacking = joinedLack(lacking, refusal);
     }
-    return lacking === null || this.askForMore(lacking, caller.session!);
+    return lacking === null || this.askForMore(lacking, { ...caller, session: caller.session! });
   }
 
   /** All fields of a GraphQL request share its session, and each may be refused: they ask once. */
-  private methodsFor(session: Session, lacking: LackingAssurance): Promise<readonly string[]> {
+  private methodsFor({ session, user }: SignedIn, lacking: LackingAssurance): Promise<readonly string[]> {
     const known = this.methods.get(session) ?? new Map<string, Promise<readonly string[]>>();
     this.methods.set(session, known);
     const key = JSON.stringify(lacking);
-    const asked = known.get(key) ?? this.stepUps?.methodsOf(session, lacking) ?? Promise.resolve([]);
+    const asked = known.get(key) ?? this.stepUps?.methodsOf(session, { lacking, user }) ?? Promise.resolve([]);
     known.set(key, asked);
     asked.catch(() => known.delete(key));
     return asked;
   }
 
-  private async askForMore(lacking: LackingAssurance, session: Session): Promise<never> {
-    const methods = await this.methodsFor(session, lacking);
+  private async askForMore(lacking: LackingAssurance, auth: SignedIn): Promise<never> {
+    const methods = await this.methodsFor(auth, lacking);
     const { aal, maxAge, amr } = lacking;
     const required = {
       ...(aal !== undefined && { aal }),

@@ -86,12 +86,14 @@ export class JwtSessionService {
   }
 
   /**
-   * The user's live session JWTs, the latest first, without `jti`s and tokens.
+   * The user's live session JWTs, the latest first, without `jti`s and tokens. The account itself, if you have just read
+   * it, saves reading it again.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  async listForUser(userId: string): Promise<ListedSession[]> {
-    const at = await this.liveAt(checkedUserId(userId));
+  async listForUser(owner: string | AuthUser): Promise<ListedSession[]> {
+    const userId = checkedUserId(typeof owner === 'object' ? owner.id : owner);
+    const at = await this.liveAt(userId, typeof owner === 'object' ? owner : undefined);
     return at ? (await this.store.listByUser(userId, at)).map(listed) : [];
   }
 
@@ -151,9 +153,9 @@ export class JwtSessionService {
   }
 
   /** `null` if nothing of the user is live. */
-  private async liveAt(userId: string): Promise<LiveAt | null> {
+  private async liveAt(userId: string, known?: AuthUser): Promise<LiveAt | null> {
     if (!this.config.jwt.registry) return null;
-    const user = await this.users.findById(userId);
+    const user = known ?? (await this.users.findById(userId));
     return isActive(user) ? { now: this.clock.now(), cutoff: user.tokensInvalidatedAfter ?? null } : null;
   }
 

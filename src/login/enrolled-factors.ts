@@ -3,6 +3,11 @@ import { asAuthError } from '../auth.errors.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { SECOND_FACTORS, type SecondFactor } from './second-factor.js';
 
+/** What is known already of whether a user has each of these factors. */
+export type KnownFactors = ReadonlyMap<SecondFactor, boolean>;
+
+const NOTHING_KNOWN: KnownFactors = new Map();
+
 /** The second factors that a user has, of those of the flows and of the application's own. */
 @Injectable()
 export class EnrolledFactors {
@@ -14,14 +19,14 @@ export class EnrolledFactors {
   }
 
   /**
-   * The factors of this user, in the order in which the user is asked for them.
+   * The factors of this user, in the order in which the user is asked for them. What is `known` is not asked again.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if a factor did not answer.
    */
-  async of(user: AuthUser): Promise<readonly SecondFactor[]> {
+  async of(user: AuthUser, known = NOTHING_KNOWN): Promise<readonly SecondFactor[]> {
     if (this.isEmpty) return [];
     try {
-      const enrolled = await Promise.all(this.factors.map((factor) => factor.isEnrolled(user)));
+      const enrolled = await Promise.all(this.factors.map((factor) => known.get(factor) ?? factor.isEnrolled(user)));
       const factors = this.factors.filter((_, i) => enrolled[i]);
       return factors.every(({ isFallback }) => isFallback) ? [] : factors;
     } catch (error) {
@@ -30,8 +35,8 @@ export class EnrolledFactors {
   }
 
   /** Their methods. */
-  async methodsOf(user: AuthUser): Promise<string[]> {
-    return (await this.of(user)).map(({ method }) => method);
+  async methodsOf(user: AuthUser, known = NOTHING_KNOWN): Promise<string[]> {
+    return (await this.of(user, known)).map(({ method }) => method);
   }
 
   /**

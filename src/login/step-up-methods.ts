@@ -5,10 +5,18 @@ import { AuthConfig } from '../config/auth-config.js';
 import type { Session } from '../session/session.js';
 import { isActive } from '../user/account.js';
 import { hasPassword } from '../user/has-password.js';
-import { UserDirectory } from '../user/user.directory.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { aalOf, isSatisfiedBy, type LackingAssurance } from './assurance.js';
 import { EnrolledFactors } from './enrolled-factors.js';
-import { WAYS_IN, type WayIn } from './ways-in.js';
+import { WAYS_IN, type StepUpWay, type WayIn } from './ways-in.js';
+
+/** What the methods of a session's user are found by. */
+export interface StepUpQuestion {
+  /** Only those of which one is enough for a session that lacks this. */
+  readonly lacking?: LackingAssurance;
+  /** The active account of the session, if it has been read already. */
+  readonly user?: AuthUser;
+}
 
 /** The methods by which the user of a session can prove more: the password, every second factor, and a login at a provider. */
 @Injectable()
@@ -22,17 +30,30 @@ export class StepUpMethods {
   ) {}
 
   /**
-   * Those that this user has; with `lacking`, those of which one is enough for a session with these proofs.
+   * The methods of `waysOf`.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or a factor did not answer.
    */
-  async of({ userId, amr }: Pick<Session, 'userId' | 'amr'>, lacking: LackingAssurance = {}): Promise<string[]> {
-    const methods = [
-      ...((await hasPassword(this.users, userId)) ? ['password'] : []),
-      ...(await this.factorsOf(userId)),
-      ...(await this.waysOf(userId)),
+  async of(session: Pick<Session, 'userId' | 'amr'>, question: StepUpQuestion = {}): Promise<string[]> {
+    return (await this.waysOf(session, question)).map(({ method }) => method);
+  }
+
+  /**
+   * The ways that this user has; with `lacking`, those of which one is enough for a session with these proofs.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or a factor did not answer.
+   */
+  async waysOf(
+    { userId, amr }: Pick<Session, 'userId' | 'amr'>,
+    { lacking = {}, user }: StepUpQuestion = {},
+  ): Promise<StepUpWay[]> {
+    const factors = await this.factorsOf(userId, user);
+    const ways = [
+      ...((await hasPassword(this.users, userId)) ? [{ method: 'password' }] : []),
+      ...factors.map((method) => ({ method })),
+      ...(await this.loginsOf(userId)),
     ];
-    return methods.filter((method) => isSatisfiedBy(method, amr, lacking, this.config.assurance));
+    return ways.filter(({ method }) => isSatisfiedBy(method, amr, lacking, this.config.assurance));
   }
 
   /**
@@ -55,7 +76,7 @@ export class StepUpMethods {
     if (isFresh && Object.keys(lacks).length === 0) return;
     const lacking: LackingAssurance = { ...lacks, ...(!isFresh && { maxAge: freshness }) };
     const required = { ...lacks, ...(!isFresh && { maxAge: Math.floor(freshness / 1000) }) };
-    const methods = stepUp ? await this.of(session, lacking) : [];
+    const methods = stepUp ? await this.of(session, { lacking }) : [];
     const message =
       'The session does not prove enough for this: let its user prove more by POST step-up, or log in again.';
     throw new AuthError('STEP_UP_REQUIRED', message, { required, methods });
@@ -76,19 +97,19 @@ export class StepUpMethods {
     await this.demand(session, { aal, amr: factors.length > 0 ? factors : undefined });
   }
 
-  private async waysOf(userId: string): Promise<string[]> {
+  private async loginsOf(userId: string): Promise<StepUpWay[]> {
     try {
-      const methods = await Promise.all(this.ways.map((way) => way.stepUpMethod(userId)));
-      return methods.filter((method) => method !== null);
+      const ways = await Promise.all(this.ways.map((way) => way.stepUpWay(userId)));
+      return ways.filter((way) => way !== null);
     } catch (error) {
       throw asAuthError(error, 'A way to log in');
     }
   }
 
-  private async factorsOf(userId: string): Promise<readonly string[]> {
+  private async factorsOf(userId: string, known?: AuthUser): Promise<readonly string[]> {
     if (this.factors.isEmpty) return [];
     try {
-      const user = await this.users.findById(userId);
+      const user = known ?? (await this.users.findById(userId));
       return isActive(user) ? await this.factors.methodsOf(user) : [];
     } catch (error) {
       throw asAuthError(error, 'The user directory');

@@ -3,13 +3,20 @@ import { asAuthError, AuthError } from '../auth.errors.js';
 import { hasPassword } from '../user/has-password.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 
+/** How the user of a session proves again who they are. */
+export interface StepUpWay {
+  readonly method: string;
+  /** With `oidc`: the providers at which that can be done. */
+  readonly providers?: readonly string[];
+}
+
 /** A way in which users log in beside the password: what a flow offers in place of one. */
 export abstract class WayIn {
   /** Whether this user can log in by it, also `without` the passkey or identity of this id. */
   abstract isOpenTo(user: AuthUser, without: string): Promise<boolean>;
 
-  /** The method by which the user of a session proves again who they are, if it is one of this way. Default: none. */
-  async stepUpMethod(_userId: string): Promise<string | null> {
+  /** How the user of a session proves again who they are, if it can be done in this way. Default: it cannot. */
+  async stepUpWay(_userId: string): Promise<StepUpWay | null> {
     return null;
   }
 

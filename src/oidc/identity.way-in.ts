@@ -3,7 +3,7 @@ import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { isOAuth2 } from '../config/oidc-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
-import { WayIn } from '../login/ways-in.js';
+import { WayIn, type StepUpWay } from '../login/ways-in.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { IdentityStore } from './identity.store.js';
@@ -14,7 +14,7 @@ import { ProviderLabels } from './provider-labels.js';
 export class IdentityWayIn extends WayIn {
   private readonly labels: ProviderLabels;
   /** Those that say when their user has proved it. */
-  private readonly provable: ReadonlySet<string>;
+  private readonly provable: readonly string[];
 
   constructor(
     private readonly identities: IdentityStore,
@@ -26,7 +26,7 @@ export class IdentityWayIn extends WayIn {
     super();
     const providers = flows.oidc?.providers ?? [];
     this.labels = new ProviderLabels(providers);
-    this.provable = new Set(providers.flatMap((provider) => (isOAuth2(provider) ? [] : provider.id)));
+    this.provable = providers.flatMap((provider) => (isOAuth2(provider) ? [] : provider.id));
   }
 
   /** By an identity whose provider the configuration still has. */
@@ -35,9 +35,10 @@ export class IdentityWayIn extends WayIn {
     return own.some(({ id, provider }) => id !== without && this.labels.has(provider));
   }
 
-  override async stepUpMethod(userId: string): Promise<string | null> {
-    const own = await this.identities.listByUser(userId);
-    return own.some(({ provider }) => this.provable.has(provider)) ? 'oidc' : null;
+  override async stepUpWay(userId: string): Promise<StepUpWay | null> {
+    const own = new Set((await this.identities.listByUser(userId)).map(({ provider }) => provider));
+    const providers = this.provable.filter((provider) => own.has(provider));
+    return providers.length > 0 ? { method: 'oidc', providers } : null;
   }
 
   override async removeSince(user: AuthUser, since: number): Promise<void> {

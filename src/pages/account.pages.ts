@@ -38,7 +38,7 @@ export class AccountPages {
     @Res() response: object,
     @Query() query: Form,
   ): Promise<unknown> {
-    const [devices, events] = await Promise.all([this.auth.list(user.id, current), this.events.of(user.id)]);
+    const [devices, events] = await Promise.all([this.auth.list(user, current), this.events.of(user.id)]);
     const { texts } = this.answers;
     const done = Object.keys(query).find((key) => Object.hasOwn(DONE, key)) as keyof typeof DONE | undefined;
     return this.answers.show(response, this.page({ user, devices, events }, done && texts[DONE[done]]));

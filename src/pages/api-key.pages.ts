@@ -88,7 +88,7 @@ export class ApiKeyPages {
     { problem, isRevoked = false }: { problem?: Problem; isRevoked?: boolean },
   ): Promise<PageContent> {
     const { texts } = this.answers;
-    const keys = await this.apiKeys.listApiKeys(user.id);
+    const keys = await this.apiKeys.listApiKeys(user);
     const content = markup`${notes(problem, isRevoked ? texts.apiKeyRevoked : undefined)}
       ${section(
         texts.apiKeys,

@@ -76,9 +76,8 @@ export function field(of: Field, problem?: Problem): Html {
 export function checkbox(
   name: string,
   label: string,
-  { value = 'on', isChecked = false, type = 'checkbox' } = {},
+  { value = 'on', isChecked = false, type = 'checkbox', id = `lk-${name}-${value}` } = {},
 ): Html {
-  const id = `lk-${name}-${value}`;
   return markup`<div class="lk-check">
     <input type="${type}" id="${id}" name="${name}" value="${value}" ${isChecked && markup` checked`} /><label for="${id}"
       >${label}</label
@@ -86,13 +85,14 @@ export function checkbox(
   </div>`;
 }
 
-/** "Remember me", where there is something to choose. */
+/** "Remember me", where there is something to choose. A page with several forms gives each box an `id`. */
 export const rememberBox = (
   { session }: Pick<AuthConfig, 'session'>,
   { remember }: Readonly<PageTexts>,
   sent: Form,
+  id?: string,
 ): Html | null =>
-  session.remembered === null ? null : checkbox('remember', remember, { isChecked: isTicked(sent['remember']) });
+  session.remembered === null ? null : checkbox('remember', remember, { isChecked: isTicked(sent['remember']), id });
 
 /** A choice of one. */
 export function choice(name: string, legend: string, choices: readonly (readonly [string, string])[]): Html {

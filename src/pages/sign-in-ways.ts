@@ -1,15 +1,13 @@
-import type { CheckedFlows } from '../config/flow-settings.js';
+import type { AuthConfig } from '../config/auth-config.js';
+import { hidden, rememberBox } from './form.js';
 import { markup, type Html } from './html.js';
 import { withNext } from './page-names.js';
 import type { PageTexts } from './page-texts.js';
 import { withValues } from './with-values.js';
 
-/** The id of the form that asks for the password. */
-export const SIGN_IN_FORM = 'lk-sign-in';
-
 /** What a way to sign in is shown from. */
 interface Occasion {
-  readonly flows: CheckedFlows;
+  readonly config: Pick<AuthConfig, 'flows' | 'session'>;
   readonly texts: Readonly<PageTexts>;
   /** Where it leads on. */
   readonly next: string;
@@ -17,7 +15,7 @@ interface Occasion {
 
 type Way = (occasion: Occasion) => Html | null;
 
-const byPasskey: Way = ({ flows, texts, next }) =>
+const byPasskey: Way = ({ config: { flows }, texts, next }) =>
   flows.passkeys?.routes
     ? markup`<form
         method="post"
@@ -32,19 +30,23 @@ const byPasskey: Way = ({ flows, texts, next }) =>
       </form>`
     : null;
 
-/** They send the form of the password to another page: what is ticked there is meant for them too. */
-const byProvider: Way = ({ flows, texts }) => {
-  const { oidc } = flows;
+/** A form of their own, so that an address and a password that were typed are not sent along. */
+const byProvider: Way = ({ config, texts, next }) => {
+  const { oidc } = config.flows;
   if (!oidc?.routes) return null;
-  return markup`${oidc.providers.map(
-    ({ id, label = id }) =>
-      markup`<button type="submit" class="lk-wide-button" form="${SIGN_IN_FORM}" formaction="provider?id=${id}" formnovalidate>
-        ${withValues(texts.signInWith, { provider: label })}
-      </button>`,
-  )}`;
+  return markup`<form method="post" class="lk-ways">
+    ${hidden('next', next)}
+    ${oidc.providers.map(
+      ({ id, label = id }) =>
+        markup`<button type="submit" class="lk-wide-button" formaction="provider?id=${id}">
+          ${withValues(texts.signInWith, { provider: label })}
+        </button>`,
+    )}
+    ${rememberBox(config, texts, {}, 'lk-remember-provider')}
+  </form>`;
 };
 
-const byMailedLink: Way = ({ flows, texts, next }) =>
+const byMailedLink: Way = ({ config: { flows }, texts, next }) =>
   flows.magicLink?.routes ? markup`<p><a href="${withNext('ask-link', next)}">${texts.magicLink}</a></p>` : null;
 
 /** Beside the password, in the order in which they stand on the page: a flow that brings one adds it here. */

@@ -13,7 +13,7 @@ import { destinationOf, withNext } from './page-names.js';
 import type { Problem } from './page-problem.js';
 import { Pages } from './pages.decorator.js';
 import { providerProblem } from './provider-errors.js';
-import { otherWays, SIGN_IN_FORM } from './sign-in-ways.js';
+import { otherWays } from './sign-in-ways.js';
 
 /** Sign in by password, and what stands beside it. */
 @Pages()
@@ -62,10 +62,10 @@ export class SignInPages {
     const { texts } = this.answers;
     const { flows } = this.config;
     const next = destinationOf(sent['next']);
-    const others = otherWays({ flows, texts, next });
+    const others = otherWays({ config: this.config, texts, next });
     const content = markup`${card(
       notes(problem, done),
-      markup`<form method="post" action="sign-in" id="${SIGN_IN_FORM}">
+      markup`<form method="post" action="sign-in">
         ${hidden('next', next)}
         ${field(
           {

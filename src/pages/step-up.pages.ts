@@ -1,11 +1,12 @@
-import { Body, Get, Optional, Post, Query, Req, Res } from '@nestjs/common';
+import { Body, Get, Post, Query, Req, Res } from '@nestjs/common';
 import { AuthConfig } from '../config/auth-config.js';
-import { isOAuth2 } from '../config/oidc-settings.js';
 import type { AuthRequest } from '../http/auth-request.js';
-import { CurrentSession } from '../http/auth.decorators.js';
-import { OidcController } from '../http/flows/oidc.controller.js';
+import { CurrentSession, CurrentUser } from '../http/auth.decorators.js';
 import { StepUpController } from '../http/flows/step-up.controller.js';
+import type { StepUpWay } from '../login/ways-in.js';
 import type { Session } from '../session/session.js';
+import { StepUpService } from '../step-up/step-up.service.js';
+import type { AuthUser } from '../user/user.directory.js';
 import { methodName, passkeyForm } from './factor-fields.js';
 import { card, field, filled, form, formOf, hidden, notes, section, submit, trimmed, type Form } from './form.js';
 import { GuardedAs } from './guarded-as.js';
@@ -22,21 +23,26 @@ import { withValues } from './with-values.js';
 export class StepUpPages {
   constructor(
     private readonly stepUps: StepUpController,
+    private readonly service: StepUpService,
     private readonly answers: PageAnswers,
     private readonly config: AuthConfig,
-    // Without `flows.oidc` there are none.
-    @Optional() private readonly identities?: OidcController,
   ) {}
 
   @Get('p/step-up')
   @GuardedAs(StepUpController, 'stepUpState')
-  showStepUp(@CurrentSession() session: Session, @Res() response: object, @Query() query: Form): Promise<unknown> {
-    return this.page(session, query).then((page) => this.answers.show(response, page));
+  async showStepUp(
+    @CurrentUser() user: AuthUser,
+    @CurrentSession() session: Session,
+    @Res() response: object,
+    @Query() query: Form,
+  ): Promise<unknown> {
+    return this.answers.show(response, await this.page({ user, session }, query));
   }
 
   @Post('p/step-up')
   @GuardedAs(StepUpController, 'stepUp')
   stepUp(
+    @CurrentUser() user: AuthUser,
     @CurrentSession() session: Session,
     @Req() request: AuthRequest,
     @Res() response: object,
@@ -53,7 +59,8 @@ export class StepUpPages {
       },
       ({ summary, fields }, { code }) => {
         const { errorPassword } = this.answers.texts;
-        return this.page(session, sent, { summary: code === 'INVALID_CREDENTIALS' ? errorPassword : summary, fields });
+        const told = code === 'INVALID_CREDENTIALS' ? errorPassword : summary;
+        return this.page({ user, session }, sent, { summary: told, fields });
       },
     );
   }
@@ -61,6 +68,7 @@ export class StepUpPages {
   @Post('p/step-up-send')
   @GuardedAs(StepUpController, 'sendStepUp')
   send(
+    @CurrentUser() user: AuthUser,
     @CurrentSession() session: Session,
     @Req() request: AuthRequest,
     @Res() response: object,
@@ -73,18 +81,23 @@ export class StepUpPages {
         await this.stepUps.sendStepUp(session, request, { method: sent['chosen'] });
         return withNext('step-up?sent', destinationOf(sent['next']));
       },
-      (problem) => this.page(session, sent, problem),
+      (problem) => this.page({ user, session }, sent, problem),
     );
   }
 
-  private async page(session: Session, sent: Form, problem?: Problem): Promise<PageContent> {
+  private async page(
+    { user, session }: { user: AuthUser; session: Session },
+    sent: Form,
+    problem?: Problem,
+  ): Promise<PageContent> {
     const { texts } = this.answers;
     const next = destinationOf(sent['next']);
-    const { methods } = await this.stepUps.stepUpState(session);
-    const forms = methods
-      .filter((method) => method !== 'oidc')
-      .map((method) => this.formOf(method, next, method === sent['chosen'] ? problem : undefined));
-    if (methods.includes('oidc')) forms.push(...(await this.providerForms(session.userId, next)));
+    const ways = await this.service.waysOf(session, { user });
+    const forms = ways.flatMap(({ method, providers }: StepUpWay) =>
+      providers
+        ? this.providerForms(providers, next)
+        : this.formOf(method, next, method === sent['chosen'] ? problem : undefined),
+    );
     const content = markup`${notes(problem, 'sent' in sent ? texts.codeSent : undefined)}
       ${forms.length === 0 ? card(markup`<p>${texts.noMethod}</p>`) : forms}
       <nav class="lk-links">
@@ -93,11 +106,9 @@ export class StepUpPages {
     return { name: 'step-up', title: texts.twoFactor, content };
   }
 
-  /** Of the providers that can say when their user has proved who they are. */
-  private async providerForms(userId: string, next: string): Promise<Html[]> {
+  private providerForms(own: readonly string[], next: string): Html[] {
     const { texts } = this.answers;
-    const own = new Set((await this.identities?.listIdentities(userId))?.map(({ provider }) => provider));
-    const providers = this.config.flows.oidc?.providers.filter((one) => own.has(one.id) && !isOAuth2(one)) ?? [];
+    const providers = this.config.flows.oidc?.providers.filter(({ id }) => own.includes(id)) ?? [];
     return providers.map(({ id, label = id }) => {
       const title = withValues(texts.signInWith, { provider: label });
       return section(title, form(`step-up-provider?id=${id}`, hidden('next', next), submit(texts.continue)));

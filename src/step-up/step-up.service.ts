@@ -2,14 +2,14 @@ import { Injectable } from '@nestjs/common';
 import { asAuthError, AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthEvents } from '../events/auth-events.js';
-import type { LackingAssurance } from '../login/assurance.js';
 import { FactorProofs } from '../login/factor-proofs.js';
 import { LoginService, type TokenTransport } from '../login/login.service.js';
 import { PasswordLogin } from '../login/password-login.js';
 import type { CookieValue } from '../login/session-scheme.js';
 import type { FactorOccasion } from '../login/second-factor.js';
 import type { OccasionOf } from '../login/second-factor-login.js';
-import { StepUpMethods } from '../login/step-up-methods.js';
+import { StepUpMethods, type StepUpQuestion } from '../login/step-up-methods.js';
+import type { StepUpWay } from '../login/ways-in.js';
 import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';
 import type { SessionContext } from '../session/session.service.js';
 import { isSelfContained, type Session } from '../session/session.js';
@@ -69,8 +69,17 @@ export class StepUpService {
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or a factor did not answer.
    */
-  methodsOf(session: Pick<Session, 'userId' | 'amr'>, lacking: LackingAssurance = {}): Promise<StepUpMethod[]> {
-    return this.methods.of(session, lacking);
+  methodsOf(session: Pick<Session, 'userId' | 'amr'>, question: StepUpQuestion = {}): Promise<StepUpMethod[]> {
+    return this.methods.of(session, question);
+  }
+
+  /**
+   * The same, with what each is done by.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or a factor did not answer.
+   */
+  waysOf(session: Pick<Session, 'userId' | 'amr'>, question: StepUpQuestion = {}): Promise<StepUpWay[]> {
+    return this.methods.waysOf(session, question);
   }
 
   /**

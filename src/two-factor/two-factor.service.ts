@@ -11,6 +11,7 @@ import {
   type PresentedLogin,
   type SecondFactorLogin,
 } from '../login/second-factor-login.js';
+import type { SecondFactor } from '../login/second-factor.js';
 import type { CookieValue } from '../login/session-scheme.js';
 import { TrustedBrowsers } from '../login/trusted-browsers.js';
 import type { SessionContext } from '../session/session.service.js';
@@ -81,10 +82,15 @@ export class TwoFactorService {
    */
   async statusOf(user: AuthUser): Promise<TwoFactorStatus> {
     const totp = await this.totps.find(user.id);
+    const backupCodesLeft = await this.backupCodes.countUnused(user.id);
+    const known = new Map<SecondFactor, boolean>([
+      [this.totp, totp !== null],
+      [this.backupCodes, backupCodesLeft > 0],
+    ]);
     return {
-      methods: await this.factors.methodsOf(user),
+      methods: await this.factors.methodsOf(user, known),
       isTotpDisabled: totp?.isDisabled ?? false,
-      backupCodesLeft: await this.backupCodes.countUnused(user.id),
+      backupCodesLeft,
       trustedBrowsers: await this.trusted.count(user),
     };
   }

@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { NestFactory } from '@nestjs/core';
+import { NestFactory, type AbstractHttpAdapter } from '@nestjs/core';
+import { ExpressAdapter } from '@nestjs/platform-express';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
 import { curlLines } from '../support/readme.js';
 
@@ -13,6 +14,13 @@ function keptSecret(): string {
   const file = new URL('.data/secret', project);
   if (!existsSync(file)) writeFileSync(file, newSecret(), { mode: 0o600 });
   return readFileSync(file, 'utf8');
+}
+
+async function adapterOf(name: string): Promise<AbstractHttpAdapter> {
+  if (name === 'express') return new ExpressAdapter();
+  if (name !== 'fastify') throw new Error(`ADAPTER is express or fastify, not '${name}'.`);
+  const { FastifyAdapter } = await import('@nestjs/platform-fastify');
+  return new FastifyAdapter();
 }
 
 const project = new URL('../../', import.meta.url);
@@ -29,7 +37,9 @@ try {
   const { DemoAuthenticator, DemoModule } = await import('./demo.module.js');
   const { ADA, makeDemoAccounts } = await import('./demo-accounts.js');
   const { tourOf } = await import('./tour.js');
-  const app = await NestFactory.create(DemoModule, { logger: ['error', 'warn'] });
+  const app = await NestFactory.create(DemoModule, await adapterOf(process.env['ADAPTER'] ?? 'express'), {
+    logger: ['error', 'warn'],
+  });
   await app.init();
   await makeDemoAccounts(app);
   // Its mail is open to whoever reaches it.

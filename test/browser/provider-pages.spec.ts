@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { hours } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import type { Browser } from 'playwright-core';
-import { PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { startBrowser } from '../support/browser.js';
 import { freePort } from '../support/free-port.js';
 import { PAGES } from '../support/pages.js';
@@ -60,8 +60,12 @@ describe.each(PLATFORMS)('the pages of logins at providers in Chromium, %s', (pl
     const { page, context, email, complaints } = await begin(`${platform}-${script}`, { javaScriptEnabled: script });
     for (const remember of [false, true]) {
       await page.goto(`${base}sign-in`);
-      if (remember) await page.check('input[name=remember]');
-      await page.click(PROVIDER);
+      // Typed by mistake, or filled in by a password manager: a provider has nothing to do with it.
+      await page.fill('#lk-email', email);
+      await page.fill('#lk-password', PASSWORD);
+      if (remember) await page.check(script ? '#lk-remember-on' : '#lk-remember-provider');
+      const [sent] = await Promise.all([page.waitForRequest(/\/p\/provider\?id=real$/), page.click(PROVIDER)]);
+      expect(sent.postData()).toBe(remember ? 'next=account&remember=on' : 'next=account');
       await page.waitForURL(`${base}account`);
       expect(await page.innerText('main')).toContain(email);
       const cookie = (await context.cookies(base)).find(({ name }) => name === 'session')!;

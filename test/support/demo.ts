@@ -11,11 +11,18 @@ export interface Demo {
   stop(): Promise<void>;
 }
 
-export async function startDemo(): Promise<Demo> {
+export async function startDemo(adapter?: 'express' | 'fastify'): Promise<Demo> {
   const db = await createTestDatabase();
   const port = await freePort();
   const demo = spawn('node', ['--import', './test/support/register.js', 'test/app/main.ts'], {
-    env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: db.url, PORT: String(port), HOST: undefined },
+    env: {
+      ...process.env,
+      NODE_OPTIONS: '',
+      DATABASE_URL: db.url,
+      PORT: String(port),
+      HOST: undefined,
+      ADAPTER: adapter,
+    },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(demo, 'exit');

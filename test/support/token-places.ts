@@ -25,6 +25,7 @@ import {
 import { cookiesIn } from './two-factor.js';
 
 const RP_ID = new URL(ORIGIN).hostname;
+const KEPT = `${SESSION}-oidc-link`;
 
 /** A handler of the application that takes API keys. */
 @Controller('keys')
@@ -194,6 +195,14 @@ export const TOKEN_PLACES: Readonly<Record<string, TokenPlace>> = {
     present: ({ post }, token) => post('oidc/exchange', { token }),
   },
   ...PAGE_TOKEN_PLACES,
+  [`POST oidc/{provider}/link-kept Cookie: ${KEPT}`]: {
+    takes: '`oidc_link`',
+    refused: LOGIN_EXPIRED,
+    isPlain: true,
+    boundTo: browser,
+    present: ({ post, cookies }, token) =>
+      post(`oidc/${PROVIDER.provider}/link-kept`, {}, `${cookies}; ${KEPT}=${token}`),
+  },
   [`POST login Cookie: ${TRUSTED}`]: {
     takes: '`trusted_browser`',
     refused: '200 second_factor',

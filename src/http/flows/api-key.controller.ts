@@ -50,8 +50,8 @@ export class ApiKeyController {
   /** The live keys of the user, without the keys themselves. */
   @Get('api-keys')
   @Header(...NO_STORE)
-  async listApiKeys(@CurrentUser('id') userId: string): Promise<ApiKeyListAnswer> {
-    return (await this.apiKeys.listForUser(userId)).map(shown);
+  async listApiKeys(@CurrentUser() user: AuthUser): Promise<ApiKeyListAnswer> {
+    return (await this.apiKeys.listForUser(user)).map(shown);
   }
 
   /** Makes a key, and shows it this once. It needs a fresh session. */

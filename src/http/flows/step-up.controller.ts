@@ -3,9 +3,10 @@ import { z } from 'zod';
 import { PasskeyAssertionSchema } from '../../passkey/passkey-responses.js';
 import type { Session } from '../../session/session.js';
 import { StepUpService, type SteppedUp } from '../../step-up/step-up.service.js';
+import type { AuthUser } from '../../user/user.directory.js';
 import { iso, type DoneAnswer, type StepUpAnswer, type StepUpStateAnswer } from '../answers.js';
 import type { AuthRequest } from '../auth-request.js';
-import { CurrentSession } from '../auth.decorators.js';
+import { CurrentSession, CurrentUser } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
 import { ClientIp } from '../client-ip.js';
@@ -52,9 +53,9 @@ export class StepUpController {
   /** What the session has proved, and the methods by which its user can prove more. */
   @Get('step-up')
   @Header('Cache-Control', 'no-store')
-  async stepUpState(@CurrentSession() session: Session): Promise<StepUpStateAnswer> {
+  async stepUpState(@CurrentSession() session: Session, @CurrentUser() user: AuthUser): Promise<StepUpStateAnswer> {
     const { aal, amr, authenticatedAt } = session;
-    const methods = await this.stepUps.methodsOf(session);
+    const methods = await this.stepUps.methodsOf(session, { user });
     return { aal, amr: [...amr], authenticatedAt: iso(authenticatedAt), methods };
   }
 

@@ -36,6 +36,12 @@ export const ACCOUNT_JS = `'use strict';
     });
   }
 
+  // Each form has its own box; they say the same.
+  const boxes = all('[name="remember"]');
+  for (const box of boxes) {
+    box.addEventListener('change', () => { for (const other of boxes) other.checked = box.checked; });
+  }
+
   const ask = async (path, body) => {
     const answer = await fetch(path, {
       method: 'POST',
@@ -57,8 +63,8 @@ export const ACCOUNT_JS = `'use strict';
   const ceremonies = {
     login: async ({ next }, more) => {
       const response = await get(await ask('../passkey-login/options'), more);
-      // The box of the form beside it, if there is something to choose.
-      const remember = one('[name="remember"]')?.checked;
+      // If there is something to choose.
+      const remember = boxes[0]?.checked;
       const { status: state } = await ask('../passkey-login', { response, remember });
       go(state === 'authenticated' ? next : 'sign-in');
     },

@@ -16,13 +16,15 @@ const SETTINGS = {
     providers: [{ id: 'away', issuer: 'https://provider.invalid', clientId: 'us', clientSecret: 'contract secret' }],
   },
   pages: {},
+  magicLink: {},
+  admin: {},
 };
 const FLOWS = Object.keys(SETTINGS) as (keyof typeof SETTINGS)[];
 
-describe.each([
-  ...PLATFORMS.map((platform) => [platform, 'a running clock'] as const),
-  ['express', 'a frozen clock'] as const,
-])('the contract of the flows on %s with %s', (platform, clock) => {
+// Either clock once: nothing but time depends on it.
+describe.each(
+  PLATFORMS.map((platform, i) => [platform, i === 0 ? 'a running clock' : 'a frozen clock'] as const),
+)('the contract of the flows on %s with %s', (platform, clock) => {
   const t = sharedTestApp({
     platform,
     auth: { ...MAIL, flows: SETTINGS, rateLimits: undefined },
