@@ -208,9 +208,16 @@ export class OidcAccounts extends NewIdentities {
     ip: string | null,
   ): Promise<'added' | 'taken' | 'full'> {
     const at = this.clock.now();
-    const outcome = await this.identities.add({ id: randomUUID(), userId, provider, issuer, subject, email, linkedAt: at });
-    if (outcome === 'added')
-      this.events.emitAfterTransaction({ type: 'identity.linked', at, userId, provider, ip });
+    const outcome = await this.identities.add({
+      id: randomUUID(),
+      userId,
+      provider,
+      issuer,
+      subject,
+      email,
+      linkedAt: at,
+    });
+    if (outcome === 'added') this.events.emitAfterTransaction({ type: 'identity.linked', at, userId, provider, ip });
     return outcome;
   }
 }

@@ -57,7 +57,13 @@ export class IdentityPages {
       providerProblem(query['error'], texts),
       'removed' in query ? texts.identityRemoved : 'linked' in query ? texts.identityLinked : undefined,
     )}
-      ${kept.length > 0 && section(texts.keptIdentities, kept.map((identity) => this.offer(identity)))}
+      ${
+        kept.length > 0 &&
+        section(
+          texts.keptIdentities,
+          kept.map((identity) => this.offer(identity)),
+        )
+      }
       ${section(
         texts.identities,
         identities.length === 0

@@ -231,12 +231,7 @@ export class OidcController {
   }
 
   /** Does what the answer was asked for, and says where the browser goes. */
-  private async complete(
-    request: AuthRequest,
-    response: object,
-    answer: OidcAnswer,
-    end: string,
-  ): Promise<string> {
+  private async complete(request: AuthRequest, response: object, answer: OidcAnswer, end: string): Promise<string> {
     const { intent, exchange } = answer.request;
     const ip = this.clientIp.of(request);
     if (exchange !== undefined) return withFragment(end, { exchange: await this.oidc.handOver(answer, { ip }) });

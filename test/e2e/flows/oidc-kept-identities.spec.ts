@@ -88,7 +88,10 @@ describe.each(PLATFORMS)('an identity whose address has an account, on %s', (pla
     await logIn(elsewhere);
     expect([await kept(elsewhere), told(await link(elsewhere))]).toEqual([[], EXPIRED]);
     // Refused attempts have spent nothing.
-    const own = new OidcBrowser(t, jar.split('; ').find((cookie) => cookie.startsWith(`${KEPT}=`)));
+    const own = new OidcBrowser(
+      t,
+      jar.split('; ').find((cookie) => cookie.startsWith(`${KEPT}=`)),
+    );
     await logIn(own);
     expect(told(await link(own, 'other'))).toEqual(EXPIRED);
     expect(told(await link(own, 'none'))).toEqual([404, 'PROVIDER_NOT_FOUND']);

@@ -76,7 +76,13 @@ describe.each(PLATFORMS)('sign-ups at a provider that has not verified the addre
       expect.objectContaining({ provider: 'stub', issuer: stub.issuer, subject: sub, email }),
     ]);
     const told = heard.flatMap((event) => ('userId' in event && event.userId === user.id ? event.type : []));
-    expect(told).toEqual(['account.registered', 'email.verified', 'identity.linked', 'session.created', 'login.succeeded']);
+    expect(told).toEqual([
+      'account.registered',
+      'email.verified',
+      'identity.linked',
+      'session.created',
+      'login.succeeded',
+    ]);
     // Once: neither the code nor the link opens anything more.
     expect((await confirm(by, { code })).body.code).toBe('INVALID_LINK');
     expect((await confirm(by, { token })).body.code).toBe('INVALID_LINK');
