@@ -6,7 +6,7 @@ import { EVERY_FLOW } from '../support/every-flow.js';
 import { bodyFieldsOf, emptyDocument, operationsOf, type Document } from '../support/openapi.js';
 import { sharedTestApp } from '../support/shared-app.js';
 import { PROVIDER } from '../support/token-kinds.js';
-import { presenterOf } from '../support/token-places.js';
+import { presenterOf } from '../support/token-presenter.js';
 
 /** What is decided by the application, and never by a body. */
 const OWN_FIELDS = { roles: ['admin'], id: '1', emailVerifiedAt: 1, disabledAt: null, userId: '1' };

@@ -11,7 +11,7 @@ import { PasskeyClient } from '../support/passkeys.js';
 import { mailTo, newAddress, NO_IP_LIMITS } from '../support/registration.js';
 import { sharedTestApp } from '../support/shared-app.js';
 import { startStubProvider, STUB_CLIENT, type StubProvider } from '../support/stub-provider.js';
-import { presenterOf } from '../support/token-places.js';
+import { presenterOf } from '../support/token-presenter.js';
 
 const NEXT = 'a passphrase of the victim';
 

@@ -17,6 +17,7 @@ const LIMITS = [
   'revert_ip',
   'register_ip',
   'passkey_ip',
+  'oidc_start_ip',
   'oidc_callback_ip',
   'password_reset_ip',
   '2fa_attempt',

@@ -8,7 +8,12 @@ import {
 import { ApiKeyService } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { EphemeralTokenSettings, type EphemeralTokenRule } from '../../src/config/ephemeral-token-settings.js';
+import {
+  EphemeralTokenSettings,
+  type EphemeralTokenRule,
+  type OidcRequest,
+  type PasskeyPurpose,
+} from '../../src/config/ephemeral-token-settings.js';
 import type { TestApp } from './app.js';
 import { SESSION } from './mailed-codes.js';
 import { newAddress } from './registration.js';
@@ -24,6 +29,8 @@ export interface IssuedToken {
 export interface IssuedFor {
   readonly user: AuthUser;
   readonly challengeId: string;
+  /** The handle of the session that presents it. */
+  readonly handle: string;
 }
 
 /** Every kind of token, by its name, with what issues one. */
@@ -34,6 +41,20 @@ type Type = keyof typeof BUILT_IN;
 /** One that does not answer. */
 export const PROVIDER = { provider: 'idp', issuer: 'http://localhost:1' };
 
+/** What a request to a provider is for: one that is not named here does not compile. */
+const INTENTS: Record<OidcRequest['intent'], string> = {
+  login: 'of a login',
+  link: 'of a link',
+  step_up: 'of a step-up',
+};
+
+/** As {@link INTENTS}, what a passkey is for. */
+const PASSKEY_PURPOSES: Record<PasskeyPurpose, string> = {
+  login: 'for a login',
+  second_factor: 'for a second step',
+  step_up: 'for a step-up',
+};
+
 /** The types whose tokens are for one of several purposes, each of which is a kind of its own. */
 const PURPOSES: { [T in Type]?: Record<string, (of: IssuedFor) => Partial<EphemeralTokenFields[T]>> } = {
   pre_auth: {
@@ -43,20 +64,25 @@ const PURPOSES: { [T in Type]?: Record<string, (of: IssuedFor) => Partial<Epheme
   },
   oidc_state: {
     'of a login by the application itself': () => ({}),
-    'of a login': () => ({
-      request: { ...PROVIDER, intent: 'login', redirectUri: 'https://app.example.com/', startedAt: 0 },
-    }),
+    ...purposes(INTENTS, (intent, { user, handle }) => ({
+      request: { ...PROVIDER, intent, redirectUri: 'https://app.example.com/', startedAt: 0, userId: user.id, handle },
+    })),
   },
   oidc_exchange: {
     'of a login by the application itself': () => ({}),
     'of a login': ({ user }) => heldLogin(user, { proofs: ['oidc'] }),
   },
-  passkey_assert: {
-    'for a login': () => ({ purpose: 'login' }),
-    'for a second step': () => ({ purpose: 'second_factor' }),
-    'for a step-up': () => ({ purpose: 'step_up' }),
-  },
+  passkey_assert: purposes(PASSKEY_PURPOSES, (purpose) => ({ purpose })),
 };
+
+/** A kind of its own for each of these purposes, by its name. */
+function purposes<Purpose extends string, Fields>(
+  names: Record<Purpose, string>,
+  fields: (purpose: Purpose, of: IssuedFor) => Fields,
+): Record<string, (of: IssuedFor) => Fields> {
+  const entries = Object.entries(names) as [Purpose, string][];
+  return Object.fromEntries(entries.map(([purpose, name]) => [name, (of: IssuedFor) => fields(purpose, of)]));
+}
 
 const heldLogin = ({ id, tokensInvalidatedAfter = null }: AuthUser, more: object) => ({
   firstFactor: { authenticatedAt: 0, tokensInvalidatedAfter },
@@ -67,9 +93,9 @@ const heldLogin = ({ id, tokensInvalidatedAfter = null }: AuthUser, more: object
 export function tokenKinds(): TokenKinds {
   const kinds = new Map<string, (t: TestApp, of: IssuedFor) => Promise<IssuedToken>>();
   for (const [type, rule] of Object.entries(new EphemeralTokenSettings()) as [Type, EphemeralTokenRule][]) {
-    const purposes = Object.entries(PURPOSES[type] ?? {}) as [string, (of: IssuedFor) => object][];
-    if (purposes.length === 0) kinds.set(`\`${type}\``, ephemeral(type, rule));
-    for (const [purpose, fields] of purposes) kinds.set(`\`${type}\`, ${purpose}`, ephemeral(type, rule, fields));
+    const several = Object.entries(PURPOSES[type] ?? {}) as [string, (of: IssuedFor) => object][];
+    if (several.length === 0) kinds.set(`\`${type}\``, ephemeral(type, rule));
+    for (const [purpose, fields] of several) kinds.set(`\`${type}\`, ${purpose}`, ephemeral(type, rule, fields));
   }
   kinds.set('a session', async (t, { user }) => {
     const cookie = await signInAs(t.app, user.id, { proofs: ['password', 'passkey-presence'] });

@@ -1,22 +1,30 @@
 import { Controller, Get } from '@nestjs/common';
-import { PostgresUserDirectory, seconds, type AuthUser } from 'nestjs-latchkey';
 import { AllowApiKey } from 'nestjs-latchkey/engine';
-import { signInAs, totpOf } from 'nestjs-latchkey/testing';
+import { totpOf } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { sha256Hex } from '../../src/crypto/hash.js';
-import { exchangeOfBrowser } from '../../src/oidc/oidc-requests.js';
-import { createUser, PASSWORD, type TestApp } from './app.js';
-import { SoftwareAuthenticator } from './authenticator.js';
 import { MailedLinks } from '../../src/login/mailed-links.js';
+import { exchangeOfBrowser } from '../../src/oidc/oidc-requests.js';
+import { PASSWORD } from './app.js';
+import { SoftwareAuthenticator } from './authenticator.js';
 import { LINK_COOKIE } from './magic-link.js';
-import { mailCodesTo, SESSION, TRUSTED } from './mailed-codes.js';
-import { ORIGIN, PasskeyClient } from './passkeys.js';
+import { SESSION, TRUSTED } from './mailed-codes.js';
+import { PAGE_TOKEN_PLACES } from './page-token-places.js';
+import { ORIGIN } from './passkeys.js';
 import { PROVIDER, sessionCookie } from './token-kinds.js';
-import { cookiesIn, enrol } from './two-factor.js';
+import {
+  browser,
+  BROWSER,
+  ENROLMENT,
+  NEXT,
+  SECOND_STEP,
+  session,
+  type Presenter,
+  type TokenPlace,
+} from './token-presenter.js';
+import { cookiesIn } from './two-factor.js';
 
-const NEXT = 'a brand new passphrase';
 const RP_ID = new URL(ORIGIN).hostname;
-const BROWSER = 'b'.repeat(43);
 const KEPT = `${SESSION}-oidc-link`;
 
 /** A handler of the application that takes API keys. */
@@ -29,36 +37,6 @@ export class KeysController {
   }
 }
 
-/** Somebody whose request is right in everything but the token. */
-export interface Presenter {
-  readonly t: TestApp;
-  readonly user: AuthUser;
-  /** A `Cookie` header: a session, and the browser that the tokens are bound to. */
-  readonly cookies: string;
-  readonly post: (path: string, body: object, cookies?: string) => Promise<Response>;
-  /** The secret of the app and the passkey, unless nothing is enrolled. */
-  readonly secret: string;
-  readonly passkey: SoftwareAuthenticator;
-}
-
-/** A part of a request that is a token. */
-export interface TokenPlace {
-  /** The kind that counts here. */
-  readonly takes: string | readonly string[];
-  /** What every other one is answered. */
-  readonly refused: string;
-  /** What a JWT may be answered in its place. */
-  readonly refusedJwt?: string;
-  /** Whether the presenter has no factor. */
-  readonly isPlain?: boolean;
-  /** What a token has to be bound to, to be presented here. */
-  readonly boundTo: (presenter: Presenter) => Promise<string>;
-  readonly present: (presenter: Presenter, token: string) => Promise<Response>;
-}
-
-const browser = () => Promise.resolve(sha256Hex(BROWSER));
-const handle = async ({ t, cookies }: Presenter): Promise<string> =>
-  (await request(t.url).get('/auth/session').set('Cookie', cookies).expect(200)).body.session.handle as string;
 const LOGIN_EXPIRED = '401 LOGIN_EXPIRED';
 const INVALID_LINK = '400 INVALID_LINK';
 const FACTOR_REFUSED = '401 SECOND_FACTOR_REFUSED';
@@ -76,9 +54,6 @@ function held(presenter: Presenter): Promise<{ token: string; challenge: string 
     return { token: answer.body.token as string, challenge: cookiesIn(answer) };
   }
 }
-
-const SECOND_STEP = '`pre_auth`, a second factor is due';
-const ENROLMENT = '`pre_auth`, a factor must be enrolled';
 
 /** Every part of a request to this module that is a token: `METHOD path field`, or a header in place of the field. */
 export const TOKEN_PLACES: Readonly<Record<string, TokenPlace>> = {
@@ -177,7 +152,7 @@ export const TOKEN_PLACES: Readonly<Record<string, TokenPlace>> = {
     takes: '`passkey_register`',
     refused: '400 PASSKEY_REFUSED',
     isPlain: true,
-    boundTo: handle,
+    boundTo: session,
     present: ({ post }, challenge) => {
       const options = { challenge, rp: { id: RP_ID }, user: { id: 'h' } };
       return post('passkeys', { response: new SoftwareAuthenticator(ORIGIN).register(options) });
@@ -193,12 +168,13 @@ export const TOKEN_PLACES: Readonly<Record<string, TokenPlace>> = {
   'POST step-up response': {
     takes: '`passkey_assert`, for a step-up',
     refused: FACTOR_REFUSED,
-    boundTo: handle,
+    boundTo: session,
     present: ({ post, passkey }, challenge) =>
       post('step-up', { method: 'passkey', response: passkey.use({ challenge, rpId: RP_ID }) }),
   },
   'GET oidc/{provider}/callback state': {
-    takes: '`oidc_state`, of a login',
+    // What comes of it is in the state itself, with the session that it is for.
+    takes: ['`oidc_state`, of a login', '`oidc_state`, of a link', '`oidc_state`, of a step-up'],
     refused: LOGIN_EXPIRED,
     boundTo: browser,
     present: async ({ t, cookies }, state) => {
@@ -218,6 +194,7 @@ export const TOKEN_PLACES: Readonly<Record<string, TokenPlace>> = {
     boundTo: () => Promise.resolve(exchangeOfBrowser(BROWSER)),
     present: ({ post }, token) => post('oidc/exchange', { token }),
   },
+  ...PAGE_TOKEN_PLACES,
   [`POST oidc/{provider}/link-kept Cookie: ${KEPT}`]: {
     takes: '`oidc_link`',
     refused: LOGIN_EXPIRED,
@@ -253,30 +230,3 @@ export const TOKEN_PLACES: Readonly<Record<string, TokenPlace>> = {
     present: async ({ t }, token) => request(t.url).get('/keys').set('Authorization', `Bearer ${token}`),
   },
 };
-
-/** An account with every factor, or with none, and its requests. */
-export async function presenterOf(t: TestApp, { isPlain = false }: Pick<TokenPlace, 'isPlain'>): Promise<Presenter> {
-  let user = await createUser(t.app);
-  let secret = '';
-  let passkey = new SoftwareAuthenticator(ORIGIN);
-  if (!isPlain) {
-    ({ secret } = await enrol(t, user));
-    ({ authenticator: passkey } = await new PasskeyClient(t).register(user));
-    await mailCodesTo(t, user);
-    // A JWT of the moment of the new passkey has ended with it.
-    t.clock.advance(seconds(1));
-    // With its cutoff: a held login is over when that moves, as it does with a new factor.
-    user = (await t.app.get(PostgresUserDirectory).findById(user.id))!;
-    // JWTs of this very instant end with it too.
-    t.clock.advance(1);
-  }
-  const session = await signInAs(t.app, user.id, isPlain ? {} : { proofs: ['password', 'passkey-presence'] });
-  const flows = ['2fa', 'passkey', 'register', 'oidc'].map((flow) => `${SESSION}-${flow}=${BROWSER}`);
-  const cookies = [session, ...flows].join('; ');
-  const post = async (path: string, body: object, sent = cookies) =>
-    request(t.url)
-      .post(`/auth/${path}`)
-      .set(sent === '' ? {} : { Cookie: sent })
-      .send(body);
-  return { t, user, cookies, post, secret, passkey };
-}

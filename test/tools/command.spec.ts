@@ -42,6 +42,45 @@ describe('latchkey, as a process', () => {
   }, 60_000);
 });
 
+describe('doctor --aal 2, as a process', () => {
+  const FACTORS = `flows: { twoFactor: { totp: {}, backupCodes: {} }, passkeys: { rpName: 'Notes' } }`;
+  const LIFETIMES = 'session: { ttl: 3_600_000, extendBelow: 1_800_000, absoluteLifetime: 86_400_000 }';
+  const examined = async (...options: string[]) => {
+    const secret = randomBytes(48).toString('base64url');
+    const base = `secrets: ['${secret}'], routes: { path: 'auth' }, baseUrl: 'https://app.example.com'`;
+    const config = configFile(`{ ${[base, ...options].join(', ')} }`);
+    const { status, err, out } = await latchkeyProcess(['doctor', '--aal', '2', '--json'], {
+      LATCHKEY_CONFIG: config.path,
+    });
+    config.remove();
+    expect(err).toBe('');
+    const { findings, checklist } = JSON.parse(out) as Record<
+      string,
+      { code?: string; id?: string; status?: string }[]
+    >;
+    const deviations = checklist!.filter((one) => one.status === 'DEVIATION' && /^F(5[67]|72)$/.test(one.id!));
+    return [status, findings!.map(({ code }) => code), deviations.map(({ id }) => id)];
+  };
+
+  it.each([
+    ['nothing, of what has it all', [FACTORS, LIFETIMES], [0, [], []]],
+    ['lifetimes', [FACTORS], [1, ['AUTH_D30', 'AUTH_D31'], []]],
+    ['a second factor and one that resists phishing', [LIFETIMES], [0, [], ['F57', 'F72']]],
+    ['one that resists phishing', ['flows: { twoFactor: { totp: {} } }', LIFETIMES], [0, [], ['F72']]],
+    [
+      'a second step at every login',
+      [FACTORS.replace('totp: {}', 'totp: {}, trustedBrowsers: 86_400_000'), LIFETIMES],
+      [0, [], ['F56']],
+    ],
+  ])(
+    'F57: what is missing is named: %s',
+    async (_, options, named) => {
+      expect(await examined(...options)).toEqual(named);
+    },
+    60_000,
+  );
+});
+
 describe('the file of --config', () => {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-config-'));
   afterAll(() => rmSync(folder, { recursive: true }));

@@ -19,7 +19,7 @@ import { codeTo } from '../../support/mailed-codes.js';
 import { ORIGIN, PasskeyClient } from '../../support/passkeys.js';
 import { mailTo, newAddress, NO_IP_LIMITS } from '../../support/registration.js';
 import { eventsHeard, sharedTestApp } from '../../support/shared-app.js';
-import { presenterOf } from '../../support/token-places.js';
+import { presenterOf } from '../../support/token-presenter.js';
 
 const NEXT = 'a passphrase of the owner';
 const OPTIONS: Partial<AuthOptions> & AuthModuleExtras = {

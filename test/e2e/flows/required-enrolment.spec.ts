@@ -1,9 +1,11 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { minutes, PostgresUserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { minutes, PostgresUserDirectory, SessionService, type AuthUser } from 'nestjs-latchkey';
 import { LoginService } from 'nestjs-latchkey/engine';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../../support/app.js';
+import { LinkBrowser } from '../../support/magic-link.js';
+import { SESSION } from '../../support/mailed-codes.js';
 import { sharedTestApp } from '../../support/shared-app.js';
 import { cookiesIn, enrol, pastTheLimits, pendingLogin, TWO_FACTOR } from '../../support/two-factor.js';
 import { SamlController } from '../../support/saml.js';
@@ -11,6 +13,7 @@ import { SamlController } from '../../support/saml.js';
 const flows = {
   twoFactor: { totp: {}, backupCodes: { count: 4 }, required: ({ roles = [] }: AuthUser) => roles.includes('admin') },
   stepUp: {},
+  magicLink: {},
 };
 
 describe.each(PLATFORMS)('a second factor that is required, on %s', (platform) => {
@@ -37,6 +40,27 @@ describe.each(PLATFORMS)('a second factor that is required, on %s', (platform) =
       expect(cookiesIn(answer).replaceAll(/__Host-session-2fa=[\w-]+/g, '')).toBe('');
       await request(t.url).get('/auth/session').set('Cookie', cookiesIn(answer)).expect(401);
       await request(t.url).get('/auth/session').set('Authorization', `Bearer ${answer.body.token}`).expect(401);
+    },
+  );
+
+  it('F11: nor does a mailed link', async () => {
+    const browser = new LinkBrowser(t);
+    const { token } = await browser.ask(ada.email);
+    const answer = await browser.confirm({ token });
+    expect([answer.status, answer.body]).toMatchObject([200, { status: 'enrolment_required' }]);
+    expect(browser.cookie(SESSION)).toBeUndefined();
+    expect((await browser.send('get', 'session')).status).toBe(401);
+  });
+
+  it.each([['oidc'], ['saml'], ['magic-link'], ['passkey-presence'], ['own-login']])(
+    'F11: nor does a login by the proof of %s, by cookie or as a bearer',
+    async (proof) => {
+      for (const transport of ['cookie', 'bearer'] as const) {
+        const login = await t.app.get(LoginService).begin(ada, [proof], { transport });
+        expect(login).toMatchObject({ status: 'enrolment_required', token: expect.any(String) });
+        expect(login).not.toHaveProperty('session');
+      }
+      expect(await t.app.get(SessionService).listForUser(ada.id)).toEqual([]);
     },
   );
 

@@ -5,6 +5,7 @@ import { SecondFactor } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { EmailFactorStore } from '../../../src/two-factor/email-factor.store.js';
+import { routesOf } from '../../support/app-routes.js';
 import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../../support/app.js';
 import { CodeBrowser, codeTo, MAILED_CODES, mailCodesTo, SESSION, TRUSTED } from '../../support/mailed-codes.js';
 import { storedText } from '../../support/stored.js';
@@ -99,6 +100,19 @@ describe.each(PLATFORMS)('trusted browsers on %s', (platform) => {
     }
     expect((await browser.first(ada, 'wrong')).status).toBe(401);
     for (const token of [value, '']) expect((await browser.verify(token, value)).status).toBe(401);
+  });
+
+  it('F56: the cookie alone changes no answer of any route, whatever its method', async () => {
+    const cookie = `${TRUSTED}=${await trusting(ada)}`;
+    const refused: string[] = [];
+    for (const { method, path } of routesOf(t.app)) {
+      const call = () => request(t.url)[method](path.replaceAll(/:\w+/g, 'x'));
+      const [without, withIt] = [await call(), await call().set('Cookie', cookie)];
+      expect([method, path, withIt.status, withIt.body]).toEqual([method, path, without.status, without.body]);
+      if (withIt.status === 401) refused.push(method);
+    }
+    expect(new Set(refused)).toEqual(new Set(['get', 'post', 'delete']));
+    expect(await statusOf(ada)).toBe('authenticated');
   });
 
   it('F56: another account is asked, and may trust the same browser beside the first', async () => {

@@ -2,9 +2,11 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { minutes, seconds, SessionService, type AuthUser } from 'nestjs-latchkey';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request from 'supertest';
+import { encode } from 'uqr';
 import { createUser, PLATFORMS } from '../../support/app.js';
 import { eventsHeard, sharedTestApp } from '../../support/shared-app.js';
 import { newMails } from '../../support/flows.js';
+import { modulesOf } from '../../support/qr.js';
 import { cookiesIn, enrol, pastTheLimits, pendingLogin, TWO_FACTOR, type Enrolled } from '../../support/two-factor.js';
 
 describe.each(PLATFORMS)('authenticator apps and backup codes on %s', (platform) => {
@@ -47,6 +49,7 @@ describe.each(PLATFORMS)('authenticator apps and backup codes on %s', (platform)
     expect(new URL(uri).searchParams.get('issuer')).toBe('app.example.com');
     expect(qr).toMatch(/^<svg[^]*<\/svg>$/);
     expect(qr).not.toMatch(/script|style|href/);
+    expect(modulesOf(qr)).toEqual(encode(uri).data);
     const enabled = await post('2fa/totp/enable', cookie, { code: code({ secret }) }).expect(200);
     expect(enabled.body).toEqual({
       status: 'authenticated',
