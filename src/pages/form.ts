@@ -73,10 +73,18 @@ export function field(of: Field, problem?: Problem): Html {
   </div>`;
 }
 
+interface Box {
+  readonly value?: string;
+  readonly isChecked?: boolean;
+  readonly type?: 'checkbox' | 'radio';
+  /** Default: the name and the value. */
+  readonly id?: string | undefined;
+}
+
 export function checkbox(
   name: string,
   label: string,
-  { value = 'on', isChecked = false, type = 'checkbox', id = `lk-${name}-${value}` } = {},
+  { value = 'on', isChecked = false, type = 'checkbox', id = `lk-${name}-${value}` }: Box = {},
 ): Html {
   return markup`<div class="lk-check">
     <input type="${type}" id="${id}" name="${name}" value="${value}" ${isChecked && markup` checked`} /><label for="${id}"
