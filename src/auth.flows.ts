@@ -10,6 +10,7 @@ import { PostgresBackupCodeStore } from './engines/postgres/postgres-backup-code
 import { PostgresTotpStore } from './engines/postgres/postgres-totp.store.js';
 import { ApiKeyAuthenticator } from './http/api-key-authenticator.js';
 import type { GrantedAccess } from './login/mailbox-proofs.js';
+import { NewIdentities } from './login/new-identities.js';
 import { ProviderSessions } from './login/provider-sessions.js';
 import type { SecondFactor } from './login/second-factor.js';
 import type { WayIn } from './login/ways-in.js';
@@ -17,6 +18,7 @@ import { IdentitySessions } from './oidc/identity-sessions.js';
 import { IdentityService } from './oidc/identity.service.js';
 import { IdentityStore } from './oidc/identity.store.js';
 import { IdentityWayIn } from './oidc/identity.way-in.js';
+import { KeptIdentities } from './oidc/kept-identities.js';
 import { OidcAccounts } from './oidc/oidc-accounts.js';
 import { OidcClient } from './oidc/oidc-client.js';
 import { OidcLogoutService } from './oidc/oidc-logout.service.js';
@@ -40,6 +42,7 @@ import { AccountDeletionService } from './account-deletion/account-deletion.serv
 import { EmailChangeService } from './email-change/email-change.service.js';
 import { OidcCallbackFilter } from './http/oidc-callback.filter.js';
 import { OidcEnds } from './http/oidc-ends.js';
+import { OidcUnfinished } from './http/oidc-unfinished.js';
 import { OidcRedirects } from './http/oidc-redirects.js';
 import { StepUpService } from './step-up/step-up.service.js';
 import { BackupCodeFactor } from './two-factor/backup-code.factor.js';
@@ -87,9 +90,12 @@ export const FLOW_SERVICES: Readonly<Record<FlowName, readonly Provider[]>> = {
     OidcLogoutService,
     OidcRequests,
     OidcAccounts,
+    { provide: NewIdentities, useExisting: OidcAccounts },
     OidcService,
+    KeptIdentities,
     OidcRedirects,
     OidcEnds,
+    OidcUnfinished,
     OidcCallbackFilter,
   ],
   twoFactor: [

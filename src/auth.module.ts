@@ -29,6 +29,7 @@ import { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-t
 import { keyHandlersOf } from './http/api-key.decorators.js';
 import { FieldResolverCheck } from './http/field-resolver-check.js';
 import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
+import { HttpSecondFactors } from './http/http-second-factors.js';
 import { HttpSessions } from './http/http-sessions.js';
 import { RequestAuthenticator } from './http/request-authenticator.js';
 import { AccountRecovery } from './login/account-recovery.js';
@@ -442,6 +443,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     AuthErrorFilter,
     LegacyCredentials,
     RequestAuthenticator,
+    HttpSecondFactors,
     HttpSessions,
     SessionGuard,
     OriginGuard,

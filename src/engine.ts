@@ -35,6 +35,8 @@ export type {
 export { IdentityService } from './oidc/identity.service.js';
 export type { IdentityOwner, LinkedIdentity } from './oidc/identity.service.js';
 export { OidcLogoutService } from './oidc/oidc-logout.service.js';
+export { KeptIdentities } from './oidc/kept-identities.js';
+export type { KeptIdentity } from './oidc/kept-identities.js';
 export { IdentityStore } from './oidc/identity.store.js';
 export type { NewIdentity, StoredIdentity } from './oidc/identity.store.js';
 export { PostgresIdentityStore } from './engines/postgres/postgres-identity.store.js';
@@ -134,7 +136,9 @@ export { MailboxProofs } from './login/mailbox-proofs.js';
 export type { MailboxProofContext } from './login/mailbox-proofs.js';
 export type { LinkProof } from './login/mailed-links.js';
 export { RegistrationService } from './registration/registration.service.js';
+export type { UnlinkedIdentity } from './config/ephemeral-token-settings.js';
 export type {
+  RegisteringIdentity,
   RegistrationContext,
   RegistrationProof,
   RegistrationRequest,
@@ -182,6 +186,7 @@ export { ClientIp } from './http/client-ip.js';
 export { CookieWriter } from './http/cookie-writer.js';
 export { DeviceCookie } from './http/device-cookie.js';
 export { FlowCookie } from './http/flow-cookie.js';
+export { HttpSecondFactors } from './http/http-second-factors.js';
 export { parseLoginBody } from './http/login-body.js';
 export type { LoginBody } from './http/login-body.js';
 export { RateLimitGuard } from './http/rate-limit.guard.js';

@@ -189,15 +189,10 @@ export {
   RedirectIfAuthenticated,
 } from './http/auth.decorators.js';
 export { RequireAal, RequireAmr, RequireFresh } from './http/assurance.decorators.js';
+export type { HttpRequest } from './http/auth-request.js';
 export { HttpSessions } from './http/http-sessions.js';
-export type {
-  DueSecondFactor,
-  HttpLoginAttempt,
-  HttpRequest,
-  StartOptions,
-  VerifiedLogin,
-  StartedSession,
-} from './http/http-sessions.js';
+export type { HttpLoginAttempt, StartOptions, VerifiedLogin } from './http/http-sessions.js';
+export type { DueSecondFactor, StartedSession } from './http/started-session.js';
 export { OriginGuard } from './http/origin.guard.js';
 export { RequireRole } from './http/require-role.decorator.js';
 export { RateLimit } from './http/rate-limit.decorator.js';

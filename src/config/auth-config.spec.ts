@@ -28,7 +28,11 @@ describe('AuthConfig', () => {
 
   it.each<[string, unknown, RegExp]>([
     ['no options', undefined, /must be an object/],
-    ['an unknown option', { secrets, sesion: {} }, /sesion is not an option/],
+    [
+      'an unknown option',
+      { secrets, sesion: {} },
+      /^sesion is not an option \(did you mean session\?\); known options: /,
+    ],
     ['the name of a method of objects', { secrets, toString: 1 }, /toString is not an option;/],
     ['an unknown setting', { secrets, session: { maxage: 1 } }, /session\.maxage is not an option; known options: ttl/],
     ['a login page elsewhere', { secrets, loginPage: 'https://evil.example' }, /loginPage/],

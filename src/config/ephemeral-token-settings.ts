@@ -53,6 +53,14 @@ export interface OidcRequest {
   readonly exchange?: string | undefined;
 }
 
+/** An account at an identity provider that is linked with nobody yet. */
+export interface UnlinkedIdentity {
+  /** The name of the provider. */
+  readonly provider: string;
+  readonly issuer: string;
+  readonly subject: string;
+}
+
 /** What a passkey is used for. */
 export type PasskeyPurpose = 'login' | 'second_factor' | 'step_up';
 
@@ -89,6 +97,11 @@ export interface EphemeralTokenFields {
    * `firstFactor` and `proved` are there if this module completes the login.
    */
   oidc_exchange: { username: string; challengeId?: string; firstFactor?: FirstFactor; proved?: PendingProofs };
+  /**
+   * An identity that has not been linked, since the account with this id has its address: `email` is that. It is linked
+   * once somebody has logged in to that account. It belongs to the account as `email_revert` does.
+   */
+  oidc_link: { account: string; email: string; identity: UnlinkedIdentity };
   /** The mailed link. */
   password_reset: { username: string };
   /**
@@ -106,9 +119,9 @@ export interface EphemeralTokenFields {
   /**
    * The mailed link of a registration. It belongs to the address: there is no account yet. `passwordHash` is missing if
    * no password has been chosen yet. `codeHash` is the SHA-256 of the token and the mailed code together, so that it
-   * gives away neither.
+   * gives away neither. `identity` is what a login at a provider has proved that does not vouch for the address.
    */
-  register: { email: string; passwordHash?: string; codeHash?: string };
+  register: { email: string; passwordHash?: string; codeHash?: string; identity?: UnlinkedIdentity };
   /**
    * The mailed link of a login, where it leads to, and whether the session is to be remembered. `codeHash` is as in
    * `register`.
@@ -160,6 +173,7 @@ export interface EphemeralTokenRule {
 /** The types that do not end with the account of a login name: see their fields. */
 export const WITHOUT_LOGIN: ReadonlySet<string> = new Set<EphemeralTokenType>([
   'register',
+  'oidc_link',
   'email_revert',
   'factor_revert',
 ]);
@@ -169,6 +183,7 @@ export class EphemeralTokenSettings {
   readonly pre_auth: EphemeralTokenRule = { ttl: minutes(5), binding: 'challengeId' };
   readonly oidc_state: EphemeralTokenRule = { ttl: minutes(10), binding: 'challengeId' };
   readonly oidc_exchange: EphemeralTokenRule = { ttl: minutes(2), binding: 'challengeId' };
+  readonly oidc_link: EphemeralTokenRule = { ttl: minutes(10) };
   readonly password_reset: EphemeralTokenRule = { ttl: hours(1), onePerUser: true };
   /** OWASP ASVS 6.5.5: an out-of-band code lives at most 10 minutes. */
   readonly email_otp_setup: EphemeralTokenRule = { ttl: minutes(10), onePerUser: true };

@@ -1,5 +1,6 @@
 import { AuthError } from '../auth.errors.js';
 import { days, type Duration } from '../common/duration.js';
+import { nearestName } from '../common/nearest-name.js';
 import { EXTRA_DEFAULTS } from './extra-defaults.js';
 
 const MAX_DURATION = days(400);
@@ -27,7 +28,12 @@ export class OptionChecker {
     }
     for (const key of Object.keys(value)) {
       const beside = prefix === '' && Object.hasOwn(EXTRA_DEFAULTS, key) ? ' here: write it beside useFactory' : '';
-      this.that(known.includes(key), `${prefix}${key} is not an option${beside}; known options: ${known.join(', ')}.`);
+      const nearest = nearestName(key, known);
+      const meant = nearest === undefined || beside !== '' ? '' : ` (did you mean ${nearest}?)`;
+      this.that(
+        known.includes(key),
+        `${prefix}${key} is not an option${beside}${meant}; known options: ${known.join(', ')}.`,
+      );
     }
   }
 

@@ -74,6 +74,7 @@ const COLUMNS = new Map<string, readonly FieldColumn[]>([
   ['pre_auth', [USERNAME, CHALLENGE]],
   ['oidc_state', [at('providerId', 'providerId'), at('nonce', 'nonce'), at('codeVerifier', 'codeVerifier'), CHALLENGE]],
   ['oidc_exchange', [USERNAME, CHALLENGE]],
+  ['oidc_link', [at('account', 'username')]],
   ['password_reset', [USERNAME]],
   ['email_otp_setup', [USERNAME, at('codeHash', 'nonce')]],
   ['login_code', [USERNAME, at('codeHash', 'nonce')]],
@@ -111,12 +112,20 @@ const PAYLOAD_FIELDS = new Map<string, ReadonlyMap<string, PayloadField>>([
       ['proved', { isValid: isPendingProofs, optional: true }],
     ]),
   ],
+  [
+    'oidc_link',
+    new Map<string, PayloadField>([
+      ['email', { isValid: isText }],
+      ['identity', { isValid: isIdentity }],
+    ]),
+  ],
   ['totp_setup', new Map([['sealedSecret', { isValid: isText }]])],
   [
     'register',
     new Map([
       ['passwordHash', { isValid: isText, optional: true }],
       ['codeHash', { isValid: isText, optional: true }],
+      ['identity', { isValid: isIdentity, optional: true }],
     ]),
   ],
   [
@@ -318,6 +327,11 @@ function isOidcRequest(value: unknown): value is OidcRequest {
     [returnTo, userId, handle, exchange].every((text) => text === undefined || isText(text));
   const isFlag = remember === undefined || typeof remember === 'boolean';
   return isIntent && Number.isFinite(startedAt) && areTexts && isFlag;
+}
+
+function isIdentity(value: unknown): boolean {
+  const { provider, issuer, subject } = (value ?? {}) as Record<string, unknown>;
+  return [provider, issuer, subject].every(isText);
 }
 
 function isPasskeyPurpose(value: unknown): value is PasskeyPurpose {

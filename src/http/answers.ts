@@ -3,7 +3,8 @@ import { answerOf, type AuthErrorBody, type AuthErrorCode } from '../auth.errors
 import type { Session } from '../session/session.js';
 import type { ListedSession } from '../session/session.service.js';
 import type { AuthUser } from '../user/user.directory.js';
-import type { DueSecondFactor, Replacement, StartedSession } from './http-sessions.js';
+import type { Replacement } from './http-sessions.js';
+import type { DueSecondFactor, StartedSession } from './started-session.js';
 
 // What our routes answer: each schema beside the function that builds it. `nestjs-latchkey/openapi` publishes the
 // schemas; the handlers have their types, so that the two cannot part.

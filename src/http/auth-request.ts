@@ -23,6 +23,9 @@ export interface AuthRequest {
   [AUTH]?: RequestAuth | undefined;
 }
 
+/** The parts of a request that are read, as Express and Fastify have them. */
+export type HttpRequest = Pick<AuthRequest, 'headers'> & object;
+
 const AUTH = Symbol('nestjs-latchkey.auth');
 
 /** The context of an operation in graphql-ws. */

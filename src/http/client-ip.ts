@@ -49,6 +49,11 @@ export class ClientIp implements OnApplicationBootstrap {
     return nearest;
   }
 
+  /** From where and with what the request came, as events and the list of sessions show it. */
+  clientOf(request: AuthRequest): { readonly ip: string | null; readonly userAgent: string | undefined } {
+    return { ip: this.of(request), userAgent: headerOf(request, 'user-agent') };
+  }
+
   /** Warns of a setting that lets clients choose `request.ip`, which the application's own limits and logs may read. */
   onApplicationBootstrap(): void {
     if (!trustsEverybody(this.adapterHost.httpAdapter?.getInstance<ExpressLike | undefined>())) return;

@@ -10,6 +10,10 @@ import { cookieAttributes, cookieValues } from './session-cookie.js';
  * the mail that comes.
  */
 const MOST = 5;
+/** The flow of registrations: a login at a provider may begin one too. */
+export const REGISTRATION_FLOW = 'register';
+/** The flow of identities that are to be linked after a login. */
+export const KEPT_IDENTITY_FLOW = 'oidc-link';
 /** What a flow ties a browser to itself by: base64url, so that a dot may stand between two of them. */
 const VALUE = /^[\w-]{1,200}$/;
 

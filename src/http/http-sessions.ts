@@ -8,15 +8,8 @@ import { AuthEvents } from '../events/auth-events.js';
 import { BearerSessions } from '../login/bearer-sessions.js';
 import { LoginService, type CompletedLogin, type LoginAttempt, type LoginContext } from '../login/login.service.js';
 import type { PendingLogin } from '../login/pending-logins.js';
-import {
-  SecondFactorLoginService,
-  type FactorResponse,
-  type HeldLoginContext,
-  type OccasionOf,
-  type SecondFactorLogin,
-} from '../login/second-factor-login.js';
 import { SessionScheme, type CookieValue } from '../login/session-scheme.js';
-import { TrustedBrowsers, type TrustedBrowserValue } from '../login/trusted-browsers.js';
+import { TrustedBrowsers } from '../login/trusted-browsers.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
 import { SessionService, type RotationOptions } from '../session/session.service.js';
@@ -27,29 +20,19 @@ import {
   forgetAuth,
   headerOf,
   shareLookup,
-  type AuthRequest,
+  type HttpRequest,
   type RequestAuth,
 } from './auth-request.js';
 import { ClientIp } from './client-ip.js';
 import { CookieWriter } from './cookie-writer.js';
 import { bearerOf } from './credentials.js';
 import { DeviceCookie } from './device-cookie.js';
-import { FlowCookie } from './flow-cookie.js';
+import { HttpSecondFactors } from './http-second-factors.js';
 import { LegacyCredentials } from './legacy-credentials.js';
 import { isRefusal, RequestAuthenticator } from './request-authenticator.js';
 import { SessionCookie } from './session-cookie.js';
+import { withoutChallenge, type DueSecondFactor, type StartedSession } from './started-session.js';
 import { TrustedBrowserCookie } from './trusted-browser-cookie.js';
-
-/** A session that has just been opened. */
-export interface StartedSession {
-  readonly status: 'authenticated';
-  readonly user: AuthUser;
-  /** Epoch ms: when it is over, unless its use extends it. */
-  readonly expiresAt: number;
-}
-
-/** A login of which a factor is still due; there is no session yet. The cookie that belongs to it has been set. */
-export type DueSecondFactor = Omit<PendingLogin, 'challenge'>;
 
 /** What has taken the place of the current session. */
 export interface Replacement {
@@ -76,9 +59,6 @@ export interface VerifiedLogin extends FirstFactor {
   readonly proofs: readonly string[];
 }
 
-/** The flow of the cookie that ties a held login to its browser. */
-const SECOND_FACTOR = '2fa';
-
 /** What the client wants of the session. */
 export interface StartOptions {
   /**
@@ -87,9 +67,6 @@ export interface StartOptions {
    */
   readonly remember?: boolean | undefined;
 }
-
-/** The parts of a request that are read, as Express and Fastify have them. */
-export type HttpRequest = Pick<AuthRequest, 'headers'> & object;
 
 /**
  * Sessions for your own handlers, on Express and Fastify: log in, rotate, log out, identify the caller. Each method
@@ -121,10 +98,9 @@ export class HttpSessions {
     private readonly revocation: TokenRevocationService,
     private readonly cookie: SessionCookie,
     private readonly deviceCookie: DeviceCookie,
-    private readonly flowCookie: FlowCookie,
     private readonly trustedCookie: TrustedBrowserCookie,
     private readonly trusted: TrustedBrowsers,
-    private readonly secondFactors: SecondFactorLoginService,
+    private readonly secondFactors: HttpSecondFactors,
     private readonly writer: CookieWriter,
     private readonly legacy: LegacyCredentials,
     private readonly clientIp: ClientIp,
@@ -173,10 +149,10 @@ export class HttpSessions {
     const presented = this.cookie.values(headerOf(request, 'cookie'));
     const devices = this.deviceCookie.values(headerOf(request, 'cookie'));
     const trustedBrowsers = this.trustedCookie.values(headerOf(request, 'cookie'));
-    const outcome = await work({ ...this.context(request), presented, devices, trustedBrowsers });
-    if (outcome.status !== 'authenticated') return this.due(request, response, outcome);
+    const outcome = await work({ ...this.clientIp.clientOf(request), presented, devices, trustedBrowsers });
+    if (outcome.status !== 'authenticated') return this.secondFactors.hold(request, response, outcome);
     const { user, credential, device } = outcome;
-    this.trust(request, response, outcome.trustedBrowser);
+    this.secondFactors.trust(request, response, outcome.trustedBrowser);
     // Or it would be taken over after the logout, and perhaps be somebody else's.
     await this.legacy.end(request).catch(ignore); // the login stands
     this.writer.set(response, credential, device, this.legacy.clearing(request));
@@ -214,105 +190,11 @@ export class HttpSessions {
   ): Promise<(StartedSession & { token: string }) | DueSecondFactor> {
     const bearer = bearerOf(request);
     const presented = bearer === null ? [] : [bearer];
-    const outcome = await work({ ...this.context(request), transport: 'bearer', presented });
+    const outcome = await work({ ...this.clientIp.clientOf(request), transport: 'bearer', presented });
     if (outcome.status !== 'authenticated') return withoutChallenge(outcome);
     const { user, credential } = outcome;
     await this.legacy.end(request).catch(ignore); // the login stands
     return { status: 'authenticated', user, token: credential.value, expiresAt: credential.expiresAt };
-  }
-
-  /**
-   * The second step of a login that `start` or `issueToken` has held: opens the session, and hands it out as the first
-   * step asked for, in the cookie or as `token`. `SecondFactorLoginService` says what is counted.
-   *
-   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a token that cannot be used, a method that the user does not have and
-   *   a wrong response alike.
-   * @throws {AuthError} `RATE_LIMITED` after too many wrong ones of the account.
-   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
-   * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has begun all the
-   *   same.
-   */
-  completeSecondFactor(
-    request: HttpRequest,
-    response: object,
-    factor: Omit<FactorResponse, 'challenges'>,
-  ): Promise<StartedSession & { token?: string }> {
-    return this.completeHeld(request, response, (challenges, context) =>
-      this.secondFactors.complete({ ...factor, challenges }, context),
-    );
-  }
-
-  /** The values of the cookie that ties held logins to this browser. */
-  challengesOf(request: HttpRequest): readonly string[] {
-    return this.flowCookie.values(SECOND_FACTOR, headerOf(request, 'cookie'));
-  }
-
-  /**
-   * As `completeSecondFactor`, for a flow that completes the held login itself: `work` is told which challenges and
-   * sessions the request has sent.
-   *
-   * @throws whatever `work` throws.
-   * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has begun all the
-   *   same.
-   */
-  async completeHeld(
-    request: HttpRequest,
-    response: object,
-    work: (challenges: readonly string[], context: HeldLoginContext) => Promise<SecondFactorLogin>,
-  ): Promise<StartedSession & { token?: string }> {
-    const cookies = headerOf(request, 'cookie');
-    const bearer = bearerOf(request);
-    const { user, credential, device, transport, trustedBrowser } = await work(this.challengesOf(request), {
-      ...this.context(request),
-      devices: this.deviceCookie.values(cookies),
-      trustedBrowsers: this.trustedCookie.values(cookies),
-      presentedBy: (by) => (by === 'cookie' ? this.cookie.values(cookies) : bearer === null ? [] : [bearer]),
-    });
-    await this.legacy.end(request).catch(ignore); // the login stands
-    forgetAuth(request);
-    const started = { status: 'authenticated', user, expiresAt: credential.expiresAt } as const;
-    if (transport === 'bearer') return { ...started, token: credential.value };
-    this.writer.set(response, credential, device, this.legacy.clearing(request));
-    this.writer.add(response, this.flowCookie.clear(SECOND_FACTOR));
-    this.trust(request, response, trustedBrowser);
-    return started;
-  }
-
-  /**
-   * The browsers in which the user is not asked for a second factor are forgotten, and the cookie of this one is removed.
-   * Returns how many there were.
-   *
-   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
-   */
-  async forgetTrustedBrowsers(response: object, userId: string): Promise<number> {
-    const forgotten = await this.trusted.forget(userId);
-    this.writer.add(response, this.trustedCookie.clear());
-    return forgotten;
-  }
-
-  /**
-   * The user of a held login and what its challenge is bound to, for a factor that has to ask something before, as a
-   * passkey does.
-   *
-   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a token that cannot be used, and a method that the user does not have.
-   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
-   */
-  secondFactorOccasion(
-    request: HttpRequest,
-    factor: Omit<FactorResponse, 'challenges' | 'response'>,
-  ): Promise<OccasionOf> {
-    const challenges = this.flowCookie.values(SECOND_FACTOR, headerOf(request, 'cookie'));
-    return this.secondFactors.occasion({ ...factor, challenges });
-  }
-
-  /**
-   * Asks the factor of a held login for what the user needs, such as a code by mail.
-   *
-   * @throws {AuthError} `SECOND_FACTOR_REFUSED` for a token that cannot be used, and a method that the user does not have.
-   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage or the factor did not answer.
-   */
-  requestSecondFactor(request: HttpRequest, factor: Omit<FactorResponse, 'challenges' | 'response'>): Promise<void> {
-    return this.secondFactors.request({ ...factor, challenges: this.challengesOf(request) }, this.context(request));
   }
 
   /**
@@ -355,7 +237,7 @@ export class HttpSessions {
   async rotate(request: HttpRequest, response: object, { grace = true }: RotationOptions = {}): Promise<boolean> {
     const presented = this.cookie.read(headerOf(request, 'cookie'));
     const rotated =
-      presented === null ? null : await this.logins.rotate(presented, { ...this.context(request), grace });
+      presented === null ? null : await this.logins.rotate(presented, { ...this.clientIp.clientOf(request), grace });
     if (rotated) this.writer.set(response, rotated);
     return rotated !== null;
   }
@@ -379,7 +261,7 @@ export class HttpSessions {
     const auth = authOf(request);
     if (!auth) throw new AuthError('UNAUTHENTICATED', 'There is no session to replace: call it behind the guard.', {});
     const { transport } = auth;
-    const { user, credential } = await work({ ...this.context(request), transport });
+    const { user, credential } = await work({ ...this.clientIp.clientOf(request), transport });
     forgetAuth(request);
     if (transport === 'cookie') {
       if (credential) this.writer.set(response, credential);
@@ -406,7 +288,7 @@ export class HttpSessions {
     const auth = authOf(request);
     if (!auth) throw new AuthError('UNAUTHENTICATED', 'There is no session: call it behind the guard.', {});
     const { transport } = auth;
-    const credential = await work({ ...this.context(request), transport });
+    const credential = await work({ ...this.clientIp.clientOf(request), transport });
     if (!credential) return {};
     forgetAuth(request);
     if (transport === 'bearer') return { token: credential.value };
@@ -478,19 +360,6 @@ export class HttpSessions {
     return lookup.catch(anonymousIfRefused);
   }
 
-  /** The challenge goes into a cookie of its own: whoever gets hold of the token alone has nothing. */
-  private due(request: HttpRequest, response: object, login: PendingLogin): DueSecondFactor {
-    const { challenge } = login;
-    if (challenge) {
-      this.writer.add(response, this.flowCookie.add(SECOND_FACTOR, challenge, headerOf(request, 'cookie')));
-    }
-    return withoutChallenge(login);
-  }
-
-  private trust(request: HttpRequest, response: object, value: TrustedBrowserValue | null | undefined): void {
-    if (value) this.writer.add(response, this.trustedCookie.set(value, headerOf(request, 'cookie')));
-  }
-
   private logIn(
     login: HttpLoginAttempt | VerifiedLogin,
     context: LoginContext,
@@ -509,10 +378,6 @@ export class HttpSessions {
     return this.logins.begin(user, proofs, { ...context, login: name, authenticatedAt, tokensInvalidatedAfter });
   }
 
-  private context(request: HttpRequest): Pick<LoginContext, 'ip' | 'userAgent'> {
-    return { ip: this.clientIp.of(request), userAgent: headerOf(request, 'user-agent') };
-  }
-
   private clear(request: HttpRequest, response: object): void {
     forgetAuth(request);
     this.writer.clear(response, this.legacy.clearing(request));
@@ -527,10 +392,6 @@ export class HttpSessions {
 }
 
 const ignore = () => undefined;
-
-function withoutChallenge({ challenge: _challenge, ...due }: PendingLogin): DueSecondFactor {
-  return due;
-}
 
 function anonymousIfRefused(error: unknown): null {
   if (isRefusal(error)) return null;

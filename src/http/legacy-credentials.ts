@@ -62,7 +62,7 @@ export class LegacyCredentials {
     transport: 'cookie' | 'bearer',
   ): Promise<CompletedLogin | null> {
     const ours = transport === 'cookie' ? this.cookie.values(headerOf(request, 'cookie')) : [];
-    const where = { ip: this.clientIp.of(request), userAgent: headerOf(request, 'user-agent') };
+    const where = this.clientIp.clientOf(request);
     return this.legacy.open(presented, { ...where, transport, presented: ours });
   }
 

@@ -29,6 +29,15 @@ export type IdentityAnswer = z.infer<typeof IdentityAnswer>;
 
 export const IdentityListAnswer = z.array(IdentityAnswer);
 
+export const KeptIdentityListAnswer = z.array(
+  z.object({
+    provider: z.string().describe('The name of the provider in addresses.'),
+    label: z.string().describe('What a page calls the provider.'),
+    email: z.string().describe('The address there, which is that of the account.'),
+  }),
+);
+export type KeptIdentityListAnswer = z.infer<typeof KeptIdentityListAnswer>;
+
 export function identityAnswer(identity: LinkedIdentity): IdentityAnswer {
   const { id, provider, label, email, linkedAt, lastUsedAt } = identity;
   return {

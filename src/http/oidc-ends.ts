@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { AuthErrorCode } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { AuthRequest } from './auth-request.js';
-import type { DueSecondFactor } from './http-sessions.js';
+import type { DueSecondFactor } from './started-session.js';
 
 /** The page that a login at a provider ends on which is not finished: that of the host, as `flows.oidc.page` has it. */
 @Injectable()
@@ -13,6 +13,11 @@ export class OidcEnds {
   pending(_request: AuthRequest, _response: object, login: DueSecondFactor, returnTo: string): string {
     const { status, token, methods } = login;
     return withFragment(this.page(), { status, token, methods: methods.join(' '), returnTo });
+  }
+
+  /** A mail is on its way, whose link or code opens the account. */
+  mailed(_request: AuthRequest, returnTo: string): string {
+    return withFragment(this.page(), { status: 'confirmation_required', returnTo });
   }
 
   failed(_request: AuthRequest, code: AuthErrorCode): string {

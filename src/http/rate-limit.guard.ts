@@ -2,8 +2,8 @@ import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/com
 import { HttpAdapterHost, Reflector } from '@nestjs/core';
 import { asAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
-import { networkSubjectOf, siteOfAddress } from '../common/ip-address.js';
-import { NETWORK_EVENTS } from '../config/rate-limit-settings.js';
+import { networkSubjectOf } from '../common/ip-address.js';
+import { addressTargets } from '../rate-limit/address-targets.js';
 import { secondsUntil } from '../rate-limit/rate-limit.policy.js';
 import {
   rateLimited,
@@ -70,10 +70,8 @@ export class RateLimitGuard implements CanActivate {
 
   /** A bucket of an address has one of its site beside it; those of several rules on one handler are one. */
   private targets({ event, by }: RateLimitRule, request: AuthRequest | null): RateLimitTarget[] {
-    const target = { event, subject: this.subject(by, request) };
-    const network = by === 'ip' ? NETWORK_EVENTS[event] : undefined;
-    const site = network === undefined ? null : siteOfAddress(target.subject);
-    return site === null ? [target] : [target, { event: network!, subject: site }];
+    const subject = this.subject(by, request);
+    return by === 'ip' ? addressTargets(event, subject) : [{ event, subject }];
   }
 
   private subject(by: RateLimitRule['by'], request: AuthRequest | null): string | null {

@@ -1,9 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { Observable, type MonoTypeOperatorFunction } from 'rxjs';
 import type { Session } from '../session/session.js';
-import type { RequestAuth } from './auth-request.js';
+import type { HttpRequest, RequestAuth } from './auth-request.js';
 import { Handshakes, type HandshakeOptions } from './handshakes.js';
-import type { HttpRequest } from './http-sessions.js';
 import type { OpenConnection, WebSocketConnection } from './open-connection.js';
 import { WatchedConnections } from './watched-connections.js';
 

@@ -4,9 +4,10 @@ import { AuthError, type AuthErrorCode } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { later } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
-import type { FirstFactor } from '../config/ephemeral-token-settings.js';
+import type { FirstFactor, UnlinkedIdentity } from '../config/ephemeral-token-settings.js';
 import { lifetimesOf } from '../config/session-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { NewIdentities } from '../login/new-identities.js';
 import { OtherSessions } from '../login/other-sessions.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
@@ -20,18 +21,24 @@ import { normalizeLogin } from '../user/login-name.js';
 import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.directory.js';
 import { IdentityStore } from './identity.store.js';
 import { decideLinking, type LinkingDecision } from './linking.js';
-import type { OidcAnswer } from './oidc-requests.js';
+import { expired, type OidcAnswer } from './oidc-requests.js';
 import { provedAt } from './proved-at.js';
 
 /** An account or an identity may come in between. */
 const TRIES = 3;
+
+/** An identity, whenever it was proved. */
+interface ProvedIdentity {
+  readonly provider: OidcAnswer['provider'];
+  readonly identity: UnlinkedIdentity & Pick<OidcAnswer['identity'], 'email' | 'emailVerified'>;
+}
 
 /** What was decided is not so any more: everything is rolled back, and decided again. */
 class Overtaken extends Error {}
 
 /** Whose account an identity enters, which it opens, and to which it is linked. */
 @Injectable()
-export class OidcAccounts {
+export class OidcAccounts extends NewIdentities {
   constructor(
     private readonly identities: IdentityStore,
     private readonly users: UserDirectory,
@@ -45,7 +52,9 @@ export class OidcAccounts {
     private readonly clock: Clock,
     private readonly events: AuthEvents,
     private readonly config: AuthConfig,
-  ) {}
+  ) {
+    super();
+  }
 
   /**
    * Opens something for the account of the identity, as the table has it. One transaction where the sessions are stored
@@ -72,22 +81,34 @@ export class OidcAccounts {
 
   /**
    * Links the identity with this account, which is locked, and looked at once more with its session: while the provider
-   * was asked, its owner may have ended everything.
+   * was asked, its owner may have ended everything. `spend` says whether what it is linked by counts still, once.
    */
-  async link(answer: OidcAnswer, user: AuthUser, session: Session, ip: string | null): Promise<void> {
+  async link(
+    answer: ProvedIdentity,
+    { user, session, ip }: { readonly user: AuthUser; readonly session: Session; readonly ip: string | null },
+    spend: () => Promise<boolean> = async () => true,
+  ): Promise<void> {
     for (let i = 1; ; i++) {
       const decision = await this.decide(answer, user.id);
       if (decision.kind === 'already_linked') return;
       if (decision.kind !== 'link') throw inUse();
-      const outcome = await this.transaction.run(async () => {
-        await this.revocation.confirmOwner(user);
-        await this.others.requireLive(session);
-        await this.stepUps.demandMost(session);
-        return this.add(answer, user, ip);
-      });
-      if (outcome === 'added') return;
-      if (outcome === 'full' || i === TRIES) throw inUse();
+      try {
+        return await this.transaction.run(async () => {
+          await this.revocation.confirmOwner(user);
+          await this.others.requireLive(session);
+          await this.stepUps.demandMost(session);
+          if (!(await spend())) throw expired();
+          await this.addOrRefuse(answer, user, ip);
+        });
+      } catch (error) {
+        if (!(error instanceof Overtaken)) throw error;
+        if (i === TRIES) throw inUse();
+      }
     }
+  }
+
+  override async addTo(user: AuthUser, identity: UnlinkedIdentity, ip: string | null): Promise<boolean> {
+    return (await this.store({ ...identity, email: user.email }, user, ip)) === 'added';
   }
 
   /** @throws {AuthError} `INVALID_CREDENTIALS` if it is disabled or deleted. */
@@ -135,9 +156,7 @@ export class OidcAccounts {
         // From now on its address stays what the decision was made by, or is not that any more.
         const still = await this.decide(answer, null);
         if (still.kind !== 'link' || still.userId !== user.id) throw new Overtaken();
-        const outcome = await this.add(answer, user, ip);
-        if (outcome === 'full') throw inUse();
-        if (outcome === 'taken') throw new Overtaken();
+        await this.addOrRefuse(answer, user, ip);
         return user;
       }
       case 'create':
@@ -147,7 +166,7 @@ export class OidcAccounts {
     }
   }
 
-  private async decide({ identity, provider }: OidcAnswer, userId: string | null): Promise<LinkingDecision> {
+  private async decide({ identity, provider }: ProvedIdentity, userId: string | null): Promise<LinkingDecision> {
     const { issuer, subject, email } = identity;
     let found = await this.identities.find(issuer, subject);
     const isUnknown = found === null && userId === null && email !== null;
@@ -168,26 +187,37 @@ export class OidcAccounts {
     const at = this.clock.now();
     const email = answer.identity.email!;
     const user = await this.users.register({ email, passwordHash: NO_PASSWORD, emailVerifiedAt: at });
-    if (!user || (await this.add(answer, user, ip, { isNew: true })) !== 'added') throw new Overtaken();
+    if (!user || (await this.store(answer.identity, user, ip)) !== 'added') throw new Overtaken();
     const of = { at, userId: user.id, ip };
     this.events.emitAfterTransaction({ type: 'account.registered', ...of });
     this.events.emitAfterTransaction({ type: 'email.verified', ...of });
     return user;
   }
 
-  private async add(
-    { identity, provider }: OidcAnswer,
-    user: AuthUser,
+  /** To an account that there is, whose owner is told. */
+  private async addOrRefuse({ identity, provider }: ProvedIdentity, user: AuthUser, ip: string | null): Promise<void> {
+    const outcome = await this.store(identity, user, ip);
+    if (outcome === 'full') throw inUse();
+    if (outcome === 'taken') throw new Overtaken();
+    this.notices.tell(user, 'identity_linked', { provider: provider.label ?? provider.id });
+  }
+
+  private async store(
+    { provider, issuer, subject, email }: UnlinkedIdentity & { readonly email: string | null },
+    { id: userId }: AuthUser,
     ip: string | null,
-    { isNew = false }: { isNew?: boolean } = {},
   ): Promise<'added' | 'taken' | 'full'> {
-    const { issuer, subject, email } = identity;
     const at = this.clock.now();
-    const of = { id: randomUUID(), userId: user.id, provider: provider.id };
-    const outcome = await this.identities.add({ ...of, issuer, subject, email, linkedAt: at });
-    if (outcome !== 'added') return outcome;
-    if (!isNew) this.notices.tell(user, 'identity_linked', { provider: provider.label ?? provider.id });
-    this.events.emitAfterTransaction({ type: 'identity.linked', at, userId: user.id, provider: provider.id, ip });
+    const outcome = await this.identities.add({
+      id: randomUUID(),
+      userId,
+      provider,
+      issuer,
+      subject,
+      email,
+      linkedAt: at,
+    });
+    if (outcome === 'added') this.events.emitAfterTransaction({ type: 'identity.linked', at, userId, provider, ip });
     return outcome;
   }
 }

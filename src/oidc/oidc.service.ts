@@ -267,7 +267,7 @@ export class OidcService {
   async link(answer: OidcAnswer, owner: OidcOwner | null): Promise<void> {
     const { user, session, ip = null } = ownerOf(answer, 'link', owner);
     await this.stepUps.demandMost(session);
-    await this.accounts.link(answer, user, session, ip);
+    await this.accounts.link(answer, { user, session, ip });
   }
 
   /**

@@ -106,6 +106,14 @@ export function errorsOf({ takesJwts, asksSecondFactor }: RouteFacts) {
       ...errorAnswer('LOGIN_EXPIRED', 'INVALID_CREDENTIALS'),
       description: "The token is unknown, spent, expired or another browser's, or the account is disabled.",
     },
+    AuthNotKept: {
+      ...errorAnswer('LOGIN_EXPIRED', 'STEP_UP_REQUIRED', 'UNAUTHENTICATED', ...(takesJwts ? ofJwts : [])),
+      description: 'Nothing is kept for this account in this browser, or the session is not fresh, or there is none.',
+    },
+    AuthIdentityInUse: {
+      ...errorAnswer('IDENTITY_IN_USE'),
+      description: 'The identity is linked with another account, or the account has another one of this provider.',
+    },
     AuthIdentityNotFound: {
       ...errorAnswer('IDENTITY_NOT_FOUND'),
       description: 'The user has no identity with this id.',

@@ -117,6 +117,7 @@ function errorHeadersOf(name: ErrorName, described: Description, facts: RouteFac
 const WITHOUT_SESSION: ReadonlySet<ErrorName> = new Set([
   'AuthUnauthenticated',
   'AuthNotFresh',
+  'AuthNotKept',
   'AuthProofRefused',
   'AuthFactorRefused',
   'AuthEnrolmentRefused',
@@ -129,7 +130,12 @@ const UNAUTHORIZED: ReadonlySet<ErrorName> = new Set([
   'AuthLoginExpired',
 ]);
 /** RFC 9470: what is asked for stands beside the scheme. */
-const ASKS_FOR_MORE: ReadonlySet<ErrorName> = new Set(['AuthNotFresh', 'AuthPasswordRefused', 'AuthEnrolmentRefused']);
+const ASKS_FOR_MORE: ReadonlySet<ErrorName> = new Set([
+  'AuthNotFresh',
+  'AuthNotKept',
+  'AuthPasswordRefused',
+  'AuthEnrolmentRefused',
+]);
 const UNLIMITED: ReadonlySet<ErrorName> = new Set(['AuthCrossOrigin', 'AuthBodyTooLarge']);
 const HASHES: ReadonlySet<ErrorName> = new Set(['AuthLoginUnavailable', 'AuthPasswordUnavailable']);
 

@@ -57,6 +57,7 @@ import {
   ExchangeAnswer,
   IdentityAnswer,
   IdentityListAnswer,
+  KeptIdentityListAnswer,
   ProviderAddressAnswer,
   ProviderListAnswer,
 } from '../http/oidc-answers.js';
@@ -136,6 +137,7 @@ export const SCHEMAS = {
   AuthProviderStep: z.discriminatedUnion('status', [ExchangeAnswer, SecondFactorDueAnswer, EnrolmentRequiredAnswer]),
   AuthIdentity: IdentityAnswer,
   AuthIdentities: IdentityListAnswer,
+  AuthKeptIdentities: KeptIdentityListAnswer,
   AuthApiKey: ApiKeyAnswer,
   AuthApiKeys: ApiKeyListAnswer,
   AuthNewApiKey: NewApiKeyAnswer,

@@ -151,6 +151,28 @@ export const oidcPaths = {
     answer: 'AuthIdentities',
     errors: ['AuthUnauthenticated', 'AuthUnavailable'],
   },
+  listKeptIdentities: {
+    id: 'authKeptIdentities',
+    summary: 'Identities that can be linked now',
+    description:
+      'What this browser has come back from a provider with in the last ten minutes, when the account had its address and was not linked with it (`ACCOUNT_EXISTS`).',
+    session: 'needed',
+    cookie: 'renewed',
+    done: 'The identities, the newest of each provider.',
+    answer: 'AuthKeptIdentities',
+    errors: ['AuthUnauthenticated', 'AuthUnavailable'],
+  },
+  linkKeptIdentity: {
+    id: 'authLinkKeptIdentity',
+    summary: 'Link an identity that has been kept',
+    description:
+      'Links the kept identity of this provider with the account of the session, once. It needs a fresh session that has proved as much as the account can.',
+    session: 'needed',
+    cookie: 'flow',
+    done: 'The identity has been linked.',
+    answer: 'AuthDone',
+    errors: ['AuthNotKept', 'AuthCrossOrigin', 'AuthProviderNotFound', 'AuthIdentityInUse', 'AuthUnavailable'],
+  },
   unlinkIdentity: {
     id: 'authUnlinkIdentity',
     summary: 'Unlink an identity',

@@ -32,7 +32,7 @@ export const registrationPaths = {
     id: 'authRegisterConfirm',
     summary: 'Open the account',
     description:
-      'Proves the mailbox by the mailed link, or by the code in the browser that asked, opens the account and logs it in. From another browser, the link needs the password too.',
+      'Proves the mailbox by the mailed link, or by the code in the browser that asked, opens the account and logs it in. From another browser, the link needs the password too. An account that began by a login at a provider needs none in the browser that asked.',
     session: 'none',
     cookie: 'set',
     takes: 'AuthRegistrationConfirmation',

@@ -166,6 +166,8 @@ export const GERMAN_PAGE_TEXTS: Readonly<PageTexts> = Object.freeze({
   addIdentity: 'Weiteren verknüpfen',
   signInWith: 'Mit {provider} anmelden',
   linkWith: '{provider} verknüpfen',
+  keptIdentities: 'Dort haben Sie sich eben angemeldet',
+  identityLinked: 'Er ist verknüpft: Ab jetzt können Sie sich auch so anmelden.',
   identityRemoved: 'Er ist nicht mehr verknüpft, und alle anderen Geräte sind abgemeldet.',
   leaving: 'Einen Moment',
   goToProvider: 'Weiter zur anderen Seite',

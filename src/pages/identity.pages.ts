@@ -1,8 +1,9 @@
 import { Body, Get, Post, Query, Req, Res } from '@nestjs/common';
 import type { AuthRequest } from '../http/auth-request.js';
 import { CurrentSession, CurrentUser } from '../http/auth.decorators.js';
+import { KeptIdentityController } from '../http/flows/kept-identity.controller.js';
 import { OidcController } from '../http/flows/oidc.controller.js';
-import type { IdentityAnswer } from '../http/oidc-answers.js';
+import type { IdentityAnswer, KeptIdentityListAnswer } from '../http/oidc-answers.js';
 import { OidcService } from '../oidc/oidc.service.js';
 import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
@@ -21,6 +22,7 @@ import { withValues } from './with-values.js';
 export class IdentityPages {
   constructor(
     private readonly identities: OidcController,
+    private readonly kept: KeptIdentityController,
     private readonly oidc: OidcService,
     private readonly departures: ProviderDepartures,
     private readonly answers: PageAnswers,
@@ -44,15 +46,24 @@ export class IdentityPages {
   @GuardedAs(OidcController, 'listIdentities')
   async showIdentities(
     @CurrentUser('id') userId: string,
+    @Req() request: AuthRequest,
     @Res() response: object,
     @Query() query: Form,
   ): Promise<unknown> {
     const { texts } = this.answers;
     const identities = await this.identities.listIdentities(userId);
+    const kept = await this.kept.listKeptIdentities(userId, request);
     const content = markup`${notes(
       providerProblem(query['error'], texts),
-      'removed' in query ? texts.identityRemoved : undefined,
+      'removed' in query ? texts.identityRemoved : 'linked' in query ? texts.identityLinked : undefined,
     )}
+      ${
+        kept.length > 0 &&
+        section(
+          texts.keptIdentities,
+          kept.map((identity) => this.offer(identity)),
+        )
+      }
       ${section(
         texts.identities,
         identities.length === 0
@@ -89,6 +100,19 @@ export class IdentityPages {
     return this.departures.leave(request, response, await this.oidc.beginLink(provider, { user, session }, start));
   }
 
+  @Post('p/identities-link-kept')
+  @GuardedAs(KeptIdentityController, 'linkKeptIdentity')
+  async linkKept(
+    @CurrentUser() user: AuthUser,
+    @CurrentSession() session: Session,
+    @Req() request: AuthRequest,
+    @Res() response: object,
+    @Query('id') id: unknown,
+  ): Promise<unknown> {
+    await this.kept.linkKeptIdentity(user, session, request, response, asText(id));
+    return this.answers.goTo(response, 'identities?linked');
+  }
+
   @Post('p/identities-unlink')
   @GuardedAs(OidcController, 'unlinkIdentity')
   async unlink(
@@ -100,6 +124,12 @@ export class IdentityPages {
   ): Promise<unknown> {
     await this.identities.unlinkIdentity(user, session, request, response, asText(id));
     return this.answers.goTo(response, 'identities?removed');
+  }
+
+  private offer({ provider, label, email }: KeptIdentityListAnswer[number]): Html {
+    const { texts } = this.answers;
+    return markup`<p><bdi>${email}</bdi></p>
+      ${form(`identities-link-kept?id=${provider}`, submit(withValues(texts.linkWith, { provider: label })))}`;
   }
 
   private item({ id, label, email, linkedAt }: IdentityAnswer): Html {

@@ -10,6 +10,7 @@ import { AssetPages } from './asset.pages.js';
 import { EmailChangeController } from '../http/flows/email-change.controller.js';
 import { PasswordResetController } from '../http/flows/password-reset.controller.js';
 import { RegistrationController } from '../http/flows/registration.controller.js';
+import { KeptIdentityController } from '../http/flows/kept-identity.controller.js';
 import { OidcController } from '../http/flows/oidc.controller.js';
 import { OidcEnds } from '../http/oidc-ends.js';
 import { IdentityPages } from './identity.pages.js';
@@ -63,7 +64,7 @@ const PAGES: readonly PagesOf[] = [
   { pages: EmailChangePages, doing: [EmailChangeController], flow: 'emailChange' },
   { pages: FactorRevertPages, doing: [FactorRevertController], flow: ['twoFactor', 'passkeys'] },
   { pages: MagicLinkPages, doing: [MagicLinkController], flow: 'magicLink' },
-  { pages: IdentityPages, doing: [OidcController], flow: 'oidc' },
+  { pages: IdentityPages, doing: [OidcController, KeptIdentityController], flow: 'oidc' },
   { pages: StepUpOidcPages, doing: [], flow: 'oidc', with: 'stepUp' },
   { pages: TwoFactorPages, doing: [SecondFactorController], needs: 'secondFactors' },
   { pages: AccountDeletionPages, doing: [AccountDeletionController], flow: 'accountDeletion' },

@@ -3,9 +3,10 @@ import type { AuthErrorCode } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { dueAnswer } from '../http/answers.js';
 import { authOf, type AuthRequest } from '../http/auth-request.js';
-import type { DueSecondFactor } from '../http/http-sessions.js';
+import type { DueSecondFactor } from '../http/started-session.js';
 import { OidcEnds } from '../http/oidc-ends.js';
 import { HeldLogins } from './held-logins.js';
+import { destinationOf, withNext } from './page-names.js';
 
 /** From `oidc/:provider/callback` to the pages. */
 const PAGES = '../../p';
@@ -25,9 +26,16 @@ export class PageOidcEnds extends OidcEnds {
     return `${PAGES}/${this.held.goOn(request, response, dueAnswer(login), returnTo)}`;
   }
 
+  override mailed(request: AuthRequest, returnTo: string): string {
+    if (this.hasOwn) return super.mailed(request, returnTo);
+    return `${PAGES}/${withNext('confirm?sent', destinationOf(returnTo))}`;
+  }
+
   override failed(request: AuthRequest, code: AuthErrorCode): string {
     if (this.hasOwn) return super.failed(request, code);
-    return `${PAGES}/${authOf(request) ? 'identities' : 'sign-in'}?error=${code}`;
+    const page = `${PAGES}/${authOf(request) ? 'identities' : 'sign-in'}?error=${code}`;
+    // There it is offered to be linked, once its owner has signed in.
+    return code === 'ACCOUNT_EXISTS' ? withNext(page, 'identities') : page;
   }
 
   private get hasOwn(): boolean {

@@ -22,6 +22,8 @@ const SUMMARIES: Readonly<Partial<Record<AuthErrorCode, TextName>>> = {
   PASSKEY_NOT_FOUND: 'errorNotFound',
   PROVIDER_NOT_FOUND: 'errorNotFound',
   IDENTITY_NOT_FOUND: 'errorNotFound',
+  IDENTITY_IN_USE: 'errorIdentityInUse',
+  LOGIN_EXPIRED: 'errorLoginExpired',
   API_KEY_NOT_FOUND: 'errorNotFound',
   SESSION_NOT_FOUND: 'errorNotFound',
   USER_NOT_FOUND: 'adminNoUsers',

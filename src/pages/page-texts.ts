@@ -155,6 +155,8 @@ export class PageTexts {
   addIdentity: string = 'Link another';
   signInWith: string = 'Sign in with {provider}';
   linkWith: string = 'Link {provider}';
+  keptIdentities: string = 'You have just signed in there';
+  identityLinked: string = 'It is linked: you can sign in that way from now on.';
   identityRemoved: string = 'It is no longer linked, and all other devices have been signed out.';
   leaving: string = 'One moment';
   goToProvider: string = 'Go on to the other page';

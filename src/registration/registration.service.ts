@@ -1,7 +1,8 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Optional } from '@nestjs/common';
 import { asAuthError, AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
+import type { UnlinkedIdentity } from '../config/ephemeral-token-settings.js';
 import { newUserCode } from '../crypto/user-code.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
 import { newEphemeralToken } from '../ephemeral-token/ephemeral-token.types.js';
@@ -9,6 +10,7 @@ import { AuthEvents } from '../events/auth-events.js';
 import { linkCodeHash } from '../login/link-code.js';
 import { LoginService, type CompletedLogin, type LoginContext } from '../login/login.service.js';
 import { MailedLinks, type FoundLink, type LinkProof } from '../login/mailed-links.js';
+import { NewIdentities } from '../login/new-identities.js';
 import type { PendingLogin } from '../login/pending-logins.js';
 import type { MailDraft } from '../mail/mail.js';
 import { Outbox } from '../mail/outbox.js';
@@ -19,7 +21,7 @@ import { checkedEmail } from '../user/email-address.js';
 import { PasswordHasher } from '../user/password-hasher.js';
 import { NewPasswords } from '../user/new-passwords.js';
 import { invalidPassword } from '../user/password-policy.js';
-import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { NO_PASSWORD, UserDirectory, type AuthUser } from '../user/user.directory.js';
 
 /** What a request for an account comes with. */
 export interface RegistrationRequest {
@@ -35,6 +37,17 @@ export interface StartedRegistration {
   readonly browser: string;
   /** Epoch ms: when the mailed link and code expire. */
   readonly expiresAt: number;
+}
+
+/** Somebody who has logged in at a provider, with the address that it says and has not verified. */
+export interface RegisteringIdentity extends UnlinkedIdentity {
+  readonly email: string | null;
+}
+
+/** What has been chosen for an account before its mailbox is proved. */
+interface Chosen {
+  readonly passwordHash?: string | undefined;
+  readonly identity?: UnlinkedIdentity | undefined;
 }
 
 /** What proves the mailbox, and the password where it is asked for. */
@@ -56,6 +69,10 @@ export interface RegistrationContext extends LoginContext {
  * A mail has a link, and a code for the browser that asked. From another browser the link needs the password that was
  * chosen, so that whoever opens a stranger's link does not give the stranger an account with this address. A new request
  * voids the link and the code of the earlier one.
+ *
+ * An account that begins by a login at a provider (`flows.oidc`, `signUp`) comes here if the provider does not vouch for
+ * the address. It needs no password, and is linked with the provider in the browser that asked and in no other: there the
+ * link opens an account with a password, and the identity counts for nothing.
  *
  * @example
  * ```ts
@@ -81,6 +98,7 @@ export class RegistrationService {
     private readonly config: AuthConfig,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
+    @Optional() private readonly identities?: NewIdentities,
   ) {}
 
   /**
@@ -98,12 +116,22 @@ export class RegistrationService {
     if (password !== undefined) await this.newPasswords.accept(password, { email: address });
     // Also where the address is taken: it takes as long.
     const hash = password === undefined ? undefined : await this.hasher.hash(password, { ip });
-    return this.start(address, async () => hash);
+    return this.start(address, async () => ({ passwordHash: hash }));
   }
 
   /**
-   * Asks for another mail; the link and the code of the earlier one are void. The password that was chosen in this
-   * browser stays, otherwise it is chosen at the end.
+   * As `register`, for somebody who has just logged in at a provider by which nobody logs in here yet, and which has not
+   * verified the address: what `OidcService.logIn` refuses with `EMAIL_NOT_VERIFIED`.
+   *
+   * @throws {AuthError} `INVALID_INPUT` if the address is not exactly one mailbox.
+   */
+  registerWith({ email, provider, issuer, subject }: RegisteringIdentity): StartedRegistration {
+    return this.start(mailbox(email), async () => ({ identity: { provider, issuer, subject } }));
+  }
+
+  /**
+   * Asks for another mail; the link and the code of the earlier one are void. The password or the identity that was chosen
+   * in this browser stays, otherwise a password is chosen at the end.
    *
    * @throws {AuthError} `INVALID_INPUT` if the address is not exactly one mailbox.
    */
@@ -121,9 +149,9 @@ export class RegistrationService {
    * Nothing that is refused is spent: neither by a wrong code nor by a wrong password.
    *
    * @throws {AuthError} `INVALID_LINK` if the token or code is wrong, spent, expired or replaced by a newer one, the code
-   *   comes from another browser, or the address has been taken meanwhile: all alike.
+   *   comes from another browser, or the address or the identity has been taken meanwhile: all alike.
    * @throws {AuthError} `INVALID_INPUT` if there is no password, and none has been chosen or the link comes from another
-   *   browser than the one that asked; and if a new one is too short or too long.
+   *   browser than the one that asked; and if a new one is too short or too long. An identity takes its place.
    * @throws {AuthError} `INVALID_CREDENTIALS` if the password is not the one that was chosen.
    * @throws {AuthError} `RATE_LIMITED` after `register_confirm` wrong codes or passwords (default 5 in 15 minutes).
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; nothing is counted.
@@ -138,43 +166,40 @@ export class RegistrationService {
       this.events.emit({ type: 'token.refused', at: this.clock.now(), tokenType: 'register' });
       throw invalidLink();
     }
-    const hash = await this.passwordHash(pending, proof.password, context.ip ?? null);
+    const passwordHash = await this.passwordHash(pending, proof.password, context.ip ?? null);
+    // Whoever opens the link elsewhere has not logged in at the provider (F29).
+    const identity = pending.isOwnBrowser ? pending.fields.identity : undefined;
     try {
-      return await this.open(pending.token, hash, context);
+      return await this.open(pending.token, { passwordHash, identity }, context);
     } catch (error) {
       throw asAuthError(error, 'The user directory');
     }
   }
 
   /** The same for every address: what is about the address happens after the answer. */
-  private start(email: string, passwordHash: () => Promise<string | undefined>): StartedRegistration {
+  private start(email: string, choose: () => Promise<Chosen>): StartedRegistration {
     const token = newEphemeralToken('register');
-    this.outbox.post(() => this.mail(email, token, passwordHash));
+    this.outbox.post(() => this.mail(email, token, choose));
     return { browser: this.links.browserOf('register', token), expiresAt: this.clock.now() + this.ttl };
   }
 
-  private async mail(
-    email: string,
-    token: string,
-    passwordHash: () => Promise<string | undefined>,
-  ): Promise<MailDraft | null> {
+  private async mail(email: string, token: string, choose: () => Promise<Chosen>): Promise<MailDraft | null> {
     const sent = await this.limits.consume('email_send', email);
     if (!sent.allowed) return null;
     const refund = () => this.limits.refund(sent);
-    return this.refunding(sent, this.draft(email, token, passwordHash, refund));
+    return this.refunding(sent, this.draft(email, token, choose, refund));
   }
 
   private async draft(
     email: string,
     token: string,
-    passwordHash: () => Promise<string | undefined>,
+    choose: () => Promise<Chosen>,
     refund: () => Promise<unknown>,
   ): Promise<MailDraft> {
     const owner = await this.users.findByLogin(email);
     if (owner) return { kind: 'already_registered', to: owner.email, userId: owner.id, facts: {}, onUnsent: refund };
     const code = newUserCode();
-    const chosen = await passwordHash();
-    const fields = { email, passwordHash: chosen, codeHash: linkCodeHash(token, code) };
+    const fields = { email, ...(await choose()), codeHash: linkCodeHash(token, code) };
     await this.tokens.issue('register', fields, { token });
     return {
       kind: 'registration',
@@ -187,23 +212,24 @@ export class RegistrationService {
     };
   }
 
-  private async chosenBefore(email: string, browsers: readonly string[]): Promise<string | undefined> {
+  private async chosenBefore(email: string, browsers: readonly string[]): Promise<Chosen> {
     for (const token of this.links.tokensOf('register', browsers)) {
       const fields = await this.tokens.peek('register', token);
-      if (fields?.email === email) return fields.passwordHash;
+      if (fields?.email === email) return { passwordHash: fields.passwordHash, identity: fields.identity };
     }
-    return undefined;
+    return {};
   }
 
-  /** That of the new account: the one that was chosen, or else this one. */
+  /** That of the new account: the one that was chosen, or else this one, or none beside an identity. */
   private async passwordHash(
     pending: FoundLink<'register'>,
     password: string | undefined,
     ip: string | null,
   ): Promise<string> {
     const { token, fields, isOwnBrowser } = pending;
-    const { email, passwordHash: chosen } = fields;
+    const { email, passwordHash: chosen, identity } = fields;
     if (chosen === undefined) {
+      if (password === undefined && identity && isOwnBrowser) return NO_PASSWORD;
       if (password === undefined) throw invalidPassword('password', 'must be the password of the new account');
       await this.newPasswords.accept(password, { email });
       return this.hasher.hash(password, { ip });
@@ -220,27 +246,28 @@ export class RegistrationService {
 
   private async open(
     token: string,
-    passwordHash: string,
+    { passwordHash, identity }: { readonly passwordHash: string; readonly identity: UnlinkedIdentity | undefined },
     context: LoginContext,
   ): Promise<CompletedLogin | PendingLogin> {
     const { joinsTransactions } = this.sessions;
+    // The login at the provider may be a day old: what is proved now is the mailbox.
+    const proofs = [passwordHash === NO_PASSWORD ? MAILED_LINK : 'password'];
+    const logIn = (user: AuthUser) => this.logins.begin(user, proofs, context);
     const opened = await this.transaction.run(async () => {
       const at = this.clock.now();
       const fields = await this.tokens.consume('register', token);
       const user = fields && (await this.users.register({ email: fields.email, passwordHash, emailVerifiedAt: at }));
       // Not thrown: the link to an address that is taken is spent.
       if (!user) return null;
-      const of = { at, userId: user.id, ip: context.ip ?? null };
+      const { ip = null } = context;
+      const of = { at, userId: user.id, ip };
       this.events.emitAfterTransaction({ type: 'account.registered', ...of });
       this.events.emitAfterTransaction({ type: 'email.verified', ...of });
-      return { user, login: joinsTransactions ? await this.logIn(user, context) : null };
+      if (identity && !(await this.identities?.addTo(user, identity, ip))) throw invalidLink();
+      return { user, login: joinsTransactions ? await logIn(user) : null };
     });
     if (!opened) throw invalidLink();
-    return opened.login ?? this.logIn(opened.user, context);
-  }
-
-  private logIn(user: AuthUser, context: LoginContext): Promise<CompletedLogin | PendingLogin> {
-    return this.logins.begin(user, ['password'], context);
+    return opened.login ?? logIn(opened.user);
   }
 
   /** What a fault kept from being mailed does not count. */
@@ -258,7 +285,10 @@ export class RegistrationService {
   }
 }
 
-function mailbox(email: string): string {
+/** As `Session.amr` calls it. */
+const MAILED_LINK = 'magic-link';
+
+function mailbox(email: string | null): string {
   const address = typeof email === 'string' ? checkedEmail(email) : null;
   if (address !== null) return address;
   const fields = { email: 'must be one e-mail address' };

@@ -3,7 +3,7 @@ import { describe, expect, it, jest } from '@jest/globals';
 import { CurrentSession, PasswordHasher, TokenRevocationService, type Session } from 'nestjs-latchkey';
 import { PasswordChangeService } from 'nestjs-latchkey/engine';
 import request from 'supertest';
-import { createUser, PASSWORD } from '../support/app.js';
+import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
 import { sharedTestApp } from '../support/shared-app.js';
 import { cookieOf } from '../support/cookies.js';
 
@@ -18,8 +18,11 @@ class AccountController {
   }
 }
 
-describe.each(['database', 'signed-cookie'] as const)('F39: a changed password, %s sessions', (scheme) => {
-  const t = sharedTestApp({ auth: { session: { scheme } }, controllers: [AccountController] });
+describe.each([
+  ['database', PLATFORMS[0]],
+  ['signed-cookie', PLATFORMS.at(-1)!],
+] as const)('F39: a changed password, %s sessions, on %s', (scheme, platform) => {
+  const t = sharedTestApp({ platform, auth: { session: { scheme } }, controllers: [AccountController] });
 
   it('F39: the other cookie and the own old one are dead, the new one lives', async () => {
     const { email } = await createUser(t.app);

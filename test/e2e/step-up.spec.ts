@@ -551,8 +551,11 @@ describe('step-up by decorators', () => {
   });
 });
 
-describe.each([false, true])('step-up with a JWT, registry: %s', (registry) => {
-  const t = sharedTestApp({ controllers, auth: { jwt: { sessions: true, registry }, ...FLOWS } });
+describe.each([
+  [false, PLATFORMS[0]],
+  [true, PLATFORMS.at(-1)!],
+] as const)('step-up with a JWT, registry: %s, on %s', (registry, platform) => {
+  const t = sharedTestApp({ platform, controllers, auth: { jwt: { sessions: true, registry }, ...FLOWS } });
   let ada: AuthUser;
   beforeEach(async () => {
     t.clock.advance(hours(1));

@@ -1,8 +1,9 @@
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { hours, minutes, type AuthUser } from 'nestjs-latchkey';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
-import { createUser, NO_LOGIN_LIMITS, PLATFORMS, startTestApp } from '../support/app.js';
+import { createUser, NO_LOGIN_LIMITS, PASSWORD, PLATFORMS, startTestApp } from '../support/app.js';
 import { PAGES, PlainBrowser, type PageAnswer } from '../support/pages.js';
+import { mailTo } from '../support/registration.js';
 import { sharedTestApp } from '../support/shared-app.js';
 import { startStubProvider, STUB_CLIENT } from '../support/stub-provider.js';
 import { enrol } from '../support/two-factor.js';
@@ -94,7 +95,7 @@ describe.each(PLATFORMS)('the pages of logins at providers, without script, on %
     const owner = await createUser(t.app);
     const url = leadsTo(await browser.post('provider?id=stub', {}));
     const taken = await back(url, { email: owner.email });
-    expect(taken).toMatchObject({ status: 303, to: '../../p/sign-in?error=ACCOUNT_EXISTS' });
+    expect(taken).toMatchObject({ status: 303, to: '../../p/sign-in?error=ACCOUNT_EXISTS&next=identities' });
     expect((await browser.open('sign-in?error=ACCOUNT_EXISTS')).text).toMatch(
       /role="alert">You have an account already/,
     );
@@ -131,6 +132,49 @@ describe.each(PLATFORMS)('the pages of logins at providers, without script, on %
     t.clock.advance(hours(1));
     const stale = await browser.post('identities-link?id=stub');
     expect(stale).toMatchObject({ status: 303, to: 'step-up?next=identities' });
+  });
+
+  it('F88: an account that there is: its owner signs in as before, and is offered what they came back with', async () => {
+    const owner = await createUser(t.app);
+    await back(leadsTo(await browser.post('provider?id=stub', {})), { email: owner.email });
+    const page = await browser.open('sign-in?error=ACCOUNT_EXISTS&next=identities');
+    expect(page.text).toContain('name="next" value="identities"');
+    const form = { email: owner.email, password: PASSWORD, next: 'identities' };
+    expect(await browser.post('sign-in', form)).toMatchObject({ status: 303, to: 'identities' });
+    const { text } = await browser.open('identities');
+    expect(text).toContain('You have just signed in there');
+    expect(text).toContain(`<bdi>${owner.email}</bdi>`);
+    const [, action] = /action="(identities-link-kept\?id=[^"]+)"/.exec(text)!;
+    t.clock.advance(minutes(9));
+    expect(await browser.post(action!)).toMatchObject({ status: 303, to: 'identities?linked' });
+    const linked = await browser.open('identities?linked');
+    expect(linked.text).toMatch(/role="status">It is linked/);
+    expect(linked.text).not.toContain('link-kept');
+    // Once: there is nothing to link any more, which the page says.
+    const spent = await browser.post(action!);
+    expect([spent.status, spent.text.includes('role="alert">That took too long')]).toEqual([401, true]);
+    browser.cookies.clear();
+    expect(await enter()).toMatchObject({ status: 303, to: '/notes' });
+    expect((await browser.open('account')).text).toContain(owner.email);
+  });
+
+  it('F88: a new account whose address is to be proved: the page for the mailed code, without a password', async () => {
+    const email = `${sub}@example.com`;
+    const url = leadsTo(await browser.post('provider?id=stub', { next: '/notes' }));
+    const answer = await back(url, { email_verified: false });
+    expect(answer).toMatchObject({ status: 303, to: '../../p/confirm?sent&next=%2Fnotes' });
+    const page = await browser.open('confirm?sent&next=%2Fnotes');
+    expect(page.text).toContain('role="status"');
+    const { code, token } = await mailTo(t, email);
+    const stranger = new PlainBrowser(t.url);
+    const asked = await stranger.post('confirm', { code: token, next: '/notes' });
+    expect([asked.status, asked.text.includes('role="alert"')]).toEqual([422, true]);
+    expect(await browser.post('confirm', { code, password: '', next: '/notes' })).toMatchObject({
+      status: 303,
+      to: '/notes',
+    });
+    expect((await browser.open('identities')).text).toContain(email);
+    expect((await browser.open('account')).text).toContain(email);
   });
 
   it('F88: the only way in proves it again at the provider, and leads back to the form', async () => {

@@ -3,7 +3,7 @@ import { hours } from 'nestjs-latchkey';
 import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
-import { createUser, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { fragmentOf, OidcBrowser, oidcAuth } from '../support/oidc.js';
 import { AnswerChecker, emptyDocument } from '../support/openapi.js';
 import { startStubProvider, STUB_CLIENT, type StubProvider } from '../support/stub-provider.js';
@@ -63,6 +63,16 @@ describe.each(PLATFORMS)('the document of %s, logins at providers', (platform) =
     expect((await send('post', 'step-up/oidc/stub', nobody)).status).toBe(401);
     const { body } = await send('get', 'identities', own);
     expect(body).toHaveLength(1);
+    const second = new OidcBrowser(t);
+    const taken = { sub: `${platform}-2`, email: user.email, email_verified: true };
+    await second.back(stub.authorize(await second.start('stub'), taken));
+    expect((await send('get', 'identities/kept', second)).status).toBe(401);
+    expect((await send('post', 'oidc/stub/link-kept', second)).status).toBe(401);
+    await second.post('login', { email: user.email, password: PASSWORD });
+    expect((await send('get', 'identities/kept', second)).body).toHaveLength(1);
+    expect((await send('post', 'oidc/stub/link-kept', second)).body.code).toBe('IDENTITY_IN_USE');
+    expect((await send('post', 'oidc/none/link-kept', second)).status).toBe(404);
+    expect((await send('post', 'oidc/stub/link-kept', own)).body.code).toBe('LOGIN_EXPIRED');
     expect((await send('delete', 'identities/none', own)).body.code).toBe('IDENTITY_NOT_FOUND');
 
     for (const transport of ['cookie', 'bearer']) {
@@ -73,5 +83,7 @@ describe.each(PLATFORMS)('the document of %s, logins at providers', (platform) =
       expect((await send('post', 'oidc/exchange', by, { token, transport })).status).toBe(200);
     }
     expect((await send('delete', `identities/${body[0].id}`, own)).status).toBe(200);
+    await second.post('login', { email: user.email, password: PASSWORD });
+    expect((await send('post', 'oidc/stub/link-kept', second)).status).toBe(200);
   });
 });

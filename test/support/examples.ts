@@ -128,6 +128,7 @@ declare class ConfigService { getOrThrow<T>(name: string): T }
 
 const FIELDS = `constructor(
   private readonly sessions: HttpSessions,
+  private readonly secondFactors: import('nestjs-latchkey/engine').HttpSecondFactors,
   private readonly connections: SessionConnections,
   private readonly notes: { events(): Observable<{ data: string }>; share(to: string): Promise<void> },
   private readonly passkeys: { verify(assertion: unknown): Promise<AuthUser | null> },

@@ -17,6 +17,7 @@ import { cookiesIn, enrol } from './two-factor.js';
 const NEXT = 'a brand new passphrase';
 const RP_ID = new URL(ORIGIN).hostname;
 const BROWSER = 'b'.repeat(43);
+const KEPT = `${SESSION}-oidc-link`;
 
 /** A handler of the application that takes API keys. */
 @Controller('keys')
@@ -216,6 +217,14 @@ export const TOKEN_PLACES: Readonly<Record<string, TokenPlace>> = {
     isPlain: true,
     boundTo: () => Promise.resolve(exchangeOfBrowser(BROWSER)),
     present: ({ post }, token) => post('oidc/exchange', { token }),
+  },
+  [`POST oidc/{provider}/link-kept Cookie: ${KEPT}`]: {
+    takes: '`oidc_link`',
+    refused: LOGIN_EXPIRED,
+    isPlain: true,
+    boundTo: browser,
+    present: ({ post, cookies }, token) =>
+      post(`oidc/${PROVIDER.provider}/link-kept`, {}, `${cookies}; ${KEPT}=${token}`),
   },
   [`POST login Cookie: ${TRUSTED}`]: {
     takes: '`trusted_browser`',

@@ -17,6 +17,11 @@ export const BUILT_IN: { [Type in BuiltIn]: Example<Type> } = {
   pre_auth: [{ username: ADA, challengeId: 'a cookie' }, 'a cookie', minutes(5)],
   oidc_state: [{ providerId: 7, nonce: 'n', codeVerifier: 'v' }, undefined, minutes(10)],
   oidc_exchange: [{ username: ADA }, undefined, minutes(2)],
+  oidc_link: [
+    { account: '7', email: ADA, identity: { provider: 'idp', issuer: 'http://localhost:1', subject: 's' } },
+    undefined,
+    minutes(10),
+  ],
   password_reset: [{ username: ADA }, undefined, hours(1)],
   email_otp_setup: [{ username: ADA, codeHash: '$argon2id$…' }, undefined, minutes(10)],
   login_code: [{ username: ADA, codeHash: '$argon2id$…' }, undefined, minutes(10)],

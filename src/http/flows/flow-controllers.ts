@@ -5,6 +5,7 @@ import { ApiKeyController } from './api-key.controller.js';
 import { EmailChangeController } from './email-change.controller.js';
 import { EmailCodeController } from './email-code.controller.js';
 import { FactorRevertController } from './factor-revert.controller.js';
+import { KeptIdentityController } from './kept-identity.controller.js';
 import { MagicLinkController } from './magic-link.controller.js';
 import { OidcController } from './oidc.controller.js';
 import { OidcLogoutController } from './oidc-logout.controller.js';
@@ -28,7 +29,7 @@ const CONTROLLERS: Readonly<Partial<Record<FlowName, Type | readonly Type[]>>> =
   stepUp: StepUpController,
   twoFactor: [TwoFactorController, EmailCodeController, TrustedBrowserController],
   passkeys: PasskeyController,
-  oidc: [OidcController, OidcLogoutController],
+  oidc: [OidcController, KeptIdentityController, OidcLogoutController],
   apiKeys: ApiKeyController,
   magicLink: MagicLinkController,
 };
@@ -57,6 +58,7 @@ export type FlowHandler =
   | keyof FactorRevertController
   | keyof TrustedBrowserController
   | keyof PasskeyController
+  | keyof KeptIdentityController
   | keyof OidcController
   | keyof OidcLogoutController
   | keyof StepUpOidcController

@@ -26,6 +26,7 @@ import { HttpSessions } from '../http-sessions.js';
 import { identityAnswer, type ExchangeAnswer, type IdentityAnswer, type ProviderListAnswer } from '../oidc-answers.js';
 import { OidcCallbackFilter } from '../oidc-callback.filter.js';
 import { OidcEnds, withFragment } from '../oidc-ends.js';
+import { OidcUnfinished } from '../oidc-unfinished.js';
 import { OriginGuard } from '../origin.guard.js';
 import { OIDC_FLOW as FLOW, OidcRedirects } from '../oidc-redirects.js';
 import { RateLimit } from '../rate-limit.decorator.js';
@@ -88,6 +89,7 @@ export class OidcController {
     private readonly writer: CookieWriter,
     private readonly redirects: OidcRedirects,
     private readonly ends: OidcEnds,
+    private readonly unfinished: OidcUnfinished,
     private readonly config: AuthConfig,
   ) {}
 
@@ -154,7 +156,11 @@ export class OidcController {
     const parameters = new URLSearchParams((request.url ?? '').split('?').slice(1).join('?'));
     const browsers = this.cookie.values(FLOW, headerOf(request, 'cookie'));
     const answer = await this.oidc.finish(provider, parameters, { browsers, ip: this.clientIp.of(request) });
-    this.redirects.redirect(response, await this.complete(request, response, answer));
+    const end = this.endOf(answer);
+    const next = await this.complete(request, response, answer, end).catch((error: unknown) =>
+      this.unfinished.follow(error, request, response, { answer, end }),
+    );
+    this.redirects.redirect(response, next);
   }
 
   /**
@@ -225,10 +231,9 @@ export class OidcController {
   }
 
   /** Does what the answer was asked for, and says where the browser goes. */
-  private async complete(request: AuthRequest, response: object, answer: OidcAnswer): Promise<string> {
+  private async complete(request: AuthRequest, response: object, answer: OidcAnswer, end: string): Promise<string> {
     const { intent, exchange } = answer.request;
     const ip = this.clientIp.of(request);
-    const end = this.endOf(answer);
     if (exchange !== undefined) return withFragment(end, { exchange: await this.oidc.handOver(answer, { ip }) });
     if (intent === 'login') {
       const login = await this.http.open(request, response, (context) => this.oidc.logIn(answer, context));

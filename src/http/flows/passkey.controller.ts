@@ -22,6 +22,7 @@ import { TakesBody, TakesNoBody } from '../body-parse-errors.js';
 import { CookieWriter } from '../cookie-writer.js';
 import { nameField, rememberField } from '../fields.js';
 import { FlowCookie } from '../flow-cookie.js';
+import { HttpSecondFactors } from '../http-second-factors.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
 import { passkeyAnswer, type AddedPasskeyAnswer, type PasskeyAnswer } from '../passkey-answers.js';
@@ -54,6 +55,7 @@ export class PasskeyController {
     private readonly logins: PasskeyLoginService,
     private readonly factor: PasskeyFactor,
     private readonly http: HttpSessions,
+    private readonly secondFactors: HttpSecondFactors,
     private readonly cookie: FlowCookie,
     private readonly writer: CookieWriter,
   ) {}
@@ -150,7 +152,7 @@ export class PasskeyController {
   @Header(...NO_STORE)
   async secondFactorPasskeyOptions(@Req() request: AuthRequest, @Body() body: unknown): Promise<PasskeyRequestOptions> {
     const { token } = parseBody(HeldLoginBody, body, 'a second step');
-    return this.factor.options(await this.http.secondFactorOccasion(request, { token, method: this.factor.method }));
+    return this.factor.options(await this.secondFactors.occasion(request, { token, method: this.factor.method }));
   }
 
   /** Opens the session of the passkey's account, and sets the cookie. */

@@ -9,7 +9,7 @@ import { TakesBody } from '../body-parse-errors.js';
 import { ClientIp } from '../client-ip.js';
 import { CookieWriter } from '../cookie-writer.js';
 import { emailField, mailedProof, newPasswordField, passwordField } from '../fields.js';
-import { FlowCookie } from '../flow-cookie.js';
+import { FlowCookie, REGISTRATION_FLOW as FLOW } from '../flow-cookie.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
 import { RateLimit } from '../rate-limit.decorator.js';
@@ -29,7 +29,6 @@ export const RegistrationConfirmationBody = mailedProof({
 });
 
 const NO_STORE = ['Cache-Control', 'no-store'] as const;
-const FLOW = 'register';
 const STARTED: DoneAnswer = { message: 'A mail is on its way. Open its link, or type its code here.' };
 
 /** `flows.registration`. */

@@ -9,7 +9,7 @@ import { Public } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
 import { CODE, codeField, methodField } from '../fields.js';
-import { HttpSessions } from '../http-sessions.js';
+import { HttpSecondFactors } from '../http-second-factors.js';
 import { OriginGuard } from '../origin.guard.js';
 import { RateLimit } from '../rate-limit.decorator.js';
 import { SessionGuard } from '../session.guard.js';
@@ -38,7 +38,7 @@ export const SecondFactorBody = SecondFactorRequestBody.extend({
 @UseGuards(OriginGuard, SessionGuard)
 export class SecondFactorController {
   constructor(
-    private readonly http: HttpSessions,
+    private readonly secondFactors: HttpSecondFactors,
     private readonly config: AuthConfig,
   ) {}
 
@@ -50,7 +50,7 @@ export class SecondFactorController {
   @HttpCode(202)
   @Header(...NO_STORE)
   async sendSecondFactor(@Req() request: AuthRequest, @Body() body: unknown): Promise<DoneAnswer> {
-    await this.http.requestSecondFactor(request, parseBody(SecondFactorRequestBody, body, 'a second step'));
+    await this.secondFactors.request(request, parseBody(SecondFactorRequestBody, body, 'a second step'));
     return { message: 'What you need is on its way.' };
   }
 
@@ -68,7 +68,7 @@ export class SecondFactorController {
     const { code, response: passkey, ...rest } = parseBody(SecondFactorBody, body, 'a second step');
     if (rest.trustBrowser !== undefined) this.requireTrust();
     const proof = code ?? JSON.stringify(passkey);
-    const started = await this.http.completeSecondFactor(request, response, { ...rest, response: proof });
+    const started = await this.secondFactors.complete(request, response, { ...rest, response: proof });
     const answer = { status: 'authenticated', user: shown(started.user), expiresAt: iso(started.expiresAt) } as const;
     return started.token === undefined ? answer : { ...answer, token: started.token, tokenType: 'Bearer' };
   }

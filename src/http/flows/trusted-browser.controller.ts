@@ -2,14 +2,14 @@ import { Delete, Header, HttpCode, Res, UseGuards } from '@nestjs/common';
 import type { DoneAnswer } from '../answers.js';
 import { CurrentUser } from '../auth.decorators.js';
 import { TakesNoBody } from '../body-parse-errors.js';
-import { HttpSessions } from '../http-sessions.js';
+import { HttpSecondFactors } from '../http-second-factors.js';
 import { OriginGuard } from '../origin.guard.js';
 import { SessionGuard } from '../session.guard.js';
 
 /** `flows.twoFactor.trustedBrowsers`. */
 @UseGuards(OriginGuard, SessionGuard)
 export class TrustedBrowserController {
-  constructor(private readonly http: HttpSessions) {}
+  constructor(private readonly secondFactors: HttpSecondFactors) {}
 
   /** From now on the second step is due in every browser. */
   @TakesNoBody()
@@ -20,7 +20,7 @@ export class TrustedBrowserController {
     @CurrentUser('id') userId: string,
     @Res({ passthrough: true }) response: object,
   ): Promise<DoneAnswer> {
-    await this.http.forgetTrustedBrowsers(response, userId);
+    await this.secondFactors.forgetTrustedBrowsers(response, userId);
     return { message: 'No browser is trusted any more.' };
   }
 }

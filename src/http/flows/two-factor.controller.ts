@@ -17,6 +17,7 @@ import { CurrentSession, CurrentUser, OptionalAuth } from '../auth.decorators.js
 import { parseBody } from '../body.js';
 import { TakesBody } from '../body-parse-errors.js';
 import { codeField } from '../fields.js';
+import { HttpSecondFactors } from '../http-second-factors.js';
 import { HttpSessions } from '../http-sessions.js';
 import { OriginGuard } from '../origin.guard.js';
 import { SessionGuard } from '../session.guard.js';
@@ -40,6 +41,7 @@ export class TwoFactorController {
   constructor(
     private readonly twoFactor: TwoFactorService,
     private readonly http: HttpSessions,
+    private readonly secondFactors: HttpSecondFactors,
     private readonly config: AuthConfig,
   ) {}
 
@@ -65,7 +67,7 @@ export class TwoFactorController {
     this.offers('totp');
     const { token } = parseBody(TotpSetupBody, body, 'the set-up of an authenticator');
     if (token === undefined) return this.twoFactor.setUpTotp(live(session));
-    return this.twoFactor.setUpTotpFor({ token, challenges: this.http.challengesOf(request) });
+    return this.twoFactor.setUpTotpFor({ token, challenges: this.secondFactors.challengesOf(request) });
   }
 
   /** Proves that secret by a code, and hands out a session of two factors. */
@@ -87,7 +89,7 @@ export class TwoFactorController {
       return this.replace(request, response, (context) => this.twoFactor.enableTotp(current, code, context));
     }
     let backupCodes: readonly string[] = [];
-    const started = await this.http.completeHeld(request, response, async (challenges, context) => {
+    const started = await this.secondFactors.completeBy(request, response, async (challenges, context) => {
       const completed = await this.twoFactor.enableTotpFor({ token, challenges }, code, context);
       ({ backupCodes } = completed);
       return completed;

@@ -18,7 +18,16 @@ import {
 import { AuditLog, LoginService, PasswordResetService } from 'nestjs-latchkey/engine';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
-import { createUser, NO_LOGIN_LIMITS, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';
+import {
+  createUser,
+  NO_LOGIN_LIMITS,
+  PASSWORD,
+  PLATFORMS,
+  startTestApp,
+  type Platform,
+  type TestApp,
+  type TestAppOptions,
+} from '../../support/app.js';
 import { BASE_URL, FailingMailer } from '../../support/flows.js';
 import { eventsHeard, sharedTestApp } from '../../support/shared-app.js';
 import { cookieOf } from '../../support/cookies.js';
@@ -601,8 +610,8 @@ describe.each(PLATFORMS)('password reset on %s', (platform) => {
 
 describe('password reset, configured otherwise', () => {
   const apps: TestApp[] = [];
-  const start = async (auth: NonNullable<Parameters<typeof startTestApp>[0]>['auth']) => {
-    const t = await startTestApp({ auth: { ...FLOWS, ...auth } });
+  const start = async (auth: TestAppOptions['auth'], platform: Platform = PLATFORMS[0]) => {
+    const t = await startTestApp({ platform, auth: { ...FLOWS, ...auth } });
     apps.push(t);
     return t;
   };
@@ -610,20 +619,23 @@ describe('password reset, configured otherwise', () => {
     for (const t of apps) await t.close();
   });
 
-  it('F16: the 21st request for a mail from one address is 429, whatever the flow', async () => {
-    const policies = { ...NO_LOGIN_LIMITS!.policies, password_reset_ip: { limit: 1_000 } };
-    const t = await start({ rateLimits: { ...NO_LOGIN_LIMITS, policies } });
-    const ask = (i: number) =>
-      request(t.url)
-        .post('/auth/forgot-password')
-        .send({ email: `nobody${i}@example.com` });
-    for (let i = 0; i < 20; i++) await ask(i).expect(202);
-    const { headers } = await ask(20).expect(429);
-    expect(headers['retry-after']).toBe('900');
-  });
+  it.each(PLATFORMS)(
+    'F16: the 21st request for a mail from one address is 429, whatever the flow, on %s',
+    async (platform) => {
+      const policies = { ...NO_LOGIN_LIMITS!.policies, password_reset_ip: { limit: 1_000 } };
+      const t = await start({ rateLimits: { ...NO_LOGIN_LIMITS, policies } }, platform);
+      const ask = (i: number) =>
+        request(t.url)
+          .post('/auth/forgot-password')
+          .send({ email: `nobody${i}@example.com` });
+      for (let i = 0; i < 20; i++) await ask(i).expect(202);
+      const { headers } = await ask(20).expect(429);
+      expect(headers['retry-after']).toBe('900');
+    },
+  );
 
-  it('F35: signed cookies end too', async () => {
-    const t = await start({ session: { scheme: 'signed-cookie' } });
+  it.each(PLATFORMS)('F35: signed cookies end too, on %s', async (platform) => {
+    const t = await start({ session: { scheme: 'signed-cookie' } }, platform);
     const { email } = await createUser(t.app);
     const cookie = cookieOf(await request(t.url).post('/auth/login').send({ email, password: PASSWORD }).expect(200));
     const get = () => request(t.url).get('/auth/session').set('Cookie', cookie);
@@ -649,43 +661,46 @@ describe('password reset, configured otherwise', () => {
     await post('/auth/reset-password', { token, password: NEW_PASSWORD }).expect(200);
   });
 
-  it('F27: neither token nor password is in an event, the audit table or the log', async () => {
-    const told: string[] = [];
-    const levels = (['log', 'warn', 'error', 'debug', 'verbose'] as const).map((level) =>
-      jest.spyOn(Logger.prototype, level).mockImplementation((...said: unknown[]) => void told.push(said.join(' '))),
-    );
-    const t = await start({ audit: { enabled: true } });
-    t.app.get(AuthEvents).on((event) => void told.push(JSON.stringify(event)));
-    const { email } = await createUser(t.app);
-    const post = (path: string, body: object) => request(t.url).post(path).send(body);
-    const password = 'canary-of-a-password';
-    // What the mailer throws contains the mail.
-    const lost: string[] = [];
-    t.app.get(FailingMailer).instead = (mail) => {
-      lost.push((mail as Mail<'password_reset'>).token);
-      return Promise.reject(new Error(mail.text));
-    };
-    await post('/auth/forgot-password', { email }).expect(202);
-    await MemoryMailer.of(t.app);
-    t.app.get(FailingMailer).instead = undefined;
-    await post('/auth/forgot-password', { email }).expect(202);
-    const { token } = (await MemoryMailer.of(t.app)).last('password_reset');
-    await post('/auth/reset-password', { token, password: 'canary' }).expect(422);
-    await post('/auth/reset-password', { token, password }).expect(200);
-    await post('/auth/reset-password', { token, password }).expect(400);
-    await t.app.get(AuditLog).flush();
-    told.push(...(await t.db.query('SELECT * FROM auth_audit_events')).map((row) => JSON.stringify(row)));
-    for (const spy of levels) spy.mockRestore();
-    const all = told.join('\n');
-    for (const seen of ['A mail of kind password_reset was not sent', 'token.consumed', 'password.reset']) {
-      expect(all).toContain(seen);
-    }
-    for (const secret of [token, ...lost, 'canary']) expect(all).not.toContain(secret);
-    expect(lost).toHaveLength(1);
-  });
+  it.each(PLATFORMS)(
+    'F27: neither token nor password is in an event, the audit table or the log, on %s',
+    async (platform) => {
+      const told: string[] = [];
+      const levels = (['log', 'warn', 'error', 'debug', 'verbose'] as const).map((level) =>
+        jest.spyOn(Logger.prototype, level).mockImplementation((...said: unknown[]) => void told.push(said.join(' '))),
+      );
+      const t = await start({ audit: { enabled: true } }, platform);
+      t.app.get(AuthEvents).on((event) => void told.push(JSON.stringify(event)));
+      const { email } = await createUser(t.app);
+      const post = (path: string, body: object) => request(t.url).post(path).send(body);
+      const password = 'canary-of-a-password';
+      // What the mailer throws contains the mail.
+      const lost: string[] = [];
+      t.app.get(FailingMailer).instead = (mail) => {
+        lost.push((mail as Mail<'password_reset'>).token);
+        return Promise.reject(new Error(mail.text));
+      };
+      await post('/auth/forgot-password', { email }).expect(202);
+      await MemoryMailer.of(t.app);
+      t.app.get(FailingMailer).instead = undefined;
+      await post('/auth/forgot-password', { email }).expect(202);
+      const { token } = (await MemoryMailer.of(t.app)).last('password_reset');
+      await post('/auth/reset-password', { token, password: 'canary' }).expect(422);
+      await post('/auth/reset-password', { token, password }).expect(200);
+      await post('/auth/reset-password', { token, password }).expect(400);
+      await t.app.get(AuditLog).flush();
+      told.push(...(await t.db.query('SELECT * FROM auth_audit_events')).map((row) => JSON.stringify(row)));
+      for (const spy of levels) spy.mockRestore();
+      const all = told.join('\n');
+      for (const seen of ['A mail of kind password_reset was not sent', 'token.consumed', 'password.reset']) {
+        expect(all).toContain(seen);
+      }
+      for (const secret of [token, ...lost, 'canary']) expect(all).not.toContain(secret);
+      expect(lost).toHaveLength(1);
+    },
+  );
 
-  it('F38: with allowNew an account without a password gets one', async () => {
-    const t = await start({ flows: { passwordReset: { allowNew: true } } });
+  it.each(PLATFORMS)('F38: with allowNew an account without a password gets one, on %s', async (platform) => {
+    const t = await start({ flows: { passwordReset: { allowNew: true } } }, platform);
     const { id, email } = await createUser(t.app);
     await t.db.query(`UPDATE users SET password_hash = '!' WHERE id = '${id}'`);
     await request(t.url).post('/auth/forgot-password').send({ email }).expect(202);

@@ -1,14 +1,20 @@
 import assert from 'node:assert/strict';
 import type { INestApplication } from '@nestjs/common';
 import { ApplicationConfig } from '@nestjs/core';
-import { Clock } from '../common/clock.js';
-import { AuthConfig } from '../config/auth-config.js';
-import type { Mail, MailKind } from '../mail/mail.js';
-import { PasswordHasher } from '../user/password-hasher.js';
-import { UserDirectory, type AuthUser } from '../user/user.directory.js';
-import { MemoryMailer } from './memory-mailer.js';
-import { signInAs } from './sign-in-as.js';
-import { totpOf } from './totp-of.js';
+import { isAuthError } from '../../auth.errors.js';
+import { Clock } from '../../common/clock.js';
+import { AuthConfig } from '../../config/auth-config.js';
+import type { FlowName } from '../../config/flow-settings.js';
+import { PasswordAttempts } from '../../login/password-attempts.js';
+import { PasswordLogin } from '../../login/password-login.js';
+import type { Mail, MailKind } from '../../mail/mail.js';
+import { Outbox } from '../../mail/outbox.js';
+import { RateLimitService } from '../../rate-limit/rate-limit.service.js';
+import { PasswordHasher } from '../../user/password-hasher.js';
+import { NO_PASSWORD, UserDirectory, type AuthUser } from '../../user/user.directory.js';
+import { MemoryMailer } from '../memory-mailer.js';
+import { signInAs } from '../sign-in-as.js';
+import { totpOf } from '../totp-of.js';
 
 // What the rules of `flowContract` are written with.
 
@@ -27,6 +33,11 @@ export class Browser {
 
   has(name: string): boolean {
     return (this.cookies.get(name) ?? '') !== '';
+  }
+
+  /** The Cookie header with this one alone. */
+  cookie(name: string): string {
+    return `${name}=${this.cookies.get(name) ?? ''}`;
   }
 
   /** Sends it with the cookies, or with this Cookie header in place of them. */
@@ -116,9 +127,10 @@ export class Contract {
     return this.config.cookieName;
   }
 
-  /** An account with this password. */
-  async account(password: string): Promise<AuthUser> {
-    const passwordHash = await this.app.get(PasswordHasher, { strict: false }).hash(password);
+  /** An account with this password, or with none. */
+  async account(password: string | null): Promise<AuthUser> {
+    const hasher = this.app.get(PasswordHasher, { strict: false });
+    const passwordHash = password === null ? NO_PASSWORD : await hasher.hash(password);
     const user = await this.users.register({ email: this.email(), passwordHash, emailVerifiedAt: this.now });
     assert(user, 'register() of the UserDirectory says that a new address is taken');
     return user;
@@ -143,12 +155,72 @@ export class Contract {
     return mail as Mail<Kind>;
   }
 
+  /** How many were sent to this address. */
   async mails(address: string): Promise<number> {
     return (await MemoryMailer.of(this.app)).to(address).length;
   }
+
+  /** Nobody at the loopback address has asked for anything yet, so that no rule is refused for what others did. */
+  async emptyLimits(): Promise<void> {
+    const limits = this.app.get(RateLimitService, { strict: false });
+    for (const event of ['register_ip', 'mail_ip', 'password_reset_ip'] as const) {
+      for (const subject of ['127.0.0.1', '::1']) await limits.clear(event, subject);
+    }
+  }
+
+  /** What is asked while the mailer hangs; then it fails. */
+  async whileMailHangs<T>(ask: () => Promise<T>): Promise<T> {
+    const mailer = await MemoryMailer.of(this.app);
+    const { send } = mailer;
+    let fail = () => {};
+    const hanging = new Promise<void>((_, reject) => {
+      fail = () => reject(new Error('The contract of the flows lets this mail fail.'));
+    });
+    hanging.catch(() => {});
+    mailer.send = () => hanging;
+    try {
+      return await ask();
+    } finally {
+      fail();
+      await this.app.get(Outbox, { strict: false }).idle();
+      mailer.send = send;
+    }
+  }
+
+  /** What is asked while the directory cannot do this. */
+  async whileAway<T>(operation: Extract<keyof UserDirectory, string>, ask: () => Promise<T>): Promise<T> {
+    const users = this.users as unknown as Record<string, unknown>;
+    const before = users[operation];
+    users[operation] = () => Promise.reject(new Error('The contract of the flows lets the directory fail.'));
+    try {
+      return await ask();
+    } finally {
+      users[operation] = before;
+    }
+  }
+
+  /** Whether this password logs in. Not over HTTP, where a failure would make everybody at the address wait. */
+  async opens({ email }: AuthUser, password: string): Promise<boolean> {
+    const login = this.app.get(PasswordLogin, { strict: false });
+    try {
+      return (await login.verify(email, password)) !== null;
+    } catch (error) {
+      if (isAuthError(error, 'INVALID_CREDENTIALS')) return false;
+      throw error;
+    }
+  }
+
+  /** So many wrong passwords that one more would be too many. */
+  async disablePassword(user: AuthUser): Promise<void> {
+    const attempts = this.app.get(PasswordAttempts, { strict: false });
+    const attempt = { login: user.email, ip: null, isKnownDevice: false };
+    const wrong = () => attempts.judge(user, attempt, () => Promise.resolve(null));
+    for (let i = 0; i < this.config.password.maxFailures; i++) await wrong();
+  }
 }
 
-export type Rule = readonly [title: string, rule: (contract: Contract) => Promise<void>];
+/** `needs`: the flows that it takes beside its own. */
+export type Rule = readonly [title: string, rule: (contract: Contract) => Promise<void>, needs?: readonly FlowName[]];
 
 export const isSame = (one: Answer, other: Answer, what: string) => {
   const shown = ({ status, text, headers }: Answer) => [
@@ -163,3 +235,6 @@ export const is = ({ status, body }: Answer, expected: number, code?: string) =>
   assert.deepEqual([status, code && body['code']], [expected, code], `the answer is ${status} ${String(body['code'])}`);
 };
 export const DAY = 86_400_000;
+
+/** What no policy may take for the account of this address: too short, common, or the address itself. */
+export const weakPasswords = (email: string): readonly string[] => ['a7~', 'password', 'qwertyuiop123', email];

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { is, type Answer, type Browser, type Rule } from './contract.js';
+import { is, type Answer, type Browser, type Contract, type Rule } from './contract.js';
 
 /** `flows.twoFactor`. */
 export const SECOND_FACTOR_RULES: readonly Rule[] = [
@@ -66,7 +66,92 @@ export const SECOND_FACTOR_RULES: readonly Rule[] = [
       if (stepUp) is(await stepsUp(right), 429, 'RATE_LIMITED');
     },
   ],
+  [
+    'F13: a success gives its account new tries, and no other',
+    async (c) => {
+      if (!c.offersTotp) return;
+      const [one, other] = [await enrolled(c), await enrolled(c)];
+      for (const { guess } of [one, other]) {
+        for (let i = 1; i < c.wrongCodes; i++) is(await guess(-10), 401, 'SECOND_FACTOR_REFUSED');
+      }
+      is(await one.guess(1), 200);
+      for (const { guess } of [one, other]) is(await guess(-10), 401, 'SECOND_FACTOR_REFUSED');
+      is(await other.guess(1), 429, 'RATE_LIMITED');
+    },
+  ],
+  [
+    'F23: a login that waits for its second factor can be completed, and nothing else',
+    async (c) => {
+      if (!c.offersTotp) return;
+      const { hold } = await enrolled(c);
+      const { browser, token, verify } = await hold();
+      const bearer = { Authorization: `Bearer ${token}` };
+      for (const [method, path] of OF_A_SESSION) {
+        for (const headers of [{}, bearer]) {
+          const { status } = await browser.send(method, path, method === 'GET' ? undefined : {}, undefined, headers);
+          // What is not mounted is 404.
+          assert([401, 404].includes(status), `${method} ${path} answered ${status} before the second factor`);
+        }
+      }
+      is(await browser.post('2fa/totp/setup', { token }), 401, 'SECOND_FACTOR_REFUSED');
+      is(await verify(1), 200);
+    },
+  ],
+  [
+    'F24: of several uses of one code at once one succeeds',
+    async (c) => {
+      if (!c.offersTotp) return;
+      const { hold } = await enrolled(c);
+      const held = [await hold(), await hold(), await hold()];
+      const answers = await Promise.all(held.map(({ verify }) => verify(1)));
+      assert.equal(answers.filter(({ status }) => status === 200).length, 1, 'not exactly one use succeeded');
+    },
+  ],
+  [
+    'F25: a login that began before its user signed out everywhere cannot be completed',
+    async (c) => {
+      if (!c.offersTotp) return;
+      const { hold, session } = await enrolled(c);
+      const { browser, verify } = await hold();
+      is(await (await c.browser()).send('POST', 'logout-all', undefined, session), 200);
+      is(await verify(1), 401);
+      assert(!browser.has(c.sessionCookie), 'there is a session');
+    },
+  ],
 ];
+
+/** What a session may do, and a login that waits for its second factor may not. */
+const OF_A_SESSION = [
+  ['GET', 'session'],
+  ['GET', 'sessions'],
+  ['GET', 'step-up'],
+  ['POST', 'step-up'],
+  ['POST', 'change-password'],
+  ['POST', 'change-email'],
+  ['POST', 'passkeys/options'],
+  ['POST', 'api-keys'],
+  ['POST', 'logout-all'],
+  ['DELETE', 'account'],
+] as const;
+
+/** An account with an authenticator, which its user logs in to by the code of so many steps from now. */
+async function enrolled(c: Contract) {
+  const [password, own] = [c.password(), await c.browser()];
+  const user = await c.account(password);
+  const first = await c.logIn(user);
+  const secret = await setUp(own, first);
+  is(await own.post('2fa/totp/enable', { code: c.totp(secret) }, first), 200);
+  const hold = async () => {
+    const browser = await c.browser();
+    const { body } = await browser.post('login', { email: user.email, password });
+    const token = String(body['token']);
+    const verify = (steps: number) =>
+      browser.post('2fa/verify', { token, method: 'totp', code: c.totp(secret, steps) });
+    return { browser, token, verify };
+  };
+  const guess = async (steps: number) => (await hold()).verify(steps);
+  return { hold, guess, session: own.cookie(c.sessionCookie) };
+}
 
 /** The secret that is shown to this session, by default that of the browser. */
 async function setUp(browser: Browser, session?: string): Promise<string> {
