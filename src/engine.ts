@@ -144,6 +144,8 @@ export type {
   RegistrationRequest,
   StartedRegistration,
 } from './registration/registration.service.js';
+export type { StepUpQuestion } from './login/step-up-methods.js';
+export type { StepUpWay } from './login/ways-in.js';
 export { StepUpService } from './step-up/step-up.service.js';
 export type { SteppedUp, StepUpContext, StepUpMethod } from './step-up/step-up.service.js';
 export { PasswordResetService } from './password/password-reset.service.js';

@@ -164,6 +164,7 @@ export type {
   MailContent,
   MailDraft,
   MailedCode,
+  MailedFactor,
   MailedToken,
   MailFacts,
   MailKind,

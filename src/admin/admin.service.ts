@@ -113,6 +113,20 @@ export class AdminService {
   }
 
   /**
+   * Ends the session or session JWT of the account with this public handle, and no other.
+   *
+   * @throws {AuthError} `USER_NOT_FOUND` if there is no such account.
+   * @throws {AuthError} `SESSION_NOT_FOUND` if it has no such session, or it has ended.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async endSession(userId: string, handle: string, admin: Admin): Promise<void> {
+    const { id } = await this.found(userId);
+    const isEnded = (await this.sessions.revokeByHandle(id, handle)) || (await this.jwts.revokeByHandle(id, handle));
+    if (!isEnded) throw new AuthError('SESSION_NOT_FOUND', 'The account has no live session with this handle.', {});
+    this.tell('end_session', id, admin);
+  }
+
+  /**
    * Ends every session of the account, JWTs, signed cookies and pending logins among them: a sign-out everywhere. Returns
    * how many are known to have ended.
    *

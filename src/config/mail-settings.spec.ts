@@ -31,6 +31,13 @@ describe('mail settings', () => {
     ['an instance for a mailer', { baseUrl }, new SomeMailer(), /^mailer must be a class that extends Mailer/],
     ['mail without a mailer', { baseUrl, mail: { site: 'Notes' } }, undefined, /^mail needs mailer/],
     ['a site of two lines', { baseUrl, mail: { site: 'Notes\nBcc: x' } }, SomeMailer, /^mail\.site/],
+    [
+      'a factor without a name',
+      { baseUrl, mail: { factorNames: { totp: '' } } },
+      SomeMailer,
+      /^mail\.factorNames\.totp/,
+    ],
+    ['names in a list', { baseUrl, mail: { factorNames: ['totp'] } }, SomeMailer, /^mail\.factorNames/],
     ['an empty site', { baseUrl, mail: { site: '' } }, SomeMailer, /^mail\.site/],
     [
       'a page elsewhere',

@@ -21,6 +21,12 @@ export class MailSettings {
   /** Texts of your own, by kind of mail; the others stay English. Default none. */
   texts: Partial<MailTexts> = {};
 
+  /**
+   * What the texts call a second factor, by its method, such as `{ totp: 'Authenticator-App' }`: in another language, and
+   * for factors of your own, whose method stands there otherwise. Default: those of the module in English.
+   */
+  factorNames: Readonly<Record<string, string>> = {};
+
   /** How long the mailer may take for one mail. After that it counts as failed, and its token is void. Default 30 s. */
   timeout: Duration = seconds(30);
 
@@ -55,7 +61,7 @@ export function checkMail(
     baseUrl !== undefined,
     'mailer needs baseUrl: every mailed link is built from it, and none from a request.',
   );
-  const { site, pages, texts } = mail;
+  const { site, pages, texts, factorNames } = mail;
   check.that(
     site === undefined || (typeof site === 'string' && /^[^\p{Cc}\p{Zl}\p{Zp}]{1,100}$/u.test(site)),
     'mail.site must be a name on one line, of at most 100 characters.',
@@ -76,6 +82,14 @@ export function checkMail(
       );
     }
   }
+  if (check.record('mail.factorNames', factorNames)) {
+    for (const [method, name] of Object.entries(factorNames)) {
+      check.that(
+        typeof name === 'string' && /^[^\p{Cc}\p{Zl}\p{Zp}]{1,100}$/u.test(name),
+        `mail.factorNames.${method} must be a name on one line, of at most 100 characters.`,
+      );
+    }
+  }
   for (const name of ['timeout', 'shutdownTimeout'] as const) {
     check.duration(`mail.${name}`, mail[name]);
     check.that(!(Number.isFinite(mail[name]) && mail[name] > hours(1)), `mail.${name} must be an hour at most.`);
@@ -86,5 +100,6 @@ export function checkMail(
     ...mail,
     pages: Object.freeze(isRecord(pages) ? { ...ownPages, ...pages } : {}),
     texts: Object.freeze(isRecord(texts) ? { ...texts } : {}),
+    factorNames: Object.freeze(isRecord(factorNames) ? { ...factorNames } : {}),
   };
 }

@@ -70,7 +70,7 @@ export interface AdminActed extends EventBase<'admin.acted'> {
   readonly userId: string;
   /** Who has done it. */
   readonly adminId: string;
-  readonly action: 'disable' | 'enable' | 'end_sessions';
+  readonly action: 'disable' | 'enable' | 'end_session' | 'end_sessions';
   /** The operator's address, if known. */
   readonly ip: string | null;
 }

@@ -5,6 +5,7 @@ import { later } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
+import type { MailedFactor } from '../mail/mail.js';
 import { Outbox } from '../mail/outbox.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
@@ -41,6 +42,8 @@ export interface FactorOwner {
 export interface FactorChange {
   /** The method of the factor, such as `totp`. */
   readonly factor: string;
+  /** What its user calls it, for the mail, if it has a name; asked once it is written. */
+  readonly name?: (() => string) | undefined;
   readonly how: 'added' | 'replaced' | 'removed';
   /** Two factors, whether the account has them or not. Default: as much as the account can prove. */
   readonly demands?: { readonly aal: 2 } | undefined;
@@ -203,14 +206,15 @@ export class FactorChanges {
     const { user } = state;
     await this.trusted.forget(user.id);
     const { factor, how } = change;
+    const told = { factor, name: change.name?.() };
     // A login that was begun by what counts no longer.
     if (how === 'removed') await this.pending.endAllOf(user);
     const { ip = null } = owner;
     const type = how === 'removed' ? 'factor.removed' : 'factor.added';
     this.events.emitAfterTransaction({ type, at: this.clock.now(), userId: user.id, factor, ip });
     if (how === 'replaced') this.notices.tell(user, 'backup_codes_replaced', {});
-    else if (how === 'added' && state.isFirst) await this.tellOfFirst(state, factor);
-    else this.notices.tell(user, `factor_${how}`, { factor });
+    else if (how === 'added' && state.isFirst) await this.tellOfFirst(state, told);
+    else this.notices.tell(user, `factor_${how}`, told);
     return true;
   }
 
@@ -228,14 +232,14 @@ export class FactorChanges {
     return { user, isFirst, at: later(this.clock.now(), user.emailVerifiedAt) };
   }
 
-  private async tellOfFirst({ user, at: addedAt }: AccountState, factor: string): Promise<void> {
+  private async tellOfFirst({ user, at: addedAt }: AccountState, told: MailedFactor): Promise<void> {
     const { id, email } = user;
     if (!this.outbox) return;
     const fields = { account: id, email: normalizeLogin(email), addedAt };
     const token = await this.tokens.issue('factor_revert', fields, { issuedAt: addedAt });
     const { ttl: validFor } = this.config.ephemeralTokens.get('factor_revert')!;
     // The only way back: nobody can ask for it again.
-    const facts = { token, validFor, factor };
+    const facts = { token, validFor, ...told };
     this.outbox.post({ kind: 'first_factor_added', to: email, userId: id, facts, retries: true });
   }
 }

@@ -6,7 +6,7 @@ import type { MailDraft, MailKind } from './mail.js';
 
 const BASE_URL = 'https://app.example.com';
 const TOKEN = 'A'.repeat(43);
-const NONE = { site: undefined, pages: {}, texts: {} };
+const NONE = { site: undefined, pages: {}, texts: {}, factorNames: {} };
 const PAGES = { password_reset: '/reset-password' };
 
 const reset = (to = 'ada@example.com'): MailDraft => ({
@@ -75,6 +75,7 @@ describe('composeMail', () => {
       site: 'Notes',
       pages: everyPage,
       texts: {},
+      factorNames: {},
     }) as unknown as Record<'subject' | 'text' | 'link' | 'code', string>;
     expect(subject).toMatch(/^.{5,70}$/);
     expect(subject).toContain('Notes');
@@ -102,6 +103,28 @@ describe('composeMail', () => {
     expect(line!.length).toBeLessThan(150);
   });
 
+  it.each<[string, string, { factor: string; name?: string }, Record<string, string>]>([
+    ['a method by its name', 'authenticator app', { factor: 'totp' }, {}],
+    ['codes by mail', 'codes by e-mail', { factor: 'email-code' }, {}],
+    [
+      'a passkey by the name that its user gave it',
+      `passkey "Ada's laptop"`,
+      { factor: 'passkey', name: "Ada's laptop" },
+      {},
+    ],
+    ['by the name of the application', 'Authenticator-App', { factor: 'totp' }, { totp: 'Authenticator-App' }],
+    ['one of the application', 'security token', { factor: 'hardware-token' }, { 'hardware-token': 'security token' }],
+    ['what nobody has named as a quotation', '"hardware-token"', { factor: 'hardware-token' }, {}],
+  ])('a factor is called what people call it: %s', (_, name, facts, factorNames) => {
+    for (const kind of ['factor_added', 'factor_removed', 'factor_disabled'] as const) {
+      const { text } = composeMail({ kind, to: 'ada@example.com', facts }, BASE_URL, { ...NONE, factorNames })!;
+      expect(text).toContain(`: ${name}.\n`);
+    }
+    const first = { token: TOKEN, validFor: days(7), ...facts };
+    const draft: MailDraft = { kind: 'first_factor_added', to: 'ada@example.com', facts: first };
+    expect(composeMail(draft, BASE_URL, { ...NONE, pages: everyPage, factorNames })!.text).toContain(`: ${name}. From`);
+  });
+
   it('a subject stays one header', () => {
     const texts = { no_password: () => ({ subject: 'Hello\r\nBcc: eve@example.com\u2028', text: 'x' }) };
     const draft: MailDraft = { kind: 'no_password', to: 'ada@example.com', facts: {} };
@@ -116,7 +139,7 @@ describe('composeMail', () => {
         html: `<a href="${link}">weiter</a>`,
       }),
     };
-    const mail = composeMail(reset(), BASE_URL, { site: 'Notizen', pages: PAGES, texts })!;
+    const mail = composeMail(reset(), BASE_URL, { ...NONE, site: 'Notizen', pages: PAGES, texts })!;
     expect(mail).toMatchObject({ subject: 'Neues Passwort für Notizen', text: `${BASE_URL}/reset-password#${TOKEN}` });
     expect(mail.html).toContain('<a href=');
     const other: MailDraft = { kind: 'no_password', to: 'ada@example.com', facts: {} };

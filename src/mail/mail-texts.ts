@@ -1,6 +1,6 @@
 import { days, hours, minutes, type Duration } from '../common/duration.js';
 import { INVISIBLE } from '../user/login-name.js';
-import type { MailTexts } from './mail.js';
+import type { MailedFactor, MailTexts } from './mail.js';
 
 const MAX_NAME_LENGTH = 60;
 
@@ -96,29 +96,29 @@ export const MAIL_TEXTS: Readonly<Partial<MailTexts>> = Object.freeze({
       `${itWorks(validFor)} Give it to nobody. If it was not you, somebody is logged in to your account: change your password.`,
     ),
   }),
-  factor_added: ({ site, factor }) =>
+  factor_added: ({ site, factorName }) =>
     notice(
       `Your login at ${site} was changed`,
-      `Your account at ${site} has another way to prove that it is you: ${quoted(factor)}.`,
+      `Your account at ${site} has another way to prove that it is you: ${factorName}.`,
     ),
-  first_factor_added: ({ site, factor, link, validFor }) => ({
+  first_factor_added: ({ site, factorName, link, validFor }) => ({
     subject: `Your login at ${site} was changed`,
     text: paragraphs(
-      `Somebody, probably you, has set up a second step for your account at ${site}: ${quoted(factor)}. From now on it is asked for.`,
+      `Somebody, probably you, has set up a second step for your account at ${site}: ${factorName}. From now on it is asked for.`,
       'If it was you, do nothing. If it was not, open this link: it removes that again, logs everybody out and lets you choose a new password.',
       link,
       itWorks(validFor),
     ),
   }),
-  factor_removed: ({ site, factor }) =>
+  factor_removed: ({ site, factorName }) =>
     notice(
       `Your login at ${site} was changed`,
-      `Your account at ${site} no longer has this way to prove that it is you: ${quoted(factor)}.`,
+      `Your account at ${site} no longer has this way to prove that it is you: ${factorName}.`,
     ),
-  factor_disabled: ({ site, factor }) => ({
+  factor_disabled: ({ site, factorName }) => ({
     subject: `A way to log in to ${site} no longer works`,
     text: paragraphs(
-      `Somebody has tried so many wrong codes for your account at ${site} that this way to prove that it is you no longer works: ${quoted(factor)}.`,
+      `Somebody has tried so many wrong codes for your account at ${site} that this way to prove that it is you no longer works: ${factorName}.`,
       'Whoever did that knows your password: change it. Log in with a backup code, or another way that you have.',
     ),
   }),
@@ -149,6 +149,20 @@ export const MAIL_TEXTS: Readonly<Partial<MailTexts>> = Object.freeze({
       `This API key of your account at ${site} no longer works: ${quoted(name)}.`,
     ),
 } satisfies Partial<MailTexts>);
+
+/** What people call the second factors of the module, by their methods. */
+const FACTOR_NAMES: Readonly<Record<string, string>> = {
+  totp: 'authenticator app',
+  'email-code': 'codes by e-mail',
+  'backup-code': 'backup codes',
+  passkey: 'passkey',
+};
+
+/** What a person calls this factor: by `names` of the application, or else in English; the method if nobody knows it. */
+export function factorNameOf({ factor, name }: MailedFactor, names: Readonly<Record<string, string>>): string {
+  const known = [names, FACTOR_NAMES].find((one) => Object.hasOwn(one, factor))?.[factor] ?? quoted(factor);
+  return name === undefined ? known : `${known} ${quoted(name)}`;
+}
 
 function notice(subject: string, what: string) {
   return {

@@ -26,6 +26,14 @@ export interface MailedCode {
   readonly validFor: Duration;
 }
 
+/** A second factor, as its owner knows it. */
+export interface MailedFactor {
+  /** Its method, such as `totp`. The content of a text has what a person calls it, as `factorName`. */
+  readonly factor: string;
+  /** The name that its user gave it, if it has one. */
+  readonly name?: string | undefined;
+}
+
 /**
  * The kinds of mail, and what each is about. Add your own by module augmentation, give each a text in `mail.texts` and,
  * if it has a `token`, a page in `mail.pages`, and send it with `Outbox.post`.
@@ -69,14 +77,14 @@ export interface MailFacts {
   login_code: MailedCode;
   /** Proof that the mailbox is the user's, before codes are sent to it. */
   email_code_setup: MailedCode;
-  /** The account has another way to prove who it is, such as `totp`. */
-  factor_added: { readonly factor: string };
+  /** The account has another way to prove who it is. */
+  factor_added: MailedFactor;
   /** The same of the first one, which the account had none before: the link takes that back, and whatever came since. */
-  first_factor_added: MailedToken & { readonly factor: string };
+  first_factor_added: MailedToken & MailedFactor;
   /** It has one less. */
-  factor_removed: { readonly factor: string };
+  factor_removed: MailedFactor;
   /** It was answered wrongly so many times in a row that it no longer works. */
-  factor_disabled: { readonly factor: string };
+  factor_disabled: MailedFactor;
   /** There are new backup codes, and the earlier ones are void. */
   backup_codes_replaced: Record<never, never>;
   /** An authenticator may have been copied. `name` is the one that its user gave it. */
@@ -96,9 +104,13 @@ export type MailKind = Extract<keyof MailFacts, string>;
 /** The kinds of mail with a link. */
 export type LinkedMailKind = { [Kind in MailKind]: MailFacts[Kind] extends MailedToken ? Kind : never }[MailKind];
 
-/** What a text is written from: the facts of the mail, its link if it has a token, and the site's name. */
+/**
+ * What a text is written from: the facts of the mail, its link if it has a token, what a person calls the factor that it is
+ * about, such as `authenticator app` or `passkey "Laptop"` (`mail.factorNames`), and the site's name.
+ */
 export type MailContent<Kind extends MailKind = MailKind> = MailFacts[Kind] &
-  (MailFacts[Kind] extends MailedToken ? { readonly link: string } : unknown) & {
+  (MailFacts[Kind] extends MailedToken ? { readonly link: string } : unknown) &
+  (MailFacts[Kind] extends MailedFactor ? { readonly factorName: string } : unknown) & {
     /** `mail.site`. */
     readonly site: string;
   };

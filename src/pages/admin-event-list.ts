@@ -3,6 +3,7 @@ import { clipped } from './admin-layout.js';
 import { dateIn } from './dates.js';
 import { markup, type Html } from './html.js';
 import type { PageTexts } from './page-texts.js';
+import { eventName } from './recent-events.js';
 
 /** What has happened, one line each, with everything that the audit has of it. */
 export function adminEventList(entries: readonly AuditEntry[], texts: Readonly<PageTexts>): Html {
@@ -12,7 +13,7 @@ export function adminEventList(entries: readonly AuditEntry[], texts: Readonly<P
       (entry) =>
         markup`<li>
           <div>
-            <strong>${entry.type}</strong>
+            <strong>${eventName(entry, texts)}</strong>${nameOf(entry, texts)}
             <div class="lk-quiet">${dateIn(entry.at, texts)}${entry.ip !== null && markup` · <bdi>${entry.ip}</bdi>`}</div>
             ${subjectOf(entry)} ${factsOf(entry)}
           </div>
@@ -20,6 +21,10 @@ export function adminEventList(entries: readonly AuditEntry[], texts: Readonly<P
     )}
   </ul>`;
 }
+
+/** Its type, by which the documentation and the log call it, where that is not shown already. */
+const nameOf = (entry: AuditEntry, texts: Readonly<PageTexts>): Html | false =>
+  eventName(entry, texts) !== entry.type && markup` <span class="lk-quiet">${entry.type}</span>`;
 
 function subjectOf({ userId, login }: AuditEntry): Html | null {
   if (userId === null && login === null) return null;

@@ -11,11 +11,13 @@ import { adminEventList } from './admin-event-list.js';
 import { adminLinks, clipped, DoneByAdmins, MOST_ROWS, mayAct, moreLink, ShownToOperators } from './admin-layout.js';
 import { dateIn } from './dates.js';
 import { deviceLabel } from './device-label.js';
+import { proofName } from './factor-fields.js';
 import { asText, form, notes, section, submit, typed, type Form } from './form.js';
 import { markup, type Html } from './html.js';
 import { PageAnswers } from './page-answers.js';
 import type { PageTexts } from './page-texts.js';
 import { Pages } from './pages.decorator.js';
+import { withValues } from './with-values.js';
 
 /** Beside the sessions. */
 const MOST_EVENTS = 10;
@@ -65,7 +67,7 @@ export class AdminPages {
     const events = await this.admin.listEvents({ userId: user.id, limit: MOST_EVENTS });
     const content = markup`${notes(undefined, 'done' in query ? texts.adminDone : undefined)}
       ${section(texts.adminUser, facts(user, texts), mayAct(operator) && actions(user, operator, texts))}
-      ${section(texts.devices, sessionList(sessions.slice(from, from + MOST_ROWS), texts), moreSessions(user, sessions, from, texts))}
+      ${section(texts.devices, sessionList({ user, sessions: sessions.slice(from, from + MOST_ROWS) }, mayAct(operator), texts), moreSessions(user, sessions, from, texts))}
       ${events && section(texts.events, adminEventList(events, texts), allEvents(user, events, texts))}
       ${adminLinks(texts)}`;
     return this.answers.show(response, { name: 'admin-user', title: user.email, content, isWide: true });
@@ -102,6 +104,18 @@ export class AdminPages {
     @Query('id') of: unknown,
   ): Promise<unknown> {
     return this.act(response, of, this.admin.endSessions(asText(of), this.operator(id, request)));
+  }
+
+  @Post('p/admin-end-session')
+  @DoneByAdmins()
+  endSession(
+    @CurrentUser('id') id: string,
+    @Req() request: AuthRequest,
+    @Res() response: object,
+    @Query('id') of: unknown,
+    @Query('handle') handle: unknown,
+  ): Promise<unknown> {
+    return this.act(response, of, this.admin.endSession(asText(of), asText(handle), this.operator(id, request)));
   }
 
   private operator(id: string, request: AuthRequest): Admin {
@@ -161,22 +175,33 @@ function actions({ id, disabledAt }: AuthUser, operator: AuthUser, texts: Readon
   </div>`;
 }
 
-function sessionList(sessions: readonly ListedSession[], texts: Readonly<PageTexts>): Html {
+function sessionList(
+  { user, sessions }: { user: AuthUser; sessions: readonly ListedSession[] },
+  canEnd: boolean,
+  texts: Readonly<PageTexts>,
+): Html {
   if (sessions.length === 0) return markup`<p class="lk-quiet">${texts.adminNoSessions}</p>`;
   return markup`<ul class="lk-list">
     ${sessions.map(
-      ({ userAgent, lastSeenAt, ip, aal, amr }) =>
+      ({ handle, userAgent, lastSeenAt, ip, aal, amr }) =>
         markup`<li>
           <div>
             <strong>${deviceLabel(userAgent, texts)}</strong>
             <div class="lk-quiet">
-              ${dateIn(lastSeenAt, texts)}${ip !== null && markup` · <bdi>${ip}</bdi>`} · aal ${aal}, ${amr.join(', ')}
+              ${dateIn(lastSeenAt, texts)}${ip !== null && markup` · <bdi>${ip}</bdi>`} · aal ${aal}, ${amr.map((method) => proofName(method, texts)).join(', ')}
             </div>
           </div>
+          ${canEnd && endForm(user, handle, deviceLabel(userAgent, texts), texts)}
         </li>`,
     )}
   </ul>`;
 }
+
+const endForm = ({ id }: AuthUser, handle: string, device: string, texts: Readonly<PageTexts>): Html =>
+  form(
+    `admin-end-session?${idQuery(id)}&handle=${encodeURIComponent(handle)}`,
+    markup`<button type="submit" aria-label="${withValues(texts.endSession, { device })}">${texts.signOut}</button>`,
+  );
 
 const moreSessions = (
   { id }: AuthUser,

@@ -17,6 +17,19 @@ export function methodName(method: string, texts: Readonly<PageTexts>): string {
     : withValues(texts.methodOther, { method });
 }
 
+const PROOFS = {
+  password: 'password',
+  totp: 'authenticator',
+  'backup-code': 'backupCodes',
+  'email-code': 'methodEmailCode',
+  passkey: 'methodPasskey',
+} as const satisfies Record<string, keyof PageTexts>;
+
+/** What a person calls what a session was proved with; one of the application's own as it is. */
+export function proofName(method: string, texts: Readonly<PageTexts>): string {
+  return Object.hasOwn(PROOFS, method) ? texts[PROOFS[method as keyof typeof PROOFS]] : method;
+}
+
 /** What the script does where a method is a passkey, and what it leads to. */
 export function passkeyForm(
   ceremony: 'second' | 'step',

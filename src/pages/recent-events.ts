@@ -38,7 +38,7 @@ export class RecentEvents {
   }
 }
 
-/** What a person calls it. */
+/** What a person calls it; by its type if it is for operators alone. */
 export function eventName({ type }: AuditedEvent, texts: Readonly<PageTexts>): string {
-  return texts[SHOWN[type as keyof typeof SHOWN]];
+  return Object.hasOwn(SHOWN, type) ? texts[SHOWN[type as keyof typeof SHOWN]] : type;
 }

@@ -128,6 +128,7 @@ export class PasskeyService {
     let createdAt = 0;
     const credential = await this.changes.keeping(owner, {
       factor: METHOD,
+      name: () => name,
       how: 'added',
       write: async ({ at }) => {
         const spent = await this.tokens.consume('passkey_register', challenge, session.handle);
@@ -180,13 +181,17 @@ export class PasskeyService {
   ): Promise<CookieValue | null> {
     const { user, session } = owner;
     await this.changes.demand(session);
+    let name = '';
     return this.changes.keeping(owner, {
       factor: METHOD,
+      name: () => name,
       how: 'removed',
       write: async () => {
         await this.passkeys.lockWaysIn(user.id);
         const own = await this.passkeys.listByUser(user.id);
-        if (!own.some((passkey) => passkey.id === id)) throw notFound();
+        const removed = own.find((passkey) => passkey.id === id);
+        if (!removed) throw notFound();
+        ({ name } = removed);
         if (!hasOtherWayIn) await this.waysIn.demandOther(user, id);
         return this.passkeys.delete(user.id, id);
       },

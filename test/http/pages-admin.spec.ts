@@ -10,13 +10,18 @@ import {
 import { AuditLog } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../support/app.js';
-import { PAGES, PlainBrowser } from '../support/pages.js';
+import { PAGES, PlainBrowser, type PageAnswer } from '../support/pages.js';
 import { eventsHeard, sharedTestApp } from '../support/shared-app.js';
 import { createProxiedDatabase } from '../support/tcp-proxy.js';
 
+interface ListedHandle {
+  readonly handle: string;
+  readonly current: boolean;
+}
+
 const HOSTILE = '"><script>alert(1)</script>';
 const SHOWN = ['admin', 'admin-user', 'admin-events', 'admin-limits'];
-const DONE = ['admin-disable', 'admin-enable', 'admin-end-sessions'];
+const DONE = ['admin-disable', 'admin-enable', 'admin-end-session', 'admin-end-sessions'];
 
 describe.each(PLATFORMS)('the pages for operators on %s', (platform) => {
   const t = sharedTestApp({
@@ -112,6 +117,46 @@ describe.each(PLATFORMS)('the pages for operators on %s', (platform) => {
     const answer = await fetch(`${t.url}/auth/session`, { headers: { cookie } });
     expect([answer.status, await sessionsOf(bob), await sessionsOf(ada)]).toEqual([401, 0, 1]);
     expect(heard).toContainEqual(expect.objectContaining({ type: 'admin.acted', action: 'end_sessions' }));
+  });
+
+  it('an admin ends one session of somebody, and no other', async () => {
+    await visitAs(['admin']);
+    const [ended, kept] = [await signInAs(t.app, bob.id), await signInAs(t.app, bob.id)];
+    const statusOf = async (cookie: string) => (await fetch(`${t.url}/auth/session`, { headers: { cookie } })).status;
+    const page = `admin-user?id=${bob.id}`;
+    const actionsIn = ({ text }: PageAnswer) =>
+      [...text.matchAll(/action="(admin-end-session\?[^"]+)"/g)].map(([, action]) => action!.replaceAll('&amp;', '&'));
+    const handle = async () =>
+      ((await (await fetch(`${t.url}/auth/sessions`, { headers: { cookie: ended } })).json()) as ListedHandle[]).find(
+        ({ current }) => current,
+      )!.handle;
+    const action = `admin-end-session?id=${bob.id}&handle=${await handle()}`;
+    expect(actionsIn(await browser.open(page))).toContain(action);
+    // Not by the handle alone.
+    expect((await browser.post(action.replace(bob.id, ada.id))).status).toBe(404);
+    expect((await browser.post(action)).to).toBe(`${page}&done`);
+    expect([await statusOf(ended), await statusOf(kept), await sessionsOf(ada)]).toEqual([401, 200, 1]);
+    expect((await browser.post(action)).status).toBe(404);
+    expect(heard.filter(({ type }) => type === 'session.revoked' || type === 'admin.acted')).toEqual([
+      expect.objectContaining({ type: 'session.revoked', userId: bob.id, reason: 'revoked_by_handle' }),
+      expect.objectContaining({ type: 'admin.acted', userId: bob.id, adminId: ada.id, action: 'end_session' }),
+    ]);
+    await visitAs(['auditor']);
+    expect(actionsIn(await browser.open(page))).toEqual([]);
+    expect((await browser.post(`admin-end-session?id=${bob.id}`)).status).toBe(403);
+    expect(await statusOf(kept)).toBe(200);
+  });
+
+  it('a session and an event are called what people call them', async () => {
+    await visitAs(['admin']);
+    await signInAs(t.app, bob.id, { aal: 2 });
+    expect((await browser.open(`admin-user?id=${bob.id}`)).text).toContain('aal 2, Password, Authenticator app');
+    await browser.post('sign-in', { email: bob.email, password: PASSWORD });
+    await written();
+    await visitAs(['admin']);
+    expect((await browser.open('admin-events')).text).toMatch(
+      /<strong>Signed in<\/strong> <span[^>]*>login\.succeeded/,
+    );
   });
 
   it('nobody disables their own account', async () => {

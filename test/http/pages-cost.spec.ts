@@ -1,13 +1,10 @@
-import { RequestMethod } from '@nestjs/common';
-import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { PostgresUserDirectory } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
-import { AssetPages } from '../../src/pages/asset.pages.js';
-import { PAGE_CONTROLLERS } from '../../src/pages/page-controllers.js';
 import { IdentityStore } from 'nestjs-latchkey/engine';
 import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
 import { identityOf } from '../support/identities.js';
+import { OPENED_PAGES } from '../support/page-routes.js';
 import { PAGES, PlainBrowser } from '../support/pages.js';
 import { sharedTestApp } from '../support/shared-app.js';
 import { startStubProvider, STUB_CLIENT } from '../support/stub-provider.js';
@@ -59,16 +56,8 @@ const STATEMENTS: Readonly<Record<string, number>> = {
   'step-up': 7,
 };
 
-const pages: string[] = PAGE_CONTROLLERS.filter((one) => one !== AssetPages).flatMap(({ prototype }) =>
-  Object.getOwnPropertyNames(prototype).flatMap((name) => {
-    const handler = (prototype as Record<string, object>)[name]!;
-    const isGet = Reflect.getMetadata(METHOD_METADATA, handler) === RequestMethod.GET;
-    return isGet ? [(Reflect.getMetadata(PATH_METADATA, handler) as string).replace('p/', '')] : [];
-  }),
-);
-
 it('each page has its number', () => {
-  expect(Object.keys(STATEMENTS).toSorted()).toEqual(pages.toSorted());
+  expect(Object.keys(STATEMENTS).toSorted()).toEqual(OPENED_PAGES.toSorted());
 });
 
 describe.each(PLATFORMS)(

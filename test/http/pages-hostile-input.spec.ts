@@ -1,17 +1,15 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
 import type { NestExpressApplication } from '@nestjs/platform-express';
+import { PostgresUserDirectory } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PLATFORMS } from '../support/app.js';
+import { POSTED_PAGES } from '../support/page-routes.js';
 import { PAGES } from '../support/pages.js';
 import { NO_IP_LIMITS } from '../support/registration.js';
 import { sharedTestApp } from '../support/shared-app.js';
 import { startStubProvider, STUB_CLIENT } from '../support/stub-provider.js';
 
-const FORMS =
-  'sign-in sign-out end-session sign-out-everywhere register forgot reset email confirm-email revert-email revert-factor ask-link link provider identities-link identities-unlink step-up-provider two-factor two-factor-send api-keys api-keys-revoke passkeys-remove step-up step-up-send password authenticator authenticator-on authenticator-off backup-codes enrol enrol-on confirm'.split(
-    ' ',
-  );
 const FIELDS =
   'email password next remember code token chosen method trust name scopes days id handle newPassword current'.split(
     ' ',
@@ -40,20 +38,25 @@ describe.each([...PLATFORMS, 'express, query parser extended'])('pages on %s', (
   const providers = [{ id: 'stub', issuer: stub.issuer, ...STUB_CLIENT, signUp: true }];
   const t = sharedTestApp({
     platform,
-    auth: { ...PAGES, rateLimits: NO_IP_LIMITS, flows: { ...PAGES.flows, oidc: { providers } } },
+    auth: { ...PAGES, rateLimits: NO_IP_LIMITS, flows: { ...PAGES.flows, oidc: { providers }, admin: {} } },
     startAt: Date.now(),
     configure: (app) => {
       if (named.endsWith('extended')) (app as NestExpressApplication).set('query parser', 'extended');
     },
   });
 
+  const adminsCookie = async () => {
+    const { id } = await createUser(t.app);
+    await t.app.get(PostgresUserDirectory).setRoles(id, ['admin']);
+    return signInAs(t.app, id);
+  };
+
   it.each([true, false])('F87: no body and no query is a fault of the server, logged in: %s', async (isLoggedIn) => {
-    const user = await createUser(t.app, `${isLoggedIn}@example.com`);
     const faults: string[] = [];
-    for (const form of FORMS) {
+    for (const form of POSTED_PAGES) {
       for (const { body, query } of INPUTS) {
-        // Anew each time: some of the forms end it.
-        const cookie = isLoggedIn ? await signInAs(t.app, user.id) : '';
+        // Anew each time: some of the forms end it, or the account.
+        const cookie = isLoggedIn ? await adminsCookie() : '';
         const { status } = await request(t.url)
           .post(`/auth/p/${form}${query}`)
           .set({ 'Sec-Fetch-Site': 'same-origin', 'Content-Type': 'application/json', Cookie: cookie })

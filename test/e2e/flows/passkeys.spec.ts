@@ -94,6 +94,7 @@ describe.each(PLATFORMS)('passkeys on %s', (platform) => {
       expect(heard).toContainEqual(
         expect.objectContaining({ type: 'factor.added', userId: ada.id, factor: 'passkey', ip: '127.0.0.1' }),
       );
+      expect((await MemoryMailer.of(t.app)).last('first_factor_added').text).toContain(': passkey "Laptop". From');
       expect(await mails()).toEqual([['first_factor_added', ada.email]]);
       // F70: the challenge is spent.
       await client.post('passkeys', { response }, [own]).expect(400);
@@ -474,7 +475,7 @@ describe.each(PLATFORMS)('passkeys on %s', (platform) => {
 
   describe('removing', () => {
     it('F55: needs a fresh session of two factors, ends the others, and tells the owner', async () => {
-      const { authenticator, id } = await client.register(ada);
+      const { authenticator, id } = await client.register(ada, { name: 'Laptop' });
       const [own, other] = [await client.signIn(ada), await client.signIn(ada)];
       await remove(id, cookie).expect(401);
       const stale = await signInAs(t.app, ada.id, { proofs: ['passkey'], authenticatedAt: t.clock.now() - hours(1) });
@@ -482,6 +483,7 @@ describe.each(PLATFORMS)('passkeys on %s', (platform) => {
       await mails();
       await remove(id, own).expect(200);
       expect([await live(own), await live(other), await live(cookie)]).toEqual([true, false, false]);
+      expect((await MemoryMailer.of(t.app)).last('factor_removed').text).toContain(': passkey "Laptop".');
       expect(await mails()).toEqual([['factor_removed', ada.email]]);
       expect(heard).toContainEqual(
         expect.objectContaining({ type: 'factor.removed', factor: 'passkey', userId: ada.id }),
