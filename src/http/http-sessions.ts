@@ -7,13 +7,13 @@ import type { FirstFactor } from '../config/ephemeral-token-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { BearerSessions } from '../login/bearer-sessions.js';
 import { LoginService, type CompletedLogin, type LoginAttempt, type LoginContext } from '../login/login.service.js';
-import type { PendingLogin } from '../login/pending-logins.js';
+import { PendingLogins, type PendingLogin } from '../login/pending-logins.js';
 import { SessionScheme, type CookieValue } from '../login/session-scheme.js';
 import { TrustedBrowsers } from '../login/trusted-browsers.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
 import { SessionService, type RotationOptions } from '../session/session.service.js';
-import type { AuthUser } from '../user/user.directory.js';
+import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import {
   askedFor,
   authOf,
@@ -99,6 +99,8 @@ export class HttpSessions {
     private readonly cookie: SessionCookie,
     private readonly deviceCookie: DeviceCookie,
     private readonly trustedCookie: TrustedBrowserCookie,
+    private readonly users: UserDirectory,
+    private readonly pending: PendingLogins,
     private readonly trusted: TrustedBrowsers,
     private readonly secondFactors: HttpSecondFactors,
     private readonly writer: CookieWriter,
@@ -329,6 +331,9 @@ export class HttpSessions {
     // First, since our own directory deletes the sessions with the cutoff, and does not say how many.
     const ended = await this.sessions.revokeAllForUser(userId);
     await this.revocation.endStateless(userId, { isTold: ended > 0 });
+    // A directory without cutoffs ends neither.
+    const user = await this.users.findById(userId);
+    if (user) await this.pending.endAllOf(user);
     await this.trusted.forget(userId);
     this.emitLogout(request, { userId, handle: null });
     await this.legacy.end(request);

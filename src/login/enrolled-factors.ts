@@ -26,7 +26,9 @@ export class EnrolledFactors {
   async of(user: AuthUser, known = NOTHING_KNOWN): Promise<readonly SecondFactor[]> {
     if (this.isEmpty) return [];
     try {
-      const enrolled = await Promise.all(this.factors.map((factor) => known.get(factor) ?? factor.isEnrolled(user)));
+      const enrolled = await Promise.all(
+        this.factors.map(async (factor) => known.get(factor) ?? factor.isEnrolled(user)),
+      );
       const factors = this.factors.filter((_, i) => enrolled[i]);
       return factors.every(({ isFallback }) => isFallback) ? [] : factors;
     } catch (error) {

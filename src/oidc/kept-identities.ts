@@ -32,8 +32,8 @@ export interface KeptIdentity {
  * ```ts
  * const browser = await kept.keep(answer); // after ACCOUNT_EXISTS: into a cookie
  *
- * const [first] = await kept.listFor(user.id, [browser.value]); // after the login: ask the user
- * if (first) await kept.link(first.provider, { user, session }, [browser.value]);
+ * const [first] = await kept.listFor(user.id, [browser!.value]); // after the login: ask the user
+ * if (first) await kept.link(first.provider, { user, session: current }, [browser!.value]);
  * ```
  */
 @Injectable()

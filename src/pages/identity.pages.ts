@@ -1,4 +1,5 @@
 import { Body, Get, Post, Query, Req, Res } from '@nestjs/common';
+import { isAuthError } from '../auth.errors.js';
 import type { AuthRequest } from '../http/auth-request.js';
 import { CurrentSession, CurrentUser } from '../http/auth.decorators.js';
 import { KeptIdentityController } from '../http/flows/kept-identity.controller.js';
@@ -109,7 +110,13 @@ export class IdentityPages {
     @Res() response: object,
     @Query('id') id: unknown,
   ): Promise<unknown> {
-    await this.kept.linkKeptIdentity(user, session, request, response, asText(id));
+    try {
+      await this.kept.linkKeptIdentity(user, session, request, response, asText(id));
+    } catch (error) {
+      // Told on the page of the identities, as what a provider has refused is.
+      if (!isAuthError(error, 'LOGIN_EXPIRED') && !isAuthError(error, 'IDENTITY_IN_USE')) throw error;
+      return this.answers.goTo(response, `identities?error=${error.code}`);
+    }
     return this.answers.goTo(response, 'identities?linked');
   }
 

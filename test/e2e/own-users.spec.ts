@@ -1,14 +1,15 @@
 import { Controller, Get, Injectable } from '@nestjs/common';
 import { describe, expect, it } from '@jest/globals';
-import { authSchemaFor, CurrentUser, UserDirectory, type AuthUser } from 'nestjs-latchkey';
-import { AdminService, InvalidationChannel, PasswordLogin } from 'nestjs-latchkey/engine';
+import { authSchemaFor, CurrentUser, days, UserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { AdminService, InvalidationChannel, PasswordLogin, SecondFactor } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
-import request from 'supertest';
+import request, { type Response } from 'supertest';
 import { DataSource } from 'typeorm';
 import { startTestApp } from '../support/app.js';
 import { cleanupsAfterEach } from '../support/cleanups.js';
 import { cookieOf } from '../support/cookies.js';
 import { createTestDatabase } from '../support/database.js';
+import { cookiesIn } from '../support/two-factor.js';
 
 @Controller('things')
 class ThingsController {
@@ -93,6 +94,57 @@ describe("a host's own directory and user table, end to end", () => {
     const again = await signInAs(t.app, '43');
     await request(t.url).get('/things').set('Cookie', again).expect(200);
   });
+
+  @Injectable()
+  class Badge extends SecondFactor {
+    readonly method = 'badge';
+    override async isEnrolled() {
+      return true;
+    }
+    override async verify(_user: AuthUser, response: string) {
+      return response === '271828';
+    }
+  }
+
+  it.each(['an operator ends everything', 'the user signs out everywhere'])(
+    '%s: without cutoffs too, a held login is over and no browser is trusted',
+    async (who) => {
+      const db = await createTestDatabase({ migrated: false });
+      cleanups.push(() => db.drop());
+      await db.query(
+        'CREATE TABLE accounts (id integer PRIMARY KEY, login text, pin text, blocked boolean DEFAULT false)',
+      );
+      await db.query("INSERT INTO accounts VALUES (42, 'ada', '1234'), (43, 'bob', '1234')");
+      const t = await startTestApp({
+        url: db.url,
+        ...authSchemaFor({ userId: 'integer' }),
+        auth: {
+          users: AdminDirectory,
+          secondFactors: [Badge],
+          flows: { admin: { routes: false }, twoFactor: { trustedBrowsers: days(30) } },
+        },
+      });
+      cleanups.push(() => t.close());
+      const post = (path: string, body: object, cookies = '') =>
+        request(t.url).post(`/auth/${path}`).set('Cookie', cookies).send(body);
+      const logIn = (cookies?: string) => post('login', { email: 'bob', password: '1234' }, cookies);
+      const proofOf = (held: Response, more = {}) =>
+        post('2fa/verify', { token: held.body.token, method: 'badge', code: '271828', ...more }, cookiesIn(held));
+      const browser = cookiesIn(await proofOf(await logIn(), { trustBrowser: true }));
+      const trusted = browser.split('; ').find((cookie) => cookie.includes('-trusted='))!;
+      expect((await logIn(trusted)).body.status).toBe('authenticated');
+
+      const held = await logIn();
+      expect(held.body.status).toBe('second_factor');
+      if (who === 'an operator ends everything') {
+        await t.app.get(AdminService).endSessions('43', { id: '42', ip: null });
+      } else {
+        await post('logout-all', {}, await signInAs(t.app, '43', { proofs: ['password', 'badge'] })).expect(200);
+      }
+      expect((await proofOf(held)).status).toBe(401);
+      expect((await logIn(trusted)).body.status).toBe('second_factor');
+    },
+  );
 
   it.each(['integer', 'text', 'uuid'] as const)('keyed by %s: login, guard, list, logout, blocked', async (userId) => {
     const id = { integer: '42', text: 'acct_42', uuid: '00000000-0000-4000-8000-000000000042' }[userId];

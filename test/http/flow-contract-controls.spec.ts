@@ -128,7 +128,7 @@ const FAULTS: readonly Fault[] = [
     what: 'a token is looked up in place of being spent',
     plant: ({ app }) => {
       const tokens = app.get(EphemeralTokenService);
-      jest.spyOn(tokens, 'consume').mockImplementation(tokens.peek.bind(tokens) as never);
+      jest.spyOn(tokens, 'consume').mockImplementation(tokens.peek.bind(tokens));
     },
     found: /not exactly one use succeeded/,
   },

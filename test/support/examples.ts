@@ -87,6 +87,8 @@ declare const passkeys: import('nestjs-latchkey/engine').PasskeyService;
 declare const clientId: string, clientSecret: string, teamId: string, keyId: string, privateKey: string;
 declare const identities: import('nestjs-latchkey/engine').IdentityService;
 declare const magicLinks: import('nestjs-latchkey/engine').MagicLinkService;
+declare const kept: import('nestjs-latchkey/engine').KeptIdentities;
+declare const answer: import('nestjs-latchkey/engine').OidcAnswer;
 declare const logouts: import('nestjs-latchkey/engine').OidcLogoutService;
 declare const logoutToken: string;
 declare const oidc: import('nestjs-latchkey/engine').OidcService;

@@ -171,7 +171,7 @@ export class Contract {
   /** What is asked while the mailer hangs; then it fails. */
   async whileMailHangs<T>(ask: () => Promise<T>): Promise<T> {
     const mailer = await MemoryMailer.of(this.app);
-    const { send } = mailer;
+    const send = mailer.send.bind(mailer);
     let fail = () => {};
     const hanging = new Promise<void>((_, reject) => {
       fail = () => reject(new Error('The contract of the flows lets this mail fail.'));
