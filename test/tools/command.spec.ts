@@ -65,8 +65,8 @@ describe('doctor --aal 2, as a process', () => {
   it.each([
     ['nothing, of what has it all', [FACTORS, LIFETIMES], [0, [], []]],
     ['lifetimes', [FACTORS], [1, ['AUTH_D30', 'AUTH_D31'], []]],
-    ['a second factor and one that resists phishing', [LIFETIMES], [0, [], ['F57', 'F72']]],
-    ['one that resists phishing', ['flows: { twoFactor: { totp: {} } }', LIFETIMES], [0, [], ['F72']]],
+    ['a second factor and one that resists phishing', [LIFETIMES], [1, ['AUTH_D32'], ['F57', 'F72']]],
+    ['one that resists phishing', ['flows: { twoFactor: { totp: {} } }', LIFETIMES], [1, ['AUTH_D33'], ['F72']]],
     [
       'a second step at every login',
       [FACTORS.replace('totp: {}', 'totp: {}, trustedBrowsers: 86_400_000'), LIFETIMES],

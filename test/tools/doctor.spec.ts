@@ -17,7 +17,10 @@ interface Planted {
   readonly extras?: Partial<AuthModuleExtras>;
   readonly sql?: string;
   readonly clockAhead?: number;
+  readonly aal?: '2';
 }
+
+const AT_AAL2 = { ttl: hours(1), extendBelow: minutes(30), absoluteLifetime: hours(24) };
 
 /** One misconfiguration for each code, and more where a code has several causes. */
 const PLANTED: readonly (readonly [FindingCode, string, Planted])[] = [
@@ -35,6 +38,16 @@ const PLANTED: readonly (readonly [FindingCode, string, Planted])[] = [
   ['AUTH_D20', 'half of the internet as proxies', { options: { trustedProxies: ['0.0.0.0/1', '10.0.0.0/8'] } }],
   ['AUTH_D30', 'sessions idle for two months', { options: { session: { ttl: days(60) } } }],
   ['AUTH_D31', 'sessions of a year', { options: { session: { absoluteLifetime: days(365) } } }],
+  ['AUTH_D32', 'AAL2 without a second factor', { aal: '2', options: { session: AT_AAL2 } }],
+  [
+    'AUTH_D33',
+    'AAL2 by codes alone',
+    {
+      aal: '2',
+      options: { baseUrl: 'https://app.example.com', session: AT_AAL2 },
+      extras: { flows: { twoFactor: { totp: {} } } },
+    },
+  ],
   ['AUTH_D40', 'no login limit', { options: { rateLimits: { policies: { login_attempt: { limit: 100_000 } } } } }],
   [
     'AUTH_D40',
@@ -97,6 +110,7 @@ describe('latchkey doctor', () => {
         host: host(planted),
         database: { query: async (sql, values) => (await client.query(sql, values)).rows, expected: schema },
         now: () => Date.now() + (planted.clockAhead ?? 0),
+        ...(planted.aal && { aal: planted.aal }),
       });
     } finally {
       await client.query('ROLLBACK');
@@ -222,12 +236,14 @@ describe('latchkey doctor', () => {
   });
 
   it.each([
-    ['2', { ttl: hours(1), extendBelow: minutes(30), absoluteLifetime: hours(24) }],
+    ['2', AT_AAL2],
     ['3', { ttl: minutes(15), extendBelow: minutes(5), absoluteLifetime: hours(12) }],
   ] as const)('--aal %s measures the lifetimes by NIST', async (aal, session) => {
     const now = () => Date.now();
-    expect(codesOf(await diagnose({ host: host(), aal, now }))).toEqual(['AUTH_D30', 'AUTH_D31']);
-    expect(codesOf(await diagnose({ host: host({ options: { session } }), aal, now }))).toEqual([]);
+    const extras = { flows: { passkeys: { rpName: 'Notes' } } };
+    const of = (more: object) => host({ options: { baseUrl: 'https://app.example.com', ...more }, extras });
+    expect(codesOf(await diagnose({ host: of({}), aal, now }))).toEqual(['AUTH_D30', 'AUTH_D31']);
+    expect(codesOf(await diagnose({ host: of({ session }), aal, now }))).toEqual([]);
   });
 
   it.each([

@@ -3,6 +3,7 @@ import type { AuthConfig } from '../../config/auth-config.js';
 import type { HostConfiguration } from '../host.js';
 import type { Aal } from './aal.js';
 import type { Row } from './checklist-row.js';
+import { offeredFactors } from './offered-factors.js';
 import { spelled } from './spelled.js';
 
 /** What is required of the second factors that there are and, from AAL2 on, which there must be. */
@@ -84,13 +85,9 @@ function firstFactorRows({ mail, ephemeralTokens }: AuthConfig): Row[] {
 }
 
 /** NIST SP 800-63B-4, 2.2.1 and 2.2.2. */
-function offeredRows({ flows }: AuthConfig, { extras }: HostConfiguration): Row[] {
-  const own = extras.secondFactors?.length ?? 0;
-  const offered = [
-    ...(flows.twoFactor?.totp ? ['TOTP'] : []),
-    ...(flows.passkeys ? ['passkeys'] : []),
-    ...(own > 0 ? ['secondFactors of your own'] : []),
-  ].join(', ');
+function offeredRows(config: AuthConfig, host: HostConfiguration): Row[] {
+  const { flows } = config;
+  const offered = offeredFactors(config, host).join(', ');
   const missing = offered === '' && 'nobody can reach AAL2: set flows.twoFactor.totp or flows.passkeys';
   return [
     ['F57', 'N2.2.1', 'A second factor is offered', offered || 'none', missing],

@@ -12,6 +12,8 @@ export const CODES = {
   AUTH_D20: ['fail', 'Clients can choose their own address'],
   AUTH_D30: ['fail', 'Sessions idle for too long'],
   AUTH_D31: ['fail', 'Sessions live for too long'],
+  AUTH_D32: ['fail', 'Nobody can reach the level of --aal'],
+  AUTH_D33: ['fail', 'No factor resists phishing, as the level of --aal demands'],
   AUTH_D40: ['fail', 'A rate limit is as good as off'],
   AUTH_D41: ['warn', 'No back-off after failed logins'],
   AUTH_D42: ['warn', 'Without the database nothing is limited'],

@@ -2,6 +2,7 @@ import { days, hours, minutes, type Duration } from '../../common/duration.js';
 import type { AuthConfig } from '../../config/auth-config.js';
 import type { HostConfiguration } from '../host.js';
 import { lifetimesOf, type Aal } from './aal.js';
+import { offeredFactors } from './offered-factors.js';
 import { spelled } from './spelled.js';
 import { finding, type Finding } from './finding.js';
 
@@ -50,6 +51,7 @@ export function optionFindings(config: AuthConfig, host: HostConfiguration, aal:
     ...cookieFindings(config),
     ...trustFindings(config, host),
     ...lifetimeFindings(config, aal),
+    ...(aal === '2' || aal === '3' ? factorFindings(config, host) : []),
     ...limitFindings(config),
     ...(isCleanupOff(host)
       ? [finding('AUTH_D50', 'The cleanup is off.', 'Turn it on, or run `npx nestjs-latchkey cleanup` from cron.')]
@@ -116,6 +118,15 @@ function* lifetimeFindings({ session, ephemeralTokens }: AuthConfig, aal: Aal | 
     if (ttl <= max) continue;
     const message = `ephemeralTokens.${type}.ttl is ${spelled(ttl)}.`;
     yield finding('AUTH_D44', message, `At most ${spelled(max)} (ASVS 6.5.5, NIST 800-63B 4.2).`);
+  }
+}
+
+/** NIST SP 800-63B-4, 2.2.1 and 2.2.2. */
+function* factorFindings(config: AuthConfig, host: HostConfiguration): Iterable<Finding> {
+  if (offeredFactors(config, host).length === 0) {
+    yield finding('AUTH_D32', 'No second factor is offered.', 'Set flows.passkeys, or flows.twoFactor.totp.');
+  } else if (!config.flows.passkeys) {
+    yield finding('AUTH_D33', 'There are no passkeys.', 'Set flows.passkeys.');
   }
 }
 
