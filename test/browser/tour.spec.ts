@@ -105,6 +105,10 @@ describe.each(PLATFORMS)('the tour that npm start prints, on %s', (platform) => 
 
       step = steps[3]!;
       if (javaScriptEnabled) await VirtualAuthenticator.enable(await page.context().newCDPSession(page));
+      await press('Authenticator app');
+      await press('Set up');
+      await page.locator('img.lk-qr').waitFor();
+      await press('Cancel');
       await press('Passkeys');
       if (javaScriptEnabled) {
         await page.fill('#lk-name', 'Laptop');
@@ -138,6 +142,13 @@ describe.each(PLATFORMS)('the tour that npm start prints, on %s', (platform) => 
       await page.waitForURL(/account$/);
 
       step = steps[5]!;
+      await press('API keys');
+      await page.fill('#lk-name', 'Backup');
+      await page.locator('input[name=scopes]').first().check();
+      await press('Make a key');
+      await page.locator('#lk-key').waitFor();
+      await press('Continue');
+      await press('Your account');
       await press('Authenticator app');
       await isAt('Backup codes');
       await isAt('Trusted browsers');
