@@ -130,6 +130,13 @@ describe.each(PLATFORMS)('every page in Chromium, on %s', (platform) => {
       await isFine(owner.page, 'api-keys, made', colorScheme);
       await owner.isContent();
 
+      const renewing = await visitor(colorScheme, (await enrol(t, await createUser(t.app))).cookie);
+      await renewing.open('authenticator');
+      await renewing.press('backup-codes');
+      await renewing.page.waitForSelector('#lk-codes');
+      await isFine(renewing.page, 'backup-codes, new', colorScheme);
+      await renewing.isContent();
+
       const held = await visitor(colorScheme, '');
       await signIn(held, ada);
       expect(held.page.url()).toContain('/two-factor?');
