@@ -5,6 +5,7 @@ import request from 'supertest';
 import { challengeOfVerifier } from '../../src/oidc/oidc-requests.js';
 import { createUser, type TestApp } from '../support/app.js';
 import { identityOf } from '../support/identities.js';
+import { SESSION } from '../support/mailed-codes.js';
 import { cookiesIn } from '../support/two-factor.js';
 import type { Visit } from './public-routes.js';
 
@@ -40,6 +41,13 @@ export async function providerVisitsOf(t: TestApp, name: string): Promise<Visit[
     firstFactor: { authenticatedAt: t.clock.now(), tokensInvalidatedAfter: entering.tokensInvalidatedAfter ?? null },
     proved: { userId: entering.id, proofs: ['oidc'], transport: 'cookie' },
   });
+  const keeping = await account('keeping');
+  const { provider, issuer, subject, email } = identityOf(keeping);
+  const kept = await app
+    .get(EphemeralTokenService)
+    .issue('oidc_link', { account: keeping.id, email: email!, identity: { provider, issuer, subject } });
+  const keepingIn = `${await signInAs(app, keeping.id)}; ${SESSION}-oidc-link=${kept}`;
+  const isLinked = async () => (await app.get(IdentityService).list(keeping.id)).length > 0;
   const isUnlinked = async () => (await app.get(IdentityService).list(unlinking.id)).length === 0;
   const nothing = (route: string, healthy: number, ask: () => request.Test): Visit => ({
     name: route,
@@ -76,6 +84,16 @@ export async function providerVisitsOf(t: TestApp, name: string): Promise<Visit[
     live('POST oidc/:provider/link', 502, () => send('post', 'oidc/idp/link', askingIn, {}), COUNTED),
     live('POST step-up/oidc/:provider', 502, () => send('post', 'step-up/oidc/idp', askingIn, {}), COUNTED),
     live('GET identities', 200, () => send('get', 'identities', askingIn)),
+    live('GET identities/kept', 200, () => send('get', 'identities/kept', askingIn)),
+    {
+      name: 'POST oidc/:provider/link-kept',
+      credential: 'once',
+      healthy: 200,
+      writes: true,
+      send: () => send('post', `oidc/${provider}/link-kept`, keepingIn),
+      happened: isLinked,
+      done: isLinked,
+    },
     {
       name: 'DELETE identities/:id',
       credential: 'once',
