@@ -74,6 +74,7 @@ import { SecondFactorController } from './http/flows/second-factor.controller.js
 import { FLOW_CONTROLLERS, flowControllersAt, mountedAt } from './http/flows/flow-controllers.js';
 import { AuthErrorFilter } from './http/auth-error.filter.js';
 import { AuthController, authControllerAt } from './http/auth.controller.js';
+import { AccessBesideSessions } from './login/access-beside-sessions.js';
 import { BearerSessions } from './login/bearer-sessions.js';
 import { CookieWriter } from './http/cookie-writer.js';
 import { ClientIp } from './http/client-ip.js';
@@ -425,6 +426,7 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
     PendingLogins,
     LoginService,
     SecondFactorLoginService,
+    AccessBesideSessions,
     OtherSessions,
     FactorChanges,
     AccountRecovery,

@@ -7,10 +7,8 @@ import type { AdminActed } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import { JwtSessionService } from '../jwt-session/jwt-session.service.js';
+import { AccessBesideSessions } from '../login/access-beside-sessions.js';
 import { RateLimitService, type FullRateLimits } from '../rate-limit/rate-limit.service.js';
-import { PendingLogins } from '../login/pending-logins.js';
-import { TrustedBrowsers } from '../login/trusted-browsers.js';
-import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import { SessionService, type ListedSession } from '../session/session.service.js';
 import { UserDirectory, type AuthUser, type UserListPart } from '../user/user.directory.js';
 
@@ -32,9 +30,7 @@ export class AdminService {
     private readonly users: UserDirectory,
     private readonly sessions: SessionService,
     private readonly jwts: JwtSessionService,
-    private readonly revocation: TokenRevocationService,
-    private readonly pending: PendingLogins,
-    private readonly trusted: TrustedBrowsers,
+    private readonly access: AccessBesideSessions,
     private readonly limits: RateLimitService,
     private readonly audit: AuditStore,
     private readonly channel: InvalidationChannel,
@@ -91,15 +87,14 @@ export class AdminService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async disable(userId: string, admin: Admin): Promise<void> {
-    const user = await this.found(userId);
-    const { id } = user;
+    const { id } = await this.found(userId);
     if (id === admin.id) {
       const fields = { userId: 'must be the account of somebody else' };
       throw new AuthError('INVALID_INPUT', 'Nobody disables their own account: nobody might be left.', { fields });
     }
     await this.users.disable(id);
     // Our own directory has done that; another one need not know of sessions.
-    await this.endAll(user, { isTold: true });
+    await this.endAll(id, { isTold: true });
     await this.publish(id);
     this.tell('disable', id, admin);
   }
@@ -141,20 +136,16 @@ export class AdminService {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async endSessions(userId: string, admin: Admin): Promise<number> {
-    const user = await this.found(userId);
-    const ended = await this.endAll(user, { isTold: false });
-    this.tell('end_sessions', user.id, admin);
+    const { id } = await this.found(userId);
+    const ended = await this.endAll(id, { isTold: false });
+    this.tell('end_sessions', id, admin);
     return ended;
   }
 
   /** `isTold`: another event says that everything has ended. */
-  private async endAll(user: AuthUser, { isTold }: { isTold: boolean }): Promise<number> {
-    const { id } = user;
-    const ended = (await this.sessions.revokeAllForUser(id)) + (await this.jwts.revokeAllForUser(id));
-    await this.revocation.endStateless(id, { isTold: isTold || ended > 0 });
-    // A directory without cutoffs ends neither.
-    await this.pending.endAllOf(user);
-    await this.trusted.forget(id);
+  private async endAll(userId: string, { isTold }: { isTold: boolean }): Promise<number> {
+    const ended = (await this.sessions.revokeAllForUser(userId)) + (await this.jwts.revokeAllForUser(userId));
+    await this.access.endOf(userId, { isTold: isTold || ended > 0 });
     return ended;
   }
 

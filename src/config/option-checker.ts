@@ -26,14 +26,11 @@ export class OptionChecker {
       this.found.push(`${prefix === '' ? 'The options' : prefix.slice(0, -1)} must be an object.`);
       return;
     }
-    for (const key of Object.keys(value)) {
+    for (const key of Object.keys(value).filter((name) => !known.includes(name))) {
       const beside = prefix === '' && Object.hasOwn(EXTRA_DEFAULTS, key) ? ' here: write it beside useFactory' : '';
-      const nearest = nearestName(key, known);
-      const meant = nearest === undefined || beside !== '' ? '' : ` (did you mean ${nearest}?)`;
-      this.that(
-        known.includes(key),
-        `${prefix}${key} is not an option${beside}${meant}; known options: ${known.join(', ')}.`,
-      );
+      const nearest = beside === '' ? nearestName(key, known) : undefined;
+      const meant = nearest === undefined ? '' : ` (did you mean ${nearest}?)`;
+      this.that(false, `${prefix}${key} is not an option${beside}${meant}; known options: ${known.join(', ')}.`);
     }
   }
 

@@ -5,15 +5,14 @@ import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { FirstFactor } from '../config/ephemeral-token-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { AccessBesideSessions } from '../login/access-beside-sessions.js';
 import { BearerSessions } from '../login/bearer-sessions.js';
 import { LoginService, type CompletedLogin, type LoginAttempt, type LoginContext } from '../login/login.service.js';
-import { PendingLogins, type PendingLogin } from '../login/pending-logins.js';
+import type { PendingLogin } from '../login/pending-logins.js';
 import { SessionScheme, type CookieValue } from '../login/session-scheme.js';
-import { TrustedBrowsers } from '../login/trusted-browsers.js';
-import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import type { Session } from '../session/session.js';
 import { SessionService, type RotationOptions } from '../session/session.service.js';
-import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import type { AuthUser } from '../user/user.directory.js';
 import {
   askedFor,
   authOf,
@@ -95,13 +94,10 @@ export class HttpSessions {
     private readonly sessions: SessionService,
     private readonly scheme: SessionScheme,
     private readonly bearer: BearerSessions,
-    private readonly revocation: TokenRevocationService,
+    private readonly access: AccessBesideSessions,
     private readonly cookie: SessionCookie,
     private readonly deviceCookie: DeviceCookie,
     private readonly trustedCookie: TrustedBrowserCookie,
-    private readonly users: UserDirectory,
-    private readonly pending: PendingLogins,
-    private readonly trusted: TrustedBrowsers,
     private readonly secondFactors: HttpSecondFactors,
     private readonly writer: CookieWriter,
     private readonly legacy: LegacyCredentials,
@@ -330,11 +326,7 @@ export class HttpSessions {
   async endAll(request: HttpRequest, response: object, userId: string): Promise<number> {
     // First, since our own directory deletes the sessions with the cutoff, and does not say how many.
     const ended = await this.sessions.revokeAllForUser(userId);
-    await this.revocation.endStateless(userId, { isTold: ended > 0 });
-    // A directory without cutoffs ends neither.
-    const user = await this.users.findById(userId);
-    if (user) await this.pending.endAllOf(user);
-    await this.trusted.forget(userId);
+    await this.access.endOf(userId, { isTold: ended > 0 });
     this.emitLogout(request, { userId, handle: null });
     await this.legacy.end(request);
     this.clear(request, response);

@@ -2,11 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { Clock } from '../common/clock.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
-import { TokenRevocationService } from '../revocation/token-revocation.service.js';
 import { SessionStore } from '../session/session.store.js';
 import { isActive } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
-import { TrustedBrowsers } from './trusted-browsers.js';
+import { AccessBesideSessions } from './access-beside-sessions.js';
 
 /**
  * Writes the new password of an account, ends with it what the old one has opened, and tells the owner by mail. Whoever
@@ -17,8 +16,7 @@ export class PasswordWriter {
   constructor(
     private readonly users: UserDirectory,
     private readonly sessions: SessionStore,
-    private readonly revocation: TokenRevocationService,
-    private readonly trusted: TrustedBrowsers,
+    private readonly access: AccessBesideSessions,
     private readonly notices: OwnerNotices,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
@@ -38,11 +36,9 @@ export class PasswordWriter {
   async replace(userId: string, hash: string, replaces: string): Promise<AuthUser | null> {
     if (!(await this.users.setPasswordHash(userId, hash, { replaces }))) return null;
     // After that, so that a login with the old password in between ends too.
-    await this.revocation.endStateless(userId, { isTold: true });
+    await this.access.endOf(userId, { isTold: true });
     // Our own directory has ended and told of them by then.
     if (this.sessions.joinsTransactions) await this.endStored(userId);
-    // Also where the directory has no cutoffs.
-    await this.trusted.forget(userId);
     const user = await this.users.findById(userId);
     return isActive(user) ? user : null;
   }

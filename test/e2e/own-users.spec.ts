@@ -1,11 +1,12 @@
 import { Controller, Get, Injectable } from '@nestjs/common';
 import { describe, expect, it } from '@jest/globals';
-import { authSchemaFor, CurrentUser, days, UserDirectory, type AuthUser } from 'nestjs-latchkey';
+import { AuthTransaction, authSchemaFor, CurrentUser, days, UserDirectory, type AuthUser } from 'nestjs-latchkey';
 import { AdminService, InvalidationChannel, PasswordLogin, SecondFactor } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { DataSource } from 'typeorm';
 import { startTestApp } from '../support/app.js';
+import { PasswordWriter } from '../../src/login/password-writer.js';
 import { cleanupsAfterEach } from '../support/cleanups.js';
 import { cookieOf } from '../support/cookies.js';
 import { createTestDatabase } from '../support/database.js';
@@ -55,6 +56,10 @@ describe("a host's own directory and user table, end to end", () => {
     constructor(private readonly source: DataSource) {
       super(source);
     }
+    override async setPasswordHash(id: string, hash: string) {
+      await this.source.query('UPDATE accounts SET pin = $2 WHERE id::text = $1', [id, hash]);
+      return true;
+    }
     override async list() {
       return [];
     }
@@ -68,13 +73,18 @@ describe("a host's own directory and user table, end to end", () => {
     }
   }
 
-  it('an operator disables somebody: every session has ended, also once the account is enabled again', async () => {
+  const adaAndBob = async () => {
     const db = await createTestDatabase({ migrated: false });
     cleanups.push(() => db.drop());
     await db.query(
       'CREATE TABLE accounts (id integer PRIMARY KEY, login text, pin text, blocked boolean DEFAULT false)',
     );
     await db.query("INSERT INTO accounts VALUES (42, 'ada', '1234'), (43, 'bob', '1234')");
+    return db;
+  };
+
+  it('an operator disables somebody: every session has ended, also once the account is enabled again', async () => {
+    const db = await adaAndBob();
     const t = await startTestApp({
       url: db.url,
       ...authSchemaFor({ userId: 'integer' }),
@@ -106,15 +116,10 @@ describe("a host's own directory and user table, end to end", () => {
     }
   }
 
-  it.each(['an operator ends everything', 'the user signs out everywhere'])(
+  it.each(['an operator ends everything', 'the user signs out everywhere', 'there is another password'])(
     '%s: without cutoffs too, a held login is over and no browser is trusted',
     async (who) => {
-      const db = await createTestDatabase({ migrated: false });
-      cleanups.push(() => db.drop());
-      await db.query(
-        'CREATE TABLE accounts (id integer PRIMARY KEY, login text, pin text, blocked boolean DEFAULT false)',
-      );
-      await db.query("INSERT INTO accounts VALUES (42, 'ada', '1234'), (43, 'bob', '1234')");
+      const db = await adaAndBob();
       const t = await startTestApp({
         url: db.url,
         ...authSchemaFor({ userId: 'integer' }),
@@ -127,7 +132,8 @@ describe("a host's own directory and user table, end to end", () => {
       cleanups.push(() => t.close());
       const post = (path: string, body: object, cookies = '') =>
         request(t.url).post(`/auth/${path}`).set('Cookie', cookies).send(body);
-      const logIn = (cookies?: string) => post('login', { email: 'bob', password: '1234' }, cookies);
+      let password = '1234';
+      const logIn = (cookies?: string) => post('login', { email: 'bob', password }, cookies);
       const proofOf = (held: Response, more = {}) =>
         post('2fa/verify', { token: held.body.token, method: 'badge', code: '271828', ...more }, cookiesIn(held));
       const browser = cookiesIn(await proofOf(await logIn(), { trustBrowser: true }));
@@ -138,6 +144,9 @@ describe("a host's own directory and user table, end to end", () => {
       expect(held.body.status).toBe('second_factor');
       if (who === 'an operator ends everything') {
         await t.app.get(AdminService).endSessions('43', { id: '42', ip: null });
+      } else if (who === 'there is another password') {
+        await t.app.get(AuthTransaction).run(() => t.app.get(PasswordWriter).replace('43', '5678', password));
+        password = '5678';
       } else {
         await post('logout-all', {}, await signInAs(t.app, '43', { proofs: ['password', 'badge'] })).expect(200);
       }
