@@ -10,7 +10,7 @@ import {
   type AuthUser,
   type Session,
 } from 'nestjs-latchkey';
-import { AuthConfig, CleanupService, JwtSessionService } from 'nestjs-latchkey/engine';
+import { AdminService, AuthConfig, CleanupService, JwtSessionService } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import { Client } from 'pg';
 import request from 'supertest';
@@ -30,7 +30,11 @@ class MeController {
 }
 
 describe.each(PLATFORMS)('listed session JWTs on %s', (platform) => {
-  const t = sharedTestApp({ platform, controllers: [MeController], auth: { jwt: auth.jwt } });
+  const t = sharedTestApp({
+    platform,
+    controllers: [MeController],
+    auth: { jwt: auth.jwt, flows: { admin: { routes: false } } },
+  });
   const codec = () => t.app.get(JwtCodecService);
   const jwts = () => t.app.get(JwtSessionService);
   let ada: AuthUser;
@@ -53,6 +57,21 @@ describe.each(PLATFORMS)('listed session JWTs on %s', (platform) => {
   };
   const end = (token: string, handle: string) => request(t.url).delete(`/auth/sessions/${handle}`).set(bearer(token));
   const handleOf = (token: string) => jwts().handleOf(codec().decode(token).jti);
+
+  it('an operator ends one of them by its handle, once, and no other', async () => {
+    const [ended, other] = [await logIn(), await logIn()];
+    const admin = t.app.get(AdminService);
+    const { sessions } = await admin.findUser(ada.id);
+    expect(sessions.map(({ handle }) => handle)).toEqual(expect.arrayContaining([ended, other].map(handleOf)));
+    const of = { id: 'an-operator', ip: null };
+    const bob = await createUser(t.app);
+    await expect(admin.endSession(bob.id, handleOf(ended), of)).rejects.toMatchObject({ code: 'SESSION_NOT_FOUND' });
+    await me(ended).expect(200);
+    const answers = await Promise.allSettled([1, 2, 3].map(() => admin.endSession(ada.id, handleOf(ended), of)));
+    expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    await me(ended).expect(401);
+    await me(other).expect(200);
+  });
 
   it('H47: JWTs are listed beside stored sessions, by public handles, without jti or token', async () => {
     const first = await logIn();
