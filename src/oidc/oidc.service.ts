@@ -3,6 +3,7 @@ import { asAuthError, AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { isLocalPath } from '../common/local-path.js';
 import { AuthConfig } from '../config/auth-config.js';
+import { hasStepUp } from '../config/oidc-settings.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { LoginService, type CompletedLogin, type LoginContext } from '../login/login.service.js';
@@ -126,7 +127,7 @@ export class OidcService {
    * Begins a step-up of this session: its user has to prove at the provider again who they are.
    *
    * @throws {AuthError} `IDENTITY_NOT_FOUND` if the user has no identity there.
-   * @throws {AuthError} `PROVIDER_NOT_FOUND` also for a provider of plain OAuth 2, which cannot say when that was.
+   * @throws {AuthError} `INVALID_INPUT` also for a provider that asks nobody again: plain OAuth 2, or `stepUp: false`.
    * @throws {AuthError} as `begin`.
    */
   async beginStepUp(
@@ -135,9 +136,10 @@ export class OidcService {
     { exchange: _none, ...start }: OidcStart,
   ): Promise<StartedOidc> {
     const definition = this.requests.providerOf(provider);
-    if ('profile' in definition) {
-      const message = `The provider '${provider}' cannot say when its user has proved who they are: only OpenID Connect can.`;
-      throw new AuthError('PROVIDER_NOT_FOUND', message, {});
+    if (!hasStepUp(definition)) {
+      throw new AuthError('INVALID_INPUT', `No step-up at the provider '${provider}': it ${NEVER_AGAIN}.`, {
+        fields: { provider: NEVER_AGAIN },
+      });
     }
     const own = await this.identities.listByUser(user.id);
     if (!own.some((identity) => identity.provider === provider)) throw notFound();
@@ -355,6 +357,7 @@ export class OidcService {
   }
 }
 
+const NEVER_AGAIN = 'asks nobody to prove again who they are: choose a method of GET step-up';
 const RETURN = 'must be a path of this application such as /notes, without a fragment';
 
 const proofsOf = ({ identity }: OidcAnswer): string[] => [identity.aal === 2 ? 'oidc-mfa' : 'oidc'];

@@ -58,7 +58,8 @@ export const oidcPaths = {
   stepUpOidc: {
     id: 'authStepUpProvider',
     summary: 'Begin a step-up at a provider',
-    description: 'The user has to prove at the provider again who they are, in this session.',
+    description:
+      'The user has to prove at the provider again who they are, in this session. Refused for a provider that asks nobody again.',
     session: 'needed',
     cookie: 'flow',
     limited: true,

@@ -184,8 +184,15 @@ describe('logins at providers', () => {
       expect((await by.back(url)).get('Location')).toBe('/');
       expect((await by.back(url)).get('Location')).toBe('/login?error=LOGIN_EXPIRED');
       expect((await by.get('session')).body.user.email).toBe(`${sub}@example.com`);
-      // It cannot say when its user has proved who they are.
-      expect((await by.post('step-up/oidc/plain')).body.code).toBe('PROVIDER_NOT_FOUND');
+    });
+
+    it('F67: no step-up, as it cannot say when its user has proved who they are: refused before the browser leaves', async () => {
+      const by = new OidcBrowser(t);
+      await by.back(authorize(await by.start('plain'), sub));
+      const refused = await by.post('step-up/oidc/plain');
+      expect([refused.status, refused.body.code]).toEqual([422, 'INVALID_INPUT']);
+      expect(refused.body.fields).toEqual({ provider: expect.stringMatching(/asks nobody to prove again/) });
+      expect((await by.get('step-up')).body.methods).toEqual([]);
     });
 
     it('F68: a profile is not fetched through a redirect', async () => {
