@@ -177,7 +177,10 @@ export class LoginService {
     const browser = transport === 'cookie' ? await this.trusted.find(user, context.trustedBrowsers ?? []) : null;
     const proved = { proofs: amr, transport, remember, providerSession, isTrusted: browser !== null };
     const pending = await this.pending.hold(user, proved, authenticatedAt);
-    if (pending) return pending;
+    if (pending) {
+      if (providerSession) await this.providerSessions?.recordHeld(providerSession, user.id);
+      return pending;
+    }
     const opening = { ip, userAgent, authenticatedAt, aal: this.aalOf(amr), amr, remember };
     const [presented = null, ...others] = context.presented ?? [];
     try {

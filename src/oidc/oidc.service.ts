@@ -204,8 +204,9 @@ export class OidcService {
       if (challengeId === undefined) throw expired();
       const { remember } = request;
       const providerSession = providerSessionOf(answer.identity);
-      return this.accounts.enter(answer, ip, (user, firstFactor) =>
-        this.tokens.issue('oidc_exchange', {
+      return this.accounts.enter(answer, ip, async (user, firstFactor) => {
+        if (providerSession) await this.providerSessions.recordHeld(providerSession, user.id);
+        return this.tokens.issue('oidc_exchange', {
           username: normalizeLogin(user.email),
           challengeId,
           firstFactor,
@@ -216,8 +217,8 @@ export class OidcService {
             ...(remember && { remember }),
             ...(providerSession && { providerSession }),
           },
-        }),
-      );
+        });
+      });
     });
   }
 
