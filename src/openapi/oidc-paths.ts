@@ -75,7 +75,8 @@ export const oidcPaths = {
     description: 'For the browser, which ends on a page whatever has come of it: `?error=` has the code of an error.',
     session: 'optional',
     cookie: 'renewed',
-    limited: true,
+    // Not for a browser that has begun nothing.
+    limited: 'sometimes',
     parameters: ANSWER,
     leads: 'To where the login was begun for, or to the page for logins.',
     errors: ['AuthProviderNotFound', 'AuthRateLimited', 'AuthUnavailable'],

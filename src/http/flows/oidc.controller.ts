@@ -24,6 +24,7 @@ import { CookieWriter } from '../cookie-writer.js';
 import { FlowCookie } from '../flow-cookie.js';
 import { HttpSessions } from '../http-sessions.js';
 import { identityAnswer, type ExchangeAnswer, type IdentityAnswer, type ProviderListAnswer } from '../oidc-answers.js';
+import { OidcBegunGuard } from '../oidc-begun.guard.js';
 import { OidcCallbackFilter } from '../oidc-callback.filter.js';
 import { OidcEnds, withFragment } from '../oidc-ends.js';
 import { OidcUnfinished } from '../oidc-unfinished.js';
@@ -145,6 +146,8 @@ export class OidcController {
   @OptionalAuth()
   @UseFilters(OidcCallbackFilter)
   @RateLimit({ event: 'oidc_callback_ip' })
+  // Decorators apply from the bottom up: before it is counted.
+  @UseGuards(OidcBegunGuard)
   @Get('oidc/:provider/callback')
   @Header(...NO_STORE)
   @Header(...NO_REFERRER)
