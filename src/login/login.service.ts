@@ -9,7 +9,7 @@ import type { AssuranceLevel, Session } from '../session/session.js';
 import type { RotationOptions, SessionContext } from '../session/session.service.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import type { AuthUser } from '../user/user.directory.js';
-import { aalOf, checkedProofs, joinedProofs } from './assurance.js';
+import { aalOf, checkedProofs, joinedProofs, provedAnew } from './assurance.js';
 import { BearerSessions } from './bearer-sessions.js';
 import { KnownDevices } from './known-devices.js';
 import { LoginLimits } from './login-limits.js';
@@ -241,7 +241,7 @@ export class LoginService {
     context: Pick<LoginContext, 'ip' | 'userAgent' | 'transport' | 'authenticatedAt'> = {},
   ): Promise<ElevatedSession | null> {
     requireTextId(user);
-    const amr = joinedProofs(session.amr, checkedProofs(proofs));
+    const amr = joinedProofs(provedAnew(session.amr), checkedProofs(proofs));
     if (user.id !== session.userId) {
       throw new AuthError('INVALID_CREDENTIALS', 'The proof is of another account than the session.', {});
     }
@@ -284,7 +284,7 @@ export class LoginService {
     const now = later(this.clock.now(), user.tokensInvalidatedAfter);
     const isJwt = transport === 'bearer' && this.config.jwt.sessions;
     const authenticatedAt = isJwt ? (provedAt ?? now) : now;
-    const amr = joinedProofs(before, proofs);
+    const amr = joinedProofs(provedAnew(before), proofs);
     const opening = { ip, userAgent, authenticatedAt, aal: this.aalOf(amr), amr, remember };
     return transport === 'bearer' ? this.bearer.open(user, null, opening) : this.scheme.open(user, null, opening);
   }

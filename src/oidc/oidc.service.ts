@@ -17,7 +17,7 @@ import { normalizeLogin } from '../user/login-name.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { providerSessionOf } from './identity-sessions.js';
 import { IdentityStore } from './identity.store.js';
-import { OidcAccounts } from './oidc-accounts.js';
+import { OidcAccounts, proofsOf } from './oidc-accounts.js';
 import {
   BY_BROWSER,
   challengeOfVerifier,
@@ -183,9 +183,8 @@ export class OidcService {
     const { request } = answer;
     return this.judged(context.ip ?? null, async () => {
       if (request.intent !== 'login' || request.exchange !== undefined) throw expired();
-      const proofs = proofsOf(answer);
       const begun = { ...context, remember: request.remember, providerSession: providerSessionOf(answer.identity) };
-      return this.accounts.enter(answer, context.ip ?? null, (user, firstFactor) =>
+      return this.accounts.enter(answer, context.ip ?? null, (user, firstFactor, proofs) =>
         this.logins.begin(user, proofs, { ...begun, ...firstFactor }),
       );
     });
@@ -204,7 +203,7 @@ export class OidcService {
       if (challengeId === undefined) throw expired();
       const { remember } = request;
       const providerSession = providerSessionOf(answer.identity);
-      return this.accounts.enter(answer, ip, async (user, firstFactor) => {
+      return this.accounts.enter(answer, ip, async (user, firstFactor, proofs) => {
         if (providerSession) await this.providerSessions.recordHeld(providerSession, user.id);
         return this.tokens.issue('oidc_exchange', {
           username: normalizeLogin(user.email),
@@ -212,7 +211,7 @@ export class OidcService {
           firstFactor,
           proved: {
             userId: user.id,
-            proofs: proofsOf(answer),
+            proofs,
             transport: 'cookie',
             ...(remember && { remember }),
             ...(providerSession && { providerSession }),
@@ -360,8 +359,6 @@ export class OidcService {
 
 const NEVER_AGAIN = 'asks nobody to prove again who they are: choose a method of GET step-up';
 const RETURN = 'must be a path of this application such as /notes, without a fragment';
-
-const proofsOf = ({ identity }: OidcAnswer): string[] => [identity.aal === 2 ? 'oidc-mfa' : 'oidc'];
 
 /** The session that has asked, and no other: somebody may have been given the address of another one's answer (F63). */
 function ownerOf({ request }: OidcAnswer, intent: 'link' | 'step_up', owner: OidcOwner | null): OidcOwner {

@@ -352,4 +352,33 @@ describe.each(PLATFORMS)('logins at providers on %s', (platform) => {
     expect((await later.get('session')).status).toBe(200);
     expect((await later.post('oidc/other/link')).body.code).toBe('STEP_UP_REQUIRED');
   });
+
+  it.each([
+    ['an hour ago', 3_600],
+    ['a minute ago', 60],
+  ])('F82, F25: what was proved %s, before a sign-out everywhere, is not fresh after it', async (_, age) => {
+    const now = Math.floor(t.clock.now() / 1000);
+    const earlier = { auth_time: now - age };
+    const first = browser();
+    await logIn(first, earlier);
+    expect((await first.post('logout-all')).status).toBe(200);
+    const again = browser();
+    expect(told(await logIn(again, earlier))).toEqual([303, '/']);
+    expect((await state(again)).session.amr).toEqual(['oidc', 'earlier']);
+    const paged = browser();
+    const { exchange: token } = fragmentOf(await logIn(paged, earlier, { exchange: 'browser' }));
+    expect((await paged.post('oidc/exchange', { token })).status).toBe(200);
+    for (const by of [again, paged]) {
+      expect((await by.post('oidc/other/link')).body).toMatchObject({ code: 'STEP_UP_REQUIRED', methods: ['oidc'] });
+    }
+    // A step-up is what makes it fresh.
+    const asked = await again.start('stub', {}, 'step-up/oidc/stub');
+    await again.back(stub.authorize(asked, claims({ auth_time: now })));
+    expect((await state(again)).session.amr).toEqual(['oidc']);
+    expect((await again.post('oidc/other/link')).status).toBe(200);
+    // Negative control: a proof after it.
+    const later = browser();
+    await logIn(later, { auth_time: now });
+    expect((await later.post('oidc/other/link')).status).toBe(200);
+  });
 });
