@@ -49,13 +49,14 @@ const LAYERS: readonly (readonly string[])[] = [
   ['http', 'health', 'metrics'],
   ['pages', 'openapi'],
   ['auth.module-definition.ts', 'auth.flows.ts'],
+  ['auth.providers.ts'],
   ['auth.module.ts'],
   ['index.ts', 'engine.ts', 'testing', 'cli'],
 ];
 
 /** Where TypeORM may be imported at all. */
 const KNOWS_TYPEORM =
-  /^(schema|engines\/postgres|postgres)\/|^auth\.module\.ts$|^cli\/(database|commands\/migrate\.command|doctor\/expected-schema)\.ts$/;
+  /^(schema|engines\/postgres|postgres)\/|^auth\.providers\.ts$|^cli\/(database|commands\/migrate\.command|doctor\/expected-schema)\.ts$/;
 
 const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter(
   (file) => file.endsWith('.ts') && !file.endsWith('.spec.ts'),
