@@ -51,6 +51,10 @@ export type { Statement, StatementResult } from './postgres/statement.js';
 
 export type { Invalidation } from './invalidation/invalidation.js';
 export { InvalidationChannel, LocalInvalidationChannel } from './invalidation/invalidation-channel.js';
+export { CompositeInvalidationChannel } from './invalidation/composite-invalidation-channel.js';
+export type { InvalidationKind } from './invalidation/invalidation-digest.js';
+export { RemoteInvalidationChannel } from './invalidation/remote-invalidation-channel.js';
+export type { Subscription, SubscriptionEvents } from './invalidation/remote-invalidation-channel.js';
 
 export { normalizeLogin } from './user/login-name.js';
 
@@ -63,7 +67,7 @@ export type { Identity } from './session/identity.js';
 export type { SessionDataChange } from './session/session-data.js';
 export type { Rotation, StoredSession } from './session/session.js';
 export { SessionStore } from './session/session.store.js';
-export type { DataUpdate, Extension, NewSession } from './session/session.store.js';
+export type { DataUpdate, EvictedSession, Extension, NewSession, OpenedSession } from './session/session.store.js';
 export { SessionTokens } from './session/session-tokens.js';
 export { SignedCookieSession } from './session/signed-cookie.codec.js';
 export type { IdentityFacts } from './session/signed-cookie.codec.js';
@@ -151,6 +155,8 @@ export type { SteppedUp, StepUpContext, StepUpMethod } from './step-up/step-up.s
 export { PasswordResetService } from './password/password-reset.service.js';
 export { SessionScheme } from './login/session-scheme.js';
 export type { CookieValue, ElevatedSession, OpeningContext, AuthenticationResult } from './login/session-scheme.js';
+
+export { SchemaNames } from './schema/schema-names.js';
 
 export { ApiKeyEntity } from './schema/entities/api-key.entity.js';
 export { AuditEventEntity } from './schema/entities/audit-event.entity.js';
