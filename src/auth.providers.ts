@@ -113,7 +113,7 @@ import { PasswordPolicy } from './user/password-policy.js';
 import { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 import { lacks, UserDirectory } from './user/user.directory.js';
 
-/** What `AuthModule` provides, in the order in which a part needs those before it. Each flow adds what it needs: `auth.flows`. */
+/** What `AuthModule` provides. Each flow adds what it needs: `auth.flows`. */
 export function authProviders({
   routes,
   users,
@@ -133,7 +133,7 @@ export function authProviders({
       ? [mailer, { provide: Mailer, useExisting: mailer }, Outbox]
       : // A flow that needs it is a mistake, and told after all others: not by Nest, as a dependency that is missing.
         [{ provide: Outbox, useFactory: () => undefined, inject: [AuthConfig] }];
-  // As above.
+  // Anything else than a class is a mistake too.
   const policy = typeof passwordPolicy === 'function' ? passwordPolicy : DefaultPasswordPolicy;
   const named = flowNamesOf(flows);
   const flowFactors = named.flatMap((flow) => FLOW_FACTORS[flow] ?? []);
@@ -203,13 +203,9 @@ export function authProviders({
     engine.sessions,
     {
       provide: SessionCache,
-      useFactory: (
-        { cache: { maxSessions: max, ...cache } }: AuthConfig,
-        clock: Clock,
-        channel: InvalidationChannel,
-      ) => {
-        const ttl = channel.mayLoseMessages ? Math.min(cache.ttl, cache.maxStaleness) : cache.ttl;
-        return max === 0 ? new NoopSessionCache() : new MemorySessionCache({ max, ttl }, clock, channel);
+      useFactory: ({ cache }: AuthConfig, clock: Clock, channel: InvalidationChannel) => {
+        const kept = keptInMemory(cache, channel);
+        return kept.max === 0 ? new NoopSessionCache() : new MemorySessionCache(kept, clock, channel);
       },
       inject: [AuthConfig, Clock, InvalidationChannel],
     },
@@ -254,15 +250,15 @@ export function authProviders({
     {
       provide: ApiKeyStore,
       useFactory: (
-        { cache: { enabled, maxSessions: max, ...cache }, flows }: AuthConfig,
+        { cache, flows }: AuthConfig,
         store: PostgresApiKeyStore,
         channel: InvalidationChannel,
         statements: PreparedStatements,
         clock: Clock,
       ) => {
-        if (!enabled || max === 0 || !flows.apiKeys) return store;
-        const ttl = channel.mayLoseMessages ? Math.min(cache.ttl, cache.maxStaleness) : cache.ttl;
-        return new CachedApiKeyStore(store, { max, ttl }, channel, statements, clock);
+        const kept = keptInMemory(cache, channel);
+        if (!cache.enabled || kept.max === 0 || !flows.apiKeys) return store;
+        return new CachedApiKeyStore(store, kept, channel, statements, clock);
       },
       inject: [AuthConfig, PostgresApiKeyStore, InvalidationChannel, PreparedStatements, Clock],
     },
@@ -333,6 +329,14 @@ export function authProviders({
   ];
 }
 
+/** How many rows memory keeps, and for how long: where a message can be lost, no longer than `maxStaleness`. */
+function keptInMemory(
+  { maxSessions: max, ttl, maxStaleness }: AuthConfig['cache'],
+  { mayLoseMessages }: InvalidationChannel,
+) {
+  return { max, ttl: mayLoseMessages ? Math.min(ttl, maxStaleness) : ttl };
+}
+
 /** It, or a class that extends it. */
 function isAuthModule(module: unknown): boolean {
   return typeof module === 'function' && module.prototype instanceof ConfigurableModuleClass;
@@ -345,7 +349,7 @@ function handlersIn(modules: ModulesContainer): unknown[] {
   );
 }
 
-/** By which a directory of the application's own is injected, beside its own class. */
+/** The tokens under which an application's own directory is provided, besides its class. */
 function directoryTokensOf(users: Type<UserDirectory>) {
   return users.prototype instanceof PostgresUserDirectory ? [UserDirectory, PostgresUserDirectory] : [UserDirectory];
 }

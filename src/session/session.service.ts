@@ -60,7 +60,10 @@ export interface Authentication {
   amr?: readonly string[] | undefined;
 }
 
-/** A new session with its token, which is shown only this once: nothing stored leads back to it. */
+/**
+ * A new session with its token, which is returned only this once. Stored are its SHA-256 and, while the grace of a
+ * rotation lasts, a copy of the successor's token that only a server with the `secrets` can open.
+ */
 export interface IssuedSession {
   readonly token: string;
   readonly session: Session;
@@ -81,8 +84,8 @@ export type ListedSession = Omit<Session, 'id' | 'userId' | 'data'>;
  * For a login use `LoginService` or `HttpSessions`, which check the account, end the session the client had, and emit
  * the events; this is the layer below them.
  *
- * A session that is missing, malformed, expired or revoked is `null`, `false` or 0, and every method throws
- * `STORE_UNAVAILABLE` if the storage has a fault. All of them are safe to call concurrently from any number of
+ * A session that is missing, malformed, expired or revoked is `null`, `false` or 0, and every method that
+ * returns a promise rejects with `STORE_UNAVAILABLE` if the storage has a fault. All of them are safe to call concurrently from any number of
  * processes.
  *
  * @example
