@@ -30,7 +30,7 @@ import { SECOND_FACTORS, type SecondFactor } from './login/second-factor.js';
 import { TrustedBrowsers } from './login/trusted-browsers.js';
 import { WAYS_IN, WaysIn, type WayIn } from './login/ways-in.js';
 import { StepUpMethods } from './login/step-up-methods.js';
-import { SecondFactorLoginService } from './login/second-factor-login.js';
+import { SecondFactorLoginService } from './login/second-factor-login.service.js';
 import { LegacyCredentials } from './http/legacy-credentials.js';
 import { LegacySessions } from './legacy-session/legacy-sessions.js';
 import { LoginService } from './login/login.service.js';
@@ -56,7 +56,7 @@ import { EventEmitterBridge } from './events/event-emitter.bridge.js';
 import { EphemeralTokenService } from './ephemeral-token/ephemeral-token.service.js';
 import { EphemeralTokenStore } from './ephemeral-token/ephemeral-token.store.js';
 import { AuthErrorFilter } from './http/auth-error.filter.js';
-import { AccessBesideSessions } from './login/access-beside-sessions.js';
+import { AccessRevocation } from './login/access-revocation.js';
 import { BearerSessions } from './login/bearer-sessions.js';
 import { CookieWriter } from './http/cookie-writer.js';
 import { ClientIp } from './http/client-ip.js';
@@ -98,7 +98,7 @@ import { CachedSessionStore } from './session/cached-session.store.js';
 import { OpaqueTokens } from './session/opaque-tokens.js';
 import { SessionTokens } from './session/session-tokens.js';
 import { SignedCookieSession } from './session/signed-cookie.codec.js';
-import { SignedTokens } from './session/signed-session-token.js';
+import { SignedTokens } from './session/signed-tokens.js';
 import { LoginBackoff } from './rate-limit/backoff.js';
 import { RateLimitService } from './rate-limit/rate-limit.service.js';
 import { RateLimitStore } from './rate-limit/rate-limit.store.js';
@@ -297,7 +297,7 @@ export function authProviders({
     PendingLogins,
     LoginService,
     SecondFactorLoginService,
-    AccessBesideSessions,
+    AccessRevocation,
     OtherSessions,
     FactorChanges,
     AccountRecovery,

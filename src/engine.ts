@@ -71,7 +71,7 @@ export type { DataUpdate, EvictedSession, Extension, NewSession, OpenedSession }
 export { SessionTokens } from './session/session-tokens.js';
 export { SignedCookieSession } from './session/signed-cookie.codec.js';
 export type { IdentityFacts } from './session/signed-cookie.codec.js';
-export { SignedTokens } from './session/signed-session-token.js';
+export { SignedTokens } from './session/signed-tokens.js';
 
 export { TokenError } from './jwt/jwt-error.js';
 export { isPayloadBulkRevoked } from './jwt/jwt-payload.js';
@@ -207,7 +207,7 @@ export { PasskeyService } from './passkey/passkey.service.js';
 export type { AddedPasskey, Passkey, PasskeyOwner } from './passkey/passkey.service.js';
 export { PasskeyLoginService } from './passkey/passkey-login.service.js';
 export type { StartedPasskeyLogin } from './passkey/passkey-login.service.js';
-export { PasskeyFactor } from './passkey/passkey-factor.js';
+export { PasskeyFactor } from './passkey/passkey.factor.js';
 export { PasskeyStore } from './passkey/passkey.store.js';
 export type { NewPasskey, PasskeyUse, StoredPasskey } from './passkey/passkey.store.js';
 export type { PasskeyCreationOptions, PasskeyRequestOptions } from './passkey/ceremony-options.js';
@@ -226,7 +226,11 @@ export {
 export { dueFactors, type DueFactors } from './login/due-factors.js';
 export type { PendingLogin } from './login/pending-logins.js';
 export { EmailCodeService, type EmailCodeOwner } from './two-factor/email-code.service.js';
-export { SecondFactorLoginService, type FactorResponse, type SecondFactorLogin } from './login/second-factor-login.js';
+export {
+  SecondFactorLoginService,
+  type FactorResponse,
+  type SecondFactorLogin,
+} from './login/second-factor-login.service.js';
 
 export { GERMAN_PAGE_TEXTS } from './pages/german-page-texts.js';
 export { PageTexts } from './pages/page-texts.js';

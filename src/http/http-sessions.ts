@@ -5,7 +5,7 @@ import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { FirstFactor } from '../config/ephemeral-token-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
-import { AccessBesideSessions } from '../login/access-beside-sessions.js';
+import { AccessRevocation } from '../login/access-revocation.js';
 import { BearerSessions } from '../login/bearer-sessions.js';
 import { LoginService, type CompletedLogin, type LoginAttempt, type LoginContext } from '../login/login.service.js';
 import type { PendingLogin } from '../login/pending-logins.js';
@@ -94,7 +94,7 @@ export class HttpSessions {
     private readonly sessions: SessionService,
     private readonly scheme: SessionScheme,
     private readonly bearer: BearerSessions,
-    private readonly access: AccessBesideSessions,
+    private readonly access: AccessRevocation,
     private readonly cookie: SessionCookie,
     private readonly deviceCookie: DeviceCookie,
     private readonly trustedCookie: TrustedBrowserCookie,
@@ -284,7 +284,7 @@ export class HttpSessions {
    * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
    *   the same.
    */
-  async goOn(
+  async update(
     request: HttpRequest,
     response: object,
     work: (context: Pick<LoginContext, 'ip' | 'userAgent' | 'transport'>) => Promise<CookieValue | null>,

@@ -28,7 +28,7 @@ import { PasswordWriter } from '../login/password-writer.js';
  *
  * @example
  * ```ts
- * resets.ask(email); // answer the same whatever becomes of it
+ * resets.request(email); // answer the same whatever becomes of it
  *
  * await resets.reset(token, 'a better passphrase', { ip });
  * ```
@@ -66,7 +66,7 @@ export class PasswordResetService {
    *
    * @throws {TypeError} for anything but a string.
    */
-  ask(email: string): void {
+  request(email: string): void {
     const login = normalizeLogin(email);
     this.outbox?.post(() => this.mailFor(login));
   }

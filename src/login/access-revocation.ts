@@ -10,7 +10,7 @@ import { TrustedBrowsers } from './trusted-browsers.js';
  * ends these too.
  */
 @Injectable()
-export class AccessBesideSessions {
+export class AccessRevocation {
   constructor(
     private readonly revocation: TokenRevocationService,
     private readonly users: UserDirectory,
