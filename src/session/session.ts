@@ -85,7 +85,7 @@ export type EndedSession = Pick<Session, 'userId' | 'handle'>;
 export interface Rotation {
   /** Epoch ms on the clock of the process that has read it: how long ago it was is right whatever clock rotated it. */
   readonly at: number;
-  /** The new token, encrypted for the presenter of the old one; `null` if there is no grace. */
+  /** The new token, encrypted under a key of `secrets` and bound to the old session's id; `null` if there is no grace. */
   readonly successor: string | null;
 }
 

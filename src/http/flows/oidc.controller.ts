@@ -227,7 +227,7 @@ export class OidcController {
     @Res({ passthrough: true }) response: object,
     @Param('id') id: string,
   ): Promise<ChangedAnswer> {
-    const going = await this.http.goOn(request, response, (context) =>
+    const going = await this.http.update(request, response, (context) =>
       this.identities.unlink({ user, session, ...context }, id),
     );
     return { message: 'The identity has been unlinked.', ...newTokenAnswer(going) };
