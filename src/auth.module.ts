@@ -1,14 +1,14 @@
 import {
   Module,
+  Optional,
   type DynamicModule,
   type FactoryProvider,
   type NestModule,
   type Provider,
   type Type,
 } from '@nestjs/common';
-import { APP_FILTER, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { APP_FILTER, HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestjs/core';
 import { getDataSourceToken } from '@nestjs/typeorm';
-import type { DataSource } from 'typeorm';
 import { FLOW_ACCESS, FLOW_FACTORS, FLOW_SERVICES, FLOW_WAYS_IN, missingPackages } from './auth.flows.js';
 import {
   ASYNC_OPTIONS_TYPE,
@@ -60,11 +60,13 @@ import { CleanupService } from './cleanup/cleanup.service.js';
 import { CleanupLock } from './cleanup/cleanup-lock.js';
 import { Clock, SystemClock } from './common/clock.js';
 import { Hidden } from './common/hidden.js';
+import { AuthError } from './auth.errors.js';
 import { AuthConfig } from './config/auth-config.js';
 import type { AuthOptions } from './config/auth-options.js';
 import { FLOW_NAMES, flowNamesOf, routedFlowsOf } from './config/flow-settings.js';
 import { KeyRing } from './crypto/key-ring.js';
 import { AuthTransaction } from './postgres/auth-transaction.js';
+import { adviseOn, hostDataSource } from './postgres/host-data-source.js';
 import { PreparedStatements } from './postgres/prepared-statements.js';
 import { AuthEvents } from './events/auth-events.js';
 import { EventEmitterBridge } from './events/event-emitter.bridge.js';
@@ -163,11 +165,16 @@ import { lacks, UserDirectory } from './user/user.directory.js';
 @Module({})
 export class AuthModule extends ConfigurableModuleClass implements NestModule {
   constructor(
-    private readonly config: AuthConfig,
+    // Of `imports: [AuthModule]`, of which Nest would only say that something is missing in it.
+    @Optional() private readonly config: AuthConfig,
     private readonly adapterHost: HttpAdapterHost,
     private readonly modules: ModulesContainer,
   ) {
     super();
+    if ([...modules.values()].some(({ providers }) => providers.has(AuthConfig))) return;
+    const mistake =
+      'AuthModule is imported without its options: import AuthModule.forRoot({ secrets: [process.env.AUTH_SECRET] }) instead.';
+    throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
   }
 
   /**
@@ -235,6 +242,8 @@ export class AuthModule extends ConfigurableModuleClass implements NestModule {
   }
 }
 
+const DATABASE_ADVICE = Symbol('nestjs-latchkey database advice');
+
 function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicModule {
   const {
     routes,
@@ -281,10 +290,17 @@ function assemble(definition: DynamicModule, extras: AuthModuleExtras): DynamicM
       inject: [AUTH_OPTIONS, ModulesContainer],
     },
     {
+      provide: DATABASE_ADVICE,
+      useFactory: (modules: ModulesContainer) => adviseOn(getDataSourceToken(dataSource), modules),
+      inject: [ModulesContainer],
+    },
+    {
       provide: PreparedStatements,
-      useFactory: (source: DataSource, metrics: AuthMetrics, { database }: AuthConfig) =>
-        new PreparedStatements(source, metrics, database),
-      inject: [getDataSourceToken(dataSource), AuthMetrics, AuthConfig],
+      useFactory: async (moduleRef: ModuleRef, metrics: AuthMetrics, { database }: AuthConfig) => {
+        const source = await hostDataSource(moduleRef, getDataSourceToken(dataSource), dataSource);
+        return new PreparedStatements(source, metrics, database);
+      },
+      inject: [ModuleRef, AuthMetrics, AuthConfig],
     },
     {
       provide: SchemaNames,
