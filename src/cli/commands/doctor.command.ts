@@ -64,9 +64,10 @@ function answer({ findings, checklist }: Diagnosis, examined: Record<string, boo
       reason ? `${value} (${reason})` : value,
     ].join('  '),
   );
-  const lines = findings.flatMap(({ code, severity, message, remedy }) => [
+  // What mends several in a row is said below the last of them.
+  const lines = findings.flatMap(({ code, severity, message, remedy }, i) => [
     `${code}  ${severity}  ${message}`,
-    `                ${remedy}`,
+    ...(findings[i + 1]?.remedy === remedy ? [] : [`                ${remedy}`]),
   ]);
   const skipped = Object.entries(examined).flatMap(([what, done]) => (done ? [] : [`The ${what} was not examined.`]));
   const summary = `${failed} failed, ${findings.length - failed} warnings.`;
