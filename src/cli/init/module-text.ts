@@ -20,6 +20,8 @@ export const authModule = (name: string, dataSource: string | undefined) => `${n
 
 /** The failure for a module that is written in a way that is not known, with what to write there by hand. */
 export function byHand(reason: string, path: string): CommandFailure {
+  const written = authModule('AuthModule', undefined);
+  const options = path.endsWith('.js') ? written.replace("']!", "']") : written;
   const instructions = `By hand, in ${path}:
 
   import { TypeOrmModule } from '@nestjs/typeorm';
@@ -29,7 +31,7 @@ export function byHand(reason: string, path: string): CommandFailure {
     imports: [
       // your own, with \`${ENTITIES}\` in its entities and \`${MIGRATIONS}\` in its migrations, or:
       ${CONNECTION.replaceAll('\n', '\n      ')},
-      ${authModule('AuthModule', undefined).replaceAll('\n', '\n      ')},
+      ${options.replaceAll('\n', '\n      ')},
     ],
   })
 
