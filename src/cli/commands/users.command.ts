@@ -177,7 +177,7 @@ function ours(auth: INestApplicationContext, operation: keyof typeof REMEDIES): 
 /** Without `--config` a directory of the application's own is not known. */
 function refuseWithoutConfig(values: Values): void {
   if (values.text('config') !== undefined) return;
-  const command = '`npx nestjs-latchkey users set-password --config <file>`';
+  const command = '`npx nestjs-latchkey users set-password --user <id> --config <file>`';
   const message = `The accounts are in a UserDirectory of your own: run ${command} with the file that names it.`;
   throw new CommandFailure('UNSUPPORTED', message);
 }

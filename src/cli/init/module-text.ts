@@ -36,6 +36,6 @@ export function byHand(reason: string, path: string): CommandFailure {
   })
 
 AUTH_SECRET is what \`npx nestjs-latchkey secret\` prints; keep it in .env, and .env out of git. Then run
-\`npx nestjs-latchkey migrate\` and \`npx nestjs-latchkey users create\`.`;
+\`npx nestjs-latchkey migrate\` and \`npx nestjs-latchkey users create --email <address>\`.`;
   return new CommandFailure('INIT_BY_HAND', `${reason}. Nothing was changed.`, { instructions });
 }
