@@ -7,6 +7,8 @@ import { notTypeScript, type NamedModule, type Project } from './project.js';
 import type { SourceFile } from './source-file.js';
 import { Unreadable } from './tokens.js';
 
+const DATABASE_PAGE = 'https://github.com/nestjs-latchkey/nestjs-latchkey/blob/main/docs/start.md#a-database';
+
 /** What `init` would do. */
 export interface Plan {
   readonly changes: readonly FileChange[];
@@ -112,7 +114,8 @@ function nextSteps(
   const steps = packages.length > 0 ? [`${installer ?? 'npm install'} ${packages.join(' ')}`] : [];
   if (wasThere) return steps;
   const others = sources.filter(({ text }) => /^\s*@(Controller|Resolver|WebSocketGateway)\(/m.test(text)).length;
-  if (connection?.isNew) steps.push('Set DATABASE_URL in .env to your PostgreSQL database.');
+  if (connection?.isNew)
+    steps.push(`Set DATABASE_URL in .env to your PostgreSQL database. There is one from npm: ${DATABASE_PAGE}`);
   const why = connection?.migrates
     ? 'creates the tables now; the application does it at its start too'
     : 'creates the tables';
