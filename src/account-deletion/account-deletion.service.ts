@@ -8,6 +8,7 @@ import { OwnerNotices } from '../mail/owner-notices.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { SessionStore } from '../session/session.store.js';
 import { AccountData } from '../user/account-data.js';
+import { AccountLock } from '../user/account-lock.js';
 import { normalizeLogin } from '../user/login-name.js';
 import { UserDirectory } from '../user/user.directory.js';
 
@@ -28,6 +29,7 @@ export class AccountDeletionService {
     private readonly sessions: SessionStore,
     private readonly tokens: EphemeralTokenService,
     private readonly data: AccountData,
+    private readonly accounts: AccountLock,
     private readonly notices: OwnerNotices,
     private readonly transaction: AuthTransaction,
     private readonly channel: InvalidationChannel,
@@ -46,6 +48,8 @@ export class AccountDeletionService {
    */
   async delete(userId: string): Promise<boolean> {
     const isDeleted = await this.transaction.run(async () => {
+      // Or its address changes before its tokens are found by that.
+      await this.accounts.hold(userId);
       const user = await this.users.findById(userId);
       if (!user) return false;
       if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(userId);
