@@ -7,6 +7,7 @@ import { UUID } from '../common/uuid.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { ApiKeyRefusal } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { asEndedAccount } from '../login/ended-account.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
 import { PreparedStatements } from '../postgres/prepared-statements.js';
 import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';
@@ -101,7 +102,8 @@ export class ApiKeyService {
    * @throws {AuthError} `INVALID_INPUT` for a name, scope or time that there cannot be.
    * @throws {AuthError} `FORBIDDEN` for a scope that the roles of the user do not allow.
    * @throws {AuthError} `TOO_MANY_API_KEYS` if the user has as many as there may be.
-   * @throws {AuthError} `UNAUTHENTICATED` if the account was disabled, or everything of it ended, since it was read.
+   * @throws {AuthError} `UNAUTHENTICATED` if the account was disabled or deleted, or everything of it ended, since it was
+   *   read.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer: there is no key that anybody knows.
    */
   async create(owner: AuthUser, request: ApiKeyRequest, { ip = null }: ApiKeyContext = {}): Promise<IssuedApiKey> {
@@ -115,7 +117,9 @@ export class ApiKeyService {
       const now = this.clock.now();
       const createdAt = later(now, cutoff);
       const row = { userId, name, prefix, hash, scopes, createdAt, lifetime: expiresIn };
-      const inserted = await this.store.insert(row, { now, cutoff, max: this.max });
+      const inserted = await this.store.insert(row, { now, cutoff, max: this.max }).catch((error: unknown) => {
+        throw asEndedAccount(error);
+      });
       if (!inserted) throw tooMany(this.max);
       // After that: either this sees a cutoff that was set meanwhile, or the cutoff sees this key.
       await this.confirm(owner, createdAt);
