@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import { SessionGuard } from 'nestjs-latchkey';
+import { PostgresUserDirectory, SessionGuard, SessionService, TokenRevocationService } from 'nestjs-latchkey';
+import { ApiKeyService } from 'nestjs-latchkey/engine';
 import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
@@ -18,22 +19,27 @@ const BODIES: Record<string, object> = {
   '2fa/totp/enable': { code: '123456' },
 };
 
-describe.each(PLATFORMS)('an account that is deleted once its request is let in, on %s', (platform) => {
+describe.each(PLATFORMS)('a request that has been let in, and then loses what let it in, on %s', (platform) => {
   const t = sharedTestApp({ platform, auth: EVERY_FLOW });
   afterEach(() => void jest.restoreAllMocks());
 
-  it('F22: no route has a fault, nor an answer that its document does not have', async () => {
+  /** From now on `meanwhile` happens to this account once the guard has let a request in. */
+  const onceLetIn = (meanwhile: () => Promise<unknown>) => {
+    const canActivate = SessionGuard.prototype.canActivate;
+    jest.spyOn(SessionGuard.prototype, 'canActivate').mockImplementation(async function (this: SessionGuard, context) {
+      const isIn = await canActivate.call(this, context);
+      await meanwhile();
+      return isIn;
+    });
+  };
+
+  it('F22: of a deleted account: no route has a fault, nor an answer that its document does not have', async () => {
     const document = withAuthPaths<Document>(emptyDocument('3.1.0'), t.app);
     const routes = operationsOf(document).filter(({ operation }) => operation.security?.length !== 0);
     const seen = new Map<string, number>();
     const unknown: string[] = [];
     let id = '';
-    const canActivate = SessionGuard.prototype.canActivate;
-    jest.spyOn(SessionGuard.prototype, 'canActivate').mockImplementation(async function (this: SessionGuard, context) {
-      const isIn = await canActivate.call(this, context);
-      await t.db.query(`DELETE FROM users WHERE id = '${id}'`);
-      return isIn;
-    });
+    onceLetIn(() => t.db.query(`DELETE FROM users WHERE id = '${id}'`));
     for (const { method, path, operation } of routes) {
       ({ id } = await createUser(t.app));
       const cookie = await signInAs(t.app, id, { aal: 2 });
@@ -49,5 +55,24 @@ describe.each(PLATFORMS)('an account that is deleted once its request is let in,
     expect(unknown).toEqual([]);
     const ended = ['2fa/totp/setup', '2fa/email/enable', 'passkeys/options', 'api-keys', 'step-up'];
     expect(ended.map((end) => seen.get(`/auth/${end}`))).toEqual(ended.map(() => 401));
+  });
+
+  const ENDINGS: [string, (id: string) => Promise<unknown>][] = [
+    ['its session', (id) => t.app.get(SessionService).revokeAllForUser(id)],
+    ['everything', (id) => t.app.get(TokenRevocationService).revokeAllForUser(id)],
+    ['its account', (id) => t.app.get(PostgresUserDirectory).disable(id)],
+  ];
+  it.each(ENDINGS)('F46: makes no API key and deletes no account if %s has ended by then', async (_, end) => {
+    const { id } = await createUser(t.app);
+    const cookie = await signInAs(t.app, id, { aal: 2 });
+    onceLetIn(() => end(id));
+    await request(t.url).post('/auth/api-keys').set('Cookie', cookie).send(BODIES['api-keys']).expect(401);
+    jest.restoreAllMocks();
+    expect(await t.app.get(ApiKeyService).listForUser(id)).toEqual([]);
+    await t.app.get(PostgresUserDirectory).enable(id);
+    const last = await signInAs(t.app, id, { aal: 2 });
+    onceLetIn(() => end(id));
+    await request(t.url).delete('/auth/account').set('Cookie', last).expect(401);
+    expect(await t.app.get(PostgresUserDirectory).findById(id)).not.toBeNull();
   });
 });

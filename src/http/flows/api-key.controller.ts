@@ -75,7 +75,7 @@ export class ApiKeyController {
     const { expiresIn, ...wanted } = parseBody(ApiKeyBody, body, 'an API key');
     await this.stepUps.demandMost(session);
     const asked = { ...wanted, expiresIn: seconds(expiresIn) };
-    const { key, apiKey } = await this.apiKeys.create(user, asked, { ip: this.clientIp.of(request) });
+    const { key, apiKey } = await this.apiKeys.create(user, asked, { ip: this.clientIp.of(request), session });
     return { key, ...shown(apiKey) };
   }
 
