@@ -116,6 +116,7 @@ beforeAll(async () => {
 
   const keys = t.app.get(KeyRing);
   const statements = t.app.get(engine.PreparedStatements);
+  const channel = new RedisInvalidationChannel(connection, 1_000);
   const connection = new RedisConnection({ url: `redis://user:${REDIS_PASSWORD}@127.0.0.1:1` });
   made = [
     new SignedTokens(keys),
@@ -124,7 +125,8 @@ beforeAll(async () => {
     new MemoryMailer(),
     connection,
     new RedisEphemeralTokenStore(connection, statements),
-    new RedisInvalidationChannel(connection, 1_000),
+    new engine.CompositeInvalidationChannel(channel, channel),
+    channel,
     new RedisRateLimitStore(connection, t.clock),
     new RedisSessionStore(connection, t.app.get(root.UserDirectory), statements, new SchemaNames(), t.clock),
     new engine.LocalInvalidationChannel(),
