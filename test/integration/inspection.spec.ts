@@ -116,8 +116,8 @@ beforeAll(async () => {
 
   const keys = t.app.get(KeyRing);
   const statements = t.app.get(engine.PreparedStatements);
-  const channel = new RedisInvalidationChannel(connection, 1_000);
   const connection = new RedisConnection({ url: `redis://user:${REDIS_PASSWORD}@127.0.0.1:1` });
+  const channel = new RedisInvalidationChannel(connection, 1_000);
   made = [
     new SignedTokens(keys),
     new TimedSerializer(keys.forSalt('salt')),
