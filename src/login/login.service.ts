@@ -209,8 +209,7 @@ export class LoginService {
       const trustedBrowser = browser && (await this.trusted.rotate(user, browser).catch(() => null));
       return { status: 'authenticated', user, credential, device, ...(trustedBrowser && { trustedBrowser }) };
     } catch (error) {
-      if (!isAuthError(error, 'USER_NOT_FOUND')) throw error;
-      throw new AuthError('INVALID_CREDENTIALS', 'The account was deleted while this login was under way.', {});
+      throw asChanged(error);
     }
   }
 
@@ -255,9 +254,10 @@ export class LoginService {
     // Never less than before: what an application's own method was worth is known only to the session.
     const aal = session.aal === 2 ? 2 : this.aalOf(amr);
     const opening = { ip, userAgent, authenticatedAt, aal, amr };
-    return transport === 'bearer'
-      ? this.bearer.elevate(user, session, opening)
-      : this.scheme.elevate(user, session, opening);
+    const opener = transport === 'bearer' ? this.bearer : this.scheme;
+    return opener.elevate(user, session, opening).catch((error: unknown) => {
+      throw asChanged(error);
+    });
   }
 
   /**
@@ -293,7 +293,10 @@ export class LoginService {
     const authenticatedAt = isJwt ? (provedAt ?? now) : now;
     const amr = joinedProofs(provedAnew(before), checkedProofs(proofs));
     const opening = { ip, userAgent, authenticatedAt, aal: this.aalOf(amr), amr, remember };
-    return transport === 'bearer' ? this.bearer.open(user, null, opening) : this.scheme.open(user, null, opening);
+    const opener = transport === 'bearer' ? this.bearer : this.scheme;
+    return opener.open(user, null, opening).catch((error: unknown) => {
+      throw asChanged(error);
+    });
   }
 
   private aalOf(amr: readonly string[]): AssuranceLevel {
@@ -310,4 +313,10 @@ function requireTextId({ id }: AuthUser): void {
   if (typeof id === 'string' && id !== '') return;
   const mistake = `Your UserDirectory returned an account whose id is ${id === '' ? 'empty' : `of type ${typeof id}`}: return it as a string, String(row.id).`;
   throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
+}
+
+/** An account that was deleted meanwhile has changed too. */
+function asChanged(error: unknown): unknown {
+  if (!isAuthError(error, 'USER_NOT_FOUND')) return error;
+  return new AuthError('INVALID_CREDENTIALS', 'The account was deleted while this login was under way.', {});
 }

@@ -7,10 +7,11 @@ import {
   minutes,
   hours,
   PostgresUserDirectory,
+  SessionService,
   UserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { EphemeralTokenStore } from 'nestjs-latchkey/engine';
+import { EphemeralTokenStore, LoginService } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { PreparedStatements } from '../../../src/postgres/prepared-statements.js';
@@ -84,6 +85,19 @@ describe.each(PLATFORMS)('the deletion of an account on %s', (platform) => {
     expect(statuses).toContain(200);
     expect(await newMails(t.app)).toHaveLength(1);
     expect(heard.filter(({ type }) => type === 'account.deleted')).toHaveLength(1);
+  });
+
+  it('is a change of the account to a login, a renewal and a step-up that were under way, by cookie and by JWT', async () => {
+    const logins = t.app.get(LoginService);
+    const { session } = await t.app.get(SessionService).create(ada.id, { amr: ['password'] });
+    await remove(await signInAs(t.app, ada.id)).expect(200);
+    const changed = { code: 'INVALID_CREDENTIALS' };
+    for (const transport of ['cookie', 'bearer'] as const) {
+      await expect(logins.begin(ada, ['password'], { transport })).rejects.toMatchObject(changed);
+      await expect(logins.renew(ada, { transport })).rejects.toMatchObject(changed);
+      const raised = logins.elevate(ada, session, ['password'], { transport });
+      expect([null, changed.code]).toContain(await raised.catch(({ code }: { code: string }) => code));
+    }
   });
 
   it('leaves no token of an address that the account gets meanwhile', async () => {
