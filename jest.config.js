@@ -26,7 +26,7 @@ const POSTGRES_AND_REDIS = withServers('postgres-and-redis');
 const REPEATED = [
   'src/jwt/jwt-codec.service.spec.ts',
   'src/crypto/timed-serializer.spec.ts',
-  'src/session/{signed-session-token,signed-cookie.codec}.spec.ts',
+  'src/session/{signed-tokens,signed-cookie.codec}.spec.ts',
   'test/integration/{cleanup.service,interleavings,postgres-session.store,own-user-ids-session.store}.spec.ts',
 ];
 

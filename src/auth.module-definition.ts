@@ -29,7 +29,7 @@ export interface AuthModuleExtras {
   passwordPolicy?: Type<PasswordPolicy>;
   /**
    * The flows that there are, by name, with their settings: `{ registration: {}, passwordReset: {} }`. What is not named
-   * has no route and no provider. With `forRootAsync` the names are enough here, `['registration', 'passwordReset']`,
+   * has no route. With `forRootAsync` the names are enough here, `['registration', 'passwordReset']`,
    * and the factory may return the settings. Default: none.
    */
   flows?: NamedFlows;

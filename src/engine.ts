@@ -51,6 +51,10 @@ export type { Statement, StatementResult } from './postgres/statement.js';
 
 export type { Invalidation } from './invalidation/invalidation.js';
 export { InvalidationChannel, LocalInvalidationChannel } from './invalidation/invalidation-channel.js';
+export { CompositeInvalidationChannel } from './invalidation/composite-invalidation-channel.js';
+export type { InvalidationKind } from './invalidation/invalidation-digest.js';
+export { RemoteInvalidationChannel } from './invalidation/remote-invalidation-channel.js';
+export type { Subscription, SubscriptionEvents } from './invalidation/remote-invalidation-channel.js';
 
 export { normalizeLogin } from './user/login-name.js';
 
@@ -63,11 +67,11 @@ export type { Identity } from './session/identity.js';
 export type { SessionDataChange } from './session/session-data.js';
 export type { Rotation, StoredSession } from './session/session.js';
 export { SessionStore } from './session/session.store.js';
-export type { DataUpdate, Extension, NewSession } from './session/session.store.js';
+export type { DataUpdate, EvictedSession, Extension, NewSession, OpenedSession } from './session/session.store.js';
 export { SessionTokens } from './session/session-tokens.js';
 export { SignedCookieSession } from './session/signed-cookie.codec.js';
 export type { IdentityFacts } from './session/signed-cookie.codec.js';
-export { SignedTokens } from './session/signed-session-token.js';
+export { SignedTokens } from './session/signed-tokens.js';
 
 export { TokenError } from './jwt/jwt-error.js';
 export { isPayloadBulkRevoked } from './jwt/jwt-payload.js';
@@ -152,6 +156,8 @@ export { PasswordResetService } from './password/password-reset.service.js';
 export { SessionScheme } from './login/session-scheme.js';
 export type { CookieValue, ElevatedSession, OpeningContext, AuthenticationResult } from './login/session-scheme.js';
 
+export { SchemaNames } from './schema/schema-names.js';
+
 export { ApiKeyEntity } from './schema/entities/api-key.entity.js';
 export { AuditEventEntity } from './schema/entities/audit-event.entity.js';
 export { EphemeralTokenEntity } from './schema/entities/ephemeral-token.entity.js';
@@ -201,7 +207,7 @@ export { PasskeyService } from './passkey/passkey.service.js';
 export type { AddedPasskey, Passkey, PasskeyOwner } from './passkey/passkey.service.js';
 export { PasskeyLoginService } from './passkey/passkey-login.service.js';
 export type { StartedPasskeyLogin } from './passkey/passkey-login.service.js';
-export { PasskeyFactor } from './passkey/passkey-factor.js';
+export { PasskeyFactor } from './passkey/passkey.factor.js';
 export { PasskeyStore } from './passkey/passkey.store.js';
 export type { NewPasskey, PasskeyUse, StoredPasskey } from './passkey/passkey.store.js';
 export type { PasskeyCreationOptions, PasskeyRequestOptions } from './passkey/ceremony-options.js';
@@ -220,7 +226,11 @@ export {
 export { dueFactors, type DueFactors } from './login/due-factors.js';
 export type { PendingLogin } from './login/pending-logins.js';
 export { EmailCodeService, type EmailCodeOwner } from './two-factor/email-code.service.js';
-export { SecondFactorLoginService, type FactorResponse, type SecondFactorLogin } from './login/second-factor-login.js';
+export {
+  SecondFactorLoginService,
+  type FactorResponse,
+  type SecondFactorLogin,
+} from './login/second-factor-login.service.js';
 
 export { GERMAN_PAGE_TEXTS } from './pages/german-page-texts.js';
 export { PageTexts } from './pages/page-texts.js';

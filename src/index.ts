@@ -91,6 +91,7 @@ export type {
   LoginFailed,
   LoginSucceeded,
   PasswordChanged,
+  PasswordDisabled,
   PasswordReset,
   MailFailed,
   MailFailureReason,
@@ -130,6 +131,7 @@ export { PostgresUserDirectory } from './engines/postgres/postgres-user.director
 
 export { SessionService } from './session/session.service.js';
 export type {
+  Authentication,
   IssuedSession,
   ListedSession,
   RotationOptions,
@@ -189,9 +191,9 @@ export {
   RedirectIfAuthenticated,
 } from './http/auth.decorators.js';
 export { RequireAal, RequireAmr, RequireFresh } from './http/assurance.decorators.js';
-export type { HttpRequest } from './http/auth-request.js';
+export type { HttpRequest, RequestAuth } from './http/auth-request.js';
 export { HttpSessions } from './http/http-sessions.js';
-export type { HttpLoginAttempt, StartOptions, VerifiedLogin } from './http/http-sessions.js';
+export type { HttpLoginAttempt, Replacement, StartOptions, VerifiedLogin } from './http/http-sessions.js';
 export type { DueSecondFactor, StartedSession } from './http/started-session.js';
 export { OriginGuard } from './http/origin.guard.js';
 export { RequireRole } from './http/require-role.decorator.js';

@@ -7,7 +7,7 @@ import type { AdminActed } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
 import { JwtSessionService } from '../jwt-session/jwt-session.service.js';
-import { AccessBesideSessions } from '../login/access-beside-sessions.js';
+import { AccessRevocation } from '../login/access-revocation.js';
 import { RateLimitService, type FullRateLimits } from '../rate-limit/rate-limit.service.js';
 import { SessionService, type ListedSession } from '../session/session.service.js';
 import { UserDirectory, type AuthUser, type UserListPart } from '../user/user.directory.js';
@@ -30,7 +30,7 @@ export class AdminService {
     private readonly users: UserDirectory,
     private readonly sessions: SessionService,
     private readonly jwts: JwtSessionService,
-    private readonly access: AccessBesideSessions,
+    private readonly access: AccessRevocation,
     private readonly limits: RateLimitService,
     private readonly audit: AuditStore,
     private readonly channel: InvalidationChannel,

@@ -49,6 +49,7 @@ describe('flows.oidc', () => {
     [/authoritativeFor must list/, { authoritativeFor: ['@example.com'] }],
     [/authorizationParameters must be texts/, { authorizationParameters: { state: 'x' } }],
     [/assurance must be a function/, { assurance: 2 }],
+    [/stepUp must be true or false/, { stepUp: 'never' }],
     [/profile must be a function/, { ...oauth, profile: 'https://idp.example.com/me' }],
     [/tokenEndpoint must be an https address/, { ...oauth, tokenEndpoint: 'http://idp.example.com' }],
     [/is not an option/, { acr: 'x' }],

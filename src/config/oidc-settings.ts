@@ -49,6 +49,11 @@ export interface OidcProvider extends IdentityProvider {
   readonly algorithms?: readonly string[] | undefined;
   /** What a login there is worth, from its claims, such as `acr` and `amr`: 2 for two factors. Default 1. */
   readonly assurance?: ((claims: OidcClaims) => 1 | 2) | undefined;
+  /**
+   * Whether a user who is logged in there can prove again who they are, for a step-up: it asks them (`prompt=login`,
+   * `max_age=0`) and says when that was (`auth_time`). Default true; with `false` no step-up is offered or begun there.
+   */
+  readonly stepUp?: boolean | undefined;
 }
 
 /** Who has logged in at a provider of plain OAuth 2. */
@@ -75,6 +80,9 @@ export interface OAuth2Provider extends IdentityProvider {
 export type ProviderDefinition = OidcProvider | OAuth2Provider;
 
 export const isOAuth2 = (provider: ProviderDefinition): provider is OAuth2Provider => 'profile' in provider;
+
+/** Whether users can prove there again who they are; plain OAuth 2 has no word for it. */
+export const hasStepUp = (provider: ProviderDefinition): boolean => !isOAuth2(provider) && provider.stepUp !== false;
 
 /** `POST oidc/:provider`, its callback and what belongs to them. Needs `openid-client` and `baseUrl`. */
 export class OidcSettings extends FlowSettings {
@@ -106,7 +114,7 @@ const KEYS = [
   'freshWithoutAuthTime',
   'issuer',
 ];
-const OIDC_KEYS = [...KEYS, 'responseMode', 'algorithms', 'assurance'];
+const OIDC_KEYS = [...KEYS, 'responseMode', 'algorithms', 'assurance', 'stepUp'];
 const OAUTH2_KEYS = [...KEYS, 'authorizationEndpoint', 'tokenEndpoint', 'profile'];
 /** What a login is bound by, which must not be replaced. */
 const OURS =
@@ -183,7 +191,8 @@ function checkProvider(check: OptionChecker, label: string, provider: unknown): 
 }
 
 function checkOpenId(check: OptionChecker, label: string, provider: Record<string, unknown>): void {
-  const { responseMode, algorithms, assurance, scope } = provider;
+  const { responseMode, algorithms, assurance, scope, stepUp } = provider;
+  if (stepUp !== undefined) check.flag(`${label}.stepUp`, stepUp);
   if (responseMode !== undefined) check.oneOf(`${label}.responseMode`, responseMode, ['query', 'form_post']);
   check.that(
     typeof scope !== 'string' || scope.split(' ').includes('openid'),

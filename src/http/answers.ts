@@ -214,7 +214,7 @@ export type SessionListAnswer = z.infer<typeof SessionListAnswer> | z.infer<type
 export const DoneAnswer = z.object({ message: z.string().describe('For the developer; it may change.') });
 export type DoneAnswer = z.infer<typeof DoneAnswer>;
 
-/** Of a change after which the session may go on with another token: see `HttpSessions.goOn`. */
+/** Of a change after which the session may go on with another token: see `HttpSessions.update`. */
 export const newToken = {
   token: z
     .string()

@@ -1,4 +1,5 @@
 import { seconds, type Duration } from '../common/duration.js';
+import { isFresh } from '../login/assurance.js';
 import { asksOfSession } from './requirement.js';
 
 /**
@@ -27,7 +28,7 @@ export function RequireFresh(within?: Duration): MethodDecorator & ClassDecorato
   }
   return asksOfSession((session, { now, freshness }) => {
     const maxAge = within ?? freshness;
-    return now - session.authenticatedAt < maxAge ? null : { maxAge };
+    return isFresh(session, { now, maxAge }) ? null : { maxAge };
   });
 }
 

@@ -165,12 +165,9 @@ export function currentUser(context: ExecutionContext): AuthUser | null {
  * @example
  * ```ts
  * @Injectable()
- * export class RecentLoginGuard implements CanActivate {
- *   constructor(private readonly clock: Clock) {}
- *
+ * export class TwoFactorGuard implements CanActivate {
  *   canActivate(context: ExecutionContext): boolean {
- *     const session = currentSession(context);
- *     return session !== null && this.clock.now() - session.authenticatedAt < minutes(5);
+ *     return currentSession(context)?.aal === 2;
  *   }
  * }
  * ```

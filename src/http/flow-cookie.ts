@@ -36,7 +36,12 @@ export class FlowCookie {
 
   /** `Set-Cookie` for one more, beside those in this Cookie header. */
   add(flow: string, { value, expiresAt }: CookieValue, header: string | undefined): string {
-    const values = [value, ...this.values(flow, header)].slice(0, MOST);
+    return this.with(flow, [value, ...this.values(flow, header)].slice(0, MOST), expiresAt);
+  }
+
+  /** `Set-Cookie` with these of its values only, until `expiresAt` (epoch ms); with none it removes the cookie. */
+  with(flow: string, values: readonly string[], expiresAt: number): string {
+    if (values.length === 0) return this.clear(flow);
     const maxAge = Math.max(0, Math.floor((expiresAt - this.clock.now()) / 1000));
     return serialize(this.nameOf(flow), values.join('.'), { ...cookieAttributes(this.config), maxAge });
   }

@@ -6,7 +6,7 @@ import {
   type HeldLoginContext,
   type OccasionOf,
   type SecondFactorLogin,
-} from '../login/second-factor-login.js';
+} from '../login/second-factor-login.service.js';
 import { TrustedBrowsers, type TrustedBrowserValue } from '../login/trusted-browsers.js';
 import { forgetAuth, headerOf, type HttpRequest } from './auth-request.js';
 import { ClientIp } from './client-ip.js';

@@ -5,7 +5,7 @@ import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { FirstFactor } from '../config/ephemeral-token-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
-import { AccessBesideSessions } from '../login/access-beside-sessions.js';
+import { AccessRevocation } from '../login/access-revocation.js';
 import { BearerSessions } from '../login/bearer-sessions.js';
 import { LoginService, type CompletedLogin, type LoginAttempt, type LoginContext } from '../login/login.service.js';
 import type { PendingLogin } from '../login/pending-logins.js';
@@ -94,7 +94,7 @@ export class HttpSessions {
     private readonly sessions: SessionService,
     private readonly scheme: SessionScheme,
     private readonly bearer: BearerSessions,
-    private readonly access: AccessBesideSessions,
+    private readonly access: AccessRevocation,
     private readonly cookie: SessionCookie,
     private readonly deviceCookie: DeviceCookie,
     private readonly trustedCookie: TrustedBrowserCookie,
@@ -116,7 +116,10 @@ export class HttpSessions {
    * @throws {AuthError} `RATE_LIMITED` if the address or the name has had too many failures.
    * @throws {AuthError} `INVALID_CREDENTIALS` if `verify` returned `null`, or the account is disabled, deleted or
    *   changed since its first proof.
-   * @throws {TypeError} if the instants of a `VerifiedLogin` are missing or not finite numbers.
+   * @throws {TypeError} if the instants of a `VerifiedLogin` are missing or not finite numbers, or a name in `proofs` is
+   *   not valid: see `LoginService.begin`.
+   * @throws {AuthError} `INVALID_CONFIG` if the id of the user is not a string, or `flows.twoFactor.required` returned
+   *   something else than a boolean.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    * @throws whatever `verify` throws.
    * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
@@ -151,7 +154,7 @@ export class HttpSessions {
     if (outcome.status !== 'authenticated') return this.secondFactors.hold(request, response, outcome);
     const { user, credential, device } = outcome;
     this.secondFactors.trust(request, response, outcome.trustedBrowser);
-    // Or it would be taken over after the logout, and perhaps be somebody else's.
+    // Otherwise the legacy session would be taken over again after a logout, possibly for another user.
     await this.legacy.end(request).catch(ignore); // the login stands
     this.writer.set(response, credential, device, this.legacy.clearing(request));
     forgetAuth(request);
@@ -165,7 +168,10 @@ export class HttpSessions {
    * @throws {AuthError} `RATE_LIMITED` if the address or the name has had too many failures.
    * @throws {AuthError} `INVALID_CREDENTIALS` if `verify` returned `null`, or the account is disabled, deleted or
    *   changed since its first proof.
-   * @throws {TypeError} if the instants of a `VerifiedLogin` are missing or not finite numbers.
+   * @throws {TypeError} if the instants of a `VerifiedLogin` are missing or not finite numbers, or a name in `proofs` is
+   *   not valid: see `LoginService.begin`.
+   * @throws {AuthError} `INVALID_CONFIG` if the id of the user is not a string, or `flows.twoFactor.required` returned
+   *   something else than a boolean.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    * @throws whatever `verify` throws.
    */
@@ -278,7 +284,7 @@ export class HttpSessions {
    * @throws {Error} Node's `ERR_HTTP_HEADERS_SENT` if the response headers have been sent; the session has changed all
    *   the same.
    */
-  async goOn(
+  async update(
     request: HttpRequest,
     response: object,
     work: (context: Pick<LoginContext, 'ip' | 'userAgent' | 'transport'>) => Promise<CookieValue | null>,
@@ -313,8 +319,8 @@ export class HttpSessions {
   }
 
   /**
-   * Ends everything the user has: stored sessions, this one included, signed cookies, JWTs, and logins in which a
-   * factor is still due. Returns the number of stored sessions ended.
+   * Ends everything the user has: stored sessions, this one included, signed cookies, JWTs, API keys, trusted browsers,
+   * and logins in which a factor is still due. Returns the number of stored sessions ended.
    *
    * @throws {AuthError} `INVALID_INPUT` if `userId` is not a string, or empty.
    * @throws {AuthError} `UNSUPPORTED` with signed cookies or JWT sessions, if your `UserDirectory` does not override

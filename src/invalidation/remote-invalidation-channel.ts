@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { Duration } from '../common/duration.js';
-import { EVERYTHING, parseHint } from './invalidation.js';
+import { checkedInvalidation, EVERYTHING, formatHint, hintOf, parseHint, type Invalidation } from './invalidation.js';
 import { InvalidationChannel } from './invalidation-channel.js';
 
 /** A connection to the source of the messages. */
@@ -62,6 +62,21 @@ export abstract class RemoteInvalidationChannel
 
   /** Resolves once everything published from now on arrives at `events`. Releases everything when it is aborted. */
   protected abstract connect(events: SubscriptionEvents, signal: AbortSignal): Promise<Subscription>;
+
+  /**
+   * Sends the text on the channel that all processes listen on, as part of the open `AuthTransaction` if there can be
+   * one. Calls `sent` once nothing can take it back: inside a transaction, at its commit.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if it could not be sent.
+   */
+  protected abstract send(message: string, sent: () => void): Promise<void>;
+
+  override async publish(invalidation: Invalidation): Promise<void> {
+    const checked = checkedInvalidation(invalidation);
+    if (checked === null) return;
+    const hint = hintOf(checked, (kind, id) => this.digest(kind, id));
+    await this.send(formatHint(hint), () => this.deliver(checked));
+  }
 
   /** On the monotonic clock, which is not affected by corrections of the time. */
   override get isCurrent(): boolean {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { aalOf } from './assurance.js';
+import { minutes } from '../common/duration.js';
+import { aalOf, EARLIER, isFresh, provedAnew } from './assurance.js';
 
 describe('what proofs are worth', () => {
   it.each<[amr: string[], aal: 1 | 2, ifEmailCounts: 1 | 2]>([
@@ -23,5 +24,17 @@ describe('what proofs are worth', () => {
     expect(aalOf(amr)).toBe(aal);
     expect(aalOf(amr, { emailCounts: false })).toBe(aal);
     expect(aalOf(amr, { emailCounts: true })).toBe(ifEmailCounts);
+  });
+});
+
+describe('F82: whether a session is fresh', () => {
+  const maxAge = minutes(5);
+  it.each<[what: string, age: number, amr: string[], expected: boolean]>([
+    ['a moment before', maxAge - 0.001, ['password'], true],
+    ['at the exact instant', maxAge, ['password'], false],
+    ['proved before everything of the account ended', 0, ['oidc', EARLIER], false],
+    ['and proved anew since', 0, provedAnew(['oidc', EARLIER]), true],
+  ])('%s', (_, age, amr, expected) => {
+    expect(isFresh({ authenticatedAt: 1_000, amr }, { now: 1_000 + age, maxAge })).toBe(expected);
   });
 });

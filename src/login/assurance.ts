@@ -1,4 +1,5 @@
 import type { Duration } from '../common/duration.js';
+import type { Instant } from '../common/instant.js';
 import type { AssuranceSettings } from '../config/assurance-settings.js';
 import type { AssuranceLevel } from '../session/session.js';
 
@@ -36,6 +37,23 @@ export function aalOf(
 /** These proofs and further ones, each once, in the order of the first. */
 export function joinedProofs(amr: readonly string[], more: readonly string[]): string[] {
   return [...new Set([...amr, ...more])];
+}
+
+/**
+ * Beside the proofs of a session that are older than `authenticatedAt` says, since it counts from when everything of the
+ * account has ended: it is not fresh until its user proves more.
+ */
+export const EARLIER = 'earlier';
+
+/** These proofs, once their user has proved more. */
+export const provedAnew = (amr: readonly string[]): string[] => amr.filter((method) => method !== EARLIER);
+
+/** Whether the user of this session has proved who they are within `maxAge`; at the exact instant not any more. */
+export function isFresh(
+  { authenticatedAt, amr }: { readonly authenticatedAt: Instant; readonly amr: readonly string[] },
+  { now, maxAge }: { readonly now: Instant; readonly maxAge: Duration },
+): boolean {
+  return now - authenticatedAt < maxAge && !amr.includes(EARLIER);
 }
 
 /** What the name of a proof looks like. */

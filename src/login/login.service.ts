@@ -9,7 +9,7 @@ import type { AssuranceLevel, Session } from '../session/session.js';
 import type { RotationOptions, SessionContext } from '../session/session.service.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import type { AuthUser } from '../user/user.directory.js';
-import { aalOf, checkedProofs, joinedProofs } from './assurance.js';
+import { aalOf, checkedProofs, joinedProofs, provedAnew } from './assurance.js';
 import { BearerSessions } from './bearer-sessions.js';
 import { KnownDevices } from './known-devices.js';
 import { LoginLimits } from './login-limits.js';
@@ -45,7 +45,7 @@ export interface LoginContext extends SessionContext {
    * one by now, the login is refused. Default: that of `user`.
    */
   tokensInvalidatedAfter?: number | null;
-  /** The session at a provider by which it was begun, and with which the session ends that it opens. */
+  /** The session at the provider that this login came from. When that one ends, the new session ends too. */
   providerSession?: ProviderSession | undefined;
 }
 
@@ -106,14 +106,18 @@ export class LoginService {
 
   /**
    * Judges an attempt: first the back-off and the limits of the address and the login name, then the proof, then the
-   * session is created, or the login held if a second factor is due. Only failures count against the limits; a success clears those of the name, never those of the
-   * address. Emits `login.succeeded` or `login.failed`.
+   * session is created, or the login held if a second factor is due. Only failures count against the limits; a success
+   * clears those of the name, never those of the address. Emits `login.succeeded` when a session is created and
+   * `login.failed` when the attempt is refused, but neither when a limit refuses it or a second factor is due.
    *
    * @throws {AuthError} `RATE_LIMITED` if the address or the name has had too many failures; the proof is not looked
    *   at.
    * @throws {AuthError} `INVALID_CREDENTIALS` if `verify` returned `null`, or the account is disabled, deleted or
    *   changed since.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer. Nobody is logged in.
+   * @throws {AuthError} `INVALID_CONFIG` if the id of the user is not a string, or `flows.twoFactor.required` returned
+   *   something else than a boolean.
+   * @throws {TypeError} if a name in `proofs` is not valid: see `begin`.
    * @throws whatever `verify` throws.
    */
   async attempt(
@@ -142,14 +146,15 @@ export class LoginService {
   /**
    * Creates the session of a user whose identity has been verified, and ends those that the client presented; or, if the
    * user has a second factor that these proofs lack (`SecondFactor`), holds the login until it is proved. For
-   * passwords and codes use `attempt`, which limits the guesses too. Emits `login.succeeded`; within an
-   * `AuthTransaction`, after the commit.
+   * passwords and codes use `attempt`, which limits the guesses too. Emits `login.succeeded` when a session is created;
+   * within an `AuthTransaction`, after the commit.
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account is disabled, or was deleted or changed since the proof
    *   began.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer. Nobody is logged in.
    * @throws {AuthError} `INVALID_CONFIG` if the id of `user` is not a string, or empty: your `UserDirectory` must return
-   *   one, also where the table's key is a number.
+   *   one, also where the table's key is a number; or if `flows.twoFactor.required` returned something else than a
+   *   boolean.
    * @throws {TypeError} if `authenticatedAt` is not a finite number and the session is a stored one, or a name in `proofs`
    *   is not a valid name (letters, digits and . _ : / -).
    */
@@ -177,7 +182,10 @@ export class LoginService {
     const browser = transport === 'cookie' ? await this.trusted.find(user, context.trustedBrowsers ?? []) : null;
     const proved = { proofs: amr, transport, remember, providerSession, isTrusted: browser !== null };
     const pending = await this.pending.hold(user, proved, authenticatedAt);
-    if (pending) return pending;
+    if (pending) {
+      if (providerSession) await this.providerSessions?.recordHeld(providerSession, user.id);
+      return pending;
+    }
     const opening = { ip, userAgent, authenticatedAt, aal: this.aalOf(amr), amr, remember };
     const [presented = null, ...others] = context.presented ?? [];
     try {
@@ -238,7 +246,7 @@ export class LoginService {
     context: Pick<LoginContext, 'ip' | 'userAgent' | 'transport' | 'authenticatedAt'> = {},
   ): Promise<ElevatedSession | null> {
     requireTextId(user);
-    const amr = joinedProofs(session.amr, checkedProofs(proofs));
+    const amr = joinedProofs(provedAnew(session.amr), checkedProofs(proofs));
     if (user.id !== session.userId) {
       throw new AuthError('INVALID_CREDENTIALS', 'The proof is of another account than the session.', {});
     }
@@ -253,13 +261,15 @@ export class LoginService {
   }
 
   /**
-   * A new session in place of one that has just ended, for a user who has just proved again who they are: a full
-   * lifetime and a new handle. Pass on whether the old one was remembered, and its proofs (`amr`), to which `proofs` are added, by default the password.
-   * `authenticatedAt`, if nothing was proved now, is kept by a JWT; what is stored would end with all that is older than
-   * the cutoff of the account. Call it in the transaction that ended the old one.
+   * A new session in place of one that a change of the account has just ended: a full lifetime and a new handle. Pass on
+   * whether the old one was remembered, and its proofs (`amr`), to which `proofs` are added, by default the password. If
+   * nothing was proved with the change, pass no `proofs` and the old `authenticatedAt`: a JWT keeps it. A stored session
+   * always gets the current time, since an older one would be past the account's cutoff. Call it in the transaction that
+   * ended the old one.
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or changed since `user` was read.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   * @throws {TypeError} if a name in `proofs` is not valid: see `begin`.
    */
   async renew(
     user: AuthUser,
@@ -281,7 +291,7 @@ export class LoginService {
     const now = later(this.clock.now(), user.tokensInvalidatedAfter);
     const isJwt = transport === 'bearer' && this.config.jwt.sessions;
     const authenticatedAt = isJwt ? (provedAt ?? now) : now;
-    const amr = joinedProofs(before, proofs);
+    const amr = joinedProofs(provedAnew(before), checkedProofs(proofs));
     const opening = { ip, userAgent, authenticatedAt, aal: this.aalOf(amr), amr, remember };
     return transport === 'bearer' ? this.bearer.open(user, null, opening) : this.scheme.open(user, null, opening);
   }

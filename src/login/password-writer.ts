@@ -5,7 +5,7 @@ import { OwnerNotices } from '../mail/owner-notices.js';
 import { SessionStore } from '../session/session.store.js';
 import { isActive } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
-import { AccessBesideSessions } from './access-beside-sessions.js';
+import { AccessRevocation } from './access-revocation.js';
 
 /**
  * Writes the new password of an account, ends with it what the old one has opened, and tells the owner by mail. Whoever
@@ -16,7 +16,7 @@ export class PasswordWriter {
   constructor(
     private readonly users: UserDirectory,
     private readonly sessions: SessionStore,
-    private readonly access: AccessBesideSessions,
+    private readonly access: AccessRevocation,
     private readonly notices: OwnerNotices,
     private readonly clock: Clock,
     private readonly events: AuthEvents,

@@ -10,4 +10,12 @@ export abstract class ProviderSessions {
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   abstract record(providerSession: ProviderSession, session: Pick<EndedSession, 'userId' | 'handle'>): Promise<void>;
+
+  /**
+   * Records that a login of this user was begun by one at a provider, and is not completed yet: a logout there that names
+   * only the session ends it too. Otherwise as `record`.
+   *
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  abstract recordHeld(providerSession: ProviderSession, userId: string): Promise<void>;
 }

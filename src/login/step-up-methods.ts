@@ -6,7 +6,7 @@ import type { Session } from '../session/session.js';
 import { isActive } from '../user/account.js';
 import { hasPassword } from '../user/has-password.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
-import { aalOf, isSatisfiedBy, type LackingAssurance } from './assurance.js';
+import { aalOf, isFresh, isSatisfiedBy, type LackingAssurance } from './assurance.js';
 import { EnrolledFactors } from './enrolled-factors.js';
 import { WAYS_IN, type StepUpWay, type WayIn } from './ways-in.js';
 
@@ -68,14 +68,14 @@ export class StepUpMethods {
     { aal = 1, amr }: { aal?: 1 | 2; amr?: readonly string[] | undefined } = {},
   ): Promise<void> {
     const { freshness, stepUp } = this.config.flows;
-    const isFresh = this.clock.now() - session.authenticatedAt < freshness;
+    const isRecent = isFresh(session, { now: this.clock.now(), maxAge: freshness });
     const lacks = {
       ...(session.aal < aal && { aal }),
       ...(amr && !amr.some((method) => session.amr.includes(method)) && { amr }),
     };
-    if (isFresh && Object.keys(lacks).length === 0) return;
-    const lacking: LackingAssurance = { ...lacks, ...(!isFresh && { maxAge: freshness }) };
-    const required = { ...lacks, ...(!isFresh && { maxAge: Math.floor(freshness / 1000) }) };
+    if (isRecent && Object.keys(lacks).length === 0) return;
+    const lacking: LackingAssurance = { ...lacks, ...(!isRecent && { maxAge: freshness }) };
+    const required = { ...lacks, ...(!isRecent && { maxAge: Math.floor(freshness / 1000) }) };
     const methods = stepUp ? await this.of(session, { lacking }) : [];
     const message =
       'The session does not prove enough for this: let its user prove more by POST step-up, or log in again.';

@@ -12,6 +12,9 @@ import type { VerifiedIdentity } from './verified-identity.js';
 /** How many logins of one identity are remembered for each session that its user may have. */
 const REMEMBERED = 4;
 
+/** In place of the handle of a session that is not open yet. */
+const HELD = 'held';
+
 /** Keeps with the identity which sessions it has begun, for as long as one can live. */
 @Injectable()
 export class IdentitySessions extends ProviderSessions {
@@ -32,6 +35,10 @@ export class IdentitySessions extends ProviderSessions {
     const lifetimes = [true, false].map((remembered) => lifetimesOf({ remembered }, settings).absoluteLifetime);
     const limits = { since: now - Math.max(...lifetimes), most: settings.maxPerUser * REMEMBERED };
     await this.identities.recordSession({ userId, issuer, subject }, { session, handle, at: now }, limits);
+  }
+
+  override recordHeld(providerSession: ProviderSession, userId: string): Promise<void> {
+    return this.record(providerSession, { userId, handle: HELD });
   }
 }
 

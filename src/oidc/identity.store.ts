@@ -18,7 +18,7 @@ export interface StoredIdentity {
 export interface ProviderSessionEntry {
   /** SHA-256 of the issuer and its name for the session (`sid`), as base64url. */
   readonly session: string;
-  /** Of the session here. */
+  /** Of the session here; of a login that is not completed yet, a name that no session has. */
   readonly handle: string;
   /** Epoch ms. */
   readonly at: number;
@@ -74,8 +74,8 @@ export abstract class IdentityStore {
   abstract delete(userId: string, id: string): Promise<boolean>;
 
   /**
-   * Records a session of this identity's user, and forgets those that were recorded at `since` (epoch ms) or before, and
-   * the oldest beyond `most`. Without effect if the user has no such identity.
+   * Records a session of this identity's user in place of the same entry, and forgets those that were recorded at `since`
+   * (epoch ms) or before, and the oldest beyond `most`. Without effect if the user has no such identity.
    */
   abstract recordSession(
     identity: Pick<StoredIdentity, 'userId' | 'issuer' | 'subject'>,

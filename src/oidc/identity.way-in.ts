@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
-import { isOAuth2 } from '../config/oidc-settings.js';
+import { hasStepUp } from '../config/oidc-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { WayIn, type StepUpWay } from '../login/ways-in.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
@@ -13,7 +13,7 @@ import { ProviderLabels } from './provider-labels.js';
 @Injectable()
 export class IdentityWayIn extends WayIn {
   private readonly labels: ProviderLabels;
-  /** Those that say when their user has proved it. */
+  /** Those at which users can prove again who they are. */
   private readonly provable: readonly string[];
 
   constructor(
@@ -26,7 +26,7 @@ export class IdentityWayIn extends WayIn {
     super();
     const providers = flows.oidc?.providers ?? [];
     this.labels = new ProviderLabels(providers);
-    this.provable = providers.flatMap((provider) => (isOAuth2(provider) ? [] : provider.id));
+    this.provable = providers.filter(hasStepUp).map(({ id }) => id);
   }
 
   /** By an identity whose provider the configuration still has. */

@@ -39,6 +39,7 @@ export interface KeptIdentity {
 @Injectable()
 export class KeptIdentities {
   private readonly labels: ProviderLabels;
+  private readonly ttl: number;
 
   constructor(
     private readonly requests: OidcRequests,
@@ -48,9 +49,10 @@ export class KeptIdentities {
     private readonly stepUps: StepUpMethods,
     private readonly tokens: EphemeralTokenService,
     private readonly clock: Clock,
-    private readonly config: AuthConfig,
+    config: AuthConfig,
   ) {
     this.labels = new ProviderLabels(config.flows.oidc?.providers);
+    this.ttl = config.ephemeralTokens.get('oidc_link')!.ttl;
   }
 
   /**
@@ -66,7 +68,7 @@ export class KeptIdentities {
     const issuedAt = this.clock.now();
     const fields = { account: account.id, email: email!, identity: { provider, issuer, subject } };
     const value = await this.tokens.issue('oidc_link', fields, { issuedAt });
-    return { value, expiresAt: issuedAt + this.config.ephemeralTokens.get('oidc_link')!.ttl };
+    return { value, expiresAt: issuedAt + this.ttl };
   }
 
   /**
@@ -90,7 +92,8 @@ export class KeptIdentities {
 
   /**
    * Links what is kept of this provider with the account of the session, once. Emits `identity.linked`, and tells the
-   * owner.
+   * owner. What it returns stays in the cookie: the values of other providers and accounts (`left`), all of which are
+   * over at `expiresAt` (epoch ms).
    *
    * @throws {AuthError} `PROVIDER_NOT_FOUND` if there is no such provider.
    * @throws {AuthError} `STEP_UP_REQUIRED` if the session is not fresh, or has proved less than the account can.
@@ -100,17 +103,23 @@ export class KeptIdentities {
    *   provider.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing is linked.
    */
-  async link(id: string, { user, session, ip = null }: OidcOwner, browsers: readonly string[]): Promise<void> {
+  async link(
+    id: string,
+    { user, session, ip = null }: OidcOwner,
+    browsers: readonly string[],
+  ): Promise<{ readonly left: readonly string[]; readonly expiresAt: number }> {
     const provider = this.requests.providerOf(id);
     await this.stepUps.demandMost(session);
-    for (const token of browsers) {
-      const kept = await this.find(token, user.id);
-      if (kept?.identity.provider !== id) continue;
-      const identity = { ...kept.identity, email: kept.email, emailVerified: true };
-      const spend = async () => (await this.tokens.consume('oidc_link', token)) !== null;
-      return this.accounts.link({ identity, provider }, { user, session, ip }, spend);
-    }
-    throw expired();
+    const found = await Promise.all(browsers.map(async (token) => ({ token, kept: await this.find(token, user.id) })));
+    const isOfProvider = ({ kept }: (typeof found)[number]) => kept?.identity.provider === id;
+    const newest = found.find(isOfProvider);
+    if (!newest?.kept) throw expired();
+    const { token, kept } = newest;
+    const identity = { ...kept.identity, email: kept.email, emailVerified: true };
+    const spend = async () => (await this.tokens.consume('oidc_link', token)) !== null;
+    await this.accounts.link({ identity, provider }, { user, session, ip }, spend);
+    const left = found.filter((one) => !isOfProvider(one)).map((one) => one.token);
+    return { left, expiresAt: this.clock.now() + this.ttl };
   }
 
   private async find(token: string, userId: string) {

@@ -2,11 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { AuthError, type AuthErrorCode } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import { seconds } from '../common/duration.js';
 import { later } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { FirstFactor, UnlinkedIdentity } from '../config/ephemeral-token-settings.js';
 import { lifetimesOf } from '../config/session-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { EARLIER } from '../login/assurance.js';
 import { NewIdentities } from '../login/new-identities.js';
 import { OtherSessions } from '../login/other-sessions.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
@@ -63,9 +65,12 @@ export class OidcAccounts extends NewIdentities {
   async enter<T>(
     answer: OidcAnswer,
     ip: string | null,
-    open: (user: AuthUser, firstFactor: FirstFactor) => Promise<T>,
+    open: (user: AuthUser, firstFactor: FirstFactor, proofs: readonly string[]) => Promise<T>,
   ): Promise<T> {
-    const opening = (user: AuthUser) => open(user, this.firstFactorOf(answer, user));
+    const opening = (user: AuthUser) => {
+      const { isEarlier, ...firstFactor } = this.firstFactorOf(answer, user);
+      return open(user, firstFactor, [...proofsOf(answer), ...(isEarlier ? [EARLIER] : [])]);
+    };
     for (let i = 1; ; i++) {
       const decision = await this.decide(answer, null);
       const prepare = () => this.prepare(decision, answer, ip);
@@ -118,17 +123,24 @@ export class OidcAccounts extends NewIdentities {
     throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});
   }
 
-  /** Never older than the cutoff either, which would end the session at once. */
-  private firstFactorOf({ identity, provider, request }: OidcAnswer, user: AuthUser): FirstFactor {
+  /**
+   * Never older than the cutoff either, which would end the session at once. `isEarlier`: it was proved before that, so
+   * that nothing of it is fresh; the provider tells whole seconds.
+   */
+  private firstFactorOf(
+    { identity, provider, request }: OidcAnswer,
+    user: AuthUser,
+  ): FirstFactor & { readonly isEarlier: boolean } {
     const { session, flows } = this.config;
     const tokensInvalidatedAfter = user.tokensInvalidatedAfter ?? null;
-    const authenticatedAt = provedAt(identity.authTime, {
+    const proved = provedAt(identity.authTime, {
       now: this.clock.now(),
       absoluteLifetime: lifetimesOf({ remembered: request.remember }, session).absoluteLifetime,
       freshness: flows.freshness,
       isFreshWithout: provider.freshWithoutAuthTime === true,
     });
-    return { authenticatedAt: later(authenticatedAt, tokensInvalidatedAfter), tokensInvalidatedAfter };
+    const authenticatedAt = later(proved, tokensInvalidatedAfter);
+    return { authenticatedAt, tokensInvalidatedAfter, isEarlier: authenticatedAt - proved >= seconds(1) };
   }
 
   /**
@@ -239,6 +251,9 @@ function refusalOf(decision: LinkingDecision, { identity, provider }: OidcAnswer
       return new AuthError('NO_ACCOUNT', 'Nobody has linked this identity, and it opens no account (signUp).', {});
   }
 }
+
+/** What a login at this provider proves. */
+export const proofsOf = ({ identity }: OidcAnswer): string[] => [identity.aal === 2 ? 'oidc-mfa' : 'oidc'];
 
 const inUse = () =>
   new AuthError('IDENTITY_IN_USE', 'It is linked with another account, or the account has another one there.', {});

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../common/clock.js';
-import { days, hours } from '../common/duration.js';
+import { days, hours, minutes } from '../common/duration.js';
 import {
   isOAuth2,
   type OAuth2Provider,
@@ -80,6 +80,8 @@ const JSON_TYPE = { 'content-type': 'application/json' };
 const DISCOVERY_LIFETIME = hours(1);
 /** With any `max_age` a provider has to say `auth_time`; this one makes it ask nobody again. In seconds. */
 const ANY_AGE = days(365) / 1000;
+/** How far a provider's clock may be ahead. */
+const AHEAD = minutes(1);
 const MAX_ISSUER = 255;
 /** OpenID Connect Core 1.0, section 2. */
 const SUBJECT = /^[\x20-\x7e]{1,255}$/;
@@ -176,7 +178,7 @@ export class OidcClient {
     const subject = String(claims['sub']);
     const asked = 'email' in claims || configuration.serverMetadata()['userinfo_endpoint'] === undefined;
     const info = asked ? claims : await this.library.fetchUserInfo(configuration, tokens.access_token, subject);
-    return identityOf(provider, claims, info);
+    return identityOf(provider, claims, info, this.clock.now());
   }
 
   private async profileOf(provider: OAuth2Provider, parameters: URLSearchParams, request: AuthorizationRequest) {
@@ -306,7 +308,7 @@ function checkGivenTo({ clientId }: OidcProvider, claims: OidcClaims, accessToke
   }
 }
 
-function identityOf(provider: OidcProvider, claims: OidcClaims, info: OidcClaims): VerifiedIdentity {
+function identityOf(provider: OidcProvider, claims: OidcClaims, info: OidcClaims, now: number): VerifiedIdentity {
   const { iss, sub, auth_time: authTime, acr, amr, sid } = claims;
   const name = claims['name'] ?? info['name'];
   return checkedIdentity({
@@ -315,7 +317,8 @@ function identityOf(provider: OidcProvider, claims: OidcClaims, info: OidcClaims
     subject: sub,
     ...mailboxOf(info['email'], info['email_verified']),
     ...(typeof name === 'string' && { name }),
-    ...(typeof authTime === 'number' && { authTime: authTime * 1000 }),
+    // One in the future says nothing.
+    ...(typeof authTime === 'number' && authTime * 1000 <= now + AHEAD && { authTime: authTime * 1000 }),
     ...(typeof acr === 'string' && { acr }),
     ...(Array.isArray(amr) && { amr: amr.filter((method) => typeof method === 'string') }),
     ...(typeof sid === 'string' && { sid }),

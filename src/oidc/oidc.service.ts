@@ -3,6 +3,7 @@ import { asAuthError, AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { isLocalPath } from '../common/local-path.js';
 import { AuthConfig } from '../config/auth-config.js';
+import { hasStepUp } from '../config/oidc-settings.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { LoginService, type CompletedLogin, type LoginContext } from '../login/login.service.js';
@@ -16,7 +17,7 @@ import { normalizeLogin } from '../user/login-name.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { providerSessionOf } from './identity-sessions.js';
 import { IdentityStore } from './identity.store.js';
-import { OidcAccounts } from './oidc-accounts.js';
+import { OidcAccounts, proofsOf } from './oidc-accounts.js';
 import {
   BY_BROWSER,
   challengeOfVerifier,
@@ -126,7 +127,7 @@ export class OidcService {
    * Begins a step-up of this session: its user has to prove at the provider again who they are.
    *
    * @throws {AuthError} `IDENTITY_NOT_FOUND` if the user has no identity there.
-   * @throws {AuthError} `PROVIDER_NOT_FOUND` also for a provider of plain OAuth 2, which cannot say when that was.
+   * @throws {AuthError} `INVALID_INPUT` also for a provider that asks nobody again: plain OAuth 2, or `stepUp: false`.
    * @throws {AuthError} as `begin`.
    */
   async beginStepUp(
@@ -135,9 +136,10 @@ export class OidcService {
     { exchange: _none, ...start }: OidcStart,
   ): Promise<StartedOidc> {
     const definition = this.requests.providerOf(provider);
-    if ('profile' in definition) {
-      const message = `The provider '${provider}' cannot say when its user has proved who they are: only OpenID Connect can.`;
-      throw new AuthError('PROVIDER_NOT_FOUND', message, {});
+    if (!hasStepUp(definition)) {
+      throw new AuthError('INVALID_INPUT', `No step-up at the provider '${provider}': it ${NEVER_AGAIN}.`, {
+        fields: { provider: NEVER_AGAIN },
+      });
     }
     const own = await this.identities.listByUser(user.id);
     if (!own.some((identity) => identity.provider === provider)) throw notFound();
@@ -181,9 +183,8 @@ export class OidcService {
     const { request } = answer;
     return this.judged(context.ip ?? null, async () => {
       if (request.intent !== 'login' || request.exchange !== undefined) throw expired();
-      const proofs = proofsOf(answer);
       const begun = { ...context, remember: request.remember, providerSession: providerSessionOf(answer.identity) };
-      return this.accounts.enter(answer, context.ip ?? null, (user, firstFactor) =>
+      return this.accounts.enter(answer, context.ip ?? null, (user, firstFactor, proofs) =>
         this.logins.begin(user, proofs, { ...begun, ...firstFactor }),
       );
     });
@@ -202,20 +203,21 @@ export class OidcService {
       if (challengeId === undefined) throw expired();
       const { remember } = request;
       const providerSession = providerSessionOf(answer.identity);
-      return this.accounts.enter(answer, ip, (user, firstFactor) =>
-        this.tokens.issue('oidc_exchange', {
+      return this.accounts.enter(answer, ip, async (user, firstFactor, proofs) => {
+        if (providerSession) await this.providerSessions.recordHeld(providerSession, user.id);
+        return this.tokens.issue('oidc_exchange', {
           username: normalizeLogin(user.email),
           challengeId,
           firstFactor,
           proved: {
             userId: user.id,
-            proofs: proofsOf(answer),
+            proofs,
             transport: 'cookie',
             ...(remember && { remember }),
             ...(providerSession && { providerSession }),
           },
-        }),
-      );
+        });
+      });
     });
   }
 
@@ -355,9 +357,8 @@ export class OidcService {
   }
 }
 
+const NEVER_AGAIN = 'asks nobody to prove again who they are: choose a method of GET step-up';
 const RETURN = 'must be a path of this application such as /notes, without a fragment';
-
-const proofsOf = ({ identity }: OidcAnswer): string[] => [identity.aal === 2 ? 'oidc-mfa' : 'oidc'];
 
 /** The session that has asked, and no other: somebody may have been given the address of another one's answer (F63). */
 function ownerOf({ request }: OidcAnswer, intent: 'link' | 'step_up', owner: OidcOwner | null): OidcOwner {

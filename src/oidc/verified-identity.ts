@@ -10,7 +10,7 @@ export interface VerifiedIdentity {
   /** Whether the provider has verified it. */
   readonly emailVerified: boolean;
   readonly name?: string;
-  /** Epoch ms: when the user proved there who they are, if the provider says so. */
+  /** Epoch ms: when the user proved there who they are, if the provider says so. Never more than a minute ahead. */
   readonly authTime?: number;
   readonly acr?: string;
   readonly amr?: readonly string[];

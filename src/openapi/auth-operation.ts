@@ -83,7 +83,7 @@ function headersOf({ cookie, limited, clears }: Description, facts: RouteFacts):
   const isAlways = cookie === 'set';
   return {
     ...NO_STORE,
-    ...(limited && limits(true)),
+    ...(limited && limits(limited !== 'sometimes')),
     ...(cookie === 'flow' && {
       'Set-Cookie': header('Ties what was asked for to this browser. It is HttpOnly.', TEXT),
     }),

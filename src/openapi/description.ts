@@ -13,8 +13,8 @@ export interface Description {
    * ties to this browser.
    */
   readonly cookie: 'set' | 'renewed' | 'none' | 'flow';
-  /** Whether the requests of one client are limited, which every answer behind that limit says. */
-  readonly limited?: boolean;
+  /** Whether the requests of one client are limited, which every answer behind that limit says: all right ones, or some. */
+  readonly limited?: boolean | 'sometimes';
   /** Whether a right answer may empty the browser's store. */
   readonly clears?: boolean;
   /** What it takes. */

@@ -58,7 +58,8 @@ export const oidcPaths = {
   stepUpOidc: {
     id: 'authStepUpProvider',
     summary: 'Begin a step-up at a provider',
-    description: 'The user has to prove at the provider again who they are, in this session.',
+    description:
+      'The user has to prove at the provider again who they are, in this session. Refused for a provider that asks nobody again.',
     session: 'needed',
     cookie: 'flow',
     limited: true,
@@ -74,7 +75,8 @@ export const oidcPaths = {
     description: 'For the browser, which ends on a page whatever has come of it: `?error=` has the code of an error.',
     session: 'optional',
     cookie: 'renewed',
-    limited: true,
+    // Not for a browser that has begun nothing.
+    limited: 'sometimes',
     parameters: ANSWER,
     leads: 'To where the login was begun for, or to the page for logins.',
     errors: ['AuthProviderNotFound', 'AuthRateLimited', 'AuthUnavailable'],

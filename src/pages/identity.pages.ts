@@ -14,7 +14,7 @@ import { GuardedAs } from './guarded-as.js';
 import { markup, type Html } from './html.js';
 import { PageAnswers } from './page-answers.js';
 import { Pages } from './pages.decorator.js';
-import { ProviderDepartures } from './provider-departures.js';
+import { ProviderRedirects } from './provider-redirects.js';
 import { providerProblem } from './provider-errors.js';
 import { withValues } from './with-values.js';
 
@@ -25,7 +25,7 @@ export class IdentityPages {
     private readonly identities: OidcController,
     private readonly kept: KeptIdentityController,
     private readonly oidc: OidcService,
-    private readonly departures: ProviderDepartures,
+    private readonly redirects: ProviderRedirects,
     private readonly answers: PageAnswers,
   ) {}
 
@@ -39,8 +39,8 @@ export class IdentityPages {
   ): Promise<unknown> {
     const provider = asText(id);
     const sent = formOf(body);
-    const start = { ...this.departures.startOf(provider, sent['next']), remember: isTicked(sent['remember']) };
-    return this.departures.leave(request, response, await this.oidc.begin(provider, start));
+    const start = { ...this.redirects.startOf(provider, sent['next']), remember: isTicked(sent['remember']) };
+    return this.redirects.leave(request, response, await this.oidc.begin(provider, start));
   }
 
   @Get('p/identities')
@@ -97,8 +97,8 @@ export class IdentityPages {
     @Query('id') id: unknown,
   ): Promise<unknown> {
     const provider = asText(id);
-    const start = this.departures.startOf(provider, 'identities');
-    return this.departures.leave(request, response, await this.oidc.beginLink(provider, { user, session }, start));
+    const start = this.redirects.startOf(provider, 'identities');
+    return this.redirects.leave(request, response, await this.oidc.beginLink(provider, { user, session }, start));
   }
 
   @Post('p/identities-link-kept')

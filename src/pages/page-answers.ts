@@ -11,7 +11,7 @@ import type { PageTexts } from './page-texts.js';
  * sent to us alone (OWASP ASVS 3.4). The referrer goes to our own pages only: with `no-referrer` a browser would also say
  * `Origin: null` of our own forms (Fetch, "append a request Origin header"), which looks like a foreign page.
  */
-export const PAGE_HEADERS: Readonly<Record<string, string>> = {
+const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'Content-Type': 'text/html; charset=utf-8',
   'Content-Security-Policy':
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; " +

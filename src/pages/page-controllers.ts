@@ -16,7 +16,7 @@ import { OidcEnds } from '../http/oidc-ends.js';
 import { IdentityPages } from './identity.pages.js';
 import { StepUpOidcPages } from './step-up-oidc.pages.js';
 import { PageOidcEnds } from './page-oidc-ends.js';
-import { ProviderDepartures } from './provider-departures.js';
+import { ProviderRedirects } from './provider-redirects.js';
 import { FactorRevertController } from '../http/flows/factor-revert.controller.js';
 import { FactorRevertPages } from './factor-revert.pages.js';
 import { MagicLinkController } from '../http/flows/magic-link.controller.js';
@@ -107,11 +107,11 @@ export function pageControllersAt(path: string, there: PagesFor): Type[] {
 export function pageProviders(there: PagesFor): Provider[] {
   const pages = pagesFor(there);
   if (pages.length === 0) return [];
-  const departures: Provider[] = there.flows.includes('oidc')
-    ? [ProviderDepartures, { provide: OidcEnds, useClass: PageOidcEnds }]
+  const redirects: Provider[] = there.flows.includes('oidc')
+    ? [ProviderRedirects, { provide: OidcEnds, useClass: PageOidcEnds }]
     : [];
   return [
-    ...departures,
+    ...redirects,
     HeldLogins,
     PageAnswers,
     RecentEvents,

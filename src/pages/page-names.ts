@@ -32,7 +32,7 @@ export function pageOf(action: string): PageName {
   return PAGE_NAMES.find((name) => action === name || action.startsWith(`${name}-`)) ?? HOME;
 }
 
-export function isPageName(name: unknown): name is PageName {
+function isPageName(name: unknown): name is PageName {
   return (PAGE_NAMES as readonly unknown[]).includes(name);
 }
 

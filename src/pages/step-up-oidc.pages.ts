@@ -8,14 +8,14 @@ import type { AuthUser } from '../user/user.directory.js';
 import { asText, formOf } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { Pages } from './pages.decorator.js';
-import { ProviderDepartures } from './provider-departures.js';
+import { ProviderRedirects } from './provider-redirects.js';
 
 /** `flows.stepUp` and `flows.oidc` together. */
 @Pages()
 export class StepUpOidcPages {
   constructor(
     private readonly oidc: OidcService,
-    private readonly departures: ProviderDepartures,
+    private readonly redirects: ProviderRedirects,
   ) {}
 
   @Post('p/step-up-provider')
@@ -29,7 +29,7 @@ export class StepUpOidcPages {
     @Body() body: unknown,
   ): Promise<unknown> {
     const provider = asText(id);
-    const start = this.departures.startOf(provider, formOf(body)['next']);
-    return this.departures.leave(request, response, await this.oidc.beginStepUp(provider, { user, session }, start));
+    const start = this.redirects.startOf(provider, formOf(body)['next']);
+    return this.redirects.leave(request, response, await this.oidc.beginStepUp(provider, { user, session }, start));
   }
 }

@@ -45,7 +45,7 @@ export interface PasskeyOwner {
 }
 
 /** How many passkeys a user has at most. */
-export const MAX_PASSKEYS = 20;
+const MAX_PASSKEYS = 20;
 const DEFAULT_NAME = 'Passkey';
 const USER_HANDLE_BYTES = 64;
 const METHOD = 'passkey';

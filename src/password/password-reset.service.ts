@@ -28,7 +28,7 @@ import { PasswordWriter } from '../login/password-writer.js';
  *
  * @example
  * ```ts
- * resets.ask(email); // answer the same whatever becomes of it
+ * resets.request(email); // answer the same whatever becomes of it
  *
  * await resets.reset(token, 'a better passphrase', { ip });
  * ```
@@ -66,7 +66,7 @@ export class PasswordResetService {
    *
    * @throws {TypeError} for anything but a string.
    */
-  ask(email: string): void {
+  request(email: string): void {
     const login = normalizeLogin(email);
     this.outbox?.post(() => this.mailFor(login));
   }
@@ -78,8 +78,10 @@ export class PasswordResetService {
    * the mailbox before: then nothing stays by which somebody else could use the account, see `MailboxProofs`. Emits
    * `password.reset`; the owner is told by mail.
    *
-   * Token and password are one transaction: after an error neither has changed. With an `engine` other than PostgreSQL
-   * the sessions follow the commit; a `UserDirectory` of your own is part of it only if its statements are. Of
+   * Token and password are one transaction: an error before its commit changes neither. With an `engine` other than
+   * PostgreSQL the sessions end after the commit: if that fails, with `STORE_UNAVAILABLE`, the new password is in force
+   * all the same. A `UserDirectory` of your own is part of the transaction only if
+   * its statements are. Of
    * concurrent calls with links of one account exactly one succeeds. Call it outside of an `AuthTransaction`: it hashes.
    *
    * @throws {AuthError} `INVALID_LINK` if the token is unknown, spent or expired, a later link was mailed, or the account

@@ -13,8 +13,8 @@ export interface SucceedingSession extends AuthenticatedSession {
 const MAX_ROTATIONS = 32;
 
 /**
- * The path from a rotated session to the one that replaced it. Each row holds the token of the next, sealed under its
- * own id: whoever reads the table can open none of them.
+ * The path from a rotated session to the one that replaced it. Each row holds the token of the next, encrypted
+ * under a key of `secrets` and bound to the row's id: whoever has the table alone can open none of them.
  */
 export class RotationChain {
   private readonly sealed: SealedText;

@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { AuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import type { Instant } from '../common/instant.js';
 import { UUID } from '../common/uuid.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { lifetimesOf } from '../config/session-settings.js';
@@ -25,7 +26,7 @@ import {
   type Session,
 } from './session.js';
 import { SessionTokens } from './session-tokens.js';
-import { SessionStore } from './session.store.js';
+import { SessionStore, type OpenedSession } from './session.store.js';
 
 /** Where a session comes from; shown in the user's list of sessions. */
 export interface SessionContext {
@@ -59,7 +60,10 @@ export interface Authentication {
   amr?: readonly string[] | undefined;
 }
 
-/** A new session with its token, which is shown only this once: nothing stored leads back to it. */
+/**
+ * A new session with its token, which is returned only this once. Stored are its SHA-256 and, while the grace of a
+ * rotation lasts, a copy of the successor's token that only a server with the `secrets` can open.
+ */
 export interface IssuedSession {
   readonly token: string;
   readonly session: Session;
@@ -80,8 +84,8 @@ export type ListedSession = Omit<Session, 'id' | 'userId' | 'data'>;
  * For a login use `LoginService` or `HttpSessions`, which check the account, end the session the client had, and emit
  * the events; this is the layer below them.
  *
- * A session that is missing, malformed, expired or revoked is `null`, `false` or 0, and every method throws
- * `STORE_UNAVAILABLE` if the storage has a fault. All of them are safe to call concurrently from any number of
+ * A session that is missing, malformed, expired or revoked is `null`, `false` or 0, and every method that
+ * returns a promise rejects with `STORE_UNAVAILABLE` if the storage has a fault. All of them are safe to call concurrently from any number of
  * processes.
  *
  * @example
@@ -228,13 +232,8 @@ export class SessionService {
       successor: leavesSuccessor ? this.rotations.seal(token, current.id) : null,
       ...printableContext(context),
     });
-    if (opened) {
-      const { session, ended } = opened;
-      for (const { session: displaced, because } of ended) this.emitRevoked(displaced, because);
-      const type = authenticatedAt === undefined ? 'session.rotated' : 'session.created';
-      this.emit({ type, at: now, userId: session.userId, handle: session.handle, ip: session.ip });
-      return { token, session };
-    }
+    if (opened)
+      return this.issued(token, opened, now, authenticatedAt === undefined ? 'session.rotated' : 'session.created');
     if (authenticatedAt !== undefined) {
       throw new AuthError('INVALID_CREDENTIALS', 'The account was changed while this login was under way.', {});
     }
@@ -282,11 +281,7 @@ export class SessionService {
       successor: null,
       ...printableContext(context),
     });
-    if (!opened) return null;
-    const { session, ended } = opened;
-    for (const { session: displaced, because } of ended) this.emitRevoked(displaced, because);
-    this.emit({ type: 'session.rotated', at: now, userId, handle: session.handle, ip: session.ip });
-    return { token, session };
+    return opened && this.issued(token, opened, now, 'session.rotated');
   }
 
   /** Whether `maybeExtend` would write something for this session now. Synchronous, without a query. */
@@ -444,6 +439,19 @@ export class SessionService {
     if (!found?.rotated || found.session.userId !== userId) return null;
     const end = isInGrace(found.rotated, now, this.config.session) ? await this.rotations.follow(found, now) : null;
     return end && { token: end.successor, session: end.session };
+  }
+
+  /** The session with its token, once it has been told, with the sessions that it displaced. */
+  private issued(
+    token: string,
+    { session, ended }: OpenedSession,
+    at: Instant,
+    type: 'session.created' | 'session.rotated',
+  ): IssuedSession {
+    for (const { session: displaced, because } of ended) this.emitRevoked(displaced, because);
+    const { userId, handle, ip } = session;
+    this.emit({ type, at, userId, handle, ip });
+    return { token, session };
   }
 
   private async end(ids: readonly string[], reason: RevocationReason): Promise<EndedSession[]> {

@@ -31,7 +31,8 @@ export interface Session {
   readonly aal: AssuranceLevel;
   /**
    * The methods of those proofs: `password`, `totp`, `passkey`, `passkey-presence`, `backup-code`, `email-code`,
-   * `magic-link`, `oidc`, or names of the application's own. Empty where they are not known.
+   * `magic-link`, `oidc`, or names of the application's own; `earlier` beside `oidc` if that was proved before everything
+   * of the account ended, which makes nothing fresh. Empty where they are not known.
    */
   readonly amr: readonly string[];
   /** Written when the session is created and extended, so no finer than `session.ttl - session.extendBelow`. */
@@ -84,7 +85,7 @@ export type EndedSession = Pick<Session, 'userId' | 'handle'>;
 export interface Rotation {
   /** Epoch ms on the clock of the process that has read it: how long ago it was is right whatever clock rotated it. */
   readonly at: number;
-  /** The new token, encrypted for the presenter of the old one; `null` if there is no grace. */
+  /** The new token, encrypted under a key of `secrets` and bound to the old session's id; `null` if there is no grace. */
   readonly successor: string | null;
 }
 

@@ -7,7 +7,7 @@ import { LoginService, type TokenTransport } from '../login/login.service.js';
 import { PasswordLogin } from '../login/password-login.js';
 import type { CookieValue } from '../login/session-scheme.js';
 import type { FactorOccasion } from '../login/second-factor.js';
-import type { OccasionOf } from '../login/second-factor-login.js';
+import type { OccasionOf } from '../login/second-factor-login.service.js';
 import { StepUpMethods, type StepUpQuestion } from '../login/step-up-methods.js';
 import type { StepUpWay } from '../login/ways-in.js';
 import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';

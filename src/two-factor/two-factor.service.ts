@@ -10,7 +10,7 @@ import {
   type HeldLoginContext,
   type PresentedLogin,
   type SecondFactorLogin,
-} from '../login/second-factor-login.js';
+} from '../login/second-factor-login.service.js';
 import type { SecondFactor } from '../login/second-factor.js';
 import type { CookieValue } from '../login/session-scheme.js';
 import { TrustedBrowsers } from '../login/trusted-browsers.js';

@@ -74,7 +74,7 @@ export async function providerVisitsOf(t: TestApp, name: string): Promise<Visit[
   const COUNTED = true;
   return [
     nothing('GET oidc', 200, () => send('get', 'oidc')),
-    counted('GET oidc/:provider/callback', 303, () => send('get', 'oidc/idp/callback')),
+    counted('GET oidc/:provider/callback', 303, () => send('get', 'oidc/idp/callback', `${SESSION}-oidc=begun`)),
     counted('POST oidc/:provider/logout', 200, () => send('post', 'oidc/idp/logout', '', {})),
     counted('POST oidc/:provider/backchannel-logout', 502, () =>
       send('post', 'oidc/idp/backchannel-logout', '', { logout_token: UNVERIFIED }),

@@ -8,25 +8,17 @@ import { PlainBrowser } from '../support/pages.js';
 import { ORIGIN } from '../support/passkeys.js';
 import { newAddress, NO_IP_LIMITS } from '../support/registration.js';
 import { sharedTestApp } from '../support/shared-app.js';
-import { startStubProvider, STUB_CLIENT, type StubProvider } from '../support/stub-provider.js';
+import { startStubProvider, STUB_CLIENT } from '../support/stub-provider.js';
 
 const LONG = `/${'n'.repeat(2_048)}`;
 /** Paths of ours for every browser, though they do not look it. */
 const ODD_PATHS = ['/%2f%2fevil.example', '/%5cevil.example', '/..//evil.example', '/@evil.example', '/%0d%0aX:y'];
 
-let stub: StubProvider;
-beforeAll(async () => void (stub = await startStubProvider()));
-afterAll(() => stub?.close());
+const stub = await startStubProvider();
+afterAll(() => stub.close());
 
 describe.each(PLATFORMS)('F20: no flow leads to another site, on %s', (platform) => {
-  const provider = {
-    id: 'stub',
-    get issuer() {
-      return stub.issuer;
-    },
-    ...STUB_CLIENT,
-    signUp: true,
-  };
+  const provider = { id: 'stub', issuer: stub.issuer, ...STUB_CLIENT, signUp: true };
   const { flows, rateLimits, ...auth } = oidcAuth([]);
   const t = sharedTestApp({
     platform,

@@ -4,7 +4,7 @@ import { minutes } from 'nestjs-latchkey';
 import request from 'supertest';
 import { PLATFORMS } from '../support/app.js';
 import { oidcAuth, OidcBrowser } from '../support/oidc.js';
-import { sharedTestApp } from '../support/shared-app.js';
+import { eventsHeard, sharedTestApp } from '../support/shared-app.js';
 import { startStubProvider, STUB_CLIENT } from '../support/stub-provider.js';
 
 const stub = await startStubProvider();
@@ -31,6 +31,7 @@ describe.each(PLATFORMS)('limits of logins at providers on %s', (platform) => {
     },
     startAt: Date.now(),
   });
+  const heard = eventsHeard(t);
   let from: { 'X-Forwarded-For': string };
   let nth = 0;
   beforeEach(() => {
@@ -41,10 +42,10 @@ describe.each(PLATFORMS)('limits of logins at providers on %s', (platform) => {
     const by = new OidcBrowser(t);
     const url = new URL(stub.authorize(await by.start('stub'), { sub: randomUUID() }));
     const back = (headers: object) => by.get(`oidc/stub/callback${url.search}`, { ...from, ...headers });
-    const forged = () =>
-      request(t.url)
-        .get('/auth/oidc/stub/callback?state=x&code=y')
-        .set({ ...from, ...HTML });
+    const forged = () => {
+      const headers = { ...from, ...HTML, Cookie: '__Host-session-oidc=another' };
+      return request(t.url).get('/auth/oidc/stub/callback?state=x&code=y').set(headers);
+    };
     for (let i = 0; i < 2; i++) {
       const failed = await forged();
       expect([failed.status, failed.get('Location')]).toEqual([303, '/login?error=LOGIN_EXPIRED']);
@@ -63,6 +64,27 @@ describe.each(PLATFORMS)('limits of logins at providers on %s', (platform) => {
     // Negative control: the state is not spent, and another address has a limit of its own.
     const elsewhere = await by.get(`oidc/stub/callback${url.search}`, { ...HTML, 'X-Forwarded-For': '192.0.2.200' });
     expect([elsewhere.status, elsewhere.get('Location')]).toEqual([303, '/']);
+  });
+
+  it('F58: who has begun no login uses up no limit, and asks no storage', async () => {
+    const by = new OidcBrowser(t);
+    const url = new URL(
+      stub.authorize(await by.start('stub'), { sub: randomUUID(), email: `${randomUUID()}@example.com` }),
+    );
+    heard.length = 0;
+    // As an image on the page of a stranger: cookies of SameSite=Lax do not come with it.
+    const embedded = (query: string) => request(t.url).get(`/auth/oidc/stub/callback${query}`).set(from);
+    t.queries.reset();
+    for (const query of [url.search, `?state=${'A'.repeat(43)}&code=y`, '?error=access_denied', '']) {
+      const refused = await embedded(query).set(HTML);
+      expect([refused.status, refused.get('Location')]).toEqual([303, '/login?error=LOGIN_EXPIRED']);
+      expect(refused.headers).toMatchObject({ 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' });
+      expect(refused.headers).not.toHaveProperty('ratelimit');
+    }
+    expect([t.queries.statements, heard]).toEqual([[], []]);
+    // Negative control: the browser that has begun it gets in, and is counted.
+    const back = await by.get(`oidc/stub/callback${url.search}`, { ...from, ...HTML });
+    expect([back.get('Location'), back.get('RateLimit')]).toEqual(['/', expect.stringContaining('r=1;')]);
   });
 
   it('F68: logouts by browsers and refused logout tokens are limited per address; those of a provider are not', async () => {

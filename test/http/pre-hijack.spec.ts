@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { JwtCodecService, minutes, PostgresUserDirectory } from 'nestjs-latchkey';
 import { ApiKeyService } from 'nestjs-latchkey/engine';
 import { MemoryMailer } from 'nestjs-latchkey/testing';
@@ -10,24 +10,16 @@ import { OidcBrowser, oidcAuth } from '../support/oidc.js';
 import { PasskeyClient } from '../support/passkeys.js';
 import { mailTo, newAddress, NO_IP_LIMITS } from '../support/registration.js';
 import { sharedTestApp } from '../support/shared-app.js';
-import { startStubProvider, STUB_CLIENT, type StubProvider } from '../support/stub-provider.js';
+import { startStubProvider, STUB_CLIENT } from '../support/stub-provider.js';
 import { presenterOf } from '../support/token-presenter.js';
 
 const NEXT = 'a passphrase of the victim';
 
-let stub: StubProvider;
-beforeAll(async () => void (stub = await startStubProvider()));
-afterAll(() => stub?.close());
+const stub = await startStubProvider();
+afterAll(() => stub.close());
 
 describe.each(PLATFORMS)('F28: whoever was there before the owner of the mailbox, on %s', (platform) => {
-  const provider = {
-    id: 'stub',
-    get issuer() {
-      return stub.issuer;
-    },
-    ...STUB_CLIENT,
-    signUp: true,
-  };
+  const provider = { id: 'stub', issuer: stub.issuer, ...STUB_CLIENT, signUp: true };
   const { flows, rateLimits, ...auth } = oidcAuth([provider]);
   const t = sharedTestApp({
     platform,

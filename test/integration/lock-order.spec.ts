@@ -164,7 +164,7 @@ describe('what spends a token or a code while its account ends all of them', () 
       .then(({ status }) => status);
 
   const reset = async ({ email }: AuthUser) => {
-    t.app.get(PasswordResetService).ask(email);
+    t.app.get(PasswordResetService).request(email);
     const { token } = (await MemoryMailer.of(t.app)).last('password_reset');
     return as('', 'reset-password', { token, password: 'a brand new passphrase' });
   };

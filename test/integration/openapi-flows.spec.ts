@@ -67,7 +67,7 @@ describe.each(PLATFORMS)('the document of %s, password flows', (platform) => {
     const { id, email } = await createUser(t.app, `${platform}@example.com`);
     const link = async () => {
       t.clock.advance(1);
-      t.app.get(PasswordResetService).ask(email);
+      t.app.get(PasswordResetService).request(email);
       return (await MemoryMailer.of(t.app)).last('password_reset').token;
     };
     const logIn = async () => {

@@ -51,8 +51,10 @@ describe.each(PLATFORMS)('the document of %s, logins at providers', (platform) =
     expect((await send('post', 'oidc/stub/start', nobody, { returnTo: 'x' })).status).toBe(422);
     expect((await send('post', 'oidc/none/start', nobody)).status).toBe(404);
     expect((await send('post', 'oidc/dead/start', nobody)).status).toBe(502);
-    expect((await send('get', 'oidc/stub/callback?state=x', nobody)).status).toBe(303);
-    expect((await send('get', 'oidc/none/callback', nobody)).status).toBe(404);
+    const begun = new OidcBrowser(t);
+    await begun.start('stub');
+    for (const by of [begun, nobody]) expect((await send('get', 'oidc/stub/callback?state=x', by)).status).toBe(303);
+    expect((await send('get', 'oidc/none/callback', begun)).status).toBe(404);
     expect((await send('post', 'oidc/stub/callback', nobody, { state: 'x' })).status).toBe(303);
 
     expect((await send('post', 'oidc/stub/link', own)).status).toBe(200);

@@ -25,7 +25,7 @@ const FLOW = {
 };
 
 async function mailedToken(t: TestApp, email: string): Promise<string> {
-  t.app.get(PasswordResetService).ask(email);
+  t.app.get(PasswordResetService).request(email);
   return (await MemoryMailer.of(t.app)).last('password_reset').token;
 }
 
@@ -77,7 +77,7 @@ describe('PasswordResetService', () => {
     await expect(resets.reset(links[0]!, NEXT)).rejects.toMatchObject({ code: 'INVALID_LINK' });
     const mails = await MemoryMailer.of(t.app);
     mails.sent.length = 0;
-    for (const spelling of spellings) resets.ask(spelling);
+    for (const spelling of spellings) resets.request(spelling);
     expect((await MemoryMailer.of(t.app)).sent).toHaveLength(1);
     await resets.reset(mails.last('password_reset').token, NEXT);
   });
@@ -170,7 +170,7 @@ describe('PasswordResetService with users of the application', () => {
 
   it('F38: NO_PASSWORD as the hash says that there is none', async () => {
     users.hash = NO_PASSWORD;
-    t.app.get(PasswordResetService).ask('ada@example.com');
+    t.app.get(PasswordResetService).request('ada@example.com');
     expect((await MemoryMailer.of(t.app)).sent.at(-1)).toMatchObject({ kind: 'no_password' });
   });
 });

@@ -52,7 +52,7 @@ describe('everything that can happen to one account at once, over two pools', ()
     advance(seconds(1));
     const notMe = (await mails()).last('first_factor_added').token;
     changes.request({ id }, `third-${email}`);
-    t.app.get(PasswordResetService).ask(user.email);
+    t.app.get(PasswordResetService).request(user.email);
     const sent = await mails();
     const [confirm, reset] = [sent.last('email_change').token, sent.last('password_reset').token];
     const held = await pendingLogin(t, user);

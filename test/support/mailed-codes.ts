@@ -1,4 +1,5 @@
-import { days, type AuthModuleExtras, type AuthOptions, type AuthUser } from 'nestjs-latchkey';
+import { Controller, Delete } from '@nestjs/common';
+import { days, RequireAal, type AuthModuleExtras, type AuthOptions, type AuthUser } from 'nestjs-latchkey';
 import { MemoryMailer } from 'nestjs-latchkey/testing';
 import type { Response } from 'supertest';
 import { EmailFactorStore } from '../../src/two-factor/email-factor.store.js';
@@ -15,6 +16,16 @@ export const MAILED_CODES: Partial<AuthOptions> & AuthModuleExtras = {
 
 export const TRUSTED = '__Host-session-trusted';
 export const SESSION = '__Host-session';
+
+/** A handler for which one factor is not enough. */
+@Controller('safe')
+export class SafeController {
+  @RequireAal(2)
+  @Delete()
+  empty() {
+    return {};
+  }
+}
 
 /** The code of the last mail of this kind to this user. */
 export async function codeTo(

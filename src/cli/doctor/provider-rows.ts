@@ -1,5 +1,5 @@
 import type { AuthConfig } from '../../config/auth-config.js';
-import { isOAuth2 } from '../../config/oidc-settings.js';
+import { hasStepUp, isOAuth2 } from '../../config/oidc-settings.js';
 import type { Row } from './checklist-row.js';
 
 /** What is required of logins at providers. */
@@ -9,6 +9,7 @@ export function providerRows({ flows }: AuthConfig): Row[] {
   const names = (ids: readonly { readonly id: string }[]) => ids.map(({ id }) => id).join(', ');
   const unsigned = providers.filter(isOAuth2);
   const linking = providers.filter(({ link }) => link === 'verified-email');
+  const asking = flows.stepUp ? providers.filter(hasStepUp) : [];
   const worthTwo = providers.filter((provider) => !isOAuth2(provider) && provider.assurance);
   return [
     ['F58', 'A10.1.2', 'Answers of providers are bound', 'to the browser, the provider, a nonce and PKCE (S256); once'],
@@ -32,6 +33,12 @@ export function providerRows({ flows }: AuthConfig): Row[] {
       'A6.8.4',
       'A login at a provider is worth',
       worthTwo.length === 0 ? 'one factor' : `one factor, or two as assurance of ${names(worthTwo)} has it`,
+    ],
+    [
+      'F67',
+      'A7.5.3',
+      'A step-up at a provider',
+      asking.length === 0 ? 'none' : `at ${names(asking)}, by auth_time after it was asked for`,
     ],
     ['F68', 'A15.3.2', 'Providers are asked', 'over https, without redirects, 5 s, 1 MB'],
   ];

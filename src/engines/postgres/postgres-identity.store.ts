@@ -52,7 +52,10 @@ const identityStatements = ({ identities }: SchemaNames) => {
       `UPDATE ${identities} SET provider_sessions = (
           SELECT pg_catalog.jsonb_agg(kept.entry ORDER BY kept.at) FROM (
             SELECT entry, (entry->>'at')::float8 AS at
-              FROM pg_catalog.jsonb_array_elements(coalesce(provider_sessions, '[]'::jsonb) || $4::jsonb) entry
+              FROM (SELECT earlier AS entry
+                  FROM pg_catalog.jsonb_array_elements(coalesce(provider_sessions, '[]'::jsonb)) earlier
+                  WHERE earlier - 'at'::text <> ($4::jsonb->0) - 'at'::text
+                UNION ALL SELECT $4::jsonb->0) every
               WHERE (entry->>'at')::float8 > $5::float8 ORDER BY 2 DESC LIMIT $6::integer) kept)
         WHERE user_id = $1 AND issuer = $2::text AND subject = $3::text`,
     ),

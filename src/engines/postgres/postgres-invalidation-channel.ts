@@ -5,7 +5,6 @@ import { AuthConfig } from '../../config/auth-config.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { channelOf, quoted, SchemaNames } from '../../schema/schema-names.js';
-import { checkedInvalidation, formatHint, hintOf, type Invalidation } from '../../invalidation/invalidation.js';
 import {
   RemoteInvalidationChannel,
   type Subscription,
@@ -93,12 +92,9 @@ export class PostgresInvalidationChannel extends RemoteInvalidationChannel {
     await super.onModuleInit();
   }
 
-  override async publish(invalidation: Invalidation): Promise<void> {
-    const checked = checkedInvalidation(invalidation);
-    if (checked === null) return;
-    const hint = hintOf(checked, (kind, id) => this.digest(kind, id));
-    await this.statements.run(NOTIFY, [this.channel, formatHint(hint)]);
-    this.statements.afterTransaction(() => this.deliver(checked));
+  protected override async send(message: string, sent: () => void): Promise<void> {
+    await this.statements.run(NOTIFY, [this.channel, message]);
+    this.statements.afterTransaction(sent);
   }
 
   protected override async connect(

@@ -41,10 +41,10 @@ const NO_SUCH_USER = new Set([
 ]);
 
 /** The queue of statements whose user is not known before they run. */
-const ANY_USER = 'some user';
+const ANY_USER = 'any user';
 
 /**
- * Sessions in the table `sessions`, every method one named prepared statement and one round trip. A login may take two,
+ * Sessions in the table `sessions`, every method but `deleteExpired` one named prepared statement and one round trip. A login may take two,
  * if its user has `maxPerUser` rows, live or not, its account has changed, or something else has the user's lock. While
  * users are in our own table, a session and its user are read by one join on two primary keys; otherwise the
  * `UserDirectory` is asked for the user.
@@ -93,7 +93,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
 
   override async open(session: NewSession): Promise<OpenedSession | null> {
     try {
-      return (await this.add(session)) ?? (await this.decide(session));
+      return (await this.openWithoutLock(session)) ?? (await this.openReplacing(session));
     } catch (error) {
       if (!this.joinsUsers && isAuthError(error, 'USER_NOT_FOUND') && (await this.isKnown(session.userId))) {
         throw idsDoNotFit(this.names, await userIdType(this.statements, this.names));
@@ -106,7 +106,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
    * The statement for most logins. Returns `null`, with nothing changed, if another session may have to end for this
    * one, or it would have to wait.
    */
-  private async add(session: NewSession): Promise<OpenedSession | null> {
+  private async openWithoutLock(session: NewSession): Promise<OpenedSession | null> {
     const { authenticatedAt, replaces, cutoff } = session;
     if (authenticatedAt === null || replaces !== null) return null;
     const { rows } = await this.forUser<{ added: string | null }>(session.userId, this.sql.add, [
@@ -127,7 +127,7 @@ export class PostgresSessionStore extends SessionStore implements OnModuleInit {
     return added === null ? null : { session: addedSession(added, session, authenticatedAt), ended: [] };
   }
 
-  private async decide(session: NewSession): Promise<OpenedSession | null> {
+  private async openReplacing(session: NewSession): Promise<OpenedSession | null> {
     const { rows } = await this.forUser<SessionRow>(session.userId, this.sql.open, [
       session.id,
       session.userId,

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import type { Duration } from '../../common/duration.js';
-import { checkedInvalidation, formatHint, hintOf, type Invalidation } from '../../invalidation/invalidation.js';
 import {
   RemoteInvalidationChannel,
   type Subscription,
@@ -29,13 +28,10 @@ export class RedisInvalidationChannel extends RemoteInvalidationChannel {
     return this.redis.isCluster;
   }
 
-  override async publish(invalidation: Invalidation): Promise<void> {
-    const checked = checkedInvalidation(invalidation);
-    if (checked === null) return;
-    const message = formatHint(hintOf(checked, (kind, id) => this.digest(kind, id)));
+  protected override async send(message: string, sent: () => void): Promise<void> {
     const [node] = await this.redis.nodes();
     await this.redis.run('publish', () => node!.publish(this.redis.channel, message));
-    this.deliver(checked);
+    sent();
   }
 
   protected override async connect({ message, pong, lost }: SubscriptionEvents): Promise<Subscription> {

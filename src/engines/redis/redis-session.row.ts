@@ -23,7 +23,7 @@ export function choiceOf(remembered: boolean | undefined): string {
   return remembered ? REMEMBERED : FORGOTTEN;
 }
 
-export function fromWord(text: string): string | null {
+function fromWord(text: string): string | null {
   return text === NONE ? null : Buffer.from(text.slice(1), 'base64url').toString();
 }
 

@@ -60,7 +60,7 @@ export class EmailCodeController {
   ): Promise<ChangedAnswer> {
     this.requireOffered();
     const { code } = parseBody(EmailCodeBody, body, 'a mailed code');
-    const going = await this.http.goOn(request, response, (context) =>
+    const going = await this.http.update(request, response, (context) =>
       this.emailCodes.enable({ user, session, ...context }, code),
     );
     return { message: 'Codes by mail are on.', ...newTokenAnswer(going) };
@@ -78,7 +78,7 @@ export class EmailCodeController {
     @Res({ passthrough: true }) response: object,
   ): Promise<ChangedAnswer> {
     this.requireOffered();
-    const going = await this.http.goOn(request, response, (context) =>
+    const going = await this.http.update(request, response, (context) =>
       this.emailCodes.disable({ user, session, ...context }),
     );
     return { message: 'Codes by mail are off.', ...newTokenAnswer(going) };

@@ -44,8 +44,9 @@ export class KeptIdentityController {
     @Res({ passthrough: true }) response: object,
     @Param('provider') provider: string,
   ): Promise<DoneAnswer> {
-    await this.kept.link(provider, { user, session, ip: this.clientIp.of(request) }, this.browsersOf(request));
-    this.writer.add(response, this.cookie.clear(FLOW));
+    const owner = { user, session, ip: this.clientIp.of(request) };
+    const { left, expiresAt } = await this.kept.link(provider, owner, this.browsersOf(request));
+    this.writer.add(response, this.cookie.with(FLOW, left, expiresAt));
     return { message: 'The identity has been linked.' };
   }
 

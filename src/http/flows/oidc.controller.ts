@@ -24,6 +24,7 @@ import { CookieWriter } from '../cookie-writer.js';
 import { FlowCookie } from '../flow-cookie.js';
 import { HttpSessions } from '../http-sessions.js';
 import { identityAnswer, type ExchangeAnswer, type IdentityAnswer, type ProviderListAnswer } from '../oidc-answers.js';
+import { OidcBegunGuard } from '../oidc-begun.guard.js';
 import { OidcCallbackFilter } from '../oidc-callback.filter.js';
 import { OidcEnds, withFragment } from '../oidc-ends.js';
 import { OidcUnfinished } from '../oidc-unfinished.js';
@@ -145,6 +146,8 @@ export class OidcController {
   @OptionalAuth()
   @UseFilters(OidcCallbackFilter)
   @RateLimit({ event: 'oidc_callback_ip' })
+  // Decorators apply from the bottom up: before it is counted.
+  @UseGuards(OidcBegunGuard)
   @Get('oidc/:provider/callback')
   @Header(...NO_STORE)
   @Header(...NO_REFERRER)
@@ -224,7 +227,7 @@ export class OidcController {
     @Res({ passthrough: true }) response: object,
     @Param('id') id: string,
   ): Promise<ChangedAnswer> {
-    const going = await this.http.goOn(request, response, (context) =>
+    const going = await this.http.update(request, response, (context) =>
       this.identities.unlink({ user, session, ...context }, id),
     );
     return { message: 'The identity has been unlinked.', ...newTokenAnswer(going) };

@@ -1,7 +1,7 @@
 import { Body, Delete, Get, Header, HttpCode, Param, Patch, Post, Req, Res, UseGuards } from '@nestjs/common';
 import { z } from 'zod';
 import type { PasskeyCreationOptions, PasskeyRequestOptions } from '../../passkey/ceremony-options.js';
-import { PasskeyFactor } from '../../passkey/passkey-factor.js';
+import { PasskeyFactor } from '../../passkey/passkey.factor.js';
 import { PasskeyLoginService } from '../../passkey/passkey-login.service.js';
 import { PasskeyAssertionSchema, PasskeyRegistrationSchema } from '../../passkey/passkey-responses.js';
 import { PasskeyService, type Passkey } from '../../passkey/passkey.service.js';
@@ -83,7 +83,7 @@ export class PasskeyController {
   ): Promise<AddedPasskeyAnswer> {
     const { response: made, name } = parseBody(PasskeyBody, body, 'a passkey');
     let added: Passkey | undefined;
-    const going = await this.http.goOn(request, response, async (context) => {
+    const going = await this.http.update(request, response, async (context) => {
       const { credential, ...passkey } = await this.passkeys.register({ user, session, ...context }, made, { name });
       added = passkey;
       return credential;
@@ -121,7 +121,7 @@ export class PasskeyController {
     @Res({ passthrough: true }) response: object,
     @Param('id') id: string,
   ): Promise<ChangedAnswer> {
-    const going = await this.http.goOn(request, response, (context) =>
+    const going = await this.http.update(request, response, (context) =>
       this.passkeys.remove({ user, session, ...context }, id),
     );
     return { message: 'The passkey has been removed.', ...newTokenAnswer(going) };

@@ -33,7 +33,7 @@ export class PasswordResetController {
   @HttpCode(202)
   @Header('Cache-Control', 'no-store')
   forgotPassword(@Body() body: unknown): DoneAnswer {
-    this.resets.ask(parseBody(ForgottenPasswordBody, body, 'a request for a new password').email);
+    this.resets.request(parseBody(ForgottenPasswordBody, body, 'a request for a new password').email);
     return { message: 'If there is such an account, a mail is on its way.' };
   }
 

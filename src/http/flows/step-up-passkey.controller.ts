@@ -1,6 +1,6 @@
 import { Header, HttpCode, Post, UseGuards } from '@nestjs/common';
 import type { PasskeyRequestOptions } from '../../passkey/ceremony-options.js';
-import { PasskeyFactor } from '../../passkey/passkey-factor.js';
+import { PasskeyFactor } from '../../passkey/passkey.factor.js';
 import type { Session } from '../../session/session.js';
 import { StepUpService } from '../../step-up/step-up.service.js';
 import { CurrentSession } from '../auth.decorators.js';

@@ -24,7 +24,8 @@ const LIFETIME = minutes(5);
  * Apple. `clientId` is the id of the service. In place of a secret each request is signed with your key (ES256), for five
  * minutes. It answers by a form, tells the name only at the very first login and only beside the ID token, so that no name
  * comes here, and may give a relay address in place of the user's own. Where it says `"true"` in place of `true`, as it
- * may by its documentation, the address is not verified.
+ * may by its documentation, the address is not verified. No step-up is offered there: its documentation has no parameter
+ * that asks a user again.
  *
  * @throws {TypeError} if `privateKey` is no P-256 key in PEM.
  *
@@ -50,6 +51,7 @@ export function apple({
       // It refuses a scope with another one.
       responseMode: 'form_post',
       clientAuthentication: 'post',
+      stepUp: false,
     },
     {
       ...settings,

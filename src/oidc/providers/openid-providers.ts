@@ -3,7 +3,9 @@ import { withSettings, type OpenIdSettings } from './provider-settings.js';
 
 /**
  * Google. Its callback is `<baseUrl>/<routes.path>/oidc/google/callback`. It hands out the mailboxes of `gmail.com`; with
- * `link: 'verified-email'` add the domains of your own Workspace to `authoritativeFor`.
+ * `link: 'verified-email'` add the domains of your own Workspace to `authoritativeFor`. No step-up is offered there: of
+ * `prompt` it knows only `none`, `consent` and `select_account`
+ * (https://developers.google.com/identity/openid-connect/openid-connect#authenticationuriparameters).
  *
  * @example
  * ```ts
@@ -12,7 +14,13 @@ import { withSettings, type OpenIdSettings } from './provider-settings.js';
  */
 export function google(settings: OpenIdSettings): OidcProvider {
   return withSettings<OidcProvider>(
-    { id: 'google', label: 'Google', issuer: 'https://accounts.google.com', authoritativeFor: ['gmail.com'] },
+    {
+      id: 'google',
+      label: 'Google',
+      issuer: 'https://accounts.google.com',
+      authoritativeFor: ['gmail.com'],
+      stepUp: false,
+    },
     settings,
   );
 }

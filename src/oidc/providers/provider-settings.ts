@@ -19,7 +19,7 @@ export type ProviderSettings = Pick<
 };
 
 /** The same for providers of OpenID Connect. */
-export type OpenIdSettings = ProviderSettings & Pick<OidcProvider, 'assurance' | 'algorithms'>;
+export type OpenIdSettings = ProviderSettings & Pick<OidcProvider, 'assurance' | 'algorithms' | 'stepUp'>;
 
 /** What you have written in place of what is usual; what is `undefined` is not written. */
 export function withSettings<Definition extends OidcProvider | OAuth2Provider>(

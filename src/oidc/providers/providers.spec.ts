@@ -1,7 +1,7 @@
 import { generateKeyPairSync, verify } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import type { OAuth2Provider, OidcProvider } from '../../config/oidc-settings.js';
-import { checkOidc, OidcSettings } from '../../config/oidc-settings.js';
+import { checkOidc, hasStepUp, OidcSettings } from '../../config/oidc-settings.js';
 import { OptionChecker } from '../../config/option-checker.js';
 import { FrozenClock } from '../../testing/frozen-clock.js';
 import { apple, auth0, discord, github, google, keycloak, microsoft, okta } from './index.js';
@@ -56,6 +56,11 @@ describe('ready-made providers', () => {
       authoritativeFor: ['x.example'],
     });
     expect(google({ ...CLIENT, id: undefined }).id).toBe('google');
+  });
+
+  it('F67: offer a step-up only where a user who is logged in is asked again, unless that is written', () => {
+    expect(ALL.filter(hasStepUp).map(({ id }) => id)).toEqual(['microsoft', 'okta', 'auth0', 'keycloak']);
+    expect(hasStepUp(google({ ...CLIENT, stepUp: true }))).toBe(true);
   });
 
   it('Apple: the secret is signed for five minutes, with the key of the team', async () => {

@@ -1,12 +1,12 @@
-import { Controller, Delete, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { minutes, PostgresUserDirectory, RequireAal, seconds, type AuthUser, type Mail } from 'nestjs-latchkey';
+import { minutes, PostgresUserDirectory, seconds, type AuthUser, type Mail } from 'nestjs-latchkey';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { MailedCodes } from '../../../src/two-factor/mailed-codes.js';
 import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../../support/app.js';
 import { MAIL } from '../../support/flows.js';
-import { CodeBrowser, codeTo, MAILED_CODES, mailCodesTo, SESSION } from '../../support/mailed-codes.js';
+import { CodeBrowser, codeTo, mailCodesTo, MAILED_CODES, SafeController, SESSION } from '../../support/mailed-codes.js';
 import { storedText } from '../../support/stored.js';
 import { comparedDuring } from '../../support/password-hashes.js';
 import { eventsHeard, sharedPairOfApps } from '../../support/shared-app.js';
@@ -17,15 +17,6 @@ class TestMailer extends MemoryMailer {
   instead: ((mail: Mail, giveUp: AbortSignal) => Promise<void>) | undefined;
   override send(mail: Mail, giveUp: AbortSignal = new AbortController().signal): Promise<void> {
     return this.instead ? this.instead(mail, giveUp) : super.send(mail);
-  }
-}
-
-@Controller('safe')
-class SafeController {
-  @RequireAal(2)
-  @Delete()
-  empty() {
-    return {};
   }
 }
 

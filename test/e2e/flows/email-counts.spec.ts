@@ -1,20 +1,18 @@
-import { Controller, Delete } from '@nestjs/common';
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { minutes, RequireAal, type AuthUser } from 'nestjs-latchkey';
+import { minutes, type AuthUser } from 'nestjs-latchkey';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS } from '../../support/app.js';
-import { CodeBrowser, codeTo, MAILED_CODES, mailCodesTo, SESSION, TRUSTED } from '../../support/mailed-codes.js';
+import {
+  CodeBrowser,
+  codeTo,
+  mailCodesTo,
+  MAILED_CODES,
+  SafeController,
+  SESSION,
+  TRUSTED,
+} from '../../support/mailed-codes.js';
 import { sharedTestApp } from '../../support/shared-app.js';
-
-@Controller('safe')
-class SafeController {
-  @RequireAal(2)
-  @Delete()
-  empty() {
-    return {};
-  }
-}
 
 describe.each(PLATFORMS)('where codes by mail count as a factor, on %s', (platform) => {
   const t = sharedTestApp({

@@ -67,6 +67,25 @@ describe.each(PLATFORMS)('an identity whose address has an account, on %s', (pla
     expect(((await again.get('session')).body as { user: AuthUser }).user.id).toBe(user.id);
   });
 
+  it('F62: those of several providers are linked one by one, and what is linked is asked for no more', async () => {
+    const by = new OidcBrowser(t);
+    const third = { sub: `${sub}-third`, email: user.email, email_verified: true };
+    await comeBack(by);
+    await comeBack(by);
+    await by.back(other.authorize(await by.start('other'), third));
+    await logIn(by);
+    expect(await kept(by)).toMatchObject([{ provider: 'other' }, { provider: 'stub' }]);
+    const first = await link(by);
+    expect([told(first), await kept(by)]).toEqual([[200, undefined], [expect.objectContaining({ provider: 'other' })]]);
+    // Both values of the provider are gone, and the other one is over when its token is.
+    const [cookie] = (first.get('Set-Cookie') ?? []).filter((set) => set.startsWith(`${KEPT}=`));
+    expect(cookie).toMatch(/^[^=]+=[\w-]+; Max-Age=600; /);
+    expect(told(await link(by))).toEqual(EXPIRED);
+    expect(told(await link(by, 'other'))).toEqual([200, undefined]);
+    expect([await kept(by), by.cookies.has(KEPT)]).toEqual([[], false]);
+    expect((await identities()).map(({ provider }) => provider).toSorted()).toEqual(['other', 'stub']);
+  });
+
   it('after ten minutes there is nothing to link', async () => {
     const by = new OidcBrowser(t);
     await comeBack(by);

@@ -330,6 +330,53 @@ describe.each(PLATFORMS)('logouts at a provider on %s', (platform) => {
       expect(await live([second])).toEqual([false]);
     });
 
+    it.each([
+      ['sid', { sub: undefined }],
+      ['sub and sid', {}],
+      ['sub', { sid: undefined }],
+    ])('ends a login that is held for its second factor, or for a page, by %s', async (_, named) => {
+      const handed = async (sid: string) => {
+        const by = new OidcBrowser(t);
+        const url = await by.start('stub', { exchange: 'browser' });
+        const { exchange: token } = fragmentOf(await by.back(stub.authorize(url, { ...claims, sid })));
+        return () => by.post('oidc/exchange', { token });
+      };
+      const kept = await handed('kept');
+      await end({ sub: undefined, sid: 'another' });
+      expect((await kept()).body.status).toBe('authenticated');
+      const ended = await handed('held');
+      await end({ sid: 'held', ...named });
+      expect((await ended()).body.code).toBe('LOGIN_EXPIRED');
+
+      const { secret } = await enrol(t, ada);
+      const now = Math.floor(t.clock.now() / 1000);
+      const held = async (after: number, sid: string) => {
+        const by = new OidcBrowser(t);
+        const times = { iat: now + after, exp: now + after + 300, auth_time: now + after };
+        t.clock.set((now + after) * 1000);
+        const { token } = fragmentOf(
+          await by.back(stub.authorize(await by.start('stub'), { ...claims, ...times, sid })),
+        );
+        return () => by.post('2fa/verify', { token, method: 'totp', code: totpOf(secret, t.clock) });
+      };
+      const second = await held(60, 'second');
+      await end({ sub: undefined, sid: 'another' });
+      expect((await second()).body.status).toBe('authenticated');
+      const third = await held(120, 'third');
+      await end({ sid: 'third', ...named });
+      expect((await third()).body.code).toBe('SECOND_FACTOR_REFUSED');
+    });
+
+    it('R8: of 50 completions beside a logout by sid none leaves a session', async () => {
+      const by = new OidcBrowser(t);
+      const url = await by.start('stub', { exchange: 'browser' });
+      const { exchange: token } = fragmentOf(await by.back(stub.authorize(url, { ...claims, sid: 'held' })));
+      const completions = Array.from({ length: 50 }, () => by.post('oidc/exchange', { token }));
+      const [answers] = await Promise.all([Promise.all(completions), end({ sub: undefined, sid: 'held' })]);
+      expect(answers.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(1);
+      expect(await live([by])).toEqual([false]);
+    });
+
     it('keeps no name of a session at the provider, and no more than the last sessions', async () => {
       await logIn('a-sid');
       const stored = async (): Promise<{ at: number }[]> => {
@@ -345,6 +392,9 @@ describe.each(PLATFORMS)('logouts at a provider on %s', (platform) => {
         await store.recordSession(of, { session: `s${at}`, handle: randomUUID(), at }, { since: 1, most: 3 });
       }
       expect((await stored()).map(({ at }) => at)).toEqual([4, 5, expect.any(Number)]);
+      // The same one again takes no place of another.
+      for (const at of [6, 7]) await store.recordSession(of, { session: 's', handle: 'h', at }, { since: 1, most: 4 });
+      expect((await stored()).map(({ at }) => at)).toEqual([4, 5, 7, expect.any(Number)]);
     });
   });
 });

@@ -13,13 +13,15 @@ let real: TestProvider;
 let stub: StubProvider;
 let other: StubProvider;
 let lenient: StubProvider;
+let silent: StubProvider;
 beforeAll(async () => {
   real = await startTestProvider({ redirectUris: [callbackOf('real')] });
   stub = await startStubProvider();
   other = await startStubProvider();
   lenient = await startStubProvider();
+  silent = await startStubProvider();
 });
-afterAll(() => Promise.all([real?.close(), stub?.close(), other?.close(), lenient?.close()]));
+afterAll(() => Promise.all([real?.close(), stub?.close(), other?.close(), lenient?.close(), silent?.close()]));
 
 describe.each(PLATFORMS)('logins at providers on %s', (platform) => {
   let t: TestApp;
@@ -39,6 +41,7 @@ describe.each(PLATFORMS)('logins at providers on %s', (platform) => {
       },
       { id: 'other', issuer: other.issuer, ...STUB_CLIENT, responseMode: 'form_post' as const },
       { id: 'lenient', issuer: lenient.issuer, ...STUB_CLIENT, signUp: true, freshWithoutAuthTime: true },
+      { id: 'silent', issuer: silent.issuer, ...STUB_CLIENT, signUp: true, stepUp: false },
     ];
     t = await startTestApp({ platform, auth: oidcAuth(providers), startAt: Date.now() });
   });
@@ -285,8 +288,33 @@ describe.each(PLATFORMS)('logins at providers on %s', (platform) => {
     const refused = [303, '/login?error=INVALID_CREDENTIALS'];
     expect(told(await step({ ...mine, auth_time: now - 60 }))).toEqual(refused);
     expect(told(await step({ ...mine, auth_time: undefined }))).toEqual(refused);
+    expect(told(await step({ ...mine, auth_time: now + 120 }))).toEqual(refused);
     expect(told(await step({ auth_time: now }))).toEqual(refused);
     expect(told(await step({ ...mine, auth_time: now }))).toEqual([303, '/']);
+  });
+
+  it('F67: a step-up at a provider that asks nobody again is not offered, and refused before the browser leaves', async () => {
+    const by = browser();
+    await by.back(silent.authorize(await by.start('silent'), claims()));
+    const asked = async () => {
+      const { status, body } = await by.post('step-up/oidc/silent');
+      return [status, body.code, body.fields];
+    };
+    const none = { provider: expect.stringMatching(/choose a method of GET step-up/) };
+    expect(await asked()).toEqual([422, 'INVALID_INPUT', none]);
+    expect((await by.get('step-up')).body.methods).toEqual([]);
+    t.clock.advance(minutes(16));
+    expect((await by.post('oidc/stub/link')).body).toMatchObject({ code: 'STEP_UP_REQUIRED', methods: [] });
+    t.clock.set(Date.now());
+    // Negative control: another provider of the same user.
+    await by.back(silent.authorize(await by.start('silent'), claims()));
+    expect(told(await by.back(stub.authorize(await by.start('stub', {}, 'oidc/stub/link'), claims())))).toEqual([
+      303,
+      '/',
+    ]);
+    expect((await by.get('step-up')).body.methods).toEqual(['oidc']);
+    expect((await by.post('step-up/oidc/stub')).status).toBe(200);
+    expect(await asked()).toEqual([422, 'INVALID_INPUT', none]);
   });
 
   it('F82, F67: without auth_time a login is not fresh, unless the provider is taken so; a step-up never is', async () => {
@@ -323,5 +351,34 @@ describe.each(PLATFORMS)('logins at providers on %s', (platform) => {
     expect(told(await logIn(later, untimed))).toEqual([303, '/']);
     expect((await later.get('session')).status).toBe(200);
     expect((await later.post('oidc/other/link')).body.code).toBe('STEP_UP_REQUIRED');
+  });
+
+  it.each([
+    ['an hour ago', 3_600],
+    ['a minute ago', 60],
+  ])('F82, F25: what was proved %s, before a sign-out everywhere, is not fresh after it', async (_, age) => {
+    const now = Math.floor(t.clock.now() / 1000);
+    const earlier = { auth_time: now - age };
+    const first = browser();
+    await logIn(first, earlier);
+    expect((await first.post('logout-all')).status).toBe(200);
+    const again = browser();
+    expect(told(await logIn(again, earlier))).toEqual([303, '/']);
+    expect((await state(again)).session.amr).toEqual(['oidc', 'earlier']);
+    const paged = browser();
+    const { exchange: token } = fragmentOf(await logIn(paged, earlier, { exchange: 'browser' }));
+    expect((await paged.post('oidc/exchange', { token })).status).toBe(200);
+    for (const by of [again, paged]) {
+      expect((await by.post('oidc/other/link')).body).toMatchObject({ code: 'STEP_UP_REQUIRED', methods: ['oidc'] });
+    }
+    // A step-up is what makes it fresh.
+    const asked = await again.start('stub', {}, 'step-up/oidc/stub');
+    await again.back(stub.authorize(asked, claims({ auth_time: now })));
+    expect((await state(again)).session.amr).toEqual(['oidc']);
+    expect((await again.post('oidc/other/link')).status).toBe(200);
+    // Negative control: a proof after it.
+    const later = browser();
+    await logIn(later, { auth_time: now });
+    expect((await later.post('oidc/other/link')).status).toBe(200);
   });
 });

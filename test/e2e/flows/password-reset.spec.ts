@@ -717,7 +717,7 @@ describe('password reset, configured otherwise', () => {
     const { email } = await createUser(t.app);
     await request(t.url).post('/auth/forgot-password').send({ email }).expect(404);
     const resets = t.app.get(PasswordResetService);
-    resets.ask(email);
+    resets.request(email);
     const { token, validFor, text } = (await MemoryMailer.of(t.app)).last('password_reset');
     expect([validFor, text]).toEqual([minutes(10), expect.stringContaining('10 minutes')]);
     t.clock.advance(minutes(10) - 0.001);
@@ -748,7 +748,7 @@ describe('password reset, configured otherwise', () => {
     try {
       const { email } = await createUser(t.app);
       t.clock.set(Date.now());
-      t.app.get(PasswordResetService).ask(email);
+      t.app.get(PasswordResetService).request(email);
       const { token } = (await MemoryMailer.of(t.app)).last('password_reset');
       const won = await racers.run({ kind: 'reset', times: 25, tokens: [token] });
       expect(won).toEqual([expect.stringMatching(/^password number \d+ of \d+$/)]);

@@ -5,12 +5,12 @@ import { PendingLogins } from './pending-logins.js';
 import { TrustedBrowsers } from './trusted-browsers.js';
 
 /**
- * What an account can be used by, or a login be completed with, beside its stored sessions: JWTs, signed cookies, logins
- * that are under way, and browsers in which the second step is left out. Whoever ends the sessions of an account ends
- * this too.
+ * Credentials of an account other than its stored sessions: JWTs, signed cookies and API keys, which end by the cutoff,
+ * logins that are under way, and browsers in which the second step is left out. Whoever ends the sessions of an account
+ * ends these too.
  */
 @Injectable()
-export class AccessBesideSessions {
+export class AccessRevocation {
   constructor(
     private readonly revocation: TokenRevocationService,
     private readonly users: UserDirectory,

@@ -14,7 +14,7 @@ import { destinationOf } from './page-names.js';
 
 /** The way from a form to a provider. */
 @Injectable()
-export class ProviderDepartures {
+export class ProviderRedirects {
   constructor(
     private readonly redirects: OidcRedirects,
     private readonly answers: PageAnswers,

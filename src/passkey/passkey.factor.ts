@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { SecondFactor, type FactorClaim, type FactorContext } from '../login/second-factor.js';
-import type { OccasionOf } from '../login/second-factor-login.js';
+import type { OccasionOf } from '../login/second-factor-login.service.js';
 import type { AuthUser } from '../user/user.directory.js';
 import type { PasskeyRequestOptions } from './ceremony-options.js';
 import { PasskeyAssertions, type PasskeyProof } from './passkey-assertions.js';

@@ -4,7 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import { fuzz, FUZZED } from '../../test/support/fuzz.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { KeyRing } from '../crypto/key-ring.js';
-import { SignedTokens } from './signed-session-token.js';
+import { SignedTokens } from './signed-tokens.js';
 
 interface Valid {
   raw_token: string;
