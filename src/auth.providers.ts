@@ -49,7 +49,7 @@ import type { AuthOptions } from './config/auth-options.js';
 import { FLOW_NAMES, flowNamesOf } from './config/flow-settings.js';
 import { KeyRing } from './crypto/key-ring.js';
 import { AuthTransaction } from './postgres/auth-transaction.js';
-import { adviseOn, hostDataSource } from './postgres/host-data-source.js';
+import { databaseAdvice, hostDataSource } from './postgres/host-data-source.js';
 import { PreparedStatements } from './postgres/prepared-statements.js';
 import { AuthEvents } from './events/auth-events.js';
 import { EventEmitterBridge } from './events/event-emitter.bridge.js';
@@ -113,8 +113,6 @@ import { PasswordPolicy } from './user/password-policy.js';
 import { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 import { lacks, UserDirectory } from './user/user.directory.js';
 
-const DATABASE_ADVICE = Symbol('nestjs-latchkey database advice');
-
 /** What `AuthModule` provides. Each flow adds what it needs: `auth.flows`. */
 export function authProviders({
   routes,
@@ -157,11 +155,7 @@ export function authProviders({
         }),
       inject: [AUTH_OPTIONS, ModulesContainer],
     },
-    {
-      provide: DATABASE_ADVICE,
-      useFactory: (modules: ModulesContainer) => adviseOn(getDataSourceToken(dataSource), modules),
-      inject: [ModulesContainer],
-    },
+    databaseAdvice(getDataSourceToken(dataSource)),
     {
       provide: PreparedStatements,
       useFactory: async (moduleRef: ModuleRef, metrics: AuthMetrics, { database }: AuthConfig) => {

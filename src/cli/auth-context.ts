@@ -6,7 +6,7 @@ import { UUID } from '../common/uuid.js';
 import { AuthModule } from '../auth.module.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
 import type { Values } from './command.js';
-import { openDatabase } from './database.js';
+import { withDatabase } from './database.js';
 import { hostConfiguration } from './host.js';
 import type { UserIdType } from '../schema/user-id-type.js';
 import { givenUserId, schemaOptions } from './user-id.js';
@@ -50,35 +50,35 @@ export async function withAuth<T>(values: Values, work: (auth: INestApplicationC
   givenUserId(values);
   const host = await hostConfiguration(values);
   const options = host?.options ?? { secrets: [randomBytes(48).toString('base64url')] };
-  const source = await openDatabase(values);
-  let auth: INestApplicationContext | undefined;
-  try {
-    const { userId } = await schemaOptions(values, host, (sql, parameters) => source.query(sql, parameters));
-    auth = await NestFactory.createApplicationContext(
-      {
-        module: CommandModule,
-        imports: [
-          TypeOrmModule.forRootAsync({ useFactory: () => source.options, dataSourceFactory: async () => source }),
-          AuthModule.forRoot({
-            ...host?.extras,
-            ...options,
-            cleanup: { ...options.cleanup, enabled: false },
-            users: host?.extras.users ?? (userId && idsOf(userId)),
-            dataSource: undefined,
-            globalGuard: false,
-            // No command sends mail, and a mailer may want to be connected.
-            mailer: undefined,
-            mail: undefined,
-            // Those that mail cannot be without a mailer, and no command uses one.
-            flows: undefined,
-          }),
-        ],
-      },
-      { logger: false, abortOnError: false },
-    );
-    return await work(auth);
-  } finally {
-    await auth?.close();
-    if (source.isInitialized) await source.destroy();
-  }
+  return withDatabase(values, async (source) => {
+    let auth: INestApplicationContext | undefined;
+    try {
+      const { userId } = await schemaOptions(values, host, (sql, parameters) => source.query(sql, parameters));
+      auth = await NestFactory.createApplicationContext(
+        {
+          module: CommandModule,
+          imports: [
+            TypeOrmModule.forRootAsync({ useFactory: () => source.options, dataSourceFactory: async () => source }),
+            AuthModule.forRoot({
+              ...host?.extras,
+              ...options,
+              cleanup: { ...options.cleanup, enabled: false },
+              users: host?.extras.users ?? (userId && idsOf(userId)),
+              dataSource: undefined,
+              globalGuard: false,
+              // No command sends mail, and a mailer may want to be connected.
+              mailer: undefined,
+              mail: undefined,
+              // Those that mail cannot be without a mailer, and no command uses one.
+              flows: undefined,
+            }),
+          ],
+        },
+        { logger: false, abortOnError: false },
+      );
+      return await work(auth);
+    } finally {
+      await auth?.close();
+    }
+  });
 }

@@ -68,7 +68,7 @@ export async function withDatabase<T>(
     const [place] = await dataSource.query<ConnectionPlace[]>(PLACE).catch(() => []);
     throw unusable('SCHEMA_UNUSABLE', error, values, { role: place?.role, schema: place?.schema ?? undefined });
   } finally {
-    await dataSource.destroy();
+    if (dataSource.isInitialized) await dataSource.destroy();
   }
 }
 

@@ -1,5 +1,3 @@
-import { sqlState } from './store-error.js';
-
 /** Why the database cannot be used, and what to do. */
 export interface ConnectionFault {
   /** SQLSTATE, or the code of Node.js. */
@@ -34,9 +32,17 @@ const REMEDIES: Readonly<Record<string, Remedy>> = {
       : 'It refuses this user: correct the address (DATABASE_URL), or the server’s pg_hba.conf.',
   '3F000': ({ schema }) =>
     `There is no schema to create the tables in: run \`CREATE SCHEMA ${name(schema, '<name>')}\`, or correct the search_path.`,
-  '42501': ({ role, schema }, message) =>
-    `Its role may not do this: let an administrator run \`GRANT USAGE, CREATE ON SCHEMA ` +
-    `${name(schema ?? /schema (\w+)$/.exec(message)?.[1], '<schema>')} TO ${name(role, '<role>')}\`, or connect as one who may.`,
+  '42501': (place, message) => {
+    const onSchema = /schema (\w+)$/.exec(message)?.[1];
+    const schema = name(place.schema ?? onSchema, '<schema>');
+    const role = name(place.role, '<role>');
+    return onSchema === undefined
+      ? `Its role may not use the tables: let their owner run \`GRANT USAGE ON SCHEMA ${schema} TO ${role}; GRANT SELECT, ` +
+          `INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ${role}; GRANT USAGE ON ALL SEQUENCES IN SCHEMA ` +
+          `${schema} TO ${role}\`, or connect as the owner.`
+      : `Its role may not create tables: let an administrator run \`GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${role}\`, ` +
+          'or connect as one who may.';
+  },
   '53300': 'It has no free connection: try again, or raise max_connections.',
   '57P03': 'It is starting or stopping: try again.',
   ECONNREFUSED: NOWHERE,
@@ -67,10 +73,8 @@ export function connectionFault(error: unknown, place: ConnectionPlace = {}): Co
 
 /** For several addresses of one host (`AggregateError`), the code of the first. */
 export function codeOf(error: unknown): string | undefined {
-  const state = sqlState(error);
-  if (state !== undefined) return state;
   const { code, errors } = (error ?? {}) as { code?: unknown; errors?: unknown[] };
-  if (typeof code === 'string' && /^[A-Z_]+$/.test(code)) return code;
+  if (typeof code === 'string' && /^[0-9A-Z_]+$/.test(code)) return code;
   return Array.isArray(errors) ? codeOf(errors[0]) : undefined;
 }
 

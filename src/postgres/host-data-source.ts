@@ -1,4 +1,4 @@
-import { Inject, Injectable, Logger, type InjectionToken } from '@nestjs/common';
+import { Inject, Injectable, Logger, type FactoryProvider, type InjectionToken } from '@nestjs/common';
 import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import { STATIC_CONTEXT } from '@nestjs/core/injector/constants.js';
 import type { DataSource } from 'typeorm';
@@ -36,7 +36,15 @@ export async function hostDataSource(
  * Says what to do when the application's DataSource cannot be made. What ends the boot is the error of PostgreSQL's
  * client, which Nest throws before anything that depends on the DataSource runs.
  */
-export function adviseOn(token: InjectionToken, modules: ModulesContainer): void {
+export const databaseAdvice = (token: InjectionToken): FactoryProvider => ({
+  provide: DATABASE_ADVICE,
+  useFactory: (modules: ModulesContainer) => adviseOn(token, modules),
+  inject: [ModulesContainer],
+});
+
+const DATABASE_ADVICE = Symbol('nestjs-latchkey.database-advice');
+
+function adviseOn(token: InjectionToken, modules: ModulesContainer): void {
   for (const { providers } of modules.values()) {
     void providers
       .get(token)

@@ -1,5 +1,7 @@
 import { AuthError } from '../auth.errors.js';
+import { connectionFault } from './connection-fault.js';
 
+const INSUFFICIENT_PRIVILEGE = '42501';
 const UNDEFINED_TABLE = '42P01';
 const UNDEFINED_COLUMN = '42703';
 const UNDEFINED_FUNCTION = '42883';
@@ -50,9 +52,12 @@ export function toAuthError(error: unknown, code: string | undefined, statement:
     );
   }
   if (code?.startsWith('22') || code?.startsWith('23')) return error;
+  const fault = code === INSUFFICIENT_PRIVILEGE ? connectionFault(error) : undefined;
   return new AuthError(
     'STORE_UNAVAILABLE',
-    'The database did not answer. See the cause; requests are answered again as soon as it is back.',
+    fault
+      ? `The database refuses this (${(error as Error).message}). ${fault.remedy}`
+      : 'The database did not answer. See the cause; requests are answered again as soon as it is back.',
     { part: statement },
     { cause: error },
   );

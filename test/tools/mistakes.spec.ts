@@ -192,6 +192,25 @@ describe('Each mistake of the first ten minutes is answered with its remedy', ()
     }
   }, 60_000);
 
+  it('no right to the tables: said at boot and by a command, and the statements make up for it', async () => {
+    const url = await empty();
+    expect(await latchkey(['migrate'], { DATABASE_URL: url })).toMatchObject({ status: 0 });
+    const env = { DATABASE_URL: asRole(new URL(url)).href };
+    undo.push(() => withClient(url, (client) => client.query(`DROP OWNED BY ${ROLE} CASCADE`)));
+    const list = await latchkey(['users', 'list', '--json'], env);
+    const { error } = JSON.parse(list.out) as { error: { code: string; message: string } };
+    expect(error).toMatchObject({ code: 'SCHEMA_UNUSABLE', message: expect.stringContaining('(42501)') });
+    // TypeORM does not see its table of what has run, and would make it.
+    const { said, started } = await boot('migrations not run', env.DATABASE_URL);
+    const grant = expect.stringContaining('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES');
+    expect({ said, started }).toEqual({ said: grant, started: false });
+
+    await withClient(url, (client) => client.query(remedyIn(error.message)));
+    const create = ['users', 'create', '--email', 'ada@example.com'];
+    expect(await latchkey(create, env, Readable.from(['correct horse battery staple']))).toMatchObject({ status: 0 });
+    expect((await boot('none', env.DATABASE_URL)).started).toBe(true);
+  }, 60_000);
+
   it.each([
     ['users', 'list'],
     ['sessions', 'list', '--user', 'ada@example.com'],
