@@ -1,4 +1,11 @@
-import { Module, type DynamicModule, type FactoryProvider, type NestModule, type Provider } from '@nestjs/common';
+import {
+  Module,
+  Optional,
+  type DynamicModule,
+  type FactoryProvider,
+  type NestModule,
+  type Provider,
+} from '@nestjs/common';
 import { APP_FILTER, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { FLOW_FACTORS } from './auth.flows.js';
 import {
@@ -11,6 +18,7 @@ import {
 import { FieldResolverCheck } from './http/field-resolver-check.js';
 import { GlobalGuards, GlobalGuardsCheck } from './http/global-guards.js';
 import { Hidden } from './common/hidden.js';
+import { AuthError } from './auth.errors.js';
 import { AuthConfig } from './config/auth-config.js';
 import type { AuthOptions } from './config/auth-options.js';
 import { flowNamesOf, routedFlowsOf } from './config/flow-settings.js';
@@ -52,11 +60,16 @@ import { authProviders } from './auth.providers.js';
 @Module({})
 export class AuthModule extends ConfigurableModuleClass implements NestModule {
   constructor(
-    private readonly config: AuthConfig,
+    // Of `imports: [AuthModule]`, of which Nest would only say that something is missing in it.
+    @Optional() private readonly config: AuthConfig,
     private readonly adapterHost: HttpAdapterHost,
     private readonly modules: ModulesContainer,
   ) {
     super();
+    if ([...modules.values()].some(({ providers }) => providers.has(AuthConfig))) return;
+    const mistake =
+      'AuthModule is imported without its options: import AuthModule.forRoot({ secrets: [process.env.AUTH_SECRET] }) instead.';
+    throw new AuthError('INVALID_CONFIG', mistake, { mistakes: [mistake] });
   }
 
   /**

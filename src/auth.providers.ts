@@ -1,7 +1,6 @@
 import { type Provider, type Type } from '@nestjs/common';
-import { ModulesContainer } from '@nestjs/core';
+import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import { getDataSourceToken } from '@nestjs/typeorm';
-import type { DataSource } from 'typeorm';
 import { FLOW_ACCESS, FLOW_FACTORS, FLOW_SERVICES, FLOW_WAYS_IN, missingPackages } from './auth.flows.js';
 import { AUTH_OPTIONS, ConfigurableModuleClass, type AuthModuleExtras } from './auth.module-definition.js';
 import { ApiKeyStore } from './api-key/api-key.store.js';
@@ -50,6 +49,7 @@ import type { AuthOptions } from './config/auth-options.js';
 import { FLOW_NAMES, flowNamesOf } from './config/flow-settings.js';
 import { KeyRing } from './crypto/key-ring.js';
 import { AuthTransaction } from './postgres/auth-transaction.js';
+import { adviseOn, hostDataSource } from './postgres/host-data-source.js';
 import { PreparedStatements } from './postgres/prepared-statements.js';
 import { AuthEvents } from './events/auth-events.js';
 import { EventEmitterBridge } from './events/event-emitter.bridge.js';
@@ -113,6 +113,8 @@ import { PasswordPolicy } from './user/password-policy.js';
 import { PostgresUserDirectory } from './engines/postgres/postgres-user.directory.js';
 import { lacks, UserDirectory } from './user/user.directory.js';
 
+const DATABASE_ADVICE = Symbol('nestjs-latchkey database advice');
+
 /** What `AuthModule` provides. Each flow adds what it needs: `auth.flows`. */
 export function authProviders({
   routes,
@@ -156,10 +158,17 @@ export function authProviders({
       inject: [AUTH_OPTIONS, ModulesContainer],
     },
     {
+      provide: DATABASE_ADVICE,
+      useFactory: (modules: ModulesContainer) => adviseOn(getDataSourceToken(dataSource), modules),
+      inject: [ModulesContainer],
+    },
+    {
       provide: PreparedStatements,
-      useFactory: (source: DataSource, metrics: AuthMetrics, { database }: AuthConfig) =>
-        new PreparedStatements(source, metrics, database),
-      inject: [getDataSourceToken(dataSource), AuthMetrics, AuthConfig],
+      useFactory: async (moduleRef: ModuleRef, metrics: AuthMetrics, { database }: AuthConfig) => {
+        const source = await hostDataSource(moduleRef, getDataSourceToken(dataSource), dataSource);
+        return new PreparedStatements(source, metrics, database);
+      },
+      inject: [ModuleRef, AuthMetrics, AuthConfig],
     },
     {
       provide: SchemaNames,

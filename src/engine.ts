@@ -11,7 +11,7 @@ export { AdminService } from './admin/admin.service.js';
 export type { Admin } from './admin/admin.service.js';
 
 export { ApiKeyService } from './api-key/api-key.service.js';
-export type { ApiKeyContext, ApiKeyRequest, IssuedApiKey } from './api-key/api-key.service.js';
+export type { ApiKeyContext, ApiKeyRequest, IssuedApiKey, NewApiKeyContext } from './api-key/api-key.service.js';
 export { ApiKeyStore } from './api-key/api-key.store.js';
 export type { LiveKeysAt, NewApiKey } from './api-key/api-key.store.js';
 export type { ApiKey, AuthenticatedApiKey, StoredApiKey } from './api-key/api-key.js';
@@ -136,6 +136,7 @@ export type {
   MagicLinkWishes,
   StartedMagicLink,
 } from './magic-link/magic-link.service.js';
+export type { SessionOwner } from './login/other-sessions.js';
 export { MailboxProofs } from './login/mailbox-proofs.js';
 export type { MailboxProofContext } from './login/mailbox-proofs.js';
 export type { LinkProof } from './login/mailed-links.js';

@@ -55,8 +55,7 @@ const LAYERS: readonly (readonly string[])[] = [
 ];
 
 /** Where TypeORM may be imported at all. */
-const KNOWS_TYPEORM =
-  /^(schema|postgres)\/|^auth\.providers\.ts$|^cli\/(database|commands\/migrate\.command|doctor\/expected-schema)\.ts$/;
+const KNOWS_TYPEORM = /^(schema|postgres)\/|^cli\/(database|commands\/migrate\.command|doctor\/expected-schema)\.ts$/;
 
 const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter(
   (file) => file.endsWith('.ts') && !file.endsWith('.spec.ts'),
@@ -133,7 +132,7 @@ describe('architecture', () => {
     for (const file of files) expect(visit(file, [])).toBeNull();
   });
 
-  it('TypeORM stays in schema/, postgres/, the providers and the command line', () => {
+  it('TypeORM stays in schema/, postgres/, and the command line', () => {
     const strays = imports.filter(({ from, to }) => to === 'typeorm' && !KNOWS_TYPEORM.test(from));
     expect(strays).toEqual([]);
   });

@@ -29,14 +29,14 @@ export const scenario: Scenario = {
       title: 'Consuming single-use tokens',
       about: [
         `${args.tokens.toLocaleString('en')} download tokens of one type with their binding, stored before and each consumed once: 16 at a time, 16 connections, durable commits. The run fails unless every token is there once, and gone after that.`,
-        `\`${BARE}\` is one statement as \`pg\` runs it, prepared, with the same conditions and the hash of the token in hand. Ours reads the token, hashes it, reports the event, and gives back all nine columns in which the fields of a token may be: \`${ALL}\` is what that costs by itself. Of the latter ours does ${number(samples.rateRatio(OURS, ALL).median)}, by processor time of the application ${number(samples.cpuRatio(OURS, ALL).median)}.`,
+        `\`${BARE}\` is one statement as \`pg\` runs it, prepared, with the same conditions and the hash of the token in hand. Ours reads the token, hashes it, reports the event, and gives back what is in all nine columns in which the fields of a token may be, as one, since the driver spends time on each: \`${ALL}\` is what they cost one by one. Of the latter ours does ${number(samples.rateRatio(OURS, ALL).median)}, by processor time of the application ${number(samples.cpuRatio(OURS, ALL).median)}.`,
       ],
       tables: [comparisonTable({ title: 'Tokens consumed', reference: BARE }, CONTENDERS, samples)],
       goals: [
         {
           claim: `As many a second as ${BARE}`,
           value: median,
-          least: 0.9,
+          least: 0.95,
           remark: `rounds: ${number(least)} to ${number(most)}; ${number(samples.cpuRatio(OURS, BARE).median)} by processor time of the application`,
         },
       ],

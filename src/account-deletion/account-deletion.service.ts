@@ -4,10 +4,12 @@ import { Clock } from '../common/clock.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { InvalidationChannel } from '../invalidation/invalidation-channel.js';
+import { OtherSessions, type SessionOwner } from '../login/other-sessions.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
 import { AuthTransaction } from '../postgres/auth-transaction.js';
 import { SessionStore } from '../session/session.store.js';
 import { AccountData } from '../user/account-data.js';
+import { AccountLock } from '../user/account-lock.js';
 import { normalizeLogin } from '../user/login-name.js';
 import { UserDirectory } from '../user/user.directory.js';
 
@@ -28,6 +30,8 @@ export class AccountDeletionService {
     private readonly sessions: SessionStore,
     private readonly tokens: EphemeralTokenService,
     private readonly data: AccountData,
+    private readonly accounts: AccountLock,
+    private readonly others: OtherSessions,
     private readonly notices: OwnerNotices,
     private readonly transaction: AuthTransaction,
     private readonly channel: InvalidationChannel,
@@ -38,16 +42,21 @@ export class AccountDeletionService {
   /**
    * Deletes the account, disabled or not, and tells its owner by mail. From then on none of its sessions and tokens is
    * valid anywhere, and its address can be registered again. Emits `account.deleted`. False if there is no such account;
-   * of concurrent calls exactly one returns true.
+   * of concurrent calls exactly one returns true. `by` is who asks for it in a session of the account: if that is over by
+   * then, nothing is deleted.
    *
+   * @throws {AuthError} `UNAUTHENTICATED` if the session of `by`, or everything of the account, has ended meanwhile.
    * @throws {AuthError} `UNSUPPORTED` if your `UserDirectory` does not override `delete`.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer: the account is still there, or the outcome is
    *   unknown.
    */
-  async delete(userId: string): Promise<boolean> {
+  async delete(userId: string, { by }: { readonly by?: SessionOwner } = {}): Promise<boolean> {
     const isDeleted = await this.transaction.run(async () => {
+      // Or its address changes before its tokens are found by that.
+      await this.accounts.hold(userId);
       const user = await this.users.findById(userId);
       if (!user) return false;
+      if (by) await this.others.requireOwner(by);
       if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(userId);
       const isOurs = await this.users.delete(userId).catch((error: unknown) => {
         throw asAuthError(error, 'The user directory');

@@ -21,8 +21,8 @@ export interface Admin {
 
 /**
  * What operators see and do (`flows.admin`), by the admin pages or a controller of yours. It does not ask who is calling:
- * put `@RequireRole('admin')` and `@RequireFresh()` in front of it. What is done is told as `admin.acted`, with who has
- * done it.
+ * put `@RequireRole('admin')` and `@RequireFresh()` in front of it, and `@RequireAal(2)` if every operator has a second
+ * factor. What is done is told as `admin.acted`, with who has done it.
  */
 @Injectable()
 export class AdminService {

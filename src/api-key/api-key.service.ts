@@ -7,10 +7,13 @@ import { UUID } from '../common/uuid.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { ApiKeyRefusal } from '../events/auth-event.js';
 import { AuthEvents } from '../events/auth-events.js';
+import { asEndedAccount } from '../login/ended-account.js';
+import { OtherSessions } from '../login/other-sessions.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
 import { PreparedStatements } from '../postgres/prepared-statements.js';
 import { rateLimited, RateLimitService } from '../rate-limit/rate-limit.service.js';
 import { TokenRevocationService } from '../revocation/token-revocation.service.js';
+import type { Session } from '../session/session.js';
 import { AccountLock } from '../user/account-lock.js';
 import { checkedUserId } from '../user/checked-user-id.js';
 import { INVISIBLE } from '../user/login-name.js';
@@ -51,6 +54,12 @@ export interface ApiKeyContext {
   readonly ip?: string | null;
 }
 
+/** Where a key is made. */
+export interface NewApiKeyContext extends ApiKeyContext {
+  /** The session in which it is made: if that is over by then, there is no key. Default: it is made in none. */
+  readonly session?: Session;
+}
+
 const SHORTEST: Duration = minutes(1);
 
 /**
@@ -81,6 +90,7 @@ export class ApiKeyService {
     private readonly users: UserDirectory,
     private readonly accounts: AccountLock,
     private readonly revocation: TokenRevocationService,
+    private readonly others: OtherSessions,
     private readonly limits: RateLimitService,
     private readonly notices: OwnerNotices,
     private readonly statements: PreparedStatements,
@@ -101,10 +111,15 @@ export class ApiKeyService {
    * @throws {AuthError} `INVALID_INPUT` for a name, scope or time that there cannot be.
    * @throws {AuthError} `FORBIDDEN` for a scope that the roles of the user do not allow.
    * @throws {AuthError} `TOO_MANY_API_KEYS` if the user has as many as there may be.
-   * @throws {AuthError} `UNAUTHENTICATED` if the account was disabled, or everything of it ended, since it was read.
+   * @throws {AuthError} `UNAUTHENTICATED` if the account was disabled or deleted, or everything of it or the session ended,
+   *   since it was read.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer: there is no key that anybody knows.
    */
-  async create(owner: AuthUser, request: ApiKeyRequest, { ip = null }: ApiKeyContext = {}): Promise<IssuedApiKey> {
+  async create(
+    owner: AuthUser,
+    request: ApiKeyRequest,
+    { ip = null, session }: NewApiKeyContext = {},
+  ): Promise<IssuedApiKey> {
     const { name, expiresIn } = checkedRequest(request);
     const scopes = this.checkedScopes(owner, request.scopes);
     const { key, hash, prefix } = newApiKey();
@@ -112,10 +127,13 @@ export class ApiKeyService {
     const cutoff = owner.tokensInvalidatedAfter ?? null;
     const apiKey = await this.statements.transactionLocking(`api keys of ${userId}`, async () => {
       await this.accounts.hold(userId);
+      if (session) await this.others.requireLive(session);
       const now = this.clock.now();
       const createdAt = later(now, cutoff);
       const row = { userId, name, prefix, hash, scopes, createdAt, lifetime: expiresIn };
-      const inserted = await this.store.insert(row, { now, cutoff, max: this.max });
+      const inserted = await this.store.insert(row, { now, cutoff, max: this.max }).catch((error: unknown) => {
+        throw asEndedAccount(error);
+      });
       if (!inserted) throw tooMany(this.max);
       // After that: either this sees a cutoff that was set meanwhile, or the cutoff sees this key.
       await this.confirm(owner, createdAt);

@@ -1,7 +1,7 @@
 import { DataSource } from 'typeorm';
-import type { MigrationInterface } from 'typeorm';
+import type { Logger, MigrationInterface } from 'typeorm';
 import { quoted } from '../schema/schema-names.js';
-import { sqlState } from '../postgres/store-error.js';
+import { codeOf, connectionFault, type ConnectionPlace } from '../postgres/connection-fault.js';
 import type { Option, Values } from './command.js';
 import { CommandFailure, UsageError } from './failure.js';
 
@@ -16,14 +16,6 @@ export const DATABASE_OPTIONS: Readonly<Record<string, Option>> = {
 };
 
 const CONNECT_TIMEOUT = 5_000;
-
-const REMEDIES: Readonly<Record<string, string>> = {
-  '3D000': 'There is no database of this name: create it, or correct the address.',
-  '28P01': 'It refuses this user or password: correct the address.',
-  '28000': 'It refuses this user: correct the address, or the server’s pg_hba.conf.',
-  '53300': 'It has no free connection: try again, or raise max_connections.',
-  '57P03': 'It is starting or stopping: try again.',
-};
 const REMEDY = 'Is it running, and is --database-url (or DATABASE_URL) right?';
 
 export interface DatabaseUse {
@@ -35,7 +27,7 @@ export interface DatabaseUse {
 export async function openDatabase(values: Values, use: DatabaseUse = {}): Promise<DataSource> {
   const address = values.text('database-url');
   if (address === undefined) throw new UsageError('Name the database: --database-url, or the variable DATABASE_URL.');
-  const shown = shownAddress(address);
+  shownAddress(address);
   const schema = values.text('schema');
   if (schema !== undefined && (Buffer.byteLength(schema) > 63 || schema.includes('\0'))) {
     throw new UsageError('--schema must be the name of a schema, as it is, without quotes.');
@@ -49,17 +41,56 @@ export async function openDatabase(values: Values, use: DatabaseUse = {}): Promi
     ...(use.migrationsTable === undefined ? {} : { migrationsTableName: use.migrationsTable }),
     applicationName: 'nestjs-latchkey command',
     connectTimeoutMS: CONNECT_TIMEOUT,
-    logging: false,
+    logger: SILENT,
     extra: { max: 3, ...(schema === undefined ? {} : { options: `-c search_path=${escapedOption(quoted(schema))}` }) },
   });
   try {
     return await dataSource.initialize();
   } catch (error) {
-    const code = codeOf(error);
-    const remedy = REMEDIES[code ?? ''] ?? REMEDY;
-    const message = `Cannot use the database at ${shown}${code ? ` (${code})` : ''}. ${remedy}`;
-    throw new CommandFailure('DATABASE_UNREACHABLE', message, { cause: error });
+    throw unusable('DATABASE_UNREACHABLE', error, values);
   }
+}
+
+/**
+ * The work on such a pool, which is closed afterwards. Throws a failure with the statement to run where the schema is
+ * missing, or the role may not use it.
+ */
+export async function withDatabase<T>(
+  values: Values,
+  work: (dataSource: DataSource) => Promise<T>,
+  use: DatabaseUse = {},
+): Promise<T> {
+  const dataSource = await openDatabase(values, use);
+  try {
+    return await work(dataSource);
+  } catch (error) {
+    if (!connectionFault(error)) throw error;
+    const [place] = await dataSource.query<ConnectionPlace[]>(PLACE).catch(() => []);
+    throw unusable('SCHEMA_UNUSABLE', error, values, { role: place?.role, schema: place?.schema ?? undefined });
+  } finally {
+    await dataSource.destroy();
+  }
+}
+
+const PLACE = 'SELECT current_user AS role, current_schema() AS schema';
+
+/** What is wrong is the answer of the command: TypeORM prints it on stdout. */
+const SILENT: Logger = {
+  logQuery() {},
+  logQueryError() {},
+  logQuerySlow() {},
+  logSchemaBuild() {},
+  logMigration() {},
+  log() {},
+};
+
+function unusable(failure: string, error: unknown, values: Values, place: ConnectionPlace = {}): CommandFailure {
+  const address = values.text('database-url')!;
+  const database = decodeURIComponent(new URL(address).pathname.slice(1)) || undefined;
+  const named = { database, ...place, schema: place.schema ?? values.text('schema') };
+  const { code = codeOf(error), remedy = REMEDY } = connectionFault(error, named) ?? {};
+  const message = `Cannot use the database at ${shownAddress(address)}${code ? ` (${code})` : ''}. ${remedy}`;
+  return new CommandFailure(failure, message, { cause: error });
 }
 
 /** In the connection's `options`, spaces separate arguments. */
@@ -78,13 +109,4 @@ function shownAddress(address: string): string {
     );
   }
   return `${hostname || searchParams.get('host') || 'localhost'}:${port || 5432}${pathname}`;
-}
-
-/** For several addresses of one host (`AggregateError`), the error of the first. */
-function codeOf(error: unknown): string | undefined {
-  const state = sqlState(error);
-  if (state !== undefined) return state;
-  const { code, errors } = (error ?? {}) as { code?: unknown; errors?: unknown[] };
-  if (typeof code === 'string' && /^[A-Z_]+$/.test(code)) return code;
-  return Array.isArray(errors) ? codeOf(errors[0]) : undefined;
 }

@@ -3,7 +3,10 @@ export type Instant = number;
 
 const ISO_8601 =
   /^(\d{4}-\d{2}-\d{2})(?:[Tt _]([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:[.,](\d+))?)?([Zz]|([+-])([01]\d|2[0-3]):?([0-5]\d))?)?$/;
-/** The form that we and equalify-reflow write, read without any allocation: a session cookie has up to four of them. */
+/**
+ * The form that we and equalify-reflow write, read without any allocation: a signed cookie has up to four of them, and
+ * would take a fifth longer to read.
+ */
 const CANONICAL =
   /^[1-9]\d{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{6})?Z$/;
 const ZERO = '0'.charCodeAt(0);

@@ -1,12 +1,27 @@
 import { describe, expect, it } from '@jest/globals';
 import { mistakesOf, withSecrets } from '../../test/support/config-mistakes.js';
 import { AuthConfig } from './auth-config.js';
+import { hashesAtOnce } from './password-settings.js';
 
 describe('password settings', () => {
   it('have the parameters of OWASP', () => {
     const { password } = AuthConfig.from({ secrets: ['x'.repeat(32)] });
     expect(password).toMatchObject({ memoryCost: 19_456, timeCost: 2, parallelism: 1, queue: 128, maxFailures: 100 });
     expect(password).toMatchObject({ minLength: 15, contextWords: [], breachCheck: undefined });
+  });
+
+  it.each<[number, string | undefined, number]>([
+    [1, undefined, 1],
+    [2, undefined, 1],
+    [4, undefined, 3],
+    [64, undefined, 3],
+    [64, '16', 15],
+    [8, '16', 7],
+    [8, '2', 1],
+    [8, '1', 1],
+    [8, 'many', 1],
+  ])('%s cores and UV_THREADPOOL_SIZE=%s: %s hashes at once', (cores, poolSize, expected) => {
+    expect(hashesAtOnce(cores, poolSize)).toBe(expected);
   });
 
   it.each<[string, object, RegExp]>([

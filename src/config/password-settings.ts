@@ -69,6 +69,8 @@ export class BreachCheckSettings {
 }
 
 const MAX_PREVIOUS = 8;
+/** What libuv's pool has where `UV_THREADPOOL_SIZE` is not set. */
+const LIBUV_THREADS = 4;
 const MAX_CONTEXT_WORDS = 50;
 const MAX_CONTEXT_WORD = 100;
 
@@ -97,10 +99,11 @@ export class PasswordSettings {
   legacy: readonly LegacyPasswords[] = [];
 
   /**
-   * How many hashes run at once. Default: one less than the number of cores, so that a flood of logins leaves a core
-   * for everything else.
+   * How many hashes run at once. Default: one less than there are cores, and one less than libuv's pool has threads (4,
+   * or `UV_THREADPOOL_SIZE`), so that a flood of logins leaves a core for everything else, and a thread for the DNS
+   * lookups and files that the same pool works for. More than the pool has threads only makes those wait.
    */
-  concurrency: number = Math.max(1, availableParallelism() - 1);
+  concurrency: number = hashesAtOnce(availableParallelism(), process.env['UV_THREADPOOL_SIZE']);
 
   /** How many more may wait; the next is answered 503 at once. Default 128. */
   queue: number = 128;
@@ -127,6 +130,12 @@ export class PasswordSettings {
 
   /** Asks whether a new password has leaked, `{}` asks Have I Been Pwned. Default: nobody is asked. */
   breachCheck: Partial<BreachCheckSettings> | undefined = undefined;
+}
+
+/** The default of `password.concurrency`: at least 1. */
+export function hashesAtOnce(cores: number, poolSize: string | undefined): number {
+  const threads = poolSize === undefined ? LIBUV_THREADS : Number.parseInt(poolSize, 10) || 1;
+  return Math.max(1, Math.min(cores, threads) - 1);
 }
 
 /** With all defaults. */

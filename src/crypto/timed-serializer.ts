@@ -14,7 +14,10 @@ export type DecodeResult =
 const MAX_VALUE_LENGTH = 16_384;
 /** The most a payload may inflate to: 16 KiB could otherwise become 16 MiB. */
 const MAX_PAYLOAD_BYTES = 65_536;
-/** Small chunks, since most payloads are small: Node allocates one before it knows how much there is to inflate. */
+/**
+ * Small chunks, since most payloads are small: Node allocates one before it knows how much there is to inflate. With its
+ * 16 KiB a signed cookie takes a fifth longer to read.
+ */
 const BOUNDED = { maxOutputLength: MAX_PAYLOAD_BYTES, chunkSize: 1024 };
 const MAX_TIMESTAMP_BYTES = 8;
 

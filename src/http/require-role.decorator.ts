@@ -10,7 +10,7 @@ import { asks } from './requirement.js';
  * Several decorators, on the handler, on its class and on what that extends, must all be satisfied. A handler with this decorator needs a
  * session, also where it or its class is `@Public()` or `@OptionalAuth()`.
  *
- * Nobody gets a role by registering. Give the first one by `npx nestjs-latchkey users set-roles`.
+ * Nobody gets a role by registering. Give the first one by `npx nestjs-latchkey users set-roles --user <id> --roles <names>`.
  *
  * @throws {TypeError} for no role, and for a name that no role can have.
  *

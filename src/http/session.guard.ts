@@ -87,7 +87,7 @@ export class SessionGuard implements CanActivate {
     if (before) return this.admits(access, before);
     const asked = lookupOf(context, request);
     if (asked) return this.settle(asked, request, access);
-    // The usual case with the cache on: the session is in memory, and nothing is awaited.
+    // The usual case with the cache on: the session is in memory. Waiting for it would double what the guard costs.
     const credentials = this.authenticator.credentialsOf(request, response);
     const cached = credentials && this.authenticator.authenticateCached(credentials);
     if (cached) {

@@ -22,6 +22,13 @@ export interface GoingOn extends SessionContext {
   readonly authenticatedAt: number;
 }
 
+/** Who does something in a session. */
+export interface SessionOwner {
+  /** As the account was when the session was found. */
+  readonly user: AuthUser;
+  readonly session: Session;
+}
+
 /** Ends the sessions of an account but for the one in which its user has changed something (OWASP ASVS 7.4.3). */
 @Injectable()
 export class OtherSessions {
@@ -100,6 +107,18 @@ export class OtherSessions {
    */
   async requireLive(session: Session): Promise<void> {
     if (!(await this.isLive(session))) throw ended();
+  }
+
+  /**
+   * Throws if this session is over, or everything of its account was ended since it was read: asked in the transaction of
+   * what is done in it, with the account locked.
+   *
+   * @throws {AuthError} `UNAUTHENTICATED`.
+   * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
+   */
+  async requireOwner({ user, session }: SessionOwner): Promise<void> {
+    await this.revocation.confirmOwner(user);
+    await this.requireLive(session);
   }
 
   private async endStoredBut(session: Session): Promise<void> {

@@ -60,7 +60,7 @@ export class PasswordLogin {
       if (user !== null) return user;
       if (!(await this.users.hasAccounts())) {
         const remedy =
-          'Nobody can log in before the first account is created: run `npx nestjs-latchkey users create`, ' +
+          'Nobody can log in before the first account is created: run `npx nestjs-latchkey users create --email <address>`, ' +
           'call PostgresUserDirectory.create(email, password), or make one in the directory that you pass as users.';
         throw new AuthError('SETUP_INCOMPLETE', remedy, {});
       }

@@ -92,8 +92,10 @@ export class StepUpMethods {
    */
   async demandMost(session: Session): Promise<void> {
     const { userId } = session;
+    // There is no more than that.
+    if (session.aal === 2) return this.demand(session);
     const aal = aalOf(await this.of({ userId, amr: [] }), this.config.assurance);
-    const factors = aal === 2 || session.aal === 2 ? [] : await this.factorsOf(userId);
+    const factors = aal === 2 ? [] : await this.factorsOf(userId);
     await this.demand(session, { aal, amr: factors.length > 0 ? factors : undefined });
   }
 

@@ -15,7 +15,7 @@ export const apiKeyPaths = {
     id: 'authCreateApiKey',
     summary: 'Make an API key',
     description:
-      'A key for a program that acts for the user, within scopes and until a date. It is shown only this once. An API key makes no keys.',
+      'A key for a program that acts for the user, within scopes and until a date. It is shown only this once. The session must have proved as much as its account can. An API key makes no keys.',
     session: 'needed',
     cookie: 'renewed',
     takes: 'AuthApiKeyRequest',

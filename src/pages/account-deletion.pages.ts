@@ -3,6 +3,7 @@ import type { AuthRequest } from '../http/auth-request.js';
 import { CurrentSession, CurrentUser } from '../http/auth.decorators.js';
 import { AccountDeletionController } from '../http/flows/account-deletion.controller.js';
 import type { Session } from '../session/session.js';
+import type { AuthUser } from '../user/user.directory.js';
 import { card, form, submit } from './form.js';
 import { GuardedAs } from './guarded-as.js';
 import { markup } from './html.js';
@@ -34,12 +35,12 @@ export class AccountDeletionPages {
   @Post('p/delete-account')
   @GuardedAs(AccountDeletionController, 'deleteAccount')
   async deleteAccount(
-    @CurrentUser('id') userId: string,
+    @CurrentUser() user: AuthUser,
     @CurrentSession() session: Session,
     @Req() request: AuthRequest,
     @Res() response: object,
   ): Promise<unknown> {
-    await this.accounts.deleteAccount(userId, session, request, response);
+    await this.accounts.deleteAccount(user, session, request, response);
     return this.answers.goTo(response, 'sign-in?deleted');
   }
 }

@@ -1,8 +1,9 @@
-import { applyDecorators } from '@nestjs/common';
+import { applyDecorators, UseGuards } from '@nestjs/common';
 import { RequireFresh } from '../http/assurance.decorators.js';
 import { RequireRole } from '../http/require-role.decorator.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { markup, textOf, type Html } from './html.js';
+import { OperatorGuard } from './operator.guard.js';
 import type { PageTexts } from './page-texts.js';
 
 /** Who may disable accounts and end sessions. */
@@ -16,9 +17,9 @@ const MOST_BYTES = 254;
 export const SEERS = [ACTOR, 'auditor'] as const;
 
 /** A page that changes nothing. */
-export const ShownToOperators = () => applyDecorators(RequireRole(...SEERS), RequireFresh());
+export const ShownToOperators = () => applyDecorators(RequireRole(...SEERS), RequireFresh(), UseGuards(OperatorGuard));
 /** A form that does something to an account. */
-export const DoneByAdmins = () => applyDecorators(RequireRole(ACTOR), RequireFresh());
+export const DoneByAdmins = () => applyDecorators(RequireRole(ACTOR), RequireFresh(), UseGuards(OperatorGuard));
 
 export const mayAct = ({ roles }: AuthUser): boolean => roles?.includes(ACTOR) === true;
 

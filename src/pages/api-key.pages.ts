@@ -3,8 +3,9 @@ import { Scopes } from '../api-key/scopes.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { ApiKeyAnswer } from '../http/answers.js';
 import type { AuthRequest } from '../http/auth-request.js';
-import { CurrentUser } from '../http/auth.decorators.js';
+import { CurrentSession, CurrentUser } from '../http/auth.decorators.js';
 import { ApiKeyController } from '../http/flows/api-key.controller.js';
+import type { Session } from '../session/session.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { dateIn } from './dates.js';
 import { asText, checkbox, field, form, formOf, notes, removable, section, submit, typed, type Form } from './form.js';
@@ -38,6 +39,7 @@ export class ApiKeyPages {
   @GuardedAs(ApiKeyController, 'createApiKey')
   createApiKey(
     @CurrentUser() user: AuthUser,
+    @CurrentSession() session: Session,
     @Req() request: AuthRequest,
     @Res() response: object,
     @Body() body: unknown,
@@ -48,7 +50,7 @@ export class ApiKeyPages {
       async () => {
         const { name, days, scopes = [] } = sent;
         const wanted = { name, scopes: [scopes].flat(), expiresIn: Number(asText(days)) * SECONDS_A_DAY };
-        return this.made((await this.apiKeys.createApiKey(user, request, wanted)).key);
+        return this.made((await this.apiKeys.createApiKey(user, session, request, wanted)).key);
       },
       ({ summary, fields: { expiresIn, ...fields } }) =>
         this.page(user, sent, {

@@ -4,6 +4,7 @@ import { asAuthError, AuthError } from '../auth.errors.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { relyingPartyOf, type RelyingParty } from '../config/passkey-settings.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
+import { asEndedAccount } from '../login/ended-account.js';
 import { FactorChanges } from '../login/factor-changes.js';
 import type { TokenTransport } from '../login/login.service.js';
 import type { CookieValue } from '../login/session-scheme.js';
@@ -85,6 +86,7 @@ export class PasskeyService {
    *
    * @throws {AuthError} `STEP_UP_REQUIRED` if the session is not fresh, or has proved less than the account can.
    * @throws {AuthError} `PASSKEY_LIMIT` if the user has 20 of them.
+   * @throws {AuthError} `UNAUTHENTICATED` if the account is gone.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async creationOptions({ user, session }: PasskeyOwner): Promise<PasskeyCreationOptions> {
@@ -93,10 +95,9 @@ export class PasskeyService {
     if (others.length >= MAX_PASSKEYS) throw full();
     const userHandle = others[0]?.userHandle ?? randomBytes(USER_HANDLE_BYTES).toString('base64url');
     const username = normalizeLogin(user.email);
-    const challenge = await this.tokens.issue('passkey_register', {
-      username,
-      challengeId: session.handle,
-      userHandle,
+    const fields = { username, challengeId: session.handle, userHandle };
+    const challenge = await this.tokens.issue('passkey_register', fields).catch((error: unknown) => {
+      throw asEndedAccount(error);
     });
     return creationOptions(this.party, { userHandle, login: user.email }, { challenge, timeout: this.ttl, others });
   }

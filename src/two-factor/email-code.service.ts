@@ -55,6 +55,7 @@ export class EmailCodeService {
    * @throws {AuthError} `STEP_UP_REQUIRED` if the session is not fresh, or has proved less than the account can.
    * @throws {AuthError} `RATE_LIMITED` after `email_send` codes of the user (default 3 in 10 minutes).
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; nothing is counted.
+   * @throws {AuthError} `UNAUTHENTICATED` if the account is gone.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer; nothing is counted.
    */
   async start(owner: EmailCodeOwner): Promise<void> {

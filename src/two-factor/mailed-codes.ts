@@ -4,6 +4,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import { KeyRing } from '../crypto/key-ring.js';
 import { newUserCode, typedUserCode } from '../crypto/user-code.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
+import { asEndedAccount } from '../login/ended-account.js';
 import type { FactorClaim } from '../login/second-factor.js';
 import { Outbox } from '../mail/outbox.js';
 import { normalizeLogin } from '../user/login-name.js';
@@ -46,6 +47,7 @@ export class MailedCodes {
    * Mails a new code. If the mail is not sent, whenever that turns out, the code is void and `onUnsent` is called.
    *
    * @throws {AuthError} `HASHER_OVERLOADED` if too many passwords are waiting to be hashed; the earlier code stays.
+   * @throws {AuthError} `UNAUTHENTICATED` if the account is gone.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async send(of: MailedCodeOf, ip: string | null, onUnsent: () => Promise<unknown>): Promise<void> {
@@ -53,7 +55,10 @@ export class MailedCodes {
     const code = newUserCode();
     const codeHash = await this.hasher.hash(typedUserCode(code), { ip });
     const token = this.tokensOf(of)[0]!;
-    await this.tokens.issue(type, { username: normalizeLogin(user.email), codeHash }, { token });
+    const fields = { username: normalizeLogin(user.email), codeHash };
+    await this.tokens.issue(type, fields, { token }).catch((error: unknown) => {
+      throw asEndedAccount(error);
+    });
     const { ttl } = this.config.ephemeralTokens.get(type)!;
     this.outbox!.post({
       kind: KINDS[type],

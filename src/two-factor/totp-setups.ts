@@ -7,6 +7,7 @@ import { KeyRing } from '../crypto/key-ring.js';
 import { randomToken } from '../crypto/random.js';
 import { SealedText } from '../crypto/sealed-text.js';
 import { EphemeralTokenService } from '../ephemeral-token/ephemeral-token.service.js';
+import { asEndedAccount } from '../login/ended-account.js';
 import { normalizeLogin } from '../user/login-name.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { base32, fromBase32 } from './base32.js';
@@ -52,7 +53,9 @@ export class TotpSetups {
     const secret = base32(randomToken().subarray(0, TOTP_SECRET_BYTES));
     const sealedSecret = this.sealed.seal(secret, user.id);
     const fields = { username: normalizeLogin(user.email), challengeId: boundTo, sealedSecret };
-    await this.tokens.issue('totp_setup', fields, { token: this.tokenOf(boundTo) });
+    await this.tokens.issue('totp_setup', fields, { token: this.tokenOf(boundTo) }).catch((error: unknown) => {
+      throw asEndedAccount(error);
+    });
     const uri = totpUri(secret, { issuer: this.issuer, account: user.email });
     return { secret, uri, qr: renderSVG(uri) };
   }

@@ -1,7 +1,9 @@
+import { lookup } from 'node:dns/promises';
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it, jest } from '@jest/globals';
 import * as argon2 from '@node-rs/argon2';
 import { AuthConfig } from '../config/auth-config.js';
-import type { LegacyPasswords, PasswordSettings } from '../config/password-settings.js';
+import { hashesAtOnce, type LegacyPasswords, type PasswordSettings } from '../config/password-settings.js';
 
 /** The real argon2, and what it was given to check. */
 const verified: string[] = [];
@@ -147,6 +149,17 @@ describe('PasswordHasher', () => {
     for (const { reason } of refused)
       expect(reason).toMatchObject({ code: 'HASHER_OVERLOADED', facts: { retryAfter: 1 } });
     await expect(bounded.hash('correct horse')).resolves.toMatch(/^\$argon2id/);
+  });
+
+  it('on 64 cores, a DNS lookup waits for no hash of a flood', async () => {
+    const concurrency = hashesAtOnce(64, process.env['UV_THREADPOOL_SIZE']);
+    const flooded = hasherWith({ memoryCost: 65_536, timeCost: 8, concurrency });
+    let done = 0;
+    const flood = Array.from({ length: 6 }, () => flooded.hash('correct horse').then(() => done++));
+    await setImmediate();
+    await lookup('localhost');
+    expect(done).toBe(0);
+    await Promise.all(flood);
   });
 
   it('H3: 47 /64 of one /48 fill the queue, and everybody else gets in, and before most of them', async () => {

@@ -83,7 +83,7 @@ describe('latchkey, while the database is away', () => {
       expect(plain).toEqual({
         status: 1,
         out: '',
-        err: 'Cannot use the database at 127.0.0.1:1/notes (ECONNREFUSED). Is it running, and is --database-url (or DATABASE_URL) right?\n',
+        err: 'Cannot use the database at 127.0.0.1:1/notes (ECONNREFUSED). Nothing answers there: start PostgreSQL, or correct the address (DATABASE_URL).\n',
       });
       expect(asJson).toMatchObject({ status: 1, err: '' });
       expect(json(asJson)).toMatchObject({ error: { code: 'DATABASE_UNREACHABLE' } });

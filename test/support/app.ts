@@ -14,7 +14,13 @@ import {
   type AuthUser,
 } from 'nestjs-latchkey';
 import { FrozenClock } from 'nestjs-latchkey/testing';
-import type { DataSourceOptions, EntitySchema, MigrationInterface, MixedList } from 'typeorm';
+import {
+  DataSource,
+  type DataSourceOptions,
+  type EntitySchema,
+  type MigrationInterface,
+  type MixedList,
+} from 'typeorm';
 import { createTestDatabase, databaseAt, type TestDatabase } from './database.js';
 import { spyOnQueries, type QuerySpy } from './query-spy.js';
 import { VARIANT, variantOptions } from './variant.js';
@@ -89,14 +95,18 @@ async function listeningApp(
   options: TestAppOptions,
 ): Promise<{ app: INestApplication; clock: FrozenClock }> {
   const clock = new FrozenClock(options.startAt);
-  const root = TypeOrmModule.forRoot({
-    type: 'postgres',
-    url: databaseUrl,
-    entities: options.entities ?? [...authEntities],
-    migrations: options.migrations ?? [...authMigrations],
-    migrationsRun: true,
-    retryAttempts: 0,
-    ...options.dataSource,
+  let connecting: Promise<DataSource> | undefined;
+  const root = TypeOrmModule.forRootAsync({
+    useFactory: () => ({
+      type: 'postgres',
+      url: databaseUrl,
+      entities: options.entities ?? [...authEntities],
+      migrations: options.migrations ?? [...authMigrations],
+      migrationsRun: true,
+      retryAttempts: 0,
+      ...options.dataSource,
+    }),
+    dataSourceFactory: (given) => (connecting = new DataSource(given!).initialize()),
   });
   const auth = AuthModule.forRoot({
     secrets: [SECRET],
@@ -122,7 +132,11 @@ async function listeningApp(
     .overrideProvider(Clock)
     .useValue(clock);
   if (options.override) builder = options.override(builder);
-  const module = await builder.compile();
+  const module = await builder.compile().catch(async (error: unknown) => {
+    // It may still be connecting, to a database that is dropped next.
+    await connecting?.then((dataSource) => dataSource.destroy()).catch(() => undefined);
+    throw error;
+  });
   const app = module.createNestApplication(await adapterFor(options.platform ?? 'express'), {
     logger: false,
   });

@@ -355,6 +355,26 @@ describe('latchkey doctor', () => {
     }
   });
 
+  it('before the first migration: one finding with all tables, and one remedy', async () => {
+    const drops = [...expected.tables.keys()].map((name) => `DROP TABLE ${name} CASCADE`);
+    const { findings } = await examined({ sql: drops.join('; ') });
+    expect(findings.map(({ code }) => code)).toEqual(['AUTH_D70']);
+    for (const name of expected.tables.keys()) expect(findings[0]!.message).toContain(name);
+    expect(findings[0]!.remedy).toContain('`npx nestjs-latchkey migrate`');
+  });
+
+  it('what is missing of one kind is one finding', async () => {
+    const sql = `DROP TABLE auth_totp; DROP TABLE auth_passkeys;
+      ALTER TABLE users DROP COLUMN roles, DROP COLUMN last_login_at;
+      DROP FUNCTION latchkey_close_family; DROP FUNCTION latchkey_consume_rate`;
+    const { findings } = await examined({ sql });
+    expect(findings.map(({ message }) => message)).toEqual([
+      'There are no tables auth_totp, auth_passkeys.',
+      'There are no columns last_login_at, roles in users.',
+      'There are no functions latchkey_close_family, latchkey_consume_rate.',
+    ]);
+  });
+
   it('a function that somebody has changed is seen; an index of another name that does the same is not', async () => {
     const changed = `CREATE OR REPLACE FUNCTION latchkey_close_family(of_user text, of_handle uuid) RETURNS integer
       LANGUAGE plpgsql AS $$ BEGIN RETURN 0; END $$`;

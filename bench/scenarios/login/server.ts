@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Controller, Get } from '@nestjs/common';
 import { getDataSourceToken } from '@nestjs/typeorm';
@@ -17,6 +18,12 @@ export interface LoginServer {
 export interface Account {
   readonly email: string;
   readonly password: string;
+}
+
+/** Milliseconds that the thread of the event loop has run, and that it was ready to run and had no core. */
+export interface MainThread {
+  readonly ran: number;
+  readonly waited: number;
 }
 
 const ACCOUNTS = 64;
@@ -53,8 +60,15 @@ export const loginServer: Start<{ url: string; name: string }, LoginServer> = as
   for (const visitor of copies.slice(0, ACCOUNTS)) {
     cookies.push(`session=${(await app.get(SessionService).create(visitor.id)).token}`);
   }
-  return { hello: { url: address, accounts, cookies }, close: () => app.close() };
+  return { hello: { url: address, accounts, cookies }, calls: { mainThread }, close: () => app.close() };
 };
+
+/** As Linux counts it; zeros elsewhere. */
+function mainThread(): Promise<MainThread> {
+  if (process.platform !== 'linux') return Promise.resolve({ ran: 0, waited: 0 });
+  const nanos = readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ').map(Number);
+  return Promise.resolve({ ran: nanos[0]! / 1e6, waited: nanos[1]! / 1e6 });
+}
 
 /** Nothing but the hash, with the same settings, on as many cores. */
 export const bareHash: Start = async () => {

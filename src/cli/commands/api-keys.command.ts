@@ -66,7 +66,7 @@ Sessions go on; \`sessions revoke\` ends both.`,
       if (found) return ended(userId, found.outcome === 'revoked' ? 1 : 0);
       throw new CommandFailure(
         'API_KEY_NOT_FOUND',
-        'The user has no API key with this id: see `npx nestjs-latchkey api-keys list`.',
+        'The user has no API key with this id: see `npx nestjs-latchkey api-keys list --user <id>`.',
       );
     });
   },

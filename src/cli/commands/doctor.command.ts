@@ -1,7 +1,7 @@
 import type { Answer, Command, Values } from '../command.js';
-import { DATABASE_OPTIONS, openDatabase } from '../database.js';
+import { DATABASE_OPTIONS, withDatabase } from '../database.js';
 import { isAal } from '../doctor/aal.js';
-import { diagnose, type Diagnosis } from '../doctor/diagnose.js';
+import { diagnose, type Diagnosis, type Patient } from '../doctor/diagnose.js';
 import { expectedSchema } from '../doctor/expected-schema.js';
 import { CODES } from '../doctor/finding.js';
 import { UsageError } from '../failure.js';
@@ -34,25 +34,22 @@ ${Object.entries(CODES)
     if (!host && !hasDatabase) throw new UsageError('Nothing to examine: give --config, --database-url, or both.');
     const now = () => Date.now();
     const diagnosis = hasDatabase
-      ? await withDatabase(values, host, (database) => diagnose({ host, database, aal, now }))
+      ? await withPatient(values, host, (database) => diagnose({ host, database, aal, now }))
       : await diagnose({ host, aal, now });
     return answer(diagnosis, { configuration: host !== undefined, database: hasDatabase });
   },
 };
 
-async function withDatabase<T>(
+async function withPatient<T>(
   values: Values,
   host: HostConfiguration | undefined,
-  work: (database: NonNullable<Parameters<typeof diagnose>[0]['database']>) => Promise<T>,
+  work: (database: NonNullable<Patient['database']>) => Promise<T>,
 ): Promise<T> {
   givenUserId(values);
-  const dataSource = await openDatabase(values);
-  const query: Query = (sql, parameters) => dataSource.query(sql, parameters);
-  try {
-    return await work({ query, expected: await expectedSchema(await schemaOptions(values, host, query)) });
-  } finally {
-    await dataSource.destroy();
-  }
+  return withDatabase(values, async (dataSource) => {
+    const query: Query = (sql, parameters) => dataSource.query(sql, parameters);
+    return work({ query, expected: await expectedSchema(await schemaOptions(values, host, query)) });
+  });
 }
 
 function answer({ findings, checklist }: Diagnosis, examined: Record<string, boolean>): Answer {
@@ -67,9 +64,10 @@ function answer({ findings, checklist }: Diagnosis, examined: Record<string, boo
       reason ? `${value} (${reason})` : value,
     ].join('  '),
   );
-  const lines = findings.flatMap(({ code, severity, message, remedy }) => [
+  // What mends several in a row is said below the last of them.
+  const lines = findings.flatMap(({ code, severity, message, remedy }, i) => [
     `${code}  ${severity}  ${message}`,
-    `                ${remedy}`,
+    ...(findings[i + 1]?.remedy === remedy ? [] : [`                ${remedy}`]),
   ]);
   const skipped = Object.entries(examined).flatMap(([what, done]) => (done ? [] : [`The ${what} was not examined.`]));
   const summary = `${failed} failed, ${findings.length - failed} warnings.`;

@@ -21,7 +21,7 @@ controller. It overwrites nothing: run again, it changes nothing. Where the modu
 know, it says what to do by hand, changes nothing, and exits with 1.`,
   async run(values) {
     const folder = process.cwd();
-    const { changes, kept, next } = planOf(new Project(folder), values.text('module'));
+    const { changes, kept, next } = planOf(new Project(folder, values.text('module')));
     const dryRun = values.flag('dry-run');
     if (!dryRun) writeChanges(folder, changes);
     const diffs = changes.map(({ path, before, after }) => shownDiff(path, unifiedDiff(path, before, after)));

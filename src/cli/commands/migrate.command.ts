@@ -3,7 +3,7 @@ import { TableSettings } from '../../config/table-settings.js';
 import { literal, quoted } from '../../schema/schema-names.js';
 import { sqlState } from '../../postgres/store-error.js';
 import type { Answer, Command, Values } from '../command.js';
-import { DATABASE_OPTIONS, openDatabase } from '../database.js';
+import { DATABASE_OPTIONS, withDatabase } from '../database.js';
 import { CommandFailure, UsageError } from '../failure.js';
 import { authSchemaFor, type AuthSchemaOptions } from '../../schema/auth-schema.js';
 import { CONFIG_OPTION, hostConfiguration } from '../host.js';
@@ -41,38 +41,30 @@ to do: the table of what has run is the same. --config tells of users and tables
     const options = await schemaOptionsOf(values);
     if (values.flag('revert')) return revert(values, options, migrationsTable);
     const { migrations } = authSchemaFor(options);
-    const dataSource = await openDatabase(values, { migrations, migrationsTable });
-    try {
-      if (values.flag('dry-run')) {
-        const run = await namesOf(dataSource, migrationsTable);
-        const names = migrations.map((Migration) => new Migration().name!);
-        return answer(
-          'pending',
-          names.filter((name) => !run.includes(name)),
-        );
-      }
-      return answer('ran', await runLocked(dataSource));
-    } finally {
-      await dataSource.destroy();
-    }
+    const run = async (dataSource: DataSource) => {
+      if (!values.flag('dry-run')) return answer('ran', await runLocked(dataSource));
+      const ran = await namesOf(dataSource, migrationsTable);
+      const names = migrations.map((Migration) => new Migration().name!);
+      return answer(
+        'pending',
+        names.filter((name) => !ran.includes(name)),
+      );
+    };
+    return withDatabase(values, run, { migrations, migrationsTable });
   },
 };
 
 async function schemaOptionsOf(values: Values): Promise<AuthSchemaOptions> {
   givenUserId(values);
   const host = await hostConfiguration(values);
-  const dataSource = await openDatabase(values);
-  try {
-    return await schemaOptions(values, host, (sql, parameters) => dataSource.query(sql, parameters));
-  } finally {
-    await dataSource.destroy();
-  }
+  return withDatabase(values, (dataSource) =>
+    schemaOptions(values, host, (sql, parameters) => dataSource.query(sql, parameters)),
+  );
 }
 
 /** What ran decides, not what the configuration would make: with users of one's own it may have been the wrong ones. */
-async function revert(values: Values, { userId, tables }: AuthSchemaOptions, table: string): Promise<Answer> {
-  const dataSource = await openDatabase(values);
-  try {
+function revert(values: Values, { userId, tables }: AuthSchemaOptions, table: string): Promise<Answer> {
+  return withDatabase(values, async (dataSource) => {
     const ran = await namesOf(dataSource, table);
     const withUsers = ran.some((name) => name.startsWith('CreateUsers'));
     const { migrations } = authSchemaFor(withUsers || userId === undefined ? { tables } : { userId, tables });
@@ -99,9 +91,7 @@ async function revert(values: Values, { userId, tables }: AuthSchemaOptions, tab
       }
     });
     return answer('reverted', names);
-  } finally {
-    await dataSource.destroy();
-  }
+  });
 }
 
 async function refuseRows(queryRunner: QueryRunner, table: string): Promise<void> {

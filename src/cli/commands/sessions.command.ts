@@ -76,7 +76,7 @@ has to override invalidateTokens() for that, and --config has to name it.`,
       if ((await service.revokeByHandle(id, handle)) || (await jwts.revokeByHandle(id, handle))) return ended(id, 1);
       throw new CommandFailure(
         'SESSION_NOT_FOUND',
-        'The user has no session with this handle: see `npx nestjs-latchkey sessions list`.',
+        'The user has no session with this handle: see `npx nestjs-latchkey sessions list --user <id>`.',
       );
     });
   },

@@ -20,8 +20,9 @@ import { USER_ID_OPTION } from '../user-id.js';
 
 const ELSEWHERE: Readonly<Record<string, Option>> = { ...DATABASE_OPTIONS, ...USER_ID_OPTION, ...CONFIG_OPTION };
 const PASSWORD_NOTE = `
-The password has at least 15 characters and is not easy to guess, or what --config says. It is asked for in a terminal, and otherwise read from standard input; never give
-it as an argument, which other users of the machine can see. The address counts as the owner's, whom you know.`;
+The password has at least 15 characters and is not easy to guess, or what --config says. It is asked for in a terminal,
+and otherwise read from standard input; never give it as an argument, which other users of the machine can see. The
+address counts as the owner's, whom you know.`;
 
 export const createUser: Command = {
   name: 'users create',
@@ -176,7 +177,7 @@ function ours(auth: INestApplicationContext, operation: keyof typeof REMEDIES): 
 /** Without `--config` a directory of the application's own is not known. */
 function refuseWithoutConfig(values: Values): void {
   if (values.text('config') !== undefined) return;
-  const command = '`npx nestjs-latchkey users set-password --config <file>`';
+  const command = '`npx nestjs-latchkey users set-password --user <id> --config <file>`';
   const message = `The accounts are in a UserDirectory of your own: run ${command} with the file that names it.`;
   throw new CommandFailure('UNSUPPORTED', message);
 }

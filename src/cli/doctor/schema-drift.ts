@@ -35,12 +35,14 @@ export async function schemaDrift(query: Query, expected: ExpectedSchema): Promi
   const triggers = await query<{ name: string; table: string }>(TRIGGERS, [[...expected.triggers.keys()]]);
   const present = new Set(columns.map(({ table }) => table));
   const missing = tables.filter((table) => !present.has(table));
-  const findings = missing.map((table) => finding('AUTH_D70', `There is no table ${table}.`, MIGRATE));
+  const findings = missing.length > 0 ? [finding('AUTH_D70', `${absent('table', missing)}.`, MIGRATE)] : [];
+  // Before the first migration all else is missing too.
+  if (present.size === 0) return findings;
 
   for (const [table, names] of expected.tables) {
     const has = new Set(columns.filter((found) => found.table === table).map(({ column }) => column));
     const lacking = present.has(table) ? [...names].filter((name) => !has.has(name)) : [];
-    findings.push(...lacking.map((name) => finding('AUTH_D71', `${table} has no column ${name}.`, MIGRATE)));
+    if (lacking.length > 0) findings.push(finding('AUTH_D71', `${absent('column', lacking)} in ${table}.`, MIGRATE));
   }
   for (const [name, index] of expected.indexes) {
     if (!present.has(index.table) || indexes.some((found) => serves(found, index, name))) continue;
@@ -49,10 +51,12 @@ export async function schemaDrift(query: Query, expected: ExpectedSchema): Promi
     const remedy = `CREATE ${kind} CONCURRENTLY ${name} ON ${index.table} (${columnList})${index.where ? ` WHERE ${index.where}` : ''}`;
     findings.push(finding('AUTH_D72', `${index.table} has no valid index on (${columnList}).`, remedy));
   }
+  const gone = [...expected.functions.keys()].filter((name) => !functions.some((found) => found.name === name));
+  if (gone.length > 0) findings.push(finding('AUTH_D73', `${absent('function', gone)}.`, MIGRATE));
   for (const [name, body] of expected.functions) {
     const found = functions.filter((candidate) => candidate.name === name);
-    if (found.length === 0) findings.push(finding('AUTH_D73', `There is no function ${name}.`, MIGRATE));
-    else if (!found.some((candidate) => candidate.body === body)) {
+    if (found.length === 0) continue;
+    if (!found.some((candidate) => candidate.body === body)) {
       findings.push(finding('AUTH_D73', `The function ${name} is not the one of this version.`, REPAIR));
     } else if (found.length > 1) {
       const message = `There are ${found.length} functions ${name}, of different arguments.`;
@@ -66,6 +70,10 @@ export async function schemaDrift(query: Query, expected: ExpectedSchema): Promi
   }
   return findings;
 }
+
+/** `There is no table sessions`, and all at once where there are several: one command makes them. */
+const absent = (what: string, names: readonly string[]): string =>
+  `There ${names.length === 1 ? `is no ${what}` : `are no ${what}s`} ${names.join(', ')}`;
 
 /**
  * Whether an index serves, whatever its name: it begins with these columns, or is unique on exactly these. A partial

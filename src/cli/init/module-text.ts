@@ -20,6 +20,8 @@ export const authModule = (name: string, dataSource: string | undefined) => `${n
 
 /** The failure for a module that is written in a way that is not known, with what to write there by hand. */
 export function byHand(reason: string, path: string): CommandFailure {
+  const written = authModule('AuthModule', undefined);
+  const options = path.endsWith('.js') ? written.replace("']!", "']") : written;
   const instructions = `By hand, in ${path}:
 
   import { TypeOrmModule } from '@nestjs/typeorm';
@@ -29,11 +31,11 @@ export function byHand(reason: string, path: string): CommandFailure {
     imports: [
       // your own, with \`${ENTITIES}\` in its entities and \`${MIGRATIONS}\` in its migrations, or:
       ${CONNECTION.replaceAll('\n', '\n      ')},
-      ${authModule('AuthModule', undefined).replaceAll('\n', '\n      ')},
+      ${options.replaceAll('\n', '\n      ')},
     ],
   })
 
 AUTH_SECRET is what \`npx nestjs-latchkey secret\` prints; keep it in .env, and .env out of git. Then run
-\`npx nestjs-latchkey migrate\` and \`npx nestjs-latchkey users create\`.`;
+\`npx nestjs-latchkey migrate\` and \`npx nestjs-latchkey users create --email <address>\`.`;
   return new CommandFailure('INIT_BY_HAND', `${reason}. Nothing was changed.`, { instructions });
 }

@@ -22,7 +22,7 @@ export class AppModule {}
 /** What would be changed in an application of these files; every changed TypeScript file still parses. */
 function planned(files: Record<string, string | Buffer>, module?: string) {
   const folder = written(files);
-  const plan = planOf(new Project(folder), module);
+  const plan = planOf(new Project(folder, module));
   const after = Object.fromEntries(plan.changes.map(({ path, after: text }) => [path, text]));
   for (const [path, text] of Object.entries(after)) if (path.endsWith('.ts')) expect(mistakesIn(text)).toEqual([]);
   return { ...plan, after };
@@ -287,11 +287,11 @@ describe('init, the files beside it', () => {
     const git = (...args: string[]) => execFileSync('git', args, { cwd: folder });
     git('init', '-q');
     // Negative control: in a repository, and not in its index.
-    expect(planOf(new Project(folder), undefined).changes.map(({ path }) => path)).toContain('.env');
+    expect(planOf(new Project(folder)).changes.map(({ path }) => path)).toContain('.env');
     git('add', '.env');
-    expect(() => planOf(new Project(folder), undefined)).toThrow(/`git rm --cached \.env`.*Nothing was changed\.$/);
+    expect(() => planOf(new Project(folder))).toThrow(/`git rm --cached \.env`.*Nothing was changed\.$/);
     writeFileSync(join(folder, '.env'), 'AUTH_SECRET=theirs\nDATABASE_URL=x\n');
-    expect(planOf(new Project(folder), undefined).kept).toContain('.env has AUTH_SECRET already.');
+    expect(planOf(new Project(folder)).kept).toContain('.env has AUTH_SECRET already.');
   });
 
   it('does not load .env twice, nor write over a file, nor take a route that is taken', () => {
@@ -318,5 +318,39 @@ describe('init, the files beside it', () => {
     const first = planned(app);
     const again = planned({ ...app, ...first.after });
     expect(again.changes).toEqual([]);
+  });
+
+  it('a monorepo: the application of --module, whatever the others have', () => {
+    const application = (name: string) => ({ sourceRoot: `apps/${name}/src`, entryFile: 'main' });
+    const main = `import { NestFactory } from '@nestjs/core';\nimport { AppModule } from './app.module';\nvoid NestFactory.create(AppModule);\n`;
+    const files = {
+      'nest-cli.json': JSON.stringify({
+        ...application('one'),
+        monorepo: true,
+        projects: { one: application('one'), two: application('two') },
+      }),
+      'apps/one/src/main.ts': main,
+      'apps/one/src/app.module.ts': `import { AuthModule } from 'nestjs-latchkey';\n${withImports('[AuthModule.forRoot({})]')}`,
+      'apps/two/src/main.ts': main,
+      'apps/two/src/app.module.ts': APP,
+    };
+    expect(planned(files).kept).toContain('apps/one/src/app.module.ts has AuthModule already.');
+    const { after } = planned(files, './apps/two/src/app.module.ts');
+    expect(after['apps/two/src/app.module.ts']).toContain('AuthModule.forRoot(');
+    expect(Object.keys(after).toSorted()).toEqual([
+      '.env',
+      '.gitignore',
+      'apps/two/src/app.module.ts',
+      'apps/two/src/load-env.ts',
+      'apps/two/src/me.controller.ts',
+    ]);
+    expect(refused(files, 'libs/auth/src/auth.module.ts').message).toMatch(/is not below apps\/one\/src/);
+  });
+
+  it.each([undefined, 'src/app.module.js'])('JavaScript is changed by hand (--module %s)', (module) => {
+    const files = { 'src/main.js': 'bootstrap();', 'src/app.module.js': APP };
+    const { message, instructions } = refused(files, module);
+    expect(message).toMatch(/\.js is not TypeScript\. Nothing was changed\.$/);
+    expect(instructions).toContain("process.env['AUTH_SECRET']],");
   });
 });

@@ -3,9 +3,11 @@ import { addVariables, ignoreVariables } from './env-files.js';
 import { addController, addLoadEnv, openGreeting } from './example-files.js';
 import type { FileChange } from './file-change.js';
 import { authModule, byHand, CONNECTION, PACKAGE } from './module-text.js';
-import type { NamedModule, Project } from './project.js';
+import { notTypeScript, type NamedModule, type Project } from './project.js';
 import type { SourceFile } from './source-file.js';
 import { Unreadable } from './tokens.js';
+
+const DATABASE_PAGE = 'https://github.com/nestjs-latchkey/nestjs-latchkey/blob/main/docs/start.md#a-database';
 
 /** What `init` would do. */
 export interface Plan {
@@ -22,7 +24,7 @@ export interface Plan {
  * @throws {CommandFailure} `INIT_BY_HAND`, with instructions, if the module or its connection is not written in a way
  *   that is known. Nothing is changed by planning.
  */
-export function planOf(project: Project, modulePath: string | undefined): Plan {
+export function planOf(project: Project): Plan {
   const changes: FileChange[] = [];
   const kept: string[] = [];
   const sources = project.sources();
@@ -36,9 +38,9 @@ export function planOf(project: Project, modulePath: string | undefined): Plan {
       if (/TypeOrmModule|AuthModule/.test(project.read(path) ?? ''))
         throw byHand(`${path} cannot be read: ${message}`, path);
     }
-    let path = modulePath ?? project.entry;
+    let path = project.modulePath ?? project.entry;
     try {
-      const module = moduleOf(project, modulePath);
+      const module = moduleOf(project);
       path = module.file.path;
       connection = addModules(sources, module);
       changes.push(...addLoadEnv(project, sources, module, kept));
@@ -62,9 +64,12 @@ const usesAuthModule = (file: SourceFile): boolean => {
   return name !== undefined && file.callsOf(name, ['forRoot', 'forRootAsync']).length > 0;
 };
 
-function moduleOf(project: Project, path: string | undefined): NamedModule {
-  const module = project.applicationModule(path);
+function moduleOf(project: Project): NamedModule {
+  const module = project.applicationModule();
   if (module) return module;
+  const path = project.modulePath;
+  const javascript = project.entry.replace(/ts$/, 'js');
+  if (path === undefined && project.read(javascript) !== undefined) throw notTypeScript(javascript);
   const where = path ?? `${project.sourceRoot}/app.module.ts, nor one that ${project.entry} bootstraps`;
   throw byHand(
     `There is no application module in ${where}: name its file with --module`,
@@ -109,7 +114,8 @@ function nextSteps(
   const steps = packages.length > 0 ? [`${installer ?? 'npm install'} ${packages.join(' ')}`] : [];
   if (wasThere) return steps;
   const others = sources.filter(({ text }) => /^\s*@(Controller|Resolver|WebSocketGateway)\(/m.test(text)).length;
-  if (connection?.isNew) steps.push('Set DATABASE_URL in .env to your PostgreSQL database.');
+  if (connection?.isNew)
+    steps.push(`Set DATABASE_URL in .env to your PostgreSQL database. There is one from npm: ${DATABASE_PAGE}`);
   const why = connection?.migrates
     ? 'creates the tables now; the application does it at its start too'
     : 'creates the tables';

@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join, normalize, relative } from 'node:path/posix';
+import { join, normalize, relative, resolve } from 'node:path/posix';
 import { CommandFailure } from '../failure.js';
+import { byHand } from './module-text.js';
 import { SourceFile } from './source-file.js';
 import { matches, Unreadable } from './tokens.js';
 
@@ -12,6 +13,15 @@ interface PackageJson {
   readonly scripts?: Readonly<Record<string, string>>;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
+}
+
+interface NestApplication {
+  readonly sourceRoot?: string;
+  readonly entryFile?: string;
+}
+
+interface NestCli extends NestApplication {
+  readonly projects?: Readonly<Record<string, NestApplication>>;
 }
 
 export interface NamedModule {
@@ -27,8 +37,16 @@ export class Project {
   readonly unreadable = new Map<string, Unreadable>();
   private readonly files = new Map<string, SourceFile>();
 
-  /** @throws {CommandFailure} `NOT_A_NEST_APPLICATION` if the folder holds none. */
-  constructor(readonly folder: string) {
+  /**
+   * In a monorepo, the application in which the file of `--module` is; otherwise its default one.
+   *
+   * @throws {CommandFailure} `NOT_A_NEST_APPLICATION` if the folder holds none; `INIT_BY_HAND` if `--module` is not
+   *   TypeScript of it.
+   */
+  constructor(
+    readonly folder: string,
+    module?: string,
+  ) {
     const packageJson = this.json<PackageJson>('package.json');
     if (packageJson?.dependencies?.['@nestjs/core'] === undefined) {
       const message =
@@ -36,12 +54,23 @@ export class Project {
       throw new CommandFailure('NOT_A_NEST_APPLICATION', message);
     }
     this.packageJson = packageJson;
-    const { sourceRoot, entryFile } = this.json<{ sourceRoot?: string; entryFile?: string }>('nest-cli.json') ?? {};
-    this.sourceRoot = normalize(sourceRoot ?? 'src').replace(/\/$/, '');
-    this.entry = `${this.sourceRoot}/${(entryFile ?? 'main').replace(/\.[jt]s$/, '').replace(/^.*\//, '')}.ts`;
+    this.modulePath = module === undefined ? undefined : relative(folder, resolve(folder, module));
+    const { projects = {}, ...whole } = this.json<NestCli>('nest-cli.json') ?? {};
+    const candidates = [...Object.values(projects), whole].map((application) => ({
+      root: normalize(application.sourceRoot ?? 'src').replace(/\/$/, ''),
+      entry: (application.entryFile ?? 'main').replace(/\.[jt]s$/, '').replace(/^.*\//, ''),
+    }));
+    const found = candidates.findLast(({ root }) => this.modulePath?.startsWith(`${root}/`) ?? true);
+    if (!found) throw byHand(`${module} is not below ${candidates.at(-1)!.root}, where the application is`, module!);
+    if (this.modulePath && !this.modulePath.endsWith('.ts')) throw notTypeScript(this.modulePath);
+    this.sourceRoot = found.root;
+    this.entry = `${found.root}/${found.entry}.ts`;
   }
 
+  /** The file that bootstraps the application, whether or not there is one. */
   readonly entry: string;
+  /** The file of `--module`, from the folder. */
+  readonly modulePath: string | undefined;
 
   /** Whether its files are ES modules. */
   get isModule(): boolean {
@@ -100,10 +129,10 @@ export class Project {
       });
   }
 
-  /** The module of that class or file, else the one that `main.ts` bootstraps, else `AppModule`. */
-  applicationModule(path: string | undefined): NamedModule | undefined {
-    if (path !== undefined) {
-      const file = this.source(relative(this.folder, join(this.folder, path)));
+  /** The module of `--module`, else the one that `main.ts` bootstraps, else `AppModule`. */
+  applicationModule(): NamedModule | undefined {
+    if (this.modulePath !== undefined) {
+      const file = this.source(this.modulePath);
       const className = file && modulesIn(file)[0];
       return file && className !== undefined ? { file, className } : undefined;
     }
@@ -133,6 +162,9 @@ export class Project {
     }
   }
 }
+
+/** `init` writes TypeScript. */
+export const notTypeScript = (path: string): CommandFailure => byHand(`${path} is not TypeScript`, path);
 
 /** The classes with `@Module(…)`. */
 function modulesIn({ tokens }: SourceFile): string[] {

@@ -29,15 +29,10 @@ function rateLimitStatements(names: SchemaNames, durable: boolean) {
   const alsoUnwaited = durable ? '' : `, ${UNWAITED}`;
   const ours = (name: string) => names.qualified(`latchkey_${name}`);
   return {
-    /**
-     * The functions take the buckets' advisory locks before they count: see the migration. The function for one bucket
-     * is called in the select list, not in FROM, which is cheaper; OFFSET keeps it from being called once for each
-     * column.
-     */
+    /** The functions take the buckets' advisory locks before they count: see the migration. */
     consume: {
       name: 'latchkey_rate_consume',
-      text: `SELECT (decided).recorded, (decided).used, (decided).oldest, ${AT}${alsoUnwaited}
-    FROM (SELECT ${ours('consume_rate')}($1::text, $2::text, $3::integer, $4::double precision, ${instantOrNow('$5')}) AS decided OFFSET 0) once`,
+      text: `SELECT recorded, used, oldest, ${AT}${alsoUnwaited} FROM ${ours('consume_rate')}($1::text, $2::text, $3::integer, $4::double precision, ${instantOrNow('$5')})`,
     },
     consumeSeveral: {
       name: 'latchkey_rate_consume_several',

@@ -5,6 +5,7 @@ import type { AuthRequest } from '../auth-request.js';
 import { RequireFresh } from '../assurance.decorators.js';
 import { StepUpMethods } from '../../login/step-up-methods.js';
 import type { Session } from '../../session/session.js';
+import type { AuthUser } from '../../user/user.directory.js';
 import { CurrentSession, CurrentUser } from '../auth.decorators.js';
 import { TakesNoBody } from '../body-parse-errors.js';
 import { HttpSessions } from '../http-sessions.js';
@@ -30,13 +31,13 @@ export class AccountDeletionController {
   @HttpCode(200)
   @Header('Cache-Control', 'no-store')
   async deleteAccount(
-    @CurrentUser('id') userId: string,
+    @CurrentUser() user: AuthUser,
     @CurrentSession() session: Session,
     @Req() request: AuthRequest,
     @Res({ passthrough: true }) response: object,
   ): Promise<DoneAnswer> {
     await this.stepUps.demandMost(session);
-    await this.accounts.delete(userId);
+    await this.accounts.delete(user.id, { by: { user, session } });
     await this.http.end(request, response);
     return { message: 'The account has been deleted.' };
   }

@@ -4,11 +4,13 @@ import { MAX_API_KEY_LIFETIME, MAX_API_KEY_NAME, type ApiKey } from '../../api-k
 import { API_KEY_NAME, ApiKeyService, isApiKeyName } from '../../api-key/api-key.service.js';
 import { AuthError } from '../../auth.errors.js';
 import { seconds } from '../../common/duration.js';
+import { StepUpMethods } from '../../login/step-up-methods.js';
+import type { Session } from '../../session/session.js';
 import type { AuthUser } from '../../user/user.directory.js';
 import { iso, type ApiKeyAnswer, type ApiKeyListAnswer, type DoneAnswer, type NewApiKeyAnswer } from '../answers.js';
 import { RequireFresh } from '../assurance.decorators.js';
 import type { AuthRequest } from '../auth-request.js';
-import { CurrentUser } from '../auth.decorators.js';
+import { CurrentSession, CurrentUser } from '../auth.decorators.js';
 import { parseBody } from '../body.js';
 import { TakesBody, TakesNoBody } from '../body-parse-errors.js';
 import { ClientIp } from '../client-ip.js';
@@ -44,6 +46,7 @@ export const ApiKeyBody = z.strictObject({
 export class ApiKeyController {
   constructor(
     private readonly apiKeys: ApiKeyService,
+    private readonly stepUps: StepUpMethods,
     private readonly clientIp: ClientIp,
   ) {}
 
@@ -54,7 +57,10 @@ export class ApiKeyController {
     return (await this.apiKeys.listForUser(user)).map(shown);
   }
 
-  /** Makes a key, and shows it this once. It needs a fresh session. */
+  /**
+   * Makes a key, and shows it this once. It needs a fresh session that has proved as much as the account can: the key may
+   * outlive it by a year.
+   */
   @RequireFresh()
   @TakesBody()
   @Post('api-keys')
@@ -62,12 +68,14 @@ export class ApiKeyController {
   @Header(...NO_STORE)
   async createApiKey(
     @CurrentUser() user: AuthUser,
+    @CurrentSession() session: Session,
     @Req() request: AuthRequest,
     @Body() body: unknown,
   ): Promise<NewApiKeyAnswer> {
     const { expiresIn, ...wanted } = parseBody(ApiKeyBody, body, 'an API key');
+    await this.stepUps.demandMost(session);
     const asked = { ...wanted, expiresIn: seconds(expiresIn) };
-    const { key, apiKey } = await this.apiKeys.create(user, asked, { ip: this.clientIp.of(request) });
+    const { key, apiKey } = await this.apiKeys.create(user, asked, { ip: this.clientIp.of(request), session });
     return { key, ...shown(apiKey) };
   }
 

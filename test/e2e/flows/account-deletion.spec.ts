@@ -1,6 +1,8 @@
-import { beforeEach, describe, expect, it } from '@jest/globals';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   authSchemaFor,
+  AuthTransaction,
   EphemeralTokenService,
   minutes,
   hours,
@@ -8,13 +10,19 @@ import {
   UserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
+import { EphemeralTokenStore } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
+import { PreparedStatements } from '../../../src/postgres/prepared-statements.js';
+import { AccountLock } from '../../../src/user/account-lock.js';
 import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../../support/app.js';
 import { eventsHeard, sharedTestApp } from '../../support/shared-app.js';
 import { createTestDatabase } from '../../support/database.js';
 import { MAIL, newMails } from '../../support/flows.js';
 import { until } from '../../support/heard.js';
+
+const WAITING = `SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+  WHERE a.datname = current_database() AND NOT l.granted`;
 
 describe.each(PLATFORMS)('the deletion of an account on %s', (platform) => {
   const t = sharedTestApp({ platform, auth: { ...MAIL, flows: { accountDeletion: {} }, jwt: { sessions: true } } });
@@ -76,6 +84,40 @@ describe.each(PLATFORMS)('the deletion of an account on %s', (platform) => {
     expect(statuses).toContain(200);
     expect(await newMails(t.app)).toHaveLength(1);
     expect(heard.filter(({ type }) => type === 'account.deleted')).toHaveLength(1);
+  });
+
+  it('leaves no token of an address that the account gets meanwhile', async () => {
+    const users = t.app.get(PostgresUserDirectory);
+    const tokens = t.app.get(EphemeralTokenService);
+    const email = `moved-${ada.email}`;
+    const move = () =>
+      t.app.get(AuthTransaction).run(async () => {
+        await t.app.get(AccountLock).hold(ada.id);
+        await users.setEmail(ada.id, { from: ada.email, to: email, verifiedAt: t.clock.now() });
+        // Nobody is left to issue it for, if the account is gone by then.
+        await tokens.issue('password_reset', { username: email }).catch(() => null);
+      });
+    const outside = AsyncLocalStorage.snapshot();
+    const cookie = await signInAs(t.app, ada.id);
+    const findById = users.findById.bind(users);
+    let isMoved = false;
+    let moving: Promise<unknown> | undefined;
+    const waits = async () => isMoved || (await t.db.query(WAITING)).length > 0;
+    const found = jest.spyOn(users, 'findById').mockImplementation(async (id) => {
+      const user = await findById(id);
+      if (!t.app.get(PreparedStatements).inTransaction || moving) return user;
+      moving = outside(move).finally(() => (isMoved = true));
+      await until(waits);
+      return user;
+    });
+    try {
+      await remove(cookie).expect(200);
+    } finally {
+      found.mockRestore();
+    }
+    await moving;
+    const left = t.app.get(EphemeralTokenStore).countOfType(email, 'password_reset', t.clock.now(), null);
+    expect([moving !== undefined, await left]).toEqual([true, 0]);
   });
 
   it('F22: while the row cannot be deleted everything stays', async () => {
