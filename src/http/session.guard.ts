@@ -26,8 +26,8 @@ import type { Caller, Requirement } from './requirement.js';
 type SignedIn = Pick<RequestAuth, 'session' | 'user'>;
 
 /**
- * Lets requests with a live session through and throws `UNAUTHENTICATED` (401) for all others, unless the handler is
- * `@Public()`, `@OptionalAuth()` or `@RedirectIfAuthenticated()`. During an outage it throws `STORE_UNAVAILABLE` (503):
+ * Admits requests with a live session, or with an API key whose scope the handler allows, and refuses all others with
+ * the codes of `canActivate`, unless the handler is `@Public()`, `@OptionalAuth()` or `@RedirectIfAuthenticated()`. During an outage it throws `STORE_UNAVAILABLE` (503):
  * nobody is admitted, and nobody loses the cookie. It runs for every handler unless `globalGuard` is false.
  *
  * A request whose session needs no extension writes nothing. An extended cookie is set before the handler runs, so that
@@ -135,6 +135,7 @@ export class SessionGuard implements CanActivate {
     if (auth || !needsSession(access)) attachAuth(request, auth);
     return this.admits(access, auth);
   }
+
   /** Checks the caller against the handler's access rule; throws, or rejects, if it is not allowed. */
   private admits(access: Access, auth: RequestAuth | null): true | Promise<never> {
     if (typeof access === 'object' && 'redirectTo' in access) {

@@ -59,7 +59,7 @@ export interface OidcSteppedUp extends ElevatedSession {
 
 /** base64url of a SHA-256. */
 const CHALLENGE = /^[\w-]{43}$/;
-/** How far the provider's clock may be behind. */
+/** How far the provider's clock may be behind, in milliseconds. */
 const TOLERANCE = 10_000;
 
 /**
@@ -67,8 +67,8 @@ const TOLERANCE = 10_000;
  * an address; `decideLinking` is the table of what follows. A login there is one factor unless `assurance` of the
  * provider says otherwise, so that a second factor of the account is due as after a password.
  *
- * A request and its answer are two calls: `begin…` says where the browser goes and what ties it to the answer, `finish`
- * verifies what it comes back with, once, and the third does what it was begun for.
+ * A login takes three calls: `begin…` returns the URL and the cookie that binds the browser to the request, `finish`
+ * verifies the callback, once, and `logIn`, `link` or `stepUp` completes what was begun.
  *
  * @example
  * ```ts
@@ -127,7 +127,7 @@ export class OidcService {
    * Begins a step-up of this session: its user has to prove at the provider again who they are.
    *
    * @throws {AuthError} `IDENTITY_NOT_FOUND` if the user has no identity there.
-   * @throws {AuthError} `INVALID_INPUT` also for a provider that asks nobody again: plain OAuth 2, or `stepUp: false`.
+   * @throws {AuthError} `INVALID_INPUT` if the provider asks nobody again: plain OAuth 2, or `stepUp: false`.
    * @throws {AuthError} as `begin`.
    */
   async beginStepUp(
@@ -171,11 +171,11 @@ export class OidcService {
 
   /**
    * Opens the session of the identity's account, or holds the login if a second factor is due. The account may be a new
-   * one, see `signUp`. Emits `login.succeeded` or `login.failed`, and with a new account `account.registered`,
+   * one, see `signUp` of the provider. Emits `login.succeeded` or `login.failed`, and with a new account `account.registered`,
    * `email.verified` and `identity.linked`.
    *
    * @throws {AuthError} `LOGIN_EXPIRED` if the answer was begun for something else.
-   * @throws {AuthError} `ACCOUNT_EXISTS`, `NO_ACCOUNT` or `EMAIL_NOT_VERIFIED`, as the table has it.
+   * @throws {AuthError} `ACCOUNT_EXISTS`, `NO_ACCOUNT` or `EMAIL_NOT_VERIFIED`: see `linking.ts`.
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account is disabled, or was changed meanwhile.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer. Nobody is logged in.
    */
@@ -240,17 +240,15 @@ export class OidcService {
       for (const binding of bindings) {
         const held = await this.tokens.peek('oidc_exchange', token, binding);
         if (!held?.proved || !held.firstFactor) continue;
-        const work = async () => {
+        // With sessions elsewhere too: the token is given back if the login cannot be written.
+        return this.transaction.run(async () => {
           const user = await this.accounts.lockedAccountOf(held.proved!.userId);
           const spent = await this.tokens.consume('oidc_exchange', token, binding);
           if (!spent?.proved || !spent.firstFactor) throw expired();
           const { proved, firstFactor } = spent;
           const { remember, providerSession } = proved;
-          return () =>
-            this.logins.begin(user, proved.proofs, { ...context, remember, providerSession, ...firstFactor });
-        };
-        // With sessions elsewhere too: the token is given back if the login cannot be written.
-        return this.transaction.run(async () => (await work())());
+          return this.logins.begin(user, proved.proofs, { ...context, remember, providerSession, ...firstFactor });
+        });
       }
       throw expired();
     });
@@ -323,7 +321,7 @@ export class OidcService {
     const isBound = exchange === undefined || exchange === BY_BROWSER || CHALLENGE.test(exchange);
     const fields = {
       ...(returnTo !== undefined && !this.isReturn(returnTo, exchange !== undefined) && { returnTo: RETURN }),
-      ...(!isBound && { challenge: 'must be base64url of a SHA-256' }),
+      ...(!isBound && { exchange: 'must be "browser" or the base64url of a SHA-256' }),
     };
     if (Object.keys(fields).length > 0) {
       throw new AuthError('INVALID_INPUT', `Not a login at a provider: ${Object.keys(fields).join(', ')}.`, { fields });
@@ -360,7 +358,7 @@ export class OidcService {
 const NEVER_AGAIN = 'asks nobody to prove again who they are: choose a method of GET step-up';
 const RETURN = 'must be a path of this application such as /notes, without a fragment';
 
-/** The session that has asked, and no other: somebody may have been given the address of another one's answer (F63). */
+/** Only the session that asked may complete it: an attacker could send a victim the callback of their own login (F63). */
 function ownerOf({ request }: OidcAnswer, intent: 'link' | 'step_up', owner: OidcOwner | null): OidcOwner {
   const isTheirs =
     owner !== null &&

@@ -208,9 +208,7 @@ export class SessionService {
     const { authenticatedAt, user, grace = true, remember = false, aal, amr } = context;
     const remembered = choice && authenticatedAt !== undefined ? remember : undefined;
     const { ttl, absoluteLifetime } = lifetimesOf({ remembered }, this.config.session);
-    if (authenticatedAt !== undefined && !Number.isFinite(authenticatedAt)) {
-      throw new TypeError('authenticatedAt must be an instant in epoch milliseconds.');
-    }
+    if (authenticatedAt !== undefined) requireInstant(authenticatedAt);
     const now = this.clock.now();
     const token = this.tokens.issue();
     const leavesSuccessor = current !== null && authenticatedAt === undefined && grace && rotationGrace > 0;
@@ -249,6 +247,7 @@ export class SessionService {
    * or got another cutoff since `user` was read: of concurrent calls exactly one succeeds, and revoked in the meantime
    * stays revoked.
    *
+   * @throws {TypeError} if `authenticatedAt` is not a finite number.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
   async elevate(
@@ -257,6 +256,7 @@ export class SessionService {
   ): Promise<IssuedSession | null> {
     const { id: replaces, userId, remembered } = current;
     const { authenticatedAt, user, aal, amr } = context;
+    requireInstant(authenticatedAt);
     // The statement below asks whether the account still has this cutoff: one that a storage still has is over.
     if (isBeforeCutoff(current.authenticatedAt, user?.tokensInvalidatedAfter)) return null;
     const { maxPerUser, rotationGrace } = this.config.session;
@@ -479,6 +479,11 @@ export class SessionService {
   ): void {
     this.emit({ type: 'session.revoked', at: this.clock.now(), userId, handle, reason, count });
   }
+}
+
+function requireInstant(authenticatedAt: number): void {
+  if (Number.isFinite(authenticatedAt)) return;
+  throw new TypeError('authenticatedAt must be an instant in epoch milliseconds.');
 }
 
 function listed(session: Session): ListedSession {

@@ -208,6 +208,16 @@ describe.each(PLATFORMS)('step-up on %s', (platform) => {
     expect((await get(b, '/auth/session').expect(200)).body.session).toMatchObject({ aal: 1, amr: ['password'] });
   });
 
+  it('F57: no session is opened with a proof whose name is not valid', async () => {
+    const logins = t.app.get(LoginService);
+    const known = await t.app.get(SessionService).listForUser(ada.id);
+    for (const proofs of [['not a name'], ['']]) {
+      await expect(logins.begin(ada, proofs)).rejects.toThrow(TypeError);
+      await expect(logins.renew(ada, { proofs })).rejects.toThrow(TypeError);
+    }
+    expect(await t.app.get(SessionService).listForUser(ada.id)).toEqual(known);
+  });
+
   it('F82: only a proof makes a session fresh, up to the exact instant: not its use, extension or rotation', async () => {
     let cookie = await signIn();
     t.clock.advance(minutes(5) - 0.001);

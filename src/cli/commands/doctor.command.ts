@@ -1,7 +1,7 @@
 import type { Answer, Command, Values } from '../command.js';
 import { DATABASE_OPTIONS, withDatabase } from '../database.js';
 import { isAal } from '../doctor/aal.js';
-import { diagnose, type Diagnosis, type Patient } from '../doctor/diagnose.js';
+import { diagnose, type Diagnosis, type Subject } from '../doctor/diagnose.js';
 import { expectedSchema } from '../doctor/expected-schema.js';
 import { CODES } from '../doctor/finding.js';
 import { UsageError } from '../failure.js';
@@ -34,16 +34,16 @@ ${Object.entries(CODES)
     if (!host && !hasDatabase) throw new UsageError('Nothing to examine: give --config, --database-url, or both.');
     const now = () => Date.now();
     const diagnosis = hasDatabase
-      ? await withPatient(values, host, (database) => diagnose({ host, database, aal, now }))
+      ? await withSubject(values, host, (database) => diagnose({ host, database, aal, now }))
       : await diagnose({ host, aal, now });
     return answer(diagnosis, { configuration: host !== undefined, database: hasDatabase });
   },
 };
 
-async function withPatient<T>(
+async function withSubject<T>(
   values: Values,
   host: HostConfiguration | undefined,
-  work: (database: NonNullable<Patient['database']>) => Promise<T>,
+  work: (database: NonNullable<Subject['database']>) => Promise<T>,
 ): Promise<T> {
   givenUserId(values);
   return withDatabase(values, async (dataSource) => {

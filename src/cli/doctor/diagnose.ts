@@ -11,7 +11,7 @@ import type { Query } from './query.js';
 import { secretFindings } from './secret-findings.js';
 
 /** The things to examine; what is left out is not examined. */
-export interface Patient {
+export interface Subject {
   readonly host?: HostConfiguration;
   readonly database?: { readonly query: Query; readonly expected: ExpectedSchema };
   /** The authentication assurance level of NIST 800-63B to aim at. */
@@ -27,7 +27,7 @@ export interface Diagnosis {
 }
 
 /** Only reads, and returns no secret. Throws what the database's client throws. */
-export async function diagnose({ host, database, aal, now }: Patient): Promise<Diagnosis> {
+export async function diagnose({ host, database, aal, now }: Subject): Promise<Diagnosis> {
   const findings: Finding[] = [];
   let items: ChecklistItem[] = [];
   if (host) {

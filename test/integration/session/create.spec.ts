@@ -153,6 +153,8 @@ describe('a password change against a login with the old password', () => {
     const { session } = await sessions.create(ada.id, { authenticatedAt: t.clock.now() + days(100) });
     expect(session.authenticatedAt).toBe(t.clock.now());
     await expect(sessions.create(ada.id, { authenticatedAt: Number.NaN })).rejects.toThrow(TypeError);
+    await expect(sessions.elevate(session, { authenticatedAt: Number.NaN })).rejects.toThrow(TypeError);
+    expect(await sessions.listForUser(ada.id)).toEqual([expect.objectContaining({ handle: session.handle })]);
   });
 
   it('the absolute lifetime counts from the authentication', async () => {
