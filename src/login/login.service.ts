@@ -202,7 +202,7 @@ export class LoginService {
         userId: user.id,
         login,
         ip,
-        factors: [...proofs],
+        factors: provedAnew(proofs),
       });
       const device = transport === 'bearer' ? null : this.devices.issue(login, this.knownDevice(login, context));
       // The login stands: if this fails, the second step is due again next time.

@@ -1,7 +1,9 @@
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { hours, minutes, type AuthUser } from 'nestjs-latchkey';
+import { IdentityStore } from 'nestjs-latchkey/engine';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import { createUser, NO_LOGIN_LIMITS, PASSWORD, PLATFORMS, startTestApp } from '../support/app.js';
+import { identityOf } from '../support/identities.js';
 import { PAGES, PlainBrowser, type PageAnswer } from '../support/pages.js';
 import { mailTo } from '../support/registration.js';
 import { sharedTestApp } from '../support/shared-app.js';
@@ -12,7 +14,7 @@ const stub = await startStubProvider();
 afterAll(() => stub.close());
 const providers = [
   { id: 'stub', label: 'Stub <b>', issuer: stub.issuer, ...STUB_CLIENT, signUp: true },
-  { id: 'dead', label: 'Dead $&', issuer: 'http://localhost:1', clientId: 'notes' },
+  { id: 'dead', label: 'Dead $&', issuer: 'http://localhost:1', clientId: 'notes', stepUp: false },
 ];
 const AUTH = {
   ...PAGES,
@@ -187,6 +189,19 @@ describe.each(PLATFORMS)('the pages of logins at providers, without script, on %
     const url = leadsTo(await browser.post('step-up-provider?id=stub', { next: 'email' }));
     expect(await back(url)).toMatchObject({ status: 303, to: '/auth/p/email' });
     expect((await browser.open('email')).status).toBe(200);
+  });
+
+  it('F67: a provider that asks nobody again is no way to prove it', async () => {
+    const user = await createUser(t.app);
+    await t.app.get(IdentityStore).add(identityOf(user, { provider: 'dead', issuer: 'http://localhost:1' }));
+    await visit(user);
+    const page = await browser.open('step-up?next=email');
+    expect(page.text).toContain('name="password"');
+    expect(page.text).not.toContain('step-up-provider');
+    expect((await browser.post('step-up-provider?id=dead', { next: 'email' })).status).toBe(422);
+    // Negative control: at another one it is.
+    await t.app.get(IdentityStore).add(identityOf(user, { provider: 'stub', issuer: stub.issuer }));
+    expect((await browser.open('step-up?next=email')).text).toContain('action="step-up-provider?id=stub"');
   });
 
   it('a page of the host, where it is written, ends what is not finished', async () => {

@@ -8,6 +8,7 @@ import { diagnose } from '../../src/cli/doctor/diagnose.js';
 import { expectedSchema } from '../../src/cli/doctor/expected-schema.js';
 import { CODES, type FindingCode } from '../../src/cli/doctor/finding.js';
 import type { HostConfiguration } from '../../src/cli/host.js';
+import { google, okta } from '../../src/oidc/providers/index.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 const SECRET = randomBytes(48).toString('base64url');
@@ -283,6 +284,20 @@ describe('latchkey doctor', () => {
     const { checklist } = await diagnose({ host: host({ options }), now: () => Date.now() });
     const deviations = checklist.filter(({ id, status }) => id === 'F54' && status === 'DEVIATION');
     expect(deviations.map(({ source }) => source)).toEqual(sources);
+  });
+
+  it('F67, F25: says at which providers there is a step-up, and what outlives a logout there', async () => {
+    const rowsOf = async (ids: readonly ('google' | 'okta')[], more: object = {}) => {
+      const client = { clientId: 'notes', clientSecret: 'secret' };
+      const all = { google: google(client), okta: okta({ ...client, issuer: 'https://example.okta.com' }) };
+      const flows = { oidc: { providers: ids.map((id) => all[id]) }, stepUp: {} };
+      const planted = { options: { baseUrl: 'https://app.example.com', ...more }, extras: { flows } };
+      const { checklist } = await diagnose({ host: host(planted), now: () => Date.now() });
+      const rowOf = (asked: string) => checklist.find(({ source }) => source === asked)!;
+      return { stepUp: rowOf('A7.5.3').value, logout: rowOf('A7.6.1').status };
+    };
+    expect(await rowsOf(['google', 'okta'])).toEqual({ stepUp: expect.stringMatching(/^at okta,/), logout: 'PASS' });
+    expect(await rowsOf(['google'], { jwt: { sessions: true } })).toEqual({ stepUp: 'none', logout: 'DEVIATION' });
   });
 
   it('F46: without a mailer a first factor of a thief is taken back by an operator only', async () => {

@@ -3,7 +3,7 @@ import { hasStepUp, isOAuth2 } from '../../config/oidc-settings.js';
 import type { Row } from './checklist-row.js';
 
 /** What is required of logins at providers. */
-export function providerRows({ flows }: AuthConfig): Row[] {
+export function providerRows({ flows, jwt }: AuthConfig): Row[] {
   const { providers } = flows.oidc ?? { providers: [] };
   if (providers.length === 0) return [];
   const names = (ids: readonly { readonly id: string }[]) => ids.map(({ id }) => id).join(', ');
@@ -39,6 +39,13 @@ export function providerRows({ flows }: AuthConfig): Row[] {
       'A7.5.3',
       'A step-up at a provider',
       asking.length === 0 ? 'none' : `at ${names(asking)}, by auth_time after it was asked for`,
+    ],
+    [
+      'F25',
+      'A7.6.1',
+      'A back-channel logout of a provider ends',
+      'what was begun or stepped up there, and logins that are under way',
+      jwt.sessions && !jwt.registry && 'session JWTs live until they expire: set jwt.registry',
     ],
     ['F68', 'A15.3.2', 'Providers are asked', 'over https, without redirects, 5 s, 1 MB'],
   ];

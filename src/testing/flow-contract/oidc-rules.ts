@@ -30,9 +30,11 @@ export const OIDC_RULES: readonly Rule[] = [
     'F58, F69: an answer that nobody has asked for opens nothing, and is always refused alike',
     async (c) => {
       for (const id of providersOf(c)) {
-        const refuse = async (query: string) => {
+        // Of a browser that has begun a login there, and of one that has not.
+        const begun = `${c.sessionCookie}-oidc=${'A'.repeat(43)}`;
+        const refuse = async (query: string, cookie = begun) => {
           const browser = await c.browser();
-          const answer = await browser.send('GET', `oidc/${id}/callback?${query}`);
+          const answer = await browser.send('GET', `oidc/${id}/callback?${query}`, undefined, cookie);
           assert.equal(answer.status, 303, `the callback of ${id} answered ${answer.status}`);
           assert(!browser.has(c.sessionCookie), 'there is a session');
           return answer;
@@ -47,6 +49,13 @@ export const OIDC_RULES: readonly Rule[] = [
           `error=x&error_description=${shown}&state=${state}`,
         ]) {
           isSame(await refuse(query), first, `the callback of ${id} with '${query}'`);
+          // Which no limit counts.
+          const { headers } = await refuse(query, '');
+          assert.equal(
+            headers.get('location'),
+            first.headers.get('location'),
+            `the callback of ${id} without a cookie`,
+          );
         }
       }
     },

@@ -12,7 +12,7 @@ import {
 import { ApiKeyService, EmailChangeService, EmailCodeService } from 'nestjs-latchkey/engine';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
-import { createUser, PASSWORD, startTestApp } from '../../support/app.js';
+import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../../support/app.js';
 import { MAIL, newMails } from '../../support/flows.js';
 import { LinkBrowser } from '../../support/magic-link.js';
 import { codeTo } from '../../support/mailed-codes.js';
@@ -39,8 +39,8 @@ const OPTIONS: Partial<AuthOptions> & AuthModuleExtras = {
   rateLimits: { ...NO_IP_LIMITS, policies: { ...NO_IP_LIMITS?.policies, passkey_ip: { limit: 100_000 } } },
 };
 
-describe('F77: the first proof of a mailbox', () => {
-  const t = sharedTestApp({ auth: OPTIONS });
+describe.each(PLATFORMS)('F77: the first proof of a mailbox, on %s', (platform) => {
+  const t = sharedTestApp({ platform, auth: OPTIONS });
   const heard = eventsHeard(t);
   beforeEach(() => {
     t.clock.advance(minutes(30));

@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { hours, minutes, PostgresUserDirectory, SessionService, type AuthUser } from 'nestjs-latchkey';
+import {
+  AuthEvents,
+  hours,
+  minutes,
+  PostgresUserDirectory,
+  SessionService,
+  type AuthEvent,
+  type AuthUser,
+} from 'nestjs-latchkey';
 import { MemoryMailer, signInAs, totpOf } from 'nestjs-latchkey/testing';
 import { challengeOfVerifier } from '../../../src/oidc/oidc-requests.js';
 import request from 'supertest';
@@ -25,6 +33,7 @@ afterAll(() => Promise.all([real?.close(), stub?.close(), other?.close(), lenien
 
 describe.each(PLATFORMS)('logins at providers on %s', (platform) => {
   let t: TestApp;
+  const heard: AuthEvent[] = [];
   let nth = 0;
   let sub: string;
   let email: string;
@@ -44,6 +53,7 @@ describe.each(PLATFORMS)('logins at providers on %s', (platform) => {
       { id: 'silent', issuer: silent.issuer, ...STUB_CLIENT, signUp: true, stepUp: false },
     ];
     t = await startTestApp({ platform, auth: oidcAuth(providers), startAt: Date.now() });
+    t.app.get(AuthEvents).on((event) => void heard.push(event));
   });
   afterAll(() => t?.close());
   beforeEach(() => {
@@ -371,6 +381,10 @@ describe.each(PLATFORMS)('logins at providers on %s', (platform) => {
     for (const by of [again, paged]) {
       expect((await by.post('oidc/other/link')).body).toMatchObject({ code: 'STEP_UP_REQUIRED', methods: ['oidc'] });
     }
+    expect(heard.filter(({ type }) => type === 'login.succeeded').slice(-2)).toMatchObject([
+      { factors: ['oidc'] },
+      { factors: ['oidc'] },
+    ]);
     // A step-up is what makes it fresh.
     const asked = await again.start('stub', {}, 'step-up/oidc/stub');
     await again.back(stub.authorize(asked, claims({ auth_time: now })));
