@@ -7,36 +7,14 @@ export { SystemClock } from './common/clock.js';
 export { subjectOfAddress } from './common/ip-address.js';
 export { AuthConfig } from './config/auth-config.js';
 
-export { AdminService } from './admin/admin.service.js';
-export type { Admin } from './admin/admin.service.js';
-
-export { ApiKeyService } from './api-key/api-key.service.js';
-export type { ApiKeyContext, ApiKeyRequest, IssuedApiKey, NewApiKeyContext } from './api-key/api-key.service.js';
 export { ApiKeyStore } from './api-key/api-key.store.js';
 export type { LiveKeysAt, NewApiKey } from './api-key/api-key.store.js';
-export type { ApiKey, AuthenticatedApiKey, StoredApiKey } from './api-key/api-key.js';
+export type { StoredApiKey } from './api-key/api-key.js';
 
 export { AuditStore } from './audit/audit.store.js';
 export type { AuditEntry, AuditPart, AuditedEvent } from './audit/audit.store.js';
 export { AuditLog } from './audit/audit-log.js';
 
-export { OidcService } from './oidc/oidc.service.js';
-export type { OidcOwner, OidcStart, OidcSteppedUp } from './oidc/oidc.service.js';
-export type { OidcAnswer, StartedOidc } from './oidc/oidc-requests.js';
-export type { VerifiedIdentity } from './oidc/verified-identity.js';
-export type {
-  IdentityProvider,
-  OAuth2Profile,
-  OAuth2Provider,
-  OidcClaims,
-  OidcProvider,
-  ProviderDefinition,
-} from './config/oidc-settings.js';
-export { IdentityService } from './oidc/identity.service.js';
-export type { IdentityOwner, LinkedIdentity } from './oidc/identity.service.js';
-export { OidcLogoutService } from './oidc/oidc-logout.service.js';
-export { KeptIdentities } from './oidc/kept-identities.js';
-export type { KeptIdentity } from './oidc/kept-identities.js';
 export { IdentityStore } from './oidc/identity.store.js';
 export type { NewIdentity, StoredIdentity } from './oidc/identity.store.js';
 export { PostgresIdentityStore } from './engines/postgres/postgres-identity.store.js';
@@ -117,43 +95,11 @@ export { importedUserId } from './user/imported-user-id.js';
 export { Outbox } from './mail/outbox.js';
 export type { OutboxState, Posted } from './mail/outbox.js';
 
-export { aalOf } from './login/assurance.js';
-export { AccountRecovery } from './login/account-recovery.js';
-export type { RecoveryLink } from './login/account-recovery.js';
 export { BearerSessions } from './login/bearer-sessions.js';
 export { KnownDevices } from './login/known-devices.js';
-export { LoginLimits } from './login/login-limits.js';
 export { PasswordAttemptStore } from './login/password-attempt.store.js';
 export type { AttemptPlace, CountedAttempt, PasswordAttemptLimits } from './login/password-attempt.store.js';
-export { PasswordLogin } from './login/password-login.js';
-export type { PasswordSource } from './login/password-login.js';
-export { PasswordChangeService } from './password/password-change.service.js';
-export type { ChangedPassword, PasswordChangeContext } from './password/password-change.service.js';
-export { MagicLinkService } from './magic-link/magic-link.service.js';
-export type {
-  MagicLinkContext,
-  MagicLinkLogin,
-  MagicLinkWishes,
-  StartedMagicLink,
-} from './magic-link/magic-link.service.js';
 export type { SessionOwner } from './login/other-sessions.js';
-export { MailboxProofs } from './login/mailbox-proofs.js';
-export type { MailboxProofContext } from './login/mailbox-proofs.js';
-export type { LinkProof } from './login/mailed-links.js';
-export { RegistrationService } from './registration/registration.service.js';
-export type { UnlinkedIdentity } from './config/ephemeral-token-settings.js';
-export type {
-  RegisteringIdentity,
-  RegistrationContext,
-  RegistrationProof,
-  RegistrationRequest,
-  StartedRegistration,
-} from './registration/registration.service.js';
-export type { StepUpQuestion } from './login/step-up-methods.js';
-export type { StepUpWay } from './login/ways-in.js';
-export { StepUpService } from './step-up/step-up.service.js';
-export type { SteppedUp, StepUpContext, StepUpMethod } from './step-up/step-up.service.js';
-export { PasswordResetService } from './password/password-reset.service.js';
 export { SessionScheme } from './login/session-scheme.js';
 export type { CookieValue, ElevatedSession, OpeningContext, AuthenticationResult } from './login/session-scheme.js';
 
@@ -186,53 +132,21 @@ export { PostgresRateLimitStore } from './engines/postgres/postgres-rate-limit.s
 export { PostgresRevokedTokenStore } from './engines/postgres/postgres-revoked-token.store.js';
 export { PostgresSessionStore } from './engines/postgres/postgres-session.store.js';
 
-export { AllowApiKey, CurrentApiKey, currentApiKey } from './http/api-key.decorators.js';
 export { AuthErrorFilter } from './http/auth-error.filter.js';
 export { WithoutExtension } from './http/auth.decorators.js';
 export { ClientIp } from './http/client-ip.js';
 export { CookieWriter } from './http/cookie-writer.js';
 export { DeviceCookie } from './http/device-cookie.js';
 export { FlowCookie } from './http/flow-cookie.js';
-export { HttpSecondFactors } from './http/http-second-factors.js';
 export { parseLoginBody } from './http/login-body.js';
 export type { LoginBody } from './http/login-body.js';
 export { RateLimitGuard } from './http/rate-limit.guard.js';
 export { SessionCookie } from './http/session-cookie.js';
 export { CleanupService } from './cleanup/cleanup.service.js';
-export { LoginService } from './login/login.service.js';
 export { AuthHealthIndicator } from './health/auth-health.indicator.js';
 export { NO_PASSWORD } from './user/user.directory.js';
-export { AccountDeletionService } from './account-deletion/account-deletion.service.js';
-export { EmailChangeService } from './email-change/email-change.service.js';
-export { PasskeyService } from './passkey/passkey.service.js';
-export type { AddedPasskey, Passkey, PasskeyOwner } from './passkey/passkey.service.js';
-export { PasskeyLoginService } from './passkey/passkey-login.service.js';
-export type { StartedPasskeyLogin } from './passkey/passkey-login.service.js';
-export { PasskeyFactor } from './passkey/passkey.factor.js';
 export { PasskeyStore } from './passkey/passkey.store.js';
 export type { NewPasskey, PasskeyUse, StoredPasskey } from './passkey/passkey.store.js';
-export type { PasskeyCreationOptions, PasskeyRequestOptions } from './passkey/ceremony-options.js';
-export type { PasskeyAssertionResponse, PasskeyRegistrationResponse } from './passkey/webauthn.js';
-export { OwnerNotices } from './mail/owner-notices.js';
 export { BackupCodeStore, type StoredBackupCode } from './two-factor/backup-code.store.js';
 export { TotpStore, type StoredTotp } from './two-factor/totp.store.js';
-export { TwoFactorService } from './two-factor/two-factor.service.js';
-export {
-  SecondFactor,
-  type FactorClaim,
-  type FactorContext,
-  type FactorOccasion,
-  type FactorRequest,
-} from './login/second-factor.js';
-export { dueFactors, type DueFactors } from './login/due-factors.js';
-export type { PendingLogin } from './login/pending-logins.js';
-export { EmailCodeService, type EmailCodeOwner } from './two-factor/email-code.service.js';
-export {
-  SecondFactorLoginService,
-  type FactorResponse,
-  type SecondFactorLogin,
-} from './login/second-factor-login.service.js';
 
-export { GERMAN_PAGE_TEXTS } from './pages/german-page-texts.js';
-export { PageTexts } from './pages/page-texts.js';
-export type { PageLayout } from './config/page-settings.js';

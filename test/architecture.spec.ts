@@ -3,6 +3,7 @@ import { dirname, join, normalize, relative } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import * as testingApi from 'nestjs-latchkey/testing';
 import * as engineApi from 'nestjs-latchkey/engine';
+import * as flowsApi from 'nestjs-latchkey/flows';
 import * as openapiApi from 'nestjs-latchkey/openapi';
 import * as providersApi from 'nestjs-latchkey/providers';
 import * as redisApi from 'nestjs-latchkey/redis';
@@ -51,7 +52,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['auth.module-definition.ts', 'auth.flows.ts'],
   ['auth.providers.ts'],
   ['auth.module.ts'],
-  ['index.ts', 'engine.ts', 'testing', 'cli'],
+  ['index.ts', 'flows.ts', 'engine.ts', 'testing', 'cli'],
 ];
 
 /** Where TypeORM may be imported at all. */
@@ -184,6 +185,7 @@ describe('architecture', () => {
     const published = {
       'nestjs-latchkey': purposes('index.ts', api),
       'nestjs-latchkey/engine': purposes('engine.ts', engineApi),
+      'nestjs-latchkey/flows': purposes('flows.ts', flowsApi),
       'nestjs-latchkey/openapi': purposes('openapi/index.ts', openapiApi),
       'nestjs-latchkey/providers': purposes('oidc/providers/index.ts', providersApi),
       'nestjs-latchkey/redis': purposes('engines/redis/index.ts', redisApi),

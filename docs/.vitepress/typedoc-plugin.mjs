@@ -3,6 +3,7 @@ import { Converter, ReflectionKind } from 'typedoc';
 /** What a program imports, by the file of the entry. */
 const NAMES = new Map([
   ['index', 'nestjs-latchkey'],
+  ['flows', 'nestjs-latchkey/flows'],
   ['engine', 'nestjs-latchkey/engine'],
   ['testing', 'nestjs-latchkey/testing'],
   ['engines/redis', 'nestjs-latchkey/redis'],

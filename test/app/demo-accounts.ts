@@ -1,6 +1,7 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { Clock, PostgresUserDirectory, seconds, SessionService, type AuthUser } from 'nestjs-latchkey';
-import { LoginService, Outbox, TwoFactorService } from 'nestjs-latchkey/engine';
+import { Outbox } from 'nestjs-latchkey/engine';
+import { LoginService, TwoFactorService } from 'nestjs-latchkey/flows';
 import { totpOf } from 'nestjs-latchkey/testing';
 import { DemoAuthenticator } from './demo.module.js';
 

@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { days, PostgresUserDirectory, RateLimitService, SessionService, type AuthUser } from 'nestjs-latchkey';
-import { ApiKeyService, AuditLog, IdentityStore, PasskeyStore } from 'nestjs-latchkey/engine';
+import { AuditLog, IdentityStore, PasskeyStore } from 'nestjs-latchkey/engine';
+import { ApiKeyService } from 'nestjs-latchkey/flows';
 import type { Browser, Page } from 'playwright-core';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { startBrowser } from '../support/browser.js';

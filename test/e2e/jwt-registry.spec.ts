@@ -10,7 +10,8 @@ import {
   type AuthUser,
   type Session,
 } from 'nestjs-latchkey';
-import { AdminService, AuthConfig, CleanupService, JwtSessionService } from 'nestjs-latchkey/engine';
+import { AuthConfig, CleanupService, JwtSessionService } from 'nestjs-latchkey/engine';
+import { AdminService } from 'nestjs-latchkey/flows';
 import { signInAs } from 'nestjs-latchkey/testing';
 import { Client } from 'pg';
 import request from 'supertest';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { UnauthorizedException } from '@nestjs/common';
 import { AuthError, minutes, PostgresUserDirectory, RateLimitService, seconds } from 'nestjs-latchkey';
-import { LoginLimits } from 'nestjs-latchkey/engine';
+import { LoginLimits } from 'nestjs-latchkey/flows';
 import { PASSWORD, PLATFORMS, whileAway } from '../support/app.js';
 import { loginAttempts } from '../support/login-attempts.js';
 

@@ -1,7 +1,8 @@
 import { Controller, Get, Injectable } from '@nestjs/common';
 import { describe, expect, it } from '@jest/globals';
 import { AuthTransaction, authSchemaFor, CurrentUser, days, UserDirectory, type AuthUser } from 'nestjs-latchkey';
-import { AdminService, InvalidationChannel, PasswordLogin, SecondFactor } from 'nestjs-latchkey/engine';
+import { InvalidationChannel } from 'nestjs-latchkey/engine';
+import { AdminService, PasswordLogin, SecondFactor } from 'nestjs-latchkey/flows';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { DataSource } from 'typeorm';

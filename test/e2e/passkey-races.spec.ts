@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { SessionService, type AuthUser } from 'nestjs-latchkey';
-import { LoginService, PasskeyLoginService, PasskeyStore, SecondFactorLoginService } from 'nestjs-latchkey/engine';
+import { PasskeyStore } from 'nestjs-latchkey/engine';
+import { LoginService, PasskeyLoginService, SecondFactorLoginService } from 'nestjs-latchkey/flows';
 import { createUser, type TestApp } from '../support/app.js';
 import { ORIGIN, PasskeyClient, PASSKEYS } from '../support/passkeys.js';
 import { SoftwareAuthenticator } from '../support/authenticator.js';

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { days, hours, PostgresUserDirectory, type AuthOptions, type AuthUser } from 'nestjs-latchkey';
-import { AuditLog, LoginService, PasswordLogin } from 'nestjs-latchkey/engine';
+import { AuditLog } from 'nestjs-latchkey/engine';
+import { LoginService, PasswordLogin } from 'nestjs-latchkey/flows';
 import request from 'supertest';
 import {
   CHEAP_HASHES,

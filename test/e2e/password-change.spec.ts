@@ -1,7 +1,7 @@
 import { Body, Controller, Post } from '@nestjs/common';
 import { describe, expect, it, jest } from '@jest/globals';
 import { CurrentSession, PasswordHasher, TokenRevocationService, type Session } from 'nestjs-latchkey';
-import { PasswordChangeService } from 'nestjs-latchkey/engine';
+import { PasswordChangeService } from 'nestjs-latchkey/flows';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
 import { sharedTestApp } from '../support/shared-app.js';

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { days, hours, PostgresUserDirectory, SessionService } from 'nestjs-latchkey';
-import { LoginService, PasswordChangeService } from 'nestjs-latchkey/engine';
+import { LoginService, PasswordChangeService } from 'nestjs-latchkey/flows';
 import { SessionScheme } from '../../src/login/session-scheme.js';
 import request, { type Response } from 'supertest';
 import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';

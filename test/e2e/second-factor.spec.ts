@@ -9,7 +9,7 @@ import {
   type AuthUser,
   type HttpRequest,
 } from 'nestjs-latchkey';
-import { LoginService, SecondFactor } from 'nestjs-latchkey/engine';
+import { LoginService, SecondFactor } from 'nestjs-latchkey/flows';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../support/app.js';

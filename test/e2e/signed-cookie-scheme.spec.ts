@@ -11,7 +11,8 @@ import {
   PostgresUserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { LoginService, SessionCookie, SignedCookieSession } from 'nestjs-latchkey/engine';
+import { SessionCookie, SignedCookieSession } from 'nestjs-latchkey/engine';
+import { LoginService } from 'nestjs-latchkey/flows';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { selfContainedLoginContract } from '../contract/self-contained-login.contract.js';

@@ -19,7 +19,7 @@ import {
   type HttpRequest,
   type Session,
 } from 'nestjs-latchkey';
-import { LoginService } from 'nestjs-latchkey/engine';
+import { LoginService } from 'nestjs-latchkey/flows';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../support/app.js';

@@ -1,5 +1,6 @@
 import { hours, SessionService, UserDirectory, type AuthUser } from 'nestjs-latchkey';
-import { ApiKeyService, PasskeyService, PasskeyStore } from 'nestjs-latchkey/engine';
+import { PasskeyStore } from 'nestjs-latchkey/engine';
+import { ApiKeyService, PasskeyService } from 'nestjs-latchkey/flows';
 import { MemoryMailer, signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { EnrolledFactors } from '../../src/login/enrolled-factors.js';

@@ -8,7 +8,7 @@ import {
   type AuthOptions,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { EmailChangeService, MagicLinkService, RegistrationService, SecondFactor } from 'nestjs-latchkey/engine';
+import { EmailChangeService, MagicLinkService, RegistrationService, SecondFactor } from 'nestjs-latchkey/flows';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import type { FlowName } from '../../src/config/flow-settings.js';

@@ -1,5 +1,6 @@
 import { EphemeralTokenService, SessionService, type AuthUser } from 'nestjs-latchkey';
-import { IdentityService, IdentityStore } from 'nestjs-latchkey/engine';
+import { IdentityStore } from 'nestjs-latchkey/engine';
+import { IdentityService } from 'nestjs-latchkey/flows';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { challengeOfVerifier } from '../../src/oidc/oidc-requests.js';

@@ -10,7 +10,7 @@ import {
   type AuthUser,
 } from 'nestjs-latchkey';
 import { ModulesContainer } from '@nestjs/core';
-import { AllowApiKey } from 'nestjs-latchkey/engine';
+import { AllowApiKey } from 'nestjs-latchkey/flows';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { mountedRoutes } from '../../src/openapi/mounted-routes.js';

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { PostgresUserDirectory, SessionGuard, SessionService, TokenRevocationService } from 'nestjs-latchkey';
-import { ApiKeyService } from 'nestjs-latchkey/engine';
+import { ApiKeyService } from 'nestjs-latchkey/flows';
 import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';

@@ -1,6 +1,6 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import { PostgresUserDirectory } from 'nestjs-latchkey';
-import { PasswordChangeService, PasswordLogin } from 'nestjs-latchkey/engine';
+import { PasswordChangeService, PasswordLogin } from 'nestjs-latchkey/flows';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
 import { sharedTestApp } from '../support/shared-app.js';

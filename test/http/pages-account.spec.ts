@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { hours, seconds, SessionService, type AuthUser } from 'nestjs-latchkey';
-import { AuditLog, EmailCodeService } from 'nestjs-latchkey/engine';
+import { AuditLog } from 'nestjs-latchkey/engine';
+import { EmailCodeService } from 'nestjs-latchkey/flows';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import { createUser, PASSWORD, PLATFORMS } from '../support/app.js';
 import { newMails } from '../support/flows.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { JwtCodecService, minutes, PostgresUserDirectory } from 'nestjs-latchkey';
-import { ApiKeyService } from 'nestjs-latchkey/engine';
+import { ApiKeyService } from 'nestjs-latchkey/flows';
 import { MemoryMailer } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { PASSWORD, PLATFORMS } from '../support/app.js';

@@ -14,7 +14,8 @@ import {
   TokenRevocationService,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { AllowApiKey, ApiKeyService, AuthErrorFilter, CleanupService, CurrentApiKey } from 'nestjs-latchkey/engine';
+import { AuthErrorFilter, CleanupService } from 'nestjs-latchkey/engine';
+import { AllowApiKey, ApiKeyService, CurrentApiKey } from 'nestjs-latchkey/flows';
 import { signInAs } from 'nestjs-latchkey/testing';
 import { io } from 'socket.io-client';
 import request from 'supertest';

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { Client } from 'pg';
 import { PostgresUserDirectory, SessionService, type AuthUser, type Session } from 'nestjs-latchkey';
-import { AccountRecovery, EmailCodeService, PasskeyService, TwoFactorService } from 'nestjs-latchkey/engine';
+import { AccountRecovery, EmailCodeService, PasskeyService, TwoFactorService } from 'nestjs-latchkey/flows';
 import { MemoryMailer, totpOf } from 'nestjs-latchkey/testing';
 import { EnrolledFactors } from '../../src/login/enrolled-factors.js';
 import { createUser, NO_LOGIN_LIMITS } from '../support/app.js';

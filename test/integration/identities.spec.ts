@@ -1,13 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { AuthEvents, AuthTransaction, SessionService, type AuthEvent, type AuthUser } from 'nestjs-latchkey';
-import {
-  EmailChangeService,
-  IdentityService,
-  IdentityStore,
-  PasskeyService,
-  PasskeyStore,
-} from 'nestjs-latchkey/engine';
+import { IdentityStore, PasskeyStore } from 'nestjs-latchkey/engine';
+import { EmailChangeService, IdentityService, PasskeyService } from 'nestjs-latchkey/flows';
 import { createUser } from '../support/app.js';
 import { movedAccount, newMails } from '../support/flows.js';
 import { until } from '../support/heard.js';

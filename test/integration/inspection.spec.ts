@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as root from 'nestjs-latchkey';
 import { AuthModule, SessionService } from 'nestjs-latchkey';
 import * as engine from 'nestjs-latchkey/engine';
+import * as flows from 'nestjs-latchkey/flows';
 import { KeyRing, SignedTokens, TimedSerializer } from 'nestjs-latchkey/engine';
 import * as redis from 'nestjs-latchkey/redis';
 import { RedisConnection, RedisEphemeralTokenStore, RedisInvalidationChannel } from 'nestjs-latchkey/redis';
@@ -56,7 +57,7 @@ let t: TestApp;
 let secrets: string[];
 let made: object[];
 /** One that nobody has. */
-class NoFactor extends engine.SecondFactor {
+class NoFactor extends flows.SecondFactor {
   override readonly method = 'none';
   override isEnrolled = async () => false;
   override verify = async () => false;
@@ -130,7 +131,7 @@ beforeAll(async () => {
     new RedisRateLimitStore(connection, t.clock),
     new RedisSessionStore(connection, t.app.get(root.UserDirectory), statements, new SchemaNames(), t.clock),
     new engine.LocalInvalidationChannel(),
-    new engine.PageTexts(),
+    new flows.PageTexts(),
   ];
   const module = [...t.app.get(ModulesContainer).values()].find(({ metatype }) => metatype === AuthModule)!;
   providers = [...module.providers.values()]
@@ -204,7 +205,7 @@ describe('H11: nobody sees a secret by looking at what the module is made of', (
     const instances = [...made, ...providers.map(([, instance]) => instance)];
     const isClass = (value: unknown): value is new () => object =>
       typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value));
-    const classes = [root, engine, redis, testing]
+    const classes = [root, engine, flows, redis, testing]
       .flatMap((entry) => Object.values<unknown>(entry).filter(isClass))
       .filter(({ name }) => !HOLD_NO_SECRET.test(name));
     expect(classes.length).toBeGreaterThan(30);

@@ -6,13 +6,8 @@ import {
   SessionService,
   type AuthUser,
 } from 'nestjs-latchkey';
-import {
-  EmailChangeService,
-  IdentityStore,
-  MagicLinkService,
-  OidcService,
-  PasswordResetService,
-} from 'nestjs-latchkey/engine';
+import { IdentityStore } from 'nestjs-latchkey/engine';
+import { EmailChangeService, MagicLinkService, OidcService, PasswordResetService } from 'nestjs-latchkey/flows';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { challengeOfVerifier } from '../../src/oidc/oidc-requests.js';

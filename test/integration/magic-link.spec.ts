@@ -1,6 +1,7 @@
 import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { AuthError, EphemeralTokenService, minutes, SessionService, type AuthUser } from 'nestjs-latchkey';
-import { MagicLinkService, Outbox } from 'nestjs-latchkey/engine';
+import { Outbox } from 'nestjs-latchkey/engine';
+import { MagicLinkService } from 'nestjs-latchkey/flows';
 import { MemoryMailer } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { SmtpMailer } from '../app/recipes/smtp.mailer.js';

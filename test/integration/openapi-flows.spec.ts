@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { AuthError, hours, minutes, PasswordHasher } from 'nestjs-latchkey';
-import { LoginService, PasswordResetService } from 'nestjs-latchkey/engine';
+import { LoginService, PasswordResetService } from 'nestjs-latchkey/flows';
 import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';

@@ -8,7 +8,7 @@ import {
   UserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { AccountDeletionService, PasswordChangeService, PasswordLogin } from 'nestjs-latchkey/engine';
+import { AccountDeletionService, PasswordChangeService, PasswordLogin } from 'nestjs-latchkey/flows';
 import request from 'supertest';
 import { DataSource } from 'typeorm';
 import { startTestApp, type TestApp, type TestAppOptions } from '../support/app.js';

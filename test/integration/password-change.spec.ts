@@ -13,7 +13,8 @@ import {
   type AuthEvent,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { AuditLog, PasswordChangeService } from 'nestjs-latchkey/engine';
+import { AuditLog } from 'nestjs-latchkey/engine';
+import { PasswordChangeService } from 'nestjs-latchkey/flows';
 import { Client } from 'pg';
 import request from 'supertest';
 import { createUser, NO_LOGIN_LIMITS, PASSWORD, startTestApp, type TestApp } from '../support/app.js';

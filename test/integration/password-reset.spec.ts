@@ -10,7 +10,8 @@ import {
   type AuthEvent,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { NO_PASSWORD, PasswordLogin, PasswordResetService } from 'nestjs-latchkey/engine';
+import { NO_PASSWORD } from 'nestjs-latchkey/engine';
+import { PasswordLogin, PasswordResetService } from 'nestjs-latchkey/flows';
 import { MemoryMailer } from 'nestjs-latchkey/testing';
 import { createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
 import { sharedTestApp } from '../support/shared-app.js';

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { EphemeralTokenService, PostgresUserDirectory, SessionService, type AuthUser } from 'nestjs-latchkey';
-import { EmailChangeService, RateLimitStore, RegistrationService } from 'nestjs-latchkey/engine';
+import { RateLimitStore } from 'nestjs-latchkey/engine';
+import { EmailChangeService, RegistrationService } from 'nestjs-latchkey/flows';
 import type { Bucket } from '../../src/rate-limit/rate-limit.policy.js';
 import { createUser, PASSWORD, startTestApp, type TestApp } from '../support/app.js';
 import { startRacers, type Racers } from '../support/racers.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { SessionService, type AuthUser } from 'nestjs-latchkey';
-import { LoginService, PasskeyLoginService } from 'nestjs-latchkey/engine';
+import { LoginService, PasskeyLoginService } from 'nestjs-latchkey/flows';
 import { totpOf } from 'nestjs-latchkey/testing';
 import { createUser, startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';

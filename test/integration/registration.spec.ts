@@ -9,7 +9,7 @@ import {
   type AuthEvent,
   type NewAccount,
 } from 'nestjs-latchkey';
-import { RegistrationService } from 'nestjs-latchkey/engine';
+import { RegistrationService } from 'nestjs-latchkey/flows';
 import { MemoryMailer } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, SECRET, startTestApp } from '../support/app.js';

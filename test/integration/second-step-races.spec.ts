@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { SessionService, type AuthUser } from 'nestjs-latchkey';
-import { LoginService, PasskeyLoginService } from 'nestjs-latchkey/engine';
+import { LoginService, PasskeyLoginService } from 'nestjs-latchkey/flows';
 import { totpOf } from 'nestjs-latchkey/testing';
 import { createUser } from '../support/app.js';
 import { SoftwareAuthenticator } from '../support/authenticator.js';

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { PostgresUserDirectory, SessionService, type AuthUser } from 'nestjs-latchkey';
-import { EmailChangeService } from 'nestjs-latchkey/engine';
+import { EmailChangeService } from 'nestjs-latchkey/flows';
 import { createUser, NO_LOGIN_LIMITS } from '../support/app.js';
 import { MAIL, movedAccount } from '../support/flows.js';
 import { sharedRacers } from '../support/racers.js';

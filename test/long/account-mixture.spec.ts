@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { days, minutes, PostgresUserDirectory, seconds } from 'nestjs-latchkey';
-import { EmailChangeService, PasswordResetService } from 'nestjs-latchkey/engine';
+import { EmailChangeService, PasswordResetService } from 'nestjs-latchkey/flows';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, NO_LOGIN_LIMITS, PASSWORD } from '../support/app.js';

@@ -42,12 +42,8 @@ import {
   Res, Sse, UnauthorizedException, UseGuards, type ArgumentsHost, type CanActivate, type ExceptionFilter,
   type ExecutionContext, type INestApplication, type OnModuleInit,
 } from '@nestjs/common';
-import {
-  aalOf, AllowApiKey, type ApiKey, AuthErrorFilter, bcryptPasswords, betterAuthSessions, CleanupService, currentApiKey,
-  CurrentApiKey, DefaultPasswordPolicy, dueFactors, EmailCodeService,
-  expressSessions, GERMAN_PAGE_TEXTS, importedUserId, LoginService, NewPasswords, normalizeLogin, Outbox, PasswordChangeService,
-  passportJwt, SecondFactor, StepUpService, TokenError, WithoutExtension, type BcryptLibrary, type LegacyPasswords,
-} from 'nestjs-latchkey/engine';
+import { AuthErrorFilter, bcryptPasswords, betterAuthSessions, CleanupService, DefaultPasswordPolicy, expressSessions, importedUserId, NewPasswords, normalizeLogin, Outbox, passportJwt, TokenError, WithoutExtension, type BcryptLibrary, type LegacyPasswords } from 'nestjs-latchkey/engine';
+import { aalOf, AllowApiKey, type ApiKey, currentApiKey, CurrentApiKey, dueFactors, EmailCodeService, GERMAN_PAGE_TEXTS, LoginService, PasswordChangeService, SecondFactor, StepUpService } from 'nestjs-latchkey/flows';
 import { HealthCheckService } from '@nestjs/terminus';
 import { AuthHealthIndicator } from 'nestjs-latchkey/engine';
 import { Test } from '@nestjs/testing';
@@ -77,36 +73,36 @@ declare const passwords: PasswordChangeService;
 declare const revocation: TokenRevocationService;
 declare const sessionService: SessionService;
 declare const stepUps: StepUpService;
-declare const twoFactor: import('nestjs-latchkey/engine').TwoFactorService;
+declare const twoFactor: import('nestjs-latchkey/flows').TwoFactorService;
 declare const clock: Clock, secret: string;
 declare const agent: ReturnType<typeof request.agent>;
-declare const apiKeys: import('nestjs-latchkey/engine').ApiKeyService;
+declare const apiKeys: import('nestjs-latchkey/flows').ApiKeyService;
 declare const jwtSessions: import('nestjs-latchkey/engine').JwtSessionService;
-declare const accountDeletion: import('nestjs-latchkey/engine').AccountDeletionService;
-declare const passkeys: import('nestjs-latchkey/engine').PasskeyService;
+declare const accountDeletion: import('nestjs-latchkey/flows').AccountDeletionService;
+declare const passkeys: import('nestjs-latchkey/flows').PasskeyService;
 declare const clientId: string, clientSecret: string, teamId: string, keyId: string, privateKey: string;
-declare const identities: import('nestjs-latchkey/engine').IdentityService;
-declare const magicLinks: import('nestjs-latchkey/engine').MagicLinkService;
-declare const kept: import('nestjs-latchkey/engine').KeptIdentities;
-declare const answer: import('nestjs-latchkey/engine').OidcAnswer;
-declare const logouts: import('nestjs-latchkey/engine').OidcLogoutService;
+declare const identities: import('nestjs-latchkey/flows').IdentityService;
+declare const magicLinks: import('nestjs-latchkey/flows').MagicLinkService;
+declare const kept: import('nestjs-latchkey/flows').KeptIdentities;
+declare const answer: import('nestjs-latchkey/flows').OidcAnswer;
+declare const logouts: import('nestjs-latchkey/flows').OidcLogoutService;
 declare const logoutToken: string;
-declare const oidc: import('nestjs-latchkey/engine').OidcService;
+declare const oidc: import('nestjs-latchkey/flows').OidcService;
 declare const redirectUri: string, query: URLSearchParams;
-declare const passkeyLogins: import('nestjs-latchkey/engine').PasskeyLoginService;
+declare const passkeyLogins: import('nestjs-latchkey/flows').PasskeyLoginService;
 declare const response: never;
 declare const page: {
   context(): { newCDPSession(page: object): Promise<import('nestjs-latchkey/testing').DevToolsSession> };
   click(selector: string): Promise<void>;
 };
-declare const resets: import('nestjs-latchkey/engine').PasswordResetService;
-declare const registration: import('nestjs-latchkey/engine').RegistrationService;
-declare const secondFactors: import('nestjs-latchkey/engine').SecondFactorLoginService;
+declare const resets: import('nestjs-latchkey/flows').PasswordResetService;
+declare const registration: import('nestjs-latchkey/flows').RegistrationService;
+declare const secondFactors: import('nestjs-latchkey/flows').SecondFactorLoginService;
 declare const challenges: readonly string[], code: string;
 declare const serialNumberOf: (userId: string) => Promise<string | null>;
 declare const claimCode: (userId: string, code: string) => Promise<boolean>;
 declare const test: (title: string, run: () => Promise<void>) => void;
-declare const emailChanges: import('nestjs-latchkey/engine').EmailChangeService;
+declare const emailChanges: import('nestjs-latchkey/flows').EmailChangeService;
 declare const tokens: EphemeralTokenService;
 declare const transaction: AuthTransaction;
 declare const app: INestApplication;
@@ -130,7 +126,7 @@ declare class ConfigService { getOrThrow<T>(name: string): T }
 
 const FIELDS = `constructor(
   private readonly sessions: HttpSessions,
-  private readonly secondFactors: import('nestjs-latchkey/engine').HttpSecondFactors,
+  private readonly secondFactors: import('nestjs-latchkey/flows').HttpSecondFactors,
   private readonly connections: SessionConnections,
   private readonly notes: { events(): Observable<{ data: string }>; share(to: string): Promise<void> },
   private readonly passkeys: { verify(assertion: unknown): Promise<AuthUser | null> },

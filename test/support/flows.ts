@@ -8,7 +8,7 @@ import {
   type AuthUser,
   type Mail,
 } from 'nestjs-latchkey';
-import { EmailChangeService } from 'nestjs-latchkey/engine';
+import { EmailChangeService } from 'nestjs-latchkey/flows';
 import { MemoryMailer } from 'nestjs-latchkey/testing';
 import { createUser } from './app.js';
 

@@ -5,7 +5,7 @@ import {
   minutes,
   type EphemeralTokenFields,
 } from 'nestjs-latchkey';
-import { ApiKeyService } from 'nestjs-latchkey/engine';
+import { ApiKeyService } from 'nestjs-latchkey/flows';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import {

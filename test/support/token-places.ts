@@ -1,5 +1,5 @@
 import { Controller, Get } from '@nestjs/common';
-import { AllowApiKey } from 'nestjs-latchkey/engine';
+import { AllowApiKey } from 'nestjs-latchkey/flows';
 import { totpOf } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { sha256Hex } from '../../src/crypto/hash.js';

@@ -1,5 +1,5 @@
 import { minutes, seconds, type AuthModuleExtras, type AuthOptions, type AuthUser } from 'nestjs-latchkey';
-import { TwoFactorService } from 'nestjs-latchkey/engine';
+import { TwoFactorService } from 'nestjs-latchkey/flows';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { NO_LOGIN_LIMITS, PASSWORD, type TestApp } from './app.js';

@@ -13,6 +13,7 @@ export const SWC_OPTIONS = {
 export const ENTRIES = {
   'nestjs-latchkey': 'src/index.ts',
   'nestjs-latchkey/engine': 'src/engine.ts',
+  'nestjs-latchkey/flows': 'src/flows.ts',
   'nestjs-latchkey/openapi': 'src/openapi/index.ts',
   'nestjs-latchkey/providers': 'src/oidc/providers/index.ts',
   'nestjs-latchkey/redis': 'src/engines/redis/index.ts',

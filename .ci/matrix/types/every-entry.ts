@@ -2,6 +2,7 @@
 import type { DynamicModule } from '@nestjs/common';
 import { AuthModule, CurrentUser, type AuthUser, type UserDirectory } from 'nestjs-latchkey';
 import { SystemClock, type SessionStore } from 'nestjs-latchkey/engine';
+import type { ApiKeyService } from 'nestjs-latchkey/flows';
 import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import { redisEngine } from 'nestjs-latchkey/redis';
 import { FrozenClock, startEmbeddedPostgres, type EmbeddedPostgres } from 'nestjs-latchkey/testing';
@@ -25,7 +26,7 @@ export const now: number = new SystemClock().now();
 export const documented: typeof withAuthPaths = withAuthPaths;
 export const server: () => Promise<EmbeddedPostgres> = () => startEmbeddedPostgres({ settings: { fsync: 'off' } });
 export const clock: { now(): number } = new FrozenClock();
-export type Used = [SessionStore, UserDirectory];
+export type Used = [SessionStore, UserDirectory, ApiKeyService];
 
 // Negative control: the types are there, and not `any`.
 // @ts-expect-error: there is no such option

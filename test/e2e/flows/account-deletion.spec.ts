@@ -11,7 +11,8 @@ import {
   UserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { EphemeralTokenStore, LoginService } from 'nestjs-latchkey/engine';
+import { EphemeralTokenStore } from 'nestjs-latchkey/engine';
+import { LoginService } from 'nestjs-latchkey/flows';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { PreparedStatements } from '../../../src/postgres/prepared-statements.js';

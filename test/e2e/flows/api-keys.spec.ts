@@ -17,7 +17,7 @@ import {
   type AuthUser,
   type Session,
 } from 'nestjs-latchkey';
-import { AllowApiKey, ApiKeyService, CurrentApiKey, type ApiKey } from 'nestjs-latchkey/engine';
+import { AllowApiKey, ApiKeyService, CurrentApiKey, type ApiKey } from 'nestjs-latchkey/flows';
 import { withAuthPaths } from 'nestjs-latchkey/openapi';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';

@@ -11,7 +11,7 @@ import {
   seconds,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { EmailChangeService } from 'nestjs-latchkey/engine';
+import { EmailChangeService } from 'nestjs-latchkey/flows';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS } from '../../support/app.js';

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { minutes, UserDirectory, type AuthUser } from 'nestjs-latchkey';
-import { IdentityStore, LoginService, PasskeyStore } from 'nestjs-latchkey/engine';
+import { IdentityStore, PasskeyStore } from 'nestjs-latchkey/engine';
+import { LoginService } from 'nestjs-latchkey/flows';
 import { MemoryMailer, signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import { TrustedBrowsers } from '../../../src/login/trusted-browsers.js';

@@ -1,6 +1,7 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import { AuthError, Clock, RateLimitService, UserDirectory, type NewAccount } from 'nestjs-latchkey';
-import { OidcService, Outbox, RegistrationService, SystemClock } from 'nestjs-latchkey/engine';
+import { Outbox, SystemClock } from 'nestjs-latchkey/engine';
+import { OidcService, RegistrationService } from 'nestjs-latchkey/flows';
 import { flowContract } from 'nestjs-latchkey/testing';
 import { PLATFORMS } from '../../support/app.js';
 import { sharedTestApp } from '../../support/shared-app.js';

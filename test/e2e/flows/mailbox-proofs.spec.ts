@@ -9,7 +9,7 @@ import {
   type AuthOptions,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { ApiKeyService, EmailChangeService, EmailCodeService } from 'nestjs-latchkey/engine';
+import { ApiKeyService, EmailChangeService, EmailCodeService } from 'nestjs-latchkey/flows';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../../support/app.js';

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { minutes, type AuthUser } from 'nestjs-latchkey';
-import { IdentityStore, LoginService } from 'nestjs-latchkey/engine';
+import { IdentityStore } from 'nestjs-latchkey/engine';
+import { LoginService } from 'nestjs-latchkey/flows';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PLATFORMS, startTestApp, type TestApp } from '../../support/app.js';

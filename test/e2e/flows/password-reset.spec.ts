@@ -15,7 +15,8 @@ import {
   type AuthUser,
   type Mail,
 } from 'nestjs-latchkey';
-import { AuditLog, LoginService, PasswordResetService } from 'nestjs-latchkey/engine';
+import { AuditLog } from 'nestjs-latchkey/engine';
+import { LoginService, PasswordResetService } from 'nestjs-latchkey/flows';
 import { MemoryMailer, signInAs } from 'nestjs-latchkey/testing';
 import request, { type Response } from 'supertest';
 import {

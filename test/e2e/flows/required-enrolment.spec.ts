@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { minutes, PostgresUserDirectory, SessionService, type AuthUser } from 'nestjs-latchkey';
-import { LoginService } from 'nestjs-latchkey/engine';
+import { LoginService } from 'nestjs-latchkey/flows';
 import { signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../../support/app.js';

@@ -10,7 +10,7 @@ import {
   type AuthUser,
   type Mail,
 } from 'nestjs-latchkey';
-import { ApiKeyService } from 'nestjs-latchkey/engine';
+import { ApiKeyService } from 'nestjs-latchkey/flows';
 import { MemoryMailer, signInAs, totpOf } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { AccountRecovery } from '../../../src/login/account-recovery.js';

@@ -1,7 +1,7 @@
 import { Controller, Delete, Injectable } from '@nestjs/common';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { days, minutes, PostgresUserDirectory, RequireAal, type AuthUser } from 'nestjs-latchkey';
-import { SecondFactor } from 'nestjs-latchkey/engine';
+import { SecondFactor } from 'nestjs-latchkey/flows';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { EmailFactorStore } from '../../../src/two-factor/email-factor.store.js';
