@@ -149,4 +149,3 @@ export { PasskeyStore } from './passkey/passkey.store.js';
 export type { NewPasskey, PasskeyUse, StoredPasskey } from './passkey/passkey.store.js';
 export { BackupCodeStore, type StoredBackupCode } from './two-factor/backup-code.store.js';
 export { TotpStore, type StoredTotp } from './two-factor/totp.store.js';
-

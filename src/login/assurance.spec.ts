@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { minutes } from '../common/duration.js';
-import { aalOf, EARLIER, isFresh, provedAnew } from './assurance.js';
+import { aalOf, STALE, isFresh, provedAnew } from './assurance.js';
 
 describe('what proofs are worth', () => {
   it.each<[amr: string[], aal: 1 | 2, ifEmailCounts: 1 | 2]>([
@@ -32,8 +32,8 @@ describe('F82: whether a session is fresh', () => {
   it.each<[what: string, age: number, amr: string[], expected: boolean]>([
     ['a moment before', maxAge - 0.001, ['password'], true],
     ['at the exact instant', maxAge, ['password'], false],
-    ['proved before everything of the account ended', 0, ['oidc', EARLIER], false],
-    ['and proved anew since', 0, provedAnew(['oidc', EARLIER]), true],
+    ['proved before everything of the account ended', 0, ['oidc', STALE], false],
+    ['and proved anew since', 0, provedAnew(['oidc', STALE]), true],
   ])('%s', (_, age, amr, expected) => {
     expect(isFresh({ authenticatedAt: 1_000, amr }, { now: 1_000 + age, maxAge })).toBe(expected);
   });

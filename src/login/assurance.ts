@@ -43,17 +43,17 @@ export function joinedProofs(amr: readonly string[], more: readonly string[]): s
  * Beside the proofs of a session that are older than `authenticatedAt` says, since it counts from when everything of the
  * account has ended: it is not fresh until its user proves more.
  */
-export const EARLIER = 'earlier';
+export const STALE = 'oidc-stale';
 
 /** These proofs, once their user has proved more. */
-export const provedAnew = (amr: readonly string[]): string[] => amr.filter((method) => method !== EARLIER);
+export const provedAnew = (amr: readonly string[]): string[] => amr.filter((method) => method !== STALE);
 
 /** Whether the user of this session has proved who they are within `maxAge`; at the exact instant not any more. */
 export function isFresh(
   { authenticatedAt, amr }: { readonly authenticatedAt: Instant; readonly amr: readonly string[] },
   { now, maxAge }: { readonly now: Instant; readonly maxAge: Duration },
 ): boolean {
-  return now - authenticatedAt < maxAge && !amr.includes(EARLIER);
+  return now - authenticatedAt < maxAge && !amr.includes(STALE);
 }
 
 /** What the name of a proof looks like. */

@@ -8,7 +8,7 @@ import { AuthConfig } from '../config/auth-config.js';
 import type { FirstFactor, UnlinkedIdentity } from '../config/ephemeral-token-settings.js';
 import { lifetimesOf } from '../config/session-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
-import { EARLIER } from '../login/assurance.js';
+import { STALE } from '../login/assurance.js';
 import { NewIdentities } from '../login/new-identities.js';
 import { OtherSessions } from '../login/other-sessions.js';
 import { StepUpMethods } from '../login/step-up-methods.js';
@@ -68,8 +68,8 @@ export class OidcAccounts extends NewIdentities {
     open: (user: AuthUser, firstFactor: FirstFactor, proofs: readonly string[]) => Promise<T>,
   ): Promise<T> {
     const opening = (user: AuthUser) => {
-      const { isEarlier, ...firstFactor } = this.firstFactorOf(answer, user);
-      return open(user, firstFactor, [...proofsOf(answer), ...(isEarlier ? [EARLIER] : [])]);
+      const { isStale, ...firstFactor } = this.firstFactorOf(answer, user);
+      return open(user, firstFactor, [...proofsOf(answer), ...(isStale ? [STALE] : [])]);
     };
     for (let i = 1; ; i++) {
       const decision = await this.decide(answer, null);
@@ -124,13 +124,13 @@ export class OidcAccounts extends NewIdentities {
   }
 
   /**
-   * Never older than the cutoff either, which would end the session at once. `isEarlier`: it was proved before that, so
+   * Never older than the cutoff either, which would end the session at once. `isStale`: it was proved before that, so
    * that nothing of it is fresh; the provider tells whole seconds.
    */
   private firstFactorOf(
     { identity, provider, request }: OidcAnswer,
     user: AuthUser,
-  ): FirstFactor & { readonly isEarlier: boolean } {
+  ): FirstFactor & { readonly isStale: boolean } {
     const { session, flows } = this.config;
     const tokensInvalidatedAfter = user.tokensInvalidatedAfter ?? null;
     const proved = provedAt(identity.authTime, {
@@ -140,7 +140,7 @@ export class OidcAccounts extends NewIdentities {
       isFreshWithout: provider.freshWithoutAuthTime === true,
     });
     const authenticatedAt = later(proved, tokensInvalidatedAfter);
-    return { authenticatedAt, tokensInvalidatedAfter, isEarlier: authenticatedAt - proved >= seconds(1) };
+    return { authenticatedAt, tokensInvalidatedAfter, isStale: authenticatedAt - proved >= seconds(1) };
   }
 
   /**

@@ -31,7 +31,7 @@ export interface Session {
   readonly aal: AssuranceLevel;
   /**
    * The methods of those proofs: `password`, `totp`, `passkey`, `passkey-presence`, `backup-code`, `email-code`,
-   * `magic-link`, `oidc`, or names of the application's own; `earlier` beside `oidc` if that was proved before everything
+   * `magic-link`, `oidc`, or names of the application's own; `oidc-stale` beside `oidc` if that was proved before everything
    * of the account ended, which makes nothing fresh. Empty where they are not known.
    */
   readonly amr: readonly string[];

@@ -8,7 +8,13 @@ import {
   PostgresUserDirectory,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { CachedSessionStore, InvalidationChannel, MemorySessionCache, SessionCache, SessionStore } from 'nestjs-latchkey/engine';
+import {
+  CachedSessionStore,
+  InvalidationChannel,
+  MemorySessionCache,
+  SessionCache,
+  SessionStore,
+} from 'nestjs-latchkey/engine';
 import { AuthConfig } from '../../src/config/auth-config.js';
 import { PostgresSessionStore } from '../../src/engines/postgres/postgres-session.store.js';
 import { OpaqueTokens } from '../../src/session/opaque-tokens.js';

@@ -12,7 +12,13 @@ import {
   authEntities,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { EphemeralTokenStore, InvalidationChannel, RateLimitStore, SessionCache, SessionStore } from 'nestjs-latchkey/engine';
+import {
+  EphemeralTokenStore,
+  InvalidationChannel,
+  RateLimitStore,
+  SessionCache,
+  SessionStore,
+} from 'nestjs-latchkey/engine';
 import { RedisConnection, redisEngine, RedisSessionStore } from 'nestjs-latchkey/redis';
 import { createClient, createCluster } from 'redis';
 import { createUser, SECRET, startTestApp, type TestAppOptions } from '../support/app.js';

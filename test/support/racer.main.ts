@@ -7,7 +7,18 @@ import {
   UserDirectory,
   type CompletedLogin,
 } from 'nestjs-latchkey';
-import { ApiKeyService, LoginService, MagicLinkService, PasskeyLoginService, PasswordResetService, RegistrationService, SecondFactorLoginService, type PasskeyAssertionResponse, type PendingLogin, type SecondFactor } from 'nestjs-latchkey/flows';
+import {
+  ApiKeyService,
+  LoginService,
+  MagicLinkService,
+  PasskeyLoginService,
+  PasswordResetService,
+  RegistrationService,
+  SecondFactorLoginService,
+  type PasskeyAssertionResponse,
+  type PendingLogin,
+  type SecondFactor,
+} from 'nestjs-latchkey/flows';
 import type { DataSource } from 'typeorm';
 import { SECOND_FACTORS } from '../../src/login/second-factor.js';
 import { startAuthProcess } from './history/auth-process.js';

@@ -17,7 +17,14 @@ import {
   type AuthOptions,
   type AuthUser,
 } from 'nestjs-latchkey';
-import { betterAuthSessions, expressSessions, importedUserId, passportJwt, scryptPasswords, type LegacySessionSource } from 'nestjs-latchkey/engine';
+import {
+  betterAuthSessions,
+  expressSessions,
+  importedUserId,
+  passportJwt,
+  scryptPasswords,
+  type LegacySessionSource,
+} from 'nestjs-latchkey/engine';
 import request, { type Response } from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
 import { latchkey } from '../support/command.js';

@@ -374,7 +374,7 @@ describe.each(PLATFORMS)('logins at providers on %s', (platform) => {
     expect((await first.post('logout-all')).status).toBe(200);
     const again = browser();
     expect(told(await logIn(again, earlier))).toEqual([303, '/']);
-    expect((await state(again)).session.amr).toEqual(['oidc', 'earlier']);
+    expect((await state(again)).session.amr).toEqual(['oidc', 'oidc-stale']);
     const paged = browser();
     const { exchange: token } = fragmentOf(await logIn(paged, earlier, { exchange: 'browser' }));
     expect((await paged.post('oidc/exchange', { token })).status).toBe(200);
