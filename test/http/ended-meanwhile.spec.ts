@@ -25,9 +25,9 @@ describe.each(PLATFORMS)('a request that has been let in, and then loses what le
 
   /** From now on `meanwhile` happens to this account once the guard has let a request in. */
   const onceLetIn = (meanwhile: () => Promise<unknown>) => {
-    const canActivate = SessionGuard.prototype.canActivate;
+    const { canActivate } = Object.getOwnPropertyDescriptors(SessionGuard.prototype);
     jest.spyOn(SessionGuard.prototype, 'canActivate').mockImplementation(async function (this: SessionGuard, context) {
-      const isIn = await canActivate.call(this, context);
+      const isIn = await canActivate.value!.call(this, context);
       await meanwhile();
       return isIn;
     });
