@@ -1,6 +1,7 @@
 import { Injectable, Optional } from '@nestjs/common';
 import { AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import { minutes, seconds } from '../common/duration.js';
 import { later } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { ProviderSession } from '../config/ephemeral-token-settings.js';
@@ -9,7 +10,7 @@ import type { AssuranceLevel, Session } from '../session/session.js';
 import type { RotationOptions, SessionContext } from '../session/session.service.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import type { AuthUser } from '../user/user.directory.js';
-import { aalOf, checkedProofs, joinedProofs, provedAnew } from './assurance.js';
+import { aalOf, checkedProofs, isFresh, joinedProofs, provedAnew, STALE } from './assurance.js';
 import { BearerSessions } from './bearer-sessions.js';
 import { KnownDevices } from './known-devices.js';
 import { LoginLimits } from './login-limits.js';
@@ -164,7 +165,7 @@ export class LoginService {
     context: LoginContext = {},
   ): Promise<CompletedLogin | PendingLogin> {
     requireTextId(user);
-    const amr = checkedProofs(proofs);
+    const given = checkedProofs(proofs);
     if (!isActive(user)) throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});
     // From here on the account is compared with `user`, up to the statement that opens the session.
     if (context.tokensInvalidatedAfter !== undefined && !hasCutoff(user, context.tokensInvalidatedAfter)) {
@@ -179,6 +180,7 @@ export class LoginService {
       providerSession,
     } = context;
     const authenticatedAt = context.authenticatedAt ?? this.clock.now();
+    const amr = this.isStale(user, authenticatedAt) ? joinedProofs(given, [STALE]) : given;
     const browser = transport === 'cookie' ? await this.trusted.find(user, context.trustedBrowsers ?? []) : null;
     const proved = { proofs: amr, transport, remember, providerSession, isTrusted: browser !== null };
     const pending = await this.pending.hold(user, proved, authenticatedAt);
@@ -291,12 +293,24 @@ export class LoginService {
     const now = later(this.clock.now(), user.tokensInvalidatedAfter);
     const isJwt = transport === 'bearer' && this.config.jwt.sessions;
     const authenticatedAt = isJwt ? (provedAt ?? now) : now;
-    const amr = joinedProofs(provedAnew(before), checkedProofs(proofs));
+    // Where nothing was proved, it is no fresher than it was.
+    const proof = { authenticatedAt: isJwt ? now : (provedAt ?? now), amr: before };
+    const isStale = proofs.length === 0 && !isFresh(proof, { now, maxAge: this.config.flows.freshness });
+    const amr = joinedProofs(provedAnew(before), isStale ? [STALE] : checkedProofs(proofs));
     const opening = { ip, userAgent, authenticatedAt, aal: this.aalOf(amr), amr, remember };
     const opener = transport === 'bearer' ? this.bearer : this.scheme;
     return opener.open(user, null, opening).catch((error: unknown) => {
       throw asChanged(error);
     });
+  }
+
+  /**
+   * Whether this was proved before everything of the account ended: a stored session counts from then all the same. A
+   * clock that was ahead has told a login of just now the same.
+   */
+  private isStale({ tokensInvalidatedAfter: cutoff }: AuthUser, authenticatedAt: number): boolean {
+    const isEarlier = cutoff != null && cutoff - authenticatedAt >= seconds(1);
+    return isEarlier && this.clock.now() - authenticatedAt >= minutes(1);
   }
 
   private aalOf(amr: readonly string[]): AssuranceLevel {

@@ -8,7 +8,7 @@ import { SessionService, type SessionContext } from '../session/session.service.
 import { SessionStore } from '../session/session.store.js';
 import { isActive } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
-import { joinedProofs } from './assurance.js';
+import { joinedProofs, provedAnew } from './assurance.js';
 import { LoginService, type TokenTransport } from './login.service.js';
 import type { CookieValue } from './session-scheme.js';
 
@@ -95,7 +95,7 @@ export class OtherSessions {
       : await this.sessions.revoke(session.id);
     if (!isClaimed) throw ended();
     const changed = await this.endAllOf(user);
-    const amr = joinedProofs(session.amr, proofs);
+    const amr = joinedProofs(provedAnew(session.amr), proofs);
     return this.logins.renew(changed, { ...context, remember: session.remembered, amr, proofs: [] });
   }
 

@@ -7,6 +7,7 @@ import { sha256Hex } from '../crypto/hash.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
+import { provedAnew } from './assurance.js';
 import { EnrolledFactors } from './enrolled-factors.js';
 import { FactorProofs, refusedFactor } from './factor-proofs.js';
 import { LoginService, type CompletedLogin, type LoginContext, type TokenTransport } from './login.service.js';
@@ -112,7 +113,7 @@ export class SecondFactorLoginService {
       const fault = asAuthError(error, 'A second factor');
       const { code: reason } = fault;
       if (reason !== 'RATE_LIMITED') {
-        const attempt = { login: held.username, ip, factors: [...held.proofs, method] };
+        const attempt = { login: held.username, ip, factors: [...provedAnew(held.proofs), method] };
         this.events.emit({ type: 'login.failed', at: this.clock.now(), reason, ...attempt });
       }
       throw fault;
