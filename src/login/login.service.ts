@@ -247,12 +247,13 @@ export class LoginService {
     context: Pick<LoginContext, 'ip' | 'userAgent' | 'transport' | 'authenticatedAt'> = {},
   ): Promise<ElevatedSession | null> {
     requireTextId(user);
-    const amr = joinedProofs(provedAnew(session.amr), checkedProofs(proofs));
+    const given = joinedProofs(provedAnew(session.amr), checkedProofs(proofs));
     if (user.id !== session.userId) {
       throw new AuthError('INVALID_CREDENTIALS', 'The proof is of another account than the session.', {});
     }
     if (!isActive(user)) throw new AuthError('INVALID_CREDENTIALS', 'The account is disabled.', {});
     const { ip = null, userAgent = null, transport = 'cookie', authenticatedAt = this.clock.now() } = context;
+    const amr = this.isStale(user, authenticatedAt) ? joinedProofs(given, [STALE]) : given;
     // Never less than before: what an application's own method was worth is known only to the session.
     const aal = session.aal === 2 ? 2 : this.aalOf(amr);
     const opening = { ip, userAgent, authenticatedAt, aal, amr };

@@ -1,6 +1,7 @@
 import { Controller, Get } from '@nestjs/common';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { hours, minutes, PostgresUserDirectory, RequireFresh, type AuthUser } from 'nestjs-latchkey';
+import { BearerSessions } from 'nestjs-latchkey/engine';
 import { LoginService } from 'nestjs-latchkey/flows';
 import request from 'supertest';
 import { createUser, PLATFORMS } from '../support/app.js';
@@ -45,6 +46,18 @@ describe.each([
   it('a login of an application whose proof is older than the last sign-out everywhere is not fresh after it', async () => {
     const token = await begin(['saml'], hours(1));
     expect([await status(token, '/vault'), await status(token, '/vault/fresh')]).toEqual([200, 401]);
+  });
+
+  it('nor is a session with such a proof more', async () => {
+    const stepped = async (age: number) => {
+      const token = await begin(['saml'], hours(1));
+      const { user, session } = (await t.app.get(BearerSessions).authenticate(token))!;
+      const context = { transport, authenticatedAt: t.clock.now() - age };
+      const { credential } = (await t.app.get(LoginService).elevate(user, session, ['other'], context))!;
+      return status(credential.value, '/vault/fresh');
+    };
+    // Negative control: a proof of now.
+    expect([await stepped(hours(1)), await stepped(0)]).toEqual([401, 200]);
   });
 
   it('a renewal that proves nothing leaves it as stale as it was', async () => {
