@@ -39,7 +39,10 @@ export interface LoginContext extends SessionContext {
   trustedBrowsers?: readonly string[];
   /** The name that was typed, for the events; default: the account's address. */
   login?: string;
-  /** Epoch ms: when the proof began, before a password was read. Default: now. */
+  /**
+   * Epoch ms: when the proof began, before a password was read. Default: now. What was proved before everything of the
+   * account ended opens a session that is not fresh.
+   */
   authenticatedAt?: number;
   /**
    * The account's `tokensInvalidatedAfter` as it was read with the first of several proofs: if the account has another
@@ -267,8 +270,8 @@ export class LoginService {
    * A new session in place of one that a change of the account has just ended: a full lifetime and a new handle. Pass on
    * whether the old one was remembered, and its proofs (`amr`), to which `proofs` are added, by default the password. If
    * nothing was proved with the change, pass no `proofs` and the old `authenticatedAt`: a JWT keeps it. A stored session
-   * always gets the current time, since an older one would be past the account's cutoff. Call it in the transaction that
-   * ended the old one.
+   * always gets the current time, since an older one would be past the account's cutoff, and `oidc-stale` in its proofs if
+   * the old one was not fresh. Call it in the transaction that ended the old one.
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or changed since `user` was read.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
