@@ -2,12 +2,13 @@ import { Injectable } from '@nestjs/common';
 import { asAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
 import { later } from '../common/instant.js';
+import { AuthConfig } from '../config/auth-config.js';
 import type { FirstFactor } from '../config/ephemeral-token-settings.js';
 import { sha256Hex } from '../crypto/hash.js';
 import { AuthEvents } from '../events/auth-events.js';
 import { hasCutoff, isActive } from '../user/account.js';
 import { UserDirectory, type AuthUser } from '../user/user.directory.js';
-import { provedAnew } from './assurance.js';
+import { isFresh, provedAnew, STALE } from './assurance.js';
 import { EnrolledFactors } from './enrolled-factors.js';
 import { FactorProofs, refusedFactor } from './factor-proofs.js';
 import { LoginService, type CompletedLogin, type LoginContext, type TokenTransport } from './login.service.js';
@@ -78,6 +79,7 @@ export class SecondFactorLoginService {
     private readonly trusted: TrustedBrowsers,
     private readonly clock: Clock,
     private readonly events: AuthEvents,
+    private readonly config: AuthConfig,
   ) {}
 
   /**
@@ -157,7 +159,11 @@ export class SecondFactorLoginService {
     // Of the account as it was at the first factor, but for what has just been ended.
     const firstFactor = owner === user ? firstFactorOf(held) : afterEnding(held, owner);
     const begun = { ...rest, ...firstFactor, presented, transport, remember, providerSession, login };
-    const completed = await this.logins.begin(owner, [...held.proofs, method], begun);
+    // What was ended is later than the first factor, which is no fresher by that.
+    const { freshness: maxAge } = this.config.flows;
+    const isStale = owner !== user && !isFresh({ ...held, amr: held.proofs }, { now: this.clock.now(), maxAge });
+    const proofs = [...held.proofs, ...(isStale ? [STALE] : []), method];
+    const completed = await this.logins.begin(owner, proofs, begun);
     if (completed.status !== 'authenticated') throw refusedFactor();
     return { ...completed, transport };
   }

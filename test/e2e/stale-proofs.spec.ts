@@ -2,8 +2,10 @@ import { Controller, Get } from '@nestjs/common';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { hours, minutes, PostgresUserDirectory, RequireFresh, type AuthUser } from 'nestjs-latchkey';
 import { BearerSessions } from 'nestjs-latchkey/engine';
-import { LoginService } from 'nestjs-latchkey/flows';
+import { LoginService, TwoFactorService } from 'nestjs-latchkey/flows';
+import { totpOf } from 'nestjs-latchkey/testing';
 import request from 'supertest';
+import { SessionCookie } from '../../src/http/session-cookie.js';
 import { createUser, PLATFORMS } from '../support/app.js';
 import { sharedTestApp } from '../support/shared-app.js';
 
@@ -78,5 +80,35 @@ describe.each([
     // Negative control: a proof.
     const proved = await logins.renew(ada, { transport, amr: stale });
     expect(await status(proved.value, '/vault/fresh')).toBe(200);
+  });
+});
+
+describe.each([
+  ['stored', {}],
+  ['JWT', { jwt: { sessions: true } }],
+] as const)('F82: a first factor that is not fresh, where sessions are %s', (_, auth) => {
+  const twoFactor = { totp: {}, required: () => true };
+  const t = sharedTestApp({
+    platform: PLATFORMS[0],
+    controllers: [VaultController],
+    auth: { ...auth, flows: { twoFactor } },
+  });
+
+  it.each([
+    ['is none by an enrolment', hours(1), 401],
+    ['negative control: one that is', 0, 200],
+  ])('%s', async (_what, age, expected) => {
+    const ada = await createUser(t.app);
+    t.clock.advance(hours(2));
+    const context = { authenticatedAt: t.clock.now() - age };
+    const held = await t.app.get(LoginService).begin(ada, ['oidc'], context);
+    if (held.status !== 'enrolment_required') throw new Error(held.status);
+    const login = { token: held.token, challenges: [held.challenge!.value] };
+    const factors = t.app.get(TwoFactorService);
+    const { secret } = await factors.setUpTotpFor(login);
+    const { credential } = await factors.enableTotpFor(login, totpOf(secret, t.clock));
+    const cookie = `${t.app.get(SessionCookie).name}=${credential.value}`;
+    const status = async (path: string) => (await request(t.url).get(path).set('Cookie', cookie)).status;
+    expect([await status('/vault'), await status('/vault/fresh')]).toEqual([200, expected]);
   });
 });
