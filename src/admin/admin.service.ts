@@ -10,6 +10,7 @@ import { JwtSessionService } from '../jwt-session/jwt-session.service.js';
 import { AccessRevocation } from '../login/access-revocation.js';
 import { RateLimitService, type FullRateLimits } from '../rate-limit/rate-limit.service.js';
 import { SessionService, type ListedSession } from '../session/session.service.js';
+import { SessionStore } from '../session/session.store.js';
 import { UserDirectory, type AuthUser, type UserListPart } from '../user/user.directory.js';
 
 /** Who does something, for the events. */
@@ -29,6 +30,7 @@ export class AdminService {
   constructor(
     private readonly users: UserDirectory,
     private readonly sessions: SessionService,
+    private readonly store: SessionStore,
     private readonly jwts: JwtSessionService,
     private readonly access: AccessRevocation,
     private readonly limits: RateLimitService,
@@ -161,6 +163,10 @@ export class AdminService {
   }
 
   private tell(action: AdminActed['action'], userId: string, { id: adminId, ip }: Admin): void {
-    this.events.emit({ type: 'admin.acted', at: this.clock.now(), userId, adminId, action, ip });
+    const event = { type: 'admin.acted', at: this.clock.now(), userId, adminId, action, ip } as const;
+    // A storage of its own does not bring back what has ended, whatever becomes of a transaction around it.
+    const isUndoable = action === 'disable' || action === 'enable' || this.store.joinsTransactions;
+    if (isUndoable) this.events.emitAfterTransaction(event);
+    else this.events.emit(event);
   }
 }

@@ -132,14 +132,11 @@ export class EmailChangeService {
     const from = normalizeLogin(user.email);
     // Another program may have stored an address that is somebody else's in our spelling: the link would be theirs.
     if ((await this.users.findByLogin(from))?.id !== user.id) return null;
-    // The account's, and that of the mailbox that gets it.
-    const { allowed, decisions } = await this.limits.consumeAll([
-      { event: 'email_send', subject: userId },
-      { event: 'email_send', subject: to },
-    ]);
-    if (!allowed) return null;
-    const refund = async (some = decisions) => {
-      for (const decision of some) await this.limits.refund(decision).catch(() => false);
+    const own = await this.limits.consume('email_send', userId);
+    if (!own.allowed) return null;
+    const counted = [own];
+    const refund = async () => {
+      for (const decision of counted) await this.limits.refund(decision).catch(() => false);
     };
     try {
       const token = await this.tokens.issue('email_change', { username: from, account: user.id, from, to });
@@ -156,11 +153,12 @@ export class EmailChangeService {
         await onUnsent();
         return null;
       }
-      // Only now, so that a taken address costs its asker quota and voids the earlier link as a free one does.
-      if ((await this.users.findByLogin(to)) !== null) {
-        await refund(decisions.filter(({ subject }) => subject === to));
-        return null;
-      }
+      // Only now, and that of the mailbox last: one that is taken, or may get no more mails, which requests for a link use
+      // up for accounts alone, costs its asker quota and voids the earlier link as a free one does.
+      if ((await this.users.findByLogin(to)) !== null) return null;
+      const sent = await this.limits.consume('email_send', to);
+      if (!sent.allowed) return null;
+      counted.push(sent);
       const { ttl } = this.config.ephemeralTokens.get('email_change')!;
       return { kind: 'email_change', to, userId, facts: { token, validFor: ttl }, onUnsent };
     } catch (error) {

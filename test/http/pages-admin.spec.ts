@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import {
+  AuthTransaction,
   hours,
   minutes,
   PostgresUserDirectory,
@@ -8,6 +9,7 @@ import {
   type AuthUser,
 } from 'nestjs-latchkey';
 import { AuditLog } from 'nestjs-latchkey/engine';
+import { AdminService } from 'nestjs-latchkey/flows';
 import { signInAs } from 'nestjs-latchkey/testing';
 import { createUser, PASSWORD, PLATFORMS, startTestApp } from '../support/app.js';
 import { PAGES, PlainBrowser, type PageAnswer } from '../support/pages.js';
@@ -68,6 +70,17 @@ describe.each(PLATFORMS)('the pages for operators on %s', (platform) => {
     expect((await browser.open(`admin-user?id=${bob.id}`)).text).not.toContain('admin-disable');
     for (const page of DONE) expect((await browser.post(`${page}?id=${bob.id}`)).status).toBe(403);
     expect((await users().findById(bob.id))!.disabledAt).toBeNull();
+  });
+
+  it('what a transaction around it takes back is not told', async () => {
+    const undo = new Error('undo');
+    const acted = t.app.get(AuthTransaction).run(async () => {
+      await t.app.get(AdminService).disable(bob.id, { id: ada.id, ip: null });
+      throw undo;
+    });
+    await expect(acted).rejects.toBe(undo);
+    expect((await users().findById(bob.id))!.disabledAt).toBeNull();
+    expect(heard.filter(({ type }) => type === 'admin.acted')).toEqual([]);
   });
 
   it('a form of a foreign page does nothing', async () => {

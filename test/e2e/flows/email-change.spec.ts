@@ -123,6 +123,21 @@ describe.each(PLATFORMS)('the change of an e-mail address on %s', (platform) => 
     expect(await newMails(t.app)).toEqual([]);
   });
 
+  it('F14: whether a mailbox may get no more mails, as only that of an account can, is nothing that its asker learns', async () => {
+    const own = `own${accounts}@example.com`;
+    const full = `full${accounts}@example.com`;
+    // What three requests for a login link leave behind, if this is the address of an account.
+    for (let i = 0; i < 3; i++) await t.app.get(RateLimitService).consume('email_send', full);
+    const earlier = await askForLink(own);
+    for (let i = 0; i < 2; i++) {
+      await change(full).expect(202);
+      expect(await newMails(t.app)).toHaveLength(i === 0 ? 1 : 0); // the earlier one
+    }
+    await confirm(earlier).expect(400);
+    await change(own).expect(202);
+    expect(await newMails(t.app)).toEqual([]);
+  });
+
   it('F16: one mailbox gets three mails, whoever asks', async () => {
     for (let i = 0; i < 5; i++) {
       const other = await createUser(t.app);
