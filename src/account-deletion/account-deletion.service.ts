@@ -51,28 +51,31 @@ export class AccountDeletionService {
    *   unknown.
    */
   async delete(userId: string, { by }: { readonly by?: SessionOwner } = {}): Promise<boolean> {
+    // An id may be written in several ways, and the account is locked by the directory's.
+    const id = (await this.users.findById(userId))?.id;
+    if (id === undefined) return false;
     const isDeleted = await this.transaction.run(async () => {
       // Or its address changes before its tokens are found by that.
-      await this.accounts.hold(userId);
-      const user = await this.users.findById(userId);
+      await this.accounts.hold(id);
+      const user = await this.users.findById(id);
       if (!user) return false;
       if (by) await this.others.requireOwner(by);
-      if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(userId);
-      const isOurs = await this.users.delete(userId).catch((error: unknown) => {
+      if (this.sessions.joinsTransactions) await this.sessions.deleteByUser(id);
+      const isOurs = await this.users.delete(id).catch((error: unknown) => {
         throw asAuthError(error, 'The user directory');
       });
       if (!isOurs) return false;
       // JWTs and signed cookies are answered from the memory of users.
-      if (!this.users.publishesChanges) await this.channel.publish({ users: [userId] });
+      if (!this.users.publishesChanges) await this.channel.publish({ users: [id] });
       // After the account: an enrolment that is under way sees that it is gone, or is seen.
-      await this.data.deleteByUser(userId);
+      await this.data.deleteByUser(id);
       await this.tokens.revokeAllForLogin(normalizeLogin(user.email));
-      await this.tokens.revokeAllForAccount(userId);
+      await this.tokens.revokeAllForAccount(id);
       this.notices.tell(user, 'account_deleted', {});
-      this.events.emitAfterTransaction({ type: 'account.deleted', at: this.clock.now(), userId });
+      this.events.emitAfterTransaction({ type: 'account.deleted', at: this.clock.now(), userId: id });
       return true;
     });
-    if (isDeleted && !this.sessions.joinsTransactions) await this.sessions.deleteByUser(userId);
+    if (isDeleted && !this.sessions.joinsTransactions) await this.sessions.deleteByUser(id);
     return isDeleted;
   }
 }

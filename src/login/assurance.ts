@@ -43,7 +43,7 @@ export function joinedProofs(amr: readonly string[], more: readonly string[]): s
  * Beside the proofs of a session that are older than `authenticatedAt` says, since it counts from when everything of the
  * account has ended: it is not fresh until its user proves more.
  */
-export const STALE = 'oidc-stale';
+export const STALE = 'stale';
 
 /** These proofs, once their user has proved more. */
 export const provedAnew = (amr: readonly string[]): string[] => amr.filter((method) => method !== STALE);

@@ -270,7 +270,7 @@ export class LoginService {
    * A new session in place of one that a change of the account has just ended: a full lifetime and a new handle. Pass on
    * whether the old one was remembered, and its proofs (`amr`), to which `proofs` are added, by default the password. If
    * nothing was proved with the change, pass no `proofs` and the old `authenticatedAt`: a JWT keeps it. A stored session
-   * always gets the current time, since an older one would be past the account's cutoff, and `oidc-stale` in its proofs if
+   * always gets the current time, since an older one would be past the account's cutoff, and `stale` in its proofs if
    * the old one was not fresh. Call it in the transaction that ended the old one.
    *
    * @throws {AuthError} `INVALID_CREDENTIALS` if the account was disabled or changed since `user` was read.

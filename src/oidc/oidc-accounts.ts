@@ -124,8 +124,8 @@ export class OidcAccounts extends NewIdentities {
   }
 
   /**
-   * Never older than the cutoff either, which would end the session at once. `isStale`: it was proved before that, so
-   * that nothing of it is fresh; the provider tells whole seconds.
+   * Never older than the cutoff either, which would end the session at once. `isStale`: it was proved before that, or
+   * nobody knows when, so that nothing of it is fresh; the provider tells whole seconds.
    */
   private firstFactorOf(
     { identity, provider, request }: OidcAnswer,
@@ -139,8 +139,9 @@ export class OidcAccounts extends NewIdentities {
       freshness: flows.freshness,
       isFreshWithout: provider.freshWithoutAuthTime === true,
     });
-    const authenticatedAt = later(proved, tokensInvalidatedAfter);
-    return { authenticatedAt, tokensInvalidatedAfter, isStale: authenticatedAt - proved >= seconds(1) };
+    const authenticatedAt = later(proved.at, tokensInvalidatedAfter);
+    const isStale = proved.isStale || authenticatedAt - proved.at >= seconds(1);
+    return { authenticatedAt, tokensInvalidatedAfter, isStale };
   }
 
   /**

@@ -33,7 +33,7 @@ const REMEDIES: Readonly<Record<string, Remedy>> = {
   '3F000': ({ schema }) =>
     `There is no schema to create the tables in: run \`CREATE SCHEMA ${name(schema, '<name>')}\`, or correct the search_path.`,
   '42501': (place, message) => {
-    const onSchema = /schema (\w+)$/.exec(message)?.[1];
+    const onSchema = /permission denied for schema (.+)$/.exec(message)?.[1];
     const schema = name(place.schema ?? onSchema, '<schema>');
     const role = name(place.role, '<role>');
     return onSchema === undefined

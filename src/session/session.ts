@@ -31,8 +31,8 @@ export interface Session {
   readonly aal: AssuranceLevel;
   /**
    * The methods of those proofs: `password`, `totp`, `passkey`, `passkey-presence`, `backup-code`, `email-code`,
-   * `magic-link`, `oidc`, or names of the application's own; `oidc-stale` beside those that were proved before
-   * everything of the account ended, which make nothing fresh. Empty where they are not known.
+   * `magic-link`, `oidc`, or names of the application's own; `stale` beside those that were proved before
+   * everything of the account ended, or when nobody knows, which make nothing fresh. Empty where they are not known.
    */
   readonly amr: readonly string[];
   /** Written when the session is created and extended, so no finer than `session.ttl - session.extendBelow`. */

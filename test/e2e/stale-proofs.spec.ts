@@ -65,7 +65,7 @@ describe.each([
   it('a renewal that proves nothing leaves it as stale as it was', async () => {
     const logins = t.app.get(LoginService);
     const authenticatedAt = t.clock.now();
-    const stale = ['oidc', 'oidc-stale'];
+    const stale = ['oidc', 'stale'];
     expect(await status(await begin(stale, 0), '/vault/fresh')).toBe(401);
     const renewed = await logins.renew(ada, { transport, amr: stale, proofs: [], authenticatedAt });
     expect(await status(renewed.value, '/vault')).toBe(200);

@@ -12,7 +12,7 @@ import {
   type AuthUser,
 } from 'nestjs-latchkey';
 import { EphemeralTokenStore } from 'nestjs-latchkey/engine';
-import { LoginService } from 'nestjs-latchkey/flows';
+import { AccountDeletionService, LoginService } from 'nestjs-latchkey/flows';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { PreparedStatements } from '../../../src/postgres/prepared-statements.js';
@@ -38,6 +38,16 @@ describe.each(PLATFORMS)('the deletion of an account on %s', (platform) => {
 
   const remove = (cookie: string) => request(t.url).delete('/auth/account').set('Cookie', cookie);
   const login = () => request(t.url).post('/auth/login').send({ email: ada.email, password: PASSWORD });
+
+  it('an id in capitals is that of the same account, with its lock, and told as the directory has it', async () => {
+    const held = jest.spyOn(t.app.get(AccountLock), 'hold');
+    expect(await t.app.get(AccountDeletionService).delete(ada.id.toUpperCase())).toBe(true);
+    expect(held.mock.calls).toEqual([[ada.id]]);
+    held.mockRestore();
+    expect(heard.filter(({ type }) => type === 'account.deleted')).toEqual([
+      { type: 'account.deleted', at: t.clock.now(), userId: ada.id },
+    ]);
+  });
 
   it('ends everything that is logged in, clears the cookie, and tells the owner', async () => {
     const [cookie, other] = [await signInAs(t.app, ada.id), await signInAs(t.app, ada.id)];
