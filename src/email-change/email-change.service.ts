@@ -102,7 +102,7 @@ export class EmailChangeService {
    * The account has the old address again. Every session, JWT, signed cookie and mailed link of it ends, but for reverts
    * of earlier changes; its password opens it no longer, and a link for a new one is mailed to the old address. Second
    * factors that were enrolled since the change, those in place of older ones too, are removed, or all of them if nobody
-   * had proved the old address; so are accounts at providers that were linked since. No browser is trusted any more. Emits
+   * had proved the old address; so are accounts at providers that were linked since, and those of another address that were linked in the week before. No browser is trusted any more. Emits
    * `email.reverted`, `factor.removed` for each method, and `identity.unlinked` for each provider. Of concurrent calls with
    * one token exactly one succeeds. Returns the account.
    *

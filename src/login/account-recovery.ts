@@ -1,6 +1,7 @@
 import { Injectable, Optional } from '@nestjs/common';
 import { asAuthError, AuthError, isAuthError } from '../auth.errors.js';
 import { Clock } from '../common/clock.js';
+import { days } from '../common/duration.js';
 import { later } from '../common/instant.js';
 import { AuthConfig } from '../config/auth-config.js';
 import type { EphemeralTokenFields } from '../config/ephemeral-token-settings.js';
@@ -24,6 +25,9 @@ export type RecoveryLink = 'email_revert' | 'factor_revert';
 
 const LOOKS = 3;
 
+/** How long before the change that is taken back a thief may have come: as long as the owner has to take it back. */
+const BEFORE = days(7);
+
 /** What is taken back. */
 interface Undoing {
   /** The address that the account had; `null`: it keeps the one that it has. */
@@ -34,14 +38,17 @@ interface Undoing {
   readonly factorsSince: number;
   /** Epoch ms: identities at providers that were linked since go. */
   readonly identitiesSince: number;
+  /** Epoch ms: the same of those whose address is not the account's, which a thief may have linked first. */
+  readonly foreignIdentitiesSince: number;
 }
 
 /**
  * Takes an account back from a thief ("this was not me"): the owner of a mailbox undoes what has been done since a mail.
  *
  * Every session, JWT, signed cookie, API key and mailed link ends, the password opens the account no longer and a link for
- * a new one is mailed, second factors and identities at providers that have come since go, and no browser is trusted any more. It opens no session
- * (OWASP ASVS 6.4.2).
+ * a new one is mailed, second factors and identities at providers that have come since go, and no browser is trusted any
+ * more. So do identities with another address that were linked in the week before: they outlive a new password, and a
+ * thief may have linked one first. It opens no session (OWASP ASVS 6.4.2).
  */
 @Injectable()
 export class AccountRecovery {
@@ -120,12 +127,19 @@ export class AccountRecovery {
       const { from, changedAt } = undo;
       // Of an account whose address nobody had proved, nothing is known to be the owner's.
       const accessSince = undo.wasUnproved ? 0 : changedAt;
-      return { address: from, since: changedAt, factorsSince: accessSince, identitiesSince: accessSince };
+      return {
+        address: from,
+        since: changedAt,
+        factorsSince: accessSince,
+        identitiesSince: accessSince,
+        foreignIdentitiesSince: accessSince - BEFORE,
+      };
     }
     const isMoved = normalizeLogin(email) !== normalizeLogin(undo.email);
     const address = isMoved && this.config.flows.emailChange ? undo.email : null;
     // At that time the account had none: whatever there is has come since, whichever clock has dated it.
-    return { address, since: undo.addedAt, factorsSince: 0, identitiesSince: undo.addedAt };
+    const { addedAt: since } = undo;
+    return { address, since, factorsSince: 0, identitiesSince: since, foreignIdentitiesSince: since - BEFORE };
   }
 
   private async undo(user: AuthUser, undoing: Undoing, useless: string): Promise<AuthUser> {

@@ -18,6 +18,8 @@ describe('what is due', () => {
     [['passkey'], ['totp', 'passkey'], 'nothing'],
     [['passkey-presence'], ['totp', 'passkey-presence'], ['totp']],
     [['email-code'], ['email-code'], 'nothing'],
+    // How old a proof is makes no second one of it.
+    [['email-code', 'stale'], ['totp', 'email-code'], ['totp']],
   ])('F11: after %j, with %j: %j', (proofs, enrolled, due) => {
     expect(dueFactors(proofs, enrolled)).toEqual(due);
   });

@@ -1,5 +1,5 @@
 import type { AssuranceSettings } from '../config/assurance-settings.js';
-import { aalOf } from './assurance.js';
+import { aalOf, provedAnew } from './assurance.js';
 
 /** What a login still lacks: nothing, or one of these methods. */
 export type DueFactors = 'nothing' | readonly string[];
@@ -22,7 +22,7 @@ export function dueFactors(
 ): DueFactors {
   if (aalOf(proofs, assurance) === 2) return 'nothing';
   const isProved = (method: string) => proofs.includes(method) || proofs.includes(`${method}-presence`);
-  const hasProvedTwo = proofs.length > 1 && enrolled.some(isProved);
+  const hasProvedTwo = provedAnew(proofs).length > 1 && enrolled.some(isProved);
   const methods = enrolled.filter((method) => !isProved(method));
   return hasProvedTwo || methods.length === 0 ? 'nothing' : methods;
 }

@@ -27,6 +27,8 @@ export const GRANTED_ACCESS = Symbol('nestjs-latchkey.granted-access');
 export interface AccessSince {
   readonly factorsSince: number;
   readonly identitiesSince: number;
+  /** Of identities whose address at the provider is not that of the account. Default: `identitiesSince`. */
+  readonly foreignIdentitiesSince?: number;
 }
 
 /** Where a proof of a mailbox comes from. */
@@ -115,7 +117,8 @@ export class MailboxProofs {
       const of = { at: this.clock.now(), userId: user.id, factor, ip };
       this.events.emitAfterTransaction({ type: 'factor.removed', ...of });
     }
-    await this.waysIn.removeSince(user, since.identitiesSince);
+    const { identitiesSince, foreignIdentitiesSince = identitiesSince } = since;
+    await this.waysIn.removeSince(user, { since: identitiesSince, foreignSince: foreignIdentitiesSince });
   }
 
   private isUnproved({ emailVerifiedAt }: AuthUser): boolean {

@@ -10,6 +10,13 @@ export interface StepUpWay {
   readonly providers?: readonly string[];
 }
 
+/** From when on (epoch ms, inclusive) what was added is taken away. */
+export interface AddedSince {
+  readonly since: number;
+  /** The same of what has another address than the account: not later than `since`. */
+  readonly foreignSince: number;
+}
+
 /** A way in which users log in beside the password: what a flow offers in place of one. */
 export abstract class WayIn {
   /** Whether this user can log in by it, also `without` the passkey or identity of this id. */
@@ -21,10 +28,10 @@ export abstract class WayIn {
   }
 
   /**
-   * Takes from the user what was added at `since` (epoch ms) or later, and tells of it: the owner of the account takes back
-   * what a thief has done. Part of the transaction around it. Default: nothing.
+   * Takes from the user what was added since, and tells of it: the owner of the account takes back what a thief has done.
+   * Part of the transaction around it. Default: nothing.
    */
-  async removeSince(_user: AuthUser, _since: number): Promise<void> {}
+  async removeSince(_user: AuthUser, _added: AddedSince): Promise<void> {}
 }
 
 /** The token by which the ways in of the flows are injected. */
@@ -53,12 +60,12 @@ export class WaysIn {
   }
 
   /**
-   * Takes from the user what was added at `since` (epoch ms) or later, as part of the transaction around it.
+   * Takes from the user what was added since, as part of the transaction around it.
    *
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  async removeSince(user: AuthUser, since: number): Promise<void> {
-    for (const way of this.ways) await answered(way.removeSince(user, since));
+  async removeSince(user: AuthUser, added: AddedSince): Promise<void> {
+    for (const way of this.ways) await answered(way.removeSince(user, added));
   }
 }
 

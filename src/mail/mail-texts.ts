@@ -134,8 +134,13 @@ export const MAIL_TEXTS: Readonly<Partial<MailTexts>> = Object.freeze({
       'Remove the passkey from your account, and add a new one.',
     ),
   }),
-  identity_linked: ({ site, provider }) =>
-    notice(`Your login at ${site} was changed`, `A login by ${quoted(provider)} now opens your account at ${site}.`),
+  identity_linked: ({ site, provider }) => ({
+    subject: `Your login at ${site} was changed`,
+    text: paragraphs(
+      `A login by ${quoted(provider)} now opens your account at ${site}.`,
+      'If it was you, do nothing. If it was not, log in and remove it from your account at once, then choose a new password: a new password alone does not remove it.',
+    ),
+  }),
   identity_unlinked: ({ site, provider }) =>
     notice(
       `Your login at ${site} was changed`,

@@ -1,3 +1,6 @@
+import type { AddedSince } from '../login/ways-in.js';
+import type { AuthUser } from '../user/user.directory.js';
+
 /** An account at a provider, by which a user of ours logs in. Instants are epoch milliseconds. */
 export interface StoredIdentity {
   /** Public name (UUID). It authenticates nobody. */
@@ -91,6 +94,9 @@ export abstract class IdentityStore {
     ended: EndedProviderSession,
   ): Promise<{ readonly userId: string; readonly entries: readonly ProviderSessionEntry[] }[]>;
 
-  /** Removes the user's identities that were linked at `since` (epoch ms) or later, and returns their providers. */
-  abstract removeSince(userId: string, since: number): Promise<string[]>;
+  /**
+   * Removes the user's identities that were linked at `since` (epoch ms) or later, and those with another address than
+   * `email` that were linked at `foreignSince` or later. Returns their providers.
+   */
+  abstract removeSince(user: Pick<AuthUser, 'id' | 'email'>, added: AddedSince): Promise<string[]>;
 }

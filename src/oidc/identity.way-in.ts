@@ -3,7 +3,7 @@ import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
 import { hasStepUp } from '../config/oidc-settings.js';
 import { AuthEvents } from '../events/auth-events.js';
-import { WayIn, type StepUpWay } from '../login/ways-in.js';
+import { WayIn, type AddedSince, type StepUpWay } from '../login/ways-in.js';
 import { OwnerNotices } from '../mail/owner-notices.js';
 import type { AuthUser } from '../user/user.directory.js';
 import { IdentityStore } from './identity.store.js';
@@ -41,10 +41,10 @@ export class IdentityWayIn extends WayIn {
     return providers.length > 0 ? { method: 'oidc', providers } : null;
   }
 
-  override async removeSince(user: AuthUser, since: number): Promise<void> {
+  override async removeSince(user: AuthUser, added: AddedSince): Promise<void> {
     // One that is being linked has been linked then, or is not yet.
     await this.identities.lockWaysIn(user.id);
-    for (const provider of await this.identities.removeSince(user.id, since)) {
+    for (const provider of await this.identities.removeSince(user, added)) {
       this.notices.tell(user, 'identity_unlinked', { provider: this.labels.of(provider) });
       const at = this.clock.now();
       this.events.emitAfterTransaction({ type: 'identity.unlinked', at, userId: user.id, provider, ip: null });

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { AuthEvents, AuthTransaction, SessionService, type AuthEvent, type AuthUser } from 'nestjs-latchkey';
+import { AuthEvents, AuthTransaction, days, SessionService, type AuthEvent, type AuthUser } from 'nestjs-latchkey';
 import { IdentityStore, PasskeyStore } from 'nestjs-latchkey/engine';
 import { EmailChangeService, IdentityService, PasskeyService } from 'nestjs-latchkey/flows';
 import { createUser } from '../support/app.js';
@@ -65,7 +65,7 @@ describe('identities over two pools', () => {
     await expect(store().add(identityOf({ id: randomUUID() }))).rejects.toMatchObject({ code: 'USER_NOT_FOUND' });
     await expect(store().add(identityOf({ id: 'nobody' }))).rejects.toMatchObject({ code: 'USER_NOT_FOUND' });
     expect(await store().listByUser('nobody')).toEqual([]);
-    expect(await store().removeSince('nobody', 0)).toEqual([]);
+    expect(await store().removeSince({ id: 'nobody', email: ada.email }, { since: 0, foreignSince: 0 })).toEqual([]);
     expect(await store().delete('nobody', randomUUID())).toBe(false);
     expect(await store().delete(ada.id, 'no id')).toBe(false);
     expect(await store().use('no id', { email: null, now: LATER })).toBe(false);
@@ -89,10 +89,29 @@ describe('identities over two pools', () => {
     for (const identity of [at(1_000, 'before'), at(2_000, 'then'), at(3_000, 'after'), identityOf(bob)]) {
       await store().add(identity);
     }
-    expect((await store().removeSince(ada.id, 2_000)).toSorted()).toEqual(['after', 'then']);
+    const since = { since: 2_000, foreignSince: 2_000 };
+    expect((await store().removeSince(ada, since)).toSorted()).toEqual(['after', 'then']);
     expect((await store().listByUser(ada.id)).map(({ provider }) => provider)).toEqual(['before']);
     expect(await store().hasAny(bob.id)).toBe(true);
-    expect(await store().removeSince(ada.id, 2_000)).toEqual([]);
+    expect(await store().removeSince(ada, since)).toEqual([]);
+  });
+
+  it('removes those of another address that were linked a while before, too', async () => {
+    const at = (linkedAt: number, provider: string, email: string | null) =>
+      identityOf(ada, { linkedAt, provider, email });
+    const own = ada.email.toUpperCase();
+    for (const identity of [
+      at(999, 'long before', 'thief@example.com'),
+      at(1_000, 'foreign', 'thief@example.com'),
+      at(1_500, 'unknown', null),
+      at(1_500, 'own', own),
+      at(2_000, 'own, since', own),
+    ]) {
+      await store().add(identity);
+    }
+    const removed = await store().removeSince(ada, { since: 2_000, foreignSince: 1_000 });
+    expect(removed.toSorted()).toEqual(['foreign', 'own, since', 'unknown']);
+    expect((await store().listByUser(ada.id)).map(({ provider }) => provider)).toEqual(['long before', 'own']);
   });
 
   it('F46: a link that is under way is seen by what removes it, or waits for it', async () => {
@@ -103,7 +122,7 @@ describe('identities over two pools', () => {
       // Of another process, and begun before this one ends.
       removed = apps[1].app.get(AuthTransaction).run(async () => {
         await store(1).lockWaysIn(ada.id);
-        return store(1).removeSince(ada.id, 0);
+        return store(1).removeSince(ada, { since: 0, foreignSince: 0 });
       });
       await until(async () => {
         const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
@@ -222,6 +241,9 @@ describe('identities over two pools', () => {
       const { user, undo } = await movedAccount(app);
       await store().add(identityOf(user, { provider: 'before', linkedAt: 1_000 }));
       await store().add(identityOf(user, { linkedAt: clock.now() + 1 }));
+      // A thief may have linked one first; the owner's has the address of the account, or has been there for longer.
+      const soon = clock.now() - days(6);
+      await store().add(identityOf(user, { provider: 'thief', linkedAt: soon, email: 'thief@example.com' }));
       await newMails(app);
       await app.get(EmailChangeService).revert(undo);
       expect((await store().listByUser(user.id)).map(({ provider }) => provider)).toEqual(['before']);

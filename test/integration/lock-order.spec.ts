@@ -130,7 +130,7 @@ describe('a login whose account ends its tokens and identities at the same momen
         held += all.length - free.length;
       }
       await t.app.get(EphemeralTokenService).revokeAllForLogin(user.email);
-      await t.app.get(IdentityStore).removeSince(user.id, 0);
+      await t.app.get(IdentityStore).removeSince(user, { since: 0, foreignSince: 0 });
       await t.app.get(SessionService).revokeAllForUser(user.id);
     });
     expect(waiting).toEqual([{ locktype: 'advisory' }]);

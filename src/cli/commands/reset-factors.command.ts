@@ -54,7 +54,9 @@ them all. Where a thief may know the password, run users set-password as well, a
           if (await new Store(statements, names).removeSince(id, 0)) methods.push(method);
         }
         if (values.flag('identities')) {
-          methods.push(...(await new PostgresIdentityStore(statements, names).removeSince(id, 0)));
+          methods.push(
+            ...(await new PostgresIdentityStore(statements, names).removeSince(user, { since: 0, foreignSince: 0 })),
+          );
         }
         // Those of the application's own, which --config names.
         return [...methods, ...(await auth.get(EnrolledFactors).removeSince(user, 0))];

@@ -16,8 +16,8 @@ export class PostgresAccountData extends AccountData {
   ) {
     super();
     // In one order for all callers.
-    const { apiKeys, backupCodes, emailFactors, jwtSessions, passkeys, passwordAttempts, totp } = names;
-    this.tables = [apiKeys, backupCodes, emailFactors, jwtSessions, passkeys, passwordAttempts, totp];
+    const { apiKeys, backupCodes, emailFactors, identities, jwtSessions, passkeys, passwordAttempts, totp } = names;
+    this.tables = [apiKeys, backupCodes, emailFactors, identities, jwtSessions, passkeys, passwordAttempts, totp];
     this.existing = {
       name: 'latchkey_account_data_tables',
       text: `SELECT name FROM pg_catalog.unnest($1::text[]) AS name WHERE pg_catalog.to_regclass(name) IS NOT NULL`,

@@ -8,11 +8,14 @@ import {
   type ProviderSessionEntry,
   type StoredIdentity,
 } from '../../oidc/identity.store.js';
+import type { AddedSince } from '../../login/ways-in.js';
 import { epochSeconds, fromEpochSeconds, instant, toEpochSeconds } from '../../postgres/epoch-seconds.js';
 import { PreparedStatements } from '../../postgres/prepared-statements.js';
 import type { Statement } from '../../postgres/statement.js';
 import { sqlState } from '../../postgres/store-error.js';
 import { SchemaNames } from '../../schema/schema-names.js';
+import { normalizeLogin } from '../../user/login-name.js';
+import type { AuthUser } from '../../user/user.directory.js';
 
 /** A text that is no id of the column's type, a number out of its range, or an id that no user has. */
 const NO_SUCH_USER = new Set(['22P02', '22003', '23503']);
@@ -67,7 +70,9 @@ const identityStatements = ({ identities }: SchemaNames) => {
     ),
     removeSince: statement(
       'remove_since',
-      `DELETE FROM ${identities} WHERE user_id = $1 AND linked_at >= ${instant('$2')} RETURNING provider`,
+      `DELETE FROM ${identities} WHERE user_id = $1 AND (linked_at >= ${instant('$2')}
+          OR linked_at >= ${instant('$3')} AND pg_catalog.lower(email::text) IS DISTINCT FROM $4::text)
+        RETURNING provider`,
     ),
   };
 };
@@ -157,8 +162,8 @@ export class PostgresIdentityStore extends IdentityStore implements OnModuleInit
     return UUID.test(id) && (await this.ofUser(this.sql.delete, [userId, id])).rowCount > 0;
   }
 
-  override async removeSince(userId: string, since: number): Promise<string[]> {
-    const values = [userId, toEpochSeconds(since)];
+  override async removeSince({ id, email }: Pick<AuthUser, 'id' | 'email'>, { since, foreignSince }: AddedSince) {
+    const values = [id, toEpochSeconds(since), toEpochSeconds(foreignSince), normalizeLogin(email)];
     return (await this.ofUser<{ provider: string }>(this.sql.removeSince, values)).rows.map(({ provider }) => provider);
   }
 
