@@ -219,8 +219,8 @@ it('R17: a deletion leaves no row of the account in any table, though no foreign
     await t.app.get(EphemeralTokenService).issue('email_revert', { account: String(id), from: 'x@y.z', changedAt: 1 });
   }
   const before = await rows(43);
-  // Every table of ours that names a user.
-  expect(before).toEqual(names.toSorted());
+  // Of every table, but for tokens, which name an account otherwise: a table that comes has to have a row above.
+  expect(before).toEqual(names.filter((name) => name !== 'auth_ephemeral_tokens').toSorted());
   expect(await t.app.get(AccountDeletionService).delete('42')).toBe(true);
   expect(await rows(42)).toEqual([]);
   // Negative control.
