@@ -11,7 +11,7 @@ export interface StoredIdentity {
   /** With `subject` the identity; at most 255 characters each. */
   readonly issuer: string;
   readonly subject: string;
-  /** The address at the provider when it was last used. It decides nothing. */
+  /** The address at the provider when it was last used, if the provider has verified it. It opens nothing. */
   readonly email: string | null;
   readonly linkedAt: number;
   readonly lastUsedAt: number | null;

@@ -191,8 +191,9 @@ export class OidcAccounts extends NewIdentities {
   }
 
   private async use({ identity }: OidcAnswer): Promise<boolean> {
-    const { issuer, subject, email } = identity;
+    const { issuer, subject } = identity;
     const found = await this.identities.find(issuer, subject);
+    const email = verifiedEmail(identity);
     return found !== null && this.identities.use(found.id, { email, now: this.clock.now() });
   }
 
@@ -209,7 +210,7 @@ export class OidcAccounts extends NewIdentities {
 
   /** To an account that there is, whose owner is told. */
   private async addOrRefuse({ identity, provider }: ProvedIdentity, user: AuthUser, ip: string | null): Promise<void> {
-    const outcome = await this.store(identity, user, ip);
+    const outcome = await this.store({ ...identity, email: verifiedEmail(identity) }, user, ip);
     if (outcome === 'full') throw inUse();
     if (outcome === 'taken') throw new Overtaken();
     this.notices.tell(user, 'identity_linked', { provider: provider.label ?? provider.id });
@@ -233,6 +234,14 @@ export class OidcAccounts extends NewIdentities {
     if (outcome === 'added') this.events.emitAfterTransaction({ type: 'identity.linked', at, userId, provider, ip });
     return outcome;
   }
+}
+
+/** What anybody could have written there is not kept: by its address an identity is taken for the owner's. */
+function verifiedEmail({
+  email,
+  emailVerified,
+}: Pick<OidcAnswer['identity'], 'email' | 'emailVerified'>): string | null {
+  return emailVerified ? email : null;
 }
 
 /**

@@ -97,17 +97,20 @@ export class TokenRevocationService {
 
   /**
    * Ends what has no row, for a caller that ends the stored sessions too. A directory without cutoffs is enough then,
-   * unless there are stateless sessions. `isTold`: the caller has emitted the event, which otherwise is done here.
+   * unless there are stateless sessions. `isTold`: the caller has emitted the event, which otherwise is done here. Returns
+   * whether there is a cutoff now, by which everything older is over.
    *
    * @throws {AuthError} `UNSUPPORTED` with signed cookies or JWT sessions, if your `UserDirectory` does not override
    *   `invalidateTokens`.
    * @throws {AuthError} `STORE_UNAVAILABLE` if the storage did not answer.
    */
-  async endStateless(userId: string, { isTold }: { isTold: boolean }): Promise<void> {
+  async endStateless(userId: string, { isTold }: { isTold: boolean }): Promise<boolean> {
     try {
       await (isTold ? this.moveCutoff(userId) : this.revokeAllForUser(userId));
+      return true;
     } catch (error) {
       if (this.config.hasStatelessSessions || !isAuthError(error, 'UNSUPPORTED')) throw error;
+      return false;
     }
   }
 

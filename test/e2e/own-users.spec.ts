@@ -1,6 +1,14 @@
 import { Controller, Get, Injectable } from '@nestjs/common';
 import { describe, expect, it } from '@jest/globals';
-import { AuthTransaction, authSchemaFor, CurrentUser, days, UserDirectory, type AuthUser } from 'nestjs-latchkey';
+import {
+  AuthTransaction,
+  authSchemaFor,
+  CurrentUser,
+  days,
+  EphemeralTokenService,
+  UserDirectory,
+  type AuthUser,
+} from 'nestjs-latchkey';
 import { InvalidationChannel } from 'nestjs-latchkey/engine';
 import { AdminService, PasswordLogin, SecondFactor } from 'nestjs-latchkey/flows';
 import { signInAs } from 'nestjs-latchkey/testing';
@@ -118,7 +126,7 @@ describe("a host's own directory and user table, end to end", () => {
   }
 
   it.each(['an operator ends everything', 'the user signs out everywhere', 'there is another password'])(
-    '%s: without cutoffs too, a held login is over and no browser is trusted',
+    '%s: without cutoffs too, a held login and mailed links are over, and no browser is trusted',
     async (who) => {
       const db = await adaAndBob();
       const t = await startTestApp({
@@ -143,6 +151,13 @@ describe("a host's own directory and user table, end to end", () => {
 
       const held = await logIn();
       expect(held.body.status).toBe('second_factor');
+      const tokens = t.app.get(EphemeralTokenService);
+      const mailed = {
+        password_reset: await tokens.issue('password_reset', { username: 'bob' }),
+        magic_link: await tokens.issue('magic_link', { username: 'bob', account: '43', codeHash: 'a'.repeat(64) }),
+        email_change: await tokens.issue('email_change', { username: 'bob', account: '43', from: 'bob', to: 'b@x.y' }),
+      };
+      const others = await tokens.issue('password_reset', { username: 'ada' });
       if (who === 'an operator ends everything') {
         await t.app.get(AdminService).endSessions('43', { id: '42', ip: null });
       } else if (who === 'there is another password') {
@@ -153,6 +168,11 @@ describe("a host's own directory and user table, end to end", () => {
       }
       expect((await proofOf(held)).status).toBe(401);
       expect((await logIn(trusted)).body.status).toBe('second_factor');
+      for (const type of ['password_reset', 'magic_link', 'email_change'] as const) {
+        expect([type, await tokens.peek(type, mailed[type])]).toEqual([type, null]);
+      }
+      // Negative control.
+      expect(await tokens.peek('password_reset', others)).not.toBeNull();
     },
   );
 

@@ -257,6 +257,25 @@ describe.each(PLATFORMS)('logins at providers on %s', (platform) => {
     expect((await state(after)).user.id).toBe(ada.id);
   });
 
+  it('F46: the address of an identity is kept only if the provider has verified it: by that one is taken for the owner’s', async () => {
+    const user = await createUser(t.app);
+    const own = browser(await signInAs(t.app, user.id));
+    const back = async (verified: boolean, path?: string) =>
+      own.back(
+        stub.authorize(
+          await own.start('stub', {}, path),
+          claims({ email: user.email, email_verified: verified, auth_time: Math.floor(t.clock.now() / 1000) }),
+        ),
+      );
+    const kept = async () => (await own.get('identities')).body.map(({ email }: { email: string | null }) => email);
+    expect(told(await back(false, 'oidc/stub/link'))).toEqual([303, '/']);
+    expect(await kept()).toEqual([null]);
+    expect(told(await back(true))).toEqual([303, '/']);
+    expect(await kept()).toEqual([user.email]);
+    expect(told(await back(false))).toEqual([303, '/']);
+    expect(await kept()).toEqual([null]);
+  });
+
   it('F63: a link or a step-up that a bearer token begins is refused before the browser leaves', async () => {
     const user = await createUser(t.app);
     const { body } = await request(t.url).post('/auth/token').send({ email: user.email, password: PASSWORD });
