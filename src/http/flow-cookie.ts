@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { serialize } from 'cookie';
+import { serialize, type SerializeOptions } from 'cookie';
 import { Clock } from '../common/clock.js';
 import { AuthConfig } from '../config/auth-config.js';
+import { cookiePrefix } from '../config/cookie-settings.js';
 import type { CookieValue } from '../login/session-scheme.js';
 import { cookieAttributes, cookieValues } from './session-cookie.js';
 
@@ -19,14 +20,23 @@ const VALUE = /^[\w-]{1,200}$/;
 
 /**
  * The cookies that tie a flow to the browser that asked for it: one for each kind of flow, named after the session
- * cookie and with its attributes. Its value is of the last few flows of that kind, the newest first.
+ * cookie. Its value is of the last few flows of that kind, the newest first. It is of this host alone (`__Host-`), also
+ * where the session cookie is of a domain or a path: another host of the domain could make a browser go on with a flow
+ * that it has begun itself.
  */
 @Injectable()
 export class FlowCookie {
+  private readonly prefix: string;
+  private readonly attributes: SerializeOptions;
+
   constructor(
-    private readonly config: AuthConfig,
+    config: AuthConfig,
     private readonly clock: Clock,
-  ) {}
+  ) {
+    const ofThisHost = { domain: undefined, path: '/' };
+    this.prefix = `${cookiePrefix({ ...config.cookie, ...ofThisHost })}${config.cookie.name}`;
+    this.attributes = { ...cookieAttributes(config), ...ofThisHost };
+  }
 
   /** What the flows of this kind have given the browser, the newest first. */
   values(flow: string, header: string | undefined): string[] {
@@ -43,15 +53,15 @@ export class FlowCookie {
   with(flow: string, values: readonly string[], expiresAt: number): string {
     if (values.length === 0) return this.clear(flow);
     const maxAge = Math.max(0, Math.floor((expiresAt - this.clock.now()) / 1000));
-    return serialize(this.nameOf(flow), values.join('.'), { ...cookieAttributes(this.config), maxAge });
+    return serialize(this.nameOf(flow), values.join('.'), { ...this.attributes, maxAge });
   }
 
   /** `Set-Cookie` that removes it, once the flow is over. */
   clear(flow: string): string {
-    return serialize(this.nameOf(flow), '', { ...cookieAttributes(this.config), maxAge: 0 });
+    return serialize(this.nameOf(flow), '', { ...this.attributes, maxAge: 0 });
   }
 
   private nameOf(flow: string): string {
-    return `${this.config.cookieName}-${flow}`;
+    return `${this.prefix}-${flow}`;
   }
 }

@@ -27,8 +27,9 @@ type SignedIn = Pick<RequestAuth, 'session' | 'user'>;
 
 /**
  * Admits requests with a live session, or with an API key whose scope the handler allows, and refuses all others with
- * the codes of `canActivate`, unless the handler is `@Public()`, `@OptionalAuth()` or `@RedirectIfAuthenticated()`. During an outage it throws `STORE_UNAVAILABLE` (503):
- * nobody is admitted, and nobody loses the cookie. It runs for every handler unless `globalGuard` is false.
+ * the codes of `canActivate`, unless the handler is `@Public()`, `@OptionalAuth()` or `@RedirectIfAuthenticated()`.
+ * During an outage it throws `STORE_UNAVAILABLE` (503): nobody is admitted, and nobody loses the cookie. It runs for
+ * every handler unless `globalGuard` is false.
  *
  * A request whose session needs no extension writes nothing. An extended cookie is set before the handler runs, so that
  * streamed responses carry it too.

@@ -4,6 +4,7 @@ import { CurrentUser, OptionalAuth } from 'nestjs-latchkey';
 import { signInAs } from 'nestjs-latchkey/testing';
 import request from 'supertest';
 import { createUser, PASSWORD, PLATFORMS, startTestApp, type TestApp } from '../support/app.js';
+import { mailTo, newAddress, REGISTRATION } from '../support/registration.js';
 
 @Controller()
 class MeController {
@@ -50,6 +51,27 @@ describe.each(PLATFORMS)('a session for all hosts of a domain, on %s', (platform
     const logout = await request(t.url).post('/auth/logout').set('Cookie', pair).expect(200);
     expect(logout.get('Set-Cookie')).toEqual([`__Secure-session=; Max-Age=0; ${ATTRIBUTES}`, ...cleared]);
     await request(t.url).get('/me').set('Cookie', pair).expect(401);
+  });
+});
+
+describe.each(PLATFORMS)('F29: where sessions are of a domain or a path, on %s', (platform) => {
+  it.each([{ domain: 'example.com' }, { path: '/app' }])('with %j a flow is of one host alone', async (cookie) => {
+    const t = await startTestApp({ platform, auth: { ...REGISTRATION, cookie } });
+    const email = newAddress();
+    const post = (path: string, body: object, sent = '') =>
+      request(t.url).post(`/auth/${path}`).set('Cookie', sent).send(body);
+    const [set] = (await post('register', { email, password: PASSWORD }).expect(202)).get('Set-Cookie')!;
+    expect(set).toMatch(/^__Host-session-register=[^;]+; Max-Age=\d+; Path=\/; HttpOnly; Secure; SameSite=Lax$/);
+    const own = set!.split(';')[0]!;
+    const { token } = await mailTo(t, email);
+    // What another host of the domain can plant has any name but that one.
+    for (const name of ['__Secure-session-register', 'session-register']) {
+      const planted = own.replace('__Host-session-register', name);
+      await post('register/confirm', { token }, planted).expect(422);
+    }
+    // Negative control.
+    await post('register/confirm', { token }, own).expect(200);
+    await t.close();
   });
 });
 
